@@ -1,0 +1,184 @@
+//! One ordered sequence on a ring, with both of its sides in one hand.
+
+use core::fmt;
+
+use crate::canceller::Canceller;
+use crate::consumer::{Consumer, DrainReady};
+use crate::delivery::Delivery;
+use crate::errors::{Reason, ReserveError, TryNextError};
+use crate::head_of_line::HeadOfLine;
+use crate::permit::Permit;
+use crate::producer::Producer;
+use crate::ring::Ring;
+use crate::ring_ref::RingRef;
+use crate::ticket::{Ticket, Tickets};
+
+/// An open batch: what reserves and takes on one thread. [`split`](Batch::split) it for two.
+///
+/// Tickets and permits may be completed on any thread in either case. Dropping the batch closes
+/// it: what is undelivered is dropped, and its tickets are stale.
+#[must_use = "dropping the batch closes it"]
+pub struct Batch<R: RingRef> {
+    producer: Producer<R>,
+    consumer: Consumer<R>,
+}
+
+impl<R: RingRef> Batch<R> {
+    pub(crate) fn new(ring: R, epoch: u64) -> Self {
+        let base = ring.base();
+        Batch {
+            producer: Producer::new(ring.clone(), base),
+            consumer: Consumer::new(ring, base, epoch),
+        }
+    }
+
+    /// The two sides, for two threads.
+    pub fn split(self) -> (Producer<R>, Consumer<R>) {
+        (self.producer, self.consumer)
+    }
+
+    /// The ring, to complete and evict with.
+    pub fn ring(&self) -> &Ring<R::Value> {
+        self.producer.ring()
+    }
+
+    /// How many positions were reserved: the index of the next one.
+    pub fn reserved(&self) -> u64 {
+        self.producer.reserved()
+    }
+
+    /// How many positions were delivered: the index of the next one.
+    pub fn delivered(&self) -> u64 {
+        self.consumer.delivered()
+    }
+
+    /// See [`Producer::vacancy`].
+    ///
+    /// # Progress
+    ///
+    /// As there.
+    pub fn vacancy(&mut self) -> usize {
+        self.producer.vacancy()
+    }
+
+    /// See [`Producer::reserve`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Progress
+    ///
+    /// As there.
+    #[inline]
+    pub fn reserve(&mut self) -> Result<Ticket, ReserveError> {
+        self.producer.reserve()
+    }
+
+    /// See [`Producer::reserve_many`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Progress
+    ///
+    /// As there.
+    pub fn reserve_many(&mut self, count: usize) -> Result<Tickets, ReserveError> {
+        self.producer.reserve_many(count)
+    }
+
+    /// See [`Producer::permit`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Progress
+    ///
+    /// As there.
+    pub fn permit(&mut self) -> Result<Permit<R>, ReserveError> {
+        self.producer.permit()
+    }
+
+    /// Takes the head of line, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Consumer::try_next`], but never `Truncated`: while nothing is reserved and undelivered,
+    /// the answer is [`TryNextError::Ended`], and more may be reserved after it.
+    ///
+    /// # Progress
+    ///
+    /// As [`Consumer::try_next`].
+    #[inline]
+    pub fn try_next(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
+        if self.delivered() == self.reserved() {
+            return Err(TryNextError::Ended);
+        }
+        self.consumer.try_next()
+    }
+
+    /// See [`Consumer::drain_ready`].
+    ///
+    /// # Progress
+    ///
+    /// As there.
+    pub fn drain_ready(&mut self) -> DrainReady<'_, R> {
+        DrainReady::new(&mut self.consumer)
+    }
+
+    /// See [`Consumer::evict_head`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Progress
+    ///
+    /// As there.
+    pub fn evict_head(&mut self) -> Result<(), Reason> {
+        self.consumer.evict_head()
+    }
+
+    /// See [`Consumer::evict_index`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Progress
+    ///
+    /// As there.
+    pub fn evict_index(&mut self, index: u64) -> Result<(), Reason> {
+        self.consumer.evict_index(index)
+    }
+
+    /// See [`Consumer::head_of_line`].
+    ///
+    /// # Progress
+    ///
+    /// As there.
+    pub fn head_of_line(&self) -> HeadOfLine {
+        self.consumer.head_of_line()
+    }
+
+    /// See [`Consumer::canceller`].
+    pub fn canceller(&self) -> Canceller<R> {
+        self.consumer.canceller()
+    }
+
+    #[cfg(feature = "std")]
+    pub(crate) fn consumer_mut(&mut self) -> &mut Consumer<R> {
+        &mut self.consumer
+    }
+}
+
+impl<R: RingRef> fmt::Debug for Batch<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch")
+            .field("reserved", &self.reserved())
+            .field("delivered", &self.delivered())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,44 @@
+//! Ending a batch from outside.
+
+use core::fmt;
+
+use crate::ring_ref::RingRef;
+
+/// Cancels one batch from anywhere. A later batch on the same ring is not affected.
+#[derive(Clone)]
+pub struct Canceller<R: RingRef> {
+    ring: R,
+    epoch: u64,
+}
+
+impl<R: RingRef> Canceller<R> {
+    pub(crate) fn new(ring: R, epoch: u64) -> Self {
+        Canceller { ring, epoch }
+    }
+
+    /// Cancels the batch, unless it was cancelled or is over. Tells whether this call did it.
+    ///
+    /// From then on the producer reserves nothing more, and the consumer gets what is ready at the
+    /// head and then `Cancelled`. A waiting consumer is woken.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: at most three attempts of a compare-and-swap. Waking comes on top.
+    pub fn cancel(&self) -> bool {
+        let cancelled = self.ring.lease.cancel(self.epoch);
+        if cancelled {
+            // This may be the waker of the next batch's consumer, if this one just ended: every
+            // wait registers anew before it parks, so a waker used in vain costs it a look.
+            if let Some(waker) = self.ring.waiter.take() {
+                waker.wake();
+            }
+        }
+        cancelled
+    }
+}
+
+impl<R: RingRef> fmt::Debug for Canceller<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Canceller").finish_non_exhaustive()
+    }
+}

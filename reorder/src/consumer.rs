@@ -1,0 +1,267 @@
+//! The side that takes: one delivery per position, in order.
+
+use core::fmt;
+use core::task::{Context, Poll, Waker};
+
+use crate::canceller::Canceller;
+use crate::close::{Departure, Sweep};
+use crate::delivery::Delivery;
+use crate::errors::{NextError, Reason, TryNextError};
+use crate::head_of_line::{HeadOfLine, HeadState};
+use crate::lease::Side;
+use crate::primitive::Ordering::{Release, SeqCst};
+use crate::primitive::fence;
+use crate::ring::Ring;
+use crate::ring_ref::RingRef;
+use crate::tag::State;
+use crate::tail::End;
+use crate::ticket::Ticket;
+
+/// The consumer side of a batch: takes the outcomes in the order of reservation.
+///
+/// Dropping it cancels the batch and drops what is undelivered. A forgotten one leaves its ring
+/// leased for good.
+#[must_use = "dropping the consumer cancels the batch"]
+pub struct Consumer<R: RingRef> {
+    ring: R,
+    /// The next position to take.
+    head: u64,
+    base: u64,
+    epoch: u64,
+}
+
+/// What came of an attempt to leave a wish on the head of line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Announced {
+    /// Something happened meanwhile: look again.
+    Changed,
+    /// The value is being written: nobody will wake the consumer, but it takes a few instructions.
+    Writing,
+    /// The next completion, eviction, end or cancellation will use the waker.
+    Waiting,
+}
+
+impl<R: RingRef> Consumer<R> {
+    pub(crate) fn new(ring: R, base: u64, epoch: u64) -> Self {
+        Consumer { ring, head: base, base, epoch }
+    }
+
+    /// The ring, to complete and evict with.
+    pub fn ring(&self) -> &Ring<R::Value> {
+        &self.ring
+    }
+
+    /// How many positions were delivered in this batch: the index of the next one.
+    pub fn delivered(&self) -> u64 {
+        self.head - self.base
+    }
+
+    /// Takes the head of line, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`TryNextError`]: pending, or one of the three ways in which a batch can be over.
+    /// `Cancelled` is told in the place of `Pending`: what is ready at the head is delivered first.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: at most three loads and two stores.
+    #[inline]
+    pub fn try_next(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
+        let (slot, generation) = self.ring.slot(self.head);
+        // SAFETY: this handle is the only consumer side, and it holds the right to take until it
+        // leaves; `&mut self` keeps it to one thread at a time.
+        let Ok(outcome) = (unsafe { slot.take(generation) }) else {
+            return Err(self.why_not());
+        };
+        let index = self.delivered();
+        self.head += 1;
+        // ORDERING: take:head: Release pairs with `reserve:head`: the take comes before the
+        // reservation one lap later.
+        self.ring.head.store(self.head, Release);
+        Ok(Delivery { index, outcome })
+    }
+
+    /// Takes what is ready, up to the first position that is not.
+    ///
+    /// # Progress
+    ///
+    /// Each step is one [`try_next`](Consumer::try_next).
+    pub fn drain_ready(&mut self) -> DrainReady<'_, R> {
+        DrainReady { consumer: self }
+    }
+
+    /// Polls for the next delivery; `None` is the normal end of the batch.
+    ///
+    /// # Errors
+    ///
+    /// [`NextError`] if the batch was truncated or cancelled.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free, but for the registration of the waker, which clones it. If the head of line is
+    /// just being written, the waker is called at once instead, and the task polls again.
+    pub fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Delivery<R::Value>>, NextError>> {
+        loop {
+            match self.try_next() {
+                Ok(delivery) => return Poll::Ready(Ok(Some(delivery))),
+                Err(TryNextError::Ended) => return Poll::Ready(Ok(None)),
+                Err(TryNextError::Truncated) => return Poll::Ready(Err(NextError::Truncated)),
+                Err(TryNextError::Cancelled) => return Poll::Ready(Err(NextError::Cancelled)),
+                Err(TryNextError::Pending) => {}
+            }
+            match self.announce(cx.waker()) {
+                // The head went from missing to settled, or the batch ended: the next round ends.
+                Announced::Changed => {}
+                Announced::Writing => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Announced::Waiting => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Gives the head of line up; it is delivered as a gap.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ring::evict`]; [`Reason::Unreserved`] if the head of line is not reserved yet.
+    ///
+    /// # Progress
+    ///
+    /// As [`Ring::evict`].
+    pub fn evict_head(&mut self) -> Result<(), Reason> {
+        self.evict_index(self.delivered())
+    }
+
+    /// Gives the position with this index in the batch up; it is delivered as a gap at its turn.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ring::evict`]; [`Reason::Unreserved`] if no such position is reserved yet.
+    ///
+    /// # Progress
+    ///
+    /// As [`Ring::evict`].
+    pub fn evict_index(&mut self, index: u64) -> Result<(), Reason> {
+        let position = self.base.saturating_add(index);
+        if position >= self.ring.tail().position() {
+            return Err(Reason::Unreserved);
+        }
+        self.ring.evict(Ticket { ring: self.ring.id, position })
+    }
+
+    /// What the consumer waits for now.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: two loads.
+    pub fn head_of_line(&self) -> HeadOfLine {
+        let (slot, generation) = self.ring.slot(self.head);
+        let tail = self.ring.tail().position();
+        let tag = slot.peek();
+        let state = match tag.state() {
+            _ if tag.generation() != generation || self.head == tail => HeadState::Unreserved,
+            State::Vacant | State::Waited => HeadState::Missing,
+            State::Writing => HeadState::Writing,
+            State::Ready | State::Evicted | State::Abandoned => HeadState::Settled,
+        };
+        HeadOfLine { index: self.delivered(), reserved: tail - self.head, state }
+    }
+
+    /// A handle that cancels this batch, and no other, from anywhere.
+    pub fn canceller(&self) -> Canceller<R> {
+        Canceller::new(self.ring.clone(), self.epoch)
+    }
+
+    /// Why the head cannot be taken. Off the hot path.
+    #[cold]
+    #[inline(never)]
+    fn why_not(&self) -> TryNextError {
+        let tail = self.ring.tail();
+        match tail.end() {
+            Some(End::Finished) if tail.position() == self.head => TryNextError::Ended,
+            Some(End::Truncated) if tail.position() == self.head => TryNextError::Truncated,
+            _ if self.ring.lease.cancelled() => TryNextError::Cancelled,
+            _ => TryNextError::Pending,
+        }
+    }
+
+    /// Leaves a wish to be woken on the head of line. To be called before every park.
+    pub(crate) fn announce(&mut self, waker: &Waker) -> Announced {
+        let (slot, generation) = self.ring.slot(self.head);
+        let tag = slot.peek();
+        match tag.state() {
+            State::Vacant | State::Waited if tag.generation() == generation => {}
+            State::Writing => return Announced::Writing,
+            _ => return Announced::Changed,
+        }
+        self.ring.waiter.register(waker);
+        if !slot.announce(generation) {
+            return Announced::Changed;
+        }
+        // ORDERING: wait:fence: SeqCst pairs with `finish:fence`: either the producer sees the wish
+        // when it ends the batch, or this side sees the end.
+        fence(SeqCst);
+        match self.why_not() {
+            TryNextError::Pending => Announced::Waiting,
+            _ => Announced::Changed,
+        }
+    }
+}
+
+impl<R: RingRef> Drop for Consumer<R> {
+    fn drop(&mut self) {
+        let ring = &*self.ring;
+        let _last = Departure { ring, side: Side::Consumer };
+        if !ring.lease.has(Side::Producer) {
+            return;
+        }
+        ring.lease.cancel(self.epoch);
+        let tail = ring.tail().position();
+        ring.set_base(tail);
+        // SAFETY: this side has the right to take until `_last` gives it up.
+        unsafe { Sweep::new(ring, self.head, tail) }.run();
+    }
+}
+
+impl<R: RingRef> fmt::Debug for Consumer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer").field("delivered", &self.delivered()).finish_non_exhaustive()
+    }
+}
+
+/// Takes what is ready, in order. See [`Consumer::drain_ready`].
+pub struct DrainReady<'a, R: RingRef> {
+    consumer: &'a mut Consumer<R>,
+}
+
+impl<'a, R: RingRef> DrainReady<'a, R> {
+    pub(crate) fn new(consumer: &'a mut Consumer<R>) -> Self {
+        DrainReady { consumer }
+    }
+}
+
+impl<R: RingRef> Iterator for DrainReady<'_, R> {
+    type Item = Delivery<R::Value>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.consumer.try_next().ok()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        // More may be reserved and completed while this runs.
+        (0, None)
+    }
+}
+
+impl<R: RingRef> fmt::Debug for DrainReady<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DrainReady").finish_non_exhaustive()
+    }
+}

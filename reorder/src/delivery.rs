@@ -1,0 +1,33 @@
+//! What the consumer gets: one outcome per position, in order.
+
+use core::fmt;
+
+/// One delivered position: its index in the batch, and its value or the gap it left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Delivery<T> {
+    /// The index within the batch, counted from 0 in the order of reservation.
+    pub index: u64,
+    /// The value, or why there is none.
+    pub outcome: Result<T, Gap>,
+}
+
+/// Why a position was delivered without a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Gap {
+    /// Somebody evicted the position before it was completed.
+    Evicted,
+    /// Its [`Permit`](crate::Permit) was dropped without a value.
+    Abandoned,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Gap::Evicted => "the position was evicted before it was completed",
+            Gap::Abandoned => "the permit of the position was dropped without a value",
+        })
+    }
+}
+
+impl core::error::Error for Gap {}

@@ -1,0 +1,219 @@
+//! Every way to answer "no". Those that refuse a value hand it back.
+
+use core::fmt;
+
+macro_rules! messages {
+    ($type:ty: $($pattern:pat => $($message:expr),+;)+) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self { $($pattern => write!(f, $($message),+),)+ }
+            }
+        }
+        impl core::error::Error for $type {}
+    };
+}
+
+/// Why a ring could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CapacityError {
+    /// A ring of no slots was asked for; the smallest has 1.
+    Zero,
+    /// The slots would not fit into the address space.
+    TooLarge {
+        /// The capacity that was asked for, in slots.
+        requested: usize,
+        /// The largest capacity for this type, in slots.
+        largest: usize,
+    },
+    /// The allocator refused.
+    OutOfMemory {
+        /// The size that was asked for, in bytes.
+        bytes: usize,
+    },
+    /// The first position lies beyond the end of positions.
+    FirstPosition {
+        /// The position that was asked for.
+        requested: u64,
+        /// The largest possible first position of a ring of that capacity.
+        largest: u64,
+    },
+}
+
+messages! { CapacityError:
+    CapacityError::Zero => "a ring needs a capacity of at least 1 slot, not 0";
+    CapacityError::TooLarge { requested, largest } =>
+        "a capacity of {requested} slots does not fit into memory: at most {largest}";
+    CapacityError::OutOfMemory { bytes } => "the allocator refused {bytes} bytes of slots";
+    CapacityError::FirstPosition { requested, largest } =>
+        "the first position {requested} lies beyond the end of positions: at most {largest}";
+}
+
+/// Why a ring could not be opened now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Busy {
+    /// A batch is open on the ring, or one of its sides was never dropped.
+    Leased,
+    /// A completer of an earlier batch is still in mid-write. Try again, or take another ring.
+    Orphaned,
+}
+
+messages! { Busy:
+    Busy::Leased => "a batch is open on this ring";
+    Busy::Orphaned => "a completer of an earlier batch is still writing into this ring";
+}
+
+/// Why no position was reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReserveError {
+    /// The window is full: the consumer has to take before as many positions fit.
+    Full,
+    /// The batch was cancelled, or its consumer was dropped.
+    Cancelled,
+    /// The ring has no positions left. It never will have; make a new one.
+    Exhausted,
+}
+
+messages! { ReserveError:
+    ReserveError::Full => "the window is full: nothing fits until the consumer takes";
+    ReserveError::Cancelled => "the batch was cancelled";
+    ReserveError::Exhausted => "the ring has come to the end of its positions";
+}
+
+/// Why a completion or an eviction was refused. It was true at some instant during the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The ticket is of another ring.
+    Foreign,
+    /// The batch of the ticket is closed.
+    Stale,
+    /// The position is completed, or being completed, and not delivered yet.
+    Duplicate,
+    /// The position was evicted; its gap is not delivered yet.
+    Evicted,
+    /// The permit of the position was dropped; its gap is not delivered yet.
+    Abandoned,
+    /// The position was delivered, as a value or as a gap.
+    Settled,
+    /// This thread cannot know yet that the position is reserved: the ticket reached it by a
+    /// hand-over that does not synchronise, such as a relaxed store; or there is no such index.
+    Unreserved,
+}
+
+messages! { Reason:
+    Reason::Foreign => "the ticket is of another ring";
+    Reason::Stale => "the batch of the ticket is closed";
+    Reason::Duplicate => "the position is completed already";
+    Reason::Evicted => "the position was evicted";
+    Reason::Abandoned => "the permit of the position was dropped";
+    Reason::Settled => "the position was delivered already";
+    Reason::Unreserved => "the position is not reserved, as far as this thread can know";
+}
+
+/// A refused completion: the reason, and the value back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Rejected<T> {
+    /// Why the value was refused.
+    pub reason: Reason,
+    /// The value, untouched.
+    pub value: T,
+}
+
+impl<T> Rejected<T> {
+    /// The value that was refused.
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+}
+
+impl<T> fmt::Debug for Rejected<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejected").field("reason", &self.reason).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for Rejected<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "refused: {}", self.reason)
+    }
+}
+
+impl<T> core::error::Error for Rejected<T> {}
+
+/// Why bits are not a ticket of this ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TicketError {
+    /// They name another ring, or none.
+    Foreign,
+    /// They name a position that was never reserved.
+    Unreserved {
+        /// The position in the bits.
+        position: u64,
+        /// The first position that is not reserved yet.
+        tail: u64,
+    },
+}
+
+messages! { TicketError:
+    TicketError::Foreign => "the bits do not name this ring";
+    TicketError::Unreserved { position, tail } =>
+        "position {position} was never reserved: positions below {tail} were";
+}
+
+/// Why [`try_next`](crate::Consumer::try_next) had nothing to deliver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TryNextError {
+    /// The head of line is not completed yet, or not even reserved.
+    Pending,
+    /// The batch is finished and all of it was delivered.
+    Ended,
+    /// The producer was dropped without `finish`; all that it had reserved was delivered.
+    Truncated,
+    /// The batch was cancelled, and the head of line is missing.
+    Cancelled,
+}
+
+messages! { TryNextError:
+    TryNextError::Pending => "the head of line is not completed yet";
+    TryNextError::Ended => "the batch has been delivered to its end";
+    TryNextError::Truncated => "the producer was dropped before it finished the batch";
+    TryNextError::Cancelled => "the batch was cancelled";
+}
+
+/// Why a wait without a deadline ended without a delivery or a normal end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NextError {
+    /// The producer was dropped without `finish`; all that it had reserved was delivered.
+    Truncated,
+    /// The batch was cancelled, and the head of line is missing.
+    Cancelled,
+}
+
+messages! { NextError:
+    NextError::Truncated => "the producer was dropped before it finished the batch";
+    NextError::Cancelled => "the batch was cancelled";
+}
+
+/// Why a wait with a deadline ended without a delivery or a normal end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NextTimeoutError {
+    /// The deadline passed while the head of line was missing.
+    Timeout,
+    /// The producer was dropped without `finish`; all that it had reserved was delivered.
+    Truncated,
+    /// The batch was cancelled, and the head of line is missing.
+    Cancelled,
+}
+
+messages! { NextTimeoutError:
+    NextTimeoutError::Timeout => "the head of line was still missing at the deadline";
+    NextTimeoutError::Truncated => "the producer was dropped before it finished the batch";
+    NextTimeoutError::Cancelled => "the batch was cancelled";
+}

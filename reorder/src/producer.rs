@@ -1,0 +1,182 @@
+//! The side that reserves positions and says when the batch ends.
+
+use core::fmt;
+
+use crate::close::Departure;
+use crate::errors::ReserveError;
+use crate::lease::Side;
+use crate::permit::Permit;
+use crate::primitive::Ordering::{Release, SeqCst};
+use crate::primitive::fence;
+use crate::ring::Ring;
+use crate::ring_ref::RingRef;
+use crate::tag::{State, Tag};
+use crate::tail::{End, Tail};
+use crate::ticket::{Ticket, Tickets};
+
+/// The producer side of a batch: reserves positions, in order.
+///
+/// Dropping it without [`finish`](Producer::finish) ends the batch as truncated. A forgotten one
+/// leaves its ring leased for good.
+#[must_use = "dropping the producer ends the batch as truncated"]
+pub struct Producer<R: RingRef> {
+    ring: R,
+    /// The next position to reserve.
+    tail: u64,
+    /// The first position that is not known to be free: the head last seen, one lap later, or the
+    /// end of positions.
+    limit: u64,
+    base: u64,
+    end: End,
+}
+
+impl<R: RingRef> Producer<R> {
+    pub(crate) fn new(ring: R, base: u64) -> Self {
+        let limit = (base + ring.capacity() as u64).min(ring.end());
+        Producer { ring, tail: base, limit, base, end: End::Truncated }
+    }
+
+    /// The ring, to complete and evict with.
+    pub fn ring(&self) -> &Ring<R::Value> {
+        &self.ring
+    }
+
+    /// How many positions were reserved in this batch: the index of the next one.
+    pub fn reserved(&self) -> u64 {
+        self.tail - self.base
+    }
+
+    /// How many positions can be reserved now.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: one load.
+    pub fn vacancy(&mut self) -> usize {
+        self.refresh_limit();
+        (self.limit - self.tail) as usize
+    }
+
+    /// Reserves the next position.
+    ///
+    /// # Errors
+    ///
+    /// [`ReserveError`] if the window is full, the batch cancelled, or the ring at the end of its
+    /// positions.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: at most four loads and one store; it never blocks.
+    #[inline]
+    pub fn reserve(&mut self) -> Result<Ticket, ReserveError> {
+        let position = self.advance(1)?;
+        Ok(Ticket { ring: self.ring.id, position })
+    }
+
+    /// Reserves the next `count` positions, all or none.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve`](Producer::reserve). A count above the ring's capacity is always
+    /// [`ReserveError::Full`].
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: the same steps as for one position.
+    pub fn reserve_many(&mut self, count: usize) -> Result<Tickets, ReserveError> {
+        let next = self.advance(count as u64)?;
+        Ok(Tickets { ring: self.ring.id, next, end: next + count as u64 })
+    }
+
+    /// Reserves the next position as a [`Permit`], whose loss cannot stall the batch.
+    ///
+    /// A permit on a shared ring costs a reference count; on a borrowed one it does not.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve`](Producer::reserve).
+    ///
+    /// # Progress
+    ///
+    /// As [`reserve`](Producer::reserve), and cloning an `Arc` for a shared ring.
+    pub fn permit(&mut self) -> Result<Permit<R>, ReserveError> {
+        let index = self.reserved();
+        let ticket = self.reserve()?;
+        Ok(Permit::new(self.ring.clone(), ticket, index))
+    }
+
+    /// Ends the batch: after what is reserved, the consumer sees its normal end.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free, unless this closes the batch because the consumer is gone: then one step per
+    /// position of the window, and the `Drop` of the values in it. Waking a waiting consumer comes
+    /// on top.
+    pub fn finish(mut self) {
+        self.end = End::Finished;
+    }
+
+    /// Reserves `count` positions and returns the first.
+    #[inline]
+    fn advance(&mut self, count: u64) -> Result<u64, ReserveError> {
+        let first = self.tail;
+        if self.limit - first < count || self.ring.lease.is_cancelled() {
+            self.make_room(count)?;
+        }
+        self.tail = first + count;
+        // ORDERING: reserve:tail: Release pairs with `from_bits:tail`: whoever learns that the
+        // position is reserved sees its slot armed. Stored before the ticket escapes.
+        self.ring.tail.store(self.tail, Release);
+        Ok(first)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, count: u64) -> Result<(), ReserveError> {
+        if self.ring.lease.cancelled() {
+            return Err(ReserveError::Cancelled);
+        }
+        self.refresh_limit();
+        if self.limit - self.tail >= count {
+            Ok(())
+        } else if self.limit == self.ring.end() {
+            Err(ReserveError::Exhausted)
+        } else {
+            Err(ReserveError::Full)
+        }
+    }
+
+    fn refresh_limit(&mut self) {
+        let lap_after_head = self.ring.head() + self.ring.capacity() as u64;
+        self.limit = lap_after_head.min(self.ring.end());
+    }
+
+    /// Tells the consumer how the batch ended, and wakes it if it waits for the next position.
+    fn declare_end(&self) {
+        let tail = Tail::new(self.tail, self.end);
+        // ORDERING: finish:tail: Release pairs with `from_bits:tail` in the consumer.
+        self.ring.tail.store(tail.word(), Release);
+        // ORDERING: finish:fence: SeqCst pairs with `wait:fence`: either this side sees the wish on
+        // the slot, or the consumer sees the end before it parks.
+        fence(SeqCst);
+        let (slot, generation) = self.ring.slot(self.tail);
+        if slot.peek() == Tag::new(generation, State::Waited) {
+            // Nobody can claim an unreserved slot, so the waker is this side's.
+            if let Some(waker) = self.ring.waiter.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl<R: RingRef> Drop for Producer<R> {
+    fn drop(&mut self) {
+        let _last = Departure { ring: &self.ring, side: Side::Producer };
+        self.declare_end();
+    }
+}
+
+impl<R: RingRef> fmt::Debug for Producer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer").field("reserved", &self.reserved()).finish_non_exhaustive()
+    }
+}

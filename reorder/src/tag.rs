@@ -1,0 +1,110 @@
+//! The one atomic word of a slot: which generation it serves, and how far that generation has come.
+//!
+//! ```text
+//!  63                                                    3  2   0
+//! +--------------------------------------------------------+-----+
+//! | generation: how often the slot has been handed on      |state|
+//! +--------------------------------------------------------+-----+
+//! ```
+//!
+//! A zeroed word is generation 0, vacant: fresh memory from the allocator is a
+//! ring that is ready for use.
+
+/// How many low bits of a tag hold the state.
+const STATE_BITS: u32 = 3;
+
+/// One past the largest generation a tag can hold.
+pub(crate) const GENERATIONS: u64 = 1 << (u64::BITS - STATE_BITS);
+
+/// How far a slot has come in the generation its tag names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum State {
+    /// Armed: whoever holds the position's ticket may claim it.
+    Vacant = 0,
+    /// Armed, and the consumer waits for it: whoever claims it owns the waker.
+    Waited = 1,
+    /// Claimed: exactly one thread may write the value.
+    Writing = 2,
+    /// The value may be taken.
+    Ready = 3,
+    /// Given up by an eviction; there is no value.
+    Evicted = 4,
+    /// Given up by a dropped permit; there is no value.
+    Abandoned = 5,
+}
+
+/// A generation and a state in one word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tag(u64);
+
+impl Tag {
+    #[inline]
+    pub(crate) const fn new(generation: u64, state: State) -> Tag {
+        Tag(generation << STATE_BITS | state as u64)
+    }
+
+    #[inline]
+    pub(crate) const fn from_word(word: u64) -> Tag {
+        Tag(word)
+    }
+
+    #[inline]
+    pub(crate) const fn word(self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    pub(crate) const fn generation(self) -> u64 {
+        self.0 >> STATE_BITS
+    }
+
+    #[inline]
+    pub(crate) const fn state(self) -> State {
+        match self.0 & ((1 << STATE_BITS) - 1) {
+            0 => State::Vacant,
+            1 => State::Waited,
+            2 => State::Writing,
+            3 => State::Ready,
+            4 => State::Evicted,
+            // 6 and 7 are never stored.
+            _ => State::Abandoned,
+        }
+    }
+}
+
+impl core::fmt::Debug for Tag {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}:{:?}", self.generation(), self.state())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATES: [State; 6] = [
+        State::Vacant,
+        State::Waited,
+        State::Writing,
+        State::Ready,
+        State::Evicted,
+        State::Abandoned,
+    ];
+
+    #[test]
+    fn every_state_survives_the_round_trip_at_both_ends_of_the_generations() {
+        for generation in [0, 1, GENERATIONS / 2, GENERATIONS - 1] {
+            for state in STATES {
+                let tag = Tag::new(generation, state);
+                assert_eq!((tag.generation(), tag.state()), (generation, state));
+                assert_eq!(Tag::from_word(tag.word()), tag);
+            }
+        }
+    }
+
+    #[test]
+    fn zeroed_memory_is_an_armed_slot() {
+        assert_eq!(Tag::from_word(0), Tag::new(0, State::Vacant));
+    }
+}

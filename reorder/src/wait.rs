@@ -1,0 +1,200 @@
+//! Blocking the current thread until the head of line is there.
+
+use core::task::Waker;
+use core::time::Duration;
+use std::time::Instant;
+
+use crate::batch::Batch;
+use crate::consumer::{Announced, Consumer};
+use crate::delivery::Delivery;
+use crate::errors::{NextError, NextTimeoutError, TryNextError};
+use crate::primitive::park;
+use crate::ring_ref::RingRef;
+
+/// The first sleep behind a completer in mid-write, and the longest. Each is twice the last, so
+/// the delivery is late by no more than the wait has already taken.
+const SLICES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(10));
+
+impl<R: RingRef> Consumer<R> {
+    /// Blocks until the head of line is there and takes it; `None` is the normal end of the batch.
+    ///
+    /// # Errors
+    ///
+    /// [`NextError`] if the batch was truncated or cancelled.
+    ///
+    /// # Progress
+    ///
+    /// Blocking: in-order delivery waits for the head, however much is complete behind it. The
+    /// thread sleeps, and is woken by the head's completer. A completer that is stopped in
+    /// mid-write is waited for in timed sleeps of 50 µs to 10 ms.
+    #[expect(clippy::should_implement_trait, reason = "it blocks, and tells how a batch ended")]
+    pub fn next(&mut self) -> Result<Option<Delivery<R::Value>>, NextError> {
+        self.next_until(None).map_err(|error| match error {
+            NextTimeoutError::Truncated => NextError::Truncated,
+            NextTimeoutError::Cancelled => NextError::Cancelled,
+            NextTimeoutError::Timeout => unreachable!("there is no deadline"),
+        })
+    }
+
+    /// As [`next`](Consumer::next), for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`NextTimeoutError`] if the batch was truncated or cancelled, or the time is over. The batch
+    /// goes on in the last case.
+    ///
+    /// # Progress
+    ///
+    /// As [`next`](Consumer::next).
+    pub fn next_timeout(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<Option<Delivery<R::Value>>, NextTimeoutError> {
+        // A time beyond what the clock can tell is no deadline.
+        self.next_until(Instant::now().checked_add(timeout))
+    }
+
+    /// As [`next`](Consumer::next), until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`next_timeout`](Consumer::next_timeout).
+    ///
+    /// # Progress
+    ///
+    /// As [`next`](Consumer::next).
+    pub fn next_deadline(
+        &mut self,
+        deadline: Instant,
+    ) -> Result<Option<Delivery<R::Value>>, NextTimeoutError> {
+        self.next_until(Some(deadline))
+    }
+
+    fn next_until(
+        &mut self,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Delivery<R::Value>>, NextTimeoutError> {
+        if let Some(settled) = self.spin() {
+            return settled;
+        }
+        park::with_current(|waker, sleep| self.sleep_until(deadline, waker, sleep))
+    }
+
+    fn sleep_until(
+        &mut self,
+        deadline: Option<Instant>,
+        waker: &Waker,
+        sleep: &dyn Fn(Option<Instant>),
+    ) -> Result<Option<Delivery<R::Value>>, NextTimeoutError> {
+        let (mut slice, longest) = SLICES;
+        loop {
+            if let Some(settled) = self.settled() {
+                return settled;
+            }
+            match self.announce(waker) {
+                Announced::Changed => continue,
+                Announced::Waiting => sleep(deadline),
+                Announced::Writing => {
+                    let awake = Instant::now() + slice;
+                    sleep(Some(deadline.map_or(awake, |deadline| deadline.min(awake))));
+                    slice = (slice * 2).min(longest);
+                    relax();
+                }
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return self.settled().unwrap_or(Err(NextTimeoutError::Timeout));
+            }
+        }
+    }
+
+    /// Looks a few times before it is worth while to sleep.
+    fn spin(&mut self) -> Option<Settled<R::Value>> {
+        let backoff = crossbeam_utils::Backoff::new();
+        loop {
+            if let Some(settled) = self.settled() {
+                return Some(settled);
+            }
+            if backoff.is_completed() || cfg!(reorder_loom) {
+                return None;
+            }
+            backoff.snooze();
+        }
+    }
+
+    /// How a wait ends now, unless the head is pending.
+    fn settled(&mut self) -> Option<Settled<R::Value>> {
+        Some(match self.try_next() {
+            Ok(delivery) => Ok(Some(delivery)),
+            Err(TryNextError::Ended) => Ok(None),
+            Err(TryNextError::Truncated) => Err(NextTimeoutError::Truncated),
+            Err(TryNextError::Cancelled) => Err(NextTimeoutError::Cancelled),
+            Err(TryNextError::Pending) => return None,
+        })
+    }
+}
+
+type Settled<T> = Result<Option<Delivery<T>>, NextTimeoutError>;
+
+/// Tells loom, whose sleeps with a deadline return at once, that another thread has to run.
+fn relax() {
+    #[cfg(reorder_loom)]
+    loom::thread::yield_now();
+}
+
+impl<R: RingRef> Batch<R> {
+    /// As [`Consumer::next`], but while nothing is reserved and undelivered it returns `None` and
+    /// never blocks: nobody else could reserve.
+    ///
+    /// # Errors
+    ///
+    /// As [`Consumer::next`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Consumer::next`].
+    #[expect(clippy::should_implement_trait, reason = "it blocks, and tells how a batch ended")]
+    pub fn next(&mut self) -> Result<Option<Delivery<R::Value>>, NextError> {
+        if self.delivered() == self.reserved() {
+            return Ok(None);
+        }
+        self.consumer_mut().next()
+    }
+
+    /// As [`next`](Batch::next), for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Consumer::next_timeout`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Consumer::next`].
+    pub fn next_timeout(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<Option<Delivery<R::Value>>, NextTimeoutError> {
+        if self.delivered() == self.reserved() {
+            return Ok(None);
+        }
+        self.consumer_mut().next_timeout(timeout)
+    }
+
+    /// As [`next`](Batch::next), until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Consumer::next_timeout`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Consumer::next`].
+    pub fn next_deadline(
+        &mut self,
+        deadline: Instant,
+    ) -> Result<Option<Delivery<R::Value>>, NextTimeoutError> {
+        if self.delivered() == self.reserved() {
+            return Ok(None);
+        }
+        self.consumer_mut().next_deadline(deadline)
+    }
+}
