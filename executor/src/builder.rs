@@ -1,0 +1,129 @@
+//! Making an executor.
+
+use std::fmt;
+use std::io;
+
+use reorder_ring::{CapacityError, Ring};
+
+use crate::executor::Executor;
+
+/// How an [`Executor`] is to be. From [`Executor::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct Builder {
+    pub(crate) workers: Option<usize>,
+    pub(crate) window: usize,
+    pub(crate) thread_name: String,
+    pub(crate) stack_size: Option<usize>,
+    pub(crate) consumer_helps: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder {
+            workers: None,
+            window: 256,
+            thread_name: "reorder-worker".to_owned(),
+            stack_size: None,
+            consumer_helps: true,
+        }
+    }
+}
+
+impl Builder {
+    /// How many worker threads there are, from 1 on. Without it, one for each processor that the
+    /// process may use.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// How many items of a stream may be outstanding: pulled from the source and not yet taken by
+    /// the consumer. It is rounded up to a power of two; 256 without it. It bounds the memory of a
+    /// stream, and how far the workers can run ahead of a slow item or a slow consumer. A batch
+    /// has all of its results in memory anyway, and no window.
+    pub fn window(mut self, items: usize) -> Self {
+        self.window = items;
+        self
+    }
+
+    /// What the worker threads are called, followed by a dash and a number from 0 on.
+    pub fn thread_name(mut self, prefix: impl Into<String>) -> Self {
+        self.thread_name = prefix.into();
+        self
+    }
+
+    /// The stack size of a worker thread in bytes; the standard library's without it.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Whether a thread that waits for the head of a stream runs items meanwhile, where they were
+    /// measured to take under 5 µs. It does without this.
+    ///
+    /// Jobs then may run on the consumer's thread, with its locks held and its thread-locals in
+    /// sight. Turn it off if they must not. Two cases remain in which nobody else might run them:
+    /// a consumer that is itself a worker of the executor, and a stream that outlived it. The
+    /// caller of `map` and `execute_batch` always helps with its own batch.
+    pub fn consumer_helps(mut self, helps: bool) -> Self {
+        self.consumer_helps = helps;
+        self
+    }
+
+    /// Starts the workers.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if a setting is out of its range, or the system refuses a thread; those that
+    /// had started are ended then.
+    pub fn build(self) -> Result<Executor, BuildError> {
+        if self.workers == Some(0) {
+            return Err(BuildError::NoWorkers);
+        }
+        // Tried once here, so that it is told now and not by the first stream.
+        Ring::<()>::with_capacity(self.window).map_err(BuildError::Window)?;
+        Executor::start(self)
+    }
+}
+
+/// Why an executor could not be built.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// No workers were asked for; there must be at least 1.
+    NoWorkers,
+    /// The window is 0, or too large for memory.
+    Window(CapacityError),
+    /// The system refused a thread.
+    Spawn {
+        /// How many workers had started before.
+        started: usize,
+        /// How many were asked for.
+        requested: usize,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BuildError::NoWorkers => f.write_str("an executor needs at least 1 worker, not 0"),
+            BuildError::Window(_) => f.write_str("the window of an executor is out of range"),
+            BuildError::Spawn { started, requested, .. } => {
+                write!(f, "only {started} of {requested} workers could be started")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            BuildError::NoWorkers => None,
+            BuildError::Window(error) => Some(error),
+            BuildError::Spawn { error, .. } => Some(error),
+        }
+    }
+}

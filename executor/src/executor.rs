@@ -1,0 +1,248 @@
+//! The executor: worker threads, and the calls that use them.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use parking::Parker;
+use reorder_ring::Ring;
+
+use crate::builder::{BuildError, Builder};
+use crate::failure::{Failure, Panic, discard};
+use crate::hub::Hub;
+use crate::ordered::Ordered;
+use crate::plain;
+use crate::report::BatchReport;
+use crate::scope::{self, Scope};
+use crate::stream::Core;
+use crate::work::Work;
+use crate::worker;
+
+/// Worker threads that any number of callers share.
+///
+/// Every call is a batch of its own, with its own ring: results never mix, and no lock makes one
+/// batch wait for another. Workers take turns between open batches. The caller of a batch helps
+/// with it, and with nothing else, so calls may be nested in jobs to any depth, even with one
+/// worker.
+///
+/// ```
+/// use reorder_executor::Executor;
+///
+/// let executor = Executor::builder().workers(2).build()?;
+/// let squares = executor.map(0..100u64, |n| n * n);
+/// assert_eq!(squares, (0..100u64).map(|n| n * n).collect::<Vec<_>>());
+/// # Ok::<(), reorder_executor::BuildError>(())
+/// ```
+///
+/// Dropping it waits until the workers have ended their present items, unless it is dropped on one
+/// of them. A stream that is still open then goes on, on its consumer's thread alone.
+pub struct Executor {
+    hub: Arc<Hub>,
+    workers: Vec<JoinHandle<()>>,
+    window: usize,
+}
+
+impl Executor {
+    /// Settings for a new executor; each has a default.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn start(builder: Builder) -> Result<Executor, BuildError> {
+        let available = || thread::available_parallelism().map_or(1, usize::from);
+        let requested = builder.workers.unwrap_or_else(available);
+        let parkers: Vec<Parker> = (0..requested).map(|_| Parker::new()).collect();
+        let unparkers = parkers.iter().map(Parker::unparker).collect();
+        let mut executor = Executor {
+            hub: Arc::new(Hub::new(unparkers, builder.consumer_helps)),
+            workers: Vec::with_capacity(requested),
+            window: builder.window,
+        };
+        for (index, parker) in parkers.into_iter().enumerate() {
+            let mut thread =
+                thread::Builder::new().name(format!("{}-{index}", builder.thread_name));
+            if let Some(bytes) = builder.stack_size {
+                thread = thread.stack_size(bytes);
+            }
+            let hub = Arc::clone(&executor.hub);
+            match thread.spawn(move || worker::run(hub, index, parker)) {
+                Ok(worker) => executor.workers.push(worker),
+                // Dropping the executor ends those that run.
+                Err(error) => return Err(BuildError::Spawn { started: index, requested, error }),
+            }
+        }
+        Ok(executor)
+    }
+
+    /// How many worker threads there are. The caller of a batch comes on top.
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Runs `job` on every item and returns the results in the order of the items.
+    ///
+    /// The source is read to its end first, on this thread. Then this thread and the workers share
+    /// the items, and the call returns when all have run.
+    ///
+    /// # Panics
+    ///
+    /// If jobs panicked, with the panic of the first such item in the order of the input; all
+    /// other items have run, and their results were dropped. Also if the source panics, or memory
+    /// is too short.
+    ///
+    /// # Progress
+    ///
+    /// Blocking: it returns when the slowest item has. Never blocked by other batches: if all
+    /// workers are busy, this thread runs all items itself.
+    pub fn map<I, U, F>(&self, items: I, job: F) -> Vec<U>
+    where
+        I: IntoIterator,
+        I::Item: Send,
+        U: Send,
+        F: Fn(I::Item) -> U + Sync,
+    {
+        match plain::run(&self.hub, items, &job) {
+            Ok(values) => values,
+            Err(panics) => {
+                let mut panics = panics.into_iter();
+                let (_, first) = panics.next().expect("only failures come with panics");
+                panics.for_each(|(_, payload)| discard(payload));
+                resume_unwind(first)
+            }
+        }
+    }
+
+    /// Runs `job` on every item and returns an outcome for each, in the order of the items. A
+    /// panic is the outcome of its item and of no other.
+    ///
+    /// # Panics
+    ///
+    /// If the source panics, or memory is too short.
+    ///
+    /// # Progress
+    ///
+    /// As [`map`](Executor::map).
+    pub fn execute_batch<I, U, F>(&self, items: I, job: F) -> BatchReport<U>
+    where
+        I: IntoIterator,
+        I::Item: Send,
+        U: Send,
+        F: Fn(I::Item) -> U + Sync,
+    {
+        let caught = |item| {
+            catch_unwind(AssertUnwindSafe(|| job(item)))
+                .map_err(|payload| Failure::Panicked(Panic::new(payload)))
+        };
+        BatchReport::new(self.map(items, caught))
+    }
+
+    /// Runs `job` on the items of a source and yields the outcomes in the order of the source,
+    /// while later items are still running.
+    ///
+    /// The source may be endless: no more items are outstanding than the window of the executor.
+    /// It is pulled by one thread at a time, by whichever has time; a source that blocks keeps that
+    /// thread from other work. If the source panics, that is the last outcome.
+    ///
+    /// ```
+    /// use reorder_executor::Executor;
+    ///
+    /// let executor = Executor::builder().workers(2).build()?;
+    /// let mut squares = executor.stream(0u64.., |n| n * n);
+    /// let first = squares.next().expect("the source is endless");
+    /// assert_eq!(first?, 0);
+    /// let more: Vec<u64> = squares.take(3).collect::<Result<_, _>>()?;
+    /// assert_eq!(more, [1, 4, 9]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If memory is too short.
+    pub fn stream<I, U, F>(&self, source: I, job: F) -> Ordered<'static, U>
+    where
+        I: IntoIterator,
+        I::IntoIter: Send + 'static,
+        I::Item: Send,
+        U: Send + 'static,
+        F: Fn(I::Item) -> U + Send + Sync + 'static,
+    {
+        let (core, consumer) = self.new_stream(source.into_iter(), job);
+        let core = Arc::new(core);
+        let published: Arc<dyn Work> = core.clone();
+        self.hub.publish(Arc::clone(&published));
+        Ordered::new(consumer, core, Arc::clone(&self.hub), Some(published))
+    }
+
+    pub(crate) fn new_stream<I, U, F>(
+        &self,
+        source: I,
+        job: F,
+    ) -> (Core<I, U, F>, reorder_ring::Consumer<crate::stream::OutcomeRing<U>>)
+    where
+        I: Iterator + Send,
+        I::Item: Send,
+        U: Send,
+        F: Fn(I::Item) -> U + Send + Sync,
+    {
+        let ring = Arc::new(Ring::with_capacity(self.window).expect("memory for a window"));
+        let (producer, consumer) = ring.open_owned().expect("a new ring is free").split();
+        (Core::new(source, job, ring, producer), consumer)
+    }
+
+    /// Runs `f` with a scope, in which streams may borrow from the caller.
+    ///
+    /// Returns when no job of the scope's streams runs any more, whatever panics; streams that are
+    /// still open are stopped.
+    ///
+    /// ```
+    /// use reorder_executor::Executor;
+    ///
+    /// let executor = Executor::builder().workers(2).build()?;
+    /// let words = ["ordered", "completion"];
+    /// let lengths: Vec<usize> = executor.scope(|scope| {
+    ///     scope.stream(&words, |word| word.len()).map(|outcome| outcome.expect("no panic")).collect()
+    /// });
+    /// assert_eq!(lengths, [7, 10]);
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `f` panics, with its panic.
+    pub fn scope<'env, F, T>(&'env self, f: F) -> T
+    where
+        F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+    {
+        scope::enter(self, f)
+    }
+
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.hub.stop();
+        if worker::is_worker_of(&self.hub) {
+            // Inside a job. This worker cannot wait for itself, and must not wait for the others:
+            // one may be waiting for this very job.
+            return;
+        }
+        for worker in self.workers.drain(..) {
+            if let Err(payload) = worker.join() {
+                discard(payload);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor")
+            .field("workers", &self.workers())
+            .field("window", &self.window)
+            .finish_non_exhaustive()
+    }
+}

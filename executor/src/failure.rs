@@ -1,0 +1,92 @@
+//! Why an item has no value.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Mutex, PoisonError};
+
+use reorder_ring::Gap;
+
+/// What came of one item.
+pub type Outcome<U> = Result<U, Failure>;
+
+/// Why an item has no value.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The job panicked on this item.
+    Panicked(Panic),
+    /// The source panicked when it was asked for this item. It is the last one of its stream.
+    SourcePanicked(Panic),
+    /// The item's position was given up.
+    Gap(Gap),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Panicked(panic) => write!(f, "the job panicked: {panic}"),
+            Failure::SourcePanicked(panic) => write!(f, "the source panicked: {panic}"),
+            Failure::Gap(gap) => gap.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// A caught panic, with its payload.
+pub struct Panic {
+    message: String,
+    /// The lock makes it `Sync`, which payloads need not be; it is never contended.
+    payload: Mutex<Box<dyn Any + Send>>,
+}
+
+impl Panic {
+    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Panic {
+        let message = payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "(a payload that is not text)".to_owned());
+        Panic { message, payload: Mutex::new(payload) }
+    }
+
+    /// The text that the panic was raised with, or a note that it was not text.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The payload, as [`std::panic::catch_unwind`] gave it.
+    pub fn into_payload(self) -> Box<dyn Any + Send> {
+        self.payload.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on with the panic on this thread.
+    ///
+    /// # Panics
+    ///
+    /// Always: that is what it is for.
+    pub fn resume(self) -> ! {
+        resume_unwind(self.into_payload())
+    }
+}
+
+impl fmt::Debug for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Panic").field(&self.message).finish()
+    }
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Drops a value of the user's whose `Drop` may panic, on a thread that must go on. A payload that
+/// panics when it is dropped is leaked rather than tried again.
+pub(crate) fn discard<T>(value: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        std::mem::forget(payload);
+    }
+}

@@ -1,0 +1,224 @@
+//! Where open work is published, and where workers sleep.
+//!
+//! Nothing is lost between "there is work" and "there is nobody awake": whoever makes work
+//! claimable does so *before* a `SeqCst` fence and looks for sleepers *after* it; whoever goes to
+//! sleep says so before a fence and looks for work after it. One of the two sees the other.
+//!
+//! Waking a parked thread costs far more than a small batch, so at most one worker at a time is
+//! woken to *search*. While one searches, publishing wakes nobody. It gives the role up when it
+//! has claimed something and before it runs it, and wakes the next one if more is left.
+
+use std::cell::Cell;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use parking::Unparker;
+
+use crate::work::Work;
+
+/// How long a worker stays with one batch while others are open.
+const QUANTUM: Duration = Duration::from_micros(200);
+
+pub(crate) struct Hub {
+    open: Mutex<Vec<Arc<dyn Work>>>,
+    /// Changes whenever `open` does, so that workers need not lock it to know what they know.
+    version: AtomicUsize,
+    sleepers: Mutex<Vec<usize>>,
+    /// How many `sleepers` there are, readable without the lock.
+    asleep: AtomicUsize,
+    /// Workers that are awake and look for work, and those that are being woken to do so.
+    searching: AtomicUsize,
+    stopping: AtomicBool,
+    unparkers: Vec<Unparker>,
+    /// Whether a stream's consumer runs items that were measured to be cheap.
+    pub(crate) consumer_helps: bool,
+}
+
+/// No user code runs under these locks, so a poisoned one is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hub {
+    pub(crate) fn new(unparkers: Vec<Unparker>, consumer_helps: bool) -> Hub {
+        Hub {
+            open: Mutex::default(),
+            version: AtomicUsize::new(0),
+            sleepers: Mutex::new(Vec::with_capacity(unparkers.len())),
+            asleep: AtomicUsize::new(0),
+            searching: AtomicUsize::new(0),
+            stopping: AtomicBool::new(false),
+            unparkers,
+            consumer_helps,
+        }
+    }
+
+    /// How many threads may take part in one batch: the workers and its caller.
+    pub(crate) fn seats(&self) -> usize {
+        self.unparkers.len() + 1
+    }
+
+    /// Makes work visible to the workers.
+    pub(crate) fn publish(&self, work: Arc<dyn Work>) {
+        self.change(|open| open.push(work));
+        self.announce();
+    }
+
+    /// Hides work from workers that look from now on. Those at it stay until their turn ends.
+    pub(crate) fn withdraw(&self, work: &Arc<dyn Work>) {
+        let gone = self.change(|open| {
+            let place = open.iter().position(|other| Arc::ptr_eq(other, work))?;
+            Some(open.swap_remove(place))
+        });
+        // The last reference may run user code, which must not meet the lock.
+        drop(gone);
+    }
+
+    fn change<R>(&self, f: impl FnOnce(&mut Vec<Arc<dyn Work>>) -> R) -> R {
+        let mut open = lock(&self.open);
+        let result = f(&mut open);
+        // ORDERING: hub:version: Release pairs with `hub:refresh`; the list itself is locked.
+        self.version.fetch_add(1, Release);
+        result
+    }
+
+    /// What is open, if it changed since `seen`.
+    pub(crate) fn refresh(&self, seen: &mut usize, known: &mut Vec<Arc<dyn Work>>) {
+        // ORDERING: hub:refresh: Acquire pairs with `hub:version`.
+        let version = self.version.load(Acquire);
+        if *seen != version {
+            *seen = version;
+            let open = lock(&self.open).clone();
+            // The old list may hold the last reference to some work; the lock is free by now.
+            *known = open;
+        }
+    }
+
+    fn any_claimable(&self) -> bool {
+        lock(&self.open).iter().any(|work| work.claimable())
+    }
+
+    /// To be called after work became claimable.
+    pub(crate) fn announce(&self) {
+        if self.somebody_should_wake() {
+            self.wake_one();
+        }
+    }
+
+    fn somebody_should_wake(&self) -> bool {
+        // ORDERING: hub:announce: SeqCst fence, pairs with `hub:doze`: either the sleeper sees the
+        // work, or this thread sees the sleeper, or a searcher that will look again.
+        fence(SeqCst);
+        // ORDERING: hub:census: Relaxed; the fence above orders both.
+        self.asleep.load(Relaxed) > 0 && self.searching.load(Relaxed) == 0
+    }
+
+    fn wake_one(&self) {
+        let mut sleepers = lock(&self.sleepers);
+        if let Some(index) = sleepers.pop() {
+            // ORDERING: hub:wake: Relaxed; changed under the lock, or ordered by the fences.
+            self.asleep.store(sleepers.len(), Relaxed);
+            self.searching.fetch_add(1, Relaxed);
+            drop(sleepers);
+            self.unparkers[index].unpark();
+        }
+    }
+
+    pub(crate) fn start_searching(&self) {
+        // ORDERING: hub:search: Relaxed; a publisher that misses it wakes one worker too many.
+        self.searching.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn stop_searching(&self) {
+        // ORDERING: hub:found: Relaxed; whoever stops searching fences and looks again.
+        self.searching.fetch_sub(1, Relaxed);
+    }
+
+    /// Declares a searching worker asleep. `false` if it has to stay awake; otherwise it must park
+    /// until it is unparked, and then is a searching worker again.
+    pub(crate) fn doze(&self, index: usize) -> bool {
+        {
+            let mut sleepers = lock(&self.sleepers);
+            sleepers.push(index);
+            // ORDERING: hub:asleep: Relaxed; ordered by the fence below.
+            self.asleep.store(sleepers.len(), Relaxed);
+        }
+        self.stop_searching();
+        // ORDERING: hub:doze: SeqCst fence, pairs with `hub:announce` and `hub:stop`.
+        fence(SeqCst);
+        if !self.is_stopping() && !self.any_claimable() {
+            return true;
+        }
+        let mut sleepers = lock(&self.sleepers);
+        let Some(place) = sleepers.iter().position(|&sleeper| sleeper == index) else {
+            // Somebody woke it meanwhile: the token is there, and the role too.
+            return true;
+        };
+        sleepers.swap_remove(place);
+        // ORDERING: hub:awake: Relaxed; as `hub:asleep`.
+        self.asleep.store(sleepers.len(), Relaxed);
+        false
+    }
+
+    /// Ends all workers after their turn, and leaves what is open to those who wait for it.
+    pub(crate) fn stop(&self) {
+        // ORDERING: hub:stop: SeqCst fence after the store, pairs with `hub:doze`.
+        self.stopping.store(true, Release);
+        fence(SeqCst);
+        let sleepers = std::mem::take(&mut *lock(&self.sleepers));
+        for index in sleepers {
+            // ORDERING: hub:stop-wake: Relaxed; as `hub:wake`.
+            self.searching.fetch_add(1, Relaxed);
+            self.unparkers[index].unpark();
+        }
+        let open = lock(&self.open).clone();
+        for work in open {
+            work.nudge();
+        }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        // ORDERING: hub:stopping: Acquire pairs with the store in `stop`.
+        self.stopping.load(Acquire)
+    }
+}
+
+/// One worker's or caller's stay with one piece of work.
+pub(crate) struct Turn<'a> {
+    pub(crate) hub: &'a Hub,
+    /// Which of the hub's seats takes the turn: 0 is the caller of a batch.
+    pub(crate) seat: usize,
+    /// Whether this thread has the role of the searcher.
+    searching: Cell<bool>,
+    started: Instant,
+}
+
+impl<'a> Turn<'a> {
+    pub(crate) fn new(hub: &'a Hub, seat: usize, searching: bool) -> Turn<'a> {
+        Turn { hub, seat, searching: Cell::new(searching), started: Instant::now() }
+    }
+
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        now.duration_since(self.started) >= QUANTUM
+    }
+
+    pub(crate) fn is_searching(&self) -> bool {
+        self.searching.get()
+    }
+
+    /// To be called after something was claimed and before it is run: hands the role of the
+    /// searcher on if there is more to find.
+    pub(crate) fn claimed(&self, work: &dyn Work) {
+        let searched = self.searching.replace(false);
+        if searched {
+            self.hub.stop_searching();
+        }
+        if self.hub.somebody_should_wake()
+            && (work.claimable() || searched && self.hub.any_claimable())
+        {
+            self.hub.wake_one();
+        }
+    }
+}

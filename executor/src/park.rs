@@ -1,0 +1,60 @@
+//! How a thread that is not an idle worker waits: for its batch, its stream, its loans.
+
+use std::cell::Cell;
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+use atomic_waker::AtomicWaker;
+use parking::Parker;
+use reorder_ring::{Consumer, Delivery, HeadState, NextError, RingRef};
+
+/// The first and the longest sleep behind a worker that was stopped in mid-write.
+const SLICES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(10));
+
+/// Runs `f` with a parker of the current thread and its waker.
+///
+/// No user code runs inside `f`. A waker of an earlier wait on this thread may still be used later:
+/// every wait looks again before and after it parks.
+pub(crate) fn with_current<R>(f: impl FnOnce(&Parker, &Waker) -> R) -> R {
+    thread_local!(static SPARE: Cell<Option<(Parker, Waker)>> = const { Cell::new(None) });
+    let (parker, waker) = SPARE.try_with(Cell::take).ok().flatten().unwrap_or_else(|| {
+        let parker = Parker::new();
+        let waker = Waker::from(parker.unparker());
+        (parker, waker)
+    });
+    let result = f(&parker, &waker);
+    _ = SPARE.try_with(|spare| spare.set(Some((parker, waker))));
+    result
+}
+
+type Next<T> = Result<Option<Delivery<T>>, NextError>;
+
+/// Blocks until the consumer has something, or `has_work` says that the thread could help. Who
+/// makes that true uses `helper` afterwards.
+pub(crate) fn until_settled<R: RingRef>(
+    consumer: &mut Consumer<R>,
+    helper: &AtomicWaker,
+    has_work: impl Fn() -> bool,
+) -> Option<Next<R::Value>> {
+    with_current(|parker, waker| {
+        let (mut slice, longest) = SLICES;
+        loop {
+            helper.register(waker);
+            if has_work() {
+                return None;
+            }
+            if let Poll::Ready(next) = consumer.poll_next(&mut Context::from_waker(waker)) {
+                return Some(next);
+            }
+            if consumer.head_of_line().state == HeadState::Writing {
+                // The ring used the waker itself, and nobody else will: the value is a few
+                // instructions away, unless its writer was stopped.
+                thread::sleep(slice);
+                slice = (slice * 2).min(longest);
+            } else {
+                parker.park();
+            }
+        }
+    })
+}

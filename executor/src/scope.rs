@@ -1,0 +1,114 @@
+//! Streams that borrow, and the call that outlives them.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::executor::Executor;
+use crate::lend::Loan;
+use crate::ordered::Ordered;
+use crate::report::BatchReport;
+use crate::stream::Stream;
+
+/// Starts streams and batches that may borrow whatever outlives the scope.
+/// From [`Executor::scope`].
+pub struct Scope<'scope, 'env: 'scope> {
+    executor: &'env Executor,
+    held: Mutex<Vec<Held>>,
+    /// Invariant, as in `std::thread::Scope`: a longer or shorter `'scope` would let borrows escape.
+    scope: PhantomData<&'scope mut &'scope ()>,
+}
+
+/// A stream of the scope. The loan ends before the stream's own reference goes.
+struct Held {
+    loan: Loan,
+    stream: Arc<dyn Stream>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.stream.cancel();
+        self.loan.close();
+    }
+}
+
+impl<'scope, 'env> Scope<'scope, 'env> {
+    /// As [`Executor::stream`], with a source and a job that may borrow.
+    ///
+    /// # Panics
+    ///
+    /// If memory is too short.
+    pub fn stream<I, U, F>(&'scope self, source: I, job: F) -> Ordered<'scope, U>
+    where
+        I: IntoIterator,
+        I::IntoIter: Send + 'scope,
+        I::Item: Send,
+        U: Send + 'scope,
+        F: Fn(I::Item) -> U + Send + Sync + 'scope,
+    {
+        let (core, consumer) = self.executor.new_stream(source.into_iter(), job);
+        let core = Arc::new(core);
+        // SAFETY: `Held` ends the loan before it drops its reference to the stream, which keeps it
+        // alive until then; what the stream borrows outlives the scope.
+        let loan = unsafe { Loan::new(self.executor.hub(), &*core) };
+        let stream: Arc<dyn Stream + 'scope> = core;
+        // SAFETY: only the lifetime changes. The reference goes when the scope ends, within
+        // `'scope`: `enter` drops it before it returns, and nobody can take it out.
+        let held = unsafe {
+            mem::transmute::<Arc<dyn Stream + 'scope>, Arc<dyn Stream>>(Arc::clone(&stream))
+        };
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(Held { loan, stream: held });
+        Ordered::new(consumer, stream, Arc::clone(self.executor.hub()), None)
+    }
+
+    /// See [`Executor::map`], which may borrow without a scope.
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    pub fn map<I, U, F>(&self, items: I, job: F) -> Vec<U>
+    where
+        I: IntoIterator,
+        I::Item: Send,
+        U: Send,
+        F: Fn(I::Item) -> U + Sync,
+    {
+        self.executor.map(items, job)
+    }
+
+    /// See [`Executor::execute_batch`], which may borrow without a scope.
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    pub fn execute_batch<I, U, F>(&self, items: I, job: F) -> BatchReport<U>
+    where
+        I: IntoIterator,
+        I::Item: Send,
+        U: Send,
+        F: Fn(I::Item) -> U + Sync,
+    {
+        self.executor.execute_batch(items, job)
+    }
+}
+
+pub(crate) fn enter<'env, F, T>(executor: &'env Executor, f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    let scope = Scope { executor, held: Mutex::default(), scope: PhantomData };
+    let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
+    let held = mem::take(&mut *scope.held.lock().unwrap_or_else(PoisonError::into_inner));
+    // All are told before any is waited for.
+    held.iter().for_each(|held| held.stream.cancel());
+    drop(held);
+    result.unwrap_or_else(|payload| resume_unwind(payload))
+}
+
+impl fmt::Debug for Scope<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,17 @@
+//! What workers see of an open batch or stream.
+
+use crate::hub::Turn;
+
+/// Something open that has items to run. Workers take turns at all of them.
+pub(crate) trait Work: Send + Sync {
+    /// Claims items and runs them until nothing is claimable or the turn is over. `false` if
+    /// nothing was claimed. The caller of a batch does not come through here.
+    fn turn(&self, turn: &Turn<'_>) -> bool;
+
+    /// Whether a turn would find something to claim. To be asked after a `SeqCst` fence by whoever
+    /// goes to sleep on the answer.
+    fn claimable(&self) -> bool;
+
+    /// Tells the one who waits for this work that it should look after it itself.
+    fn nudge(&self);
+}
