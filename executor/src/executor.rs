@@ -35,8 +35,8 @@ use crate::worker;
 /// # Ok::<(), reorder_executor::BuildError>(())
 /// ```
 ///
-/// Dropping it waits until the workers have ended their present items, unless it is dropped on one
-/// of them. A stream that is still open then goes on, on its consumer's thread alone.
+/// Dropping it waits until the workers have ended what they are at, a job or a pull of a source,
+/// unless it is dropped on one of them. A stream that is still open then goes on, on its consumer's thread alone.
 pub struct Executor {
     hub: Arc<Hub>,
     workers: Vec<JoinHandle<()>>,

@@ -35,7 +35,10 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// A caught panic, with its payload.
-pub struct Panic {
+pub struct Panic(Box<Caught>);
+
+/// Boxed, so that outcomes are small where nothing panics.
+struct Caught {
     message: String,
     /// The lock makes it `Sync`, which payloads need not be; it is never contended.
     payload: Mutex<Box<dyn Any + Send>>,
@@ -48,17 +51,17 @@ impl Panic {
             .map(|text| (*text).to_owned())
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "(a payload that is not text)".to_owned());
-        Panic { message, payload: Mutex::new(payload) }
+        Panic(Box::new(Caught { message, payload: Mutex::new(payload) }))
     }
 
     /// The text that the panic was raised with, or a note that it was not text.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// The payload, as [`std::panic::catch_unwind`] gave it.
     pub fn into_payload(self) -> Box<dyn Any + Send> {
-        self.payload.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.0.payload.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Goes on with the panic on this thread.
@@ -73,13 +76,13 @@ impl Panic {
 
 impl fmt::Debug for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Panic").field(&self.message).finish()
+        f.debug_tuple("Panic").field(&self.0.message).finish()
     }
 }
 
 impl fmt::Display for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0.message)
     }
 }
 

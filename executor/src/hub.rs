@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use parking::Unparker;
 
+use crate::failure::discard;
 use crate::work::Work;
 
 /// How long a worker stays with one batch while others are open.
@@ -91,8 +92,9 @@ impl Hub {
         if *seen != version {
             *seen = version;
             let open = lock(&self.open).clone();
-            // The old list may hold the last reference to some work; the lock is free by now.
-            *known = open;
+            // The old list may hold the last reference to some work, and so run code of its owner;
+            // the lock is free by now.
+            discard(std::mem::replace(known, open));
         }
     }
 
@@ -200,8 +202,8 @@ impl<'a> Turn<'a> {
         Turn { hub, seat, searching: Cell::new(searching), started: Instant::now() }
     }
 
-    pub(crate) fn is_over(&self, now: Instant) -> bool {
-        now.duration_since(self.started) >= QUANTUM
+    pub(crate) fn is_over(&self) -> bool {
+        self.started.elapsed() >= QUANTUM
     }
 
     pub(crate) fn is_searching(&self) -> bool {

@@ -6,7 +6,6 @@ mod hub;
 mod in_place;
 mod lend;
 mod ordered;
-mod pace;
 mod park;
 mod plain;
 mod report;

@@ -93,9 +93,9 @@ impl<'a, U: Send> Ordered<'a, U> {
         if let Some(published) = self.published.take() {
             self.hub.withdraw(&published);
         }
-        // The consumer goes before the source: whoever is pulling just now finds the ring cancelled.
-        drop(self.consumer.take());
         self.stream.cancel();
+        // Last, since this drops undelivered values, and their `Drop` may panic.
+        drop(self.consumer.take());
     }
 }
 

@@ -17,7 +17,6 @@ use reorder_ring::{Batch, Consumer, Ring, Tickets, TryNextError};
 use crate::hub::{Hub, Turn};
 use crate::in_place::{Input, Output};
 use crate::lend::lend;
-use crate::pace::Pace;
 use crate::park;
 use crate::shares::Shares;
 use crate::work::Work;
@@ -26,8 +25,6 @@ use crate::work::Work;
 const FINE: usize = 1 << 10;
 /// A slow item holds back at most this many neighbours.
 const COARSEST: usize = 32;
-/// How many cells are claimed at once, where cells are single cheap items.
-const MOST_AT_ONCE: u32 = 16;
 
 /// A panicked item: its index and its payload.
 pub(crate) type Panicked = (usize, Box<dyn Any + Send>);
@@ -97,10 +94,7 @@ where
 }
 
 /// Reserves a position for each cell; the batch ends after them.
-fn whole_batch(
-    batch: Batch<&Ring<Token>>,
-    cells: usize,
-) -> (Tickets, Consumer<&Ring<Token>>) {
+fn whole_batch(batch: Batch<&Ring<Token>>, cells: usize) -> (Tickets, Consumer<&Ring<Token>>) {
     let (mut producer, consumer) = batch.split();
     let tickets = producer.reserve_many(cells).expect("an empty ring of that capacity");
     producer.finish();
@@ -118,7 +112,7 @@ where
         let mut panics = Vec::new();
         let mut collect = |token: Token| panics.extend(token.into_iter().flat_map(|token| *token));
         loop {
-            self.work(turn, |_| false);
+            self.work(turn, || false);
             let next = match consumer.try_next() {
                 Ok(delivery) => Some(delivery),
                 Err(TryNextError::Pending) => {
@@ -137,15 +131,12 @@ where
     }
 
     /// Claims and runs cells until there are none or the turn is over. `false` if there were none.
-    fn work(&self, turn: &Turn<'_>, is_over: impl Fn(std::time::Instant) -> bool) -> bool {
+    fn work(&self, turn: &Turn<'_>, is_over: impl Fn() -> bool) -> bool {
         let mut worked = false;
-        let mut pace = Pace::new(MOST_AT_ONCE);
-        while let Some(cells) = self.claim(turn, pace.count(), worked) {
+        while let Some(cell) = self.claim(turn, worked) {
             worked = true;
-            for cell in cells {
-                self.run_cell(cell as usize);
-            }
-            if is_over(pace.record()) {
+            self.run_cell(cell as usize);
+            if is_over() {
                 // What is left in this seat's range is out of nobody's reach, but the caller may
                 // have gone to sleep while it was in good hands.
                 self.caller.wake();
@@ -155,19 +146,19 @@ where
         worked
     }
 
-    fn claim(&self, turn: &Turn<'_>, count: u32, worked: bool) -> Option<std::ops::Range<u32>> {
-        if let Some(cells) = self.shares.claim(turn.seat, count) {
+    fn claim(&self, turn: &Turn<'_>, worked: bool) -> Option<u32> {
+        if let Some(cell) = self.shares.claim(turn.seat) {
             if !worked {
                 turn.claimed(self);
             }
-            return Some(cells);
+            return Some(cell);
         }
-        let (first, more) = self.shares.take_over(turn.seat)?;
+        let (cell, more) = self.shares.take_over(turn.seat)?;
         turn.claimed(self);
         if more {
             self.caller.wake();
         }
-        Some(first)
+        Some(cell)
     }
 
     fn run_cell(&self, cell: usize) {
@@ -208,7 +199,7 @@ where
     F: Fn(I) -> U + Sync,
 {
     fn turn(&self, turn: &Turn<'_>) -> bool {
-        self.work(turn, |now| turn.is_over(now))
+        self.work(turn, || turn.is_over())
     }
 
     fn claimable(&self) -> bool {

@@ -61,17 +61,15 @@ impl Shares {
         (0..self.seats.len()).any(|seat| !self.range(seat).is_empty())
     }
 
-    /// Up to `count` cells from the front of the seat's own range, but not more than half of it, so
-    /// that there is something to take over.
-    pub(crate) fn claim(&self, seat: usize, count: u32) -> Option<Range<u32>> {
+    /// The first cell of the seat's own range.
+    pub(crate) fn claim(&self, seat: usize) -> Option<u32> {
         loop {
             let range = self.range(seat);
             if range.is_empty() {
                 return None;
             }
-            let middle = range.start + count.min((range.end - range.start).div_ceil(2));
-            if self.swap(seat, &range, &(middle..range.end)) {
-                return Some(range.start..middle);
+            if self.swap(seat, &range, &(range.start + 1..range.end)) {
+                return Some(range.start);
             }
         }
     }
@@ -79,7 +77,7 @@ impl Shares {
     /// The back half of the largest range of the others, if any is left. The seat's own range must
     /// be empty: it becomes what was taken over, but for its first cell, which is returned with
     /// whether there was more.
-    pub(crate) fn take_over(&self, seat: usize) -> Option<(Range<u32>, bool)> {
+    pub(crate) fn take_over(&self, seat: usize) -> Option<(u32, bool)> {
         loop {
             let others = (0..self.seats.len()).filter(|&other| other != seat);
             let (victim, range) = others
@@ -97,7 +95,7 @@ impl Shares {
                     // something into an empty range, so a store does.
                     self.seats[seat].store(pack(&rest), Relaxed);
                 }
-                return Some((middle..middle + 1, more));
+                return Some((middle, more));
             }
         }
     }
@@ -112,8 +110,8 @@ mod tests {
     fn a_seat_alone_gets_all_cells_in_order() {
         let shares = Shares::new(3, 100);
         let mut seen = Vec::new();
-        while let Some(cells) = shares.claim(0, 7) {
-            seen.extend(cells);
+        while let Some(cell) = shares.claim(0) {
+            seen.push(cell);
         }
         assert_eq!(seen, (0..100).collect::<Vec<_>>());
         assert!(!shares.any());
@@ -122,21 +120,19 @@ mod tests {
     #[test]
     fn the_remainder_is_taken_over_from_the_back() {
         let shares = Shares::new(2, 10);
-        assert_eq!(shares.claim(0, 1), Some(0..1));
-        assert_eq!(shares.take_over(1), Some((5..6, true)));
-        assert_eq!(shares.claim(1, 9), Some(6..8), "half of what is left at most");
-        assert_eq!(shares.claim(1, 9), Some(8..9));
-        assert_eq!(shares.claim(1, 9), Some(9..10));
-        assert_eq!(shares.claim(1, 9), None);
+        assert_eq!(shares.claim(0), Some(0));
+        assert_eq!(shares.take_over(1), Some((5, true)));
+        let own: Vec<u32> = std::iter::from_fn(|| shares.claim(1)).collect();
+        assert_eq!(own, [6, 7, 8, 9]);
         assert!(shares.any());
     }
 
     #[test]
     fn a_last_unstarted_cell_can_be_taken_over() {
         let shares = Shares::new(2, 1);
-        assert_eq!(shares.take_over(1), Some((0..1, false)));
+        assert_eq!(shares.take_over(1), Some((0, false)));
         assert_eq!(shares.take_over(1), None);
-        assert_eq!(shares.claim(0, 1), None);
+        assert_eq!(shares.claim(0), None);
     }
 
     #[test]
@@ -149,13 +145,10 @@ mod tests {
                 let (shares, started) = (&shares, &started);
                 scope.spawn(move || {
                     let next = || {
-                        let own = shares.claim(seat, 3);
-                        own.or_else(|| shares.take_over(seat).map(|(first, _)| first))
+                        shares.claim(seat).or_else(|| shares.take_over(seat).map(|(cell, _)| cell))
                     };
-                    while let Some(cells) = next() {
-                        for cell in cells {
-                            started[cell as usize].fetch_add(1, Relaxed);
-                        }
+                    while let Some(cell) = next() {
+                        started[cell as usize].fetch_add(1, Relaxed);
                     }
                 });
             }

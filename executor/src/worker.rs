@@ -38,7 +38,7 @@ pub(crate) fn run(hub: Arc<Hub>, index: usize, parker: Parker) {
             worker.searching = true;
         }
     }
-    worker.give_up_role();
+    worker.retire();
 }
 
 impl Worker {
@@ -87,7 +87,7 @@ impl Worker {
 
     fn doze(&mut self) -> bool {
         // A sleeper must not keep closed work alive.
-        self.known = Vec::new();
+        discard(std::mem::take(&mut self.known));
         self.version = usize::MAX;
         if self.hub.is_stopping() {
             return false;
@@ -96,9 +96,10 @@ impl Worker {
         self.hub.doze(self.index)
     }
 
-    fn give_up_role(&mut self) {
-        if std::mem::take(&mut self.searching) {
+    fn retire(mut self) {
+        if self.searching {
             self.hub.stop_searching();
         }
+        discard(std::mem::take(&mut self.known));
     }
 }

@@ -1,0 +1,199 @@
+//! Plain batches: order, panics, nesting, shapes of items.
+
+mod common;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use common::{Census, Door, executor, without_hanging};
+use reorder_executor::{BuildError, Executor, Failure};
+
+#[test]
+fn results_are_in_the_order_of_the_input_for_every_size() {
+    let executor = executor(3);
+    // Around the sizes at which cells hold more items.
+    for size in [0, 1, 2, 3, 63, 1023, 1024, 1025, 2047, 2048, 2049, 32_767, 32_768, 100_001] {
+        let expected: Vec<usize> = (0..size).map(|item| item * 3).collect();
+        assert_eq!(executor.map(0..size, |item| item * 3), expected, "{size} items");
+    }
+}
+
+#[test]
+fn each_item_runs_once_and_each_value_is_dropped_once() {
+    let (executor, items, results) = (executor(3), Census::default(), Census::default());
+    let runs = AtomicUsize::new(0);
+    let made: Vec<_> = (0..5000).map(|value| items.join(value)).collect();
+    let values = executor.map(made, |item| {
+        runs.fetch_add(1, SeqCst);
+        results.join(item.value + 1)
+    });
+    assert_eq!(runs.load(SeqCst), 5000);
+    assert_eq!((items.alive(), results.alive()), (0, 5000));
+    assert!(values.iter().zip(1..).all(|(member, value)| member.value == value));
+    drop(values);
+    assert_eq!(results.alive(), 0);
+}
+
+#[test]
+fn a_panic_is_the_outcome_of_its_item_and_of_no_other() {
+    let executor = executor(2);
+    for size in [10, 3000] {
+        let report = executor.execute_batch(0..size, |item| {
+            assert!(item % 3 != 1, "item {item}");
+            item
+        });
+        for (index, outcome) in report.outcomes().iter().enumerate() {
+            match outcome {
+                Ok(value) => assert_eq!((*value, index % 3 != 1), (index, true)),
+                Err(Failure::Panicked(panic)) => {
+                    assert_eq!((panic.message(), index % 3), (&*format!("item {index}"), 1));
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+        let (index, failure) = report.into_values().unwrap_err();
+        assert_eq!((index, failure.to_string()), (1, "the job panicked: item 1".to_owned()));
+    }
+    assert_eq!(executor.map(0..9, |item| item).len(), 9, "the workers live");
+}
+
+#[test]
+fn map_resumes_the_first_panic_after_all_items_have_run() {
+    let (executor, results) = (executor(2), Census::default());
+    let runs = AtomicUsize::new(0);
+    for size in [7u64, 5000] {
+        runs.store(0, SeqCst);
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            executor.map(0..size, |item| {
+                runs.fetch_add(1, SeqCst);
+                if item >= 3 && item % 2 == 1 {
+                    std::panic::panic_any(item);
+                }
+                results.join(item)
+            })
+        }));
+        let payload = panicked.map(|values| values.len()).unwrap_err();
+        assert_eq!(payload.downcast_ref::<u64>(), Some(&3), "the lowest index");
+        assert_eq!((runs.load(SeqCst) as u64, results.alive()), (size, 0));
+    }
+}
+
+#[test]
+fn a_source_that_panics_starts_nothing() {
+    let (executor, items) = (executor(1), Census::default());
+    let runs = AtomicUsize::new(0);
+    let source = (0..10).map(|value| if value == 5 { panic!("source") } else { items.join(value) });
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        executor.map(source, |_| runs.fetch_add(1, SeqCst));
+    }));
+    assert_eq!(panicked.unwrap_err().downcast_ref::<&str>(), Some(&"source"));
+    assert_eq!((runs.load(SeqCst), items.alive()), (0, 0));
+}
+
+#[test]
+fn calls_nest_five_deep_with_one_worker() {
+    fn leaves(executor: &Executor, depth: u32) -> usize {
+        if depth == 0 {
+            return 1;
+        }
+        executor.map(0..3, |_| leaves(executor, depth - 1)).into_iter().sum()
+    }
+    without_hanging(|| {
+        let executor = executor(1);
+        assert_eq!(leaves(&executor, 5), 243);
+        // And from several callers at once, so that the worker itself is deep in a nest.
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| assert_eq!(leaves(&executor, 5), 243));
+            }
+        });
+    });
+}
+
+#[test]
+fn a_slow_item_does_not_hold_back_the_others() {
+    without_hanging(|| {
+        for slow in [0, 37, 63] {
+            let (executor, done) = (executor(2), AtomicUsize::new(0));
+            executor.map(0..64, |item| {
+                if item == slow {
+                    // Ends only when all others have, whoever runs this one.
+                    while done.load(SeqCst) < 63 {
+                        thread::yield_now();
+                    }
+                } else {
+                    done.fetch_add(1, SeqCst);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_small_batch_is_served_by_workers_that_have_a_huge_one() {
+    without_hanging(|| {
+        let executor = executor(2);
+        let (started, enough, both) = (Door::default(), AtomicUsize::new(0), Barrier::new(2));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                executor.map(0..100_000, |_| {
+                    started.open();
+                    if enough.load(SeqCst) == 0 {
+                        thread::sleep(Duration::from_micros(100));
+                    }
+                });
+            });
+            started.pass();
+            // Two items that need two threads: the caller and a worker that leaves the huge batch.
+            executor.map(0..2, |_| both.wait());
+            enough.store(1, SeqCst);
+        });
+    });
+}
+
+#[test]
+fn items_and_results_of_every_shape() {
+    #[repr(align(128))]
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    struct Aligned(u8);
+    let executor = executor(2);
+    assert_eq!(executor.map(vec![(); 5000], |()| ()).len(), 5000);
+    let aligned = executor.map((0..200).map(Aligned), |Aligned(n)| Aligned(n + 1));
+    assert!(aligned.iter().zip(1..).all(|(value, n)| *value == Aligned(n)));
+    assert!(aligned.iter().all(|value| std::ptr::from_ref(value).addr() % 128 == 0));
+    let pages = executor.map(0..50u8, |n| [n; 4096]);
+    assert!(pages.iter().zip(0..).all(|(page, n)| *page == [n; 4096]));
+    let strings = executor.map(vec!["a".to_owned(), "b".to_owned()], |text| text + "!");
+    assert_eq!(strings, ["a!", "b!"]);
+}
+
+#[test]
+fn an_executor_shared_by_an_arc_may_be_dropped_while_others_use_it() {
+    without_hanging(|| {
+        let executor = Arc::new(executor(2));
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let executor = Arc::clone(&executor);
+                thread::spawn(move || executor.map(0..1000, |item| item).len())
+            })
+            .collect();
+        drop(executor);
+        assert!(threads.into_iter().all(|thread| thread.join().unwrap() == 1000));
+    });
+}
+
+#[test]
+fn settings_out_of_range_are_refused_and_say_so() {
+    let refused = Executor::builder().workers(0).build().unwrap_err();
+    assert!(matches!(refused, BuildError::NoWorkers));
+    assert_eq!(refused.to_string(), "an executor needs at least 1 worker, not 0");
+    let refused = Executor::builder().window(0).build().unwrap_err();
+    assert!(matches!(refused, BuildError::Window(_)));
+    let refused = Executor::builder().workers(2).window(usize::MAX).build().unwrap_err();
+    assert!(matches!(refused, BuildError::Window(_)));
+    let refused = Executor::builder().workers(2).stack_size(usize::MAX / 2).build();
+    assert!(matches!(refused, Err(BuildError::Spawn { started: 0, requested: 2, .. })));
+}

@@ -1,0 +1,55 @@
+//! Waiting costs next to no processor time. One test, for it measures its whole process.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use common::{Door, executor};
+
+/// The processor time of this process so far, all threads taken together.
+fn cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live `timespec`.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    assert_eq!(result, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+fn cpu_of_a_second(what: &str) {
+    // What was started has come to rest by then.
+    thread::sleep(Duration::from_millis(100));
+    let before = cpu_time();
+    thread::sleep(Duration::from_secs(1));
+    let burnt = cpu_time() - before;
+    println!("{what}: {burnt:?} of processor time in a second");
+    assert!(burnt < Duration::from_millis(5), "{what} burnt {burnt:?}");
+}
+
+#[test]
+fn idle_workers_waiting_callers_and_blocked_sources_burn_nothing() {
+    let executor = executor(4);
+    executor.map(0..10_000, |item| item);
+    cpu_of_a_second("an idle executor");
+
+    let stuck = Door::default();
+    thread::scope(|scope| {
+        // One caller is in its job, the other waits for a worker's.
+        scope.spawn(|| executor.map(0..2, |_| stuck.pass()));
+        cpu_of_a_second("a batch that is stuck");
+        stuck.open();
+    });
+
+    let (items, source) = mpsc::channel::<u32>();
+    let stream = executor.stream(source, |item| item);
+    let consumer = thread::spawn(move || stream.count());
+    cpu_of_a_second("a stream whose source blocks");
+    drop(items);
+    assert_eq!(consumer.join().unwrap(), 0);
+
+    let mut stream = executor.stream(0u64.., |item| item);
+    assert!(stream.next().is_some());
+    cpu_of_a_second("a stream whose window is full");
+}
