@@ -6,7 +6,7 @@
 #![no_std]
 
 extern crate alloc;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", test))]
 extern crate std;
 
 #[cfg(not(target_has_atomic = "64"))]
@@ -29,6 +29,8 @@ mod ring_ref;
 mod slot;
 mod tag;
 mod tail;
+#[cfg(all(test, not(reorder_loom)))]
+mod tests;
 mod ticket;
 #[cfg(feature = "std")]
 mod wait;

@@ -15,6 +15,10 @@
 //!      +--------------------------> g Evicted / g Abandoned -> g+1 Vacant
 //! ```
 
+#[cfg(all(test, not(reorder_loom)))]
+#[path = "tests/hold.rs"]
+pub(crate) mod hold;
+
 use core::mem::MaybeUninit;
 use core::task::Waker;
 

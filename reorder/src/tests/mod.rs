@@ -1,0 +1,31 @@
+//! Tests that need more than the public interface: a completer stopped in mid-write, or a ticket
+//! that nobody could have.
+
+#[cfg(all(target_os = "linux", not(miri), feature = "std"))]
+#[path = "../../tests/ring/cpu_time.rs"]
+mod cpu_time;
+#[path = "../../tests/ring/ledger.rs"]
+mod ledger;
+#[path = "../../tests/ring/tally.rs"]
+mod tally;
+
+mod orphans;
+mod property;
+mod unreserved;
+#[cfg(feature = "std")]
+mod writing;
+
+use ledger::Counted;
+
+use crate::slot::hold::Held;
+use crate::{Ring, Ticket};
+
+/// Claims the ticket's slot and stops in mid-write.
+fn hold<T>(ring: &Ring<T>, ticket: Ticket) -> Held<'_, T> {
+    try_hold(ring, ticket).expect("the position is missing")
+}
+
+fn try_hold<T>(ring: &Ring<T>, ticket: Ticket) -> Option<Held<'_, T>> {
+    let (slot, generation) = ring.slot(ticket.position());
+    slot.hold(generation, &ring.waiter)
+}

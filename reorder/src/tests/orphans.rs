@@ -1,0 +1,158 @@
+//! Batches that close while a completer is in mid-write.
+
+use std::vec::Vec;
+
+use super::hold;
+use super::ledger::{Counted, Ledger};
+use crate::slot::hold::Held;
+use crate::{Batch, Busy, Gap, Reason, Ring, Ticket};
+
+const CAPACITY: usize = 4;
+
+/// How a stopped completer goes on after its batch was closed.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Value,
+    Gap(Gap),
+}
+
+const FATES: [Fate; 3] = [Fate::Value, Fate::Gap(Gap::Evicted), Fate::Gap(Gap::Abandoned)];
+
+impl Fate {
+    /// Publishes, and returns how many values are inside the ring now.
+    fn publish(self, held: Held<'_, Counted>, ledger: &Ledger) -> usize {
+        match self {
+            Fate::Value => held.publish(ledger.value()),
+            Fate::Gap(gap) => held.publish_gap(gap),
+        }
+        ledger.alive()
+    }
+}
+
+/// A full window whose position `index` is in mid-write and all others are complete.
+fn window<'r>(
+    ring: &'r Ring<Counted>,
+    index: usize,
+    ledger: &Ledger,
+) -> (Batch<&'r Ring<Counted>>, Ticket, Held<'r, Counted>) {
+    let mut batch = ring.open().unwrap();
+    let tickets: Vec<Ticket> = batch.reserve_many(CAPACITY).unwrap().collect();
+    let held = hold(ring, tickets[index]);
+    for (_, &ticket) in tickets.iter().enumerate().filter(|&(other, _)| other != index) {
+        ring.complete(ticket, ledger.value()).map_err(|no| no.reason).unwrap();
+    }
+    (batch, tickets[index], held)
+}
+
+/// The ring works as if nothing had happened.
+fn assert_usable(ring: &Ring<Counted>, ledger: &Ledger) {
+    let mut batch = ring.open().unwrap();
+    for index in 0..2 * CAPACITY as u64 {
+        let ticket = batch.reserve().unwrap();
+        ring.complete(ticket, ledger.value()).map_err(|no| no.reason).unwrap();
+        let delivery = batch.try_next().unwrap();
+        assert_eq!((delivery.index, delivery.outcome.is_ok()), (index, true));
+    }
+}
+
+#[test]
+fn a_ring_with_an_orphan_opens_again_once_it_is_published() {
+    for fate in FATES {
+        for index in 0..CAPACITY {
+            let (ring, ledger) = (Ring::with_capacity(CAPACITY).unwrap(), Ledger::default());
+            // Twice, so that the second orphan meets what the first one left.
+            for _ in 0..2 {
+                let (batch, ticket, held) = window(&ring, index, &ledger);
+                drop(batch);
+                assert_eq!(ledger.alive(), 0, "closing drops what it can reach");
+                assert_eq!(ring.open().unwrap_err(), Busy::Orphaned);
+                assert_eq!(ring.open().unwrap_err(), Busy::Orphaned, "it can be polled again");
+
+                let inside = fate.publish(held, &ledger);
+                assert_eq!(inside, usize::from(matches!(fate, Fate::Value)));
+                drop(ring.open().unwrap());
+                assert_eq!(ledger.alive(), 0, "the open that polled it dropped it");
+
+                let late = ring.complete(ticket, ledger.value()).unwrap_err();
+                assert_eq!(late.reason, Reason::Stale);
+                drop(late);
+                assert_usable(&ring, &ledger);
+            }
+            drop(ring);
+            ledger.assert_each_dropped_once();
+        }
+    }
+}
+
+#[test]
+fn orphans_are_handed_on_one_by_one_as_they_are_published() {
+    let (ring, ledger) = (Ring::with_capacity(CAPACITY).unwrap(), Ledger::default());
+    let mut batch = ring.open().unwrap();
+    let tickets: Vec<Ticket> = batch.reserve_many(CAPACITY).unwrap().collect();
+    let mut held: Vec<_> = tickets.iter().map(|&ticket| Some(hold(&ring, ticket))).collect();
+    drop(batch);
+    for (index, fate) in [(2, FATES[0]), (0, FATES[1]), (3, FATES[0])] {
+        fate.publish(held[index].take().unwrap(), &ledger);
+        assert_eq!(ring.open().unwrap_err(), Busy::Orphaned);
+        assert_eq!(ledger.alive(), 0, "a published orphan goes while another is left");
+    }
+    FATES[0].publish(held[1].take().unwrap(), &ledger);
+    assert_usable(&ring, &ledger);
+    drop(ring);
+    ledger.assert_each_dropped_once();
+}
+
+#[test]
+fn an_orphan_that_is_published_before_the_last_side_leaves_is_none() {
+    for fate in FATES {
+        let (ring, ledger) = (Ring::with_capacity(CAPACITY).unwrap(), Ledger::default());
+        let (batch, _, held) = window(&ring, 1, &ledger);
+        let (producer, consumer) = batch.split();
+        drop(consumer);
+        assert_eq!(ledger.alive(), 0);
+        fate.publish(held, &ledger);
+        producer.finish();
+        assert_usable(&ring, &ledger);
+        drop(ring);
+        ledger.assert_each_dropped_once();
+    }
+}
+
+#[test]
+fn a_published_orphan_goes_with_the_ring() {
+    let (ring, ledger) = (Ring::with_capacity(CAPACITY).unwrap(), Ledger::default());
+    let (batch, _, held) = window(&ring, 3, &ledger);
+    drop(batch);
+    assert_eq!(FATES[0].publish(held, &ledger), 1);
+    drop(ring);
+    ledger.assert_each_dropped_once();
+}
+
+#[test]
+fn an_orphan_that_is_never_published_keeps_the_ring_busy_and_can_be_dropped_with_it() {
+    let (ring, ledger) = (Ring::with_capacity(CAPACITY).unwrap(), Ledger::default());
+    let (batch, _, held) = window(&ring, 0, &ledger);
+    drop(batch);
+    drop(held);
+    assert_eq!(ring.open().unwrap_err(), Busy::Orphaned);
+    drop(ring);
+    ledger.assert_each_dropped_once();
+}
+
+#[test]
+fn duplicates_and_evictions_of_an_orphan_are_refused() {
+    let (ring, ledger) = (Ring::with_capacity(CAPACITY).unwrap(), Ledger::default());
+    let (batch, ticket, held) = window(&ring, 2, &ledger);
+    drop(batch);
+    for _ in 0..2 {
+        assert_eq!(ring.evict(ticket), Err(Reason::Duplicate));
+        let rejected = ring.complete(ticket, ledger.value()).unwrap_err();
+        assert_eq!(rejected.reason, Reason::Duplicate);
+    }
+    FATES[0].publish(held, &ledger);
+    assert_eq!(ring.evict(ticket), Err(Reason::Duplicate), "it is ready, and nobody took it");
+    assert_usable(&ring, &ledger);
+    assert_eq!(ring.evict(ticket), Err(Reason::Stale));
+    drop(ring);
+    ledger.assert_each_dropped_once();
+}

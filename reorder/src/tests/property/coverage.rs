@@ -1,0 +1,62 @@
+//! Which answers a run has met: a property test that never reaches one says nothing about it.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::format;
+use std::string::String;
+use std::vec::Vec;
+
+#[derive(Default)]
+pub(super) struct Coverage(BTreeMap<String, u32>);
+
+/// What a run has to meet, by operation. `Unreserved` of `complete` needs a forged ticket.
+const WANTED: [(&str, &str); 12] = [
+    ("open", "Ok Leased Orphaned"),
+    ("reserve", "Ok Full Cancelled Exhausted"),
+    ("reserve_many", "Ok Full Cancelled Exhausted"),
+    ("permit", "Ok Full Cancelled Exhausted"),
+    ("complete", "Ok Foreign Stale Duplicate Evicted Abandoned Settled Unreserved"),
+    ("permit_complete", "Ok Stale Duplicate Evicted Settled"),
+    ("evict", "Ok Foreign Stale Duplicate Evicted Abandoned Settled Unreserved"),
+    ("evict_index", "Ok Duplicate Evicted Abandoned Settled Unreserved"),
+    ("next", "Value Evicted Abandoned Pending Ended Truncated Cancelled"),
+    ("ticket_from_bits", "Ok Foreign Unreserved"),
+    ("cancel", "true false-again false-stale"),
+    ("close", "producer-first consumer-first whole orphaned"),
+];
+
+/// States of the head of line, and how a stopped completer went on.
+const WANTED_STATES: [(&str, &str); 3] = [
+    ("head_of_line", "Unreserved Missing Writing Settled"),
+    ("publish", "value gap orphan-value orphan-gap"),
+    ("wake", "complete evict abandon finish truncate cancel self publish"),
+];
+
+impl Coverage {
+    pub(super) fn met(&mut self, operation: &str, answer: &str) {
+        *self.0.entry(format!("{operation}: {answer}")).or_default() += 1;
+    }
+
+    /// Notes the answer of an operation: `Ok`, or the name of the error without its fields.
+    pub(super) fn answer<T, E: Debug>(&mut self, operation: &str, answer: &Result<T, E>) {
+        match answer {
+            Ok(_) => self.met(operation, "Ok"),
+            Err(error) => {
+                let name = format!("{error:?}");
+                self.met(operation, name.split(' ').next().unwrap_or_default());
+            }
+        }
+    }
+
+    pub(super) fn assert_complete(&self) {
+        let missed: Vec<_> = WANTED
+            .iter()
+            .chain(&WANTED_STATES)
+            .flat_map(|(operation, answers)| {
+                answers.split(' ').map(move |answer| format!("{operation}: {answer}"))
+            })
+            .filter(|wanted| !self.0.contains_key(wanted))
+            .collect();
+        assert!(missed.is_empty(), "never met: {missed:?}; met: {:#?}", self.0);
+    }
+}

@@ -1,0 +1,204 @@
+//! What a ring is supposed to do, for one thread and without any cleverness.
+
+use std::collections::HashMap;
+use std::vec::Vec;
+
+use crate::{Busy, Gap, HeadState, Reason, ReserveError, TryNextError};
+
+/// How far a reserved position has come. Values are known by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cell {
+    Missing,
+    Writing,
+    Ready(usize),
+    Gap(Gap),
+    Settled,
+}
+
+#[derive(Debug)]
+pub(super) struct Model {
+    capacity: u64,
+    end: u64,
+    /// The positions of the open batch begin here; all below are of closed ones.
+    pub(super) base: u64,
+    pub(super) head: u64,
+    pub(super) tail: u64,
+    /// The positions that are reserved and not settled.
+    cells: HashMap<u64, Cell>,
+    pub(super) epoch: u64,
+    pub(super) producer: bool,
+    pub(super) consumer: bool,
+    cancelled: bool,
+    /// How the producer ended the batch.
+    ended: Option<TryNextError>,
+}
+
+impl Model {
+    pub(super) fn new(capacity: u64, first: u64, end: u64) -> Model {
+        Model {
+            capacity,
+            end,
+            base: first,
+            head: first,
+            tail: first,
+            cells: HashMap::new(),
+            epoch: 0,
+            producer: false,
+            consumer: false,
+            cancelled: false,
+            ended: None,
+        }
+    }
+
+    pub(super) fn cell(&self, position: u64) -> Cell {
+        self.cells.get(&position).copied().unwrap_or(Cell::Settled)
+    }
+
+    fn set(&mut self, position: u64, cell: Cell) {
+        self.cells.insert(position, cell);
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.producer || self.consumer
+    }
+
+    pub(super) fn open(&mut self) -> Result<(), Busy> {
+        if self.is_open() {
+            return Err(Busy::Leased);
+        }
+        // Whatever late completers have published meanwhile goes now.
+        self.sweep(0);
+        if self.cells.values().any(|&cell| cell == Cell::Writing) {
+            return Err(Busy::Orphaned);
+        }
+        self.epoch += 1;
+        (self.producer, self.consumer) = (true, true);
+        (self.cancelled, self.ended) = (false, None);
+        Ok(())
+    }
+
+    pub(super) fn vacancy(&self) -> u64 {
+        self.end.min(self.head + self.capacity) - self.tail
+    }
+
+    pub(super) fn reserve(&mut self, count: u64) -> Result<u64, ReserveError> {
+        if self.cancelled {
+            return Err(ReserveError::Cancelled);
+        }
+        if count > self.vacancy() {
+            let at_the_end = self.head + self.capacity >= self.end;
+            return Err(if at_the_end { ReserveError::Exhausted } else { ReserveError::Full });
+        }
+        let first = self.tail;
+        self.tail += count;
+        (first..self.tail).for_each(|position| self.set(position, Cell::Missing));
+        Ok(first)
+    }
+
+    /// Changes a missing position, or says why it is none.
+    pub(super) fn change(&mut self, position: u64, to: Cell) -> Result<(), Reason> {
+        match self.cell(position) {
+            Cell::Missing => {
+                self.set(position, to);
+                Ok(())
+            }
+            Cell::Writing | Cell::Ready(_) => Err(Reason::Duplicate),
+            Cell::Gap(Gap::Evicted) => Err(Reason::Evicted),
+            Cell::Gap(Gap::Abandoned) => Err(Reason::Abandoned),
+            Cell::Settled if position < self.base => Err(Reason::Stale),
+            Cell::Settled => Err(Reason::Settled),
+        }
+    }
+
+    pub(super) fn evict_index(&mut self, index: u64) -> Result<(), Reason> {
+        match self.base.checked_add(index) {
+            Some(position) if position < self.tail => {
+                self.change(position, Cell::Gap(Gap::Evicted))
+            }
+            _ => Err(Reason::Unreserved),
+        }
+    }
+
+    /// What a stopped completer publishes, and whether its batch is closed.
+    pub(super) fn publish(&mut self, position: u64, to: Cell) -> bool {
+        assert_eq!(self.cell(position), Cell::Writing);
+        self.set(position, to);
+        position < self.base
+    }
+
+    pub(super) fn next(&mut self) -> Result<(u64, Result<usize, Gap>), TryNextError> {
+        let outcome = match self.cell(self.head) {
+            Cell::Ready(id) if self.head < self.tail => Ok(id),
+            Cell::Gap(gap) if self.head < self.tail => Err(gap),
+            _ => {
+                return Err(match self.ended {
+                    Some(end) if self.head == self.tail => end,
+                    _ if self.cancelled => TryNextError::Cancelled,
+                    _ => TryNextError::Pending,
+                });
+            }
+        };
+        self.cells.remove(&self.head);
+        self.head += 1;
+        Ok((self.head - 1 - self.base, outcome))
+    }
+
+    pub(super) fn head_state(&self) -> HeadState {
+        if self.head == self.tail {
+            return HeadState::Unreserved;
+        }
+        match self.cell(self.head) {
+            Cell::Missing => HeadState::Missing,
+            Cell::Writing => HeadState::Writing,
+            _ => HeadState::Settled,
+        }
+    }
+
+    pub(super) fn cancel(&mut self, epoch: u64) -> bool {
+        let cancels = self.is_open() && epoch == self.epoch && !self.cancelled;
+        self.cancelled |= cancels;
+        cancels
+    }
+
+    pub(super) fn drop_producer(&mut self, end: TryNextError) {
+        self.producer = false;
+        self.ended = Some(end);
+        self.close_if_last();
+    }
+
+    pub(super) fn drop_consumer(&mut self) {
+        self.consumer = false;
+        self.cancelled = true;
+        self.sweep(self.head);
+        self.base = self.tail;
+        self.close_if_last();
+    }
+
+    fn close_if_last(&mut self) {
+        if !self.is_open() {
+            self.sweep(self.head);
+            (self.base, self.head) = (self.tail, self.tail);
+        }
+    }
+
+    /// Ends every position from `start` on that is not in mid-write.
+    fn sweep(&mut self, start: u64) {
+        self.cells.retain(|&position, &mut cell| position < start || cell == Cell::Writing);
+    }
+
+    /// The values that are inside the ring.
+    pub(super) fn ready(&self) -> Vec<usize> {
+        let id = |cell: &Cell| match *cell {
+            Cell::Ready(id) => Some(id),
+            _ => None,
+        };
+        self.cells.values().filter_map(id).collect()
+    }
+
+    /// How many positions were left in mid-write by closed batches.
+    pub(super) fn orphans(&self) -> usize {
+        let orphan =
+            |&(&position, &cell): &(&u64, &Cell)| position < self.base && cell == Cell::Writing;
+        self.cells.iter().filter(orphan).count()
+    }
+}

@@ -1,0 +1,149 @@
+//! The operations of the sides that take, wait and end.
+
+use core::task::{Context, Poll};
+
+use super::super::ledger::Counted;
+use super::model::Cell;
+use super::world::{Sides, World};
+use crate::{Consumer, Delivery, Gap, NextError, Producer, RingRef, TicketError, TryNextError};
+
+impl<R: RingRef<Value = Counted>> World<'_, R> {
+    /// Takes once. `false` if there is nothing to take.
+    pub(super) fn try_next(&mut self) -> bool {
+        let (answer, unsplit) = match &mut self.sides {
+            Sides::Whole(batch) => (batch.try_next(), true),
+            Sides::Split(_, Some(consumer)) => (consumer.try_next(), false),
+            Sides::Split(_, None) => return false,
+        };
+        let expected = if unsplit && self.model.head == self.model.tail {
+            Err(TryNextError::Ended)
+        } else {
+            self.model.next()
+        };
+        self.delivered(answer, expected)
+    }
+
+    fn delivered(
+        &mut self,
+        answer: Result<Delivery<Counted>, TryNextError>,
+        expected: Result<(u64, Result<usize, Gap>), TryNextError>,
+    ) -> bool {
+        let met = match &answer {
+            Ok(Delivery { outcome: Ok(_), .. }) => "Value",
+            Ok(Delivery { outcome: Err(Gap::Evicted), .. }) => "Evicted",
+            Ok(Delivery { outcome: Err(Gap::Abandoned), .. }) => "Abandoned",
+            Err(TryNextError::Pending) => "Pending",
+            Err(TryNextError::Ended) => "Ended",
+            Err(TryNextError::Truncated) => "Truncated",
+            Err(TryNextError::Cancelled) => "Cancelled",
+        };
+        self.coverage.met("next", met);
+        let answer = answer.map(|d| (d.index, d.outcome.map(|value| value.id)));
+        assert_eq!(answer, expected);
+        answer.is_ok()
+    }
+
+    pub(super) fn drain_ready(&mut self) {
+        loop {
+            // One borrow of the side for each delivery, so that each is compared at once.
+            let delivery = match &mut self.sides {
+                Sides::Whole(batch) => batch.drain_ready().next(),
+                Sides::Split(_, Some(consumer)) => consumer.drain_ready().next(),
+                Sides::Split(_, None) => return,
+            };
+            let expected = self.model.next();
+            let Some(delivery) = delivery else {
+                assert!(expected.is_err(), "drain_ready left {expected:?} behind");
+                return;
+            };
+            self.delivered(Ok(delivery), expected);
+        }
+    }
+
+    pub(super) fn poll_next(&mut self) {
+        let Sides::Split(_, Some(consumer)) = &mut self.sides else { return };
+        let answer = match consumer.poll_next(&mut Context::from_waker(&self.waker)) {
+            Poll::Ready(Ok(Some(delivery))) => Ok(delivery),
+            Poll::Ready(Ok(None)) => Err(TryNextError::Ended),
+            Poll::Ready(Err(NextError::Truncated)) => Err(TryNextError::Truncated),
+            Poll::Ready(Err(NextError::Cancelled)) => Err(TryNextError::Cancelled),
+            Poll::Pending => Err(TryNextError::Pending),
+        };
+        let pending = matches!(answer, Err(TryNextError::Pending));
+        let expected = self.model.next();
+        self.delivered(answer, expected);
+        if !pending {
+            return;
+        }
+        let head = self.model.head;
+        if head < self.model.tail && self.model.cell(head) == Cell::Writing {
+            self.owe_wake("self");
+        } else {
+            self.waited = Some(head);
+        }
+    }
+
+    pub(super) fn drop_producer(&mut self, end: TryNextError) {
+        let drop_side = |producer: Producer<R>| match end {
+            TryNextError::Ended => producer.finish(),
+            _ => drop(producer),
+        };
+        match &mut self.sides {
+            Sides::Split(producer @ Some(_), _) => producer.take().into_iter().for_each(drop_side),
+            Sides::Whole(_) => return self.drop_whole(),
+            Sides::Split(None, _) => return,
+        }
+        self.model.drop_producer(end);
+        let event = if end == TryNextError::Ended { "finish" } else { "truncate" };
+        self.event(self.model.tail, event);
+        self.note_close("consumer-first");
+    }
+
+    pub(super) fn drop_consumer(&mut self) {
+        match &mut self.sides {
+            Sides::Split(_, consumer @ Some(_)) => drop::<Option<Consumer<R>>>(consumer.take()),
+            Sides::Whole(_) => return self.drop_whole(),
+            Sides::Split(_, None) => return,
+        }
+        // Only the producer's end can still use the waker, and only for what was never reserved.
+        self.waited = self.waited.filter(|&position| position == self.model.tail);
+        self.model.drop_consumer();
+        self.note_close("producer-first");
+    }
+
+    fn drop_whole(&mut self) {
+        self.sides = Sides::Split(None, None);
+        self.model.drop_producer(TryNextError::Truncated);
+        self.model.drop_consumer();
+        self.note_close("whole");
+    }
+
+    fn note_close(&mut self, order: &str) {
+        if !self.model.is_open() {
+            self.waited = None;
+            self.coverage.met("close", order);
+            if self.model.orphans() != 0 {
+                self.coverage.met("close", "orphaned");
+            }
+        }
+    }
+
+    /// Bits that name no ring, or another one.
+    pub(super) fn bits_refused(&mut self, bits: u128) {
+        for ring in [0, !self.ring.id, self.ring.id ^ 1] {
+            let answer = self.ring.ticket_from_bits(u128::from(ring) << 64 | bits);
+            self.coverage.answer("ticket_from_bits", &answer);
+            assert_eq!(answer, Err(TicketError::Foreign));
+        }
+    }
+
+    /// Bits of a position that is not reserved yet, so far ahead of the tail.
+    pub(super) fn future_bits(&mut self, ahead: u64) {
+        let tail = self.model.tail;
+        let position = tail.saturating_add(ahead);
+        let bits = u128::from(self.ring.id) << 64 | u128::from(position);
+        let answer = self.ring.ticket_from_bits(bits);
+        self.coverage.answer("ticket_from_bits", &answer);
+        assert_eq!(answer, Err(TicketError::Unreserved { position, tail }));
+    }
+}

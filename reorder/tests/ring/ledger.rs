@@ -1,0 +1,58 @@
+//! Values that know whether they were dropped, and how often.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::vec::Vec;
+
+/// Counts the drops of each value that it made.
+#[derive(Clone, Default)]
+pub(crate) struct Ledger(Arc<Mutex<Counts>>);
+
+#[derive(Default)]
+struct Counts {
+    /// The drops of each value.
+    drops: Vec<u32>,
+    alive: usize,
+}
+
+/// A value of a [`Ledger`].
+pub(crate) struct Counted {
+    pub(crate) id: usize,
+    ledger: Ledger,
+}
+
+impl Ledger {
+    pub(crate) fn value(&self) -> Counted {
+        let mut counts = self.counts();
+        counts.drops.push(0);
+        counts.alive += 1;
+        Counted { id: counts.drops.len() - 1, ledger: self.clone() }
+    }
+
+    pub(crate) fn is_dropped(&self, id: usize) -> bool {
+        self.counts().drops[id] != 0
+    }
+
+    /// How many values are not dropped yet.
+    pub(crate) fn alive(&self) -> usize {
+        self.counts().alive
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_each_dropped_once(&self) {
+        let drops = &self.counts().drops;
+        assert!(drops.iter().all(|&drops| drops == 1), "drops per value: {drops:?}");
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut counts = self.ledger.counts();
+        counts.drops[self.id] += 1;
+        assert_eq!(counts.drops[self.id], 1, "value {} is dropped again", self.id);
+        counts.alive -= 1;
+    }
+}

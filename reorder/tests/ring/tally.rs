@@ -1,0 +1,27 @@
+//! A waker that counts its calls.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
+
+#[derive(Default)]
+pub(crate) struct Tally(AtomicUsize);
+
+impl Tally {
+    /// A counter, and a waker that counts in it.
+    pub(crate) fn new() -> (Arc<Tally>, Waker) {
+        let tally = Arc::new(Tally::default());
+        (Arc::clone(&tally), Waker::from(tally))
+    }
+
+    /// How often the waker was called.
+    pub(crate) fn wakes(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Tally {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
