@@ -13,7 +13,7 @@ use crate::ring_ref::RingRef;
 
 /// The first sleep behind a completer in mid-write, and the longest. Each is twice the last, so
 /// the delivery is late by no more than the wait has already taken.
-const SLICES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(10));
+const SLICES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(50));
 
 impl<R: RingRef> Consumer<R> {
     /// Blocks until the head of line is there and takes it; `None` is the normal end of the batch.
@@ -26,7 +26,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// Blocking: in-order delivery waits for the head, however much is complete behind it. The
     /// thread sleeps, and is woken by the head's completer. A completer that is stopped in
-    /// mid-write is waited for in timed sleeps of 50 µs to 10 ms.
+    /// mid-write is waited for in timed sleeps of 50 µs to 50 ms.
     #[expect(clippy::should_implement_trait, reason = "it blocks, and tells how a batch ended")]
     pub fn next(&mut self) -> Result<Option<Delivery<R::Value>>, NextError> {
         self.next_until(None).map_err(|error| match error {
