@@ -72,7 +72,7 @@ pub enum ReserveError {
     Full,
     /// The batch was cancelled, or its consumer was dropped.
     Cancelled,
-    /// The ring has no positions left. It never will have; make a new one.
+    /// The ring has fewer positions left than were asked for, and gets no more; make a new one.
     Exhausted,
 }
 
