@@ -1,1 +1,132 @@
-//! Placeholder.
+//! What the benches share: payloads of several sizes, and the hand-off between threads.
+
+use crossbeam_utils::Backoff;
+use reorder_ring::{Ring, Ticket};
+
+/// A payload that a bench can make from a number and check against it.
+pub trait Payload: Send {
+    /// The payload for a number.
+    fn new(number: u64) -> Self;
+    /// The number it was made from.
+    fn number(&self) -> u64;
+}
+
+impl Payload for u64 {
+    fn new(number: u64) -> Self {
+        number
+    }
+
+    fn number(&self) -> u64 {
+        *self
+    }
+}
+
+impl<const WORDS: usize> Payload for [u64; WORDS] {
+    fn new(number: u64) -> Self {
+        [number; WORDS]
+    }
+
+    fn number(&self) -> u64 {
+        self[WORDS - 1]
+    }
+}
+
+/// A number whose slot has two cache lines: one for its tag, one for itself.
+#[derive(Debug)]
+#[repr(align(64))]
+pub struct OwnLine(u64);
+
+impl Payload for OwnLine {
+    fn new(number: u64) -> Self {
+        OwnLine(number)
+    }
+
+    fn number(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Sends `items` numbers through `ring` and checks their order.
+///
+/// The calling thread reserves and takes. `completers` threads complete, each every
+/// `completers`-th position, so that neighbouring slots are written by different threads. They
+/// learn of a reservation from the ring itself, by rebuilding its ticket from bits: no queue of
+/// tickets stands between, whose cost would be measured as well.
+///
+/// # Panics
+///
+/// If the ring is in use, or a delivery is not the one it should be.
+pub fn hand_off<T: Payload>(ring: &Ring<T>, completers: u64, items: u64) {
+    let mut batch = ring.open().expect("the ring is free");
+    let Some(last) = items.checked_sub(1) else { return };
+    let first = batch.reserve().expect("an open batch has room");
+    std::thread::scope(|scope| {
+        for lane in 0..completers {
+            scope.spawn(move || complete_lane(ring, first, (lane, completers, last)));
+        }
+        let backoff = Backoff::new();
+        while batch.delivered() < items {
+            let before = (batch.reserved(), batch.delivered());
+            while batch.reserved() < items && batch.reserve().is_ok() {}
+            for delivery in batch.drain_ready() {
+                let value = delivery.outcome.expect("nobody evicts");
+                assert_eq!(value.number(), delivery.index, "out of order");
+            }
+            if before == (batch.reserved(), batch.delivered()) {
+                backoff.snooze();
+            } else {
+                backoff.reset();
+            }
+        }
+    });
+}
+
+/// As [`hand_off`], with the reserving side on a thread of its own, and a consumer that blocks.
+///
+/// # Panics
+///
+/// As [`hand_off`].
+pub fn hand_off_split<T: Payload>(ring: &Ring<T>, completers: u64, items: u64) {
+    let (mut producer, mut consumer) = ring.open().expect("the ring is free").split();
+    let Some(last) = items.checked_sub(1) else { return };
+    let first = producer.reserve().expect("an open batch has room");
+    std::thread::scope(|scope| {
+        for lane in 0..completers {
+            scope.spawn(move || complete_lane(ring, first, (lane, completers, last)));
+        }
+        scope.spawn(move || {
+            let backoff = Backoff::new();
+            while producer.reserved() < items {
+                match producer.reserve() {
+                    Ok(_) => backoff.reset(),
+                    Err(_) => backoff.snooze(),
+                }
+            }
+            producer.finish();
+        });
+        while let Some(delivery) = consumer.next().expect("the producer finishes") {
+            let value = delivery.outcome.expect("nobody evicts");
+            assert_eq!(value.number(), delivery.index, "out of order");
+        }
+    });
+}
+
+/// Completes the positions at `start`, `start + step` and so on to `last`, counted from `first`.
+fn complete_lane<T: Payload>(ring: &Ring<T>, first: Ticket, (start, step, last): (u64, u64, u64)) {
+    for index in (start..=last).step_by(step as usize) {
+        complete(ring, first, index);
+    }
+}
+
+/// Completes the position `index` places after `first`, as soon as it is reserved.
+fn complete<T: Payload>(ring: &Ring<T>, first: Ticket, index: u64) {
+    let bits = first.to_bits() + u128::from(index);
+    let backoff = Backoff::new();
+    let ticket = loop {
+        match ring.ticket_from_bits(bits) {
+            Ok(ticket) => break ticket,
+            Err(_) => backoff.snooze(),
+        }
+    };
+    assert!(ring.complete(ticket, T::new(index)).is_ok(), "refused");
+}

@@ -1,0 +1,112 @@
+//! One thread alone with the ring: the cost of the instructions, without that of the caches.
+#![expect(missing_docs, reason = "`criterion_group!` makes a public function")]
+
+use std::cell::UnsafeCell;
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use benches::Payload;
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use reorder_ring::Ring;
+
+const CAPACITY: usize = 64;
+
+/// Reserve, complete and take, one item at a time. Beside it what no ring can do without: one
+/// compare-and-swap, the write of the payload, one release store, and the payload read back.
+fn cycle<T: Payload>(c: &mut Criterion, size: &str) {
+    let mut group = c.benchmark_group(format!("cycle/{size}"));
+
+    let ring = Ring::<T>::with_capacity(CAPACITY).unwrap();
+    let mut batch = ring.open().unwrap();
+    let mut number = 0;
+    group.bench_function("ring", |b| {
+        b.iter(|| {
+            number += 1;
+            let ticket = batch.reserve().unwrap();
+            assert!(ring.complete(ticket, T::new(black_box(number))).is_ok());
+            let delivery = batch.try_next().unwrap();
+            delivery.outcome.unwrap().number()
+        });
+    });
+
+    let slots: Vec<_> = (0..CAPACITY).map(|_| bare_slot::<T>()).collect();
+    let mut number = 0;
+    group.bench_function("pair", |b| {
+        b.iter(|| {
+            let (tag, value) = &slots[number as usize % CAPACITY];
+            let old = number / CAPACITY as u64 * 2;
+            number += 1;
+            let claimed = tag.compare_exchange(old, old + 1, Ordering::Acquire, Ordering::Acquire);
+            assert!(claimed.is_ok());
+            // SAFETY: the cell is used by this thread alone, and no reference to it is kept.
+            unsafe { value.get().write(Some(T::new(black_box(number)))) };
+            tag.store(old + 2, Ordering::Release);
+            // SAFETY: as above.
+            let value = unsafe { &mut *value.get() };
+            value.take().unwrap().number()
+        });
+    });
+    group.finish();
+}
+
+fn bare_slot<T>() -> (AtomicU64, UnsafeCell<Option<T>>) {
+    (AtomicU64::new(0), UnsafeCell::new(None))
+}
+
+fn cycles(c: &mut Criterion) {
+    cycle::<u64>(c, "8 B");
+    cycle::<[u64; 8]>(c, "64 B");
+    cycle::<[u64; 512]>(c, "4 KiB");
+}
+
+/// Opening and closing an empty batch; and one that leaves a full window of values behind.
+fn reopen(c: &mut Criterion) {
+    let ring = Ring::<u64>::with_capacity(CAPACITY).unwrap();
+    let mut group = c.benchmark_group("reopen");
+    group.bench_function("empty", |b| b.iter(|| drop(black_box(ring.open().unwrap()))));
+    for items in [1, CAPACITY] {
+        group.bench_function(BenchmarkId::new("abandoned window", items), |b| {
+            b.iter(|| {
+                let mut batch = ring.open().unwrap();
+                for ticket in batch.reserve_many(items).unwrap() {
+                    ring.complete(ticket, 0).unwrap();
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+/// A completion that is refused, by reason.
+fn refusals(c: &mut Criterion) {
+    let ring = Ring::<u64>::with_capacity(CAPACITY).unwrap();
+    let other = Ring::<u64>::with_capacity(CAPACITY).unwrap();
+    let stale = ring.open().unwrap().reserve().unwrap();
+    let mut batch = ring.open().unwrap();
+    let settled = batch.reserve().unwrap();
+    ring.complete(settled, 0).unwrap();
+    batch.try_next().unwrap();
+    let duplicate = batch.reserve().unwrap();
+    ring.complete(duplicate, 0).unwrap();
+    let evicted = batch.reserve().unwrap();
+    ring.evict(evicted).unwrap();
+    let foreign = other.open().unwrap().reserve().unwrap();
+
+    let mut group = c.benchmark_group("refusal");
+    let cases = [
+        ("foreign", foreign),
+        ("stale", stale),
+        ("settled", settled),
+        ("duplicate", duplicate),
+        ("evicted", evicted),
+    ];
+    for (name, ticket) in cases {
+        group.bench_function(name, |b| {
+            b.iter(|| ring.complete(black_box(ticket), black_box(7)).unwrap_err().reason);
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, cycles, reopen, refusals);
+criterion_main!(benches);

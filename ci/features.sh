@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Every set of features builds, without std too, and the declared oldest Rust is enough.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Each feature alone, and none. `reorder-executor` has no features.
+cargo check -q -p reorder-ring --no-default-features
+cargo check -q -p reorder-ring --no-default-features --features std
+cargo check -q -p reorder-executor
+# What a test or example uses must be there with the features it is built with.
+cargo check -q -p reorder-ring --no-default-features --all-targets
+echo "features: reorder-ring without features and with std alone, reorder-executor: ok"
+
+# A crate that says no_std may still get std from a dependency, on a target that has it.
+bare=x86_64-unknown-none
+has_bare() { rustc --print target-libdir --target "$bare" 2>/dev/null | xargs -I{} test -d {}; }
+has_bare || { command -v rustup >/dev/null && rustup target add "$bare" >/dev/null 2>&1; } || true
+if has_bare; then
+    cargo check -q -p reorder-ring --no-default-features --target "$bare"
+    echo "features: reorder-ring builds for $bare, which has no std"
+else
+    echo "skipped: features: the build for $bare: that target is not installed, nor to be had"
+fi
+
+# MSRV: the lint knows since when each item of std exists, whatever toolchain runs it.
+cargo clippy -q --workspace -- -D clippy::incompatible_msrv
+msrv=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+echo "features: nothing from std that is newer than Rust $msrv (clippy::incompatible_msrv)"
+if command -v rustup >/dev/null && rustup toolchain list | grep -q "^$msrv"; then
+    cargo "+$msrv" check -q -p reorder-ring -p reorder-executor
+    echo "features: both crates build with Rust $msrv"
+else
+    echo "skipped: features: the build with Rust $msrv itself: that toolchain is not installed"
+fi
