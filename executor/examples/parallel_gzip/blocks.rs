@@ -1,0 +1,96 @@
+//! The lazy source of a file's stream: its blocks.
+
+use std::io::{self, Read};
+
+/// How far back deflate can refer.
+const DICTIONARY: usize = 32 * 1024;
+
+/// A block, behind the bytes that it may refer to.
+#[derive(Debug)]
+pub(crate) struct Block {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Block {
+    /// What came before, as far as deflate can refer to it. Empty in the first block.
+    pub(crate) fn dictionary(&self) -> &[u8] {
+        &self.bytes[..self.start]
+    }
+
+    pub(crate) fn data(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+}
+
+/// Cuts what it reads into blocks. An error is the last item.
+pub(crate) struct Blocks<R> {
+    input: R,
+    size: u64,
+    dictionary: Vec<u8>,
+    ended: bool,
+}
+
+impl<R: Read> Blocks<R> {
+    pub(crate) fn new(input: R, size: usize) -> Self {
+        Blocks { input, size: size as u64, dictionary: Vec::new(), ended: false }
+    }
+}
+
+impl<R: Read> Iterator for Blocks<R> {
+    type Item = io::Result<Block>;
+
+    fn next(&mut self) -> Option<io::Result<Block>> {
+        if self.ended {
+            return None;
+        }
+        let start = self.dictionary.len();
+        let mut bytes = Vec::with_capacity(start + self.size as usize);
+        bytes.extend_from_slice(&self.dictionary);
+        match self.input.by_ref().take(self.size).read_to_end(&mut bytes) {
+            Ok(0) => {
+                self.ended = true;
+                None
+            }
+            Ok(_) => {
+                let from = bytes.len().saturating_sub(DICTIONARY);
+                self.dictionary.clear();
+                self.dictionary.extend_from_slice(&bytes[from..]);
+                Some(Ok(Block { bytes, start }))
+            }
+            Err(error) => {
+                self.ended = true;
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_the_input_and_know_what_came_before() {
+        let input: Vec<u8> = (0..100_000u32).map(|n| (n % 251) as u8).collect();
+        for size in [1000, 32 * 1024, 50_000, 100_000, 100_001] {
+            let mut read = Vec::new();
+            for block in Blocks::new(&input[..], size) {
+                let block = block.unwrap();
+                let from = read.len().saturating_sub(DICTIONARY);
+                assert_eq!(block.dictionary(), &read[from..], "block size {size}");
+                assert!(!block.data().is_empty() && block.data().len() <= size);
+                read.extend_from_slice(block.data());
+            }
+            assert_eq!(read, input, "block size {size}");
+        }
+    }
+
+    #[test]
+    fn nothing_comes_after_an_error() {
+        let input = io::Read::chain(&b"0123456789"[..], crate::tests::Broken);
+        let items: Vec<_> = Blocks::new(input, 4).map(|block| block.is_ok()).collect();
+        // The rest before the error is not a block of its own: it would never be written.
+        assert_eq!(items, [true, true, false]);
+    }
+}
