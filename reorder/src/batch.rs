@@ -17,6 +17,24 @@ use crate::ticket::{Ticket, Tickets};
 ///
 /// Tickets and permits may be completed on any thread in either case. Dropping the batch closes
 /// it: what is undelivered is dropped, and its tickets are stale.
+///
+/// ```
+/// use reorder_ring::{Ring, TryNextError};
+///
+/// let ring = Ring::with_capacity(4)?;
+/// let mut batch = ring.open()?;
+/// for (ticket, value) in batch.reserve_many(2)?.zip(["a", "b"]) {
+///     ring.complete(ticket, value)?;
+/// }
+/// assert_eq!(batch.try_next()?.outcome, Ok("a"));
+/// assert_eq!(batch.try_next()?.outcome, Ok("b"));
+/// // Nobody else could reserve more, so there is nothing to wait for, but this side still can.
+/// assert_eq!(batch.try_next(), Err(TryNextError::Ended));
+/// assert!(batch.reserve().is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The methods are those of [`Producer`] and [`Consumer`], whose pages have their examples.
 #[must_use = "dropping the batch closes it"]
 pub struct Batch<R: RingRef> {
     producer: Producer<R>,
@@ -32,22 +50,55 @@ impl<R: RingRef> Batch<R> {
         }
     }
 
-    /// The two sides, for two threads.
+    /// The two sides, for two threads. Only then can the batch be
+    /// [finished](Producer::finish) before its consumer is.
+    ///
+    /// ```
+    /// # use reorder_ring::Ring;
+    /// let ring = Ring::with_capacity(4)?;
+    /// let (mut producer, mut consumer) = ring.open()?.split();
+    /// let ring = &ring;
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(move || {
+    ///         let ticket = producer.reserve().expect("the window is empty");
+    ///         ring.complete(ticket, 'a').expect("nobody evicts it");
+    ///         producer.finish();
+    ///     });
+    /// });
+    /// assert_eq!(consumer.try_next()?.outcome, Ok('a'));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: it moves the handles.
     pub fn split(self) -> (Producer<R>, Consumer<R>) {
         (self.producer, self.consumer)
     }
 
-    /// The ring, to complete and evict with.
+    /// See [`Producer::ring`].
+    ///
+    /// # Progress
+    ///
+    /// As there.
     pub fn ring(&self) -> &Ring<R::Value> {
         self.producer.ring()
     }
 
-    /// How many positions were reserved: the index of the next one.
+    /// See [`Producer::reserved`].
+    ///
+    /// # Progress
+    ///
+    /// As there.
     pub fn reserved(&self) -> u64 {
         self.producer.reserved()
     }
 
-    /// How many positions were delivered: the index of the next one.
+    /// See [`Consumer::delivered`].
+    ///
+    /// # Progress
+    ///
+    /// As there.
     pub fn delivered(&self) -> u64 {
         self.consumer.delivered()
     }
@@ -164,6 +215,10 @@ impl<R: RingRef> Batch<R> {
     }
 
     /// See [`Consumer::canceller`].
+    ///
+    /// # Progress
+    ///
+    /// As there.
     pub fn canceller(&self) -> Canceller<R> {
         self.consumer.canceller()
     }

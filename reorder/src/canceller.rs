@@ -5,6 +5,9 @@ use core::fmt;
 use crate::ring_ref::RingRef;
 
 /// Cancels one batch from anywhere. A later batch on the same ring is not affected.
+///
+/// From [`Consumer::canceller`](crate::Consumer::canceller). It does not keep the batch open, but
+/// one on a shared ring keeps the ring alive.
 #[derive(Clone)]
 pub struct Canceller<R: RingRef> {
     ring: R,
@@ -19,7 +22,23 @@ impl<R: RingRef> Canceller<R> {
     /// Cancels the batch, unless it was cancelled or is over. Tells whether this call did it.
     ///
     /// From then on the producer reserves nothing more, and the consumer gets what is ready at the
-    /// head and then `Cancelled`. A waiting consumer is woken.
+    /// head and then `Cancelled`, unless it has come to the end. A waiting consumer is woken.
+    ///
+    /// ```
+    /// # use reorder_ring::{ReserveError, Ring};
+    /// # let ring = Ring::<u8>::with_capacity(1)?;
+    /// let mut batch = ring.open()?;
+    /// let canceller = batch.canceller();
+    /// assert!(canceller.cancel());
+    /// assert!(!canceller.cancel(), "it was");
+    /// assert_eq!(batch.reserve(), Err(ReserveError::Cancelled));
+    ///
+    /// drop(batch);
+    /// let mut next = ring.open()?;
+    /// assert!(!canceller.cancel(), "its own batch is over, and this is not it");
+    /// assert!(next.reserve().is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Progress
     ///

@@ -21,6 +21,21 @@ use crate::ticket::Ticket;
 ///
 /// Dropping it cancels the batch and drops what is undelivered. A forgotten one leaves its ring
 /// leased for good.
+///
+/// ```
+/// use reorder_ring::{ReserveError, Ring};
+///
+/// let ring = Ring::with_capacity(2)?;
+/// let (mut producer, mut consumer) = ring.open()?.split();
+/// let (first, second) = (producer.reserve()?, producer.reserve()?);
+/// ring.complete(first, 'a')?;
+/// assert_eq!(consumer.try_next()?.outcome, Ok('a'));
+///
+/// drop(consumer);
+/// assert!(ring.complete(second, 'b').is_err(), "nobody is left to take it");
+/// assert_eq!(producer.reserve(), Err(ReserveError::Cancelled));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "dropping the consumer cancels the batch"]
 pub struct Consumer<R: RingRef> {
     ring: R,
@@ -46,17 +61,48 @@ impl<R: RingRef> Consumer<R> {
         Consumer { ring, head: base, base, epoch }
     }
 
-    /// The ring, to complete and evict with.
+    /// The ring, to complete and evict with. [`Producer::ring`](crate::Producer::ring) has an
+    /// example.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: no shared access.
     pub fn ring(&self) -> &Ring<R::Value> {
         &self.ring
     }
 
-    /// How many positions were delivered in this batch: the index of the next one.
+    /// How many positions were delivered in this batch, gaps included: the index of the next one.
+    ///
+    /// ```
+    /// # let ring = reorder_ring::Ring::with_capacity(1)?;
+    /// # let (mut producer, mut consumer) = ring.open()?.split();
+    /// ring.complete(producer.reserve()?, 'a')?;
+    /// let next = consumer.delivered();
+    /// assert_eq!(consumer.try_next()?.index, next);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: no shared access.
     pub fn delivered(&self) -> u64 {
         self.head - self.base
     }
 
     /// Takes the head of line, if it is there.
+    ///
+    /// ```
+    /// # use reorder_ring::TryNextError;
+    /// # let ring = reorder_ring::Ring::with_capacity(2)?;
+    /// # let (mut producer, mut consumer) = ring.open()?.split();
+    /// let (first, second) = (producer.reserve()?, producer.reserve()?);
+    /// ring.complete(second, "second")?;
+    /// assert_eq!(consumer.try_next(), Err(TryNextError::Pending), "the first is missing");
+    /// ring.complete(first, "first")?;
+    /// assert_eq!(consumer.try_next()?.outcome, Ok("first"));
+    /// assert_eq!(consumer.try_next()?.outcome, Ok("second"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -84,6 +130,22 @@ impl<R: RingRef> Consumer<R> {
 
     /// Takes what is ready, up to the first position that is not.
     ///
+    /// It does not tell why it stops; [`try_next`](Consumer::try_next) does. What was not asked for
+    /// is still there when the iterator is dropped.
+    ///
+    /// ```
+    /// # let ring = reorder_ring::Ring::with_capacity(4)?;
+    /// # let (mut producer, mut consumer) = ring.open()?.split();
+    /// for (ticket, value) in producer.reserve_many(4)?.zip(["a", "b", "missing", "d"]) {
+    ///     if value != "missing" {
+    ///         ring.complete(ticket, value)?;
+    ///     }
+    /// }
+    /// let ready: Vec<_> = consumer.drain_ready().map(|delivery| delivery.outcome).collect();
+    /// assert_eq!(ready, [Ok("a"), Ok("b")]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Progress
     ///
     /// Each step is one [`try_next`](Consumer::try_next).
@@ -92,6 +154,25 @@ impl<R: RingRef> Consumer<R> {
     }
 
     /// Polls for the next delivery; `None` is the normal end of the batch.
+    ///
+    /// One waker is kept, that of the last call. It may be used without a reason, too.
+    ///
+    /// ```
+    /// use std::task::{Context, Poll, Waker};
+    /// # use reorder_ring::Ring;
+    /// # let ring = Ring::with_capacity(1)?;
+    /// # let (mut producer, mut consumer) = ring.open()?.split();
+    /// let ticket = producer.reserve()?;
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// assert!(consumer.poll_next(&mut context).is_pending());
+    ///
+    /// ring.complete(ticket, 'a')?; // This uses the waker.
+    /// producer.finish();
+    /// let Poll::Ready(Ok(Some(delivery))) = consumer.poll_next(&mut context) else { panic!() };
+    /// assert_eq!(delivery.outcome, Ok('a'));
+    /// assert_eq!(consumer.poll_next(&mut context), Poll::Ready(Ok(None)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -127,18 +208,45 @@ impl<R: RingRef> Consumer<R> {
 
     /// Gives the head of line up; it is delivered as a gap.
     ///
+    /// ```
+    /// # use reorder_ring::Gap;
+    /// # let ring = reorder_ring::Ring::with_capacity(2)?;
+    /// # let (mut producer, mut consumer) = ring.open()?.split();
+    /// let (_lost, second) = (producer.reserve()?, producer.reserve()?);
+    /// ring.complete(second, 'b')?;
+    /// consumer.evict_head()?;
+    /// let outcomes: Vec<_> = consumer.drain_ready().map(|delivery| delivery.outcome).collect();
+    /// assert_eq!(outcomes, [Err(Gap::Evicted), Ok('b')]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Ring::evict`]; [`Reason::Unreserved`] if the head of line is not reserved yet.
     ///
     /// # Progress
     ///
-    /// As [`Ring::evict`].
+    /// As [`Ring::evict`], and one load.
     pub fn evict_head(&mut self) -> Result<(), Reason> {
         self.evict_index(self.delivered())
     }
 
     /// Gives the position with this index in the batch up; it is delivered as a gap at its turn.
+    ///
+    /// ```
+    /// # use reorder_ring::{Gap, Reason};
+    /// # let ring = reorder_ring::Ring::with_capacity(2)?;
+    /// # let (mut producer, mut consumer) = ring.open()?.split();
+    /// let first = producer.reserve_many(2)?.get(0).expect("two were reserved");
+    /// consumer.evict_index(1)?;
+    /// assert_eq!(consumer.evict_index(2), Err(Reason::Unreserved));
+    ///
+    /// // The head is not delayed, nor is the order changed.
+    /// ring.complete(first, 'a')?;
+    /// let outcomes: Vec<_> = consumer.drain_ready().map(|delivery| delivery.outcome).collect();
+    /// assert_eq!(outcomes, [Ok('a'), Err(Gap::Evicted)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -146,7 +254,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// As [`Ring::evict`].
+    /// As [`Ring::evict`], and one load.
     pub fn evict_index(&mut self, index: u64) -> Result<(), Reason> {
         let position = self.base.saturating_add(index);
         if position >= self.ring.tail().position() {
@@ -155,7 +263,7 @@ impl<R: RingRef> Consumer<R> {
         self.ring.evict(Ticket { ring: self.ring.id, position })
     }
 
-    /// What the consumer waits for now.
+    /// What the consumer waits for now. [`HeadOfLine`] has an example.
     ///
     /// # Progress
     ///
@@ -174,6 +282,23 @@ impl<R: RingRef> Consumer<R> {
     }
 
     /// A handle that cancels this batch, and no other, from anywhere.
+    ///
+    /// ```
+    /// # use reorder_ring::TryNextError;
+    /// # let ring = reorder_ring::Ring::<u8>::with_capacity(1)?;
+    /// # let (mut producer, mut consumer) = ring.open()?.split();
+    /// let _never_completed = producer.reserve()?;
+    /// let canceller = consumer.canceller();
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(move || canceller.cancel());
+    /// });
+    /// assert_eq!(consumer.try_next(), Err(TryNextError::Cancelled));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: at most a clone of the `Arc`.
     pub fn canceller(&self) -> Canceller<R> {
         Canceller::new(self.ring.clone(), self.epoch)
     }
@@ -236,6 +361,9 @@ impl<R: RingRef> fmt::Debug for Consumer<R> {
 }
 
 /// Takes what is ready, in order. See [`Consumer::drain_ready`].
+///
+/// After a `None` it may yield more: what has become ready since.
+#[must_use = "iterators are lazy: nothing is taken until `next` is called"]
 pub struct DrainReady<'a, R: RingRef> {
     consumer: &'a mut Consumer<R>,
 }

@@ -3,6 +3,21 @@
 use core::fmt;
 
 /// One delivered position: its index in the batch, and its value or the gap it left.
+///
+/// ```
+/// use reorder_ring::{Delivery, Gap, Ring};
+///
+/// let ring = Ring::with_capacity(2)?;
+/// let mut batch = ring.open()?;
+/// let (first, second) = (batch.reserve()?, batch.reserve()?);
+/// ring.evict(first)?;
+/// ring.complete(second, 'b')?;
+///
+/// // The gap keeps its index, so the consumer can tell which item is missing.
+/// assert_eq!(batch.try_next()?, Delivery { index: 0, outcome: Err(Gap::Evicted) });
+/// assert_eq!(batch.try_next()?, Delivery { index: 1, outcome: Ok('b') });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Delivery<T> {
     /// The index within the batch, counted from 0 in the order of reservation.
@@ -11,7 +26,7 @@ pub struct Delivery<T> {
     pub outcome: Result<T, Gap>,
 }
 
-/// Why a position was delivered without a value.
+/// Why a position was delivered without a value. [`Delivery`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Gap {

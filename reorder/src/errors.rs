@@ -14,6 +14,14 @@ macro_rules! messages {
 }
 
 /// Why a ring could not be made.
+///
+/// ```
+/// use reorder_ring::{CapacityError, Ring};
+///
+/// assert_eq!(Ring::<u8>::with_capacity(0).unwrap_err(), CapacityError::Zero);
+/// let error = Ring::<u8>::with_capacity(usize::MAX).unwrap_err();
+/// assert!(matches!(error, CapacityError::TooLarge { requested: usize::MAX, .. }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CapacityError {
@@ -50,10 +58,23 @@ messages! { CapacityError:
 }
 
 /// Why a ring could not be opened now.
+///
+/// ```
+/// use reorder_ring::{Busy, Ring};
+///
+/// let ring = Ring::<u8>::with_capacity(1)?;
+/// let (producer, consumer) = ring.open()?.split();
+/// drop(producer);
+/// assert_eq!(ring.open().unwrap_err(), Busy::Leased, "the consumer is still there");
+/// drop(consumer);
+/// assert!(ring.open().is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Busy {
-    /// A batch is open on the ring, or one of its sides was never dropped.
+    /// A batch is open on the ring, one of its sides was never dropped, or another thread is just
+    /// opening or closing it.
     Leased,
     /// A completer of an earlier batch is still in mid-write. Try again, or take another ring.
     Orphaned,
@@ -65,10 +86,24 @@ messages! { Busy:
 }
 
 /// Why no position was reserved.
+///
+/// ```
+/// use reorder_ring::{ReserveError, Ring};
+///
+/// let ring = Ring::with_capacity(1)?;
+/// let mut batch = ring.open()?;
+/// let ticket = batch.reserve()?;
+/// assert_eq!(batch.reserve(), Err(ReserveError::Full));
+/// ring.complete(ticket, 'a')?;
+/// batch.try_next()?;
+/// assert!(batch.reserve().is_ok(), "the delivery made room");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReserveError {
-    /// The window is full: the consumer has to take before as many positions fit.
+    /// The window is full: the consumer has to take before as many positions fit. More than the
+    /// ring's capacity never fit.
     Full,
     /// The batch was cancelled, or its consumer was dropped.
     Cancelled,
@@ -83,6 +118,23 @@ messages! { ReserveError:
 }
 
 /// Why a completion or an eviction was refused. It was true at some instant during the call.
+///
+/// ```
+/// use reorder_ring::{Reason, Ring};
+///
+/// let (ring, other) = (Ring::with_capacity(1)?, Ring::with_capacity(1)?);
+/// let mut batch = ring.open()?;
+/// let ticket = batch.reserve()?;
+/// assert_eq!(other.complete(ticket, 'a').unwrap_err().reason, Reason::Foreign);
+///
+/// ring.evict(ticket)?;
+/// assert_eq!(ring.complete(ticket, 'a').unwrap_err().reason, Reason::Evicted);
+/// _ = batch.try_next()?;
+/// assert_eq!(ring.complete(ticket, 'a').unwrap_err().reason, Reason::Settled);
+/// drop(batch);
+/// assert_eq!(ring.complete(ticket, 'a').unwrap_err().reason, Reason::Stale);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
@@ -114,6 +166,16 @@ messages! { Reason:
 }
 
 /// A refused completion: the reason, and the value back.
+///
+/// ```
+/// # use reorder_ring::Ring;
+/// # let ring = Ring::with_capacity(1)?;
+/// # let ticket = ring.open()?.reserve()?;
+/// let refused = ring.complete(ticket, String::from("late")).unwrap_err();
+/// assert_eq!(refused.to_string(), "refused: the batch of the ticket is closed");
+/// assert_eq!(refused.into_inner(), "late");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Rejected<T> {
     /// Why the value was refused.
@@ -124,6 +186,10 @@ pub struct Rejected<T> {
 
 impl<T> Rejected<T> {
     /// The value that was refused.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: it moves the value.
     pub fn into_inner(self) -> T {
         self.value
     }
@@ -144,6 +210,7 @@ impl<T> fmt::Display for Rejected<T> {
 impl<T> core::error::Error for Rejected<T> {}
 
 /// Why bits are not a ticket of this ring.
+/// [`Ring::ticket_from_bits`](crate::Ring::ticket_from_bits) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TicketError {
@@ -165,6 +232,20 @@ messages! { TicketError:
 }
 
 /// Why [`try_next`](crate::Consumer::try_next) had nothing to deliver.
+///
+/// ```
+/// use reorder_ring::{Ring, TryNextError};
+///
+/// let ring = Ring::with_capacity(1)?;
+/// let (mut producer, mut consumer) = ring.open()?.split();
+/// let ticket = producer.reserve()?;
+/// producer.finish();
+/// assert_eq!(consumer.try_next(), Err(TryNextError::Pending));
+/// ring.complete(ticket, 'a')?;
+/// assert!(consumer.try_next().is_ok());
+/// assert_eq!(consumer.try_next(), Err(TryNextError::Ended));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryNextError {
@@ -174,7 +255,8 @@ pub enum TryNextError {
     Ended,
     /// The producer was dropped without `finish`; all that it had reserved was delivered.
     Truncated,
-    /// The batch was cancelled, and the head of line is missing.
+    /// The batch was cancelled, and the head of line is not ready. It is
+    /// still delivered if it is completed later.
     Cancelled,
 }
 
@@ -186,12 +268,25 @@ messages! { TryNextError:
 }
 
 /// Why a wait without a deadline ended without a delivery or a normal end.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// # use reorder_ring::{NextError, Ring};
+/// # let ring = Ring::<u8>::with_capacity(1)?;
+/// let (producer, mut consumer) = ring.open()?.split();
+/// // A producer that panics ends its batch like this, too.
+/// drop(producer);
+/// assert_eq!(consumer.next(), Err(NextError::Truncated));
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NextError {
     /// The producer was dropped without `finish`; all that it had reserved was delivered.
     Truncated,
-    /// The batch was cancelled, and the head of line is missing.
+    /// The batch was cancelled, and the head of line is not ready. It is
+    /// still delivered if it is completed later.
     Cancelled,
 }
 
@@ -201,14 +296,17 @@ messages! { NextError:
 }
 
 /// Why a wait with a deadline ended without a delivery or a normal end.
+///
+/// [`Consumer::next_timeout`](crate::Consumer) has an example, with the feature `std`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NextTimeoutError {
-    /// The deadline passed while the head of line was missing.
+    /// The deadline passed before the head of line was ready. The batch goes on.
     Timeout,
     /// The producer was dropped without `finish`; all that it had reserved was delivered.
     Truncated,
-    /// The batch was cancelled, and the head of line is missing.
+    /// The batch was cancelled, and the head of line is not ready. It is
+    /// still delivered if it is completed later.
     Cancelled,
 }
 

@@ -1,12 +1,139 @@
-//! A wait-free, batch-scoped reorder ring.
+//! Values are completed in any order, on any thread, and delivered in the order in which their
+//! places were reserved. Batches follow each other on one [`Ring`] and never mix: a value that comes
+//! late, twice, or for another batch or ring changes nothing, and goes back to its sender.
 //!
-//! Many workers finish numbered work in any order; one consumer must see the results in order,
-//! each exactly once, and never a result that belongs to another batch. A [`Ring`] does that with
-//! one atomic read-modify-write per item and no lock.
+//! ```text
+//!                  complete(ticket, value)           from any thread, in any order
+//!                     │      │         │
+//!         ┌───────┬───▼───┬──▼────┬────▼──┬───────┬───────┐
+//!         │ 6     │ 7     │ 8     │ 9     │ 10    │ 11    │   position p lives in slot p mod capacity
+//!         │ taken │missing│ ready │writing│ ready │ armed │
+//!         └───────┴───────┴───────┴───────┴───────┴───────┘
+//!                 ▲                               ▲
+//!                 head: next to deliver           tail: next to reserve
+//!                 └─────────── window ────────────┘
+//!
+//! the life of an item:   reserve ──► missing ──► writing ──► ready ──► taken, the slot armed again
+//!                                       └── evict, or a permit is dropped ──► gap ──► taken
+//! ```
+//!
+//! ```
+//! use reorder_ring::{Reason, Ring};
+//!
+//! let ring = Ring::with_capacity(4)?;
+//! let mut batch = ring.open()?;
+//! let (first, second) = (batch.reserve()?, batch.reserve()?);
+//!
+//! ring.complete(second, "second")?;
+//! ring.complete(first, "first")?;
+//! let refused = ring.complete(first, "again").unwrap_err();
+//! assert_eq!((refused.reason, refused.value), (Reason::Duplicate, "again"));
+//!
+//! let values: Vec<_> = batch.drain_ready().map(|delivery| delivery.outcome).collect();
+//! assert_eq!(values, [Ok("first"), Ok("second")]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Two sides
+//!
+//! One thread may reserve and another take, while any number of them complete. Reserving never
+//! waits: a full window is the answer [`ReserveError::Full`], and how to wait for the consumer is
+//! left to the producer.
+//!
+//! ```
+//! # #[cfg(feature = "std")] {
+//! use reorder_ring::Ring;
+//!
+//! let ring = Ring::with_capacity(8)?;
+//! let (mut producer, mut consumer) = ring.open()?.split();
+//! let taken = std::thread::scope(|scope| {
+//!     for n in 0..8 {
+//!         let permit = producer.permit()?;
+//!         scope.spawn(move || permit.complete(n * n));
+//!     }
+//!     producer.finish();
+//!     let mut taken = Vec::new();
+//!     while let Some(delivery) = consumer.next()? {
+//!         taken.push(delivery.outcome?);
+//!     }
+//!     Ok::<_, Box<dyn std::error::Error>>(taken)
+//! })?;
+//! assert_eq!(taken, [0, 1, 4, 9, 16, 25, 36, 49]);
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What keeps a batch from stalling
+//!
+//! In-order delivery waits for the head of line. If that never comes:
+//!
+//! * A [`Permit`] that is dropped, also by a panic, becomes a gap at its place. A plain [`Ticket`] is
+//!   cheaper to pass around, but its loss is noticed by nobody.
+//! * [`Consumer::head_of_line`] tells which position is missing, and `next_timeout` limits the wait
+//!   (with `std`).
+//! * [`Consumer::evict_head`], [`evict_index`](Consumer::evict_index) and [`Ring::evict`] turn a
+//!   missing position into a gap, wherever it stands in the window. One that is being written or is
+//!   ready cannot be evicted.
+//! * A [`Canceller`] ends the batch from anywhere.
+//!
+//! # Ends
+//!
+//! | [`try_next`](Consumer::try_next) | [`next`](Consumer#method.next), [`poll_next`](Consumer::poll_next) | when | may change |
+//! |---|---|---|---|
+//! | `Pending` | they wait | the head is not reserved, or not ready | yes |
+//! | `Ended` | `Ok(None)` | finished, and all of it was delivered | no |
+//! | `Truncated` | `Err(Truncated)` | the producer was dropped unfinished; what it reserved was delivered | no |
+//! | `Cancelled` | `Err(Cancelled)` | cancelled, and the head is not ready | if the head is completed after all |
+//!
+//! A ring opens again when both sides are gone. A completer that is just writing then is not waited
+//! for: it keeps its slot, its value is dropped by a later [`Ring::open`] or with the ring, and
+//! until it is done `open` says [`Busy::Orphaned`].
+//!
+//! # Progress
+//!
+//! Atomic accesses, whatever other threads do:
+//!
+//! | operation | at most | not counted |
+//! |---|---|---|
+//! | [`Ring::complete`], [`Ring::evict`], [`Permit::complete`] or its drop | 2 compare-and-swaps, 1 load or store | waking the consumer |
+//! | [`Consumer::evict_head`], [`Consumer::evict_index`] | the same, and 1 load | waking the consumer |
+//! | [`Producer::reserve`], [`Producer::reserve_many`] | 3 loads, 1 store | |
+//! | [`Producer::permit`] | the same | cloning an `Arc` |
+//! | [`Consumer::try_next`], a step of [`Consumer::drain_ready`] | 3 loads, 2 stores | |
+//! | [`Producer::vacancy`], [`Ring::ticket_from_bits`] | 1 load | |
+//! | [`Consumer::head_of_line`] | 2 loads | |
+//! | [`Consumer::poll_next`] | a constant | registering the waker, which clones it |
+//! | [`Canceller::cancel`] | 3 compare-and-swaps | waking the consumer |
+//! | [`Ring::open`] | a constant; a step per slot after an orphan | `Drop` of orphaned values |
+//! | [`Producer::finish`], dropping a side | a step per position of the window | waking; `Drop` of what is undelivered |
+//! | `next`, `next_timeout`, `next_deadline` | blocking | |
+//!
+//! An item that nobody waits for costs one read-modify-write in its life, that of `complete`. Where
+//! the machine makes a compare-and-swap out of a loop, that loop is not counted either.
+//!
+//! # Memory
+//!
+//! The slots are allocated once, with the ring: 8 bytes each, the value, and what alignment asks
+//! for. Nothing is allocated per item or per batch; the first blocking wait of a thread allocates
+//! what it sleeps on. At most `capacity` values are held at once, and each is delivered, handed back
+//! or dropped exactly once.
+//!
+//! # Without `std`
+//!
+//! The feature `std` is on by default and adds the three blocking waits. Without it, the crate needs
+//! `alloc` and 64-bit atomics. Rings are told apart by numbers that start from a random one with
+//! `std`, and from where the program was loaded without; so bits of a ticket that come from another
+//! process may then name a ring of this one.
+//!
+//! # When not to use it
+//!
+//! Results that arrive in order, or whose order does not matter, want a channel. A finite batch that
+//! nobody looks at before it is complete wants a slice and a counter. The crate `reorder-executor`
+//! brings threads and streams on top of this one.
 #![no_std]
 
 extern crate alloc;
-#[cfg(any(feature = "std", test))]
+#[cfg(any(feature = "std", test, reorder_loom))]
 extern crate std;
 
 #[cfg(not(target_has_atomic = "64"))]

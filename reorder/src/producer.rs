@@ -18,6 +18,21 @@ use crate::ticket::{Ticket, Tickets};
 ///
 /// Dropping it without [`finish`](Producer::finish) ends the batch as truncated. A forgotten one
 /// leaves its ring leased for good.
+///
+/// ```
+/// use reorder_ring::{Ring, TryNextError};
+///
+/// let ring = Ring::with_capacity(4)?;
+/// let (mut producer, mut consumer) = ring.open()?.split();
+/// let ticket = producer.reserve()?;
+/// drop(producer);
+///
+/// // What was reserved is delivered; then the consumer learns that more may have been meant to come.
+/// ring.complete(ticket, 'a')?;
+/// assert_eq!(consumer.try_next()?.outcome, Ok('a'));
+/// assert_eq!(consumer.try_next(), Err(TryNextError::Truncated));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "dropping the producer ends the batch as truncated"]
 pub struct Producer<R: RingRef> {
     ring: R,
@@ -37,16 +52,53 @@ impl<R: RingRef> Producer<R> {
     }
 
     /// The ring, to complete and evict with.
+    ///
+    /// ```
+    /// # let (mut producer, mut consumer) = {
+    /// #     std::sync::Arc::new(reorder_ring::Ring::with_capacity(1)?).open_owned()?.split()
+    /// # };
+    /// let ticket = producer.reserve()?;
+    /// producer.ring().complete(ticket, 'a')?;
+    /// assert_eq!(consumer.try_next()?.outcome, Ok('a'));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: no shared access.
     pub fn ring(&self) -> &Ring<R::Value> {
         &self.ring
     }
 
     /// How many positions were reserved in this batch: the index of the next one.
+    ///
+    /// ```
+    /// # let ring = reorder_ring::Ring::<u8>::with_capacity(4)?;
+    /// # let (mut producer, _consumer) = ring.open()?.split();
+    /// let tickets = producer.reserve_many(3)?;
+    /// assert_eq!(producer.reserved(), tickets.len() as u64);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: no shared access.
     pub fn reserved(&self) -> u64 {
         self.tail - self.base
     }
 
-    /// How many positions can be reserved now.
+    /// How many positions can be reserved now, from 0 to the ring's capacity, unless the batch is
+    /// cancelled. The consumer may make more room at any time, and nobody else makes less.
+    ///
+    /// ```
+    /// # let ring = reorder_ring::Ring::<u8>::with_capacity(4)?;
+    /// # let (mut producer, _consumer) = ring.open()?.split();
+    /// _ = producer.reserve()?;
+    /// let rest = producer.vacancy();
+    /// assert_eq!(rest, 3);
+    /// assert!(producer.reserve_many(rest).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Progress
     ///
@@ -56,7 +108,17 @@ impl<R: RingRef> Producer<R> {
         (self.limit - self.tail) as usize
     }
 
-    /// Reserves the next position.
+    /// Reserves the next position. A full window is an answer, never a wait.
+    ///
+    /// ```
+    /// # let ring = reorder_ring::Ring::with_capacity(1)?;
+    /// # let (mut producer, mut consumer) = ring.open()?.split();
+    /// let ticket = producer.reserve()?;
+    /// // Now, later, or on another thread:
+    /// ring.complete(ticket, 'a')?;
+    /// assert_eq!(consumer.try_next()?.outcome, Ok('a'));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -65,14 +127,31 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most four loads and one store; it never blocks.
+    /// Wait-free: at most three loads and one store; it never blocks.
     #[inline]
     pub fn reserve(&mut self) -> Result<Ticket, ReserveError> {
         let position = self.advance(1)?;
         Ok(Ticket { ring: self.ring.id, position })
     }
 
-    /// Reserves the next `count` positions, all or none.
+    /// Reserves the next `count` positions, all or none. It costs as much as reserving one.
+    ///
+    /// ```
+    /// # use reorder_ring::ReserveError;
+    /// # let ring = reorder_ring::Ring::<usize>::with_capacity(4)?;
+    /// # let (mut producer, mut consumer) = ring.open()?.split();
+    /// let three = producer.reserve_many(3)?;
+    /// assert_eq!(producer.reserve_many(2), Err(ReserveError::Full), "and not one of two");
+    ///
+    /// let ring = producer.ring();
+    /// std::thread::scope(|scope| {
+    ///     for (value, ticket) in three.enumerate() {
+    ///         scope.spawn(move || ring.complete(ticket, value));
+    ///     }
+    /// });
+    /// assert!(consumer.drain_ready().map(|delivery| delivery.outcome).eq([Ok(0), Ok(1), Ok(2)]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -91,6 +170,22 @@ impl<R: RingRef> Producer<R> {
     ///
     /// A permit on a shared ring costs a reference count; on a borrowed one it does not.
     ///
+    /// ```
+    /// # use reorder_ring::Gap;
+    /// # let ring = reorder_ring::Ring::<u8>::with_capacity(1)?;
+    /// # let (mut producer, mut consumer) = ring.open()?.split();
+    /// let permit = producer.permit()?;
+    /// let worker = std::thread::scope(|scope| {
+    ///     scope.spawn(move || {
+    ///         let _permit = permit;
+    ///         panic!("the worker dies with its permit");
+    ///     }).join()
+    /// });
+    /// assert!(worker.is_err());
+    /// assert_eq!(consumer.try_next()?.outcome, Err(Gap::Abandoned));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`reserve`](Producer::reserve).
@@ -105,6 +200,20 @@ impl<R: RingRef> Producer<R> {
     }
 
     /// Ends the batch: after what is reserved, the consumer sees its normal end.
+    ///
+    /// ```
+    /// # use reorder_ring::{Ring, TryNextError};
+    /// # let ring = Ring::<u8>::with_capacity(1)?;
+    /// let (producer, mut consumer) = ring.open()?.split();
+    /// producer.finish();
+    /// assert_eq!(consumer.try_next(), Err(TryNextError::Ended));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If this closes the batch, because the consumer is gone, and the `Drop` of a value panics
+    /// that is left in it. The batch is closed nevertheless.
     ///
     /// # Progress
     ///

@@ -68,25 +68,52 @@ impl<T> Ring<T> {
     /// A ring of at least `capacity` slots, rounded up to a power of two.
     ///
     /// The capacity bounds the window: how many positions can be reserved and not yet delivered.
-    /// A slot takes a word of 8 bytes beside its value. The memory comes zeroed from the
-    /// allocator and is not touched, so a large ring costs physical memory only as it is used.
+    /// A slot takes 8 bytes beside its value, and what alignment asks for. The memory comes zeroed
+    /// from the allocator and is not touched, so that a large ring can cost physical memory only
+    /// as it is used.
+    ///
+    /// ```
+    /// # use reorder_ring::Ring;
+    /// assert_eq!(Ring::<u8>::with_capacity(5)?.capacity(), 8);
+    /// # Ok::<(), reorder_ring::CapacityError>(())
+    /// ```
     ///
     /// # Errors
     ///
     /// [`CapacityError`] if `capacity` is 0, or memory is too small for it.
+    ///
+    /// # Progress
+    ///
+    /// That of the allocator, which is asked once.
     pub fn with_capacity(capacity: usize) -> Result<Ring<T>, CapacityError> {
         Ring::starting_at(capacity, 0)
     }
 
     /// As [`with_capacity`](Ring::with_capacity), with `first` as the first position.
     ///
-    /// Positions end at `2^61 - capacity`, which no ring reaches in practice. Starting near the
-    /// end makes it possible to test how a program handles
+    /// Positions end at 2<sup>61</sup> - `capacity`, after 73 years at a billion a second. Starting
+    /// near the end makes it possible to test how a program handles
     /// [`Exhausted`](crate::ReserveError::Exhausted).
+    ///
+    /// ```
+    /// # use reorder_ring::{ReserveError, Ring};
+    /// let ring = Ring::<u8>::starting_at(1, (1 << 61) - 2)?;
+    /// let mut batch = ring.open()?;
+    /// batch.reserve()?;
+    /// batch.evict_head()?;
+    /// _ = batch.try_next()?;
+    /// assert_eq!(batch.reserve(), Err(ReserveError::Exhausted));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
     /// As [`with_capacity`](Ring::with_capacity), and if `first` lies beyond the end of positions.
+    /// But with another `first` than 0, an allocator that refuses is met as by a `Vec`: it aborts.
+    ///
+    /// # Progress
+    ///
+    /// A step per slot, if `first` is not 0, and the allocator's.
     pub fn starting_at(capacity: usize, first: u64) -> Result<Ring<T>, CapacityError> {
         if capacity == 0 {
             return Err(CapacityError::Zero);
@@ -114,18 +141,23 @@ impl<T> Ring<T> {
     }
 
     /// How many slots the ring has: a power of two.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: it is fixed.
     pub fn capacity(&self) -> usize {
         self.slots.len()
     }
 
     /// Leases the ring to a new batch.
     ///
-    /// The batch borrows the ring; [`open_owned`](Ring::open_owned) shares an `Arc` instead.
+    /// The batch borrows the ring; [`open_owned`](Ring::open_owned) shares an `Arc` instead. The
+    /// type and [`Busy`] have examples.
     ///
     /// # Errors
     ///
-    /// [`Busy::Leased`] while another batch has a side left, [`Busy::Orphaned`] while a completer
-    /// of an earlier batch is in mid-write.
+    /// [`Busy::Leased`] while another batch has a side left, or another thread opens or closes
+    /// one; [`Busy::Orphaned`] while a completer of an earlier batch is in mid-write.
     ///
     /// # Panics
     ///
@@ -139,6 +171,16 @@ impl<T> Ring<T> {
     }
 
     /// As [`open`](Ring::open), with handles that share the ring and can be `'static`.
+    ///
+    /// ```
+    /// # use reorder_ring::Ring;
+    /// let ring = std::sync::Arc::new(Ring::with_capacity(1)?);
+    /// let (mut producer, mut consumer) = ring.open_owned()?.split();
+    /// let permit = producer.permit()?;
+    /// std::thread::spawn(move || permit.complete('a')).join().expect("no panic")?;
+    /// assert_eq!(consumer.try_next()?.outcome, Ok('a'));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -155,7 +197,7 @@ impl<T> Ring<T> {
         open(Arc::clone(self))
     }
 
-    /// Puts the result of a ticket's position into its slot.
+    /// Puts the result of a ticket's position into its slot. The type has an example.
     ///
     /// # Errors
     ///
@@ -164,8 +206,8 @@ impl<T> Ring<T> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most two compare-and-swaps and one store, whatever other threads do. Waking a
-    /// waiting consumer comes on top, and calls its waker.
+    /// Wait-free: at most two compare-and-swaps, and a store or, if it is refused, a load, whatever
+    /// other threads do. Waking a waiting consumer comes on top, and calls its waker.
     #[inline]
     pub fn complete(&self, ticket: Ticket, value: T) -> Result<(), Rejected<T>> {
         if ticket.ring != self.id {
@@ -182,6 +224,17 @@ impl<T> Ring<T> {
 
     /// Gives a ticket's position up: it is delivered as [`Gap::Evicted`], and a completion that
     /// comes later is refused.
+    ///
+    /// ```
+    /// # use reorder_ring::{Gap, Reason, Ring};
+    /// # let ring = Ring::with_capacity(1)?;
+    /// # let mut batch = ring.open()?;
+    /// let ticket = batch.reserve()?;
+    /// ring.evict(ticket)?;
+    /// assert_eq!(ring.complete(ticket, 'a').unwrap_err().reason, Reason::Evicted);
+    /// assert_eq!(batch.try_next()?.outcome, Err(Gap::Evicted));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -206,13 +259,24 @@ impl<T> Ring<T> {
 
     /// The ticket that [`Ticket::to_bits`] turned into bits.
     ///
+    /// ```
+    /// # use reorder_ring::{Ring, TicketError};
+    /// # let ring = Ring::<u8>::with_capacity(1)?;
+    /// let ticket = ring.open()?.reserve()?;
+    /// let bits = ticket.to_bits();
+    /// assert_eq!(ring.ticket_from_bits(bits)?, ticket, "though it is stale by now");
+    /// let unreserved = TicketError::Unreserved { position: 1, tail: 1 };
+    /// assert_eq!(ring.ticket_from_bits(bits + 1), Err(unreserved), "nobody can forge one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`TicketError`] if the bits do not name this ring, or a position that was never reserved.
     ///
     /// # Progress
     ///
-    /// Wait-free: two loads.
+    /// Wait-free: one load.
     pub fn ticket_from_bits(&self, bits: u128) -> Result<Ticket, TicketError> {
         let ticket = Ticket { ring: (bits >> 64) as u64, position: bits as u64 };
         if ticket.ring != self.id {
@@ -303,9 +367,6 @@ fn largest_capacity<T>() -> usize {
 
 #[cfg(not(reorder_loom))]
 fn armed_slots<T>(capacity: usize, first: u64) -> Result<Box<[Slot<T>]>, CapacityError> {
-    if first != 0 {
-        return Ok((0..capacity).map(|index| armed_slot(capacity, first, index)).collect());
-    }
     let layout = Layout::array::<Slot<T>>(capacity).map_err(|_| CapacityError::TooLarge {
         requested: capacity,
         largest: largest_capacity::<T>(),
@@ -318,7 +379,13 @@ fn armed_slots<T>(capacity: usize, first: u64) -> Result<Box<[Slot<T>]>, Capacit
     let slots = core::ptr::slice_from_raw_parts_mut(memory.cast::<Slot<T>>(), capacity);
     // SAFETY: the memory has the layout of this slice, is owned by nobody else, and is valid: a
     // zeroed tag is generation 0, vacant, and the value beside it may be uninitialised.
-    Ok(unsafe { Box::from_raw(slots) })
+    let mut slots = unsafe { Box::from_raw(slots) };
+    if first != 0 {
+        for (index, slot) in slots.iter_mut().enumerate() {
+            *slot = armed_slot(capacity, first, index);
+        }
+    }
+    Ok(slots)
 }
 
 /// Loom's atomics have to be made one by one.

@@ -14,6 +14,22 @@ use core::iter::FusedIterator;
 ///
 /// A ticket that is lost leaves its position missing until somebody evicts it. Use a
 /// [`Permit`](crate::Permit) where a worker may die.
+///
+/// ```
+/// use reorder_ring::{Reason, Ring};
+///
+/// let ring = Ring::with_capacity(2)?;
+/// let mut batch = ring.open()?;
+/// let ticket = batch.reserve()?;
+/// let copy = ticket;
+/// ring.complete(ticket, "once")?;
+/// assert_eq!(ring.complete(copy, "twice").unwrap_err().reason, Reason::Duplicate);
+///
+/// drop(batch);
+/// let _next = ring.open()?;
+/// assert_eq!(ring.complete(copy, "late").unwrap_err().reason, Reason::Stale);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket {
     pub(crate) ring: u64,
@@ -21,7 +37,19 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// The position: the number of this reservation in the ring's whole life.
+    /// The position: the number of this reservation in the ring's whole life, below 2<sup>61</sup>.
+    ///
+    /// ```
+    /// # let ring = reorder_ring::Ring::<u8>::with_capacity(2)?;
+    /// let first = ring.open()?.reserve()?;
+    /// let second = ring.open()?.reserve()?;
+    /// assert_eq!((first.position(), second.position()), (0, 1), "two batches, one count");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: a ticket is plain data.
     pub fn position(self) -> u64 {
         self.position
     }
@@ -29,6 +57,20 @@ impl Ticket {
     /// The ticket as 128 bits, for a wire: the ring's identity above, the position below.
     ///
     /// See [`Ring::ticket_from_bits`](crate::Ring::ticket_from_bits) for the way back.
+    ///
+    /// ```
+    /// # let ring = reorder_ring::Ring::<u8>::with_capacity(2)?;
+    /// # let mut batch = ring.open()?;
+    /// let ticket = batch.reserve()?;
+    /// let bits = ticket.to_bits();
+    /// assert_eq!(bits as u64, ticket.position());
+    /// assert_eq!(ring.ticket_from_bits(bits), Ok(ticket));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: a ticket is plain data.
     pub fn to_bits(self) -> u128 {
         u128::from(self.ring) << 64 | u128::from(self.position)
     }
@@ -41,6 +83,19 @@ impl fmt::Debug for Ticket {
 }
 
 /// A run of consecutive tickets, from [`Producer::reserve_many`](crate::Producer::reserve_many).
+///
+/// ```
+/// # let ring = reorder_ring::Ring::with_capacity(4)?;
+/// # let mut batch = ring.open()?;
+/// let tickets = batch.reserve_many(3)?;
+/// assert_eq!(tickets.len(), 3);
+/// for (ticket, value) in tickets.zip(["a", "b", "c"]) {
+///     ring.complete(ticket, value)?;
+/// }
+/// assert_eq!(batch.drain_ready().count(), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a ticket that is lost stalls its batch"]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tickets {
     pub(crate) ring: u64,
@@ -49,7 +104,24 @@ pub struct Tickets {
 }
 
 impl Tickets {
-    /// The ticket `offset` places after the first one that is left.
+    /// The ticket `offset` places after the first one that is left; `None` beyond the last.
+    ///
+    /// It stays in the run, so that many threads can share one by reference.
+    ///
+    /// ```
+    /// # let ring = reorder_ring::Ring::<u8>::with_capacity(4)?;
+    /// # let mut batch = ring.open()?;
+    /// let mut tickets = batch.reserve_many(2)?;
+    /// let second = tickets.get(1);
+    /// assert_eq!(tickets.get(2), None);
+    /// tickets.next();
+    /// assert_eq!(tickets.get(0), second);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: a run is plain data.
     pub fn get(&self, offset: usize) -> Option<Ticket> {
         let position = self.next.checked_add(offset as u64)?;
         (position < self.end).then_some(Ticket { ring: self.ring, position })

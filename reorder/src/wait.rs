@@ -18,6 +18,25 @@ const SLICES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_
 impl<R: RingRef> Consumer<R> {
     /// Blocks until the head of line is there and takes it; `None` is the normal end of the batch.
     ///
+    /// ```
+    /// # let ring = reorder_ring::Ring::with_capacity(2)?;
+    /// # let (mut producer, mut consumer) = ring.open()?.split();
+    /// # let ring = &ring;
+    /// std::thread::scope(|scope| {
+    ///     for (ticket, value) in producer.reserve_many(2)?.zip(["first", "second"]) {
+    ///         scope.spawn(move || ring.complete(ticket, value));
+    ///     }
+    ///     producer.finish();
+    ///     let mut values = Vec::new();
+    ///     while let Some(delivery) = consumer.next()? {
+    ///         values.push(delivery.outcome?);
+    ///     }
+    ///     assert_eq!(values, ["first", "second"]);
+    ///     Ok::<_, Box<dyn std::error::Error>>(())
+    /// })
+    /// # ?; Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`NextError`] if the batch was truncated or cancelled.
@@ -38,6 +57,22 @@ impl<R: RingRef> Consumer<R> {
 
     /// As [`next`](Consumer::next), for at most `timeout`.
     ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use reorder_ring::{Gap, NextTimeoutError};
+    /// # let ring = reorder_ring::Ring::<u8>::with_capacity(1)?;
+    /// # let (mut producer, mut consumer) = ring.open()?.split();
+    /// let _lost = producer.reserve()?;
+    /// let late = consumer.next_timeout(Duration::from_millis(1));
+    /// assert_eq!(late, Err(NextTimeoutError::Timeout));
+    ///
+    /// // Now it is known who is late; the batch can go on without.
+    /// consumer.evict_head()?;
+    /// let delivery = consumer.next()?.expect("a gap is a delivery");
+    /// assert_eq!(delivery.outcome, Err(Gap::Evicted));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`NextTimeoutError`] if the batch was truncated or cancelled, or the time is over. The batch
@@ -54,7 +89,19 @@ impl<R: RingRef> Consumer<R> {
         self.next_until(Instant::now().checked_add(timeout))
     }
 
-    /// As [`next`](Consumer::next), until `deadline`.
+    /// As [`next`](Consumer::next), until `deadline`: for one limit over many deliveries.
+    ///
+    /// ```
+    /// # use std::time::{Duration, Instant};
+    /// # use reorder_ring::NextTimeoutError;
+    /// # let ring = reorder_ring::Ring::with_capacity(2)?;
+    /// # let (mut producer, mut consumer) = ring.open()?.split();
+    /// ring.complete(producer.reserve()?, 'a')?;
+    /// let deadline = Instant::now() + Duration::from_millis(1);
+    /// assert!(consumer.next_deadline(deadline)?.is_some());
+    /// assert_eq!(consumer.next_deadline(deadline), Err(NextTimeoutError::Timeout));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
