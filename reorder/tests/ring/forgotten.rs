@@ -1,0 +1,229 @@
+//! Handles that are forgotten, that outlive their ring's last other owner, or that go in any order.
+
+use std::mem::forget;
+use std::sync::Arc;
+use std::thread;
+
+use crate::ledger::{Counted, Ledger};
+use reorder_ring::{Batch, Busy, Gap, HeadState, Reason, ReserveError, Ring, TryNextError};
+
+const CAPACITY: usize = 4;
+
+fn ring() -> (Ring<Counted>, Ledger) {
+    (Ring::with_capacity(CAPACITY).unwrap(), Ledger::default())
+}
+
+/// A batch with a delivered position, two ready ones and a missing one.
+fn begun<'r>(ring: &'r Ring<Counted>, ledger: &Ledger) -> Batch<&'r Ring<Counted>> {
+    let mut batch = ring.open().unwrap();
+    let tickets = batch.reserve_many(CAPACITY).unwrap();
+    for ticket in tickets.take(CAPACITY - 1) {
+        ring.complete(ticket, ledger.value()).unwrap();
+    }
+    drop(batch.try_next());
+    assert_eq!(ledger.alive(), 2);
+    batch
+}
+
+#[test]
+fn a_forgotten_batch_keeps_its_ring_and_its_values_go_with_the_ring() {
+    let (ring, ledger) = ring();
+    let mut batch = begun(&ring, &ledger);
+    let ticket = batch.reserve().unwrap();
+    forget(batch);
+    for _ in 0..2 {
+        assert_eq!(ring.open().unwrap_err(), Busy::Leased);
+    }
+    // Its tickets are as good as ever, also after the ring moved: the batch borrowed it before.
+    let ring = Box::new(ring);
+    ring.complete(ticket, ledger.value()).unwrap();
+    assert_eq!(ring.complete(ticket, ledger.value()).unwrap_err().reason, Reason::Duplicate);
+    assert_eq!(ledger.alive(), 3);
+    drop(ring);
+    ledger.assert_each_dropped_once();
+}
+
+#[test]
+fn a_forgotten_producer_leaves_the_consumer_pending_and_the_ring_leased() {
+    let (ring, ledger) = ring();
+    let (producer, mut consumer) = begun(&ring, &ledger).split();
+    forget(producer);
+    assert_eq!(consumer.drain_ready().filter(|next| next.outcome.is_ok()).count(), 2);
+    assert_eq!(consumer.try_next().err(), Some(TryNextError::Pending));
+    consumer.evict_head().unwrap();
+    assert_eq!(consumer.try_next().ok().map(|next| next.outcome.err()), Some(Some(Gap::Evicted)));
+    assert_eq!(consumer.try_next().err(), Some(TryNextError::Pending), "no end was declared");
+    assert!(consumer.canceller().cancel());
+    assert_eq!(consumer.try_next().err(), Some(TryNextError::Cancelled), "a way out is left");
+    drop(consumer);
+    assert_eq!(ring.open().unwrap_err(), Busy::Leased);
+    drop(ring);
+    ledger.assert_each_dropped_once();
+}
+
+#[test]
+fn values_behind_a_forgotten_producer_go_with_the_consumer() {
+    let (ring, ledger) = ring();
+    let (producer, consumer) = begun(&ring, &ledger).split();
+    forget(producer);
+    drop(consumer);
+    assert_eq!(ledger.alive(), 0);
+    assert_eq!(ring.open().unwrap_err(), Busy::Leased);
+}
+
+#[test]
+fn a_forgotten_consumer_lets_the_window_run_full_and_keeps_the_ring_leased() {
+    let (ring, ledger) = ring();
+    let (mut producer, consumer) = begun(&ring, &ledger).split();
+    forget(consumer);
+    let ticket = producer.reserve().unwrap();
+    ring.complete(ticket, ledger.value()).unwrap();
+    assert_eq!(producer.reserve(), Err(ReserveError::Full));
+    producer.finish();
+    assert_eq!(ring.open().unwrap_err(), Busy::Leased);
+    assert_eq!(ledger.alive(), 3);
+    drop(ring);
+    ledger.assert_each_dropped_once();
+}
+
+#[test]
+fn a_forgotten_permit_stalls_its_batch_until_it_is_evicted() {
+    let (ring, ledger) = ring();
+    let mut batch = ring.open().unwrap();
+    forget(batch.permit().unwrap());
+    let ticket = batch.reserve().unwrap();
+    ring.complete(ticket, ledger.value()).unwrap();
+    assert_eq!(batch.try_next().err(), Some(TryNextError::Pending));
+    assert_eq!(batch.head_of_line().state, HeadState::Missing, "it can be seen");
+    batch.evict_head().unwrap();
+    let outcomes: Vec<_> = batch.drain_ready().map(|next| next.outcome.map(drop)).collect();
+    assert_eq!(outcomes, [Err(Gap::Evicted), Ok(())]);
+    // It does not keep the ring either.
+    forget(batch.permit().unwrap());
+    drop(batch);
+    drop(ring.open().unwrap());
+    ledger.assert_each_dropped_once();
+}
+
+#[test]
+#[expect(clippy::forget_non_drop, reason = "that they need no drop is what is tested")]
+fn forgotten_tickets_cancellers_and_drains_change_nothing() {
+    let (ring, ledger) = ring();
+    let mut batch = begun(&ring, &ledger);
+    forget(batch.canceller());
+    let mut drain = batch.drain_ready();
+    assert!(drain.next().is_some());
+    forget(drain);
+    assert_eq!(batch.try_next().ok().map(|next| next.index), Some(2));
+    forget(batch.reserve_many(3).unwrap());
+    for index in 3..7 {
+        batch.evict_index(index).unwrap();
+    }
+    assert_eq!(batch.drain_ready().count(), 4);
+    drop(batch);
+    assert!(ring.open().is_ok());
+    ledger.assert_each_dropped_once();
+}
+
+/// Calls `visit` with every order of `items`.
+fn permutations(items: &mut [usize], fixed: usize, visit: &mut impl FnMut(&[usize])) {
+    if fixed == items.len() {
+        return visit(items);
+    }
+    for swap in fixed..items.len() {
+        items.swap(fixed, swap);
+        permutations(items, fixed + 1, visit);
+        items.swap(fixed, swap);
+    }
+}
+
+#[test]
+fn owned_handles_may_go_in_any_order() {
+    let mut orders = 0;
+    permutations(&mut [0, 1, 2, 3, 4, 5], 0, &mut |order| {
+        orders += 1;
+        let ledger = Ledger::default();
+        let ring = Arc::new(Ring::with_capacity(CAPACITY).unwrap());
+        let weak = Arc::downgrade(&ring);
+        let mut batch = ring.open_owned().unwrap();
+        let ticket = batch.reserve().unwrap();
+        let (kept, dropped) = (batch.permit().unwrap(), batch.permit().unwrap());
+        ring.complete(ticket, ledger.value()).unwrap();
+        let canceller = batch.canceller();
+        let (producer, consumer) = batch.split();
+        let value = ledger.value();
+        let mut handles: [Option<Box<dyn FnOnce()>>; 6] = [
+            Some(Box::new(move || drop(ring))),
+            Some(Box::new(move || drop(producer))),
+            Some(Box::new(move || drop(consumer))),
+            // Accepted or refused, depending on the order: it is dropped once in any case.
+            Some(Box::new(move || drop(kept.complete(value)))),
+            Some(Box::new(move || drop(dropped))),
+            Some(Box::new(move || drop(canceller))),
+        ];
+        for (gone, &handle) in order.iter().enumerate() {
+            assert_eq!(weak.strong_count(), 6 - gone, "each handle counts once");
+            handles[handle].take().expect("each goes once")();
+        }
+        assert_eq!(weak.strong_count(), 0);
+        ledger.assert_each_dropped_once();
+    });
+    assert_eq!(orders, 720);
+}
+
+#[test]
+fn owned_handles_work_on_other_threads_after_everyone_else_is_gone() {
+    let ledger = Ledger::default();
+    let ring = Arc::new(Ring::with_capacity(CAPACITY).unwrap());
+    let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+    let weak = Arc::downgrade(&ring);
+    drop(ring);
+    let producer = thread::spawn({
+        let ledger = ledger.clone();
+        move || {
+            let permits: Vec<_> = (0..CAPACITY).map(|_| producer.permit().unwrap()).collect();
+            producer.finish();
+            permits.into_iter().rev().for_each(|p| p.complete(ledger.value()).unwrap());
+        }
+    });
+    let consumer = thread::spawn(move || {
+        let mut delivered = Vec::new();
+        loop {
+            match consumer.try_next() {
+                Ok(next) => delivered.push((next.index, next.outcome.is_ok())),
+                Err(TryNextError::Pending) => thread::yield_now(),
+                Err(error) => return (delivered, error),
+            }
+        }
+    });
+    producer.join().unwrap();
+    let (delivered, error) = consumer.join().unwrap();
+    assert_eq!(delivered, (0..CAPACITY as u64).map(|index| (index, true)).collect::<Vec<_>>());
+    assert_eq!((error, weak.strong_count()), (TryNextError::Ended, 0));
+    ledger.assert_each_dropped_once();
+}
+
+#[test]
+fn a_batch_can_be_the_value_of_another_ring() {
+    let ledger = Ledger::default();
+    let outer = Ring::with_capacity(2).unwrap();
+    let inner: Vec<_> = (0..4).map(|_| Arc::new(Ring::with_capacity(CAPACITY).unwrap())).collect();
+    let mut batches = outer.open().unwrap();
+    for pair in inner.chunks(2) {
+        let tickets = batches.reserve_many(2).unwrap().collect::<Vec<_>>().into_iter();
+        for (ticket, ring) in tickets.zip(pair).rev() {
+            let mut batch = ring.open_owned().unwrap();
+            ring.complete(batch.reserve().unwrap(), ledger.value()).unwrap();
+            outer.complete(ticket, batch).map_err(|rejected| rejected.reason).unwrap();
+            assert_eq!(ring.open().unwrap_err(), Busy::Leased);
+        }
+        // Of each pair, one is delivered and the other closed together with its batch.
+        let mut first = batches.try_next().ok().unwrap().outcome.ok().unwrap();
+        assert!(std::ptr::eq(first.ring(), &*pair[0]));
+        assert!(first.try_next().is_ok());
+        drop((first, batches));
+        assert!(pair.iter().all(|ring| ring.open().is_ok()));
+        batches = outer.open().unwrap();
+    }
+    ledger.assert_each_dropped_once();
+}

@@ -1,0 +1,116 @@
+//! Reserving, the tickets that come of it, and what a batch says about itself.
+
+use crate::ledger::Ledger;
+use crate::window::{CAPACITIES, full};
+use reorder_ring::{
+    Batch, HeadState, Reason, ReserveError, Ring, Ticket, TicketError, TryNextError,
+};
+
+#[test]
+fn many_are_reserved_all_or_none() {
+    for capacity in CAPACITIES {
+        let ring = Ring::<()>::with_capacity(capacity).unwrap();
+        let mut batch = ring.open().unwrap();
+        for count in [capacity + 1, usize::MAX] {
+            assert_eq!(batch.reserve_many(count), Err(ReserveError::Full));
+        }
+        assert_eq!((batch.reserved(), batch.vacancy()), (0, capacity));
+        assert_eq!(batch.reserve_many(0).unwrap().len(), 0);
+
+        let first = batch.reserve().unwrap();
+        assert_eq!(batch.vacancy(), capacity - 1);
+        assert_eq!(batch.reserve_many(capacity), Err(ReserveError::Full));
+        assert_eq!((batch.reserved(), batch.vacancy()), (1, capacity - 1));
+        let rest = batch.reserve_many(capacity - 1).unwrap();
+        let positions: Vec<_> = rest.map(Ticket::position).collect();
+        assert_eq!(positions, (1..capacity as u64).collect::<Vec<_>>());
+        assert_eq!((batch.reserved(), batch.vacancy()), (capacity as u64, 0));
+        assert_eq!(batch.reserve_many(1), Err(ReserveError::Full));
+        assert_eq!(batch.reserve_many(0).unwrap().next(), None, "none always fits");
+
+        // A completed position takes room until it is delivered.
+        ring.complete(first, ()).unwrap();
+        assert_eq!((batch.vacancy(), batch.reserve()), (0, Err(ReserveError::Full)));
+        batch.try_next().unwrap();
+        assert_eq!(batch.vacancy(), 1);
+        assert_eq!(batch.reserve().map(Ticket::position), Ok(capacity as u64));
+    }
+}
+
+#[test]
+fn a_run_of_tickets_can_be_walked_and_indexed() {
+    let ring = Ring::<()>::with_capacity(8).unwrap();
+    let (_batch, expected) = full(&ring);
+    drop(_batch);
+    let mut batch = ring.open().unwrap();
+    let mut run = batch.reserve_many(8).unwrap();
+    let all: Vec<_> = run.clone().collect();
+    assert!(all.iter().zip(&expected).all(|(new, old)| new.position() == old.position() + 8));
+    assert_eq!(
+        (run.len(), run.get(0), run.get(7), run.get(8)),
+        (8, Some(all[0]), Some(all[7]), None)
+    );
+    assert_eq!(run.get(usize::MAX), None);
+    assert_eq!((run.next(), run.nth(2), run.len()), (Some(all[0]), Some(all[3]), 4));
+    assert_eq!((run.get(0), run.get(4)), (Some(all[4]), None));
+    assert_eq!((run.nth(usize::MAX), run.len(), run.next()), (None, 0, None));
+}
+
+#[test]
+fn the_head_of_line_tells_what_holds_the_batch_up() {
+    let ring = Ring::with_capacity(4).unwrap();
+    let (mut batch, tickets) = full(&ring);
+    let see = |batch: &Batch<_>| {
+        let head = batch.head_of_line();
+        (head.index, head.reserved, head.state)
+    };
+    assert_eq!(see(&batch), (0, 4, HeadState::Missing));
+    ring.complete(tickets[1], ()).unwrap();
+    assert_eq!(see(&batch), (0, 4, HeadState::Missing));
+    ring.complete(tickets[0], ()).unwrap();
+    assert_eq!(see(&batch), (0, 4, HeadState::Settled));
+    assert_eq!(batch.drain_ready().count(), 2);
+    assert_eq!(see(&batch), (2, 2, HeadState::Missing));
+    batch.evict_head().unwrap();
+    assert_eq!(see(&batch), (2, 2, HeadState::Settled), "a gap can be taken");
+    ring.complete(tickets[3], ()).unwrap();
+    assert_eq!(batch.drain_ready().count(), 2);
+    assert_eq!(see(&batch), (4, 0, HeadState::Unreserved));
+    batch.reserve().unwrap();
+    assert_eq!(see(&batch), (4, 1, HeadState::Missing));
+}
+
+#[test]
+fn what_a_ring_did_not_hand_out_it_does_not_accept() {
+    let (ring, ledger) = (Ring::with_capacity(2).unwrap(), Ledger::default());
+    let other = Ring::<()>::with_capacity(2).unwrap();
+    let (mut batch, tickets) = full(&ring);
+    let (mut strange, strangers) = full(&other);
+    assert_eq!(tickets[0].position(), strangers[0].position());
+    let rejected = ring.complete(strangers[0], ledger.value()).unwrap_err();
+    assert_eq!(rejected.reason, Reason::Foreign);
+    assert_eq!(ring.evict(strangers[0]), Err(Reason::Foreign));
+    assert_eq!(batch.try_next().err(), Some(TryNextError::Pending));
+
+    ring.complete(tickets[0], ledger.value()).unwrap();
+    let again = ring.complete(tickets[0], ledger.value()).unwrap_err();
+    assert_eq!(again.reason, Reason::Duplicate);
+    assert_eq!(ring.evict(tickets[0]), Err(Reason::Duplicate));
+    assert_eq!(batch.try_next().unwrap().outcome.map(|value| value.id), Ok(1));
+
+    for &ticket in &tickets {
+        assert_eq!(ring.ticket_from_bits(ticket.to_bits()), Ok(ticket));
+        assert_eq!(other.ticket_from_bits(ticket.to_bits()), Err(TicketError::Foreign));
+    }
+    let beyond = tickets[1].to_bits() + 1;
+    let error = TicketError::Unreserved { position: 2, tail: 2 };
+    assert_eq!(ring.ticket_from_bits(beyond), Err(error));
+    assert_eq!(
+        ring.ticket_from_bits(beyond | u128::from(u64::MAX)).unwrap_err().to_string(),
+        format!("position {} was never reserved: positions below 2 were", u64::MAX)
+    );
+    assert_eq!(strange.try_next().err(), Some(TryNextError::Pending));
+    drop((rejected, again, batch, strange));
+    drop(ring);
+    ledger.assert_each_dropped_once();
+}

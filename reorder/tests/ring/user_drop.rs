@@ -1,0 +1,187 @@
+//! User code that runs when a batch or a ring goes: a `Drop` that panics, or that calls back.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use crate::ledger::{Counted, Ledger};
+use reorder_ring::{Batch, Busy, Reason, Ring, Ticket, TryNextError};
+
+/// Counted, and its drop panics if it is armed.
+struct Bomb {
+    armed: bool,
+    _counted: Counted,
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if self.armed {
+            // As a panic, without the message on the terminal.
+            resume_unwind(Box::new("armed"));
+        }
+    }
+}
+
+/// In which order the sides of a batch go.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Whole,
+    ConsumerFirst,
+    ProducerFirst,
+    FinishedFirst,
+    FinishedLast,
+}
+
+const ENDS: [End; 5] =
+    [End::Whole, End::ConsumerFirst, End::ProducerFirst, End::FinishedFirst, End::FinishedLast];
+
+/// Ends the batch; returns how many of the steps panicked.
+fn end(batch: Batch<&Ring<Bomb>>, end: End) -> usize {
+    let (producer, consumer) = match end {
+        End::Whole => return panics(|| drop(batch)),
+        _ => batch.split(),
+    };
+    match end {
+        End::ConsumerFirst => panics(|| drop(consumer)) + panics(|| drop(producer)),
+        End::ProducerFirst => panics(|| drop(producer)) + panics(|| drop(consumer)),
+        End::FinishedFirst => panics(|| producer.finish()) + panics(|| drop(consumer)),
+        End::FinishedLast => panics(|| drop(consumer)) + panics(|| producer.finish()),
+        End::Whole => unreachable!(),
+    }
+}
+
+fn panics(f: impl FnOnce()) -> usize {
+    usize::from(catch_unwind(AssertUnwindSafe(f)).is_err())
+}
+
+/// A batch on the ring with a full window, from which `taken` were delivered, and whose value at
+/// `armed` panics when it is dropped.
+fn window<'r>(
+    ring: &'r Ring<Bomb>,
+    taken: usize,
+    armed: usize,
+    ledger: &Ledger,
+) -> (Batch<&'r Ring<Bomb>>, Vec<Ticket>) {
+    let mut batch = ring.open().unwrap();
+    let bomb = |armed| Bomb { armed, _counted: ledger.value() };
+    for _ in 0..taken {
+        ring.complete(batch.reserve().unwrap(), bomb(false)).unwrap();
+        batch.try_next().ok().unwrap();
+    }
+    let tickets: Vec<_> = batch.reserve_many(ring.capacity()).unwrap().collect();
+    for (index, &ticket) in tickets.iter().enumerate() {
+        ring.complete(ticket, bomb(index == armed)).unwrap();
+    }
+    (batch, tickets)
+}
+
+#[test]
+fn a_drop_that_panics_while_a_batch_closes_panics_once_and_spares_no_other_value() {
+    for capacity in [1, 2, 4, 8] {
+        for (way, taken, armed) in ways(capacity) {
+            let (ring, ledger) = (Ring::with_capacity(capacity).unwrap(), Ledger::default());
+            // Twice: the second batch meets what the first left.
+            for _ in 0..2 {
+                let (batch, tickets) = window(&ring, taken, armed, &ledger);
+                let context = format!("{way:?}, slot {armed} of {capacity}");
+                assert_eq!(end(batch, way), 1, "{context}");
+                assert_eq!(ledger.alive(), 0, "{context}");
+                for ticket in tickets {
+                    let late = Bomb { armed: false, _counted: ledger.value() };
+                    let rejected = ring.complete(ticket, late).unwrap_err();
+                    assert_eq!(rejected.reason, Reason::Stale, "{context}");
+                }
+            }
+            let (mut batch, _) = window(&ring, 1, usize::MAX, &ledger);
+            let indices: Vec<_> = batch.drain_ready().map(|next| next.index).collect();
+            assert_eq!(indices, (1..=capacity as u64).collect::<Vec<_>>());
+            drop(batch);
+            ledger.assert_each_dropped_once();
+        }
+    }
+}
+
+fn ways(capacity: usize) -> impl Iterator<Item = (End, usize, usize)> {
+    let armed = (0..capacity).flat_map(|armed| [(0, armed), (1, armed)]);
+    ENDS.into_iter()
+        .flat_map(move |end| armed.clone().map(move |(taken, armed)| (end, taken, armed)))
+}
+
+#[test]
+fn a_drop_that_panics_while_a_ring_goes_panics_once_and_spares_no_other_value() {
+    for capacity in [1, 2, 4, 8] {
+        for armed in 0..capacity {
+            let (ring, ledger) = (Ring::with_capacity(capacity).unwrap(), Ledger::default());
+            std::mem::forget(window(&ring, 1, armed, &ledger).0);
+            assert_eq!(ledger.alive(), capacity);
+            assert_eq!(panics(|| drop(ring)), 1);
+            ledger.assert_each_dropped_once();
+        }
+    }
+}
+
+#[test]
+fn a_delivered_value_may_panic_in_its_drop() {
+    let (ring, ledger) = (Ring::with_capacity(2).unwrap(), Ledger::default());
+    let (mut batch, _) = window(&ring, 0, 0, &ledger);
+    assert_eq!(panics(|| drop(batch.try_next())), 1);
+    assert_eq!(batch.delivered(), 1, "it counts as delivered");
+    assert!(ledger.is_dropped(0) && !ledger.is_dropped(1));
+    assert_eq!(panics(|| batch.drain_ready().for_each(drop)), 0);
+    assert_eq!(batch.try_next().err(), Some(TryNextError::Ended));
+    drop(batch);
+    ledger.assert_each_dropped_once();
+}
+
+/// Calls back into its own ring when it is dropped.
+struct Caller {
+    ring: Weak<Ring<Caller>>,
+    ticket: Ticket,
+    /// How a call with its own ticket is refused by then.
+    reason: Reason,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        let Some(ring) = self.ring.upgrade() else { return };
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(ring.open().unwrap_err(), Busy::Leased, "a batch is open, or being closed");
+        assert_eq!(ring.evict(self.ticket), Err(self.reason));
+        // Without a ring to call, so that this ends.
+        let silent = Caller { ring: Weak::new(), calls: Arc::clone(&self.calls), ..*self };
+        assert_eq!(ring.complete(self.ticket, silent).unwrap_err().reason, self.reason);
+    }
+}
+
+#[test]
+fn a_drop_may_call_back_into_its_ring() {
+    let ring = Arc::new(Ring::with_capacity(4).unwrap());
+    let calls = Arc::new(AtomicUsize::new(0));
+    let value = |ticket, reason| Caller {
+        ring: Arc::downgrade(&ring),
+        ticket,
+        reason,
+        calls: Arc::clone(&calls),
+    };
+    for way in 0..3 {
+        let mut batch = ring.open().unwrap();
+        let delivered = batch.reserve().unwrap();
+        ring.complete(delivered, value(delivered, Reason::Settled)).unwrap();
+        for ticket in batch.reserve_many(3).unwrap() {
+            ring.complete(ticket, value(ticket, Reason::Stale)).unwrap();
+        }
+        drop(batch.try_next());
+        let (producer, consumer) = batch.split();
+        match way {
+            0 => drop((producer, consumer)),
+            1 => drop((consumer, producer)),
+            _ => {
+                drop(consumer);
+                producer.finish();
+            }
+        }
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 3 * 4);
+    assert!(ring.open().is_ok());
+}
