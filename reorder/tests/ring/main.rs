@@ -3,7 +3,9 @@
 
 mod ledger;
 
+mod boundaries;
 mod forgotten;
+mod payloads;
 mod reserving;
 mod user_drop;
 mod window;
