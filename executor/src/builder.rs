@@ -8,6 +8,25 @@ use reorder_ring::{CapacityError, Ring};
 use crate::executor::Executor;
 
 /// How an [`Executor`] is to be. From [`Executor::builder`].
+///
+/// Each setting has a default, and returns at once; [`build`](Builder::build) checks them.
+///
+/// ```
+/// use reorder_executor::Executor;
+///
+/// let executor = Executor::builder()
+///     .workers(3)
+///     .window(64)
+///     .thread_name("squeeze")
+///     .stack_size(512 * 1024)
+///     .build()?;
+/// let name = |_| std::thread::current().name().map(str::to_owned);
+/// let mut names = executor.stream(0..100, name);
+/// // A stream's items run on the workers. (This thread would help if they were known to be cheap.)
+/// let first = names.next().expect("there are 100")?.expect("workers have names");
+/// assert!(first.starts_with("squeeze-"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct Builder {
@@ -31,29 +50,50 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// How many worker threads there are, from 1 on. Without it, one for each processor that the
-    /// process may use.
+    /// How many worker threads there are, from 1 on. Without it, as many as
+    /// [`available_parallelism`](std::thread::available_parallelism) tells, or 1 if it cannot.
+    ///
+    /// The caller of a batch works as well, so that many workers and as many callers can be more
+    /// threads than processors.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
         self
     }
 
     /// How many items of a stream may be outstanding: pulled from the source and not yet taken by
-    /// the consumer. It is rounded up to a power of two; 256 without it. It bounds the memory of a
-    /// stream, and how far the workers can run ahead of a slow item or a slow consumer. A batch
-    /// has all of its results in memory anyway, and no window.
+    /// the consumer, from 1 on. It is rounded up to a power of two; 256 without it. It bounds the
+    /// memory of a stream, and how far the workers can run ahead of a slow item or a slow consumer.
+    /// A batch has all of its results in memory anyway, and no window.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// static PULLED: AtomicU64 = AtomicU64::new(0);
+    /// let executor = reorder_executor::Executor::builder().workers(1).window(8).build()?;
+    /// let source = (0..).inspect(|_| _ = PULLED.fetch_add(1, Ordering::Relaxed));
+    /// let mut stream = executor.stream(source, |n: u64| n);
+    /// _ = stream.next();
+    /// // 8 outstanding and 1 taken, however long the consumer stays away.
+    /// assert!(PULLED.load(Ordering::Relaxed) <= 9);
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
     pub fn window(mut self, items: usize) -> Self {
         self.window = items;
         self
     }
 
-    /// What the worker threads are called, followed by a dash and a number from 0 on.
+    /// What the worker threads are called, followed by a dash and a number from 0 on;
+    /// `reorder-worker` without it.
+    ///
+    /// A prefix with a zero byte in it makes [`build`](Builder::build) panic, as
+    /// [`std::thread::Builder::name`] says.
     pub fn thread_name(mut self, prefix: impl Into<String>) -> Self {
         self.thread_name = prefix.into();
         self
     }
 
-    /// The stack size of a worker thread in bytes; the standard library's without it.
+    /// The stack size of a worker thread in bytes; the standard library's without it. Batches that
+    /// are nested in jobs run on the stack of the job.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
@@ -66,6 +106,15 @@ impl Builder {
     /// sight. Turn it off if they must not. Two cases remain in which nobody else might run them:
     /// a consumer that is itself a worker of the executor, and a stream that outlived it. The
     /// caller of `map` and `execute_batch` always helps with its own batch.
+    ///
+    /// ```
+    /// # use reorder_executor::Executor;
+    /// let executor = Executor::builder().workers(1).consumer_helps(false).build()?;
+    /// let here = std::thread::current().id();
+    /// let mut threads = executor.stream(0..1000, |_| std::thread::current().id());
+    /// assert!(threads.all(|id| id.is_ok_and(|id| id != here)));
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
     pub fn consumer_helps(mut self, helps: bool) -> Self {
         self.consumer_helps = helps;
         self
@@ -73,10 +122,24 @@ impl Builder {
 
     /// Starts the workers.
     ///
+    /// ```
+    /// # use reorder_executor::{BuildError, Executor};
+    /// let error = Executor::builder().workers(0).build().unwrap_err();
+    /// assert!(matches!(error, BuildError::NoWorkers));
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`BuildError`] if a setting is out of its range, or the system refuses a thread; those that
     /// had started are ended then.
+    ///
+    /// # Panics
+    ///
+    /// If the threads' name has a zero byte in it.
+    ///
+    /// # Progress
+    ///
+    /// That of the system: it starts the threads, and does not wait until they run.
     pub fn build(self) -> Result<Executor, BuildError> {
         if self.workers == Some(0) {
             return Err(BuildError::NoWorkers);
@@ -87,7 +150,7 @@ impl Builder {
     }
 }
 
-/// Why an executor could not be built.
+/// Why an executor could not be built. [`Builder::build`] has an example.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BuildError {

@@ -21,10 +21,10 @@ use crate::worker;
 
 /// Worker threads that any number of callers share.
 ///
-/// Every call is a batch of its own, with its own ring: results never mix, and no lock makes one
-/// batch wait for another. Workers take turns between open batches. The caller of a batch helps
-/// with it, and with nothing else, so calls may be nested in jobs to any depth, even with one
-/// worker.
+/// Every call is a batch of its own, with its own ring: results never mix, and no lock is held
+/// while one runs. Workers take turns between open batches. The caller of a batch helps with it,
+/// and with nothing else, so calls may be nested in jobs as deep as the stack allows, even with
+/// one worker.
 ///
 /// ```
 /// use reorder_executor::Executor;
@@ -36,7 +36,8 @@ use crate::worker;
 /// ```
 ///
 /// Dropping it waits until the workers have ended what they are at, a job or a pull of a source,
-/// unless it is dropped on one of them. A stream that is still open then goes on, on its consumer's thread alone.
+/// unless it is dropped on one of them. A stream that is still open then goes on, on its consumer's
+/// thread alone.
 pub struct Executor {
     hub: Arc<Hub>,
     workers: Vec<JoinHandle<()>>,
@@ -44,7 +45,11 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Settings for a new executor; each has a default.
+    /// Settings for a new executor; each has a default. [`Builder`] has an example.
+    ///
+    /// # Progress
+    ///
+    /// It allocates a name; no thread is started before [`Builder::build`].
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -76,6 +81,16 @@ impl Executor {
     }
 
     /// How many worker threads there are. The caller of a batch comes on top.
+    ///
+    /// ```
+    /// # use reorder_executor::Executor;
+    /// assert_eq!(Executor::builder().workers(2).build()?.workers(), 2);
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: it is fixed.
     pub fn workers(&self) -> usize {
         self.workers.len()
     }
@@ -85,6 +100,16 @@ impl Executor {
     /// The source is read to its end first, on this thread. Then this thread and the workers share
     /// the items, and the call returns when all have run.
     ///
+    /// ```
+    /// # use reorder_executor::Executor;
+    /// # let executor = Executor::builder().workers(2).build()?;
+    /// // It may borrow, and it may be nested.
+    /// let table = [[1, 2, 3], [4, 5, 6]];
+    /// let sums = executor.map(&table, |row| executor.map(row, |n| n * n).into_iter().sum::<u32>());
+    /// assert_eq!(sums, [14, 77]);
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    ///
     /// # Panics
     ///
     /// If jobs panicked, with the panic of the first such item in the order of the input; all
@@ -93,8 +118,9 @@ impl Executor {
     ///
     /// # Progress
     ///
-    /// Blocking: it returns when the slowest item has. Never blocked by other batches: if all
-    /// workers are busy, this thread runs all items itself.
+    /// Blocking: it returns when the slowest item has. It does not wait for other batches: if all
+    /// workers are busy, this thread runs all items itself. But a worker that has started an item
+    /// is waited for.
     pub fn map<I, U, F>(&self, items: I, job: F) -> Vec<U>
     where
         I: IntoIterator,
@@ -115,6 +141,15 @@ impl Executor {
 
     /// Runs `job` on every item and returns an outcome for each, in the order of the items. A
     /// panic is the outcome of its item and of no other.
+    ///
+    /// ```
+    /// # use reorder_executor::{Executor, Failure};
+    /// # let executor = Executor::builder().workers(2).build()?;
+    /// let report = executor.execute_batch([6, 0, 3], |divisor| 12 / divisor);
+    /// let [Ok(2), Err(Failure::Panicked(panic)), Ok(4)] = report.outcomes() else { panic!() };
+    /// assert_eq!(panic.message(), "attempt to divide by zero");
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
     ///
     /// # Panics
     ///
@@ -142,7 +177,8 @@ impl Executor {
     ///
     /// The source may be endless: no more items are outstanding than the window of the executor.
     /// It is pulled by one thread at a time, by whichever has time; a source that blocks keeps that
-    /// thread from other work. If the source panics, that is the last outcome.
+    /// thread from other work. If the source panics, that is the last outcome; also when it is
+    /// dropped at its end, if the window has room to say so.
     ///
     /// ```
     /// use reorder_executor::Executor;
@@ -158,7 +194,11 @@ impl Executor {
     ///
     /// # Panics
     ///
-    /// If memory is too short.
+    /// If turning `source` into an iterator panics, or memory is too short.
+    ///
+    /// # Progress
+    ///
+    /// It does not wait for any item: the workers start, and [`Ordered`] waits.
     pub fn stream<I, U, F>(&self, source: I, job: F) -> Ordered<'static, U>
     where
         I: IntoIterator,
@@ -193,7 +233,8 @@ impl Executor {
     /// Runs `f` with a scope, in which streams may borrow from the caller.
     ///
     /// Returns when no job of the scope's streams runs any more, whatever panics; streams that are
-    /// still open are stopped.
+    /// still open are stopped. A scope is for streams: [`map`](Executor::map) and
+    /// [`execute_batch`](Executor::execute_batch) borrow without one.
     ///
     /// ```
     /// use reorder_executor::Executor;
@@ -210,6 +251,11 @@ impl Executor {
     /// # Panics
     ///
     /// If `f` panics, with its panic.
+    ///
+    /// # Progress
+    ///
+    /// Blocking: after `f`, it waits for the jobs of its streams that have started, and for a source
+    /// that is just being pulled.
     pub fn scope<'env, F, T>(&'env self, f: F) -> T
     where
         F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,

@@ -7,18 +7,30 @@ use std::sync::{Mutex, PoisonError};
 
 use reorder_ring::Gap;
 
-/// What came of one item.
+/// What came of one item: its value, or why it has none.
 pub type Outcome<U> = Result<U, Failure>;
 
 /// Why an item has no value.
+///
+/// ```
+/// use reorder_executor::{Executor, Failure};
+///
+/// let executor = Executor::builder().workers(1).build()?;
+/// let source = (0..10).inspect(|&n| assert!(n < 2, "no more of these"));
+/// let outcomes: Vec<_> = executor.stream(source, |n| n).collect();
+/// let [Ok(0), Ok(1), Err(failure @ Failure::SourcePanicked(_))] = &outcomes[..] else { panic!() };
+/// assert_eq!(failure.to_string(), "the source panicked: no more of these");
+/// # Ok::<(), reorder_executor::BuildError>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Failure {
     /// The job panicked on this item.
     Panicked(Panic),
-    /// The source panicked when it was asked for this item. It is the last one of its stream.
+    /// The source panicked when it was asked for this item, or when it was dropped at its end. It is
+    /// the last one of its stream.
     SourcePanicked(Panic),
-    /// The item's position was given up.
+    /// The item's position was given up. No call of this version gives one up.
     Gap(Gap),
 }
 
@@ -34,7 +46,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// A caught panic, with its payload.
+/// A caught panic, with its payload. Its methods return at once.
 pub struct Panic(Box<Caught>);
 
 /// Boxed, so that outcomes are small where nothing panics.
@@ -55,16 +67,36 @@ impl Panic {
     }
 
     /// The text that the panic was raised with, or a note that it was not text.
+    /// [`Executor::execute_batch`](crate::Executor::execute_batch) has an example.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
     /// The payload, as [`std::panic::catch_unwind`] gave it.
+    ///
+    /// ```
+    /// # use reorder_executor::{Executor, Failure};
+    /// # let executor = Executor::builder().workers(1).build()?;
+    /// let job = |_| std::panic::panic_any(404_u16);
+    /// let outcome: Option<Result<(), _>> = executor.execute_batch([()], job).into_iter().next();
+    /// let Some(Err(Failure::Panicked(panic))) = outcome else { panic!() };
+    /// assert_eq!(panic.into_payload().downcast_ref(), Some(&404_u16));
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
     pub fn into_payload(self) -> Box<dyn Any + Send> {
         self.0.payload.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Goes on with the panic on this thread.
+    /// Goes on with the panic on this thread. The panic hook, which has spoken once, is not called.
+    ///
+    /// ```should_panic
+    /// # use reorder_executor::{Executor, Failure};
+    /// # let executor = Executor::builder().workers(1).build().unwrap();
+    /// let report = executor.execute_batch([1, 0], |n| 1 / n);
+    /// if let Err((_index, Failure::Panicked(panic))) = report.into_values() {
+    ///     panic.resume();
+    /// }
+    /// ```
     ///
     /// # Panics
     ///

@@ -4,9 +4,10 @@
 //! claimable does so *before* a `SeqCst` fence and looks for sleepers *after* it; whoever goes to
 //! sleep says so before a fence and looks for work after it. One of the two sees the other.
 //!
-//! Waking a parked thread costs far more than a small batch, so at most one worker at a time is
-//! woken to *search*. While one searches, publishing wakes nobody. It gives the role up when it
-//! has claimed something and before it runs it, and wakes the next one if more is left.
+//! Waking a parked thread costs far more than a small batch, so one worker at a time is woken to
+//! *search*, or one each if several publish at the same instant. While one searches, publishing
+//! wakes nobody. It gives the role up when it has claimed something and before it runs it, and
+//! wakes the next one if more is left.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};

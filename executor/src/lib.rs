@@ -1,7 +1,20 @@
 //! A shared executor whose every batch comes back whole and in its own order.
 //!
 //! Any number of threads call one [`Executor`] at once, also from inside its own jobs. Each call is
-//! a batch with a reorder ring of its own, so results cannot mix, and no batch waits for another.
+//! a batch with a reorder ring of its own, so results cannot mix.
+//!
+//! ```
+//! use reorder_executor::Executor;
+//!
+//! let executor = Executor::builder().workers(2).build()?;
+//! let (lengths, squares) = std::thread::scope(|scope| {
+//!     let other = scope.spawn(|| executor.map(0..100u64, |n| n * n));
+//!     (executor.map(["one", "three"], str::len), other.join().expect("no panic"))
+//! });
+//! assert_eq!(lengths, [3, 5]);
+//! assert_eq!(squares.len(), 100);
+//! # Ok::<(), reorder_executor::BuildError>(())
+//! ```
 //!
 //! | call | input | results |
 //! |---|---|---|
@@ -10,13 +23,25 @@
 //! | [`stream`](Executor::stream) | lazy, may be endless, `'static` | an iterator of outcomes, in order, within a window |
 //! | [`Scope::stream`] | lazy, may be endless, may borrow | the same, inside [`scope`](Executor::scope) |
 //!
-//! A job that panics gives its item a [`Failure`] and nothing else; workers live on. The caller of
-//! a batch helps with that batch and with no other, so nested calls work even with one worker.
+//! A job that panics gives its item a [`Failure`] and nothing else; workers live on. With
+//! `panic = "abort"` the process ends instead. The caller of a batch helps with that batch and with
+//! no other, so nested calls work even with one worker.
+//!
+//! # Who waits for whom
+//!
+//! `map` and `execute_batch` need no worker: if all are kept by other batches, the caller runs its
+//! items itself. What it waits for is items of its own batch that a worker has started.
+//!
+//! A stream's consumer waits for the workers, unless [it helps](Builder::consumer_helps). While
+//! other jobs keep all workers, such a stream stands still. So a job must not wait for a thread that
+//! waits for a stream of the same executor; one that takes from the stream itself may.
+//!
+//! A job that blocks keeps its worker, a source that blocks the thread that pulls it.
 //!
 //! # When not to use it
 //!
 //! Work whose results may come in any order wants a channel or a work-stealing pool. Futures want a
-//! runtime: a job blocks the worker that runs it.
+//! runtime: there is nothing to await here.
 
 mod builder;
 mod executor;

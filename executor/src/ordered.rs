@@ -14,12 +14,38 @@ use crate::worker;
 
 /// The outcomes of a stream's items, in the order of its source.
 ///
-/// Iterating blocks until the next outcome is there. While it is missing, the consumer's own
-/// thread runs items if that was measured to be cheap, if it is a worker of the executor, or if
-/// the executor was dropped; see [`Builder::consumer_helps`](crate::Builder::consumer_helps).
+/// While the next outcome is missing, the consumer's own thread runs items if that was measured to
+/// be cheap, if it is a worker of the executor, or if the executor was dropped; see
+/// [`Builder::consumer_helps`](crate::Builder::consumer_helps).
 ///
 /// Dropping it stops the stream: the source is pulled no further and dropped, results that are
-/// still on their way are refused by the ring and dropped where they were made.
+/// still on their way are refused by the ring and dropped where they were made. It does not wait
+/// for them, and may be forgotten: the stream then runs to the end of its window and stays there.
+///
+/// ```
+/// use reorder_executor::Executor;
+///
+/// let executor = Executor::builder().workers(2).build()?;
+/// let lines = ["3", "1", "four", "1"];
+/// // Parsed in parallel, summed up to the first that is wrong, in order.
+/// let mut sum = 0;
+/// for number in executor.stream(lines, str::parse::<u32>) {
+///     let Ok(number) = number? else { break };
+///     sum += number;
+/// }
+/// assert_eq!(sum, 4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Progress
+///
+/// `next` blocks until the outcome of the next item is there, however many are behind it. If this
+/// thread does not run items itself, it needs a worker that is not kept by other jobs.
+///
+/// # Panics
+///
+/// Dropping it passes on a panic in the `Drop` of a result that nobody took. Jobs and the source
+/// are caught.
 #[must_use = "dropping a stream stops it"]
 pub struct Ordered<'a, U: Send> {
     /// `None` once the stream has ended.

@@ -1,7 +1,7 @@
 //! A batch of known input, one result each, written in place.
 //!
-//! The items are cut into cells; a cell is a single item in a batch of up to 1,024 and at most 32
-//! items in one of up to 2^36. Threads share the cells as `shares` says. Each cell has a position
+//! The items are cut into cells; a cell is a single item in a batch of fewer than 2,048 and at most
+//! 32 items in one of up to 2^36. Threads share the cells as `shares` says. Each cell has a position
 //! in the batch's own ring, and whoever ran it completes it with a token: the ring validates that
 //! each cell is finished once, puts the tokens in order, and wakes the caller. The results
 //! themselves never move.

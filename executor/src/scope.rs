@@ -13,7 +13,7 @@ use crate::report::BatchReport;
 use crate::stream::Stream;
 
 /// Starts streams and batches that may borrow whatever outlives the scope.
-/// From [`Executor::scope`].
+/// From [`Executor::scope`], which has an example.
 pub struct Scope<'scope, 'env: 'scope> {
     executor: &'env Executor,
     held: Mutex<Vec<Held>>,
@@ -37,9 +37,31 @@ impl Drop for Held {
 impl<'scope, 'env> Scope<'scope, 'env> {
     /// As [`Executor::stream`], with a source and a job that may borrow.
     ///
+    /// What a stream holds, but its source and its results, is kept until the scope ends; so use a
+    /// scope for each of many streams.
+    ///
+    /// ```
+    /// use reorder_executor::Executor;
+    ///
+    /// let executor = Executor::builder().workers(2).build()?;
+    /// let mut left = vec![3, 2, 1];
+    /// let factor = 10;
+    /// let first = executor.scope(|scope| {
+    ///     // The source borrows mutably, and is pulled on any thread.
+    ///     scope.stream(left.drain(..), |n| n * factor).next()
+    /// });
+    /// assert_eq!(first.expect("there are three")?, 30);
+    /// assert!(left.is_empty(), "the borrow has ended with the scope");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Panics
     ///
-    /// If memory is too short.
+    /// As there.
+    ///
+    /// # Progress
+    ///
+    /// As there.
     pub fn stream<I, U, F>(&'scope self, source: I, job: F) -> Ordered<'scope, U>
     where
         I: IntoIterator,
@@ -68,6 +90,10 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     /// # Panics
     ///
     /// As there.
+    ///
+    /// # Progress
+    ///
+    /// As there.
     pub fn map<I, U, F>(&self, items: I, job: F) -> Vec<U>
     where
         I: IntoIterator,
@@ -81,6 +107,10 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     /// See [`Executor::execute_batch`], which may borrow without a scope.
     ///
     /// # Panics
+    ///
+    /// As there.
+    ///
+    /// # Progress
     ///
     /// As there.
     pub fn execute_batch<I, U, F>(&self, items: I, job: F) -> BatchReport<U>

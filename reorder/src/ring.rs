@@ -109,7 +109,6 @@ impl<T> Ring<T> {
     /// # Errors
     ///
     /// As [`with_capacity`](Ring::with_capacity), and if `first` lies beyond the end of positions.
-    /// But with another `first` than 0, an allocator that refuses is met as by a `Vec`: it aborts.
     ///
     /// # Progress
     ///
