@@ -18,6 +18,11 @@ impl Block {
         &self.bytes[..self.start]
     }
 
+    /// The dictionary, and up to so many bytes of the block.
+    pub(crate) fn dictionary_and(&self, more: usize) -> &[u8] {
+        &self.bytes[..self.bytes.len().min(self.start + more)]
+    }
+
     pub(crate) fn data(&self) -> &[u8] {
         &self.bytes[self.start..]
     }

@@ -27,8 +27,10 @@ pub(crate) fn own_files(engine: &Engine, report: &Report) -> Result<(), String> 
     if files.is_empty() {
         return Err(format!("{}: there is nothing to compress", shown(root)));
     }
-    let folder =
-        tempfile::Builder::new().prefix("parallel_gzip-").tempdir().map_err(cannot(root))?;
+    let folder = tempfile::Builder::new()
+        .prefix("parallel_gzip-")
+        .tempdir()
+        .map_err(cannot(&std::env::temp_dir()))?;
     let mut jobs = Vec::new();
     for input in files {
         // The same folders again, since the same names come in several.

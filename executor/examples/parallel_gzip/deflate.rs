@@ -6,6 +6,9 @@ use flate2::{Compress, CompressError, Compression, Crc, FlushCompress};
 
 use crate::blocks::Block;
 
+/// How many bytes behind the dictionary zlib may look at, and some.
+const BEHIND: usize = 8;
+
 /// A piece of a deflate stream that ends on a byte boundary and is not the stream's last.
 #[derive(Debug)]
 pub(crate) struct Deflated {
@@ -53,9 +56,14 @@ impl State {
     fn deflate(&mut self, block: &Block) -> Result<Vec<u8>, CompressError> {
         self.compress.reset();
         if !block.dictionary().is_empty() {
+            // Its last bytes are hashed along with those behind it, which would be what an earlier
+            // block left there. So lay the right ones out first: the same input then gives the
+            // same output, whichever state has which block.
+            self.compress.set_dictionary(block.dictionary_and(BEHIND))?;
+            self.compress.reset();
             self.compress.set_dictionary(block.dictionary())?;
         }
-        // zlib counts the dictionary as input.
+        // zlib itself counts the dictionary as input.
         let before = self.compress.total_in();
         let data = block.data();
         self.output.clear();
@@ -68,6 +76,28 @@ impl State {
             // The flush is complete when it leaves room.
             if self.output.len() < self.output.capacity() {
                 return Ok(self.output.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blocks::Blocks;
+
+    #[test]
+    fn the_output_depends_on_the_block_alone() {
+        // Two letters: what follows the dictionary matters for where its end is found again.
+        let input: Vec<u8> = crate::tests::bytes(60_000).iter().map(|byte| byte & 1).collect();
+        let blocks: Vec<Block> = Blocks::new(&input[..], 5000).map(Result::unwrap).collect();
+        for level in [1, 6] {
+            // Its one state has the blocks in another order.
+            let used = Deflater::new(level);
+            for block in blocks.iter().rev() {
+                let fresh = Deflater::new(level).deflate(block).unwrap();
+                let again = used.deflate(block).unwrap();
+                assert!(again.bytes == fresh.bytes, "level {level}");
             }
         }
     }

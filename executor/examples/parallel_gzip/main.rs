@@ -17,7 +17,10 @@
 //! * per open file, of which there are up to 4: a window of deflated blocks, 4 for each worker,
 //!   rounded up to a power of two.
 //!
-//! With 2 workers, blocks of 128 KiB that do not get smaller, and 4 files, that is about 5 MiB.
+//! With 2 workers, blocks of 128 KiB that do not get smaller, and 4 files, that is 4 MiB for the
+//! windows and 1 MiB for the workers; `--verbose` tells what the process really had.
+//!
+//! A process that is killed leaves a `.parallel_gzip-*` beside its output; errors leave nothing.
 //!
 //! Without files it compresses this repository's own into a temporary folder, and checks them.
 

@@ -30,9 +30,11 @@ impl Report {
     pub(crate) fn for_terminal() -> Report {
         let bar = if io::stderr().is_terminal() {
             let style = ProgressStyle::with_template(
-                "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+                "[{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
             );
-            ProgressBar::new(0).with_style(style.expect("a template without mistakes"))
+            // ASCII: without more features the library counts bytes as columns.
+            let style = style.expect("a template without mistakes").progress_chars("=> ");
+            ProgressBar::new(0).with_style(style)
         } else {
             ProgressBar::hidden()
         };

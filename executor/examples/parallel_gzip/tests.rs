@@ -67,7 +67,7 @@ fn run(args: &Args) -> Ran {
 }
 
 /// Half text, half noise, in stretches, and never periodic in the size of a block.
-fn bytes(count: usize) -> Vec<u8> {
+pub(crate) fn bytes(count: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let mut next = |position: usize| {
         state ^= state << 13;

@@ -50,17 +50,6 @@ fn one_member_that_refers_back_across_blocks() {
 }
 
 #[test]
-fn the_same_input_gives_the_same_output() {
-    let folder = TempDir::new().unwrap();
-    let path = file(&folder, "f", &bytes(50_000));
-    let outputs = ["1", "3"].map(|workers| {
-        run(&args(["--block", "4096", "--force", "--workers", workers], from_ref(&path)));
-        fs::read(gz(&path)).unwrap()
-    });
-    assert!(outputs[0] == outputs[1]);
-}
-
-#[test]
 fn a_wrong_copy_is_noticed() {
     let folder = TempDir::new().unwrap();
     let files = ["a", "b", "c", "d"].map(|name| file(&folder, name, &bytes(10_000)));
