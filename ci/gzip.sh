@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# The example `parallel_gzip` as people run it: 50 files of 0 bytes to 64 MiB against the system's
+# gzip, its exit status, and its peak memory, which may not grow with the size of a file.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if ! command -v gzip >/dev/null; then
+    echo "skipped: gzip: this system has no gzip to compare with"
+    exit 0
+fi
+
+cargo build -q --release -p reorder-executor --example parallel_gzip
+example=$(realpath "${CARGO_TARGET_DIR:-target}")/release/examples/parallel_gzip
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+fail() {
+    echo "gzip: $*"
+    exit 1
+}
+
+# repeat COUNT FILE: the file so many times over.
+repeat() {
+    local i
+    for ((i = 0; i < $1; i++)); do cat "$2"; done
+}
+
+# The kinds of content, 64 MiB each: sources of this repository, noise (what is compressed already
+# does not get smaller), both by turns, and nothing but zeros.
+mkdir "$folder/kinds" "$folder/in"
+largest=$((64 << 20))
+kinds=$folder/kinds
+find reorder executor docs -type f -exec cat {} + >"$kinds/once"
+repeat $((largest / $(wc -c <"$kinds/once") + 1)) "$kinds/once" >"$kinds/more"
+head -c $largest "$kinds/more" >"$kinds/text"
+seq 12000000 | gzip -1 >"$kinds/once"
+repeat $((largest / $(wc -c <"$kinds/once") + 1)) "$kinds/once" >"$kinds/more"
+head -c $largest "$kinds/more" >"$kinds/noise"
+for turn in 1 2 3 4 5 6 7 8; do
+    tail -c $((turn * 5000011)) "$kinds/text" >"$kinds/once"
+    head -c 3000017 "$kinds/once"
+    head -c 5388591 "$kinds/noise"
+done >"$kinds/more"
+head -c $largest "$kinds/more" >"$kinds/mixed"
+head -c $largest /dev/zero >"$kinds/zeros"
+
+# Around the sizes where something changes (a block is 131072 bytes), and large ones.
+sizes=(
+    0 1 2 3 17 100 999 4095 4096 4097 16384 32767 32768 32769 65535 65536 65537
+    100000 131071 131072 131073 163839 163840 163841 262143 262144 262145 300001 393216 500000
+    524287 524288 524289 655360 777777 1000000 1048575 1048576 1048577 1234567 1500000 2000003
+    2097152 3000000 4194303 6000000 8388608 16777216 33554433 67108864
+)
+names=(text mixed noise zeros)
+for i in "${!sizes[@]}"; do
+    head -c "${sizes[i]}" "$kinds/${names[i % 4]}" >"$folder/in/$i"
+done
+# The largest is of the kind that has everything.
+cp "$kinds/mixed" "$folder/in/$((${#sizes[@]} - 1))"
+
+# same OUT: every file of `in` came out right, and nothing else is there.
+same() {
+    local input
+    for input in "$folder"/in/*; do
+        gzip -t "$1/${input##*/}.gz" || fail "gzip finds ${input##*/}.gz broken"
+        gzip -dc "$1/${input##*/}.gz" | cmp - "$input" || fail "${input##*/} came back different"
+    done
+    [ "$(find "$1" -type f | wc -l)" -eq "${#sizes[@]}" ] || fail "there are other files in $1"
+}
+
+"$example" --out "$folder/out" "$folder"/in/* >"$folder/lines" || fail "the run of all files failed"
+[ "$(grep -c ' blocks\?, ' "$folder/lines")" -eq $((${#sizes[@]} + 1)) ] || fail "a line per file is missing"
+same "$folder/out"
+echo "gzip: $(tail -n 1 "$folder/lines")"
+echo "gzip: all ${#sizes[@]} decompress to their inputs with the system's gzip"
+
+# One missing file is told, fails the run, and stops no other.
+rm -r "$folder/out"
+status=0
+"$example" -l 1 --out "$folder/out" "$folder/in/0" "$folder/missing" "$folder"/in/?? "$folder"/in/[1-9] \
+    >/dev/null 2>"$folder/errors" || status=$?
+[ $status -eq 1 ] || fail "with a missing file the exit status is $status, not 1"
+[ "$(cat "$folder/errors")" = "parallel_gzip: $folder/missing: No such file or directory (os error 2)" ] ||
+    fail "a missing file is told like this: $(cat "$folder/errors")"
+same "$folder/out"
+status=0
+"$example" --level 10 "$folder/in/0" 2>/dev/null || status=$?
+[ $status -eq 2 ] || fail "with wrong arguments the exit status is $status, not 2"
+# A reader of the lines who leaves early: no panic, and no failure.
+"$example" --force --out "$folder/out" "$folder"/in/? 2>"$folder/errors" | head -n 1 >/dev/null ||
+    fail "a closed standard output fails the run"
+[ ! -s "$folder/errors" ] || fail "with a closed standard output: $(cat "$folder/errors")"
+"$example" >"$folder/lines" || fail "the run without arguments failed"
+echo "gzip: exit status as documented; without arguments: $(tail -n 1 "$folder/lines")"
+
+# peak FILE...: the peak memory in KiB of compressing them, nothing if the system does not tell. 2
+# workers, so that a window is 1 MiB and even the smallest file fills it, on any machine.
+peak() {
+    "$example" --verbose --workers 2 --force --out "$folder/out" "$@" |
+        sed -n 's/^peak memory: \([0-9]*\) kB$/\1/p'
+}
+
+head -c $((8 << 20)) "$kinds/noise" >"$folder/noise8"
+small=$(peak "$folder/noise8")
+if [ -z "$small" ]; then
+    echo "skipped: gzip: peak memory: this system does not tell it"
+    exit 0
+fi
+large=$(peak "$kinds/noise")
+all=$(peak "$folder"/in/*)
+echo "gzip: peak memory: $small KiB for 8 MiB, $large KiB for 64 MiB, $all KiB for ${#sizes[@]} files"
+[ "$large" -le $((small * 5 / 4 + 2048)) ] || fail "peak memory grows with the size of a file"
+# Up to 4 files are open at once, with a window of 1 MiB each.
+[ "$all" -le $((small * 5 / 4 + 2048 + 3 * 1024)) ] || fail "peak memory grows with the number of files"
