@@ -1,0 +1,71 @@
+//! Cancelling from elsewhere: the waiting consumer learns of it, and another batch never does.
+
+use std::sync::Arc;
+
+use loom::thread;
+use loom_tests::{Tokens, Witness, explore};
+use reorder_ring::{NextError, ReserveError};
+
+use super::ring;
+
+#[test]
+fn cancel_wakes_a_blocked_consumer() {
+    explore("cancel_wakes_a_blocked_consumer", None, 50, || {
+        let (ring, tokens) = (ring(1), Tokens::default());
+        let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+        let canceller = consumer.canceller();
+        let witness = Arc::new(Witness::default());
+        let done = Arc::clone(&witness);
+        let cancelling = thread::spawn(move || {
+            done.testify();
+            assert!(canceller.cancel());
+        });
+        assert_eq!(consumer.next().unwrap_err(), NextError::Cancelled);
+        assert!(witness.is_seen());
+        assert_eq!(producer.reserve(), Err(ReserveError::Cancelled));
+        cancelling.join().unwrap();
+        drop((producer, consumer, ring));
+        tokens.assert_all_gone();
+    });
+}
+
+/// The canceller of a batch that may be over while it acts, and a batch after it that waits.
+#[test]
+fn stale_canceller() {
+    explore("stale_canceller", Some(3), 2000, || {
+        let (ring, tokens) = (ring(1), Tokens::default());
+        let (mut producer, consumer) = ring.open_owned().unwrap().split();
+        let canceller = consumer.canceller();
+        let cancelling = thread::spawn(move || canceller.cancel());
+        _ = producer.reserve();
+        drop((producer, consumer));
+
+        let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+        let ticket = producer.reserve().expect("this batch is not cancelled");
+        let (completing, value) = (Arc::clone(&ring), tokens.make("own"));
+        let completer = thread::spawn(move || completing.complete(ticket, value).unwrap());
+        assert_eq!(consumer.next().unwrap().unwrap().outcome.unwrap().name, "own");
+        cancelling.join().unwrap();
+        completer.join().unwrap();
+        drop((producer, consumer, ring));
+        tokens.assert_all_gone();
+    });
+}
+
+/// Two cancel: one of them did it.
+#[test]
+fn cancel_twice() {
+    explore("cancel_twice", None, 800, || {
+        let (ring, tokens) = (ring(1), Tokens::default());
+        let (producer, consumer) = ring.open_owned().unwrap().split();
+        let canceller = consumer.canceller();
+        let other = canceller.clone();
+        let leaving = thread::spawn(move || drop(producer));
+        let cancelling = thread::spawn(move || other.cancel());
+        let here = canceller.cancel();
+        assert!(here ^ cancelling.join().unwrap());
+        leaving.join().unwrap();
+        drop((consumer, ring));
+        tokens.assert_all_gone();
+    });
+}

@@ -1,0 +1,123 @@
+//! One position, several who want to settle it: one of them does, and the delivery is theirs.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use loom::thread;
+use loom_tests::{Tokens, Wakes, explore};
+use reorder_ring::{Gap, Reason};
+
+use super::ring;
+
+/// A completion, an eviction, and a consumer that has announced its wait or not.
+fn complete_or_evict(waited: bool) {
+    let (ring, tokens) = (ring(1), Tokens::default());
+    let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+    let ticket = producer.reserve().unwrap();
+    let (wakes, waker) = Wakes::new();
+    if waited {
+        assert!(consumer.poll_next(&mut Context::from_waker(&waker)).is_pending());
+    }
+
+    let (completing, value) = (Arc::clone(&ring), tokens.make("value"));
+    let completer =
+        thread::spawn(move || completing.complete(ticket, value).map_err(|no| no.reason));
+    let evicting = Arc::clone(&ring);
+    let evictor = thread::spawn(move || evicting.evict(ticket));
+    let completed = completer.join().unwrap();
+    let evicted = evictor.join().unwrap();
+
+    assert_eq!(wakes.count(), usize::from(waited), "one wish, one wake");
+    let outcome = consumer.try_next().unwrap().outcome;
+    if completed.is_ok() {
+        assert_eq!(outcome.unwrap().name, "value");
+        assert_eq!(evicted, Err(Reason::Duplicate));
+    } else {
+        assert_eq!(outcome.err(), Some(Gap::Evicted));
+        // A waited slot is evicted by way of `Writing`, which looks like a completion.
+        let reason = completed.unwrap_err();
+        assert!(reason == Reason::Evicted || waited && reason == Reason::Duplicate, "{reason}");
+        assert_eq!(evicted, Ok(()));
+    }
+    drop((producer, consumer, ring));
+    tokens.assert_all_gone();
+}
+
+#[test]
+fn claim_or_evict() {
+    explore("claim_or_evict", None, 10, || complete_or_evict(false));
+}
+
+#[test]
+fn claim_or_evict_waited() {
+    explore("claim_or_evict_waited", None, 40, || complete_or_evict(true));
+}
+
+/// Two completions of one position, the consumer blocked meanwhile.
+#[test]
+fn claim_twice() {
+    explore("claim_twice", Some(3), 2000, || {
+        let (ring, tokens) = (ring(1), Tokens::default());
+        let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+        let ticket = producer.reserve().unwrap();
+        let completers = ["first", "second"].map(|name| {
+            let (ring, value) = (Arc::clone(&ring), tokens.make(name));
+            thread::spawn(move || ring.complete(ticket, value).is_ok().then_some(name))
+        });
+        let delivered = consumer.next().unwrap().unwrap().outcome.unwrap().name;
+        let winners = completers.map(|completer| completer.join().unwrap());
+        assert_eq!(winners.iter().flatten().collect::<Vec<_>>(), [&delivered]);
+        drop((producer, consumer, ring));
+        tokens.assert_all_gone();
+    });
+}
+
+/// A permit is dropped while its position is evicted and the consumer waits, or polls.
+fn drop_or_evict(waited: bool) {
+    let (ring, tokens) = (ring(1), Tokens::default());
+    let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+    let permit = producer.permit().unwrap();
+    let (wakes, waker) = Wakes::new();
+    if waited {
+        assert!(consumer.poll_next(&mut Context::from_waker(&waker)).is_pending());
+    }
+    let holder = thread::spawn(move || drop(permit));
+    let evicted = consumer.evict_head();
+    holder.join().unwrap();
+    assert_eq!(wakes.count(), usize::from(waited), "one wish, one wake");
+    let gap = if evicted.is_ok() { Gap::Evicted } else { Gap::Abandoned };
+    match consumer.poll_next(&mut Context::from_waker(&waker)) {
+        Poll::Ready(Ok(Some(delivery))) => assert_eq!(delivery.outcome.err(), Some(gap)),
+        other => panic!("{other:?}"),
+    }
+    drop((producer, consumer, ring));
+    tokens.assert_all_gone();
+}
+
+#[test]
+fn permit_drop_or_evict() {
+    explore("permit_drop_or_evict", None, 4, || drop_or_evict(false));
+}
+
+#[test]
+fn permit_drop_or_evict_waited() {
+    explore("permit_drop_or_evict_waited", None, 20, || drop_or_evict(true));
+}
+
+/// A permit is completed while its position is evicted.
+#[test]
+fn permit_complete_or_evict() {
+    explore("permit_complete_or_evict", None, 4, || {
+        let (ring, tokens) = (ring(1), Tokens::default());
+        let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+        let permit = producer.permit().unwrap();
+        let value = tokens.make("value");
+        let holder = thread::spawn(move || permit.complete(value).is_ok());
+        let evicted = consumer.evict_head();
+        let completed = holder.join().unwrap();
+        assert_ne!(completed, evicted.is_ok());
+        assert_eq!(consumer.try_next().unwrap().outcome.is_ok(), completed);
+        drop((producer, consumer, ring));
+        tokens.assert_all_gone();
+    });
+}

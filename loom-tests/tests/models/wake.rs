@@ -1,0 +1,143 @@
+//! A consumer that sleeps is woken. A lost wake-up is a deadlock, which loom reports.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use loom::thread;
+use loom_tests::{Tokens, Wakes, explore};
+use reorder_ring::NextTimeoutError;
+
+use super::ring;
+
+#[test]
+fn two_completers_wake_a_blocked_consumer() {
+    explore("two_completers_wake_a_blocked_consumer", Some(3), 1000, || {
+        let (ring, tokens) = (ring(2), Tokens::default());
+        let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+        let completers = ["zero", "one"].map(|name| {
+            let ticket = producer.reserve().unwrap();
+            let (ring, value) = (Arc::clone(&ring), tokens.make(name));
+            thread::spawn(move || ring.complete(ticket, value).unwrap())
+        });
+        for name in ["zero", "one"] {
+            assert_eq!(consumer.next().unwrap().unwrap().outcome.unwrap().name, name);
+        }
+        completers.map(|completer| completer.join().unwrap());
+        drop((producer, consumer, ring));
+        tokens.assert_all_gone();
+    });
+}
+
+/// A wait that timed out leaves its wish on the slot; the next one waits with a waker of its own.
+#[test]
+fn time_out_and_wait_again() {
+    explore("time_out_and_wait_again", None, 15000, || {
+        let (ring, tokens) = (ring(1), Tokens::default());
+        let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+        let ticket = producer.reserve().unwrap();
+        let (completing, value) = (Arc::clone(&ring), tokens.make("value"));
+        let completer = thread::spawn(move || completing.complete(ticket, value).unwrap());
+        let delivery = match consumer.next_timeout(Duration::ZERO) {
+            Err(NextTimeoutError::Timeout) => consumer.next().unwrap(),
+            other => other.unwrap(),
+        };
+        assert_eq!(delivery.unwrap().outcome.unwrap().name, "value");
+        completer.join().unwrap();
+        drop((producer, consumer, ring));
+        tokens.assert_all_gone();
+    });
+}
+
+/// An eviction wakes as a completion does.
+#[test]
+fn evictor_wakes_a_blocked_consumer() {
+    explore("evictor_wakes_a_blocked_consumer", None, 50, || {
+        let (ring, tokens) = (ring(1), Tokens::default());
+        let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+        let ticket = producer.reserve().unwrap();
+        let evicting = Arc::clone(&ring);
+        let evictor = thread::spawn(move || evicting.evict(ticket).unwrap());
+        assert!(consumer.next().unwrap().unwrap().outcome.is_err());
+        evictor.join().unwrap();
+        drop((producer, consumer, ring));
+        tokens.assert_all_gone();
+    });
+}
+
+/// Whoever settles a waited position has called its waker when it returns, whatever the one who
+/// settled an earlier position does meanwhile: that one, frozen, must not hold this wake-up.
+fn waker_is_not_held(first: Settle) {
+    let (ring, tokens) = (ring(2), Tokens::default());
+    let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+    let tickets = [producer.reserve().unwrap(), producer.reserve().unwrap()];
+    let (_, first_waker) = Wakes::new();
+    assert!(consumer.poll_next(&mut Context::from_waker(&first_waker)).is_pending());
+
+    let [first, second] =
+        [(first, tickets[0]), (Settle::Complete, tickets[1])].map(|(how, ticket)| {
+            let (ring, value) = (Arc::clone(&ring), tokens.make("value"));
+            thread::spawn(move || match how {
+                Settle::Complete => ring.complete(ticket, value).unwrap(),
+                Settle::Evict => ring.evict(ticket).unwrap(),
+            })
+        });
+    while consumer.try_next().is_err() {
+        thread::yield_now();
+    }
+    let (wakes, waker) = Wakes::new();
+    let poll = consumer.poll_next(&mut Context::from_waker(&waker));
+    second.join().unwrap();
+    match poll {
+        Poll::Ready(Ok(Some(delivery))) => drop(delivery),
+        Poll::Pending => {
+            assert!(wakes.count() > 0, "settled, and the consumer sleeps");
+            assert!(consumer.try_next().is_ok());
+        }
+        other => panic!("{other:?}"),
+    }
+    first.join().unwrap();
+    drop((producer, consumer, ring));
+    tokens.assert_all_gone();
+}
+
+#[derive(Clone, Copy)]
+enum Settle {
+    Complete,
+    Evict,
+}
+
+#[test]
+fn waker_before_publish() {
+    explore("waker_before_publish", Some(4), 2000, || waker_is_not_held(Settle::Complete));
+}
+
+#[test]
+fn waker_before_gap() {
+    explore("waker_before_gap", Some(4), 2000, || waker_is_not_held(Settle::Evict));
+}
+
+/// A task that moves on polls with another waker: the last one is called.
+#[test]
+fn waker_replaced() {
+    explore("waker_replaced", None, 3000, || {
+        let (ring, tokens) = (ring(1), Tokens::default());
+        let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+        let ticket = producer.reserve().unwrap();
+        let (completing, value) = (Arc::clone(&ring), tokens.make("value"));
+        let completer = thread::spawn(move || completing.complete(ticket, value).unwrap());
+        let (_, first) = Wakes::new();
+        let (wakes, last) = Wakes::new();
+        let mut delivered = consumer.poll_next(&mut Context::from_waker(&first)).is_ready();
+        if !delivered {
+            delivered = consumer.poll_next(&mut Context::from_waker(&last)).is_ready();
+        }
+        completer.join().unwrap();
+        if !delivered {
+            assert!(wakes.count() > 0, "completed, and the task sleeps");
+            assert!(consumer.try_next().is_ok());
+        }
+        drop((producer, consumer, ring));
+        tokens.assert_all_gone();
+    });
+}

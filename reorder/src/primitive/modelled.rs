@@ -1,0 +1,95 @@
+//! The primitives of a model: loom sees each access, and may stop a thread before it.
+
+use std::sync::Mutex as Invisible;
+use std::task::Waker;
+
+pub(crate) use loom::cell::UnsafeCell;
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+
+use Ordering::{AcqRel, Acquire, Release};
+
+const WAITING: u64 = 0;
+const REGISTERING: u64 = 1;
+const WAKING: u64 = 2;
+
+/// The states and orderings of `atomic_waker::AtomicWaker`, whose own atomics loom cannot see.
+///
+/// Loom has a twin of it, which blocks where the real one gives way, and writes to the standard
+/// error at each step. The storage is invisible: it is `atomic_waker`'s to prove that the states
+/// guard it.
+pub(crate) struct WakerCell {
+    state: AtomicU64,
+    waker: Invisible<Option<Waker>>,
+}
+
+impl Default for WakerCell {
+    fn default() -> Self {
+        WakerCell { state: AtomicU64::new(WAITING), waker: Invisible::new(None) }
+    }
+}
+
+impl WakerCell {
+    pub(crate) fn register(&self, waker: &Waker) {
+        if self.state.compare_exchange(WAITING, REGISTERING, Acquire, Acquire).is_err() {
+            // Somebody takes the waker before: this one has to look again.
+            waker.wake_by_ref();
+            loom::thread::yield_now();
+            return;
+        }
+        *self.storage() = Some(waker.clone());
+        if self.state.compare_exchange(REGISTERING, WAITING, AcqRel, Acquire).is_err() {
+            let own = self.storage().take();
+            self.state.swap(WAITING, AcqRel);
+            own.expect("it was just stored").wake();
+        }
+    }
+
+    pub(crate) fn take(&self) -> Option<Waker> {
+        if self.state.fetch_or(WAKING, AcqRel) != WAITING {
+            return None;
+        }
+        let waker = self.storage().take();
+        self.state.fetch_and(!WAKING, Release);
+        waker
+    }
+
+    fn storage(&self) -> std::sync::MutexGuard<'_, Option<Waker>> {
+        self.waker.lock().expect("no panic while it is held")
+    }
+}
+
+/// A parker of mutex and condition variable: loom's own `unpark` would hide races on the cell.
+#[cfg(feature = "std")]
+pub(crate) mod park {
+    use loom::sync::{Condvar, Mutex};
+    use std::sync::Arc;
+    use std::task::{Wake, Waker};
+    use std::time::Instant;
+
+    struct Parker {
+        woken: Mutex<bool>,
+        condvar: Condvar,
+    }
+
+    impl Wake for Parker {
+        fn wake(self: Arc<Self>) {
+            *self.woken.lock().unwrap() = true;
+            self.condvar.notify_one();
+        }
+    }
+
+    /// As the real one; a sleep with a deadline is one that times out at once.
+    pub(crate) fn with_current<R>(f: impl FnOnce(&Waker, &dyn Fn(Option<Instant>)) -> R) -> R {
+        let parker = Arc::new(Parker { woken: Mutex::new(false), condvar: Condvar::new() });
+        let waker = Waker::from(Arc::clone(&parker));
+        f(&waker, &|deadline| {
+            if deadline.is_none() {
+                let mut woken = parker.woken.lock().unwrap();
+                while !*woken {
+                    woken = parker.condvar.wait(woken).unwrap();
+                }
+                *woken = false;
+            }
+        })
+    }
+}

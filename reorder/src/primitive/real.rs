@@ -1,0 +1,71 @@
+//! The primitives of a program.
+
+pub(crate) use core::sync::atomic::{AtomicU64, Ordering, fence};
+
+/// `core::cell::UnsafeCell` with the closure interface that loom can check.
+#[repr(transparent)]
+pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
+
+impl<T> UnsafeCell<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        UnsafeCell(core::cell::UnsafeCell::new(value))
+    }
+
+    #[inline]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        f(self.0.get())
+    }
+
+    #[inline]
+    pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        f(self.0.get())
+    }
+}
+
+/// Where the consumer leaves its waker; see [`atomic_waker::AtomicWaker`].
+#[derive(Default)]
+pub(crate) struct WakerCell(atomic_waker::AtomicWaker);
+
+impl WakerCell {
+    pub(crate) fn register(&self, waker: &core::task::Waker) {
+        self.0.register(waker);
+    }
+
+    pub(crate) fn take(&self) -> Option<core::task::Waker> {
+        self.0.take()
+    }
+}
+
+/// The parker of the current thread and the waker that ends its sleep.
+#[cfg(feature = "std")]
+pub(crate) mod park {
+    use std::task::Waker;
+    use std::time::Instant;
+
+    type Parking = (parking::Parker, Waker);
+
+    fn new() -> Parking {
+        let parker = parking::Parker::new();
+        let waker = Waker::from(parker.unparker());
+        (parker, waker)
+    }
+
+    /// Runs `f` with this thread's waker and a function that sleeps until the waker is used
+    /// or the instant has passed.
+    pub(crate) fn with_current<R>(f: impl FnOnce(&Waker, &dyn Fn(Option<Instant>)) -> R) -> R {
+        std::thread_local!(static CURRENT: Parking = new());
+        let run = |(parker, waker): &Parking| {
+            f(waker, &|deadline| match deadline {
+                Some(instant) => _ = parker.park_deadline(instant),
+                None => parker.park(),
+            })
+        };
+        let mut run = Some(run);
+        CURRENT
+            .try_with(|parking| run.take().map(|run| run(parking)))
+            .ok()
+            .flatten()
+            // A wait from a destructor of another thread-local, after this one is gone.
+            .unwrap_or_else(|| (run.take().expect("not run yet"))(&new()))
+    }
+}
