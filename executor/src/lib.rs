@@ -66,7 +66,8 @@ pub use ordered::Ordered;
 pub use report::BatchReport;
 pub use scope::Scope;
 
-/// The README's examples are tested with this crate, which sees both.
+/// The examples of both READMEs are tested with this crate, which sees both crates.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

@@ -176,3 +176,7 @@ pub use producer::Producer;
 pub use ring::Ring;
 pub use ring_ref::RingRef;
 pub use ticket::{Ticket, Tickets};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
