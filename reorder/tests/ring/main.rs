@@ -6,6 +6,7 @@ mod ledger;
 mod boundaries;
 mod forgotten;
 mod payloads;
+mod reopen;
 mod reserving;
 mod user_drop;
 mod window;
