@@ -21,10 +21,10 @@ use crate::worker;
 
 /// Worker threads that any number of callers share.
 ///
-/// Every call is a batch of its own, with its own ring: results never mix, and no lock is held
-/// while one runs. Workers take turns between open batches. The caller of a batch helps with it,
-/// and with nothing else, so calls may be nested in jobs as deep as the stack allows, even with
-/// one worker.
+/// Every call is a batch of its own, with its own ring: results never mix, and batches run at the
+/// same time. Workers take turns between open batches. The caller of a batch helps with it, and
+/// with nothing else, so calls may be nested in jobs as deep as the stack allows, even with one
+/// worker.
 ///
 /// ```
 /// use reorder_executor::Executor;
