@@ -24,7 +24,7 @@ fn what_cannot_be_read_is_told_and_the_others_finish() {
     let ran = run(&arguments);
     assert!(ran.failed);
     assert_eq!(ran.errors.lines().count(), 2, "{}", ran.errors);
-    assert!(ran.errors.contains("/missing: No such file"), "{}", ran.errors);
+    assert!(ran.errors.contains("missing: "), "{}", ran.errors);
     assert!(ran.errors.contains(": is a directory"), "{}", ran.errors);
     assert_only(&out, &["a.gz", "z.gz"]);
     assert_eq!(decompressed(&out.join("a.gz")), b"first");
