@@ -2,11 +2,15 @@
 //! inside of the crate.
 
 mod ledger;
+mod tally;
 
 mod boundaries;
+mod ends;
 mod forgotten;
+mod order;
 mod payloads;
 mod reopen;
 mod reserving;
 mod user_drop;
+mod wakes;
 mod window;
