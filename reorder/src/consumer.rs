@@ -271,14 +271,15 @@ impl<R: RingRef> Consumer<R> {
     pub fn head_of_line(&self) -> HeadOfLine {
         let (slot, generation) = self.ring.slot(self.head);
         let tail = self.ring.tail().position();
+        // The tail may be seen late, even behind the head, if a ticket travelled without an order.
         let tag = slot.peek();
         let state = match tag.state() {
-            _ if tag.generation() != generation || self.head == tail => HeadState::Unreserved,
+            _ if tag.generation() != generation || self.head >= tail => HeadState::Unreserved,
             State::Vacant | State::Waited => HeadState::Missing,
             State::Writing => HeadState::Writing,
             State::Ready | State::Evicted | State::Abandoned => HeadState::Settled,
         };
-        HeadOfLine { index: self.delivered(), reserved: tail - self.head, state }
+        HeadOfLine { index: self.delivered(), reserved: tail.saturating_sub(self.head), state }
     }
 
     /// A handle that cancels this batch, and no other, from anywhere.

@@ -29,15 +29,17 @@ fn complete_or_evict(waited: bool) {
 
     assert_eq!(wakes.count(), usize::from(waited), "one wish, one wake");
     let outcome = consumer.try_next().unwrap().outcome;
-    if completed.is_ok() {
-        assert_eq!(outcome.unwrap().name, "value");
-        assert_eq!(evicted, Err(Reason::Duplicate));
-    } else {
-        assert_eq!(outcome.err(), Some(Gap::Evicted));
-        // A waited slot is evicted by way of `Writing`, which looks like a completion.
-        let reason = completed.unwrap_err();
-        assert!(reason == Reason::Evicted || waited && reason == Reason::Duplicate, "{reason}");
-        assert_eq!(evicted, Ok(()));
+    match completed {
+        Ok(()) => {
+            assert_eq!(outcome.unwrap().name, "value");
+            assert_eq!(evicted, Err(Reason::Duplicate));
+        }
+        Err(reason) => {
+            assert_eq!(outcome.err(), Some(Gap::Evicted));
+            assert_eq!(evicted, Ok(()));
+            // A waited slot is evicted by way of `Writing`, which looks like a completion.
+            assert!(reason == Reason::Evicted || waited && reason == Reason::Duplicate, "{reason}");
+        }
     }
     drop((producer, consumer, ring));
     tokens.assert_all_gone();

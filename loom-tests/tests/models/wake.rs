@@ -23,7 +23,9 @@ fn two_completers_wake_a_blocked_consumer() {
         for name in ["zero", "one"] {
             assert_eq!(consumer.next().unwrap().unwrap().outcome.unwrap().name, name);
         }
-        completers.map(|completer| completer.join().unwrap());
+        for completer in completers {
+            completer.join().unwrap();
+        }
         drop((producer, consumer, ring));
         tokens.assert_all_gone();
     });

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# The models of `loom-tests`, and for each twin in `loom-tests/twins` the proof that its model can
+# fail: a copy of the source with that bug in it, explored in a process of its own.
+#
+# LOOM_MAX_PREEMPTIONS overrides the bounds of the models, for a deeper search or a quicker one;
+# the twins keep the models' own. Arguments select twins: `ci/loom.sh relaxed_claim`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/loom
+mkdir -p "$target"
+export RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_loom"
+
+# models ROOT ARGUMENT...: builds the models against the ring in ROOT, or runs them.
+models() {
+    (cd "$1" && CARGO_TARGET_DIR=$target cargo test -q --release -p loom-tests --test models "${@:2}")
+}
+
+if [ $# -eq 0 ]; then
+    models . -- --nocapture --test-threads 2 | tee "$target/log"
+    completed=$(sed -n 's/^loom: .*: \([0-9]*\) executions.*/\1/p' "$target/log" | wc -l)
+    listed=$(models . -- --list | grep -c ': test$')
+    if [ "$completed" -eq 0 ] || [ "$completed" -ne "$listed" ]; then
+        echo "loom: $listed models, of which $completed say how many executions they completed"
+        exit 1
+    fi
+    echo "loom: $completed models pass"
+    twins=(loom-tests/twins/*.patch)
+else
+    twins=("${@/#/loom-tests/twins/}")
+    twins=("${twins[@]/%/.patch}")
+fi
+
+unset LOOM_MAX_PREEMPTIONS
+copy=$target/twin
+failed=0
+for twin in "${twins[@]}"; do
+    name=$(basename "$twin" .patch)
+    model=$(sed -n 's/^Killed by: //p' "$twin")
+    rm -rf "$copy"
+    mkdir -p "$copy"
+    cp -r Cargo.toml Cargo.lock reorder executor loom-tests benches "$copy"
+    # Outside of any repository `git apply` is `patch`; inside of one it skips what is not tracked.
+    if ! GIT_CEILING_DIRECTORIES="$target" git -C "$copy" apply "$PWD/$twin"; then
+        echo "loom: the twin $name does not apply any more: write it anew for the changed source"
+        failed=1
+        continue
+    fi
+    if ! models "$copy" --no-run 2>"$target/$name.log"; then
+        cat "$target/$name.log"
+        echo "loom: the twin $name does not compile"
+        failed=1
+        continue
+    fi
+    status=0
+    (cd "$copy" && CARGO_TARGET_DIR=$target timeout 300 cargo test -q --release -p loom-tests --test models \
+        -- --exact "$model") >"$target/$name.log" 2>&1 || status=$?
+    if [ $status -eq 0 ] || [ $status -eq 124 ]; then
+        cat "$target/$name.log"
+        echo "loom: the twin $name survives $model (status $status)"
+        failed=1
+    else
+        why=$(sed -n '/ panicked at /{n;p;q}' "$target/$name.log")
+        echo "loom: the twin $name dies in $model: ${why:-it aborts}"
+    fi
+done
+rm -rf "$copy"
+[ $failed -eq 0 ] || exit 1
+echo "loom: ${#twins[@]} twins, each noticed by its model"
