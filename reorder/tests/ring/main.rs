@@ -1,9 +1,12 @@
 //! The ring through its public interface. What needs a completer stopped in mid-write is tested
 //! inside of the crate.
 
+#[cfg(all(target_os = "linux", not(miri), feature = "std"))]
+mod cpu_time;
 mod ledger;
 mod tally;
 
+mod auto_traits;
 mod boundaries;
 mod ends;
 mod forgotten;
@@ -12,5 +15,7 @@ mod payloads;
 mod reopen;
 mod reserving;
 mod user_drop;
+#[cfg(feature = "std")]
+mod waits;
 mod wakes;
 mod window;

@@ -1,0 +1,89 @@
+//! Which handles may cross threads, and how large they are. What must not compile is tested by the
+//! documentation of the crate's module `compile_fail`.
+
+use std::cell::Cell;
+use std::mem::size_of;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::Arc;
+use std::thread;
+
+use reorder_ring::{
+    Batch, Busy, Canceller, CapacityError, Consumer, Delivery, DrainReady, Gap, HeadOfLine,
+    HeadState, NextError, NextTimeoutError, Permit, Producer, Reason, Rejected, ReserveError, Ring,
+    Ticket, TicketError, Tickets, TryNextError,
+};
+
+/// May be sent, not shared.
+type Value = Cell<u8>;
+
+const fn send<T: Send>() {}
+const fn sync<T: Sync>() {}
+const fn copy<T: Copy>() {}
+const fn clone<T: Clone>() {}
+const fn unpin<T: Unpin>() {}
+const fn unwind<T: UnwindSafe + RefUnwindSafe>() {}
+const fn error<T: std::error::Error + Send + Sync + 'static>() {}
+
+macro_rules! all {
+    ($($check:ident: $($type:ty),+;)+) => { $($(const _: () = $check::<$type>();)+)+ };
+}
+
+all! {
+    send: Ring<Value>, Arc<Ring<Value>>, Ticket, Tickets, Delivery<Value>, Rejected<Value>;
+    sync: Ring<Value>, Arc<Ring<Value>>, Ticket, Tickets, Delivery<u8>, Rejected<u8>;
+    copy: Ticket, Delivery<u8>, Rejected<u8>, Gap, Reason, Busy, HeadOfLine, HeadState;
+    clone: Tickets, Canceller<&'static Ring<Value>>, Canceller<Arc<Ring<Value>>>;
+    // A single-threaded ring works on its one thread.
+    clone: Canceller<&'static Ring<std::rc::Rc<u8>>>;
+    unpin: Ring<std::marker::PhantomPinned>, Ticket;
+    unwind: Ring<Value>, Ring<&'static mut Value>;
+    error: Busy, CapacityError, Gap, NextError, NextTimeoutError, Reason, ReserveError;
+    error: TicketError, TryNextError, Rejected<u8>;
+}
+
+macro_rules! handles {
+    ($($handle:ident),+) => {
+        $(
+            all! {
+                send: $handle<&'static Ring<Value>>, $handle<Arc<Ring<Value>>>;
+                sync: $handle<&'static Ring<Value>>, $handle<Arc<Ring<Value>>>;
+            }
+        )+
+    };
+}
+
+handles!(Batch, Producer, Consumer, Permit, Canceller);
+all! { send: DrainReady<'static, &'static Ring<Value>>; }
+
+// Two words, so that it fits a pair of registers and `to_bits` loses nothing.
+const _: () = assert!(size_of::<Ticket>() == 16 && size_of::<u128>() == 16);
+const _: () = assert!(size_of::<Option<Ticket>>() <= 24);
+// A borrowed permit counts nothing: reference, ticket, index and a flag.
+const _: () = assert!(size_of::<Permit<&Ring<u8>>>() <= 40);
+
+#[test]
+fn values_that_cannot_be_shared_can_pass_through_a_shared_ring() {
+    let ring = Ring::<Value>::with_capacity(2).unwrap();
+    let (mut producer, mut consumer) = ring.open().unwrap().split();
+    let (ticket, permit) = (producer.reserve().unwrap(), producer.permit().unwrap());
+    thread::scope(|scope| {
+        scope.spawn(|| ring.complete(ticket, Cell::new(1)).unwrap());
+        scope.spawn(move || permit.complete(Cell::new(2)).unwrap());
+    });
+    let values: Vec<_> = thread::scope(|scope| {
+        let taking =
+            scope.spawn(move || consumer.drain_ready().map(|next| next.outcome.unwrap()).collect());
+        taking.join().unwrap()
+    });
+    assert_eq!(values, [Cell::new(1), Cell::new(2)]);
+}
+
+#[test]
+fn values_that_cannot_be_sent_can_pass_through_a_ring_of_one_thread() {
+    let ring = Ring::with_capacity(2).unwrap();
+    let value = std::rc::Rc::new(5);
+    let mut batch = ring.open().unwrap();
+    let ticket = batch.reserve().unwrap();
+    ring.complete(ticket, std::rc::Rc::clone(&value)).unwrap();
+    assert!(std::rc::Rc::ptr_eq(&batch.try_next().unwrap().outcome.unwrap(), &value));
+}
