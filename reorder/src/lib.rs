@@ -142,6 +142,8 @@ compile_error!("reorder-ring needs 64-bit atomics, which this target does not ha
 mod batch;
 mod canceller;
 mod close;
+#[cfg(doctest)]
+mod compile_fail;
 mod consumer;
 mod delivery;
 mod errors;

@@ -1,0 +1,316 @@
+//! What must not compile, each beside a twin that differs in the one thing that matters.
+//!
+//! The code of the error is checked by a nightly toolchain alone; the twins show that the rest of
+//! each case is right.
+
+/// A ring that is shared between threads sends its values.
+///
+/// ```compile_fail,E0277
+/// let ring = reorder_ring::Ring::with_capacity(2)?;
+/// let ticket = ring.open()?.reserve()?;
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| _ = ring.complete(ticket, std::rc::Rc::new(1)));
+/// });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// They need not be `Sync`.
+///
+/// ```
+/// let ring = reorder_ring::Ring::with_capacity(2)?;
+/// let ticket = ring.open()?.reserve()?;
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| _ = ring.complete(ticket, std::cell::Cell::new(1)));
+/// });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+struct SharedRing;
+
+/// No handle carries a value of one thread to another: neither by the borrow of a ring ...
+///
+/// ```compile_fail,E0277
+/// fn send<T: Send>() {}
+/// send::<reorder_ring::Batch<&reorder_ring::Ring<std::rc::Rc<u8>>>>();
+/// ```
+/// ```compile_fail,E0277
+/// fn send<T: Send>() {}
+/// send::<reorder_ring::Producer<&reorder_ring::Ring<std::rc::Rc<u8>>>>();
+/// ```
+/// ```compile_fail,E0277
+/// fn send<T: Send>() {}
+/// send::<reorder_ring::Consumer<&reorder_ring::Ring<std::rc::Rc<u8>>>>();
+/// ```
+/// ```compile_fail,E0277
+/// fn send<T: Send>() {}
+/// send::<reorder_ring::Permit<&reorder_ring::Ring<std::rc::Rc<u8>>>>();
+/// ```
+/// ```compile_fail,E0277
+/// fn send<T: Send>() {}
+/// send::<reorder_ring::Canceller<&reorder_ring::Ring<std::rc::Rc<u8>>>>();
+/// ```
+/// ```compile_fail,E0277
+/// fn send<T: Send>() {}
+/// send::<reorder_ring::DrainReady<'_, &reorder_ring::Ring<std::rc::Rc<u8>>>>();
+/// ```
+///
+/// ... nor by its count, nor with the ring, nor by the value alone.
+///
+/// ```compile_fail,E0277
+/// fn send<T: Send>() {}
+/// send::<reorder_ring::Permit<std::sync::Arc<reorder_ring::Ring<std::rc::Rc<u8>>>>>();
+/// ```
+/// ```compile_fail,E0277
+/// fn send<T: Send>() {}
+/// send::<reorder_ring::Ring<std::rc::Rc<u8>>>();
+/// ```
+/// ```compile_fail,E0277
+/// fn send<T: Send>() {}
+/// send::<reorder_ring::Delivery<std::rc::Rc<u8>>>();
+/// ```
+/// ```compile_fail,E0277
+/// fn send<T: Send>() {}
+/// send::<reorder_ring::Rejected<std::rc::Rc<u8>>>();
+/// ```
+///
+/// With a value that may be sent, each may.
+///
+/// ```
+/// use reorder_ring::*;
+///
+/// type Value = std::cell::Cell<u8>;
+/// fn send<T: Send>() {}
+/// send::<Batch<&Ring<Value>>>();
+/// send::<Producer<&Ring<Value>>>();
+/// send::<Consumer<&Ring<Value>>>();
+/// send::<Permit<&Ring<Value>>>();
+/// send::<Canceller<&Ring<Value>>>();
+/// send::<DrainReady<'_, &Ring<Value>>>();
+/// send::<Permit<std::sync::Arc<Ring<Value>>>>();
+/// send::<Ring<Value>>();
+/// send::<Delivery<Value>>();
+/// send::<Rejected<Value>>();
+/// ```
+struct SentHandles;
+
+/// There is one batch, one of each of its sides, and one permit of each position.
+///
+/// ```compile_fail,E0277
+/// fn clone<T: Clone>() {}
+/// clone::<reorder_ring::Batch<&reorder_ring::Ring<u8>>>();
+/// ```
+/// ```compile_fail,E0277
+/// fn clone<T: Clone>() {}
+/// clone::<reorder_ring::Producer<&reorder_ring::Ring<u8>>>();
+/// ```
+/// ```compile_fail,E0277
+/// fn clone<T: Clone>() {}
+/// clone::<reorder_ring::Consumer<&reorder_ring::Ring<u8>>>();
+/// ```
+/// ```compile_fail,E0277
+/// fn clone<T: Clone>() {}
+/// clone::<reorder_ring::Permit<&reorder_ring::Ring<u8>>>();
+/// ```
+///
+/// Tickets and cancellers may be many.
+///
+/// ```
+/// fn clone<T: Clone>() {}
+/// clone::<reorder_ring::Ticket>();
+/// clone::<reorder_ring::Canceller<&reorder_ring::Ring<u8>>>();
+/// ```
+struct OnlyOne;
+
+/// A side is used by one thread at a time.
+///
+/// ```compile_fail,E0596
+/// fn both(producer: &reorder_ring::Producer<&reorder_ring::Ring<u8>>) {
+///     _ = producer.reserve();
+/// }
+/// ```
+/// ```compile_fail,E0596
+/// fn both(consumer: &reorder_ring::Consumer<&reorder_ring::Ring<u8>>) {
+///     _ = consumer.try_next();
+/// }
+/// ```
+/// ```
+/// fn one(producer: &mut reorder_ring::Producer<&reorder_ring::Ring<u8>>) {
+///     _ = producer.reserve();
+/// }
+/// fn other(consumer: &mut reorder_ring::Consumer<&reorder_ring::Ring<u8>>) {
+///     _ = consumer.try_next();
+/// }
+/// ```
+struct OneThread;
+
+/// A borrowed batch does not outlive its ring ...
+///
+/// ```compile_fail,E0505
+/// let ring = reorder_ring::Ring::<u8>::with_capacity(2)?;
+/// let batch = ring.open()?;
+/// drop(ring);
+/// drop(batch);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// ... and a permit neither.
+///
+/// ```compile_fail,E0505
+/// let ring = reorder_ring::Ring::<u8>::with_capacity(2)?;
+/// let permit = ring.open()?.permit()?;
+/// drop(ring);
+/// drop(permit);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Those that share their ring keep it.
+///
+/// ```
+/// let ring = std::sync::Arc::new(reorder_ring::Ring::<u8>::with_capacity(2)?);
+/// let mut batch = ring.open_owned()?;
+/// let permit = batch.permit()?;
+/// drop(ring);
+/// drop(batch);
+/// drop(permit);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+struct OutlivesItsRing;
+
+/// A ring drops what is left in it, so that what its values borrow lives longer.
+///
+/// ```compile_fail,E0597
+/// let ring = reorder_ring::Ring::with_capacity(2)?;
+/// let word = String::from("short");
+/// ring.complete(ring.open()?.reserve()?, &word).unwrap();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+/// ```
+/// let word = String::from("long");
+/// let ring = reorder_ring::Ring::with_capacity(2)?;
+/// ring.complete(ring.open()?.reserve()?, &word).unwrap();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A ring of long-lived values is not one of short-lived values: those who look at it as such could
+/// leave one in it.
+///
+/// ```compile_fail
+/// fn shorten<'a>(ring: &'a reorder_ring::Ring<&'static str>) -> &'a reorder_ring::Ring<&'a str> {
+///     ring
+/// }
+/// ```
+/// ```
+/// fn same<'a>(ring: &'a reorder_ring::Ring<&'static str>) -> &'a reorder_ring::Ring<&'static str> {
+///     ring
+/// }
+/// ```
+struct Borrows;
+
+/// No one else says what a reference to a ring is: one that leads to another ring at each look
+/// would defeat every check.
+///
+/// ```compile_fail,E0277
+/// use reorder_ring::{Ring, RingRef};
+///
+/// #[derive(Clone)]
+/// struct Mine(std::sync::Arc<Ring<u8>>);
+/// impl std::ops::Deref for Mine {
+///     type Target = Ring<u8>;
+///     fn deref(&self) -> &Ring<u8> { &self.0 }
+/// }
+/// impl RingRef for Mine {
+///     type Value = u8;
+/// }
+/// ```
+/// ```
+/// use reorder_ring::{Batch, Ring, RingRef};
+///
+/// #[derive(Clone)]
+/// struct Mine(std::sync::Arc<Ring<u8>>);
+/// impl std::ops::Deref for Mine {
+///     type Target = Ring<u8>;
+///     fn deref(&self) -> &Ring<u8> { &self.0 }
+/// }
+/// // Being generic over it is what it is for.
+/// fn take<R: RingRef<Value = u8>>(batch: &mut Batch<R>) { _ = batch.try_next(); }
+/// ```
+struct SealedReference;
+
+/// While a drain is alive, nobody else takes.
+///
+/// ```compile_fail,E0499
+/// fn take(consumer: &mut reorder_ring::Consumer<&reorder_ring::Ring<u8>>) {
+///     let mut drain = consumer.drain_ready();
+///     _ = consumer.try_next();
+///     drain.next();
+/// }
+/// ```
+/// ```
+/// fn take(consumer: &mut reorder_ring::Consumer<&reorder_ring::Ring<u8>>) {
+///     let mut drain = consumer.drain_ready();
+///     drain.next();
+///     _ = consumer.try_next();
+/// }
+/// ```
+struct Draining;
+
+/// A ticket is not made by hand.
+///
+/// ```compile_fail,E0451
+/// fn forge(_ring: &reorder_ring::Ring<u8>) -> reorder_ring::Ticket {
+///     reorder_ring::Ticket { ring: 1, position: 2 }
+/// }
+/// ```
+/// ```
+/// fn check(ring: &reorder_ring::Ring<u8>) -> Option<reorder_ring::Ticket> {
+///     ring.ticket_from_bits(1 << 64 | 2).ok()
+/// }
+/// ```
+struct Forged;
+
+/// A permit completes once, and a batch is finished once.
+///
+/// ```compile_fail,E0382
+/// fn twice(permit: reorder_ring::Permit<&reorder_ring::Ring<u8>>) {
+///     _ = permit.complete(1);
+///     _ = permit.complete(2);
+/// }
+/// ```
+/// ```compile_fail,E0382
+/// fn late(mut producer: reorder_ring::Producer<&reorder_ring::Ring<u8>>) {
+///     producer.finish();
+///     _ = producer.reserve();
+/// }
+/// ```
+/// ```
+/// fn once(permit: reorder_ring::Permit<&reorder_ring::Ring<u8>>) {
+///     _ = permit.complete(1);
+/// }
+/// fn early(mut producer: reorder_ring::Producer<&reorder_ring::Ring<u8>>) {
+///     _ = producer.reserve();
+///     producer.finish();
+/// }
+/// ```
+struct Once;
+
+/// More answers may come.
+///
+/// ```compile_fail,E0004
+/// use reorder_ring::Gap;
+/// fn tell(gap: Gap) -> &'static str {
+///     match gap {
+///         Gap::Evicted => "evicted",
+///         Gap::Abandoned => "abandoned",
+///     }
+/// }
+/// ```
+/// ```
+/// use reorder_ring::Gap;
+/// fn tell(gap: Gap) -> &'static str {
+///     match gap {
+///         Gap::Evicted => "evicted",
+///         Gap::Abandoned => "abandoned",
+///         _ => "another",
+///     }
+/// }
+/// ```
+struct MoreToCome;
