@@ -1,5 +1,7 @@
 //! Batches that close while a completer is in mid-write.
 
+use std::boxed::Box;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::vec::Vec;
 
 use super::hold;
@@ -155,4 +157,44 @@ fn duplicates_and_evictions_of_an_orphan_are_refused() {
     assert_eq!(ring.evict(ticket), Err(Reason::Stale));
     drop(ring);
     ledger.assert_each_dropped_once();
+}
+
+/// Counted, and its drop panics if it is armed.
+struct Bomb {
+    armed: bool,
+    _counted: Counted,
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if self.armed {
+            // As a panic, without the message on the terminal.
+            resume_unwind(Box::new("armed"));
+        }
+    }
+}
+
+#[test]
+fn an_orphan_whose_drop_panics_spares_the_others_and_leaves_the_ring_usable() {
+    for armed in 0..CAPACITY {
+        let (ring, ledger) = (Ring::with_capacity(CAPACITY).unwrap(), Ledger::default());
+        let mut batch = ring.open().unwrap();
+        let tickets: Vec<Ticket> = batch.reserve_many(CAPACITY).unwrap().collect();
+        let held: Vec<_> = tickets.iter().map(|&ticket| hold(&ring, ticket)).collect();
+        drop(batch);
+        for (index, held) in held.into_iter().enumerate() {
+            held.publish(Bomb { armed: index == armed, _counted: ledger.value() });
+        }
+        let opened = catch_unwind(AssertUnwindSafe(|| drop(ring.open())));
+        assert!(opened.is_err(), "orphan {armed}");
+        assert_eq!(ledger.alive(), 0, "orphan {armed}");
+        let mut batch = ring.open().unwrap();
+        for ticket in batch.reserve_many(CAPACITY).unwrap() {
+            ring.complete(ticket, Bomb { armed: false, _counted: ledger.value() }).unwrap();
+        }
+        assert_eq!(batch.drain_ready().count(), CAPACITY);
+        drop(batch);
+        drop(ring);
+        ledger.assert_each_dropped_once();
+    }
 }
