@@ -3,6 +3,8 @@
 use core::fmt;
 use core::task::{Context, Poll, Waker};
 
+use alloc::sync::Arc;
+
 use crate::canceller::Canceller;
 use crate::close::{Departure, Sweep};
 use crate::delivery::Delivery;
@@ -15,6 +17,7 @@ use crate::ring::Ring;
 use crate::ring_ref::RingRef;
 use crate::tag::State;
 use crate::tail::End;
+use crate::task::Task;
 use crate::ticket::Ticket;
 
 /// The consumer side of a batch: takes the outcomes in the order of reservation.
@@ -43,6 +46,8 @@ pub struct Consumer<R: RingRef> {
     head: u64,
     base: u64,
     epoch: u64,
+    /// The waker that the ring's cell got last. Kept, so that the cell never drops the last of it.
+    task: Option<Arc<Task>>,
 }
 
 /// What came of an attempt to leave a wish on the head of line.
@@ -58,7 +63,7 @@ pub(crate) enum Announced {
 
 impl<R: RingRef> Consumer<R> {
     pub(crate) fn new(ring: R, base: u64, epoch: u64) -> Self {
-        Consumer { ring, head: base, base, epoch }
+        Consumer { ring, head: base, base, epoch, task: None }
     }
 
     /// The ring, to complete and evict with. [`Producer::ring`](crate::Producer::ring) has an
@@ -180,8 +185,9 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free, but for the registration of the waker, which clones it. If the head of line is
-    /// just being written, the waker is called at once instead, and the task polls again.
+    /// Wait-free, but for the registration of the waker: it is cloned, and wrapped in an allocation,
+    /// if it is not the one of the last call. If the head of line is just being written, it is
+    /// called at once instead, and the task polls again.
     pub fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
@@ -194,7 +200,7 @@ impl<R: RingRef> Consumer<R> {
                 Err(TryNextError::Cancelled) => return Poll::Ready(Err(NextError::Cancelled)),
                 Err(TryNextError::Pending) => {}
             }
-            match self.announce(cx.waker()) {
+            match self.announce(Task::of(cx.waker(), self.task.as_ref())) {
                 // The head went from missing to settled, or the batch ended: the next round ends.
                 Announced::Changed => {}
                 Announced::Writing => {
@@ -318,7 +324,7 @@ impl<R: RingRef> Consumer<R> {
     }
 
     /// Leaves a wish to be woken on the head of line. To be called before every park.
-    pub(crate) fn announce(&mut self, waker: &Waker) -> Announced {
+    pub(crate) fn announce(&mut self, task: Arc<Task>) -> Announced {
         let (slot, generation) = self.ring.slot(self.head);
         let tag = slot.peek();
         match tag.state() {
@@ -326,7 +332,8 @@ impl<R: RingRef> Consumer<R> {
             State::Writing => return Announced::Writing,
             _ => return Announced::Changed,
         }
-        self.ring.waiter.register(waker);
+        self.ring.waiter.register(&Waker::from(Arc::clone(&task)));
+        self.task = Some(task);
         if !slot.announce(generation) {
             return Announced::Changed;
         }

@@ -158,6 +158,7 @@ mod ring_ref;
 mod slot;
 mod tag;
 mod tail;
+mod task;
 #[cfg(all(test, not(reorder_loom)))]
 mod tests;
 mod ticket;

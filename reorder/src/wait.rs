@@ -1,8 +1,9 @@
 //! Blocking the current thread until the head of line is there.
 
-use core::task::Waker;
 use core::time::Duration;
 use std::time::Instant;
+
+use alloc::sync::Arc;
 
 use crate::batch::Batch;
 use crate::consumer::{Announced, Consumer};
@@ -10,6 +11,7 @@ use crate::delivery::Delivery;
 use crate::errors::{NextError, NextTimeoutError, TryNextError};
 use crate::primitive::park;
 use crate::ring_ref::RingRef;
+use crate::task::Task;
 
 /// The first sleep behind a completer in mid-write, and the longest. Each is twice the last, so
 /// the delivery is late by no more than the wait has already taken.
@@ -124,13 +126,13 @@ impl<R: RingRef> Consumer<R> {
         if let Some(settled) = self.spin() {
             return settled;
         }
-        park::with_current(|waker, sleep| self.sleep_until(deadline, waker, sleep))
+        park::with_current(|task, sleep| self.sleep_until(deadline, task, sleep))
     }
 
     fn sleep_until(
         &mut self,
         deadline: Option<Instant>,
-        waker: &Waker,
+        task: &Arc<Task>,
         sleep: &dyn Fn(Option<Instant>),
     ) -> Result<Option<Delivery<R::Value>>, NextTimeoutError> {
         let (mut slice, longest) = SLICES;
@@ -138,7 +140,7 @@ impl<R: RingRef> Consumer<R> {
             if let Some(settled) = self.settled() {
                 return settled;
             }
-            match self.announce(waker) {
+            match self.announce(Arc::clone(task)) {
                 Announced::Changed => continue,
                 Announced::Waiting => sleep(deadline),
                 Announced::Writing => {

@@ -66,6 +66,8 @@ pub(crate) mod park {
     use std::task::{Wake, Waker};
     use std::time::Instant;
 
+    use crate::task::Task;
+
     struct Parker {
         woken: Mutex<bool>,
         condvar: Condvar,
@@ -79,10 +81,10 @@ pub(crate) mod park {
     }
 
     /// As the real one; a sleep with a deadline is one that times out at once.
-    pub(crate) fn with_current<R>(f: impl FnOnce(&Waker, &dyn Fn(Option<Instant>)) -> R) -> R {
+    pub(crate) fn with_current<R>(f: impl FnOnce(&Arc<Task>, &dyn Fn(Option<Instant>)) -> R) -> R {
         let parker = Arc::new(Parker { woken: Mutex::new(false), condvar: Condvar::new() });
-        let waker = Waker::from(Arc::clone(&parker));
-        f(&waker, &|deadline| {
+        let task = Task::new(Waker::from(Arc::clone(&parker)));
+        f(&task, &|deadline| {
             if deadline.is_none() {
                 let mut woken = parker.woken.lock().unwrap();
                 while !*woken {

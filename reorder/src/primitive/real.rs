@@ -36,26 +36,29 @@ impl WakerCell {
     }
 }
 
-/// The parker of the current thread and the waker that ends its sleep.
+/// The parker of the current thread and what ends its sleep.
 #[cfg(feature = "std")]
 pub(crate) mod park {
+    use std::sync::Arc;
     use std::task::Waker;
     use std::time::Instant;
 
-    type Parking = (parking::Parker, Waker);
+    use crate::task::Task;
+
+    type Parking = (parking::Parker, Arc<Task>);
 
     fn new() -> Parking {
         let parker = parking::Parker::new();
-        let waker = Waker::from(parker.unparker());
-        (parker, waker)
+        let task = Task::new(Waker::from(parker.unparker()));
+        (parker, task)
     }
 
-    /// Runs `f` with this thread's waker and a function that sleeps until the waker is used
+    /// Runs `f` with this thread's wrapped waker and a function that sleeps until the waker is used
     /// or the instant has passed.
-    pub(crate) fn with_current<R>(f: impl FnOnce(&Waker, &dyn Fn(Option<Instant>)) -> R) -> R {
+    pub(crate) fn with_current<R>(f: impl FnOnce(&Arc<Task>, &dyn Fn(Option<Instant>)) -> R) -> R {
         std::thread_local!(static CURRENT: Parking = new());
-        let run = |(parker, waker): &Parking| {
-            f(waker, &|deadline| match deadline {
+        let run = |(parker, task): &Parking| {
+            f(task, &|deadline| match deadline {
                 Some(instant) => _ = parker.park_deadline(instant),
                 None => parker.park(),
             })

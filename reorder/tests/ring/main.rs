@@ -17,5 +17,6 @@ mod reserving;
 mod user_drop;
 #[cfg(feature = "std")]
 mod waits;
+mod wakers;
 mod wakes;
 mod window;
