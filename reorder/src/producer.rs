@@ -155,8 +155,8 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Errors
     ///
-    /// As [`reserve`](Producer::reserve). A count above the ring's capacity is always
-    /// [`ReserveError::Full`].
+    /// As [`reserve`](Producer::reserve). A count above the ring's capacity never fits:
+    /// [`ReserveError::Full`], or `Exhausted` once the window reaches the end of positions.
     ///
     /// # Progress
     ///
