@@ -114,10 +114,12 @@ fn value(index: u64) -> u64 {
 
 /// Runs one batch on four threads and returns how it ended.
 fn stream(ring: &Ring<u64>, first: u64, take: Take, finish: bool) -> Next {
-    let (mut producer, mut consumer) = ring.open().unwrap().split();
+    let (mut producer, consumer) = ring.open().unwrap().split();
     let (sender, tickets) = channel();
     let tickets = Mutex::new(tickets);
     thread::scope(|scope| {
+        // In here, so that a failure drops it, and ends the producer.
+        let mut consumer = consumer;
         for _ in 0..WORKERS {
             scope.spawn(|| work(ring, first, &tickets));
         }
