@@ -44,15 +44,24 @@ fn a_deadline_in_the_past_still_takes_what_is_there() {
 }
 
 #[test]
-fn a_wait_that_timed_out_does_not_return_before_its_deadline() {
-    let ring = Ring::<u8>::with_capacity(2).unwrap();
+fn a_wait_does_not_end_before_its_deadline() {
+    let ring = Ring::with_capacity(2).unwrap();
     let mut batch = ring.open().unwrap();
-    batch.reserve().unwrap();
     for millis in [0, 1, 5, 20] {
+        // A wait that gave up leaves its wish, and this wakes a thread that does not sleep: its next
+        // sleep is over at once.
+        let ticket = batch.reserve().unwrap();
+        assert_eq!(batch.next_timeout(Duration::from_millis(1)), TIMEOUT);
+        ring.complete(ticket, 1).unwrap();
+        batch.try_next().unwrap();
+
+        let missing = batch.reserve().unwrap();
         let deadline = Instant::now() + Duration::from_millis(millis);
         assert_eq!(batch.next_deadline(deadline), TIMEOUT);
         // A bound from below: no load on the machine breaks it.
         assert!(Instant::now() >= deadline, "after {millis} ms");
+        ring.evict(missing).unwrap();
+        batch.try_next().unwrap();
     }
 }
 
