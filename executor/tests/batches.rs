@@ -134,23 +134,46 @@ fn a_slow_item_does_not_hold_back_the_others() {
 
 #[test]
 fn a_small_batch_is_served_by_workers_that_have_a_huge_one() {
+    const HUGE: usize = 20_000;
     without_hanging(|| {
         let executor = executor(2);
         let (started, enough, both) = (Door::default(), AtomicUsize::new(0), Barrier::new(2));
+        let (ran, running) = (AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
             scope.spawn(|| {
-                executor.map(0..100_000, |_| {
-                    started.open();
-                    if enough.load(SeqCst) == 0 {
-                        thread::sleep(Duration::from_micros(100));
+                executor.map(0..HUGE, |_| {
+                    ran.fetch_add(1, SeqCst);
+                    if running.fetch_add(1, SeqCst) == 2 {
+                        // Both workers have come, too.
+                        started.open();
                     }
+                    if enough.load(SeqCst) == 0 {
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                    running.fetch_sub(1, SeqCst);
                 });
             });
             started.pass();
             // Two items that need two threads: the caller and a worker that leaves the huge batch.
             executor.map(0..2, |_| both.wait());
+            let ran = ran.load(SeqCst);
             enough.store(1, SeqCst);
+            assert!(ran < HUGE / 2, "served after {ran} of {HUGE} items");
         });
+    });
+}
+
+#[test]
+fn a_batch_gets_all_workers_that_sleep() {
+    const WORKERS: usize = 3;
+    without_hanging(|| {
+        let executor = executor(WORKERS);
+        for _ in 0..3 {
+            // Long enough for all of them to be asleep, usually.
+            thread::sleep(Duration::from_millis(30));
+            let all = Barrier::new(WORKERS + 1);
+            executor.map(0..=WORKERS, |_| all.wait());
+        }
     });
 }
 

@@ -165,25 +165,47 @@ fn a_stream_outlives_its_executor() {
 }
 
 #[test]
+fn a_stream_runs_before_anybody_asks_for_it() {
+    without_hanging(|| {
+        let executor = executor(2);
+        // Long enough for the workers to be asleep, usually.
+        thread::sleep(Duration::from_millis(30));
+        let ran = Door::default();
+        let last = ran.clone();
+        let stream = executor.stream(0..100, move |item| {
+            if item == 99 {
+                last.open();
+            }
+            item
+        });
+        ran.pass();
+        assert_eq!(stream.map(Result::unwrap).collect::<Vec<_>>(), (0..100).collect::<Vec<_>>());
+    });
+}
+
+#[test]
 fn a_consumer_that_waits_learns_that_the_executor_is_gone() {
     without_hanging(|| {
         let executor = Executor::builder().workers(1).consumer_helps(false).build().unwrap();
         let (entered, stuck) = (Door::default(), Door::default());
-        let (in_job, leave) = (entered.clone(), stuck.clone());
+        let (in_job, other) = (entered.clone(), stuck.clone());
         let stream = executor.stream(0..100, move |item| {
-            if item == 0 {
-                in_job.open();
-                leave.pass();
+            match item {
+                0 => {
+                    in_job.open();
+                    other.pass();
+                }
+                // Nobody but the consumer can run this one: the only worker is stuck before it.
+                1 => other.open(),
+                _ => {}
             }
             item
         });
         let consumer = thread::spawn(move || stream.map(Result::unwrap).collect::<Vec<_>>());
         entered.pass();
-        let dropping = thread::spawn(move || drop(executor));
-        // The consumer runs the rest itself, while the only worker is stuck.
-        thread::sleep(Duration::from_millis(20));
-        stuck.open();
-        dropping.join().unwrap();
+        // Long enough for the consumer to be asleep, usually.
+        thread::sleep(Duration::from_millis(30));
+        drop(executor);
         assert_eq!(consumer.join().unwrap(), (0..100).collect::<Vec<_>>());
     });
 }
