@@ -1,6 +1,7 @@
 //! Wakers whose own code panics: the wait that met the panic is lost, and no other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
@@ -57,8 +58,13 @@ unsafe fn drop_waker(data: *const ()) {
     assert!(!unsafe { script(data) }.drop_panics.swap(false, Ordering::SeqCst), "drop");
 }
 
-fn leaked() -> &'static Script {
-    Box::leak(Box::default())
+/// A script that is never dropped, as wakers of it may not be either.
+fn kept() -> &'static Script {
+    // Where a leak detector finds it.
+    static ALL: Mutex<Vec<&'static Script>> = Mutex::new(Vec::new());
+    let script = Box::leak(Box::default());
+    ALL.lock().unwrap().push(script);
+    script
 }
 
 /// A wait on `script`'s waker is ended by the completion of its position.
@@ -80,7 +86,7 @@ fn assert_wakes(ring: &Ring<u32>, script: &'static Script) {
 #[test]
 fn a_clone_that_panics_leaves_the_ring_able_to_wake() {
     let ring = Ring::with_capacity(1).unwrap();
-    let script = leaked();
+    let script = kept();
     {
         let (mut producer, mut consumer) = ring.open().unwrap().split();
         let ticket = producer.reserve().unwrap();
@@ -98,7 +104,7 @@ fn a_clone_that_panics_leaves_the_ring_able_to_wake() {
 #[test]
 fn a_replaced_waker_whose_drop_panics_leaves_the_ring_able_to_wake() {
     let ring = Ring::with_capacity(1).unwrap();
-    let (replaced, script) = (leaked(), leaked());
+    let (replaced, script) = (kept(), kept());
     {
         let (mut producer, mut consumer) = ring.open().unwrap().split();
         let ticket = producer.reserve().unwrap();
@@ -118,7 +124,7 @@ fn a_replaced_waker_whose_drop_panics_leaves_the_ring_able_to_wake() {
 #[test]
 fn a_waker_left_behind_whose_drop_panics_leaves_the_ring_usable() {
     let ring = Ring::with_capacity(1).unwrap();
-    let script = leaked();
+    let script = kept();
     let (mut producer, mut consumer) = ring.open().unwrap().split();
     _ = producer.reserve().unwrap();
     let waker = script.waker();
@@ -127,5 +133,5 @@ fn a_waker_left_behind_whose_drop_panics_leaves_the_ring_usable() {
     script.drop_panics.store(true, Ordering::SeqCst);
     let leave = AssertUnwindSafe(|| drop((producer, consumer)));
     catch_unwind(leave).expect_err("the last drop of the waker panics");
-    assert_wakes(&ring, leaked());
+    assert_wakes(&ring, kept());
 }
