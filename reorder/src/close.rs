@@ -7,7 +7,7 @@
 use core::task::Waker;
 
 use crate::lease::Side;
-use crate::primitive::Ordering::{Relaxed, Release};
+use crate::primitive::Ordering::Relaxed;
 use crate::ring::Ring;
 use crate::slot::Reclaimed;
 
@@ -91,9 +91,9 @@ impl<T> Drop for Closing<'_, T> {
         self.waker = ring.waiter.take();
         // ORDERING: close:head: Relaxed; the next batch gets it by `lease:release`.
         ring.head.store(first_orphan.unwrap_or(end), Relaxed);
-        // ORDERING: close:tail: Release; it ends the flags of this batch and keeps what
-        // `reserve:tail` promised to `from_bits:tail`.
-        ring.tail.store(end, Release);
+        // ORDERING: close:tail: Relaxed; the next batch gets it by `lease:release`, and whoever
+        // reads it by `from_bits:tail` before that has a ticket of this batch, which is over.
+        ring.tail.store(end, Relaxed);
         ring.lease.release(first_orphan.is_some());
     }
 }

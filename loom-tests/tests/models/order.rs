@@ -6,7 +6,7 @@ use std::task::Context;
 
 use loom::thread;
 use loom_tests::{Tokens, Wakes, Witness, explore};
-use reorder_ring::{Reason, Ticket};
+use reorder_ring::{Reason, Ticket, TryNextError};
 
 use super::ring;
 
@@ -146,6 +146,135 @@ fn close_before_open() {
             assert_eq!(batch.try_next().unwrap().outcome.unwrap().name, "own");
         }
         closing.join().unwrap();
+        drop(ring);
+        tokens.assert_all_gone();
+    });
+}
+
+/// Whoever rebuilds a ticket from bits knows what the producer did before it reserved.
+#[test]
+fn reservation_before_the_rebuilt_ticket() {
+    explore("reservation_before_the_rebuilt_ticket", None, 3, || {
+        let (ring, tokens) = (ring(2), Tokens::default());
+        let mut batch = ring.open_owned().unwrap();
+        let next = batch.reserve().unwrap().to_bits() + 1;
+        let witness = Arc::new(Witness::default());
+        let (completing, seen) = (Arc::clone(&ring), Arc::clone(&witness));
+        let value = tokens.make("value");
+        let completer = thread::spawn(move || {
+            if let Ok(ticket) = completing.ticket_from_bits(next) {
+                assert!(seen.is_seen());
+                completing.complete(ticket, value).expect("it is known to be reserved");
+            }
+        });
+        witness.testify();
+        batch.reserve().unwrap();
+        completer.join().unwrap();
+        drop((batch, ring));
+        tokens.assert_all_gone();
+    });
+}
+
+/// Whoever sees the end of a batch knows what the producer did before it declared it.
+fn known_at_the_end(finished: bool) {
+    let (ring, tokens) = (ring(1), Tokens::default());
+    let (producer, mut consumer) = ring.open_owned().unwrap().split();
+    let witness = Arc::new(Witness::default());
+    let done = Arc::clone(&witness);
+    let producing = thread::spawn(move || {
+        done.testify();
+        if finished {
+            producer.finish();
+        } else {
+            drop(producer);
+        }
+    });
+    let end = consumer.try_next().unwrap_err();
+    if end != TryNextError::Pending {
+        assert_eq!(end == TryNextError::Ended, finished);
+        assert!(witness.is_seen());
+    }
+    producing.join().unwrap();
+    drop((consumer, ring));
+    tokens.assert_all_gone();
+}
+
+#[test]
+fn finish_before_the_end() {
+    explore("finish_before_the_end", None, 15, || known_at_the_end(true));
+}
+
+#[test]
+fn truncation_before_the_end() {
+    explore("truncation_before_the_end", None, 15, || known_at_the_end(false));
+}
+
+/// A completion or an eviction that a close refuses learns the true reason.
+fn refused_by_a_close(evict: bool) {
+    let (ring, tokens) = (ring(1), Tokens::default());
+    let mut batch = ring.open_owned().unwrap();
+    let ticket = batch.reserve().unwrap();
+    let (late, value) = (Arc::clone(&ring), tokens.make("late"));
+    let late = thread::spawn(move || {
+        let refused = if evict {
+            late.evict(ticket).err()
+        } else {
+            late.complete(ticket, value).err().map(|rejected| rejected.reason)
+        };
+        assert!(matches!(refused, None | Some(Reason::Stale)), "{refused:?}");
+    });
+    drop(batch);
+    late.join().unwrap();
+    drop(ring);
+    tokens.assert_all_gone();
+}
+
+#[test]
+fn close_before_a_refused_completion() {
+    explore("close_before_a_refused_completion", None, 100, || refused_by_a_close(false));
+}
+
+#[test]
+fn close_before_a_refused_eviction() {
+    explore("close_before_a_refused_eviction", None, 20, || refused_by_a_close(true));
+}
+
+/// A wish that the close clears stands between a take and the next claim of the slot, whose ticket
+/// travels by a channel that orders nothing.
+#[test]
+fn take_before_a_forgotten_wish() {
+    explore("take_before_a_forgotten_wish", None, 3000, || {
+        let (ring, tokens) = (ring(1), Tokens::default());
+        let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+        let ticket = producer.reserve().unwrap();
+        ring.complete(ticket, tokens.make("zero")).unwrap();
+        let channel: Arc<Mutex<Option<Ticket>>> = Arc::default();
+        let (completing, receiver) = (Arc::clone(&ring), Arc::clone(&channel));
+        let value = tokens.make("one");
+        let completer = thread::spawn(move || {
+            let ticket = *receiver.lock().unwrap();
+            match ticket.map(|ticket| completing.complete(ticket, value)) {
+                None | Some(Ok(())) => {}
+                Some(Err(rejected)) => assert_eq!(rejected.reason, Reason::Unreserved),
+            }
+        });
+        let consuming = thread::spawn(move || {
+            assert_eq!(consumer.try_next().unwrap().outcome.unwrap().name, "zero");
+            let (_, waker) = Wakes::new();
+            // Leaves the wish, unless the batch has ended already.
+            _ = consumer.poll_next(&mut Context::from_waker(&waker));
+        });
+        drop(producer);
+        // Busy if the consumer is the one who closes, and has not done it yet.
+        let batch = ring.open_owned().ok().map(|mut batch| {
+            *channel.lock().unwrap() = Some(batch.reserve().unwrap());
+            batch
+        });
+        consuming.join().unwrap();
+        completer.join().unwrap();
+        if let Some(Ok(delivery)) = batch.map(|mut batch| batch.try_next()) {
+            assert_eq!(delivery.outcome.unwrap().name, "one");
+        }
         drop(ring);
         tokens.assert_all_gone();
     });
