@@ -6,7 +6,7 @@
 //! never touches the stack of a caller that has gone.
 
 use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
@@ -110,6 +110,19 @@ impl Loan {
                 inside = self.lent.gate.load(Acquire) & !CLOSED;
             }
         });
+    }
+
+    /// Ends the loan if nobody visits just now.
+    pub(crate) fn try_close(&self) -> bool {
+        self.hub.withdraw(&self.published);
+        // ORDERING: gate:try-close: Acquire pairs with `gate:leave`, as in `close`. A visitor that
+        // comes later finds the gate closed, and nobody waits for it to leave.
+        let closed = self.lent.gate.compare_exchange(0, CLOSED, Acquire, Relaxed).is_ok();
+        if closed {
+            // Tells `close` that it has been done.
+            _ = self.lent.waiter.set(Waker::noop().clone());
+        }
+        closed
     }
 }
 

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::executor::Executor;
+use crate::failure::discard;
 use crate::lend::Loan;
 use crate::ordered::Ordered;
 use crate::report::BatchReport;
@@ -27,6 +28,14 @@ struct Held {
     stream: Arc<dyn Stream>,
 }
 
+impl Held {
+    /// Whether the stream's handle is gone, and no job of it runs. It can be dropped then without
+    /// waiting for anybody.
+    fn is_over(&self) -> bool {
+        self.stream.is_cancelled() && self.loan.try_close()
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         self.stream.cancel();
@@ -37,8 +46,7 @@ impl Drop for Held {
 impl<'scope, 'env> Scope<'scope, 'env> {
     /// As [`Executor::stream`], with a source and a job that may borrow.
     ///
-    /// What a stream holds, but its source and its results, is kept until the scope ends; so use a
-    /// scope for each of many streams.
+    /// The job of a stream that was dropped is kept until the next one starts, or the scope ends.
     ///
     /// ```
     /// use reorder_executor::Executor;
@@ -81,8 +89,18 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         let held = unsafe {
             mem::transmute::<Arc<dyn Stream + 'scope>, Arc<dyn Stream>>(Arc::clone(&stream))
         };
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(Held { loan, stream: held });
+        // Dropped here, and not under the lock, for this may run code of the user's.
+        self.hold(Held { loan, stream: held }).into_iter().for_each(discard);
         Ordered::new(consumer, stream, Arc::clone(self.executor.hub()), None)
+    }
+
+    /// Takes one more in, and returns those that are over.
+    fn hold(&self, new: Held) -> Vec<Held> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let (over, mut rest): (Vec<_>, Vec<_>) = held.drain(..).partition(Held::is_over);
+        rest.push(new);
+        *held = rest;
+        over
     }
 
     /// See [`Executor::map`], which may borrow without a scope.

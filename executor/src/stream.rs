@@ -47,6 +47,8 @@ pub(crate) trait Stream: Work {
     fn made_room(&self, hub: &Hub);
     /// Ends the pulling, and drops the source unless somebody is just pulling.
     fn cancel(&self);
+    /// Whether that was done.
+    fn is_cancelled(&self) -> bool;
     /// Where the consumer leaves its waker while it waits.
     fn consumer(&self) -> &AtomicWaker;
 }
@@ -103,11 +105,6 @@ where
     fn feed(&self) -> MutexGuard<'_, Option<Feed<I, U>>> {
         // The source runs under this lock, but is caught; a poisoned feed is whole.
         self.feed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_cancelled(&self) -> bool {
-        // ORDERING: stream:cancelled: Relaxed; a puller that misses it finds the ring cancelled.
-        self.cancelled.load(Relaxed)
     }
 
     /// Pulls some items and runs them. `false` if there was nothing to pull.
@@ -344,6 +341,11 @@ where
         // ORDERING: stream:cancel: Relaxed; ordered by the fence in `drop_feed_if_cancelled`.
         self.cancelled.store(true, Relaxed);
         self.drop_feed_if_cancelled();
+    }
+
+    fn is_cancelled(&self) -> bool {
+        // ORDERING: stream:cancelled: Relaxed; a puller that misses it finds the ring cancelled.
+        self.cancelled.load(Relaxed)
     }
 
     fn consumer(&self) -> &AtomicWaker {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use common::{Door, executor, without_hanging};
+use common::{Census, Door, executor, without_hanging};
 
 #[test]
 fn streams_of_a_scope_borrow_and_interleave() {
@@ -115,5 +115,25 @@ fn scopes_nest_in_jobs_with_one_worker() {
                 .scope(|scope| scope.stream(0..50, |n| n * outer).map(Result::unwrap).sum::<u64>())
         });
         assert_eq!(sums, [0, 1225, 2450]);
+    });
+}
+
+#[test]
+fn a_long_scope_lets_go_of_streams_that_were_dropped() {
+    without_hanging(|| {
+        let (executor, jobs) = (executor(2), Census::default());
+        executor.scope(|scope| {
+            let mut most = 0;
+            for _ in 0..1000 {
+                let job = jobs.join(1);
+                let mut stream = scope.stream(0u64.., move |item| item + job.value);
+                assert_eq!(stream.next().unwrap().unwrap(), 1);
+                drop(stream);
+                most = most.max(jobs.alive());
+            }
+            // The last one, and those that a worker was just visiting.
+            assert!(most < 50, "{most} jobs of dropped streams are kept");
+        });
+        assert_eq!(jobs.alive(), 0);
     });
 }
