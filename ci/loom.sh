@@ -13,7 +13,7 @@ export RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_loom"
 
 # models ROOT ARGUMENT...: builds the models against the ring in ROOT, or runs them.
 models() {
-    (cd "$1" && CARGO_TARGET_DIR=$target cargo test -q --release -p loom-tests --test models "${@:2}")
+    (cd "$1" && CARGO_TARGET_DIR=$target cargo test --release -p loom-tests --test models "${@:2}")
 }
 
 if [ $# -eq 0 ]; then
