@@ -102,7 +102,7 @@
 //! | [`Consumer::try_next`], a step of [`Consumer::drain_ready`] | 3 loads, 2 stores | |
 //! | [`Producer::vacancy`], [`Ring::ticket_from_bits`] | 1 load | |
 //! | [`Consumer::head_of_line`] | 2 loads | |
-//! | [`Consumer::poll_next`] | a constant | registering the waker, which clones it |
+//! | [`Consumer::poll_next`] | a constant | registering the waker, which clones and wraps it |
 //! | [`Canceller::cancel`] | 3 compare-and-swaps | waking the consumer |
 //! | [`Ring::open`] | a constant; a step per slot after an orphan | `Drop` of orphaned values |
 //! | [`Producer::finish`], dropping a side | a step per position of the window | waking; `Drop` of what is undelivered |
@@ -115,7 +115,7 @@
 //!
 //! The slots are allocated once, with the ring: 8 bytes each, the value, and what alignment asks
 //! for. Nothing is allocated per item or per batch; the first blocking wait of a thread allocates
-//! what it sleeps on. At most `capacity` values are held at once, and each is delivered, handed back
+//! what it sleeps on, and `poll_next` a wrapper of the waker, when that changes. At most `capacity` values are held at once, and each is delivered, handed back
 //! or dropped exactly once.
 //!
 //! # Without `std`
