@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::task::Context;
 
-use loom::thread;
-use loom_tests::{Tokens, Wakes, explore};
+use loom::thread::{self, JoinHandle};
+use loom_tests::{Token, Tokens, Wakes, explore};
+use reorder_ring::Ring;
 
 use super::{assert_passes, assert_usable, open_when_possible, ring};
 
@@ -16,21 +17,32 @@ enum Late {
     Evict,
 }
 
-/// The late one may be stopped before, within or after each of the two batches that follow.
-fn reopened_twice(late: Late, capacity: usize) {
-    let (ring, tokens) = (ring(capacity), Tokens::default());
+/// A batch with one position, which another thread settles while the batch closes.
+fn closed_around(
+    late: Late,
+    capacity: usize,
+    tokens: &Tokens,
+) -> (Arc<Ring<Token>>, JoinHandle<()>) {
+    let ring = ring(capacity);
     let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
     let ticket = producer.reserve().unwrap();
     if matches!(late, Late::Evict) {
         let (_, waker) = Wakes::new();
         assert!(consumer.poll_next(&mut Context::from_waker(&waker)).is_pending());
     }
-    let (foreign, value) = (Arc::clone(&ring), tokens.make("late"));
+    let (settling, value) = (Arc::clone(&ring), tokens.make("late"));
     let late = thread::spawn(move || match late {
-        Late::Complete => foreign.complete(ticket, value).is_ok(),
-        Late::Evict => foreign.evict(ticket).is_ok(),
+        Late::Complete => drop(settling.complete(ticket, value)),
+        Late::Evict => _ = settling.evict(ticket),
     });
     drop((producer, consumer));
+    (ring, late)
+}
+
+/// The late one may be stopped before, within or after each of the two batches that follow.
+fn reopened_twice(late: Late, capacity: usize) {
+    let tokens = Tokens::default();
+    let (ring, late) = closed_around(late, capacity, &tokens);
     for _ in 0..2 {
         assert_passes(open_when_possible(&ring), &ring, &tokens);
     }
@@ -60,19 +72,8 @@ fn close_with_a_gap_in_mid_write() {
 /// The ring is opened once right after the close, and again only after the late one has ended:
 /// what it left must be gone by then, whether that one open has met it or not.
 fn polled_once(late: Late) {
-    let (ring, tokens) = (ring(1), Tokens::default());
-    let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
-    let ticket = producer.reserve().unwrap();
-    if matches!(late, Late::Evict) {
-        let (_, waker) = Wakes::new();
-        assert!(consumer.poll_next(&mut Context::from_waker(&waker)).is_pending());
-    }
-    let (foreign, value) = (Arc::clone(&ring), tokens.make("late"));
-    let late = thread::spawn(move || match late {
-        Late::Complete => foreign.complete(ticket, value).is_ok(),
-        Late::Evict => foreign.evict(ticket).is_ok(),
-    });
-    drop((producer, consumer));
+    let tokens = Tokens::default();
+    let (ring, late) = closed_around(late, 1, &tokens);
     drop(ring.open());
     late.join().unwrap();
     assert_usable(&ring, &tokens);
@@ -94,12 +95,8 @@ fn orphaned_gap_is_polled() {
 #[test]
 fn opened_by_two() {
     explore("opened_by_two", Some(3), 8000, || {
-        let (ring, tokens) = (ring(1), Tokens::default());
-        let mut batch = ring.open_owned().unwrap();
-        let ticket = batch.reserve().unwrap();
-        let (foreign, value) = (Arc::clone(&ring), tokens.make("late"));
-        let late = thread::spawn(move || foreign.complete(ticket, value).is_ok());
-        drop(batch);
+        let tokens = Tokens::default();
+        let (ring, late) = closed_around(Late::Complete, 1, &tokens);
         let opener = {
             let (ring, tokens) = (Arc::clone(&ring), tokens.clone());
             thread::spawn(move || {

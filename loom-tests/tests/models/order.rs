@@ -4,9 +4,9 @@
 use std::sync::{Arc, Mutex};
 use std::task::Context;
 
-use loom::thread;
-use loom_tests::{Tokens, Wakes, Witness, explore};
-use reorder_ring::{Reason, Ticket, TryNextError};
+use loom::thread::{self, JoinHandle};
+use loom_tests::{Token, Tokens, Wakes, Witness, explore};
+use reorder_ring::{Reason, Ring, Ticket, TryNextError};
 
 use super::ring;
 
@@ -87,6 +87,25 @@ fn delivery_before_the_reservation_one_lap_later() {
     });
 }
 
+/// A mutex of std's is invisible to loom: it carries a ticket and no order.
+type Channel = Arc<Mutex<Option<Ticket>>>;
+
+/// A thread that completes the ticket in `channel`, if there is one yet.
+fn complete_what_arrives(
+    ring: &Arc<Ring<Token>>,
+    channel: &Channel,
+    value: Token,
+) -> JoinHandle<()> {
+    let (ring, channel) = (Arc::clone(ring), Arc::clone(channel));
+    thread::spawn(move || {
+        let ticket = *channel.lock().unwrap();
+        match ticket.map(|ticket| ring.complete(ticket, value)) {
+            None | Some(Ok(())) => {}
+            Some(Err(rejected)) => assert_eq!(rejected.reason, Reason::Unreserved),
+        }
+    })
+}
+
 /// The ticket reaches the completer by a channel that orders nothing. What was taken before must
 /// still be out of the slot before the completer writes; that it is reserved need not be known.
 #[test]
@@ -97,17 +116,8 @@ fn ticket_by_a_relaxed_channel() {
         let ticket = producer.reserve().unwrap();
         ring.complete(ticket, tokens.make("zero")).unwrap();
 
-        // A mutex of std's is invisible to loom: it carries the ticket and no order.
-        let channel: Arc<Mutex<Option<Ticket>>> = Arc::default();
-        let (completing, receiver) = (Arc::clone(&ring), Arc::clone(&channel));
-        let value = tokens.make("one");
-        let completer = thread::spawn(move || {
-            let ticket = *receiver.lock().unwrap();
-            match ticket.map(|ticket| completing.complete(ticket, value)) {
-                None | Some(Ok(())) => {}
-                Some(Err(rejected)) => assert_eq!(rejected.reason, Reason::Unreserved),
-            }
-        });
+        let channel = Channel::default();
+        let completer = complete_what_arrives(&ring, &channel, tokens.make("one"));
         let consuming = thread::spawn(move || {
             assert_eq!(consumer.try_next().unwrap().outcome.unwrap().name, "zero");
             consumer
@@ -248,16 +258,8 @@ fn take_before_a_forgotten_wish() {
         let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
         let ticket = producer.reserve().unwrap();
         ring.complete(ticket, tokens.make("zero")).unwrap();
-        let channel: Arc<Mutex<Option<Ticket>>> = Arc::default();
-        let (completing, receiver) = (Arc::clone(&ring), Arc::clone(&channel));
-        let value = tokens.make("one");
-        let completer = thread::spawn(move || {
-            let ticket = *receiver.lock().unwrap();
-            match ticket.map(|ticket| completing.complete(ticket, value)) {
-                None | Some(Ok(())) => {}
-                Some(Err(rejected)) => assert_eq!(rejected.reason, Reason::Unreserved),
-            }
-        });
+        let channel = Channel::default();
+        let completer = complete_what_arrives(&ring, &channel, tokens.make("one"));
         let consuming = thread::spawn(move || {
             assert_eq!(consumer.try_next().unwrap().outcome.unwrap().name, "zero");
             let (_, waker) = Wakes::new();

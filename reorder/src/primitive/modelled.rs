@@ -30,6 +30,7 @@ impl Default for WakerCell {
 
 impl WakerCell {
     pub(crate) fn register(&self, waker: &Waker) {
+        // ORDERING: those of `atomic_waker`, here and in `take`.
         if self.state.compare_exchange(WAITING, REGISTERING, Acquire, Acquire).is_err() {
             // Somebody takes the waker before: this one has to look again.
             waker.wake_by_ref();
@@ -37,6 +38,7 @@ impl WakerCell {
             return;
         }
         *self.storage() = Some(waker.clone());
+        // ORDERING: as above.
         if self.state.compare_exchange(REGISTERING, WAITING, AcqRel, Acquire).is_err() {
             let own = self.storage().take();
             self.state.swap(WAITING, AcqRel);
@@ -45,6 +47,7 @@ impl WakerCell {
     }
 
     pub(crate) fn take(&self) -> Option<Waker> {
+        // ORDERING: as in `register`.
         if self.state.fetch_or(WAKING, AcqRel) != WAITING {
             return None;
         }
