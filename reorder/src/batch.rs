@@ -73,7 +73,7 @@ impl<R: RingRef> Batch<R> {
     ///
     /// Wait-free: it moves the handles.
     pub fn split(self) -> (Producer<R>, Consumer<R>) {
-        (self.producer, self.consumer)
+        (self.producer, self.consumer.split())
     }
 
     /// See [`Producer::ring`].

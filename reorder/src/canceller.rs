@@ -46,11 +46,10 @@ impl<R: RingRef> Canceller<R> {
     pub fn cancel(&self) -> bool {
         let cancelled = self.ring.lease.cancel(self.epoch);
         if cancelled {
-            // This may be the waker of the next batch's consumer, if this one just ended: every
-            // wait registers anew before it parks, so a waker used in vain costs it a look.
-            if let Some(waker) = self.ring.waiter.take() {
-                waker.wake();
-            }
+            // These may be the wakers of the next batch, if this one just ended: every wait
+            // registers anew before it parks, so a waker used in vain costs it a look.
+            self.ring.waiter.wake();
+            self.ring.room.wake();
         }
         cancelled
     }

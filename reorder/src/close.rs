@@ -52,7 +52,7 @@ impl<T> Drop for Sweep<'_, T> {
 pub(crate) struct Closing<'a, T> {
     sweep: Sweep<'a, T>,
     /// Dropped last: a waker may run code of its owner.
-    waker: Option<Waker>,
+    wakers: [Option<Waker>; 2],
 }
 
 impl<'a, T> Closing<'a, T> {
@@ -65,7 +65,7 @@ impl<'a, T> Closing<'a, T> {
         ring.set_base(tail);
         // SAFETY: with both sides gone, whoever holds the lease has the right to take.
         let sweep = unsafe { Sweep::new(ring, head, tail) };
-        Closing { sweep, waker: None }
+        Closing { sweep, wakers: [None, None] }
     }
 
     /// # Safety
@@ -74,7 +74,7 @@ impl<'a, T> Closing<'a, T> {
     pub(crate) unsafe fn orphans(ring: &'a Ring<T>) -> Self {
         // SAFETY: as above. An orphaned ring's head is its first orphan.
         let sweep = unsafe { Sweep::new(ring, ring.head(), ring.base()) };
-        Closing { sweep, waker: None }
+        Closing { sweep, wakers: [None, None] }
     }
 
     pub(crate) fn run(mut self) {
@@ -88,7 +88,7 @@ impl<T> Drop for Closing<'_, T> {
         let Sweep { ring, end, first_orphan, .. } = self.sweep;
         let (slot, generation) = ring.slot(end);
         slot.forget_wish(generation);
-        self.waker = ring.waiter.take();
+        self.wakers = [ring.waiter.take(), ring.room.take()];
         // ORDERING: close:head: Relaxed; the next batch gets it by `lease:release`.
         ring.head.store(first_orphan.unwrap_or(end), Relaxed);
         // ORDERING: close:tail: Relaxed; the next batch gets it by `lease:release`, and whoever

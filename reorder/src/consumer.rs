@@ -1,18 +1,16 @@
 //! The side that takes: one delivery per position, in order.
 
 use core::fmt;
-use core::task::{Context, Poll, Waker};
 
 use alloc::sync::Arc;
 
 use crate::canceller::Canceller;
 use crate::close::{Departure, Sweep};
 use crate::delivery::Delivery;
-use crate::errors::{NextError, Reason, TryNextError};
+use crate::errors::{Reason, TryNextError};
 use crate::head_of_line::{HeadOfLine, HeadState};
 use crate::lease::Side;
-use crate::primitive::Ordering::{Release, SeqCst};
-use crate::primitive::fence;
+use crate::primitive::Ordering::Release;
 use crate::ring::Ring;
 use crate::ring_ref::RingRef;
 use crate::tag::State;
@@ -41,29 +39,27 @@ use crate::ticket::Ticket;
 /// ```
 #[must_use = "dropping the consumer cancels the batch"]
 pub struct Consumer<R: RingRef> {
-    ring: R,
+    pub(crate) ring: R,
     /// The next position to take.
-    head: u64,
+    pub(crate) head: u64,
     base: u64,
     epoch: u64,
+    /// The head at which the producer is told of room, if it waits for it; `u64::MAX` before the
+    /// split, when it cannot.
+    tell_at: u64,
     /// The waker that the ring's cell got last. Kept, so that the cell never drops the last of it.
-    task: Option<Arc<Task>>,
-}
-
-/// What came of an attempt to leave a wish on the head of line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Announced {
-    /// Something happened meanwhile: look again.
-    Changed,
-    /// The value is being written: nobody will wake the consumer, but it takes a few instructions.
-    Writing,
-    /// The next completion, eviction, end or cancellation will use the waker.
-    Waiting,
+    pub(crate) task: Option<Arc<Task>>,
 }
 
 impl<R: RingRef> Consumer<R> {
     pub(crate) fn new(ring: R, base: u64, epoch: u64) -> Self {
-        Consumer { ring, head: base, base, epoch, task: None }
+        Consumer { ring, head: base, base, epoch, tell_at: u64::MAX, task: None }
+    }
+
+    /// From now on, the producer may wait for room on another thread.
+    pub(crate) fn split(mut self) -> Self {
+        self.tell_at = self.head + self.half_window();
+        self
     }
 
     /// The ring, to complete and evict with. [`Producer::ring`](crate::Producer::ring) has an
@@ -116,7 +112,9 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most three loads and two stores.
+    /// Wait-free: at most three loads and two stores; and, if the batch is split, a look into the
+    /// producer's waker cell, once per half window and where it finds nothing after it took
+    /// something. Waking a waiting producer comes on top.
     #[inline]
     pub fn try_next(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
         let (slot, generation) = self.ring.slot(self.head);
@@ -130,7 +128,31 @@ impl<R: RingRef> Consumer<R> {
         // ORDERING: take:head: Release pairs with `reserve:head`: the take comes before the
         // reservation one lap later.
         self.ring.head.store(self.head, Release);
+        if self.head == self.tell_at {
+            return self.tell_and_deliver(Delivery { index, outcome });
+        }
         Ok(Delivery { index, outcome })
+    }
+
+    /// By value, and in the last place, so that the hot path has nothing to keep over a call.
+    #[cold]
+    #[inline(never)]
+    fn tell_and_deliver(
+        &mut self,
+        delivery: Delivery<R::Value>,
+    ) -> Result<Delivery<R::Value>, TryNextError> {
+        self.tell();
+        Ok(delivery)
+    }
+
+    /// Wakes the producer if it waits for room. Off the hot path: once per half window, and before
+    /// the consumer waits itself.
+    ///
+    /// The take of the waker comes after `take:head`, and the producer's look at the head after the
+    /// registration. Both change the cell by read-modify-writes: the later one sees the other.
+    fn tell(&mut self) {
+        self.tell_at = self.head + self.half_window();
+        self.ring.room.wake();
     }
 
     /// Takes what is ready, up to the first position that is not.
@@ -156,60 +178,6 @@ impl<R: RingRef> Consumer<R> {
     /// Each step is one [`try_next`](Consumer::try_next).
     pub fn drain_ready(&mut self) -> DrainReady<'_, R> {
         DrainReady { consumer: self }
-    }
-
-    /// Polls for the next delivery; `None` is the normal end of the batch.
-    ///
-    /// One waker is kept, that of the last call. It may be used without a reason, too.
-    ///
-    /// ```
-    /// use std::task::{Context, Poll, Waker};
-    /// # use reorder_ring::Ring;
-    /// # let ring = Ring::with_capacity(1)?;
-    /// # let (mut producer, mut consumer) = ring.open()?.split();
-    /// let ticket = producer.reserve()?;
-    /// let mut context = Context::from_waker(Waker::noop());
-    /// assert!(consumer.poll_next(&mut context).is_pending());
-    ///
-    /// ring.complete(ticket, 'a')?; // This uses the waker.
-    /// producer.finish();
-    /// let Poll::Ready(Ok(Some(delivery))) = consumer.poll_next(&mut context) else { panic!() };
-    /// assert_eq!(delivery.outcome, Ok('a'));
-    /// assert_eq!(consumer.poll_next(&mut context), Poll::Ready(Ok(None)));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`NextError`] if the batch was truncated or cancelled.
-    ///
-    /// # Progress
-    ///
-    /// Wait-free, but for the registration of the waker: it is cloned, and wrapped in an allocation,
-    /// if it is not the one of the last call. If the head of line is just being written, it is
-    /// called at once instead, and the task polls again.
-    pub fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Delivery<R::Value>>, NextError>> {
-        loop {
-            match self.try_next() {
-                Ok(delivery) => return Poll::Ready(Ok(Some(delivery))),
-                Err(TryNextError::Ended) => return Poll::Ready(Ok(None)),
-                Err(TryNextError::Truncated) => return Poll::Ready(Err(NextError::Truncated)),
-                Err(TryNextError::Cancelled) => return Poll::Ready(Err(NextError::Cancelled)),
-                Err(TryNextError::Pending) => {}
-            }
-            match self.announce(Task::of(cx.waker(), self.task.as_ref())) {
-                // The head went from missing to settled, or the batch ended: the next round ends.
-                Announced::Changed => {}
-                Announced::Writing => {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Announced::Waiting => return Poll::Pending,
-            }
-        }
     }
 
     /// Gives the head of line up; it is delivered as a gap.
@@ -310,39 +278,24 @@ impl<R: RingRef> Consumer<R> {
         Canceller::new(self.ring.clone(), self.epoch)
     }
 
+    fn half_window(&self) -> u64 {
+        (self.ring.capacity() as u64 / 2).max(1)
+    }
+
     /// Why the head cannot be taken. Off the hot path.
     #[cold]
     #[inline(never)]
-    fn why_not(&self) -> TryNextError {
+    pub(crate) fn why_not(&mut self) -> TryNextError {
+        // Something was taken since the producer was told last.
+        if self.tell_at < self.head + self.half_window() {
+            self.tell();
+        }
         let tail = self.ring.tail();
         match tail.end() {
             Some(End::Finished) if tail.position() == self.head => TryNextError::Ended,
             Some(End::Truncated) if tail.position() == self.head => TryNextError::Truncated,
             _ if self.ring.lease.cancelled() => TryNextError::Cancelled,
             _ => TryNextError::Pending,
-        }
-    }
-
-    /// Leaves a wish to be woken on the head of line. To be called before every park.
-    pub(crate) fn announce(&mut self, task: Arc<Task>) -> Announced {
-        let (slot, generation) = self.ring.slot(self.head);
-        let tag = slot.peek();
-        match tag.state() {
-            State::Vacant | State::Waited if tag.generation() == generation => {}
-            State::Writing => return Announced::Writing,
-            _ => return Announced::Changed,
-        }
-        self.ring.waiter.register(&Waker::from(Arc::clone(&task)));
-        self.task = Some(task);
-        if !slot.announce(generation) {
-            return Announced::Changed;
-        }
-        // ORDERING: wait:fence: SeqCst pairs with `finish:fence`: either the producer sees the wish
-        // when it ends the batch, or this side sees the end.
-        fence(SeqCst);
-        match self.why_not() {
-            TryNextError::Pending => Announced::Waiting,
-            _ => Announced::Changed,
         }
     }
 }
@@ -355,6 +308,8 @@ impl<R: RingRef> Drop for Consumer<R> {
             return;
         }
         ring.lease.cancel(self.epoch);
+        // Before the sweep, which runs code of the user's that may panic.
+        ring.room.wake();
         let tail = ring.tail().position();
         ring.set_base(tail);
         // SAFETY: this side has the right to take until `_last` gives it up.

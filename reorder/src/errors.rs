@@ -117,6 +117,51 @@ messages! { ReserveError:
     ReserveError::Exhausted => "the ring has come to the end of its positions";
 }
 
+/// Why a wait for room is in vain.
+///
+/// ```
+/// use reorder_ring::{Ring, SpaceError};
+/// # use std::task::{Context, Poll, Waker};
+///
+/// let ring = Ring::<u8>::with_capacity(1)?;
+/// let (mut producer, consumer) = ring.open()?.split();
+/// drop(consumer);
+/// let answer = producer.poll_space(&mut Context::from_waker(Waker::noop()));
+/// assert_eq!(answer, Poll::Ready(Err(SpaceError::Cancelled)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpaceError {
+    /// The batch was cancelled, or its consumer was dropped.
+    Cancelled,
+    /// The ring has no positions left, and gets no more; make a new one.
+    Exhausted,
+}
+
+messages! { SpaceError:
+    SpaceError::Cancelled => "the batch was cancelled";
+    SpaceError::Exhausted => "the ring has come to the end of its positions";
+}
+
+/// Why a wait for room ended without any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpaceTimeoutError {
+    /// The deadline passed while the window was full.
+    Timeout,
+    /// The batch was cancelled, or its consumer was dropped.
+    Cancelled,
+    /// The ring has no positions left, and gets no more; make a new one.
+    Exhausted,
+}
+
+messages! { SpaceTimeoutError:
+    SpaceTimeoutError::Timeout => "the window was still full at the deadline";
+    SpaceTimeoutError::Cancelled => "the batch was cancelled";
+    SpaceTimeoutError::Exhausted => "the ring has come to the end of its positions";
+}
+
 /// Why a completion or an eviction was refused. It was true at some instant during the call.
 ///
 /// ```

@@ -37,8 +37,8 @@
 //! # Two sides
 //!
 //! One thread may reserve and another take, while any number of them complete. Reserving never
-//! waits: a full window is the answer [`ReserveError::Full`], and how to wait for the consumer is
-//! left to the producer.
+//! waits: a full window is the answer [`ReserveError::Full`]. [`Producer::poll_space`] and, with
+//! `std`, `wait_for_space` wait for the consumer.
 //!
 //! ```
 //! # #[cfg(feature = "std")] {
@@ -99,28 +99,29 @@
 //! | [`Consumer::evict_head`], [`Consumer::evict_index`] | the same, and 1 load | waking the consumer |
 //! | [`Producer::reserve`], [`Producer::reserve_many`] | 3 loads, 1 store | |
 //! | [`Producer::permit`] | the same | cloning an `Arc` |
-//! | [`Consumer::try_next`], a step of [`Consumer::drain_ready`] | 3 loads, 2 stores | |
+//! | [`Consumer::try_next`], a step of [`Consumer::drain_ready`] | 3 loads, 2 stores; once per half window, a look for a waiting producer | waking the producer |
 //! | [`Producer::vacancy`], [`Ring::ticket_from_bits`] | 1 load | |
 //! | [`Consumer::head_of_line`] | 2 loads | |
-//! | [`Consumer::poll_next`] | a constant | registering the waker, which clones and wraps it |
+//! | [`Consumer::poll_next`], [`Producer::poll_space`] | a constant | registering the waker, which clones and wraps it |
 //! | [`Canceller::cancel`] | 3 compare-and-swaps | waking the consumer |
 //! | [`Ring::open`] | a constant; a step per slot after an orphan | `Drop` of orphaned values |
 //! | [`Producer::finish`], dropping a side | a step per position of the window | waking; `Drop` of what is undelivered |
-//! | `next`, `next_timeout`, `next_deadline` | blocking | |
+//! | `next`, `next_timeout`, `next_deadline`, `wait_for_space` | blocking | |
 //!
-//! An item that nobody waits for costs one read-modify-write in its life, that of `complete`. Where
+//! An item that nobody waits for costs one read-modify-write in its life, that of `complete`; the
+//! look for a waiting producer is two in half a window, and none before the split. Where
 //! the machine makes a compare-and-swap out of a loop, that loop is not counted either.
 //!
 //! # Memory
 //!
 //! The slots are allocated once, with the ring: 8 bytes each, the value, and what alignment asks
 //! for. Nothing is allocated per item or per batch; the first blocking wait of a thread allocates
-//! what it sleeps on, and `poll_next` a wrapper of the waker, when that changes. At most `capacity` values are held at once, and each is delivered, handed back
+//! what it sleeps on, and polling a wrapper of the waker, when that changes. At most `capacity` values are held at once, and each is delivered, handed back
 //! or dropped exactly once.
 //!
 //! # Without `std`
 //!
-//! The feature `std` is on by default and adds the three blocking waits. Without it, the crate needs
+//! The feature `std` is on by default and adds the four blocking waits. Without it, the crate needs
 //! `alloc` and 64-bit atomics. Rings are told apart by numbers that start from a random one with
 //! `std`, and from where the program was loaded without; so bits of a ticket that come from another
 //! process may then name a ring of this one.
@@ -151,11 +152,13 @@ mod head_of_line;
 mod identity;
 mod lease;
 mod permit;
+mod poll;
 mod primitive;
 mod producer;
 mod ring;
 mod ring_ref;
 mod slot;
+mod space;
 mod tag;
 mod tail;
 mod task;
@@ -170,8 +173,8 @@ pub use canceller::Canceller;
 pub use consumer::{Consumer, DrainReady};
 pub use delivery::{Delivery, Gap};
 pub use errors::{
-    Busy, CapacityError, NextError, NextTimeoutError, Reason, Rejected, ReserveError, TicketError,
-    TryNextError,
+    Busy, CapacityError, NextError, NextTimeoutError, Reason, Rejected, ReserveError, SpaceError,
+    SpaceTimeoutError, TicketError, TryNextError,
 };
 pub use head_of_line::{HeadOfLine, HeadState};
 pub use permit::Permit;

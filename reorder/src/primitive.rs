@@ -13,3 +13,12 @@ pub(crate) use real::*;
 mod modelled;
 #[cfg(reorder_loom)]
 pub(crate) use modelled::*;
+
+impl WakerCell {
+    /// Uses the waker in the cell, if there is one.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = self.take() {
+            waker.wake();
+        }
+    }
+}

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use alloc::sync::Arc;
+
 use crate::close::Departure;
 use crate::errors::ReserveError;
 use crate::lease::Side;
@@ -12,6 +14,7 @@ use crate::ring::Ring;
 use crate::ring_ref::RingRef;
 use crate::tag::{State, Tag};
 use crate::tail::{End, Tail};
+use crate::task::Task;
 use crate::ticket::{Ticket, Tickets};
 
 /// The producer side of a batch: reserves positions, in order.
@@ -35,7 +38,7 @@ use crate::ticket::{Ticket, Tickets};
 /// ```
 #[must_use = "dropping the producer ends the batch as truncated"]
 pub struct Producer<R: RingRef> {
-    ring: R,
+    pub(crate) ring: R,
     /// The next position to reserve.
     tail: u64,
     /// The first position that is not known to be free: the head last seen, one lap later, or the
@@ -43,12 +46,15 @@ pub struct Producer<R: RingRef> {
     limit: u64,
     base: u64,
     end: End,
+    /// The waker that the ring's cell for room got last. Kept, so that the cell never drops the
+    /// last of it.
+    pub(crate) task: Option<Arc<Task>>,
 }
 
 impl<R: RingRef> Producer<R> {
     pub(crate) fn new(ring: R, base: u64) -> Self {
         let limit = (base + ring.capacity() as u64).min(ring.end());
-        Producer { ring, tail: base, limit, base, end: End::Truncated }
+        Producer { ring, tail: base, limit, base, end: End::Truncated, task: None }
     }
 
     /// The ring, to complete and evict with.
@@ -259,6 +265,11 @@ impl<R: RingRef> Producer<R> {
         self.limit = lap_after_head.min(self.ring.end());
     }
 
+    /// Whether there will never be room, as far as the head last seen tells.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.tail == self.ring.end()
+    }
+
     /// Tells the consumer how the batch ended, and wakes it if it waits for the next position.
     fn declare_end(&self) {
         let tail = Tail::new(self.tail, self.end);
@@ -270,9 +281,7 @@ impl<R: RingRef> Producer<R> {
         let (slot, generation) = self.ring.slot(self.tail);
         if slot.peek() == Tag::new(generation, State::Waited) {
             // Nobody can claim an unreserved slot, so the waker is this side's.
-            if let Some(waker) = self.ring.waiter.take() {
-                waker.wake();
-            }
+            self.ring.waiter.wake();
         }
     }
 }

@@ -50,7 +50,10 @@ pub struct Ring<T> {
     /// The first position that is not reserved, and how the batch ended. Stored by the producer
     /// side.
     pub(crate) tail: CachePadded<AtomicU64>,
+    /// Where the consumer waits for its head.
     pub(crate) waiter: CachePadded<WakerCell>,
+    /// Where the producer waits for room.
+    pub(crate) room: CachePadded<WakerCell>,
     pub(crate) lease: Lease,
     /// The first position of the open batch, or of the next one.
     base: AtomicU64,
@@ -130,6 +133,7 @@ impl<T> Ring<T> {
             head: CachePadded::new(AtomicU64::new(first)),
             tail: CachePadded::new(AtomicU64::new(first)),
             waiter: CachePadded::new(WakerCell::default()),
+            room: CachePadded::new(WakerCell::default()),
             lease: Lease::free(),
             base: AtomicU64::new(first),
             slots: armed_slots(capacity, first)?,

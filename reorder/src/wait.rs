@@ -6,9 +6,10 @@ use std::time::Instant;
 use alloc::sync::Arc;
 
 use crate::batch::Batch;
-use crate::consumer::{Announced, Consumer};
+use crate::consumer::Consumer;
 use crate::delivery::Delivery;
 use crate::errors::{NextError, NextTimeoutError, TryNextError};
+use crate::poll::Announced;
 use crate::primitive::park;
 use crate::ring_ref::RingRef;
 use crate::task::Task;

@@ -15,6 +15,7 @@ mod finish;
 mod order;
 mod reuse;
 mod sides;
+mod space;
 mod wake;
 
 use std::sync::Arc;

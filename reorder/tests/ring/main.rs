@@ -14,6 +14,7 @@ mod order;
 mod payloads;
 mod reopen;
 mod reserving;
+mod space;
 mod user_drop;
 #[cfg(feature = "std")]
 mod waits;

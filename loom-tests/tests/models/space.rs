@@ -1,0 +1,136 @@
+//! A producer that waits for room is told. A lost wake-up is a deadlock, which loom reports.
+
+use std::sync::Arc;
+use std::task::Context;
+use std::time::Instant;
+
+use loom::thread;
+use loom_tests::{Tokens, Wakes, Witness, explore};
+use reorder_ring::{SpaceError, SpaceTimeoutError};
+
+use super::ring;
+
+/// The producer fills the window and waits; the consumer takes, and waits, too. With `late`, the
+/// first wait times out, and another one follows.
+fn producer_waits(capacity: usize, items: usize, late: bool) {
+    let (ring, tokens) = (ring(capacity), Tokens::default());
+    let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+    let consuming = thread::spawn(move || {
+        let mut taken = 0;
+        while let Some(delivery) = consumer.next().unwrap() {
+            assert_eq!(delivery.outcome.unwrap().name, "value");
+            taken += 1;
+        }
+        assert_eq!(taken, items);
+    });
+    for _ in 0..items {
+        if late {
+            match producer.wait_for_space(Some(Instant::now())) {
+                Ok(()) => {}
+                Err(SpaceTimeoutError::Timeout) => producer.wait_for_space(None).unwrap(),
+                Err(other) => panic!("{other}"),
+            }
+        } else {
+            producer.wait_for_space(None).unwrap();
+        }
+        let ticket = producer.reserve().expect("there is room");
+        ring.complete(ticket, tokens.make("value")).unwrap();
+    }
+    producer.finish();
+    consuming.join().unwrap();
+    drop(ring);
+    tokens.assert_all_gone();
+}
+
+#[test]
+fn producer_waits_for_room() {
+    explore("producer_waits_for_room", Some(2), 80000, || producer_waits(1, 2, false));
+}
+
+#[test]
+fn producer_waits_again() {
+    explore("producer_waits_again", Some(1), 1000, || producer_waits(1, 2, true));
+}
+
+/// The consumer has taken less than half a window when it finds nothing more. What is missing comes
+/// only after the producer was told of the room.
+#[test]
+fn consumer_tells_before_it_waits() {
+    explore("consumer_tells_before_it_waits", Some(3), 300, || {
+        let (ring, tokens) = (ring(4), Tokens::default());
+        let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+        let mut tickets = producer.reserve_many(4).unwrap();
+        ring.complete(tickets.next().unwrap(), tokens.make("value")).unwrap();
+        let consuming = thread::spawn(move || {
+            for _ in 0..2 {
+                assert!(consumer.next().unwrap().unwrap().outcome.is_ok());
+            }
+            consumer
+        });
+        producer.wait_for_space(None).unwrap();
+        ring.complete(tickets.next().unwrap(), tokens.make("value")).unwrap();
+        let consumer = consuming.join().unwrap();
+        drop((producer, consumer, ring));
+        tokens.assert_all_gone();
+    });
+}
+
+/// A poll that was answered `Pending` is followed by a wake before the take returns.
+#[test]
+fn polling_producer_is_woken() {
+    explore("polling_producer_is_woken", None, 40, || {
+        let (ring, tokens) = (ring(1), Tokens::default());
+        let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+        let ticket = producer.reserve().unwrap();
+        ring.complete(ticket, tokens.make("value")).unwrap();
+        let consuming = thread::spawn(move || {
+            drop(consumer.try_next().unwrap());
+            consumer
+        });
+        let (wakes, waker) = Wakes::new();
+        let poll = producer.poll_space(&mut Context::from_waker(&waker));
+        let consumer = consuming.join().unwrap();
+        if poll.is_pending() {
+            assert!(wakes.count() > 0, "there is room, and the producer sleeps");
+        }
+        assert!(producer.reserve().is_ok());
+        drop((producer, consumer, ring));
+        tokens.assert_all_gone();
+    });
+}
+
+/// How the batch ends for a producer that waits in vain.
+fn ends_while_the_producer_waits(cancel: bool) {
+    let (ring, tokens) = (ring(1), Tokens::default());
+    let (mut producer, consumer) = ring.open_owned().unwrap().split();
+    _ = producer.reserve().unwrap();
+    let witness = Arc::new(Witness::default());
+    let (done, canceller) = (Arc::clone(&witness), consumer.canceller());
+    let ending = thread::spawn(move || {
+        done.testify();
+        if cancel {
+            assert!(canceller.cancel());
+            // It leaves later, so that its leaving does not stand in for the cancellation.
+            return Some(consumer);
+        }
+        drop(consumer);
+        None
+    });
+    assert_eq!(producer.wait_for_space(None), Err(SpaceError::Cancelled.into()));
+    assert!(witness.is_seen());
+    let consumer = ending.join().unwrap();
+    drop((producer, consumer, ring));
+    tokens.assert_all_gone();
+}
+
+#[test]
+fn cancel_wakes_a_waiting_producer() {
+    explore("cancel_wakes_a_waiting_producer", None, 50, || ends_while_the_producer_waits(true));
+}
+
+#[test]
+fn leaving_consumer_wakes_a_waiting_producer() {
+    explore("leaving_consumer_wakes_a_waiting_producer", None, 200, || {
+        ends_while_the_producer_waits(false);
+    });
+}

@@ -1,0 +1,104 @@
+//! Polling for the head of line, and the wish to be woken that a wait leaves on it.
+
+use core::task::{Context, Poll, Waker};
+
+use alloc::sync::Arc;
+
+use crate::consumer::Consumer;
+use crate::delivery::Delivery;
+use crate::errors::{NextError, TryNextError};
+use crate::primitive::Ordering::SeqCst;
+use crate::primitive::fence;
+use crate::ring_ref::RingRef;
+use crate::tag::State;
+use crate::task::Task;
+
+/// What came of an attempt to leave a wish on the head of line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Announced {
+    /// Something happened meanwhile: look again.
+    Changed,
+    /// The value is being written: nobody will wake the consumer, but it takes a few instructions.
+    Writing,
+    /// The next completion, eviction, end or cancellation will use the waker.
+    Waiting,
+}
+
+impl<R: RingRef> Consumer<R> {
+    /// Polls for the next delivery; `None` is the normal end of the batch.
+    ///
+    /// One waker is kept, that of the last call. It may be used without a reason, too.
+    ///
+    /// ```
+    /// use std::task::{Context, Poll, Waker};
+    /// # use reorder_ring::Ring;
+    /// # let ring = Ring::with_capacity(1)?;
+    /// # let (mut producer, mut consumer) = ring.open()?.split();
+    /// let ticket = producer.reserve()?;
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// assert!(consumer.poll_next(&mut context).is_pending());
+    ///
+    /// ring.complete(ticket, 'a')?; // This uses the waker.
+    /// producer.finish();
+    /// let Poll::Ready(Ok(Some(delivery))) = consumer.poll_next(&mut context) else { panic!() };
+    /// assert_eq!(delivery.outcome, Ok('a'));
+    /// assert_eq!(consumer.poll_next(&mut context), Poll::Ready(Ok(None)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`NextError`] if the batch was truncated or cancelled.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free, but for the registration of the waker: it is cloned, and wrapped in an allocation,
+    /// if it is not the one of the last call. If the head of line is just being written, it is
+    /// called at once instead, and the task polls again.
+    pub fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Delivery<R::Value>>, NextError>> {
+        loop {
+            match self.try_next() {
+                Ok(delivery) => return Poll::Ready(Ok(Some(delivery))),
+                Err(TryNextError::Ended) => return Poll::Ready(Ok(None)),
+                Err(TryNextError::Truncated) => return Poll::Ready(Err(NextError::Truncated)),
+                Err(TryNextError::Cancelled) => return Poll::Ready(Err(NextError::Cancelled)),
+                Err(TryNextError::Pending) => {}
+            }
+            match self.announce(Task::of(cx.waker(), self.task.as_ref())) {
+                // The head went from missing to settled, or the batch ended: the next round ends.
+                Announced::Changed => {}
+                Announced::Writing => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Announced::Waiting => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Leaves a wish to be woken on the head of line. To be called before every park.
+    pub(crate) fn announce(&mut self, task: Arc<Task>) -> Announced {
+        let (slot, generation) = self.ring.slot(self.head);
+        let tag = slot.peek();
+        match tag.state() {
+            State::Vacant | State::Waited if tag.generation() == generation => {}
+            State::Writing => return Announced::Writing,
+            _ => return Announced::Changed,
+        }
+        self.ring.waiter.register(&Waker::from(Arc::clone(&task)));
+        self.task = Some(task);
+        if !slot.announce(generation) {
+            return Announced::Changed;
+        }
+        // ORDERING: wait:fence: SeqCst pairs with `finish:fence`: either the producer sees the wish
+        // when it ends the batch, or this side sees the end.
+        fence(SeqCst);
+        match self.why_not() {
+            TryNextError::Pending => Announced::Waiting,
+            _ => Announced::Changed,
+        }
+    }
+}

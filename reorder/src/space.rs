@@ -1,0 +1,153 @@
+//! Waiting for room in the window.
+
+use core::task::{Context, Poll, Waker};
+#[cfg(feature = "std")]
+use std::time::Instant;
+
+use alloc::sync::Arc;
+
+use crate::errors::SpaceError;
+#[cfg(feature = "std")]
+use crate::errors::SpaceTimeoutError;
+#[cfg(feature = "std")]
+use crate::primitive::park;
+use crate::producer::Producer;
+use crate::ring_ref::RingRef;
+use crate::task::Task;
+
+impl<R: RingRef> Producer<R> {
+    /// Polls for room: ready when at least one position can be reserved.
+    ///
+    /// The consumer tells of room once per half window, and whenever it finds nothing to take. One
+    /// waker is kept, that of the last call. It may be used without a reason, too.
+    ///
+    /// ```
+    /// use std::task::{Context, Poll, Waker};
+    /// # use reorder_ring::Ring;
+    /// # let ring = Ring::with_capacity(1)?;
+    /// # let (mut producer, mut consumer) = ring.open()?.split();
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// ring.complete(producer.reserve()?, 'a')?;
+    /// assert_eq!(producer.poll_space(&mut context), Poll::Pending);
+    ///
+    /// consumer.try_next()?; // This uses the waker.
+    /// assert_eq!(producer.poll_space(&mut context), Poll::Ready(Ok(())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SpaceError`] if there will never be room: the batch is cancelled, or the ring at the end of
+    /// its positions.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free, but for the registration of the waker: it is cloned, and wrapped in an allocation,
+    /// if it is not the one of the last call.
+    pub fn poll_space(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SpaceError>> {
+        if let Some(found) = self.space() {
+            return Poll::Ready(found);
+        }
+        self.ask_for_room(Task::of(cx.waker(), self.task.as_ref()));
+        self.space().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Whether there is room now, or never will be.
+    pub(crate) fn space(&mut self) -> Option<Result<(), SpaceError>> {
+        if self.ring.lease.cancelled() {
+            return Some(Err(SpaceError::Cancelled));
+        }
+        if self.vacancy() > 0 {
+            return Some(Ok(()));
+        }
+        self.is_exhausted().then_some(Err(SpaceError::Exhausted))
+    }
+
+    /// Leaves a waker for the consumer and for cancellers. To be called before every park, with a
+    /// look at `space` after it.
+    pub(crate) fn ask_for_room(&mut self, task: Arc<Task>) {
+        self.ring.room.register(&Waker::from(Arc::clone(&task)));
+        self.task = Some(task);
+    }
+}
+
+#[cfg(feature = "std")]
+impl<R: RingRef> Producer<R> {
+    /// Blocks until at least one position can be reserved, or `deadline` has passed.
+    ///
+    /// ```
+    /// use std::time::Instant;
+    /// use reorder_ring::{Ring, SpaceTimeoutError};
+    ///
+    /// let ring = Ring::with_capacity(2)?;
+    /// let (mut producer, mut consumer) = ring.open()?.split();
+    /// let consumed = std::thread::scope(|scope| {
+    ///     let consuming = scope.spawn(move || {
+    ///         let mut sum = 0;
+    ///         while let Some(delivery) = consumer.next().expect("it is finished") {
+    ///             sum += delivery.outcome.expect("nothing is evicted");
+    ///         }
+    ///         sum
+    ///     });
+    ///     for n in 0..100 {
+    ///         producer.wait_for_space(None)?;
+    ///         ring.complete(producer.reserve().expect("there is room"), n).expect("once");
+    ///     }
+    ///     producer.finish();
+    ///     Ok::<_, SpaceTimeoutError>(consuming.join().expect("no panic"))
+    /// })?;
+    /// assert_eq!(consumed, 4950);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SpaceTimeoutError`] if the batch is cancelled, the ring at the end of its positions, or the
+    /// deadline has passed. The batch goes on in the last case.
+    ///
+    /// # Progress
+    ///
+    /// Blocking: it waits for the consumer, which waits for the head of line. The thread sleeps, and
+    /// is woken once per half window, and when the consumer finds nothing to take.
+    pub fn wait_for_space(&mut self, deadline: Option<Instant>) -> Result<(), SpaceTimeoutError> {
+        if let Some(found) = self.spin_for_space() {
+            return Ok(found?);
+        }
+        park::with_current(|task, sleep| {
+            loop {
+                self.ask_for_room(Arc::clone(task));
+                if let Some(found) = self.space() {
+                    return Ok(found?);
+                }
+                sleep(deadline);
+                if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                    return Ok(self.space().ok_or(SpaceTimeoutError::Timeout)??);
+                }
+            }
+        })
+    }
+
+    /// Looks a few times before it is worth while to sleep.
+    fn spin_for_space(&mut self) -> Option<Result<(), SpaceError>> {
+        let backoff = crossbeam_utils::Backoff::new();
+        loop {
+            if let Some(found) = self.space() {
+                return Some(found);
+            }
+            if backoff.is_completed() || cfg!(reorder_loom) {
+                return None;
+            }
+            backoff.snooze();
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl From<SpaceError> for SpaceTimeoutError {
+    fn from(error: SpaceError) -> Self {
+        match error {
+            SpaceError::Cancelled => SpaceTimeoutError::Cancelled,
+            SpaceError::Exhausted => SpaceTimeoutError::Exhausted,
+        }
+    }
+}
