@@ -110,6 +110,10 @@ impl<R: RingRef> Consumer<R> {
     /// [`TryNextError`]: pending, or one of the three ways in which a batch can be over.
     /// `Cancelled` is told in the place of `Pending`: what is ready at the head is delivered first.
     ///
+    /// # Panics
+    ///
+    /// If the waker of a waiting producer panics. A delivery that was taken is dropped then.
+    ///
     /// # Progress
     ///
     /// Wait-free: at most three loads and two stores; and, if the batch is split, a look into the
@@ -232,7 +236,7 @@ impl<R: RingRef> Consumer<R> {
     pub fn evict_index(&mut self, index: u64) -> Result<(), Reason> {
         let position = self.base.saturating_add(index);
         if position >= self.ring.tail().position() {
-            return Err(Reason::Unreserved);
+            return Err(self.ring.refuse(Reason::Unreserved));
         }
         self.ring.evict(Ticket { ring: self.ring.id, position })
     }

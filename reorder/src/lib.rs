@@ -95,13 +95,14 @@
 //!
 //! | operation | at most | not counted |
 //! |---|---|---|
-//! | [`Ring::complete`], [`Ring::evict`], [`Permit::complete`] or its drop | 2 compare-and-swaps, 1 load or store | waking the consumer |
+//! | [`Ring::complete`], [`Ring::evict`], [`Permit::complete`] or its drop | 2 compare-and-swaps, 1 store; refused: 1 load, 1 addition more | waking the consumer |
 //! | [`Consumer::evict_head`], [`Consumer::evict_index`] | the same, and 1 load | waking the consumer |
 //! | [`Producer::reserve`], [`Producer::reserve_many`] | 3 loads, 1 store | |
 //! | [`Producer::permit`] | the same | cloning an `Arc` |
 //! | [`Consumer::try_next`], a step of [`Consumer::drain_ready`] | 3 loads, 2 stores; once per half window, a look for a waiting producer | waking the producer |
 //! | [`Producer::vacancy`], [`Ring::ticket_from_bits`] | 1 load | |
 //! | [`Consumer::head_of_line`] | 2 loads | |
+//! | [`Ring::refusals`] | 7 loads | |
 //! | [`Consumer::poll_next`], [`Producer::poll_space`] | a constant | registering the waker, which clones and wraps it |
 //! | [`Canceller::cancel`] | 3 compare-and-swaps | waking the consumer |
 //! | [`Ring::open`] | a constant; a step per slot after an orphan | `Drop` of orphaned values |
@@ -155,10 +156,12 @@ mod permit;
 mod poll;
 mod primitive;
 mod producer;
+mod refusals;
 mod ring;
 mod ring_ref;
 mod slot;
 mod space;
+mod storage;
 mod tag;
 mod tail;
 mod task;
@@ -179,6 +182,7 @@ pub use errors::{
 pub use head_of_line::{HeadOfLine, HeadState};
 pub use permit::Permit;
 pub use producer::Producer;
+pub use refusals::Refusals;
 pub use ring::Ring;
 pub use ring_ref::RingRef;
 pub use ticket::{Ticket, Tickets};

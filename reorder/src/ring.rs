@@ -3,7 +3,6 @@
 use core::fmt;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
-use alloc::alloc::{Layout, alloc_zeroed};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use crossbeam_utils::CachePadded;
@@ -16,8 +15,10 @@ use crate::identity;
 use crate::lease::{Lease, Opened};
 use crate::primitive::Ordering::{Acquire, Relaxed};
 use crate::primitive::{AtomicU64, WakerCell};
+use crate::refusals::{Counters, Refusals};
 use crate::ring_ref::RingRef;
 use crate::slot::Slot;
+use crate::storage::{armed_slots, largest_capacity};
 use crate::tag::{GENERATIONS, State, Tag};
 use crate::tail::Tail;
 use crate::ticket::Ticket;
@@ -61,6 +62,7 @@ pub struct Ring<T> {
     mask: u64,
     shift: u32,
     pub(crate) id: u64,
+    refusals: CachePadded<Counters>,
 }
 
 // A panic in user code leaves no slot half changed: values move in and out whole.
@@ -140,6 +142,7 @@ impl<T> Ring<T> {
             mask: capacity as u64 - 1,
             shift: capacity.trailing_zeros(),
             id: identity::fresh(),
+            refusals: CachePadded::default(),
         })
     }
 
@@ -214,13 +217,13 @@ impl<T> Ring<T> {
     #[inline]
     pub fn complete(&self, ticket: Ticket, value: T) -> Result<(), Rejected<T>> {
         if ticket.ring != self.id {
-            return Err(Rejected { reason: Reason::Foreign, value });
+            return Err(Rejected { reason: self.refuse(Reason::Foreign), value });
         }
         let (slot, generation) = self.slot(ticket.position);
         match slot.complete(generation, value, &self.waiter) {
             Ok(()) => Ok(()),
             Err((seen, value)) => {
-                Err(Rejected { reason: self.reason(ticket.position, seen), value })
+                Err(Rejected { reason: self.refused(ticket.position, seen), value })
             }
         }
     }
@@ -248,7 +251,7 @@ impl<T> Ring<T> {
     ///
     /// As [`complete`](Ring::complete).
     pub fn evict(&self, ticket: Ticket) -> Result<(), Reason> {
-        self.give_up(ticket, Gap::Evicted)
+        self.give_up(ticket, Gap::Evicted).map_err(|reason| self.refuse(reason))
     }
 
     pub(crate) fn give_up(&self, ticket: Ticket, gap: Gap) -> Result<(), Reason> {
@@ -258,6 +261,39 @@ impl<T> Ring<T> {
         let (slot, generation) = self.slot(ticket.position);
         slot.give_up(generation, gap, &self.waiter)
             .map_err(|seen| self.reason(ticket.position, seen))
+    }
+
+    /// How many completions and evictions this ring has refused, by reason, over all its batches.
+    ///
+    /// ```
+    /// # let ring = reorder_ring::Ring::with_capacity(1)?;
+    /// # let mut batch = ring.open()?;
+    /// let ticket = batch.reserve()?;
+    /// ring.complete(ticket, 'a')?;
+    /// assert!(ring.complete(ticket, 'b').is_err());
+    /// assert!(ring.evict(ticket).is_err());
+    /// assert_eq!(ring.refusals().duplicate, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: seven loads. They are not taken at one instant.
+    pub fn refusals(&self) -> Refusals {
+        self.refusals.read()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refused(&self, position: u64, seen: Tag) -> Reason {
+        self.refuse(self.reason(position, seen))
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refuse(&self, reason: Reason) -> Reason {
+        self.refusals.count(reason);
+        reason
     }
 
     /// The ticket that [`Ticket::to_bits`] turned into bits.
@@ -292,9 +328,7 @@ impl<T> Ring<T> {
         Ok(ticket)
     }
 
-    /// Why a slot with this tag refused this position. Off the hot path.
-    #[cold]
-    #[inline(never)]
+    /// Why a slot with this tag refused this position.
     fn reason(&self, position: u64, seen: Tag) -> Reason {
         let generation = position >> self.shift;
         if seen.generation() < generation {
@@ -360,49 +394,6 @@ fn open<R: RingRef>(ring: R) -> Result<Batch<R>, Busy> {
         }
     }
     Err(Busy::Orphaned)
-}
-
-fn largest_capacity<T>() -> usize {
-    let largest = isize::MAX as usize / size_of::<Slot<T>>();
-    // The largest power of two that fits, so that rounding up cannot leave the bounds.
-    largest.checked_ilog2().map_or(0, |log| 1 << log)
-}
-
-#[cfg(not(reorder_loom))]
-fn armed_slots<T>(capacity: usize, first: u64) -> Result<Box<[Slot<T>]>, CapacityError> {
-    let layout = Layout::array::<Slot<T>>(capacity).map_err(|_| CapacityError::TooLarge {
-        requested: capacity,
-        largest: largest_capacity::<T>(),
-    })?;
-    // SAFETY: a slot is never zero-sized, for it has a tag, and the capacity is not 0.
-    let memory = unsafe { alloc_zeroed(layout) };
-    if memory.is_null() {
-        return Err(CapacityError::OutOfMemory { bytes: layout.size() });
-    }
-    let slots = core::ptr::slice_from_raw_parts_mut(memory.cast::<Slot<T>>(), capacity);
-    // SAFETY: the memory has the layout of this slice, is owned by nobody else, and is valid: a
-    // zeroed tag is generation 0, vacant, and the value beside it may be uninitialised.
-    let mut slots = unsafe { Box::from_raw(slots) };
-    if first != 0 {
-        for (index, slot) in slots.iter_mut().enumerate() {
-            *slot = armed_slot(capacity, first, index);
-        }
-    }
-    Ok(slots)
-}
-
-/// Loom's atomics have to be made one by one.
-#[cfg(reorder_loom)]
-fn armed_slots<T>(capacity: usize, first: u64) -> Result<Box<[Slot<T>]>, CapacityError> {
-    let _ = (alloc_zeroed, Layout::new::<T>());
-    Ok((0..capacity).map(|index| armed_slot(capacity, first, index)).collect())
-}
-
-/// The slot at `index`, armed for the first position from `first` on that lives there.
-fn armed_slot<T>(capacity: usize, first: u64, index: usize) -> Slot<T> {
-    let capacity = capacity as u64;
-    let ahead = (index as u64).wrapping_sub(first) & (capacity - 1);
-    Slot::armed((first + ahead) / capacity)
 }
 
 impl<T> fmt::Debug for Ring<T> {

@@ -14,8 +14,8 @@ use super::model::{Cell, Model};
 use super::ops::Op;
 use crate::slot::hold::Held;
 use crate::{
-    Batch, Canceller, Consumer, Gap, HeadOfLine, Permit, Producer, Reason, Rejected, Ring, RingRef,
-    Ticket, TryNextError,
+    Batch, Canceller, Consumer, Gap, HeadOfLine, Permit, Producer, Reason, Refusals, Rejected,
+    Ring, RingRef, Ticket, TryNextError,
 };
 
 pub(super) struct World<'r, R: RingRef<Value = Counted>> {
@@ -37,6 +37,7 @@ pub(super) struct World<'r, R: RingRef<Value = Counted>> {
     /// The position whose next event calls the waker, and how often it was to be called so far.
     pub(super) waited: Option<u64>,
     wakes: usize,
+    refusals: Refusals,
 }
 
 pub(super) enum Sides<R: RingRef> {
@@ -70,6 +71,7 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
             waker,
             waited: None,
             wakes: 0,
+            refusals: Refusals::default(),
         }
     }
 
@@ -82,6 +84,7 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
             assert!(ready.iter().all(|&id| !self.ledger.is_dropped(id)));
             assert_eq!(self.tally.wakes(), self.wakes, "wakes after {op:?}");
         }
+        assert_eq!(self.ring.refusals(), self.refusals);
         self.ledger
     }
 
@@ -247,6 +250,7 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
             }
             Err(rejected) => {
                 assert_eq!(Err(rejected.reason), expected);
+                self.count(rejected.reason);
                 assert_eq!(rejected.into_inner().id, id, "another value came back");
             }
         }
@@ -259,14 +263,16 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
         self.coverage.answer(operation, &answer.as_ref().map_err(|no| no.reason));
         let rejected = answer.unwrap_err();
         assert_eq!((rejected.reason, rejected.value.id), (reason, id));
+        self.count(reason);
     }
 
     fn evict(&mut self, ticket: Ticket) {
         let answer = self.ring.evict(ticket);
         self.coverage.answer("evict", &answer);
         assert_eq!(answer, self.model.change(ticket.position(), Cell::Gap(Gap::Evicted)));
-        if answer.is_ok() {
-            self.event(ticket.position(), "evict");
+        match answer {
+            Ok(()) => self.event(ticket.position(), "evict"),
+            Err(reason) => self.count(reason),
         }
     }
 
@@ -274,6 +280,20 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
         let answer = self.ring.evict(ticket);
         self.coverage.answer("evict", &answer);
         assert_eq!(answer, Err(reason));
+        self.count(reason);
+    }
+
+    fn count(&mut self, reason: Reason) {
+        let count = match reason {
+            Reason::Foreign => &mut self.refusals.foreign,
+            Reason::Stale => &mut self.refusals.stale,
+            Reason::Duplicate => &mut self.refusals.duplicate,
+            Reason::Evicted => &mut self.refusals.evicted,
+            Reason::Abandoned => &mut self.refusals.abandoned,
+            Reason::Settled => &mut self.refusals.settled,
+            Reason::Unreserved => &mut self.refusals.unreserved,
+        };
+        *count += 1;
     }
 
     /// Evicts by index, or the head.
@@ -288,8 +308,9 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
         self.coverage.answer("evict_index", &answer);
         let index = index.unwrap_or(self.model.head - self.model.base);
         assert_eq!(answer, self.model.evict_index(index));
-        if answer.is_ok() {
-            self.event(self.model.base + index, "evict");
+        match answer {
+            Ok(()) => self.event(self.model.base + index, "evict"),
+            Err(reason) => self.count(reason),
         }
     }
 
