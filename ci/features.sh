@@ -6,17 +6,21 @@ cd "$(dirname "$0")/.."
 # Each feature alone, and none. `reorder-executor` has no features.
 cargo check -q -p reorder-ring --no-default-features
 cargo check -q -p reorder-ring --no-default-features --features std
+cargo check -q -p reorder-ring --no-default-features --features stream
 cargo check -q -p reorder-executor
 # What a test or example uses must be there with the features it is built with.
 cargo check -q -p reorder-ring --no-default-features --all-targets
-echo "features: reorder-ring without features and with std alone, reorder-executor: ok"
+cargo test -q -p reorder-ring --all-features --test async
+cargo test -q -p reorder-ring --all-features --doc
+RUST_BACKTRACE=0 cargo run -q -p reorder-ring --features stream --example async_fan_out >/dev/null
+echo "features: reorder-ring without features, with each alone and with all; reorder-executor: ok"
 
 # A crate that says no_std may still get std from a dependency, on a target that has it.
 bare=x86_64-unknown-none
 has_bare() { rustc --print target-libdir --target "$bare" 2>/dev/null | xargs -I{} test -d {}; }
 has_bare || { command -v rustup >/dev/null && rustup target add "$bare" >/dev/null 2>&1; } || true
 if has_bare; then
-    cargo check -q -p reorder-ring --no-default-features --target "$bare"
+    cargo check -q -p reorder-ring --no-default-features --features stream --target "$bare"
     echo "features: reorder-ring builds for $bare, which has no std"
 else
     echo "skipped: features: the build for $bare: that target is not installed, nor to be had"

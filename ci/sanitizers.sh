@@ -41,7 +41,8 @@ export TSAN_OPTIONS="suppressions=$PWD/ci/tsan.supp halt_on_error=1 allocator_ma
 abi=
 rustc +nightly -Cunsafe-allow-abi-mismatch=sanitizer --print cfg >/dev/null 2>&1 &&
     abi=-Cunsafe-allow-abi-mismatch=sanitizer
-run thread "$abi" -p reorder-ring --lib --test '*'
+# Not the async tests: a runtime is made of what it does not see.
+run thread "$abi" -p reorder-ring --lib --test ring
 echo "sanitizers: ThreadSanitizer: ok"
 
 if cargo +nightly miri --version >/dev/null 2>&1; then

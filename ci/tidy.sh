@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 cargo fmt --all --check
 echo "tidy: format: ok"
 
-cargo clippy -q --workspace --all-targets -- -D warnings
+cargo clippy -q --workspace --all-targets --all-features -- -D warnings
 # The models are another program: other primitives, other modules. A target directory of its own
 # keeps the change of flags from rebuilding the rest.
 RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_loom" \
@@ -16,7 +16,7 @@ RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_loom" \
     --target-dir "${CARGO_TARGET_DIR:-target}/tidy-loom" -- -D warnings
 echo "tidy: clippy, with and without loom: ok"
 
-RUSTDOCFLAGS="${RUSTDOCFLAGS-} -D warnings" cargo doc -q --no-deps --workspace
+RUSTDOCFLAGS="${RUSTDOCFLAGS-} -D warnings" cargo doc -q --no-deps --workspace --all-features
 echo "tidy: documentation: ok"
 
 ci/labels.sh

@@ -120,9 +120,10 @@
 //! what it sleeps on, and polling a wrapper of the waker, when that changes. At most `capacity` values are held at once, and each is delivered, handed back
 //! or dropped exactly once.
 //!
-//! # Without `std`
+//! # Features
 //!
-//! The feature `std` is on by default and adds the four blocking waits. Without it, the crate needs
+//! `stream`, off by default, makes a `Stream` of a consumer, with the traits of `futures-core`. The
+//! feature `std` is on by default and adds the four blocking waits. Without it, the crate needs
 //! `alloc` and 64-bit atomics. Rings are told apart by numbers that start from a random one with
 //! `std`, and from where the program was loaded without; so bits of a ticket that come from another
 //! process may then name a ring of this one.
@@ -133,6 +134,7 @@
 //! nobody looks at before it is complete wants a slice and a counter. The crate `reorder-executor`
 //! brings threads and streams on top of this one.
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
 #[cfg(any(feature = "std", test, reorder_loom))]
@@ -162,6 +164,8 @@ mod ring_ref;
 mod slot;
 mod space;
 mod storage;
+#[cfg(feature = "stream")]
+mod stream;
 mod tag;
 mod tail;
 mod task;
@@ -185,6 +189,8 @@ pub use producer::Producer;
 pub use refusals::Refusals;
 pub use ring::Ring;
 pub use ring_ref::RingRef;
+#[cfg(feature = "stream")]
+pub use stream::ConsumerStream;
 pub use ticket::{Ticket, Tickets};
 
 #[cfg(doctest)]

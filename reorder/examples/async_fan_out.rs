@@ -1,0 +1,72 @@
+//! An async service that calls something slow for each request, many at a time, and answers in the
+//! order of the requests. One call dies; its place is a gap, and the others do not wait for it.
+//!
+//! ```sh
+//! cargo run -p reorder-ring --features stream --example async_fan_out
+//! ```
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::Stream;
+use reorder_ring::{Gap, Producer, Ring, SpaceError};
+
+const REQUESTS: u64 = 40;
+/// The one whose call panics.
+const POISONED: u64 = 13;
+/// At most so many calls are under way, or done and not answered.
+const WINDOW: usize = 8;
+
+type SharedRing = Arc<Ring<String>>;
+
+/// Stands for a remote call; later requests are often faster.
+async fn call(request: u64) -> String {
+    tokio::time::sleep(Duration::from_millis(request * 7 % 11)).await;
+    assert!(request != POISONED, "this call dies, on purpose");
+    format!("answer {request}")
+}
+
+/// Spawns a task per request. A task that dies drops its permit, and so leaves a gap.
+async fn fan_out(mut producer: Producer<SharedRing>) -> Result<(), SpaceError> {
+    for request in 0..REQUESTS {
+        poll_fn(|cx| producer.poll_space(cx)).await?;
+        let permit = producer.permit().expect("there is room");
+        tokio::spawn(async move {
+            let answer = call(request).await;
+            // Refused if the batch was given up meanwhile; nobody wants the answer then.
+            _ = permit.complete(answer);
+        });
+    }
+    producer.finish();
+    Ok(())
+}
+
+async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+    let ring: SharedRing = Arc::new(Ring::with_capacity(WINDOW)?);
+    let (producer, consumer) = ring.open_owned()?.split();
+    let fanning_out = tokio::spawn(fan_out(producer));
+
+    let mut answers = consumer.into_stream();
+    let mut expected = 0;
+    while let Some(delivery) = poll_fn(|cx| Pin::new(&mut answers).poll_next(cx)).await {
+        let delivery = delivery?;
+        assert_eq!(delivery.index, expected, "out of order");
+        expected += 1;
+        match delivery.outcome {
+            Ok(answer) => println!("{:2}: {answer}", delivery.index),
+            Err(gap) => {
+                assert_eq!((delivery.index, gap), (POISONED, Gap::Abandoned));
+                println!("{:2}: no answer: {gap}", delivery.index);
+            }
+        }
+    }
+    fanning_out.await??;
+    assert_eq!(expected, REQUESTS);
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tokio::runtime::Builder::new_multi_thread().enable_time().build()?.block_on(serve())
+}
