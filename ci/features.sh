@@ -12,7 +12,9 @@ cargo check -q -p reorder-executor
 cargo check -q -p reorder-ring --no-default-features --all-targets
 cargo test -q -p reorder-ring --all-features --test async
 cargo test -q -p reorder-ring --all-features --doc
-RUST_BACKTRACE=0 cargo run -q -p reorder-ring --features stream --example async_fan_out >/dev/null
+for example in pipeline message_consumer async_fan_out; do
+    RUST_BACKTRACE=0 cargo run -q -p reorder-ring --features stream --example "$example" >/dev/null
+done
 echo "features: reorder-ring without features, with each alone and with all; reorder-executor: ok"
 
 # A crate that says no_std may still get std from a dependency, on a target that has it.

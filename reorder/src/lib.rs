@@ -128,6 +128,12 @@
 //! `std`, and from where the program was loaded without; so bits of a ticket that come from another
 //! process may then name a ring of this one.
 //!
+//! # Examples for each kind of user
+//!
+//! In the folder `examples`: `pipeline` (a reader, workers, a thread that releases in order),
+//! `message_consumer` (at-least-once delivery, offsets committed in order) and `async_fan_out` (tasks
+//! on tokio, one of which dies).
+//!
 //! # When not to use it
 //!
 //! Results that arrive in order, or whose order does not matter, want a channel. A finite batch that
