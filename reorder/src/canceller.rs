@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::primitive::WakerCell;
 use crate::ring_ref::RingRef;
 
 /// Cancels one batch from anywhere. A later batch on the same ring is not affected.
@@ -48,10 +49,19 @@ impl<R: RingRef> Canceller<R> {
         if cancelled {
             // These may be the wakers of the next batch, if this one just ended: every wait
             // registers anew before it parks, so a waker used in vain costs it a look.
+            let _also = Waking(&self.ring.room);
             self.ring.waiter.wake();
-            self.ring.room.wake();
         }
         cancelled
+    }
+}
+
+/// Wakes one side even if the other side's waker panics.
+struct Waking<'a>(&'a WakerCell);
+
+impl Drop for Waking<'_> {
+    fn drop(&mut self) {
+        self.0.wake();
     }
 }
 

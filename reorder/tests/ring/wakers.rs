@@ -12,6 +12,7 @@ use reorder_ring::Ring;
 struct Script {
     clone_panics: AtomicBool,
     drop_panics: AtomicBool,
+    wake_panics: AtomicBool,
     wakes: AtomicUsize,
 }
 
@@ -50,7 +51,9 @@ unsafe fn wake(data: *const ()) {
 
 unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: as above.
-    unsafe { script(data) }.wakes.fetch_add(1, Ordering::SeqCst);
+    let script = unsafe { script(data) };
+    script.wakes.fetch_add(1, Ordering::SeqCst);
+    assert!(!script.wake_panics.swap(false, Ordering::SeqCst), "wake");
 }
 
 unsafe fn drop_waker(data: *const ()) {
@@ -134,4 +137,19 @@ fn a_waker_left_behind_whose_drop_panics_leaves_the_ring_usable() {
     let leave = AssertUnwindSafe(|| drop((producer, consumer)));
     catch_unwind(leave).expect_err("the last drop of the waker panics");
     assert_wakes(&ring, kept());
+}
+
+#[test]
+fn a_wake_that_panics_keeps_no_other_side_asleep() {
+    let ring = Ring::<u8>::with_capacity(1).unwrap();
+    let (consuming, producing) = (kept(), kept());
+    let (mut producer, mut consumer) = ring.open().unwrap().split();
+    let _never_completed = producer.reserve().unwrap();
+    let (consumer_waker, producer_waker) = (consuming.waker(), producing.waker());
+    assert!(consumer.poll_next(&mut Context::from_waker(&consumer_waker)).is_pending());
+    assert!(producer.poll_space(&mut Context::from_waker(&producer_waker)).is_pending());
+    consuming.wake_panics.store(true, Ordering::SeqCst);
+    let cancel = AssertUnwindSafe(|| consumer.canceller().cancel());
+    catch_unwind(cancel).expect_err("the consumer's wake panics");
+    assert_eq!((consuming.wakes(), producing.wakes()), (1, 1));
 }
