@@ -125,3 +125,27 @@ pub(crate) fn discard<T>(value: T) {
         std::mem::forget(payload);
     }
 }
+
+/// A part of the user's whose `Drop` may panic, and is discarded wherever the last reference to it
+/// goes: there, nobody could do anything with the panic.
+pub(crate) struct Discarded<T>(Option<T>);
+
+impl<T> Discarded<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Discarded(Some(value))
+    }
+}
+
+impl<T> std::ops::Deref for Discarded<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("it is there until the drop")
+    }
+}
+
+impl<T> Drop for Discarded<T> {
+    fn drop(&mut self) {
+        discard(self.0.take());
+    }
+}

@@ -19,9 +19,7 @@ unsafe impl<I: Send> Sync for Input<I> {}
 unsafe impl<U: Send> Sync for Output<U> {}
 
 impl<I> Input<I> {
-    pub(crate) fn new(items: impl IntoIterator<Item = I>) -> Input<I> {
-        // First an ordinary vector, which drops what it has if the source panics.
-        let items: Vec<I> = items.into_iter().collect();
+    pub(crate) fn new(items: Vec<I>) -> Input<I> {
         Input(items.into_iter().map(|item| UnsafeCell::new(ManuallyDrop::new(item))).collect())
     }
 

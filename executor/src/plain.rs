@@ -52,7 +52,7 @@ fn items_per_cell(items: usize) -> usize {
 ///
 /// # Panics
 ///
-/// If memory is too short for the batch's ring.
+/// If memory is too short for the batch's ring or results.
 pub(crate) fn run<I, U, F>(
     hub: &Arc<Hub>,
     items: impl IntoIterator<Item = I>,
@@ -63,23 +63,26 @@ where
     U: Send,
     F: Fn(I) -> U + Sync,
 {
-    let input = Input::new(items);
-    if input.len() == 0 {
+    // An ordinary vector first: it drops what it has if the source panics, or memory is too short.
+    let items: Vec<I> = items.into_iter().collect();
+    let count = items.len();
+    if count == 0 {
         return Ok(Vec::new());
     }
-    let per_cell = items_per_cell(input.len());
-    let cells = input.len().div_ceil(per_cell);
+    let per_cell = items_per_cell(count);
+    let cells = count.div_ceil(per_cell);
     let ring = Ring::with_capacity(cells).expect("memory for the tokens of a batch");
     let (tickets, consumer) = whole_batch(ring.open().expect("a new ring is free"), cells);
     let plain = Plain {
         job,
-        output: Output::new(input.len()),
-        input,
+        output: Output::new(count),
         per_cell,
         shares: Shares::new(hub.seats(), cells as u32),
         ring: &ring,
         tickets,
         caller: AtomicWaker::new(),
+        // Last, for it drops nothing by itself.
+        input: Input::new(items),
     };
     let panics = lend(hub, &plain, || plain.see_through(&Turn::new(hub, 0, false), consumer));
     if panics.is_empty() {

@@ -103,6 +103,20 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         over
     }
 
+    /// Ends all streams, and those that their jobs start meanwhile. Nothing panics out of here:
+    /// `held` must be empty, and no job left that could reach it, when the scope is dropped.
+    fn let_go(&self) {
+        loop {
+            let held = mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
+            if held.is_empty() {
+                return;
+            }
+            // All are told before any is waited for.
+            held.iter().for_each(|held| held.stream.cancel());
+            held.into_iter().for_each(discard);
+        }
+    }
+
     /// See [`Executor::map`], which may borrow without a scope.
     ///
     /// # Panics
@@ -148,10 +162,7 @@ where
 {
     let scope = Scope { executor, held: Mutex::default(), scope: PhantomData };
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-    let held = mem::take(&mut *scope.held.lock().unwrap_or_else(PoisonError::into_inner));
-    // All are told before any is waited for.
-    held.iter().for_each(|held| held.stream.cancel());
-    drop(held);
+    scope.let_go();
     result.unwrap_or_else(|payload| resume_unwind(payload))
 }
 

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use atomic_waker::AtomicWaker;
 use reorder_ring::{Producer, Ring, Ticket};
 
-use crate::failure::{Failure, Outcome, Panic, discard};
+use crate::failure::{Discarded, Failure, Outcome, Panic, discard};
 use crate::hub::{Hub, Turn};
 use crate::work::Work;
 
@@ -33,7 +33,9 @@ const FULL: u8 = 2;
 const ENDED: u8 = 3;
 
 /// How many items are pulled at once at the most, where they are cheap.
-const MOST_AT_ONCE: u32 = 16;
+const MOST_AT_ONCE: usize = 16;
+/// Items of more bytes than this are pulled one by one: what is pulled lies on the stack.
+const LARGE: usize = 256;
 /// Items are cheap if a consumer that runs one would hardly be late for its head.
 const CHEAP: Duration = Duration::from_micros(5);
 
@@ -54,10 +56,10 @@ pub(crate) trait Stream: Work {
 }
 
 pub(crate) struct Core<I: Iterator, U, F> {
-    job: F,
-    ring: OutcomeRing<U>,
+    job: Discarded<F>,
+    ring: Discarded<OutcomeRing<U>>,
     phase: AtomicU8,
-    feed: Mutex<Option<Feed<I, U>>>,
+    feed: Discarded<Mutex<Option<Feed<I, U>>>>,
     /// How many items the next pull takes; 0 until any were measured.
     at_once: AtomicU32,
     cheap: AtomicBool,
@@ -91,10 +93,10 @@ where
         producer: Producer<OutcomeRing<U>>,
     ) -> Self {
         Core {
-            job,
-            ring,
+            job: Discarded::new(job),
+            ring: Discarded::new(ring),
             phase: AtomicU8::new(FLOWING),
-            feed: Mutex::new(Some(Feed { source, producer })),
+            feed: Discarded::new(Mutex::new(Some(Feed { source, producer }))),
             at_once: AtomicU32::new(0),
             cheap: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
@@ -109,12 +111,20 @@ where
 
     /// Pulls some items and runs them. `false` if there was nothing to pull.
     fn pull_and_run(&self, turn: &Turn<'_>) -> bool {
+        if size_of::<I::Item>() > LARGE {
+            self.pull_and_run_up_to::<1>(turn)
+        } else {
+            self.pull_and_run_up_to::<MOST_AT_ONCE>(turn)
+        }
+    }
+
+    fn pull_and_run_up_to<const MOST: usize>(&self, turn: &Turn<'_>) -> bool {
         if !self.start_pulling() {
             return false;
         }
-        let mut pulled: [Option<(Ticket, I::Item)>; MOST_AT_ONCE as usize] = Default::default();
+        let mut pulled = [const { None }; MOST];
         // ORDERING: stream:at-once: Relaxed; a hint.
-        let count = self.at_once.load(Relaxed).max(1) as usize;
+        let count = (self.at_once.load(Relaxed) as usize).clamp(1, MOST);
         let some = self.pull(&mut pulled[..count]);
         if some {
             turn.claimed(self);
@@ -231,8 +241,9 @@ where
         producer: &mut Producer<OutcomeRing<U>>,
         payload: Box<dyn std::any::Any + Send>,
     ) {
-        if let Ok(ticket) = producer.reserve() {
-            self.complete(ticket, Err(Failure::SourcePanicked(Panic::new(payload))));
+        match producer.reserve() {
+            Ok(ticket) => self.complete(ticket, Err(Failure::SourcePanicked(Panic::new(payload)))),
+            Err(_) => discard(payload),
         }
     }
 
@@ -269,7 +280,7 @@ where
 
     fn learn(&self, count: u32, took: Duration) {
         let each = took / count;
-        let more = if each < CHEAP { (count * 2).min(MOST_AT_ONCE) } else { 1 };
+        let more = if each < CHEAP { (count * 2).min(MOST_AT_ONCE as u32) } else { 1 };
         // ORDERING: stream:learn: Relaxed; hints.
         self.at_once.store(more, Relaxed);
         self.cheap.store(each < CHEAP, Relaxed);

@@ -312,12 +312,13 @@ impl<R: RingRef> Drop for Consumer<R> {
             return;
         }
         ring.lease.cancel(self.epoch);
-        // Before the sweep, which runs code of the user's that may panic.
-        ring.room.wake();
         let tail = ring.tail().position();
         ring.set_base(tail);
         // SAFETY: this side has the right to take until `_last` gives it up.
-        unsafe { Sweep::new(ring, self.head, tail) }.run();
+        let mut sweep = unsafe { Sweep::new(ring, self.head, tail) };
+        // Before values are dropped, whose `Drop` may panic. If the waker panics, `sweep` goes on.
+        ring.room.wake();
+        sweep.run();
     }
 }
 

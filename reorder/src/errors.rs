@@ -265,6 +265,9 @@ pub enum TicketError {
     Unreserved {
         /// The position in the bits.
         position: u64,
+        /// The first position of the ring's life: 0, but for
+        /// [`starting_at`](crate::Ring::starting_at).
+        first: u64,
         /// The first position that is not reserved yet.
         tail: u64,
     },
@@ -272,8 +275,8 @@ pub enum TicketError {
 
 messages! { TicketError:
     TicketError::Foreign => "the bits do not name this ring";
-    TicketError::Unreserved { position, tail } =>
-        "position {position} was never reserved: positions below {tail} were";
+    TicketError::Unreserved { position, first, tail } =>
+        "position {position} was never reserved: those from {first} and below {tail} were";
 }
 
 /// Why [`try_next`](crate::Consumer::try_next) had nothing to deliver.

@@ -135,7 +135,8 @@ fn positions_end_in_exhausted_and_what_came_before_is_delivered() {
                 assert_eq!(ring.complete(last, 0).unwrap_err().reason, Reason::Settled);
                 assert_eq!(ring.ticket_from_bits(last.to_bits()), Ok(last));
                 let bits = last.to_bits() + 1;
-                let error = TicketError::Unreserved { position: end, tail: end };
+                let error =
+                    TicketError::Unreserved { position: end, first: end - distance, tail: end };
                 assert_eq!(ring.ticket_from_bits(bits), Err(error));
             }
         }

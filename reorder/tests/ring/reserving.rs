@@ -103,11 +103,11 @@ fn what_a_ring_did_not_hand_out_it_does_not_accept() {
         assert_eq!(other.ticket_from_bits(ticket.to_bits()), Err(TicketError::Foreign));
     }
     let beyond = tickets[1].to_bits() + 1;
-    let error = TicketError::Unreserved { position: 2, tail: 2 };
+    let error = TicketError::Unreserved { position: 2, first: 0, tail: 2 };
     assert_eq!(ring.ticket_from_bits(beyond), Err(error));
     assert_eq!(
         ring.ticket_from_bits(beyond | u128::from(u64::MAX)).unwrap_err().to_string(),
-        format!("position {} was never reserved: positions below 2 were", u64::MAX)
+        format!("position {} was never reserved: those from 0 and below 2 were", u64::MAX)
     );
     assert_eq!(strange.try_next().err(), Some(TryNextError::Pending));
     drop((rejected, again, batch, strange));

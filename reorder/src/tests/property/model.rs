@@ -18,6 +18,8 @@ pub(super) enum Cell {
 #[derive(Debug)]
 pub(super) struct Model {
     capacity: u64,
+    /// The first position of the ring's life.
+    pub(super) first: u64,
     end: u64,
     /// The positions of the open batch begin here; all below are of closed ones.
     pub(super) base: u64,
@@ -38,6 +40,7 @@ impl Model {
         Model {
             capacity,
             end,
+            first,
             base: first,
             head: first,
             tail: first,

@@ -137,13 +137,16 @@ impl<R: RingRef<Value = Counted>> World<'_, R> {
         }
     }
 
-    /// Bits of a position that is not reserved yet, so far ahead of the tail.
-    pub(super) fn future_bits(&mut self, ahead: u64) {
-        let tail = self.model.tail;
-        let position = tail.saturating_add(ahead);
-        let bits = u128::from(self.ring.id) << 64 | u128::from(position);
-        let answer = self.ring.ticket_from_bits(bits);
-        self.coverage.answer("ticket_from_bits", &answer);
-        assert_eq!(answer, Err(TicketError::Unreserved { position, tail }));
+    /// Bits of positions that are not reserved yet, so far ahead of the tail, or never will be, so
+    /// far behind the first.
+    pub(super) fn unreserved_bits(&mut self, distance: u64) {
+        let (first, tail) = (self.model.first, self.model.tail);
+        let behind = first.checked_sub(distance.saturating_add(1));
+        for position in [Some(tail.saturating_add(distance)), behind].into_iter().flatten() {
+            let bits = u128::from(self.ring.id) << 64 | u128::from(position);
+            let answer = self.ring.ticket_from_bits(bits);
+            self.coverage.answer("ticket_from_bits", &answer);
+            assert_eq!(answer, Err(TicketError::Unreserved { position, first, tail }));
+        }
     }
 }
