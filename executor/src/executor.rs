@@ -177,8 +177,8 @@ impl Executor {
     ///
     /// The source may be endless: no more items are outstanding than the window of the executor.
     /// It is pulled by one thread at a time, by whichever has time; a source that blocks keeps that
-    /// thread from other work. If the source panics, that is the last outcome; also when it is
-    /// dropped at its end, if the window has room to say so.
+    /// thread from other work. A panic of the source ends the stream and is an outcome of
+    /// it; so is one when it is dropped at its end, if the window has room to say so.
     ///
     /// ```
     /// use reorder_executor::Executor;
@@ -194,7 +194,8 @@ impl Executor {
     ///
     /// # Panics
     ///
-    /// If turning `source` into an iterator panics, or memory is too short.
+    /// If turning `source` into an iterator panics, or memory is too short. Items travel over the
+    /// stacks of threads: box those that would not fit there many times.
     ///
     /// # Progress
     ///
@@ -250,7 +251,8 @@ impl Executor {
     ///
     /// # Panics
     ///
-    /// If `f` panics, with its panic.
+    /// If `f` panics, with its panic. Panics in the `Drop` of what a stream's job captured are
+    /// caught.
     ///
     /// # Progress
     ///

@@ -27,8 +27,8 @@ pub type Outcome<U> = Result<U, Failure>;
 pub enum Failure {
     /// The job panicked on this item.
     Panicked(Panic),
-    /// The source panicked when it was asked for this item, or when it was dropped at its end. It is
-    /// the last one of its stream.
+    /// The source panicked when it was asked for this item, or when it was dropped at its end.
+    /// Its stream ends with it.
     SourcePanicked(Panic),
     /// The item's position was given up. No call of this version gives one up.
     Gap(Gap),

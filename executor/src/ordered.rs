@@ -44,8 +44,8 @@ use crate::worker;
 ///
 /// # Panics
 ///
-/// Dropping it passes on a panic in the `Drop` of a result that nobody took. Jobs and the source
-/// are caught.
+/// Dropping it passes on a panic in the `Drop` of a result that nobody took. Jobs, the
+/// source and what they captured are caught.
 #[must_use = "dropping a stream stops it"]
 pub struct Ordered<'a, U: Send> {
     /// `None` once the stream has ended.

@@ -23,7 +23,7 @@ impl<R: RingRef> Canceller<R> {
     /// Cancels the batch, unless it was cancelled or is over. Tells whether this call did it.
     ///
     /// From then on the producer reserves nothing more, and the consumer gets what is ready at the
-    /// head and then `Cancelled`, unless it has come to the end. A waiting consumer is woken.
+    /// head and then `Cancelled`, unless it has come to the end. Whichever side waits is woken.
     ///
     /// ```
     /// # use reorder_ring::{ReserveError, Ring};
@@ -40,6 +40,10 @@ impl<R: RingRef> Canceller<R> {
     /// assert!(next.reserve().is_ok());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the waker of a waiting side panics. The batch is cancelled then, and the other side woken.
     ///
     /// # Progress
     ///

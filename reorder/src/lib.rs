@@ -104,7 +104,7 @@
 //! | [`Consumer::head_of_line`] | 2 loads | |
 //! | [`Ring::refusals`] | 7 loads | |
 //! | [`Consumer::poll_next`], [`Producer::poll_space`] | a constant | registering the waker, which clones and wraps it |
-//! | [`Canceller::cancel`] | 3 compare-and-swaps | waking the consumer |
+//! | [`Canceller::cancel`] | 3 compare-and-swaps | waking both sides |
 //! | [`Ring::open`] | a constant; a step per slot after an orphan | `Drop` of orphaned values |
 //! | [`Producer::finish`], dropping a side | a step per position of the window | waking; `Drop` of what is undelivered |
 //! | `next`, `next_timeout`, `next_deadline`, `wait_for_space` | blocking | |

@@ -219,7 +219,8 @@ impl<R: RingRef> Producer<R> {
     /// # Panics
     ///
     /// If this closes the batch, because the consumer is gone, and the `Drop` of a value panics
-    /// that is left in it. The batch is closed nevertheless.
+    /// that is left in it. The batch is closed nevertheless. Also if the waker of a waiting consumer
+    /// panics; the end is declared then.
     ///
     /// # Progress
     ///

@@ -213,6 +213,10 @@ impl<T> Ring<T> {
     /// [`Rejected`] with the value and the [`Reason`], if the position cannot take a result (any
     /// more); nothing was changed then.
     ///
+    /// # Panics
+    ///
+    /// If the waker of a waiting consumer panics; the position is settled then.
+    ///
     /// # Progress
     ///
     /// Wait-free: at most two compare-and-swaps, and a store or, if it is refused, a load, whatever
@@ -249,6 +253,10 @@ impl<T> Ring<T> {
     ///
     /// The [`Reason`] if there is nothing to give up (any more). A position in mid-write or
     /// completed is [`Reason::Duplicate`]: it cannot be evicted.
+    ///
+    /// # Panics
+    ///
+    /// As [`complete`](Ring::complete).
     ///
     /// # Progress
     ///
