@@ -1,5 +1,5 @@
 //! User code at its worst: drops that panic wherever they run, jobs that start work while their
-//! scope ends, items too large for a stack, results too large for memory.
+//! scope ends, items too large for a stack.
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::thread;
 use std::time::Duration;
 
-use common::{Census, Member, executor, without_hanging};
+use common::{Census, executor, without_hanging};
 use reorder_executor::{Executor, Failure};
 
 /// Panics when it is dropped, even as the payload of a panic.
@@ -162,21 +162,5 @@ fn items_may_be_large() {
         let executor = executor(2);
         let stream = executor.stream((0..20u8).map(|n| [n; BYTES]), |item| item[BYTES - 1]);
         assert_eq!(stream.map(Result::unwrap).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
-    });
-}
-
-#[cfg(target_pointer_width = "64")]
-#[test]
-fn items_are_dropped_if_there_is_no_memory_for_their_results() {
-    struct Huge(#[expect(dead_code, reason = "it is never made")] [u8; 1 << 44]);
-    fn job(_: Member) -> Huge {
-        unreachable!("there is no place for what it returns")
-    }
-    without_hanging(|| {
-        let (executor, items) = (executor(1), Census::default());
-        let made: Vec<_> = (0..1 << 20).map(|value| items.join(value)).collect();
-        catch_unwind(AssertUnwindSafe(|| executor.map(made, job).len()))
-            .expect_err("2^64 bytes are too many");
-        assert_eq!(items.alive(), 0);
     });
 }
