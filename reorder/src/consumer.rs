@@ -133,20 +133,9 @@ impl<R: RingRef> Consumer<R> {
         // reservation one lap later.
         self.ring.head.store(self.head, Release);
         if self.head == self.tell_at {
-            return self.tell_and_deliver(Delivery { index, outcome });
+            self.tell();
         }
         Ok(Delivery { index, outcome })
-    }
-
-    /// By value, and in the last place, so that the hot path has nothing to keep over a call.
-    #[cold]
-    #[inline(never)]
-    fn tell_and_deliver(
-        &mut self,
-        delivery: Delivery<R::Value>,
-    ) -> Result<Delivery<R::Value>, TryNextError> {
-        self.tell();
-        Ok(delivery)
     }
 
     /// Wakes the producer if it waits for room. Off the hot path: once per half window, and before
@@ -154,6 +143,8 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// The take of the waker comes after `take:head`, and the producer's look at the head after the
     /// registration. Both change the cell by read-modify-writes: the later one sees the other.
+    #[cold]
+    #[inline(never)]
     fn tell(&mut self) {
         self.tell_at = self.head + self.half_window();
         self.ring.room.wake();
