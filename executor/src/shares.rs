@@ -104,7 +104,6 @@ impl Shares {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicU8;
 
     #[test]
     fn a_seat_alone_gets_all_cells_in_order() {
@@ -139,21 +138,20 @@ mod tests {
     fn every_cell_is_started_once_whoever_takes_it() {
         const CELLS: u32 = if cfg!(miri) { 200 } else { 200_000 };
         let shares = Shares::new(4, CELLS);
-        let started: Vec<AtomicU8> = (0..CELLS).map(|_| AtomicU8::new(0)).collect();
-        std::thread::scope(|scope| {
-            for seat in 0..4 {
-                let (shares, started) = (&shares, &started);
+        let mut started: Vec<u32> = std::thread::scope(|scope| {
+            let threads = [0, 1, 2, 3].map(|seat| {
+                let shares = &shares;
                 scope.spawn(move || {
                     let next = || {
                         shares.claim(seat).or_else(|| shares.take_over(seat).map(|(cell, _)| cell))
                     };
-                    while let Some(cell) = next() {
-                        started[cell as usize].fetch_add(1, Relaxed);
-                    }
-                });
-            }
+                    std::iter::from_fn(next).collect::<Vec<_>>()
+                })
+            });
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
         // A thread may give up while another holds cells in its hand, but nobody drops any.
-        assert!(started.iter().all(|count| count.load(Relaxed) == 1));
+        started.sort_unstable();
+        assert!(started.into_iter().eq(0..CELLS));
     }
 }
