@@ -7,10 +7,11 @@ cd "$(dirname "$0")/.."
 cargo check -q -p reorder-ring --no-default-features
 cargo check -q -p reorder-ring --no-default-features --features std
 cargo check -q -p reorder-ring --no-default-features --features stream
+cargo check -q -p reorder-ring --no-default-features --features serde
 cargo check -q -p reorder-executor
 # What a test or example uses must be there with the features it is built with.
 cargo check -q -p reorder-ring --no-default-features --all-targets
-cargo test -q -p reorder-ring --all-features --test async
+cargo test -q -p reorder-ring --all-features --test async --test wire
 cargo test -q -p reorder-ring --all-features --doc
 for example in pipeline message_consumer async_fan_out; do
     RUST_BACKTRACE=0 cargo run -q -p reorder-ring --features stream --example "$example" >/dev/null
@@ -22,7 +23,7 @@ bare=x86_64-unknown-none
 has_bare() { rustc --print target-libdir --target "$bare" 2>/dev/null | xargs -I{} test -d {}; }
 has_bare || { command -v rustup >/dev/null && rustup target add "$bare" >/dev/null 2>&1; } || true
 if has_bare; then
-    cargo check -q -p reorder-ring --no-default-features --features stream --target "$bare"
+    cargo check -q -p reorder-ring --no-default-features --features stream,serde --target "$bare"
     echo "features: reorder-ring builds for $bare, which has no std"
 else
     echo "skipped: features: the build for $bare: that target is not installed, nor to be had"

@@ -292,6 +292,31 @@ struct Forged;
 /// ```
 struct Once;
 
+/// What comes from a wire is bits, and no ticket until a ring has looked at it.
+///
+/// ```compile_fail,E0277
+/// fn from_wire<T: serde_core::de::DeserializeOwned>() {}
+/// from_wire::<reorder_ring::Ticket>();
+/// ```
+/// ```
+/// fn from_wire<T: serde_core::de::DeserializeOwned>() {}
+/// from_wire::<reorder_ring::TicketBits>();
+/// fn to_wire<T: serde_core::Serialize>() {}
+/// to_wire::<reorder_ring::Ticket>();
+/// ```
+/// ```compile_fail,E0277
+/// fn ticket(bits: reorder_ring::TicketBits) -> reorder_ring::Ticket {
+///     bits.into()
+/// }
+/// ```
+/// ```
+/// fn bits(ticket: reorder_ring::Ticket) -> reorder_ring::TicketBits {
+///     ticket.into()
+/// }
+/// ```
+#[cfg(feature = "serde")]
+struct FromAWire;
+
 /// More answers may come.
 ///
 /// ```compile_fail,E0004

@@ -122,7 +122,8 @@
 //!
 //! # Features
 //!
-//! `stream`, off by default, makes a `Stream` of a consumer, with the traits of `futures-core`. The
+//! `stream`, off by default, makes a `Stream` of a consumer, with the traits of `futures-core`.
+//! `serde`, off by default, serializes tickets, and deserializes [`TicketBits`]. The
 //! feature `std` is on by default and adds the four blocking waits. Without it, the crate needs
 //! `alloc` and 64-bit atomics. Rings are told apart by numbers that start from a random one with
 //! `std`, and from where the program was loaded without; so bits of a ticket that come from another
@@ -167,6 +168,8 @@ mod producer;
 mod refusals;
 mod ring;
 mod ring_ref;
+#[cfg(feature = "serde")]
+mod serde;
 mod slot;
 mod space;
 mod storage;
@@ -178,6 +181,7 @@ mod task;
 #[cfg(all(test, not(reorder_loom)))]
 mod tests;
 mod ticket;
+mod ticket_bits;
 #[cfg(feature = "std")]
 mod wait;
 
@@ -198,6 +202,7 @@ pub use ring_ref::RingRef;
 #[cfg(feature = "stream")]
 pub use stream::ConsumerStream;
 pub use ticket::{Ticket, Tickets};
+pub use ticket_bits::{ParseTicketError, TicketBits};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

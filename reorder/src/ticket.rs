@@ -56,7 +56,8 @@ impl Ticket {
 
     /// The ticket as 128 bits, for a wire: the ring's identity above, the position below.
     ///
-    /// See [`Ring::ticket_from_bits`](crate::Ring::ticket_from_bits) for the way back.
+    /// See [`Ring::ticket_from_bits`](crate::Ring::ticket_from_bits) for the way back, and
+    /// [`TicketBits`](crate::TicketBits) for them as text, and with `serde`.
     ///
     /// ```
     /// # let ring = reorder_ring::Ring::<u8>::with_capacity(2)?;

@@ -9,8 +9,8 @@ use std::thread;
 
 use reorder_ring::{
     Batch, Busy, Canceller, CapacityError, Consumer, Delivery, DrainReady, Gap, HeadOfLine,
-    HeadState, NextError, NextTimeoutError, Permit, Producer, Reason, Rejected, ReserveError, Ring,
-    Ticket, TicketError, Tickets, TryNextError,
+    HeadState, NextError, NextTimeoutError, ParseTicketError, Permit, Producer, Reason, Rejected,
+    ReserveError, Ring, Ticket, TicketBits, TicketError, Tickets, TryNextError,
 };
 
 /// May be sent, not shared.
@@ -38,7 +38,11 @@ all! {
     unpin: Ring<std::marker::PhantomPinned>, Ticket;
     unwind: Ring<Value>, Ring<&'static mut Value>;
     error: Busy, CapacityError, Gap, NextError, NextTimeoutError, Reason, ReserveError;
-    error: TicketError, TryNextError, Rejected<u8>;
+    error: TicketError, TryNextError, Rejected<u8>, ParseTicketError;
+    send: TicketBits;
+    sync: TicketBits;
+    copy: TicketBits;
+    unpin: TicketBits;
 }
 
 macro_rules! handles {
@@ -56,7 +60,7 @@ handles!(Batch, Producer, Consumer, Permit, Canceller);
 all! { send: DrainReady<'static, &'static Ring<Value>>; }
 
 // Two words, so that it fits a pair of registers and `to_bits` loses nothing.
-const _: () = assert!(size_of::<Ticket>() == 16 && size_of::<u128>() == 16);
+const _: () = assert!(size_of::<Ticket>() == 16 && size_of::<TicketBits>() == 16);
 const _: () = assert!(size_of::<Option<Ticket>>() <= 24);
 // A borrowed permit counts nothing: reference, ticket, index and a flag.
 const _: () = assert!(size_of::<Permit<&Ring<u8>>>() <= 40);

@@ -1,0 +1,60 @@
+//! Tickets for every format of `serde`: out, and back as bits that the ring has to look at.
+
+use core::fmt;
+
+use serde_core::de::{Deserialize, Deserializer, Error, Visitor};
+use serde_core::ser::{Serialize, Serializer};
+
+use crate::ticket::Ticket;
+use crate::ticket_bits::TicketBits;
+
+impl Serialize for TicketBits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            // Not as a `u128`, which many formats lack.
+            serializer.serialize_bytes(&u128::from(*self).to_be_bytes())
+        }
+    }
+}
+
+/// In the form of its [`TicketBits`]. There is no way back but through a ring.
+impl Serialize for Ticket {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        TicketBits::from(*self).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for TicketBits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TicketBits, D::Error> {
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_str(AnyForm)
+        } else {
+            deserializer.deserialize_bytes(AnyForm)
+        }
+    }
+}
+
+/// Takes either form: what a flattened or untagged type has buffered says of itself that people can
+/// read it, even if it came from bytes.
+struct AnyForm;
+
+impl Visitor<'_> for AnyForm {
+    type Value = TicketBits;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the bits of a ticket: 32 hexadecimal digits, or 16 bytes")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<TicketBits, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<TicketBits, E> {
+        match <[u8; 16]>::try_from(bytes) {
+            Ok(bytes) => Ok(u128::from_be_bytes(bytes).into()),
+            Err(_) => Err(E::invalid_length(bytes.len(), &self)),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Tickets that leave the process as text, as JSON or as CBOR, and what may come back instead.
+
+use reorder_ring::{ParseTicketError, Reason, Ring, TicketBits, TicketError};
+
+const SOME: u128 = 0x0123_4567_89ab_cdef_0000_0000_0000_00ff;
+const TEXT: &str = "0123456789abcdef00000000000000ff";
+
+/// What is no text of a ticket, and why.
+fn malformed() -> Vec<(String, ParseTicketError)> {
+    let too_short = |length| ParseTicketError::TooShort { length };
+    let too_long = |length| ParseTicketError::TooLong { length };
+    let not_hex = |at, found| ParseTicketError::NotHex { at, found };
+    let with = |at: usize, found: &str| format!("{}{found}{}", &TEXT[..at], &TEXT[at + 1..]);
+    let mut cases = vec![
+        (format!("{TEXT}0"), too_long(33)),
+        (format!("{TEXT}{TEXT}"), too_long(64)),
+        // A multi-byte character counts as one.
+        (format!("{TEXT}é"), too_long(33)),
+        (format!("{TEXT}\n"), too_long(33)),
+        (format!(" {TEXT}"), not_hex(0, ' ')),
+        (format!("0x{TEXT}"), not_hex(1, 'x')),
+        (with(0, "+"), not_hex(0, '+')),
+        (with(0, "-"), not_hex(0, '-')),
+        (with(8, "_"), not_hex(8, '_')),
+        (with(16, ":"), not_hex(16, ':')),
+        (with(31, "g"), not_hex(31, 'g')),
+        (with(5, "\0"), not_hex(5, '\0')),
+        // As many bytes as there should be, but not as many digits; and a digit of another script.
+        (with(5, "é")[..32].to_owned(), not_hex(5, 'é')),
+        (with(30, "１"), not_hex(30, '１')),
+        ("not a ticket".to_owned(), not_hex(0, 'n')),
+    ];
+    cases.extend((0..32).map(|length| (TEXT[..length].to_owned(), too_short(length))));
+    cases
+}
+
+#[test]
+fn text_has_32_digits_and_comes_back() {
+    for (bits, text) in [
+        (SOME, TEXT),
+        (0, "00000000000000000000000000000000"),
+        (u128::MAX, "ffffffffffffffffffffffffffffffff"),
+        (1 << 64, "00000000000000010000000000000000"),
+    ] {
+        assert_eq!(TicketBits::from(bits).to_string(), text);
+        assert_eq!(text.parse(), Ok(TicketBits::from(bits)));
+        assert_eq!(text.to_uppercase().parse(), Ok(TicketBits::from(bits)));
+        assert_eq!(u128::from(TicketBits::from(bits)), bits);
+    }
+    assert_eq!(format!("{:?}", TicketBits::from(SOME)), format!("TicketBits({TEXT})"));
+}
+
+#[test]
+fn malformed_text_is_refused_with_what_was_given_and_what_is_allowed() {
+    for (text, expected) in malformed() {
+        let error = text.parse::<TicketBits>().unwrap_err();
+        assert_eq!(error, expected, "{text:?}");
+        let message = error.to_string();
+        let given = match error {
+            ParseTicketError::TooShort { length } | ParseTicketError::TooLong { length } => {
+                length.to_string()
+            }
+            ParseTicketError::NotHex { found, .. } => format!("{found:?}"),
+            error => panic!("{error:?} is new"),
+        };
+        assert!(message.contains(&given) && message.contains("32"), "{message}");
+    }
+}
+
+/// Sends the bits of two tickets through `wire` and completes what comes back; then sends what no
+/// ring has issued.
+fn travel(wire: impl Fn(TicketBits) -> TicketBits) {
+    let ring = Ring::with_capacity(4).unwrap();
+    let other = Ring::<u8>::with_capacity(4).unwrap();
+    let mut batch = ring.open().unwrap();
+    let tickets: Vec<_> = batch.reserve_many(2).unwrap().collect();
+    let back = |bits: TicketBits| ring.ticket_from_bits(wire(bits).into());
+
+    for (value, &ticket) in tickets.iter().enumerate().rev() {
+        assert_eq!(back(ticket.into()), Ok(ticket));
+        ring.complete(back(ticket.into()).unwrap(), value).unwrap();
+        assert_eq!(ring.complete(ticket, value).unwrap_err().reason, Reason::Duplicate);
+    }
+    assert!(batch.drain_ready().map(|delivery| delivery.outcome).eq([Ok(0), Ok(1)]));
+
+    let foreign = other.open().unwrap().reserve().unwrap();
+    assert_eq!(back(foreign.into()), Err(TicketError::Foreign), "of another ring");
+    // Each single bit: damage, or somebody's guess.
+    let last = tickets[1].to_bits();
+    for bit in 0..128 {
+        let expected = match (last ^ 1 << bit) as u64 {
+            _ if bit >= 64 => Err(TicketError::Foreign),
+            0 => Ok(tickets[0]),
+            position => Err(TicketError::Unreserved { position, first: 0, tail: 2 }),
+        };
+        assert_eq!(back((last ^ 1 << bit).into()), expected, "bit {bit}");
+    }
+    // It names the next position, which is issued later.
+    let early = TicketBits::from(last + 1);
+    assert!(matches!(back(early), Err(TicketError::Unreserved { position: 2, tail: 2, .. })));
+    let third = batch.reserve().unwrap();
+    assert_eq!(back(early), Ok(third));
+}
+
+#[test]
+fn a_ticket_travels_as_text() {
+    travel(|bits| bits.to_string().parse().unwrap());
+}
+
+#[cfg(feature = "serde")]
+mod serde {
+    use super::*;
+    use ciborium::Value;
+    use serde_core::de::value::{BytesDeserializer, Error, StrDeserializer};
+    use serde_core::de::{Deserialize, DeserializeOwned};
+    use serde_core::ser::Serialize;
+
+    fn to_cbor(value: &impl Serialize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        ciborium::into_writer(value, &mut bytes).unwrap();
+        bytes
+    }
+
+    fn from_cbor<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, impl std::fmt::Display> {
+        ciborium::from_reader::<T, _>(bytes)
+    }
+
+    #[test]
+    fn a_ticket_travels_as_json() {
+        travel(|bits| serde_json::from_str(&serde_json::to_string(&bits).unwrap()).unwrap());
+        travel(|bits| serde_json::from_value(serde_json::to_value(bits).unwrap()).unwrap());
+    }
+
+    #[test]
+    fn a_ticket_travels_as_cbor() {
+        travel(|bits| from_cbor(&to_cbor(&bits)).unwrap_or_else(|error| panic!("{error}")));
+    }
+
+    #[test]
+    fn people_get_the_digits_and_machines_the_bytes() {
+        let ring = Ring::<u8>::with_capacity(2).unwrap();
+        let ticket = ring.open().unwrap().reserve().unwrap();
+        let bits = TicketBits::from(ticket);
+        assert_eq!(serde_json::to_string(&bits).unwrap(), format!("\"{bits}\""));
+        assert_eq!(serde_json::to_string(&ticket).unwrap(), format!("\"{bits}\""));
+        assert_eq!(to_cbor(&ticket), to_cbor(&bits));
+        // 0x50 is the mark of 16 bytes.
+        let bytes = [&[0x50][..], &SOME.to_be_bytes()].concat();
+        assert_eq!(to_cbor(&TicketBits::from(SOME)), bytes);
+    }
+
+    #[test]
+    fn malformed_json_is_refused_with_the_reason() {
+        for (text, expected) in malformed() {
+            let json = serde_json::to_string(&text).unwrap();
+            let error = serde_json::from_str::<TicketBits>(&json).unwrap_err().to_string();
+            assert!(error.contains(&expected.to_string()), "{text:?}: {error}");
+        }
+        for json in ["null", "255", "[0,1]", "{}", "true"] {
+            let error = serde_json::from_str::<TicketBits>(json).unwrap_err().to_string();
+            assert!(error.contains("32 hexadecimal digits"), "{json}: {error}");
+        }
+        // Cut in transit.
+        let json = serde_json::to_string(&TicketBits::from(SOME)).unwrap();
+        for length in 0..json.len() {
+            assert!(serde_json::from_str::<TicketBits>(&json[..length]).is_err());
+        }
+    }
+
+    #[test]
+    fn bytes_of_any_other_length_are_refused() {
+        for length in (0..=40).filter(|&length| length != 16) {
+            let cbor = to_cbor(&Value::Bytes(vec![b'1'; length]));
+            let Err(error) = from_cbor::<TicketBits>(&cbor) else { panic!("{length} bytes") };
+            assert!(error.to_string().contains("16 bytes"), "{length} bytes: {error}");
+        }
+        let cbor = to_cbor(&TicketBits::from(SOME));
+        for length in 0..cbor.len() {
+            assert!(from_cbor::<TicketBits>(&cbor[..length]).is_err(), "cut to {length}");
+        }
+    }
+
+    /// Buffers of flattened fields give what they have, whatever is asked for.
+    #[test]
+    fn each_form_is_read_where_the_other_is_expected() {
+        let some = Ok(TicketBits::from(SOME));
+        let bytes = SOME.to_be_bytes();
+        assert_eq!(TicketBits::deserialize(BytesDeserializer::<Error>::new(&bytes)), some);
+        assert_eq!(TicketBits::deserialize(StrDeserializer::<Error>::new(TEXT)), some);
+        let text = BytesDeserializer::<Error>::new(TEXT.as_bytes());
+        assert!(TicketBits::deserialize(text).is_err(), "32 bytes are not 32 digits");
+    }
+}
