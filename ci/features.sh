@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 # Each feature alone, and none. `reorder-executor` has no features.
 cargo check -q -p reorder-ring --no-default-features
 cargo check -q -p reorder-ring --no-default-features --features std
+cargo check -q -p reorder-ring --no-default-features --features pool
 cargo check -q -p reorder-ring --no-default-features --features stream
 cargo check -q -p reorder-ring --no-default-features --features serde
 cargo check -q -p reorder-executor

@@ -46,6 +46,13 @@ pub enum CapacityError {
         /// The largest possible first position of a ring of that capacity.
         largest: u64,
     },
+    /// This process has made 2<sup>48</sup> rings, and has no name for another one.
+    NoIdentity,
+    /// The pool has as many rings as it can tell apart.
+    TooManyRings {
+        /// How many that is.
+        largest: usize,
+    },
 }
 
 messages! { CapacityError:
@@ -55,6 +62,8 @@ messages! { CapacityError:
     CapacityError::OutOfMemory { bytes } => "the allocator refused {bytes} bytes of slots";
     CapacityError::FirstPosition { requested, largest } =>
         "the first position {requested} lies beyond the end of positions: at most {largest}";
+    CapacityError::NoIdentity => "2^48 rings were made in this process, and there is no name for more";
+    CapacityError::TooManyRings { largest } => "the pool has {largest} rings, and cannot have more";
 }
 
 /// Why a ring could not be opened now.

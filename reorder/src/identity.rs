@@ -1,18 +1,53 @@
 //! Names of rings. None is given twice in one process, and two processes hardly ever share one.
+//!
+//! ```text
+//!  63                                        16 15                  0
+//! +--------------------------------------------+---------------------+
+//! | count: rings of this process so far        | place in its pool   |   times STEP, plus the seed
+//! +--------------------------------------------+---------------------+
+//! ```
+//!
+//! An odd step visits every 64-bit number before it repeats, and spreads neighbours far apart, so
+//! that a ticket damaged in a few bits does not name the next ring. It can be undone, and so a pool
+//! finds the place of a ring by its name alone.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// The name of a ring that was never given before.
-///
-/// An odd step visits every 64-bit number before it repeats, and spreads neighbours far apart, so
-/// that a ticket damaged in a few bits does not name the next ring.
-pub(crate) fn fresh() -> u64 {
-    const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+use crate::errors::CapacityError;
+
+const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+const PLACE_BITS: u32 = 16;
+
+/// A name that was never given before, for a ring at this place of its pool.
+pub(crate) fn fresh(place: u16) -> Result<u64, CapacityError> {
     // Loom does not model this counter: it is no part of the protocol.
     static NEXT: AtomicU64 = AtomicU64::new(0);
     // ORDERING: identity:next: Relaxed; only the uniqueness of the count matters.
     let count = NEXT.fetch_add(1, Ordering::Relaxed);
-    seed().wrapping_add(count.wrapping_mul(STEP))
+    if count >> (u64::BITS - PLACE_BITS) != 0 {
+        return Err(CapacityError::NoIdentity);
+    }
+    let number = count << PLACE_BITS | u64::from(place);
+    Ok(seed().wrapping_add(number.wrapping_mul(STEP)))
+}
+
+/// The place of the ring with this name in the pool that made it, if one did. Any number has one.
+#[cfg(feature = "pool")]
+pub(crate) fn place(id: u64) -> u16 {
+    id.wrapping_sub(seed()).wrapping_mul(inverse(STEP)) as u16
+}
+
+/// What an odd number has to be multiplied with to get 1, by Newton's iteration: each round doubles
+/// how many low bits are right, and an odd number is its own inverse in the lowest three.
+#[cfg(feature = "pool")]
+const fn inverse(odd: u64) -> u64 {
+    let mut guess = odd;
+    let mut right = 3;
+    while right < u64::BITS {
+        guess = guess.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(guess)));
+        right *= 2;
+    }
+    guess
 }
 
 #[cfg(feature = "std")]

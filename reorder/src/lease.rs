@@ -53,11 +53,11 @@ pub(crate) enum Opened {
     Orphans,
 }
 
-pub(crate) struct Lease(AtomicU64);
+pub(crate) struct LeaseWord(AtomicU64);
 
-impl Lease {
-    pub(crate) fn free() -> Lease {
-        Lease(AtomicU64::new(0))
+impl LeaseWord {
+    pub(crate) fn free() -> LeaseWord {
+        LeaseWord(AtomicU64::new(0))
     }
 
     pub(crate) fn try_open(&self) -> Result<Opened, Busy> {
@@ -78,6 +78,18 @@ impl Lease {
             Ok(_) => Ok(opened),
             Err(_) => Err(Busy::Leased),
         }
+    }
+
+    /// Whether a batch is open, or being closed. For who is alone with the ring.
+    pub(crate) fn is_held(&self) -> bool {
+        // ORDERING: lease:held: Relaxed; what made the caller the only one orders it.
+        self.0.load(Relaxed) & LEASED != 0
+    }
+
+    /// Whether a closed batch left orphans. For who is alone with the ring.
+    pub(crate) fn is_orphaned(&self) -> bool {
+        // ORDERING: lease:orphaned: Relaxed; as `lease:held`.
+        self.0.load(Relaxed) & ORPHANED != 0
     }
 
     /// Whether no more positions should be reserved.

@@ -163,6 +163,8 @@ mod identity;
 mod lease;
 mod permit;
 mod poll;
+#[cfg(feature = "pool")]
+mod pool;
 mod primitive;
 mod producer;
 mod refusals;
@@ -170,6 +172,7 @@ mod ring;
 mod ring_ref;
 #[cfg(feature = "serde")]
 mod serde;
+mod settle;
 mod slot;
 mod space;
 mod storage;
@@ -195,6 +198,8 @@ pub use errors::{
 };
 pub use head_of_line::{HeadOfLine, HeadState};
 pub use permit::Permit;
+#[cfg(feature = "pool")]
+pub use pool::{Lease, PoolUsage, RingPool};
 pub use producer::Producer;
 pub use refusals::Refusals;
 pub use ring::Ring;

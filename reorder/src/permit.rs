@@ -5,6 +5,7 @@ use core::fmt;
 use crate::delivery::Gap;
 use crate::errors::Rejected;
 use crate::ring_ref::RingRef;
+use crate::settle::wake;
 use crate::ticket::Ticket;
 
 /// The owned right to complete one position.
@@ -93,7 +94,7 @@ impl<R: RingRef> Drop for Permit<R> {
     fn drop(&mut self) {
         if !self.completed {
             // Refused if somebody evicted the position or its batch is closed: nothing to do then.
-            _ = self.ring.give_up(self.ticket, Gap::Abandoned);
+            wake(self.ring.give_up(self.ticket, Gap::Abandoned).unwrap_or(None));
         }
     }
 }

@@ -27,6 +27,22 @@ pub struct Refusals {
     pub unreserved: u64,
 }
 
+#[cfg(feature = "pool")]
+impl Refusals {
+    /// The sums.
+    pub(crate) fn plus(self, other: Refusals) -> Refusals {
+        Refusals {
+            foreign: self.foreign + other.foreign,
+            stale: self.stale + other.stale,
+            duplicate: self.duplicate + other.duplicate,
+            evicted: self.evicted + other.evicted,
+            abandoned: self.abandoned + other.abandoned,
+            settled: self.settled + other.settled,
+            unreserved: self.unreserved + other.unreserved,
+        }
+    }
+}
+
 /// One counter per reason. Loom does not model them: they are no part of the protocol.
 #[derive(Default)]
 pub(crate) struct Counters([AtomicU64; 7]);
@@ -35,6 +51,17 @@ impl Counters {
     pub(crate) fn count(&self, reason: Reason) {
         // ORDERING: refusals:count: Relaxed; only the number matters.
         self.0[reason as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Adds up to another ring's counters.
+    #[cfg(feature = "pool")]
+    pub(crate) fn add(&self, other: &Counters) {
+        for (sum, count) in self.0.iter().zip(&other.0) {
+            // ORDERING: refusals:other: Relaxed; as `refusals:count`.
+            let count = count.load(Relaxed);
+            // ORDERING: refusals:add: Relaxed; as `refusals:count`.
+            sum.fetch_add(count, Relaxed);
+        }
     }
 
     pub(crate) fn read(&self) -> Refusals {

@@ -3,25 +3,22 @@
 use core::fmt;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use crossbeam_utils::CachePadded;
 
 use crate::batch::Batch;
 use crate::close::Closing;
-use crate::delivery::Gap;
-use crate::errors::{Busy, CapacityError, Reason, Rejected, TicketError};
+use crate::errors::{Busy, CapacityError};
 use crate::identity;
-use crate::lease::{Lease, Opened};
+use crate::lease::{LeaseWord, Opened};
 use crate::primitive::Ordering::{Acquire, Relaxed};
 use crate::primitive::{AtomicU64, WakerCell};
-use crate::refusals::{Counters, Refusals};
+use crate::refusals::Counters;
 use crate::ring_ref::RingRef;
 use crate::slot::Slot;
-use crate::storage::{armed_slots, largest_capacity};
-use crate::tag::{GENERATIONS, State, Tag};
+use crate::storage::{Slots, rounded_capacity};
+use crate::tag::GENERATIONS;
 use crate::tail::Tail;
-use crate::ticket::Ticket;
 
 /// A fixed number of slots that host one ordered batch at a time.
 ///
@@ -55,16 +52,16 @@ pub struct Ring<T> {
     pub(crate) waiter: CachePadded<WakerCell>,
     /// Where the producer waits for room.
     pub(crate) room: CachePadded<WakerCell>,
-    pub(crate) lease: Lease,
+    pub(crate) lease: LeaseWord,
     /// The first position of the open batch, or of the next one.
     base: AtomicU64,
     /// The first position of its life.
-    first: u64,
-    slots: Box<[Slot<T>]>,
+    pub(crate) first: u64,
+    slots: Slots<T>,
     mask: u64,
-    shift: u32,
+    pub(crate) shift: u32,
     pub(crate) id: u64,
-    refusals: CachePadded<Counters>,
+    pub(crate) refusals: CachePadded<Counters>,
 }
 
 // A panic in user code leaves no slot half changed: values move in and out whole.
@@ -121,14 +118,12 @@ impl<T> Ring<T> {
     ///
     /// A step per slot, if `first` is not 0, and the allocator's.
     pub fn starting_at(capacity: usize, first: u64) -> Result<Ring<T>, CapacityError> {
-        if capacity == 0 {
-            return Err(CapacityError::Zero);
-        }
-        let largest = largest_capacity::<T>();
-        if capacity > largest {
-            return Err(CapacityError::TooLarge { requested: capacity, largest });
-        }
-        let capacity = capacity.next_power_of_two();
+        Ring::named(capacity, first, 0)
+    }
+
+    /// As `starting_at`, with the place that its pool has for it.
+    pub(crate) fn named(capacity: usize, first: u64, place: u16) -> Result<Self, CapacityError> {
+        let capacity = rounded_capacity::<T>(capacity)?;
         let end = GENERATIONS - capacity as u64;
         if first > end {
             return Err(CapacityError::FirstPosition { requested: first, largest: end });
@@ -138,13 +133,13 @@ impl<T> Ring<T> {
             tail: CachePadded::new(AtomicU64::new(first)),
             waiter: CachePadded::new(WakerCell::default()),
             room: CachePadded::new(WakerCell::default()),
-            lease: Lease::free(),
+            lease: LeaseWord::free(),
             base: AtomicU64::new(first),
             first,
-            slots: armed_slots(capacity, first)?,
+            slots: Slots::armed(capacity, first)?,
             mask: capacity as u64 - 1,
             shift: capacity.trailing_zeros(),
-            id: identity::fresh(),
+            id: identity::fresh(place)?,
             refusals: CachePadded::default(),
         })
     }
@@ -206,155 +201,6 @@ impl<T> Ring<T> {
         open(Arc::clone(self))
     }
 
-    /// Puts the result of a ticket's position into its slot. The type has an example.
-    ///
-    /// # Errors
-    ///
-    /// [`Rejected`] with the value and the [`Reason`], if the position cannot take a result (any
-    /// more); nothing was changed then.
-    ///
-    /// # Panics
-    ///
-    /// If the waker of a waiting consumer panics; the position is settled then.
-    ///
-    /// # Progress
-    ///
-    /// Wait-free: at most two compare-and-swaps, and a store or, if it is refused, a load, whatever
-    /// other threads do. Waking a waiting consumer comes on top, and calls its waker.
-    #[inline]
-    pub fn complete(&self, ticket: Ticket, value: T) -> Result<(), Rejected<T>> {
-        if ticket.ring != self.id {
-            return Err(Rejected { reason: self.refuse(Reason::Foreign), value });
-        }
-        let (slot, generation) = self.slot(ticket.position);
-        match slot.complete(generation, value, &self.waiter) {
-            Ok(()) => Ok(()),
-            Err((seen, value)) => {
-                Err(Rejected { reason: self.refused(ticket.position, seen), value })
-            }
-        }
-    }
-
-    /// Gives a ticket's position up: it is delivered as [`Gap::Evicted`], and a completion that
-    /// comes later is refused.
-    ///
-    /// ```
-    /// # use reorder_ring::{Gap, Reason, Ring};
-    /// # let ring = Ring::with_capacity(1)?;
-    /// # let mut batch = ring.open()?;
-    /// let ticket = batch.reserve()?;
-    /// ring.evict(ticket)?;
-    /// assert_eq!(ring.complete(ticket, 'a').unwrap_err().reason, Reason::Evicted);
-    /// assert_eq!(batch.try_next()?.outcome, Err(Gap::Evicted));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The [`Reason`] if there is nothing to give up (any more). A position in mid-write or
-    /// completed is [`Reason::Duplicate`]: it cannot be evicted.
-    ///
-    /// # Panics
-    ///
-    /// As [`complete`](Ring::complete).
-    ///
-    /// # Progress
-    ///
-    /// As [`complete`](Ring::complete).
-    pub fn evict(&self, ticket: Ticket) -> Result<(), Reason> {
-        self.give_up(ticket, Gap::Evicted).map_err(|reason| self.refuse(reason))
-    }
-
-    pub(crate) fn give_up(&self, ticket: Ticket, gap: Gap) -> Result<(), Reason> {
-        if ticket.ring != self.id {
-            return Err(Reason::Foreign);
-        }
-        let (slot, generation) = self.slot(ticket.position);
-        slot.give_up(generation, gap, &self.waiter)
-            .map_err(|seen| self.reason(ticket.position, seen))
-    }
-
-    /// How many completions and evictions this ring has refused, by reason, over all its batches.
-    ///
-    /// ```
-    /// # let ring = reorder_ring::Ring::with_capacity(1)?;
-    /// # let mut batch = ring.open()?;
-    /// let ticket = batch.reserve()?;
-    /// ring.complete(ticket, 'a')?;
-    /// assert!(ring.complete(ticket, 'b').is_err());
-    /// assert!(ring.evict(ticket).is_err());
-    /// assert_eq!(ring.refusals().duplicate, 2);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Progress
-    ///
-    /// Wait-free: seven loads. They are not taken at one instant.
-    pub fn refusals(&self) -> Refusals {
-        self.refusals.read()
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn refused(&self, position: u64, seen: Tag) -> Reason {
-        self.refuse(self.reason(position, seen))
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn refuse(&self, reason: Reason) -> Reason {
-        self.refusals.count(reason);
-        reason
-    }
-
-    /// The ticket that [`Ticket::to_bits`] turned into bits.
-    ///
-    /// ```
-    /// # use reorder_ring::{Ring, TicketError};
-    /// # let ring = Ring::<u8>::with_capacity(1)?;
-    /// let ticket = ring.open()?.reserve()?;
-    /// let bits = ticket.to_bits();
-    /// assert_eq!(ring.ticket_from_bits(bits)?, ticket, "though it is stale by now");
-    /// let forged = ring.ticket_from_bits(bits + 1);
-    /// assert!(matches!(forged, Err(TicketError::Unreserved { position: 1, .. })));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`TicketError`] if the bits do not name this ring, or a position that was never reserved.
-    ///
-    /// # Progress
-    ///
-    /// Wait-free: one load.
-    pub fn ticket_from_bits(&self, bits: u128) -> Result<Ticket, TicketError> {
-        let ticket = Ticket { ring: (bits >> 64) as u64, position: bits as u64 };
-        if ticket.ring != self.id {
-            return Err(TicketError::Foreign);
-        }
-        let (first, tail) = (self.first, self.tail().position());
-        if !(first..tail).contains(&ticket.position) {
-            return Err(TicketError::Unreserved { position: ticket.position, first, tail });
-        }
-        Ok(ticket)
-    }
-
-    /// Why a slot with this tag refused this position.
-    fn reason(&self, position: u64, seen: Tag) -> Reason {
-        let generation = position >> self.shift;
-        if seen.generation() < generation {
-            return Reason::Unreserved;
-        }
-        if seen.generation() > generation {
-            return if position < self.base() { Reason::Stale } else { Reason::Settled };
-        }
-        match seen.state() {
-            State::Evicted => Reason::Evicted,
-            State::Abandoned => Reason::Abandoned,
-            State::Vacant | State::Waited | State::Writing | State::Ready => Reason::Duplicate,
-        }
-    }
-
     /// The slot of a position, and the generation in which it is that position's.
     #[inline]
     pub(crate) fn slot(&self, position: u64) -> (&Slot<T>, u64) {
@@ -388,13 +234,32 @@ impl<T> Ring<T> {
         self.base.store(base, Relaxed);
     }
 
+    /// Ends the batch that a forgotten handle left open, if there is one, and polls the orphans, if
+    /// there are any. `false` if an orphan is left.
+    ///
+    /// # Safety
+    ///
+    /// There is no handle left that could be used, and nobody can open the ring meanwhile.
+    #[cfg(feature = "pool")]
+    pub(crate) unsafe fn tidy(&self) -> bool {
+        if self.lease.is_held() {
+            // SAFETY: the caller vouches for sides that can do nothing any more.
+            unsafe { Closing::batch(self) }.run();
+        }
+        if self.lease.is_orphaned() {
+            // SAFETY: the caller has what the lease would give.
+            unsafe { Closing::orphans(self) }.run();
+        }
+        !self.lease.is_orphaned()
+    }
+
     /// The end of this ring's positions: none is reserved from here on.
     pub(crate) fn end(&self) -> u64 {
         GENERATIONS - self.capacity() as u64
     }
 }
 
-fn open<R: RingRef>(ring: R) -> Result<Batch<R>, Busy> {
+pub(crate) fn open<R: RingRef>(ring: R) -> Result<Batch<R>, Busy> {
     // The first round polls the orphans of an earlier batch, if there are any; the second finds the
     // ring clean, or gives up.
     for _ in 0..2 {
@@ -405,6 +270,16 @@ fn open<R: RingRef>(ring: R) -> Result<Batch<R>, Busy> {
         }
     }
     Err(Busy::Orphaned)
+}
+
+impl<T> Drop for Ring<T> {
+    fn drop(&mut self) {
+        // A forgotten handle leaves the lease taken, and a completer in mid-write left an orphan.
+        // Otherwise every slot is vacant, and the memory of a large ring need not be touched.
+        if self.lease.is_held() || self.lease.is_orphaned() {
+            self.slots.drop_values();
+        }
+    }
 }
 
 impl<T> fmt::Debug for Ring<T> {

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 
 use crate::ring::Ring;
 
-/// A reference to a ring: `&Ring<T>` or `Arc<Ring<T>>`.
+/// A reference to a ring: `&Ring<T>`, `Arc<Ring<T>>`, or a `Lease<T>` from a pool.
 ///
 /// Handles are generic over it, so that a borrowed handle costs no reference count and a shared
 /// one can be `'static`. It cannot be implemented outside this crate: handles rely on every
@@ -47,4 +47,6 @@ mod sealed {
     pub trait Sealed {}
     impl<T> Sealed for &super::Ring<T> {}
     impl<T> Sealed for super::Arc<super::Ring<T>> {}
+    #[cfg(feature = "pool")]
+    impl<T> Sealed for crate::Lease<T> {}
 }

@@ -65,11 +65,12 @@ impl<T> Slot<T> {
     }
 
     /// Puts the result of `generation` into the slot, or hands it back with the tag that refused it.
+    /// Returns the waker of the consumer, if it waits for this: it is to be used.
     ///
     /// | from | to | how |
     /// |---|---|---|
     /// | `g Vacant` | `g Writing`, `g Ready` | CAS, store |
-    /// | `g Waited` | `g Writing`, `g Ready` | second CAS, store; the waiter is woken |
+    /// | `g Waited` | `g Writing`, `g Ready` | second CAS, store; the waker is returned |
     /// | any other | unchanged | refused |
     #[inline]
     pub(crate) fn complete(
@@ -77,11 +78,11 @@ impl<T> Slot<T> {
         generation: u64,
         value: T,
         waiter: &WakerCell,
-    ) -> Result<(), (Tag, T)> {
+    ) -> Result<Option<Waker>, (Tag, T)> {
         match self.claim(generation, State::Vacant) {
             Ok(claim) => {
                 claim.publish_value(value);
-                Ok(())
+                Ok(None)
             }
             Err(seen) => self.complete_cold(generation, seen, value, waiter),
         }
@@ -95,36 +96,40 @@ impl<T> Slot<T> {
         seen: Tag,
         value: T,
         waiter: &WakerCell,
-    ) -> Result<(), (Tag, T)> {
+    ) -> Result<Option<Waker>, (Tag, T)> {
         match self.claim_waited(generation, seen, waiter) {
             Ok((claim, waker)) => {
                 claim.publish_value(value);
-                wake(waker);
-                Ok(())
+                Ok(waker)
             }
             Err(seen) => Err((seen, value)),
         }
     }
 
-    /// Ends `generation` without a value, or says which tag refused.
+    /// Ends `generation` without a value, or says which tag refused. Returns the waker of the
+    /// consumer, if it waits for this: it is to be used.
     ///
     /// | from | to | how |
     /// |---|---|---|
     /// | `g Vacant` | `g Evicted` / `g Abandoned` | CAS |
-    /// | `g Waited` | `g Writing`, then the gap | CAS, store; the waiter is woken |
+    /// | `g Waited` | `g Writing`, then the gap | CAS, store; the waker is returned |
     /// | any other | unchanged | refused |
-    pub(crate) fn give_up(&self, generation: u64, gap: Gap, waiter: &WakerCell) -> Result<(), Tag> {
+    pub(crate) fn give_up(
+        &self,
+        generation: u64,
+        gap: Gap,
+        waiter: &WakerCell,
+    ) -> Result<Option<Waker>, Tag> {
         let vacant = Tag::new(generation, State::Vacant).word();
         let given_up = Tag::new(generation, gap.state()).word();
         // ORDERING: give_up:gap: Release pairs with `take:load`, so that what happened before the
         // eviction is seen by whoever takes the gap; on failure Acquire, as for `complete:claim`.
         let Err(seen) = self.tag.compare_exchange(vacant, given_up, Release, Acquire) else {
-            return Ok(());
+            return Ok(None);
         };
         let (claim, waker) = self.claim_waited(generation, Tag::from_word(seen), waiter)?;
         claim.publish(gap.state());
-        wake(waker);
-        Ok(())
+        Ok(waker)
     }
 
     /// The right to write `generation`, if the tag still is `(generation, from)`.
@@ -322,12 +327,6 @@ impl<T> Claim<'_, T> {
         // ORDERING: publish:store: Release pairs with `take:load`. A plain store suffices: nobody
         // else changes a slot that is `Writing`.
         self.slot.tag.store(tag, Release);
-    }
-}
-
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::Mutex as Invisible;
 use std::task::Waker;
 
 pub(crate) use loom::cell::UnsafeCell;
+#[cfg(feature = "pool")]
+pub(crate) use loom::sync::atomic::AtomicPtr;
 pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
 
 use Ordering::{AcqRel, Acquire, Release};
@@ -96,5 +98,47 @@ pub(crate) mod park {
                 *woken = false;
             }
         })
+    }
+}
+
+/// Something that may be looked at until it ends: loom fails a model in which a look is not ordered
+/// before the end.
+#[cfg(feature = "pool")]
+pub(crate) struct Life(UnsafeCell<()>);
+
+#[cfg(feature = "pool")]
+impl Life {
+    pub(crate) fn new() -> Life {
+        Life(UnsafeCell::new(()))
+    }
+
+    pub(crate) fn look(&self) {
+        self.0.with(|_| ());
+    }
+
+    pub(crate) fn end(&self) {
+        self.0.with_mut(|_| ());
+    }
+}
+
+/// Leaks the object, so that a look that comes too late is a failed model, and not a crash.
+#[cfg(feature = "pool")]
+pub(crate) unsafe fn free<T>(_object: core::ptr::NonNull<T>) {}
+
+/// As the real one. The collector is loom's to make and to drop in each execution.
+#[cfg(feature = "pool")]
+pub(crate) mod epoch {
+    use crossbeam_epoch::{Collector, LocalHandle};
+
+    fn register() -> LocalHandle {
+        loom::lazy_static! {
+            static ref COLLECTOR: Collector = Collector::new();
+        }
+        COLLECTOR.register()
+    }
+
+    pub(crate) fn with_handle<R>(f: impl Fn(&LocalHandle) -> R) -> R {
+        loom::thread_local!(static HANDLE: LocalHandle = register());
+        HANDLE.try_with(&f).unwrap_or_else(|_| f(&register()))
     }
 }

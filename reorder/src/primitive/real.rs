@@ -1,5 +1,7 @@
 //! The primitives of a program.
 
+#[cfg(feature = "pool")]
+pub(crate) use core::sync::atomic::AtomicPtr;
 pub(crate) use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// `core::cell::UnsafeCell` with the closure interface that loom can check.
@@ -70,5 +72,49 @@ pub(crate) mod park {
             .flatten()
             // A wait from a destructor of another thread-local, after this one is gone.
             .unwrap_or_else(|| (run.take().expect("not run yet"))(&new()))
+    }
+}
+
+/// Something that may be looked at until it ends. Loom checks that; here it is nothing.
+#[cfg(feature = "pool")]
+pub(crate) struct Life;
+
+#[cfg(feature = "pool")]
+impl Life {
+    pub(crate) fn new() -> Life {
+        Life
+    }
+
+    pub(crate) fn look(&self) {}
+
+    pub(crate) fn end(&self) {}
+}
+
+/// # Safety
+///
+/// The object was boxed, and nobody uses it from now on.
+#[cfg(feature = "pool")]
+pub(crate) unsafe fn free<T>(object: core::ptr::NonNull<T>) {
+    // SAFETY: passed on to the caller.
+    drop(unsafe { alloc::boxed::Box::from_raw(object.as_ptr()) });
+}
+
+/// The epochs of this crate's own collector.
+#[cfg(feature = "pool")]
+pub(crate) mod epoch {
+    use std::sync::OnceLock;
+
+    use crossbeam_epoch::{Collector, LocalHandle};
+
+    fn register() -> LocalHandle {
+        static COLLECTOR: OnceLock<Collector> = OnceLock::new();
+        COLLECTOR.get_or_init(Collector::new).register()
+    }
+
+    /// Runs `f` with what this thread is registered by.
+    pub(crate) fn with_handle<R>(f: impl Fn(&LocalHandle) -> R) -> R {
+        std::thread_local!(static HANDLE: LocalHandle = register());
+        // From a destructor of another thread-local, after this one is gone: registered anew.
+        HANDLE.try_with(&f).unwrap_or_else(|_| f(&register()))
     }
 }

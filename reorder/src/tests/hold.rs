@@ -2,7 +2,8 @@
 
 use core::task::Waker;
 
-use super::{Claim, Gap, Slot, State, WakerCell, wake};
+use super::{Claim, Gap, Slot, State, WakerCell};
+use crate::settle::wake;
 
 /// A claimed slot in mid-write. Dropped unpublished, it stays so for good.
 pub(crate) struct Held<'a, T> {

@@ -1,0 +1,104 @@
+//! What the pool's own parts promise, seen from inside.
+
+use std::sync::Arc;
+use std::vec::Vec;
+
+use super::reclaim;
+use super::stock::Stock;
+use super::{Lease, RingPool};
+use crate::errors::{CapacityError, Reason, ReserveError};
+use crate::identity;
+
+/// A pool whose rings start near the end of their positions.
+fn late_pool(first: u64) -> RingPool<u8> {
+    RingPool { stock: Arc::new(Stock::new(RingPool::<u8>::IDLE_LIMIT as u64, first)) }
+}
+
+#[test]
+fn a_name_leads_to_its_place() {
+    for place in [0, 1, 31, 32, 1000, u16::MAX] {
+        let id = identity::fresh(place).unwrap();
+        assert_eq!(identity::place(id), place);
+    }
+}
+
+#[test]
+fn a_ring_with_half_its_positions_used_is_not_leased_again() {
+    let half = ((1 << 61) - 4) / 2;
+    let pool = late_pool(half);
+    let id = |lease: &Lease<u8>| lease.id;
+    let lease = pool.lease(4).unwrap();
+    let first = id(&lease);
+    drop(lease);
+
+    // Exactly half is not more than half.
+    let lease = pool.lease(4).unwrap();
+    assert_eq!(id(&lease), first);
+    let mut batch = lease.open().unwrap();
+    let ticket = batch.reserve().unwrap();
+    drop(batch);
+    drop(lease);
+
+    let lease = pool.lease(4).unwrap();
+    assert_ne!(id(&lease), first);
+    assert_eq!(pool.usage().rings, 1, "the other one is gone");
+    assert_eq!(pool.complete(ticket, 1).unwrap_err().reason, Reason::Foreign);
+}
+
+#[test]
+fn the_last_positions_of_a_leased_ring_can_be_used() {
+    let pool = late_pool((1 << 61) - 2);
+    let lease = pool.lease(1).unwrap();
+    let mut batch = lease.open().unwrap();
+    let last = batch.reserve().unwrap();
+    pool.complete(last, 1).unwrap();
+    assert_eq!(batch.try_next().unwrap().outcome, Ok(1));
+    assert_eq!(batch.reserve(), Err(ReserveError::Exhausted));
+}
+
+#[test]
+fn every_place_can_have_a_ring_and_no_more() {
+    let pool = RingPool::<()>::new();
+    let mut leases = Vec::new();
+    let error = loop {
+        match pool.lease(1) {
+            Ok(lease) => leases.push(lease),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, CapacityError::TooManyRings { largest: leases.len() });
+    assert_eq!(leases.len(), 65_504);
+
+    // Each is found by its name, and none of them twice.
+    for lease in &leases {
+        let ticket = lease.open().unwrap().reserve().unwrap();
+        assert_eq!(pool.ticket_from_bits(ticket.to_bits()), Ok(ticket));
+    }
+    leases.pop();
+    assert!(pool.lease(1).is_ok(), "a place is free again");
+}
+
+/// Stands for a thread that is stopped within a call.
+#[test]
+fn a_pinned_thread_bounds_what_waits_to_be_freed() {
+    let pool = RingPool::<[u8; 4096]>::with_idle_limit(0);
+    let guard = reclaim::pin();
+    let mut most = 0;
+    for round in 0..1000 {
+        // Two sizes at a time, so that what is displaced is not what came back.
+        let leases = [pool.lease(16).unwrap(), pool.lease(32 << (round % 3)).unwrap()];
+        drop(leases);
+        let usage = pool.usage();
+        most = most.max(usage.idle_bytes + usage.deferred_bytes);
+    }
+    // Some 140 rings of 64 KiB and more would come to 200 MB.
+    let limit = reclaim::DEFERRED_LIMIT as usize + 4 * 140 * 4096;
+    assert!(most <= limit, "{most} bytes, and at most {limit} were to be expected");
+    assert!(pool.usage().rings > 0, "kept, since freeing is held up");
+
+    drop(guard);
+    while pool.usage().rings > 0 || pool.usage().deferred_bytes > 0 {
+        pool.trim(0);
+        std::thread::yield_now();
+    }
+}
