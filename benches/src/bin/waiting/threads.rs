@@ -1,0 +1,82 @@
+//! The sides as threads that block.
+
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+
+use reorder_ring::{Consumer, Producer, Ring, TryNextError};
+
+use crate::Sides;
+use crate::plan::{Completer, Plan, Slow};
+use crate::progress::Progress;
+use crate::usage::{OfThread, Usage};
+use crate::work::{self, Checker, Pace, Run, Shuffler};
+
+pub(crate) fn run(plan: &Plan, ring: &Ring<u64>, progress: &Progress) -> Sides {
+    let (producer, consumer) = ring.open().expect("the ring is free").split();
+    thread::scope(|scope| {
+        let third = (plan.completer == Completer::Third).then(|| {
+            let (sender, runs) = mpsc::channel::<Run>();
+            scope.spawn(move || {
+                let mut shuffler = Shuffler::new();
+                runs.iter().for_each(|run| shuffler.complete(ring, &run, progress));
+            });
+            sender
+        });
+        let producing = scope.spawn(move || produce(producer, plan, progress, third));
+        let consuming = scope.spawn(move || consume(consumer, plan, progress));
+        Sides {
+            producer: producing.join().expect("the producer does not panic"),
+            consumer: consuming.join().expect("the consumer does not panic"),
+        }
+    })
+}
+
+fn produce(
+    mut producer: Producer<&Ring<u64>>,
+    plan: &Plan,
+    progress: &Progress,
+    third: Option<Sender<Run>>,
+) -> Usage {
+    let mut usage = OfThread::start();
+    let mut pace = Pace::new(plan.slow == Slow::Producer);
+    while producer.reserved() < plan.items {
+        if producer.vacancy() == 0 {
+            usage.count_wait();
+            producer.wait_for_space(None).expect("nobody cancels");
+        }
+        let first = producer.reserved();
+        let most = (producer.vacancy() as u64).min(plan.items - first);
+        let count = if third.is_some() { pace.count(most) } else { 1 };
+        (0..count).for_each(|_| pace.work());
+        let tickets = producer.reserve_many(count as usize).expect("there is room");
+        progress.reserved.set(first + count);
+        let run = Run { first, tickets };
+        match &third {
+            Some(third) => third.send(run).expect("the third stays to the end"),
+            None => work::complete(producer.ring(), run, progress),
+        }
+    }
+    producer.finish();
+    usage.end()
+}
+
+fn consume(mut consumer: Consumer<&Ring<u64>>, plan: &Plan, progress: &Progress) -> Usage {
+    let mut usage = OfThread::start();
+    let mut pace = Pace::new(plan.slow == Slow::Consumer);
+    let mut checker = Checker::new(progress);
+    loop {
+        let next = match consumer.try_next() {
+            Err(TryNextError::Pending) => {
+                usage.count_wait();
+                consumer.next().expect("the producer finishes")
+            }
+            Err(TryNextError::Ended) => None,
+            delivery => Some(delivery.expect("the producer finishes")),
+        };
+        let Some(delivery) = next else { break };
+        checker.check(delivery);
+        pace.work();
+    }
+    checker.end(plan.items);
+    usage.end()
+}
