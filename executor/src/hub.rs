@@ -16,8 +16,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use parking::Unparker;
+use reorder_ring::RingPool;
 
 use crate::failure::discard;
+use crate::plain::Token;
 use crate::work::Work;
 
 /// How long a worker stays with one batch while others are open.
@@ -34,6 +36,8 @@ pub(crate) struct Hub {
     searching: AtomicUsize,
     stopping: AtomicBool,
     unparkers: Vec<Unparker>,
+    /// The rings of plain batches. In steady state, a batch allocates none.
+    pub(crate) tokens: RingPool<Token>,
     /// Whether a stream's consumer runs items that were measured to be cheap.
     pub(crate) consumer_helps: bool,
 }
@@ -53,6 +57,7 @@ impl Hub {
             searching: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
             unparkers,
+            tokens: RingPool::new(),
             consumer_helps,
         }
     }

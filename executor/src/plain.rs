@@ -29,7 +29,7 @@ const COARSEST: usize = 32;
 /// A panicked item: its index and its payload.
 pub(crate) type Panicked = (usize, Box<dyn Any + Send>);
 /// What a finished cell says: the panics among its items, in order.
-type Token = Option<Box<Vec<Panicked>>>;
+pub(crate) type Token = Option<Box<Vec<Panicked>>>;
 
 struct Plain<'a, I, U, F> {
     job: &'a F,
@@ -71,8 +71,8 @@ where
     }
     let per_cell = items_per_cell(count);
     let cells = count.div_ceil(per_cell);
-    let ring = Ring::with_capacity(cells).expect("memory for the tokens of a batch");
-    let (tickets, consumer) = whole_batch(ring.open().expect("a new ring is free"), cells);
+    let ring = hub.tokens.lease(cells).expect("memory for the tokens of a batch");
+    let (tickets, consumer) = whole_batch(ring.open().expect("a leased ring is free"), cells);
     let plain = Plain {
         job,
         output: Output::new(count),

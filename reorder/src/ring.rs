@@ -23,9 +23,9 @@ use crate::tail::Tail;
 /// A fixed number of slots that host one ordered batch at a time.
 ///
 /// [`open`](Ring::open) leases the ring to a [`Batch`]; its producer side reserves positions and
-/// hands out [`Ticket`](crate::Ticket)s, any thread [`complete`](Ring::complete)s them in any order, and the
-/// consumer side gets the results in the order of reservation. When both sides are gone, the ring
-/// can be opened again; tickets of earlier batches are refused then.
+/// hands out [`Ticket`](crate::Ticket)s, any thread [`complete`](Ring::complete)s them in any order,
+/// and the consumer side gets the results in the order of reservation. When both sides are gone, the
+/// ring can be opened again; tickets of earlier batches are refused then.
 ///
 /// ```
 /// use reorder_ring::Ring;
