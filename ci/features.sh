@@ -14,7 +14,7 @@ cargo check -q -p reorder-executor
 cargo check -q -p reorder-ring --no-default-features --all-targets
 cargo test -q -p reorder-ring --all-features --test async --test wire
 cargo test -q -p reorder-ring --all-features --doc
-for example in pipeline message_consumer async_fan_out; do
+for example in pipeline rayon_fan_out message_consumer async_fan_out; do
     RUST_BACKTRACE=0 cargo run -q -p reorder-ring --features stream --example "$example" >/dev/null
 done
 echo "features: reorder-ring without features, with each alone and with all; reorder-executor: ok"

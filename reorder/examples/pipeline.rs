@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Each line travels with a permit. A worker that panics drops it, and the line becomes a gap at its
-//! place: the release thread neither waits for it for ever nor mistakes the next line for it.
+//! place: the release thread neither waits for it for ever nor mistakes the next line for it. A worker
+//! that hangs keeps its permit; `next_timeout` notices, and `evict_head` gives the line up.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
