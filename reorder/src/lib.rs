@@ -63,6 +63,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Many batches
+//!
+//! A ring hosts one batch at a time. With the feature `pool`, a `RingPool` leases one to each of many
+//! batches, whose sizes may differ, and finds the ring of a ticket that comes late.
+//!
+//! # Over a wire
+//!
+//! A ticket can leave the process, as [128 bits](Ticket::to_bits) or as [their text](TicketBits), and
+//! come back late, twice or damaged. [`Ring::ticket_from_bits`] alone, or that of a pool, makes a ticket
+//! of bits, and of none that were not issued.
+//!
 //! # What keeps a batch from stalling
 //!
 //! In-order delivery waits for the head of line. If that never comes:
@@ -108,6 +119,8 @@
 //! | [`Ring::open`] | a constant; a step per slot after an orphan | `Drop` of orphaned values |
 //! | [`Producer::finish`], dropping a side | a step per position of the window | waking; `Drop` of what is undelivered |
 //! | `next`, `next_timeout`, `next_deadline`, `wait_for_space` | blocking | |
+//! | `complete`, `evict` and `ticket_from_bits` of a pool | lock-free: it pins an epoch | what the same costs on a ring |
+//! | `lease` and `trim` of a pool | lock-free | the allocator; `Drop` of what late completers left behind |
 //!
 //! An item that nobody waits for costs one read-modify-write in its life, that of `complete`; the
 //! look for a waiting producer is two in half a window, and none before the split. Where
@@ -117,29 +130,54 @@
 //!
 //! The slots are allocated once, with the ring: 8 bytes each, the value, and what alignment asks
 //! for. Nothing is allocated per item or per batch; the first blocking wait of a thread allocates
-//! what it sleeps on, and polling a wrapper of the waker, when that changes. At most `capacity` values are held at once, and each is delivered, handed back
-//! or dropped exactly once.
+//! what it sleeps on, and polling a wrapper of the waker, when that changes. At most `capacity` values
+//! are held at once, and each is delivered, handed back or dropped exactly once.
 //!
 //! # Features
 //!
-//! `stream`, off by default, makes a `Stream` of a consumer, with the traits of `futures-core`.
-//! `serde`, off by default, serializes tickets, and deserializes [`TicketBits`]. The
-//! feature `std` is on by default and adds the four blocking waits. Without it, the crate needs
-//! `alloc` and 64-bit atomics. Rings are told apart by numbers that start from a random one with
-//! `std`, and from where the program was loaded without; so bits of a ticket that come from another
-//! process may then name a ring of this one.
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `std` | yes | the blocking waits: `next`, `next_timeout`, `next_deadline` and `wait_for_space` |
+//! | `pool` | yes | `RingPool`; includes `std` |
+//! | `stream` | no | `into_stream`, with the traits of `futures-core` |
+//! | `serde` | no | [`Ticket`] serialized, [`TicketBits`] serialized and deserialized |
 //!
-//! # Examples for each kind of user
+//! Without any, the crate needs `alloc` and 64-bit atomics. Rings are told apart by numbers that start
+//! from a random one with `std`, and from where the program was loaded without; so bits of a ticket
+//! that come from another process may then name a ring of this one.
 //!
-//! In the folder `examples`: `pipeline` (a reader, workers, a thread that releases in order),
-//! `message_consumer` (at-least-once delivery, offsets committed in order) and `async_fan_out` (tasks
-//! on tokio, one of which dies).
+//! # Guides
+//!
+//! Each is a program in the folder `examples`, and asserts what it says.
+//!
+//! | for | run it with | it shows |
+//! |---|---|---|
+//! | a pipeline | `--example pipeline` | a thread that reads, threads that work, a thread that releases in order; a worker that fails |
+//! | a pool of threads that you have, such as rayon's | `--example rayon_fan_out` | a producer that waits for room; what a pool must not wait for; a job that panics |
+//! | an async service | `--features stream --example async_fan_out` | tasks on tokio and a stream of answers; a task that dies, and one that is aborted |
+//! | messages that arrive at least once | `--example message_consumer` | tickets in headers; messages that come twice, cannot be handled, or are of an earlier run |
 //!
 //! # When not to use it
 //!
 //! Results that arrive in order, or whose order does not matter, want a channel. A finite batch that
 //! nobody looks at before it is complete wants a slice and a counter. The crate `reorder-executor`
 //! brings threads and streams on top of this one.
+//!
+//! # Glossary
+//!
+//! | word | meaning |
+//! |---|---|
+//! | ring | a row of slots, allocated once, that serves one batch after the other |
+//! | batch | one ordered sequence, from [`open`](Ring::open) until both of its sides are gone |
+//! | position | the number of a reservation, which its ring never gives again; counted from the start of the batch it is an *index* |
+//! | slot | where the value of a position lies until it is taken: that of `p` in slot `p mod capacity` |
+//! | generation | how many positions a slot has served before; by it, a late completion is told from one in time |
+//! | ticket | a position and its ring as plain data, which entitles to complete or evict: [`Ticket`] |
+//! | permit | a ticket with one owner; dropped unused, it leaves a gap: [`Permit`] |
+//! | window | the positions that are reserved and not delivered, at most as many as there are slots |
+//! | head of line | the oldest position of the window, for which all others wait: [`HeadOfLine`] |
+//! | gap | what is delivered in place of a value that will not come: [`Gap`] |
+//! | orphan | a slot that was just being written when its batch closed |
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

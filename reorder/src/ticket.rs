@@ -9,8 +9,8 @@ use core::iter::FusedIterator;
 /// batch; a ring accepts each position once, while its batch is open, and refuses all else.
 ///
 /// Tickets come from [`Producer::reserve`](crate::Producer::reserve), or from
-/// [`Ring::ticket_from_bits`](crate::Ring::ticket_from_bits), which checks them. There is no other
-/// way to make one.
+/// [`Ring::ticket_from_bits`](crate::Ring::ticket_from_bits) and that of a pool, which check them.
+/// There is no other way to make one.
 ///
 /// A ticket that is lost leaves its position missing until somebody evicts it. Use a
 /// [`Permit`](crate::Permit) where a worker may die.

@@ -11,7 +11,7 @@ const DIGITS: usize = 32;
 /// The bits of a [`Ticket`], in the form in which they travel.
 ///
 /// A ticket must not be made of anything but a reservation, so bits are no ticket. Whoever gets them
-/// back asks the ring, which looks whether it has ever issued them:
+/// back asks the ring, or its pool, which looks whether it has ever issued them:
 /// [`Ring::ticket_from_bits`](crate::Ring::ticket_from_bits).
 ///
 /// The text is 32 hexadecimal digits, 16 for the ring and 16 for the position. Fewer or more are

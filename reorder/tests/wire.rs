@@ -107,6 +107,31 @@ fn a_ticket_travels_as_text() {
     travel(|bits| bits.to_string().parse().unwrap());
 }
 
+#[cfg(feature = "pool")]
+#[test]
+fn a_ticket_comes_back_to_its_pool() {
+    use reorder_ring::RingPool;
+
+    let (pool, other) = (RingPool::new(), RingPool::<u8>::new());
+    let lease = pool.lease(2).unwrap();
+    let mut batch = lease.open().unwrap();
+    let text = TicketBits::from(batch.reserve().unwrap()).to_string();
+    let bits: u128 = text.parse::<TicketBits>().unwrap().into();
+    assert_eq!(other.ticket_from_bits(bits), Err(TicketError::Foreign));
+    let next = pool.ticket_from_bits(bits + 1).unwrap_err();
+    assert_eq!(next, TicketError::Unreserved { position: 1, first: 0, tail: 1 });
+    pool.complete(pool.ticket_from_bits(bits).unwrap(), 7).unwrap();
+    assert_eq!(batch.try_next().unwrap().outcome, Ok(7));
+
+    drop(batch);
+    drop(lease);
+    let lease = pool.lease(2).unwrap();
+    let mut batch = lease.open().unwrap();
+    batch.reserve().unwrap();
+    let late = pool.ticket_from_bits(bits).unwrap();
+    assert_eq!(pool.complete(late, 8).unwrap_err().reason, Reason::Stale);
+}
+
 #[cfg(feature = "serde")]
 mod serde {
     use super::*;
