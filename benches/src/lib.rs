@@ -1,5 +1,7 @@
 //! What the benches share: payloads of several sizes, and the hand-off between threads.
 
+pub mod compare;
+
 use crossbeam_utils::Backoff;
 use reorder_ring::{Ring, Ticket};
 

@@ -1,0 +1,141 @@
+//! The job of workload `gzip`: a block in, its piece of a gzip file out.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use flate2::{Compress, Compression, Crc, FlushCompress};
+
+use super::files::File;
+
+/// What pigz and gzip do unless they are told otherwise.
+const LEVEL: u32 = 6;
+/// As large as those of pigz.
+const BLOCK: usize = 128 * 1024;
+/// How far back deflate can refer.
+const DICTIONARY: usize = 32 * 1024;
+
+const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+/// A last block of deflate, with nothing in it.
+const END: [u8; 2] = [0x03, 0x00];
+
+/// A part of a file.
+#[derive(Clone, Debug)]
+pub(crate) struct Block {
+    file: Arc<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl Block {
+    /// The blocks of all files, in order.
+    pub(crate) fn cut(files: &[File]) -> Vec<Block> {
+        let of_file = |file: &File| {
+            let bytes = Arc::clone(&file.bytes);
+            let block = move |start| {
+                let end = bytes.len().min(start + BLOCK);
+                Block { file: Arc::clone(&bytes), start, end }
+            };
+            (0..file.bytes.len()).step_by(BLOCK).map(block)
+        };
+        files.iter().flat_map(of_file).collect()
+    }
+
+    /// What it may refer to, and so many bytes of itself.
+    fn behind(&self, more: usize) -> &[u8] {
+        &self.file[self.start.saturating_sub(DICTIONARY)..self.end.min(self.start + more)]
+    }
+}
+
+/// A piece of a deflate stream that ends on a byte boundary, and is not the stream's last.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) bytes: Vec<u8>,
+    crc: u32,
+}
+
+/// The same block always becomes the same piece.
+pub(crate) fn deflate(block: Block) -> Piece {
+    thread_local! {
+        // Some 300 KiB, too much to make for each block.
+        static STATE: RefCell<Compress> =
+            RefCell::new(Compress::new(Compression::new(LEVEL), false));
+    }
+    let data = &block.file[block.start..block.end];
+    let mut bytes = Vec::with_capacity(data.len() + data.len() / 1000 + 128);
+    STATE.with_borrow_mut(|state| {
+        state.reset();
+        if block.start > 0 {
+            // The end of the dictionary is hashed together with the bytes behind it, which would be
+            // what another block left there: so lay the right ones out first.
+            state.set_dictionary(block.behind(8)).expect("nothing was compressed before");
+            state.reset();
+            state.set_dictionary(block.behind(0)).expect("nothing was compressed before");
+        }
+        let before = state.total_in();
+        loop {
+            let done = (state.total_in() - before) as usize;
+            let status = state.compress_vec(&data[done..], &mut bytes, FlushCompress::Sync);
+            status.expect("memory to memory cannot fail");
+            // The flush is complete when it leaves room.
+            if bytes.len() < bytes.capacity() {
+                break;
+            }
+            bytes.reserve(bytes.len());
+        }
+    });
+    let mut crc = Crc::new();
+    crc.update(data);
+    Piece { bytes, crc: crc.sum() }
+}
+
+/// The pieces as gzip has them: a member per file.
+pub(crate) fn members(blocks: &[Block], pieces: &[Piece]) -> Vec<u8> {
+    let mut output = Vec::new();
+    let mut crc = Crc::new();
+    for (block, piece) in blocks.iter().zip(pieces) {
+        if block.start == 0 {
+            crc.reset();
+            output.extend(HEADER);
+        }
+        crc.update(&block.file[block.start..block.end]);
+        output.extend(&piece.bytes);
+        if block.end == block.file.len() {
+            output.extend(END);
+            output.extend(crc.sum().to_le_bytes());
+            output.extend(crc.amount().to_le_bytes());
+        }
+    }
+    output
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::files;
+
+    fn file(len: usize) -> File {
+        let bytes: Vec<u8> =
+            (0..len as u64).map(|n| super::super::job::mix(n / 7) as u8 & 3).collect();
+        File { path: "none".into(), bytes: bytes.into() }
+    }
+
+    #[test]
+    fn pieces_in_order_decompress_to_the_files() {
+        let files = [file(1), file(BLOCK), file(3 * BLOCK + 5)];
+        let blocks = Block::cut(&files);
+        assert_eq!(blocks.len(), 6);
+        let mut pieces: Vec<Piece> = blocks.iter().cloned().map(deflate).collect();
+        assert_eq!(files::check(&members(&blocks, &pieces), &files), Ok(()));
+        pieces.swap(2, 3);
+        assert!(files::check(&members(&blocks, &pieces), &files).is_err());
+    }
+
+    #[test]
+    fn a_piece_does_not_depend_on_what_came_before() {
+        let blocks = Block::cut(&[file(4 * BLOCK)]);
+        let pieces: Vec<Piece> = blocks.iter().cloned().map(deflate).collect();
+        let mut backwards: Vec<Piece> = blocks.iter().rev().cloned().map(deflate).collect();
+        backwards.reverse();
+        assert!(pieces == backwards);
+    }
+}

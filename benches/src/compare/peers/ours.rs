@@ -1,0 +1,38 @@
+//! Ours: `map`, and `stream`.
+
+use reorder_executor::Executor;
+
+use super::{Collect, Stream};
+use crate::compare::job::Job;
+
+pub(crate) struct Ours(Executor);
+
+impl Ours {
+    pub(crate) fn new(workers: usize, window: usize) -> Ours {
+        let builder = Executor::builder().workers(workers).window(window);
+        Ours(builder.build().expect("an executor"))
+    }
+}
+
+impl Collect for Ours {
+    fn collect<U: Send + 'static>(&self, count: u64, job: impl Job<u64, U>) -> Vec<U> {
+        self.0.map(0..count, job)
+    }
+}
+
+impl Stream for Ours {
+    fn stream<I, U>(
+        &self,
+        source: impl Iterator<Item = I> + Send + 'static,
+        _window: usize,
+        job: impl Job<I, U>,
+        sink: &mut impl FnMut(U),
+    ) where
+        I: Send + 'static,
+        U: Send + 'static,
+    {
+        for outcome in self.0.stream(source, job) {
+            sink(outcome.expect("no job panics"));
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! pigz, and gzip: programs of the system, which compress files.
+
+use std::process::{Command, Output, Stdio};
+
+use crate::compare::files::File;
+
+pub(crate) struct Program {
+    name: &'static str,
+    threads: usize,
+}
+
+impl Program {
+    /// If it is installed.
+    pub(crate) fn find(name: &'static str, threads: usize) -> Option<Program> {
+        let version = Command::new(name).arg("--version").stdout(Stdio::null()).status();
+        version.is_ok_and(|status| status.success()).then_some(Program { name, threads })
+    }
+
+    /// Compresses, and has the output.
+    pub(crate) fn output(&self, files: &[File]) -> Result<Vec<u8>, String> {
+        let Output { status, stdout, .. } = self.told(self.command(files).output())?;
+        if status.success() { Ok(stdout) } else { Err(format!("{}: {status}", self.name)) }
+    }
+
+    /// Compresses, and throws the output away.
+    pub(crate) fn run(&self, files: &[File]) -> Result<(), String> {
+        let status = self.told(self.command(files).stdout(Stdio::null()).status())?;
+        if status.success() { Ok(()) } else { Err(format!("{}: {status}", self.name)) }
+    }
+
+    fn command(&self, files: &[File]) -> Command {
+        let mut command = Command::new(self.name);
+        // To standard output, without names and times, at the level that the others have.
+        command.args(["-c", "-n", "-6"]);
+        if self.name == "pigz" {
+            command.arg("-p").arg(self.threads.to_string());
+        }
+        command.arg("--").args(files.iter().map(|file| &file.path));
+        command
+    }
+
+    fn told<T>(&self, result: std::io::Result<T>) -> Result<T, String> {
+        result.map_err(|error| format!("{}: {error}", self.name))
+    }
+}

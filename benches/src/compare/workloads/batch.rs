@@ -1,0 +1,121 @@
+//! The peers for batches, and what is the same wherever a batch is collected.
+
+use std::time::Instant;
+
+use crate::compare::contest::{Contest, OURS, Sample, same};
+use crate::compare::job::Job;
+use crate::compare::peers::{
+    ChannelHeap, Collect, Collected, Disruptor, Flags, Latch, MutexForAll, MutexPerBatch, Orx,
+    Ours, Pariter, Rayon, Serial, StaticSplit, Tokio,
+};
+
+/// Is shown a peer after the other. It makes those that it wants.
+pub(super) trait Visitor {
+    fn visit<P: Collect + 'static>(&mut self, peer: &'static str, make: impl FnOnce() -> P);
+}
+
+/// Those that run jobs which need a processor.
+pub(super) fn each_collector(threads: usize, our_workers: usize, visitor: &mut impl Visitor) {
+    visitor.visit(OURS, || Ours::new(our_workers, 1024));
+    visitor.visit("latch", || Latch::new(threads));
+    visitor.visit("rayon", || Rayon::new(threads));
+    visitor.visit("orx-parallel", || Orx::new(threads));
+    visitor.visit("scope-split", || StaticSplit(threads));
+    visitor.visit("pariter", || Collected(Pariter(threads)));
+    visitor.visit("tokio-buffered", || Collected(Tokio::new(threads)));
+    visitor.visit("channel-heap", || Collected(ChannelHeap::new(threads)));
+    visitor.visit("mutex", || Collected(MutexPerBatch::new(threads)));
+    visitor.visit("mutex-for-all", || MutexForAll::new(threads));
+    visitor.visit("flags", || Collected(Flags::new(threads)));
+    visitor.visit("disruptor", || Collected(Disruptor(threads)));
+    visitor.visit("serial", || Serial);
+}
+
+/// One batch after the other, each timed as a whole.
+pub(super) struct OneBatch<'c, 'a, J> {
+    pub(super) contest: &'c mut Contest<'a>,
+    pub(super) job: J,
+    pub(super) expected: &'a [u64],
+}
+
+impl<J: Job<u64, u64>> Visitor for OneBatch<'_, '_, J> {
+    fn visit<P: Collect + 'static>(&mut self, peer: &'static str, make: impl FnOnce() -> P) {
+        let (job, expected) = (self.job, self.expected);
+        let count = expected.len() as u64;
+        self.contest.enter(peer, make, move |peer, _| {
+            let start = Instant::now();
+            let results = peer.collect(count, job);
+            let nanos = start.elapsed().as_nanos() as f64 / count as f64;
+            same(&results, expected)?;
+            Ok(Sample { nanos, ..Sample::default() })
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::Settings;
+
+    /// Has all results, two of them in each other's place.
+    struct Swapped(usize);
+
+    impl Collect for Swapped {
+        fn collect<U: Send + 'static>(&self, count: u64, job: impl Job<u64, U>) -> Vec<U> {
+            let mut results = Serial.collect(count, job);
+            results.swap(self.0, self.0 + 1);
+            results
+        }
+    }
+
+    /// Has all but the last.
+    struct Short;
+
+    impl Collect for Short {
+        fn collect<U: Send + 'static>(&self, count: u64, job: impl Job<u64, U>) -> Vec<U> {
+            Serial.collect(count - 1, job)
+        }
+    }
+
+    fn square(number: u64) -> u64 {
+        number * number
+    }
+
+    #[test]
+    fn wrong_results_are_noticed_and_have_no_record() {
+        let settings = Settings { quick: true, ..Settings::default() };
+        let expected: Vec<u64> = (0..10).map(square).collect();
+        let mut contest = Contest::new("wrong", 2, &settings);
+        let mut visitor = OneBatch { contest: &mut contest, job: square, expected: &expected };
+        visitor.visit(OURS, || Serial);
+        visitor.visit("flags", || Swapped(8));
+        visitor.visit("latch", || Short);
+        let outcome = contest.run();
+        let told: Vec<_> = outcome.records.iter().map(|record| &*record.peer).collect();
+        assert_eq!(told, [OURS]);
+        assert_eq!(
+            outcome.wrong,
+            [
+                "wrong, 2 threads, flags: the result at 8 is not the one of item 8",
+                "wrong, 2 threads, latch: 9 results of 10 items",
+            ]
+        );
+    }
+
+    #[test]
+    fn every_peer_brings_every_batch_in_order() {
+        let settings = Settings { quick: true, ..Settings::default() };
+        for count in [1, 7, 2000] {
+            let expected: Vec<u64> = (0..count).map(square).collect();
+            for threads in [2, 3] {
+                let mut contest = Contest::new("order", threads, &settings);
+                let mut visitor =
+                    OneBatch { contest: &mut contest, job: square, expected: &expected };
+                each_collector(threads, threads - 1, &mut visitor);
+                let outcome = contest.run();
+                assert_eq!(outcome.wrong, [""; 0]);
+                assert_eq!(outcome.records.len(), 13);
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Items that sleep, with a worker for each: whether all are shared out at once, also if the first
+//! one does not end soon.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Hold;
+use super::batch::{OneBatch, Visitor};
+use crate::compare::Settings;
+use crate::compare::contest::{Contest, Extra, OURS, Sample, same};
+use crate::compare::peers::{
+    ChannelHeap, Collect, Collected, Latch, MutexPerBatch, Orx, Ours, Pariter, Rayon, Serial,
+    StaticSplit, ThreadPerItem, Tokio,
+};
+
+/// Items, and workers.
+const MANY: usize = 64;
+
+pub(super) fn run(settings: &Settings, hold: &mut Hold<'_>) {
+    let expected: Vec<u64> = (0..MANY as u64).collect();
+    let mut contest = Contest::new("sleepy", MANY, settings);
+    let sleep = |number| {
+        thread::sleep(Duration::from_millis(10));
+        number
+    };
+    each_sleeper(&mut OneBatch { contest: &mut contest, job: sleep, expected: &expected });
+    hold(contest);
+
+    let mut contest = Contest::new("sleepy-slow-first", MANY, settings);
+    each_sleeper(&mut SlowFirst { contest: &mut contest, expected: &expected });
+    hold(contest);
+}
+
+/// Not those whose workers spin: 64 of them would.
+fn each_sleeper(visitor: &mut impl Visitor) {
+    visitor.visit(OURS, || Ours::new(MANY, MANY));
+    visitor.visit("thread-per-item", || ThreadPerItem);
+    visitor.visit("latch", || Latch::new(MANY));
+    visitor.visit("rayon", || Rayon::new(MANY));
+    visitor.visit("orx-parallel", || Orx::new(MANY));
+    visitor.visit("scope-split", || StaticSplit(MANY));
+    visitor.visit("pariter", || Collected(Pariter(MANY)));
+    visitor.visit("tokio-buffered", || Collected(Tokio::blocking(MANY)));
+    visitor.visit("channel-heap", || Collected(ChannelHeap::new(MANY)));
+    visitor.visit("mutex", || Collected(MutexPerBatch::new(MANY)));
+    visitor.visit("serial", || Serial);
+}
+
+/// The first item takes 100 ms. What is timed is when the last of the others was done.
+struct SlowFirst<'c, 'a> {
+    contest: &'c mut Contest<'a>,
+    expected: &'a [u64],
+}
+
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// In nanoseconds after `EPOCH`.
+static LAST_DONE: AtomicU64 = AtomicU64::new(0);
+
+fn slow_first(number: u64) -> u64 {
+    if number == 0 {
+        thread::sleep(Duration::from_millis(100));
+    } else {
+        LAST_DONE.fetch_max(EPOCH.elapsed().as_nanos() as u64, Ordering::Relaxed);
+    }
+    number
+}
+
+impl Visitor for SlowFirst<'_, '_> {
+    fn visit<P: Collect + 'static>(&mut self, peer: &'static str, make: impl FnOnce() -> P) {
+        let expected = self.expected;
+        self.contest.enter(peer, make, move |peer, _| {
+            let start = EPOCH.elapsed().as_nanos() as u64;
+            LAST_DONE.store(start, Ordering::Relaxed);
+            let results = peer.collect(MANY as u64, slow_first);
+            same(&results, expected)?;
+            let nanos = LAST_DONE.load(Ordering::Relaxed) - start;
+            Ok(Sample {
+                nanos: nanos as f64 / MANY as f64,
+                extra: Extra { others: Some(MANY as u64), ..Extra::default() },
+            })
+        });
+    }
+}
