@@ -32,7 +32,7 @@ use crate::storage::rounded_capacity;
 /// One per power of two.
 const CLASSES: usize = if cfg!(reorder_loom) { 2 } else { usize::BITS as usize };
 
-/// How many idle rings a returning one may displace.
+/// How many idle rings a returning one may displace, of other sizes and of its own.
 const DISPLACED: usize = 2;
 
 pub(crate) struct Stock<T> {
@@ -153,13 +153,15 @@ impl<T> Stock<T> {
     }
 
     /// Takes a ring back whose lease has ended, and retires idle ones if they are too many: other
-    /// sizes first, for this one is in use.
+    /// sizes first, for this one is in use. If that does not make room, it goes itself, so that many
+    /// small rings need not go at once for a large one, and the limit holds all the same.
     pub(crate) fn put_back(&self, held: Held<'_, T>) {
         let class = held.pooled().class();
         drop(held);
         if self.idle_bytes() > self.idle_limit {
             let others = (0..CLASSES).rev().filter(|&other| other != class);
-            self.retire(others.chain([class]), self.idle_limit, DISPLACED);
+            self.retire(others, self.idle_limit, DISPLACED);
+            self.retire([class], self.idle_limit, DISPLACED);
         }
     }
 
@@ -168,7 +170,7 @@ impl<T> Stock<T> {
         self.retire((0..CLASSES).rev(), bytes, usize::MAX);
     }
 
-    fn retire(&self, classes: impl Iterator<Item = usize>, idle_bytes: u64, mut most: usize) {
+    fn retire(&self, classes: impl IntoIterator<Item = usize>, idle_bytes: u64, mut most: usize) {
         for class in classes {
             while most > 0 && self.idle_bytes() > idle_bytes {
                 let Some(held) = self.take_idle(class) else { break };

@@ -1,0 +1,147 @@
+//! Batches and leases that are forgotten.
+
+use std::mem::{ManuallyDrop, forget};
+use std::thread;
+
+use crate::ledger::{Counted, Ledger};
+use reorder_ring::{Busy, Lease, Reason, RingPool, Ticket, TryNextError};
+
+const CAPACITY: usize = 4;
+
+/// Completes a window on the lease, takes one value, reserves one more; forgets the batch.
+fn forget_a_batch(lease: &Lease<Counted>, ledger: &Ledger) -> Vec<Ticket> {
+    let mut batch = lease.open().unwrap();
+    let tickets: Vec<_> = batch.reserve_many(CAPACITY).unwrap().collect();
+    tickets[1..].iter().for_each(|&ticket| lease.complete(ticket, ledger.value()).unwrap());
+    lease.complete(tickets[0], ledger.value()).unwrap();
+    drop(batch.try_next().unwrap());
+    // One lap further, and missing.
+    let missing = batch.reserve().unwrap();
+    forget(batch);
+    [tickets, vec![missing]].concat()
+}
+
+#[test]
+fn a_forgotten_batch_that_borrows_is_closed_with_its_lease() {
+    let (pool, ledger) = (RingPool::new(), Ledger::default());
+    for round in 1..=3 {
+        let lease = pool.lease(CAPACITY).unwrap();
+        assert_eq!(pool.usage().rings, 1, "nothing was lost in round {round}");
+        let tickets = forget_a_batch(&lease, &ledger);
+        assert_eq!(lease.open().unwrap_err(), Busy::Leased, "until the lease ends");
+        assert_eq!(ledger.alive(), CAPACITY - 1);
+        // Its tickets are good till then, also through the pool.
+        assert_eq!(pool.complete(tickets[0], ledger.value()).unwrap_err().reason, Reason::Settled);
+        pool.complete(tickets[CAPACITY], ledger.value()).unwrap();
+        drop(lease);
+        assert_eq!(ledger.alive(), 0);
+        for ticket in tickets {
+            assert_eq!(pool.complete(ticket, ledger.value()).unwrap_err().reason, Reason::Stale);
+        }
+    }
+    ledger.assert_each_dropped_once();
+}
+
+#[test]
+fn a_ring_of_a_forgotten_batch_can_be_retired_with_its_lease() {
+    let (pool, ledger) = (RingPool::with_idle_limit(0), Ledger::default());
+    let lease = pool.lease(CAPACITY).unwrap();
+    let tickets = forget_a_batch(&lease, &ledger);
+    drop(lease);
+    assert_eq!((pool.usage().rings, ledger.alive()), (0, 0));
+    for ticket in tickets {
+        assert_eq!(pool.complete(ticket, ledger.value()).unwrap_err().reason, Reason::Foreign);
+    }
+    ledger.assert_each_dropped_once();
+}
+
+#[test]
+fn one_forgotten_side_of_a_borrowed_batch_goes_with_the_lease() {
+    let (pool, ledger) = (RingPool::new(), Ledger::default());
+    for forgets_the_producer in [true, false] {
+        let lease = pool.lease(CAPACITY).unwrap();
+        let (mut producer, mut consumer) = lease.open().unwrap().split();
+        let tickets: Vec<_> = producer.reserve_many(2).unwrap().collect();
+        lease.complete(tickets[0], ledger.value()).unwrap();
+        if forgets_the_producer {
+            drop(consumer.try_next().unwrap());
+            assert_eq!(consumer.try_next().err(), Some(TryNextError::Pending));
+            forget(producer);
+            drop(consumer);
+        } else {
+            forget(consumer);
+            producer.finish();
+            assert_eq!(ledger.alive(), 1);
+        }
+        assert_eq!(lease.open().unwrap_err(), Busy::Leased);
+        drop(lease);
+        assert_eq!((ledger.alive(), pool.usage().rings), (0, 1));
+        let reason = pool.complete(tickets[1], ledger.value()).unwrap_err().reason;
+        assert_eq!(reason, Reason::Stale);
+    }
+    ledger.assert_each_dropped_once();
+}
+
+#[test]
+fn a_waiting_consumer_that_was_forgotten_is_not_woken_by_the_next_batch() {
+    let pool = RingPool::new();
+    let (tally, waker) = crate::tally::Tally::new();
+    let mut context = std::task::Context::from_waker(&waker);
+    for way in 0..2 {
+        let lease = pool.lease(1).unwrap();
+        let (mut producer, mut consumer) = lease.open().unwrap().split();
+        if way == 0 {
+            producer.reserve().unwrap();
+        }
+        assert!(consumer.poll_next(&mut context).is_pending());
+        forget((producer, consumer));
+        drop(lease);
+        let lease = pool.lease(1).unwrap();
+        let mut batch = lease.open().unwrap();
+        pool.complete(batch.reserve().unwrap(), way).unwrap();
+        assert_eq!(batch.try_next().unwrap().outcome, Ok(way));
+        assert_eq!(tally.wakes(), 0);
+    }
+}
+
+/// The batch is forgotten for as long as the test looks, and found again, for the sake of leak checkers.
+#[test]
+fn a_forgotten_batch_that_owns_its_lease_keeps_the_ring_for_good() {
+    let (pool, ledger) = (RingPool::new(), Ledger::default());
+    let mut batch = pool.lease(CAPACITY).unwrap().open_owned().unwrap();
+    let tickets: Vec<_> = batch.reserve_many(CAPACITY).unwrap().collect();
+    pool.complete(tickets[0], ledger.value()).unwrap();
+    let mut forgotten = ManuallyDrop::new(batch);
+
+    // Its ring is nobody else's, nor is it trimmed.
+    let others: Vec<_> = (0..10).map(|_| pool.lease(CAPACITY).unwrap()).collect();
+    assert_eq!(pool.usage().rings, 11);
+    drop(others);
+    pool.trim(0);
+    assert_eq!((pool.usage().rings, ledger.alive()), (1, 1));
+    // Its tickets are as good as ever, as long as somebody has the pool.
+    pool.complete(tickets[1], ledger.value()).unwrap();
+    assert_eq!(pool.complete(tickets[0], ledger.value()).unwrap_err().reason, Reason::Duplicate);
+    drop(pool);
+    assert_eq!(ledger.alive(), 2);
+
+    // It could even be used.
+    assert!(forgotten.try_next().is_ok());
+    drop(ManuallyDrop::into_inner(forgotten));
+    ledger.assert_each_dropped_once();
+}
+
+#[test]
+fn a_forgotten_lease_keeps_its_ring() {
+    let (pool, ledger) = (RingPool::new(), Ledger::default());
+    let forgotten = ManuallyDrop::new(pool.lease(CAPACITY).unwrap());
+    let tickets = forget_a_batch(&forgotten, &ledger);
+    drop(pool.lease(CAPACITY).unwrap());
+    assert_eq!(pool.usage().rings, 2);
+    assert_eq!(pool.complete(tickets[1], ledger.value()).unwrap_err().reason, Reason::Duplicate);
+    drop(pool);
+    assert_eq!(ledger.alive(), CAPACITY - 1);
+    // On another thread, and last of all: it frees the pool.
+    thread::spawn(move || drop(ManuallyDrop::into_inner(forgotten))).join().unwrap();
+    ledger.assert_each_dropped_once();
+}

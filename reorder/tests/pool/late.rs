@@ -1,0 +1,185 @@
+//! Tickets that come late, twice, or to the wrong pool, and how their refusals are counted.
+
+use crate::ledger::Ledger;
+use reorder_ring::{Gap, Reason, Refusals, Ring, RingPool, Ticket, TicketError};
+
+/// A pool that frees every ring whose lease ends.
+fn forgetful<T>() -> RingPool<T> {
+    RingPool::with_idle_limit(0)
+}
+
+/// The ticket of a batch that is over; its lease has ended.
+fn late_ticket<T>(pool: &RingPool<T>, capacity: usize) -> Ticket {
+    let lease = pool.lease(capacity).unwrap();
+    let mut batch = lease.open().unwrap();
+    batch.reserve().unwrap()
+}
+
+#[test]
+fn each_reason_comes_through_the_pool_as_from_the_ring() {
+    let (pool, ledger) = (RingPool::new(), Ledger::default());
+    let stale = late_ticket(&pool, 8);
+    let lease = pool.lease(8).unwrap();
+    let mut batch = lease.open().unwrap();
+    let tickets: Vec<_> = batch.reserve_many(5).unwrap().collect();
+    let [settled, ready, evicted, abandoned, missing] = tickets[..] else { unreachable!() };
+    pool.complete(settled, ledger.value()).unwrap();
+    drop(batch.try_next().unwrap());
+    pool.complete(ready, ledger.value()).unwrap();
+    pool.evict(evicted).unwrap();
+    // A permit can have the place of a ticket only as its own.
+    drop(batch.permit().unwrap());
+    let given_up = pool.ticket_from_bits(abandoned.to_bits() + 2).unwrap();
+    let foreign = Ring::<u8>::with_capacity(8).unwrap().open().unwrap().reserve().unwrap();
+
+    for (ticket, reason) in [
+        (stale, Reason::Stale),
+        (settled, Reason::Settled),
+        (ready, Reason::Duplicate),
+        (evicted, Reason::Evicted),
+        (given_up, Reason::Abandoned),
+        (foreign, Reason::Foreign),
+    ] {
+        let value = ledger.value();
+        let id = value.id;
+        let rejected = pool.complete(ticket, value).unwrap_err();
+        assert_eq!((rejected.reason, rejected.value.id), (reason, id));
+        assert!(!ledger.is_dropped(id), "it comes back whole");
+        assert_eq!(pool.evict(ticket), Err(reason));
+    }
+    for ticket in [abandoned, missing] {
+        pool.complete(ticket, ledger.value()).unwrap();
+    }
+    let outcomes: Vec<_> = batch.drain_ready().map(|next| next.outcome.map(drop)).collect();
+    assert_eq!(
+        outcomes,
+        [Ok(()), Err(Gap::Evicted), Ok(()), Ok(()), Err(Gap::Abandoned)],
+        "refusals changed nothing"
+    );
+    let Refusals { foreign, stale, duplicate, evicted, abandoned, settled, unreserved, .. } =
+        pool.refusals();
+    assert_eq!([foreign, stale, duplicate, evicted, abandoned, settled], [2; 6]);
+    assert_eq!(unreserved, 0);
+    drop(batch);
+    ledger.assert_each_dropped_once();
+}
+
+#[test]
+fn a_ticket_of_an_earlier_lease_never_reaches_the_next() {
+    let pool = RingPool::new();
+    let mut late = Vec::new();
+    for round in 0..20 {
+        let lease = pool.lease(2).unwrap();
+        let mut batch = lease.open().unwrap();
+        let tickets: Vec<_> = batch.reserve_many(2).unwrap().collect();
+        for &ticket in &late {
+            assert_eq!(pool.complete(ticket, usize::MAX).unwrap_err().reason, Reason::Stale);
+            assert_eq!(lease.complete(ticket, usize::MAX).unwrap_err().reason, Reason::Stale);
+        }
+        pool.complete(tickets[1], round).unwrap();
+        late.extend(tickets);
+        // The first is still missing when the lease ends.
+    }
+    assert_eq!((pool.usage().rings, pool.refusals().stale), (1, 2 * 20 * 19));
+}
+
+#[test]
+fn tickets_of_rings_that_are_gone_are_foreign() {
+    let pool = forgetful();
+    let mut late = Vec::new();
+    for _ in 0..100 {
+        late.push(late_ticket(&pool, 2));
+    }
+    assert_eq!(pool.usage().rings, 0);
+    // A ring that has a place of theirs, and another name.
+    let lease = pool.lease(2).unwrap();
+    let mut batch = lease.open().unwrap();
+    let here = batch.reserve().unwrap();
+    for &ticket in &late {
+        let rejected = pool.complete(ticket, 'x').unwrap_err();
+        assert_eq!((rejected.reason, rejected.value), (Reason::Foreign, 'x'));
+        assert_eq!(pool.evict(ticket), Err(Reason::Foreign));
+        assert_eq!(pool.ticket_from_bits(ticket.to_bits()), Err(TicketError::Foreign));
+    }
+    pool.complete(here, 'y').unwrap();
+    assert_eq!(batch.try_next().unwrap().outcome, Ok('y'));
+    assert_eq!(pool.refusals().foreign, 200);
+}
+
+#[test]
+fn trimming_makes_stale_tickets_foreign() {
+    let pool = RingPool::new();
+    let late = late_ticket(&pool, 4);
+    assert_eq!(pool.complete(late, 1).unwrap_err().reason, Reason::Stale);
+    pool.trim(0);
+    assert_eq!(pool.complete(late, 1).unwrap_err().reason, Reason::Foreign);
+}
+
+#[test]
+fn pools_and_rings_are_foreign_to_each_other() {
+    let pools = [RingPool::new(), RingPool::new()];
+    let leases = pools.each_ref().map(|pool| pool.lease(2).unwrap());
+    let lone = Ring::with_capacity(2).unwrap();
+    let mut batches: Vec<_> = leases.iter().map(|lease| lease.open().unwrap()).collect();
+    batches.push(lone.open().unwrap());
+    let tickets: Vec<_> = batches.iter_mut().map(|batch| batch.reserve().unwrap()).collect();
+    for (pool, own) in pools.iter().zip(0..) {
+        for (&ticket, of) in tickets.iter().zip(0..) {
+            let bits = ticket.to_bits();
+            if own == of {
+                assert_eq!(pool.ticket_from_bits(bits), Ok(ticket));
+            } else {
+                assert_eq!(pool.complete(ticket, 0).unwrap_err().reason, Reason::Foreign);
+                assert_eq!(pool.ticket_from_bits(bits), Err(TicketError::Foreign));
+                assert_eq!(leases[own].complete(ticket, 0).unwrap_err().reason, Reason::Foreign);
+            }
+        }
+    }
+    assert!(pools.iter().zip(&tickets).all(|(pool, &ticket)| pool.complete(ticket, 1).is_ok()));
+    assert_eq!(lone.complete(tickets[2], 1), Ok(()));
+}
+
+#[test]
+fn bits_of_positions_that_are_not_reserved_are_refused() {
+    let pool = RingPool::<u8>::new();
+    let lease = pool.lease(4).unwrap();
+    let mut batch = lease.open().unwrap();
+    let first = batch.reserve().unwrap().to_bits();
+    let unreserved = |position| TicketError::Unreserved { position, first: 0, tail: 1 };
+    for (bits, error) in [
+        (first + 1, unreserved(1)),
+        (first + 4, unreserved(4)),
+        (first | u128::from(u64::MAX), unreserved(u64::MAX)),
+        (first ^ 1 << 64, TicketError::Foreign),
+        (first ^ 1 << 127, TicketError::Foreign),
+        (first & u128::from(u64::MAX), TicketError::Foreign),
+        (first >> 64, TicketError::Foreign),
+    ] {
+        assert_eq!(pool.ticket_from_bits(bits), Err(error), "{bits:032x}");
+    }
+    let second = batch.reserve().unwrap();
+    assert_eq!(pool.ticket_from_bits(first + 1), Ok(second));
+}
+
+#[test]
+fn refusals_of_rings_that_are_gone_still_count() {
+    let pool = forgetful();
+    for _ in 0..10 {
+        let lease = pool.lease(2).unwrap();
+        let mut batch = lease.open().unwrap();
+        let ticket = batch.reserve().unwrap();
+        lease.complete(ticket, 1).unwrap();
+        assert!(lease.complete(ticket, 1).is_err());
+        assert_eq!(pool.evict(ticket), Err(Reason::Duplicate));
+        batch.try_next().unwrap();
+        assert_eq!(lease.evict(ticket), Err(Reason::Settled));
+    }
+    let kept = pool.lease(1).unwrap();
+    let ticket = kept.open().unwrap().reserve().unwrap();
+    assert_eq!(kept.evict(ticket), Err(Reason::Stale));
+    let sums = pool.refusals();
+    assert_eq!((sums.duplicate, sums.settled, sums.stale, sums.foreign), (20, 10, 1, 0));
+    drop(kept);
+    pool.trim(0);
+    assert_eq!(pool.refusals(), sums);
+}

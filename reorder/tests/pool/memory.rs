@@ -1,0 +1,132 @@
+//! How much a pool keeps, and that it goes.
+
+use std::thread;
+
+use reorder_ring::{Lease, RingPool};
+
+/// How many bytes a ring of this capacity counts as.
+fn bytes<T>(capacity: usize) -> usize {
+    let pool = RingPool::<T>::new();
+    drop(pool.lease(capacity).unwrap());
+    pool.usage().idle_bytes
+}
+
+fn leases<T>(pool: &RingPool<T>, capacity: usize, count: usize) -> Vec<Lease<T>> {
+    (0..count).map(|_| pool.lease(capacity).unwrap()).collect()
+}
+
+#[test]
+fn bytes_are_those_of_the_slots_and_a_little_more() {
+    for (slots, capacity) in [(16, 1), (16 * 4096, 4096)] {
+        let (least, most) = (slots, slots + 1000);
+        assert!((least..most).contains(&bytes::<u64>(capacity)));
+    }
+    assert_eq!(bytes::<[u8; 4096]>(64) - bytes::<[u8; 4096]>(32), 32 * (4096 + 8));
+}
+
+#[test]
+fn trim_frees_idle_rings_down_to_so_many_bytes() {
+    let pool = RingPool::<u64>::new();
+    let one = bytes::<u64>(16);
+    let leased = pool.lease(16).unwrap();
+    drop(leases(&pool, 16, 10));
+    for (most, left) in
+        [(usize::MAX, 10), (10 * one, 10), (10 * one - 1, 9), (5 * one + 1, 5), (1, 0), (0, 0)]
+    {
+        pool.trim(most);
+        assert_eq!((pool.usage().idle_bytes, pool.usage().rings), (left * one, left + 1));
+    }
+    assert!(leased.open().is_ok(), "what is leased is not idle");
+}
+
+#[test]
+fn the_largest_are_trimmed_first() {
+    let pool = RingPool::<u64>::new();
+    let kept = [leases(&pool, 4, 3), leases(&pool, 1024, 3)].concat();
+    drop(kept);
+    pool.trim(3 * bytes::<u64>(4));
+    assert_eq!(pool.usage().rings, 3);
+    drop(leases(&pool, 4, 3));
+    assert_eq!(pool.usage().rings, 3, "they are of that size");
+}
+
+#[test]
+fn rings_of_one_size_stay_within_the_limit() {
+    let one = bytes::<u64>(64);
+    for limit in [0, 1, one - 1, one, 3 * one, 3 * one + 1] {
+        let pool = RingPool::<u64>::with_idle_limit(limit);
+        for count in [1, 2, 8, 3] {
+            drop(leases(&pool, 64, count));
+            assert!(pool.usage().idle_bytes <= limit);
+        }
+        assert_eq!(pool.usage().rings, limit / one, "and use it");
+    }
+}
+
+#[test]
+fn rings_of_mixed_sizes_stay_within_the_limit() {
+    let small = bytes::<u64>(1);
+    for limit in [0, 3 * small, 20 * small, bytes::<u64>(1024), 2 * bytes::<u64>(4096)] {
+        let pool = RingPool::<u64>::with_idle_limit(limit);
+        drop(leases(&pool, 1, 40));
+        // A few at a time, so that a size which is leased all at once comes back all at once.
+        for (capacity, count) in [(4096, 1), (16, 5), (1024, 8), (1, 3), (4096, 4), (256, 2)] {
+            for lease in leases(&pool, capacity, count) {
+                drop(lease);
+                let idle = pool.usage().idle_bytes;
+                assert!(idle <= limit, "{idle} of {limit} bytes, after one of {capacity}");
+            }
+        }
+    }
+}
+
+/// A pool that is full of what nobody uses any more makes room for what is used.
+#[test]
+fn a_size_in_use_displaces_the_others() {
+    let (small, large) = (bytes::<u64>(16), bytes::<u64>(256));
+    let limit = 20 * small;
+    assert!(large < limit);
+    let pool = RingPool::<u64>::with_idle_limit(limit);
+    drop(leases(&pool, 16, 20));
+    assert_eq!(pool.usage().rings, 20);
+    for _ in 0..20 {
+        drop(pool.lease(256).unwrap());
+    }
+    let rings = pool.usage().rings;
+    drop(pool.lease(256).unwrap());
+    assert_eq!(pool.usage().rings, rings, "it is kept by now");
+    assert!(rings < 20, "{rings} rings");
+    // What it displaced is not more than had to be.
+    assert!(pool.usage().idle_bytes > limit - large, "{:?}", pool.usage());
+}
+
+#[test]
+fn what_waits_to_be_freed_goes_with_the_next_trims() {
+    let pool = RingPool::<u64>::with_idle_limit(0);
+    drop(leases(&pool, 256, 10));
+    assert_eq!(pool.usage().rings, 0);
+    // Other tests of this process may be within a call, and leave something too.
+    while pool.usage().deferred_bytes != 0 {
+        pool.trim(0);
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_pool_never_has_more_rings_than_were_leased_at_one_time() {
+    let pool = RingPool::<u64>::new();
+    thread::scope(|scope| {
+        for worker in 0..8 {
+            let pool = &pool;
+            scope.spawn(move || {
+                for round in 0..200 {
+                    let leases = leases(pool, 8, 1 + (worker + round) % 3);
+                    assert!(leases.iter().all(|lease| lease.open().is_ok()));
+                }
+            });
+        }
+    });
+    let rings = pool.usage().rings;
+    assert!((3..=8 * 3).contains(&rings), "{rings} rings");
+    assert_eq!(pool.usage().idle_bytes, rings * bytes::<u64>(8));
+}

@@ -1,0 +1,145 @@
+//! Values of every shape through the rings of a pool: of no size, of a page, aligned to one, and with
+//! lifetimes that end before their rings are freed.
+
+use std::cell::Cell;
+
+use reorder_ring::{Reason, RingPool};
+
+/// Takes values through rings that are used again and rings that are freed; `check` says whether a
+/// value is the one that was made for a number.
+fn every_way<T>(make: impl Fn(u64) -> T, check: impl Fn(&T, u64) -> bool) {
+    for limit in [0, usize::MAX] {
+        let pool = RingPool::with_idle_limit(limit);
+        let mut late = None;
+        for (number, capacity) in (0..).zip([1, 2, 8, 1, 2, 8]) {
+            let lease = pool.lease(capacity).unwrap();
+            let mut batch = lease.open().unwrap();
+            let tickets: Vec<_> = batch.reserve_many(capacity).unwrap().collect();
+            for (way, &ticket) in tickets.iter().enumerate().rev() {
+                let completed = match way % 2 {
+                    0 => pool.complete(ticket, make(number)),
+                    _ => lease.complete(ticket, make(number)),
+                };
+                assert!(completed.is_ok());
+                let refused = pool.complete(ticket, make(!number)).unwrap_err();
+                assert!(refused.reason == Reason::Duplicate && check(&refused.value, !number));
+            }
+            if let Some(late) = late.replace(tickets[0]) {
+                let refused = pool.complete(late, make(number)).unwrap_err();
+                assert!(check(&refused.value, number), "a refused value comes back whole");
+            }
+            for _ in 0..capacity.div_ceil(2) {
+                let delivery = batch.try_next().expect("all are completed");
+                assert!(delivery.outcome.is_ok_and(|value| check(&value, number)));
+            }
+            // The other half goes with the batch, with the lease, or with the pool.
+            match number {
+                0 | 3 => drop(batch),
+                1 | 4 => std::mem::forget(batch),
+                _ => {
+                    drop(batch);
+                    let mut owned = lease.open_owned().unwrap();
+                    let ticket = owned.reserve().unwrap();
+                    drop(lease);
+                    assert!(pool.complete(ticket, make(number)).is_ok());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn values_of_no_size_come_through() {
+    every_way(|_| (), |(), _| true);
+}
+
+thread_local!(static NOTHINGS: Cell<i64> = const { Cell::new(0) });
+
+/// Of no size; the thread counts how many there are.
+struct Nothing;
+
+impl Nothing {
+    fn new() -> Nothing {
+        NOTHINGS.set(NOTHINGS.get() + 1);
+        Nothing
+    }
+}
+
+impl Drop for Nothing {
+    fn drop(&mut self) {
+        NOTHINGS.set(NOTHINGS.get() - 1);
+        assert!(NOTHINGS.get() >= 0, "dropped once more than made");
+    }
+}
+
+#[test]
+fn values_of_no_size_are_dropped_as_often_as_they_were_made() {
+    every_way(|_| Nothing::new(), |_, _| true);
+    assert_eq!(NOTHINGS.get(), 0);
+}
+
+#[test]
+fn values_of_a_page_come_whole() {
+    let words = |number: u64| std::array::from_fn::<u64, 512, _>(|i| number.rotate_left(i as u32));
+    every_way(words, |value, number| *value == words(number));
+}
+
+/// Aligned to a page, and knows it.
+#[repr(align(4096))]
+struct Page(u64);
+
+impl Page {
+    fn is(&self, number: u64) -> bool {
+        std::ptr::from_ref(self).addr() % 4096 == 0 && self.0 == number
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        assert!(self.is(self.0), "dropped at a place that is not aligned");
+    }
+}
+
+#[test]
+fn over_aligned_values_keep_their_alignment() {
+    every_way(Page, |page, number| page.is(number));
+}
+
+#[test]
+fn values_that_own_come_whole() {
+    every_way(|number| number.to_string(), |value, number| *value == number.to_string());
+}
+
+/// Reads what it borrows when it is dropped.
+struct Borrower<'a>(&'a Cell<u64>);
+
+impl Drop for Borrower<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+/// Retired rings are freed some time, on some thread: what their values borrowed is gone by then.
+#[test]
+fn values_may_borrow_what_ends_before_their_rings_are_freed() {
+    for round in 0..50 {
+        let drops = Box::new(Cell::new(0));
+        let pool = RingPool::with_idle_limit(0);
+        for _ in 0..4 {
+            let lease = pool.lease(4).unwrap();
+            let mut batch = lease.open().unwrap();
+            for ticket in batch.reserve_many(3).unwrap() {
+                assert!(pool.complete(ticket, Borrower(&drops)).is_ok());
+            }
+            drop(batch.try_next());
+            if round % 2 == 0 {
+                std::mem::forget(batch);
+            }
+        }
+        assert_eq!(drops.get(), 12, "the values are gone, though their rings may not be");
+        drop(pool);
+        drop(drops);
+    }
+    // What is left is freed here, if not before.
+    RingPool::<u8>::new().trim(0);
+}
