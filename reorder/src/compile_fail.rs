@@ -3,6 +3,9 @@
 //! The code of the error is checked by a nightly toolchain alone; the twins show that the rest of
 //! each case is right.
 
+#[cfg(feature = "pool")]
+mod pool;
+
 /// A ring that is shared between threads sends its values.
 ///
 /// ```compile_fail,E0277

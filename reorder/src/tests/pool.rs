@@ -1,6 +1,6 @@
 //! What the pool's own parts promise, seen from inside.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
 use super::reclaim;
@@ -8,6 +8,13 @@ use super::stock::Stock;
 use super::{Lease, RingPool};
 use crate::errors::{CapacityError, Reason, ReserveError};
 use crate::identity;
+
+/// One at a time, of those that need rings to be retired and those that hold that up: the bytes that wait
+/// to be freed are counted for the whole process.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A pool whose rings start near the end of their positions.
 fn late_pool(first: u64) -> RingPool<u8> {
@@ -24,6 +31,7 @@ fn a_name_leads_to_its_place() {
 
 #[test]
 fn a_ring_with_half_its_positions_used_is_not_leased_again() {
+    let _alone = alone();
     let half = ((1 << 61) - 4) / 2;
     let pool = late_pool(half);
     let id = |lease: &Lease<u8>| lease.id;
@@ -81,6 +89,7 @@ fn every_place_can_have_a_ring_and_no_more() {
 /// Stands for a thread that is stopped within a call.
 #[test]
 fn a_pinned_thread_bounds_what_waits_to_be_freed() {
+    let _alone = alone();
     let pool = RingPool::<[u8; 4096]>::with_idle_limit(0);
     let guard = reclaim::pin();
     let mut most = 0;
