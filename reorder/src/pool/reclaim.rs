@@ -4,7 +4,6 @@
 //! Its pins last for one call into this crate, and no user code runs meanwhile.
 
 use core::ptr::NonNull;
-use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 pub(crate) use crossbeam_epoch::Guard;
@@ -16,9 +15,6 @@ use crate::primitive::epoch;
 /// A thread that is stopped in mid-call holds up all freeing. Rings are kept for reuse then.
 pub(crate) const DEFERRED_LIMIT: u64 = 8 << 20;
 
-/// Loom does not model this count: it decides only whether a ring is kept or freed.
-static DEFERRED: AtomicU64 = AtomicU64::new(0);
-
 /// While the guard exists, nothing is freed that this thread can find.
 pub(crate) fn pin() -> Guard {
     epoch::with_handle(|handle| handle.pin())
@@ -27,13 +23,13 @@ pub(crate) fn pin() -> Guard {
 /// How many bytes wait to be freed, in the whole process.
 pub(crate) fn deferred() -> u64 {
     // ORDERING: deferred:read: Relaxed; a view.
-    DEFERRED.load(Relaxed)
+    epoch::deferred().load(Relaxed)
 }
 
 /// Asks for leave to let so many bytes wait. One object always may, however large it is.
 pub(crate) fn may_defer(bytes: u64) -> bool {
     // ORDERING: deferred:add: Relaxed; only the number matters.
-    let before = DEFERRED.fetch_add(bytes, Relaxed);
+    let before = epoch::deferred().fetch_add(bytes, Relaxed);
     let may = before == 0 || before.saturating_add(bytes) <= DEFERRED_LIMIT;
     if !may {
         freed(bytes);
@@ -43,7 +39,7 @@ pub(crate) fn may_defer(bytes: u64) -> bool {
 
 fn freed(bytes: u64) {
     // ORDERING: deferred:sub: Relaxed; as `deferred:add`.
-    DEFERRED.fetch_sub(bytes, Relaxed);
+    epoch::deferred().fetch_sub(bytes, Relaxed);
 }
 
 /// Frees the object once nobody who is pinned now is pinned any more.

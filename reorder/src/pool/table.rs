@@ -98,7 +98,9 @@ impl<T> Table<T> {
             // ORDERING: table:each: Acquire, as `table:find`.
             let pooled = entry.ring.load(Acquire);
             // SAFETY: as in `find`.
-            unsafe { pooled.as_ref() }.map(|pooled| &pooled.ring)
+            let pooled = unsafe { pooled.as_ref() }?;
+            pooled.life.look();
+            Some(&pooled.ring)
         })
     }
 
@@ -123,8 +125,9 @@ impl<T> Links for Table<T> {
 /// The glue of the segments goes on with the other rings when a value's drop panics.
 impl<T> Drop for Entry<T> {
     fn drop(&mut self) {
-        // ORDERING: table:drop: Acquire pairs with `table:put`; nobody else can reach the table.
-        let pooled = self.ring.load(Acquire);
+        // ORDERING: table:drop: Relaxed; nobody else can reach the table, and the count of the pool
+        // orders what others did before they let go of it.
+        let pooled = self.ring.load(Relaxed);
         if !pooled.is_null() {
             // SAFETY: it was boxed, is not retired, and no lease is left, for each keeps the table.
             drop(unsafe { Box::from_raw(pooled) });

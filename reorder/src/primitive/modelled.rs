@@ -101,23 +101,26 @@ pub(crate) mod park {
     }
 }
 
-/// Something that may be looked at until it ends: loom fails a model in which a look is not ordered
-/// before the end.
+/// Something that may be looked at until it ends: a model fails if a look is not ordered before the
+/// end. Loom counts its making as a write, so a look is to be ordered after that, too.
 #[cfg(feature = "pool")]
-pub(crate) struct Life(UnsafeCell<()>);
+pub(crate) struct Life(UnsafeCell<bool>);
 
 #[cfg(feature = "pool")]
 impl Life {
     pub(crate) fn new() -> Life {
-        Life(UnsafeCell::new(()))
+        Life(UnsafeCell::new(true))
     }
 
     pub(crate) fn look(&self) {
-        self.0.with(|_| ());
+        // SAFETY: loom reports a write that is not ordered with this before it happens.
+        let alive = self.0.with(|alive| unsafe { *alive });
+        assert!(alive, "it is looked at after its end");
     }
 
     pub(crate) fn end(&self) {
-        self.0.with_mut(|_| ());
+        // SAFETY: as above.
+        self.0.with_mut(|alive| unsafe { *alive = false });
     }
 }
 
@@ -128,6 +131,9 @@ pub(crate) unsafe fn free<T>(_object: core::ptr::NonNull<T>) {}
 /// As the real one. The collector is loom's to make and to drop in each execution.
 #[cfg(feature = "pool")]
 pub(crate) mod epoch {
+    use alloc::boxed::Box;
+    use core::sync::atomic::AtomicU64;
+
     use crossbeam_epoch::{Collector, LocalHandle};
 
     fn register() -> LocalHandle {
@@ -140,5 +146,12 @@ pub(crate) mod epoch {
     pub(crate) fn with_handle<R>(f: impl Fn(&LocalHandle) -> R) -> R {
         loom::thread_local!(static HANDLE: LocalHandle = register());
         HANDLE.try_with(&f).unwrap_or_else(|_| f(&register()))
+    }
+
+    /// A count that loom does not see, of one model: others run at the same time, and each has to
+    /// repeat itself. A thread of the system runs all threads of a model.
+    pub(crate) fn deferred() -> &'static AtomicU64 {
+        std::thread_local!(static DEFERRED: &'static AtomicU64 = Box::leak(Box::default()));
+        DEFERRED.with(|deferred| *deferred)
     }
 }

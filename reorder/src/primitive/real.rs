@@ -102,6 +102,7 @@ pub(crate) unsafe fn free<T>(object: core::ptr::NonNull<T>) {
 /// The epochs of this crate's own collector.
 #[cfg(feature = "pool")]
 pub(crate) mod epoch {
+    use core::sync::atomic::AtomicU64;
     use std::sync::OnceLock;
 
     use crossbeam_epoch::{Collector, LocalHandle};
@@ -116,5 +117,11 @@ pub(crate) mod epoch {
         std::thread_local!(static HANDLE: LocalHandle = register());
         // From a destructor of another thread-local, after this one is gone: registered anew.
         HANDLE.try_with(&f).unwrap_or_else(|_| f(&register()))
+    }
+
+    /// How many bytes wait in the collector.
+    pub(crate) fn deferred() -> &'static AtomicU64 {
+        static DEFERRED: AtomicU64 = AtomicU64::new(0);
+        &DEFERRED
     }
 }
