@@ -11,7 +11,7 @@ echo "tidy: format: ok"
 cargo clippy -q --workspace --all-targets --all-features -- -D warnings
 # The models are another program: other primitives, other modules. A target directory of its own
 # keeps the change of flags from rebuilding the rest.
-RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_loom" \
+RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_loom --cfg crossbeam_loom" \
     cargo clippy -q -p reorder-ring -p loom-tests --all-targets \
     --target-dir "${CARGO_TARGET_DIR:-target}/tidy-loom" -- -D warnings
 echo "tidy: clippy, with and without loom: ok"

@@ -1,7 +1,7 @@
 //! The ring, explored. One module per property; see `docs/ALGORITHM.md` for what each one shows.
 //!
 //! ```sh
-//! RUSTFLAGS="--cfg reorder_loom" cargo test --release -p loom-tests -- --nocapture
+//! RUSTFLAGS="--cfg reorder_loom --cfg crossbeam_loom" cargo test --release -p loom-tests -- --nocapture
 //! ```
 //!
 //! A model joins its threads before it drops its ring: `Arc` is std's, and its order is invisible
@@ -12,7 +12,9 @@ mod cancel;
 mod claim;
 mod close;
 mod finish;
+mod late;
 mod order;
+mod pool;
 mod reuse;
 mod sides;
 mod space;
@@ -21,7 +23,10 @@ mod wake;
 use std::sync::Arc;
 
 use loom_tests::{Token, Tokens};
-use reorder_ring::{Batch, Busy, Ring};
+use reorder_ring::{Batch, Busy, Ring, RingPool};
+
+type Pool = RingPool<Token>;
+type Lease = reorder_ring::Lease<Token>;
 
 fn ring(capacity: usize) -> Arc<Ring<Token>> {
     Arc::new(Ring::with_capacity(capacity).unwrap())
