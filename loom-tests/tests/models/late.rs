@@ -1,7 +1,7 @@
 //! Tickets that find their rings by name, while others have those or get rid of them.
 //!
-//! Crossbeam's epochs are in these models. A thread that registers, pins, and leaves adds some
-//! hundred steps, and so the bounds are small.
+//! The epochs of `crossbeam-epoch` are in these models: a thread registers, pins, collects and leaves,
+//! which are many steps, and so most bounds are small.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -136,9 +136,11 @@ fn count_of_a_retired_ring() {
 /// The ring is retired, and a new one stands at its place when the ticket comes: it has another name.
 #[test]
 fn place_of_a_retired_ring() {
-    explore("place_of_a_retired_ring", Some(2), 18000, || {
+    explore("place_of_a_retired_ring", Some(2), 5000, || {
         let (pool, tokens) = (Pool::new(), Tokens::default());
         let ticket = pool.lease(1).unwrap().open().unwrap().reserve().unwrap();
+        // As above.
+        assert_eq!(pool.ticket_from_bits(ticket.to_bits()), Ok(ticket));
         let late = complete(&pool, ticket, tokens.make("late"));
         pool.trim(0);
         let lease = pool.lease(1).unwrap();
@@ -146,6 +148,27 @@ fn place_of_a_retired_ring() {
         let refused = late.join().unwrap().expect_err("its batch is over");
         assert!(matches!(refused, Reason::Stale | Reason::Foreign), "{refused}");
         drop((lease, pool));
+        tokens.assert_all_gone();
+    });
+}
+
+/// A ring is retired, while another thread makes one, maybe for the same place: that one is found.
+#[test]
+fn place_handed_on() {
+    explore("place_handed_on", Some(2), 20000, || {
+        let (pool, tokens) = (Pool::new(), Tokens::default());
+        drop(pool.lease(1).unwrap());
+        let (making, value) = (pool.clone(), tokens.make("value"));
+        let making = thread::spawn(move || {
+            let lease = making.lease(2).unwrap();
+            let mut batch = lease.open().unwrap();
+            let ticket = batch.reserve().unwrap();
+            making.complete(ticket, value).expect("its ring is at its place");
+            assert_eq!(batch.try_next().unwrap().outcome.unwrap().name, "value");
+        });
+        pool.trim(0);
+        making.join().unwrap();
+        drop(pool);
         tokens.assert_all_gone();
     });
 }

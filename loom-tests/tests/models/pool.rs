@@ -128,3 +128,35 @@ fn forgotten_batch() {
         tokens.assert_all_gone();
     });
 }
+
+/// A ring is taken as soon as it comes back: it was counted as idle before.
+#[test]
+fn idle_bytes_never_wrap() {
+    explore("idle_bytes_never_wrap", None, 16, || {
+        let pool = Pool::new();
+        let lease = pool.lease(1).unwrap();
+        let other = pool.clone();
+        let leasing = thread::spawn(move || {
+            let lease = other.lease(1).unwrap();
+            assert!(other.usage().idle_bytes < 1 << 20, "more than one small ring");
+            lease
+        });
+        drop(lease);
+        drop((leasing.join().unwrap(), pool));
+    });
+}
+
+/// Two leases end at once in a pool that keeps no idle ring: whoever frees which, none is kept.
+#[test]
+fn idle_limit_holds() {
+    explore("idle_limit_holds", Some(1), 2000, || {
+        let pool = Pool::with_idle_limit(0);
+        let (lease, other) = (pool.lease(1).unwrap(), pool.lease(1).unwrap());
+        let ending = thread::spawn(move || drop(other));
+        drop(lease);
+        ending.join().unwrap();
+        let usage = pool.usage();
+        assert_eq!((usage.rings, usage.idle_bytes), (0, 0));
+        drop(pool);
+    });
+}
