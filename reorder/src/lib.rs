@@ -182,6 +182,9 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
+// So that tests of the public interface can be run inside of the crate as well.
+#[cfg(test)]
+extern crate self as reorder_ring;
 #[cfg(any(feature = "std", test, reorder_loom))]
 extern crate std;
 

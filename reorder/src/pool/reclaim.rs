@@ -33,6 +33,8 @@ pub(crate) fn may_defer(bytes: u64) -> bool {
     let may = before == 0 || before.saturating_add(bytes) <= DEFERRED_LIMIT;
     if !may {
         freed(bytes);
+        // What waits may be free to go by now, and nobody else might ever collect it.
+        pin().flush();
     }
     may
 }

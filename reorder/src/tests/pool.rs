@@ -1,5 +1,7 @@
 //! What the pool's own parts promise, seen from inside.
 
+mod stopped;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 

@@ -13,4 +13,6 @@ mod late;
 mod leases;
 mod memory;
 mod payloads;
+mod stress;
+mod traffic;
 mod user_drop;

@@ -1,0 +1,50 @@
+//! A thousand threads' worth of batches over one pool, and what is left of them.
+//!
+//! `REORDER_POOL_THREADS` sets another number of threads, for builds that are slow.
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+
+use reorder_ring::RingPool;
+
+use crate::traffic::Traffic;
+
+const THREADS: usize = if cfg!(miri) { 4 } else { 1000 };
+const FREED_RINGS: u64 = if cfg!(miri) { 50 } else { 20_000 };
+/// So low that rings are freed all the time.
+const IDLE_LIMIT: usize = 1 << 20;
+
+#[test]
+fn batches_of_a_thousand_threads_keep_apart_and_leave_nothing() {
+    Traffic::new(THREADS, IDLE_LIMIT).run().assert_memory_is_bounded();
+}
+
+/// Tickets keep coming in for rings of one slot, the moment that these are freed. A value that got into
+/// the next ring, in the same memory, would be delivered there.
+#[test]
+fn tickets_of_rings_that_are_just_being_freed_reach_no_other() {
+    let pool = RingPool::with_idle_limit(0);
+    let (posted, over) = (Mutex::new(None), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !over.load(Relaxed) {
+                    let Some((round, ticket)) = *posted.lock().unwrap() else { continue };
+                    (0..50).for_each(|_| _ = pool.complete(ticket, round));
+                }
+            });
+        }
+        for round in 0..FREED_RINGS {
+            let lease = pool.lease(1).unwrap();
+            let mut batch = lease.open().unwrap();
+            *posted.lock().unwrap() = Some((round, batch.reserve().unwrap()));
+            if let Ok(delivery) = batch.try_next() {
+                assert_eq!(delivery.outcome, Ok(round));
+            }
+        }
+        over.store(true, Relaxed);
+    });
+    assert_eq!(pool.usage().rings, 0);
+}
