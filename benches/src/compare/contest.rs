@@ -139,13 +139,13 @@ impl<'a> Contest<'a> {
             if let Some(what) = wrong.remove(peer) {
                 let Contest { workload, threads, .. } = self;
                 outcome.wrong.push(format!("{workload}, {threads} threads, {peer}: {what}"));
-            } else if let Some(nanos) = samples.get_mut(peer) {
+            } else if let Some(rounds) = samples.remove(peer) {
                 let extra = extras.remove(peer).unwrap_or_default();
                 outcome.records.push(Record::new(
                     &self.workload,
                     self.threads,
                     peer,
-                    nanos,
+                    rounds,
                     &extra,
                 ));
             }

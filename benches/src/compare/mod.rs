@@ -20,7 +20,8 @@ pub use workloads::Workload;
 /// Compares us with others who bring results in order, and checks everybody's results.
 ///
 /// Rounds in which each peer has its turn; the first warms up. Times are nanoseconds per item, by the
-/// median of the rounds; the ratio is a peer's median by ours.
+/// median of the rounds; the ratio is a peer's median by ours; beside it the median of the ratios of
+/// each round.
 #[derive(Parser, Clone, Debug, Default)]
 #[command(name = "compare")]
 pub struct Settings {
@@ -46,10 +47,11 @@ pub struct Settings {
 }
 
 /// Every name that a peer has anywhere.
-const PEERS: [&str; 20] = [
+const PEERS: [&str; 21] = [
     contest::OURS,
     "rayon",
     "rayon-chunked",
+    "rayon-inside",
     "pariter",
     "orx-parallel",
     "tokio-buffered",
@@ -98,6 +100,9 @@ impl Settings {
 pub fn run(settings: &Settings) -> Result<(), String> {
     let mut records = Vec::new();
     let mut wrong = Vec::new();
+    if !cfg!(tbb) {
+        println!("skipped: tbb: no C++ compiler or no oneTBB (libtbb-dev) when this was built");
+    }
     let mut before = cores::two_threads_got();
     println!("two busy threads get {before:.2} cores");
     for &workload in Workload::value_variants() {

@@ -97,7 +97,7 @@ impl Stream for Disruptor {
         source: impl Iterator<Item = I> + Send + 'static,
         window: usize,
         job: impl Job<I, U>,
-        sink: &mut impl FnMut(U),
+        sink: &mut (impl FnMut(U) + Send),
     ) where
         I: Send + 'static,
         U: Send + 'static,

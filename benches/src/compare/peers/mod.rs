@@ -6,8 +6,8 @@
 //! |---|---|---|
 //! | ours | T-1 workers, and the caller, who helps | T workers; the consumer may help |
 //! | rayon, orx-parallel, latch | a pool of T; the caller waits | rayon: the same, a window at a time |
-//! | scope-split | T-1 threads, and the caller | |
-//! | pariter, tokio-buffered, channel-heap, mutex, flags, disruptor, tbb | as a stream | T workers; the caller feeds or consumes |
+//! | scope-split, tbb | T-1 threads, and the caller | tbb: the same |
+//! | pariter, tokio-buffered, channel-heap, mutex, flags, disruptor | as a stream | T workers; the caller feeds or consumes |
 //! | pigz | | T, as it says of itself |
 //! | serial, thread-per-item | one; as many as items | one |
 //!
@@ -28,6 +28,8 @@ mod rayon;
 mod scope;
 mod serial;
 mod slots;
+#[cfg(tbb)]
+mod tbb;
 mod tokio;
 
 pub(crate) use channel_heap::{ChannelHeap, Indexed, Reorder};
@@ -40,10 +42,12 @@ pub(crate) use ours::Ours;
 pub(crate) use pariter::Pariter;
 pub(crate) use pool::Pool;
 pub(crate) use program::Program;
-pub(crate) use rayon::Rayon;
+pub(crate) use rayon::{Rayon, RayonInside};
 pub(crate) use scope::{StaticSplit, ThreadPerItem};
 pub(crate) use serial::Serial;
 pub(crate) use slots::Slots;
+#[cfg(tbb)]
+pub(crate) use tbb::Tbb;
 pub(crate) use tokio::Tokio;
 
 use super::job::Job;
@@ -62,7 +66,7 @@ pub(crate) trait Stream: Sync {
         source: impl Iterator<Item = I> + Send + 'static,
         window: usize,
         job: impl Job<I, U>,
-        sink: &mut impl FnMut(U),
+        sink: &mut (impl FnMut(U) + Send),
     ) where
         I: Send + 'static,
         U: Send + 'static;

@@ -26,7 +26,7 @@ impl Stream for MutexPerBatch {
         source: impl Iterator<Item = I> + Send + 'static,
         window: usize,
         job: impl Job<I, U>,
-        sink: &mut impl FnMut(U),
+        sink: &mut (impl FnMut(U) + Send),
     ) where
         I: Send + 'static,
         U: Send + 'static,

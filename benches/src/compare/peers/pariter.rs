@@ -13,7 +13,7 @@ impl Stream for Pariter {
         source: impl Iterator<Item = I> + Send + 'static,
         window: usize,
         job: impl Job<I, U>,
-        sink: &mut impl FnMut(U),
+        sink: &mut (impl FnMut(U) + Send),
     ) where
         I: Send + 'static,
         U: Send + 'static,

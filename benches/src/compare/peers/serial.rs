@@ -17,7 +17,7 @@ impl Stream for Serial {
         source: impl Iterator<Item = I> + Send + 'static,
         _window: usize,
         job: impl Job<I, U>,
-        sink: &mut impl FnMut(U),
+        sink: &mut (impl FnMut(U) + Send),
     ) where
         I: Send + 'static,
         U: Send + 'static,

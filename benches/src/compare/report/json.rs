@@ -26,8 +26,8 @@ mod tests {
     #[test]
     fn the_shape_is_what_was_promised() {
         let mut records = vec![
-            Record::new("tiny", 2, "ours", &mut [2.0, 1.0, 3.0], &Extra::default()),
-            Record::new("tiny", 2, "rayon", &mut [5.0], &Extra::default()),
+            Record::new("tiny", 2, "ours", vec![2.0, 1.0, 3.0], &Extra::default()),
+            Record::new("tiny", 2, "rayon", vec![5.0, 6.0, 4.5], &Extra::default()),
         ];
         Record::compare(&mut records, "ours");
         let folder = std::env::temp_dir().join(format!("compare-json-{}", std::process::id()));
@@ -38,9 +38,9 @@ mod tests {
             read,
             json!([
                 {"workload": "tiny", "threads": 2, "peer": "ours",
-                 "median_ns": 2.0, "min_ns": 1.0, "max_ns": 3.0, "ratio": 1.0},
+                 "median_ns": 2.0, "min_ns": 1.0, "max_ns": 3.0, "ratio": 1.0, "round_ratio": 1.0},
                 {"workload": "tiny", "threads": 2, "peer": "rayon",
-                 "median_ns": 5.0, "min_ns": 5.0, "max_ns": 5.0, "ratio": 2.5},
+                 "median_ns": 5.0, "min_ns": 4.5, "max_ns": 6.0, "ratio": 2.5, "round_ratio": 2.5},
             ])
         );
     }
@@ -56,7 +56,7 @@ mod tests {
             others: Some(64),
             bytes: Some(10),
         };
-        let record = Record::new("concurrent-ns", 4, "ours", &mut [1000.0], &extra);
+        let record = Record::new("concurrent-ns", 4, "ours", vec![1000.0], &extra);
         let read = serde_json::to_value(record).unwrap();
         assert_eq!(read["batches_per_s"], json!(1e9 / 64_000.0));
         for (name, about) in [("p50_us", 500.0), ("p99_us", 990.0), ("p999_us", 999.0)] {

@@ -94,7 +94,7 @@ mod tests {
         for (workload, threads) in [("tiny", 2), ("tiny", 4), ("solo", 1)] {
             for (peer, nanos) in [("rayon", 70.0), ("ours", 2.0), ("serial", 4.0)] {
                 let extra = Extra::default();
-                records.push(Record::new(workload, threads, peer, &mut [nanos], &extra));
+                records.push(Record::new(workload, threads, peer, vec![nanos], &extra));
             }
             let from = records.len() - 3;
             Record::compare(&mut records[from..], "ours");

@@ -19,6 +19,7 @@ fn table(records: &[Record]) -> String {
         column(records, "min", |record| Some(time(record.min_ns))),
         column(records, "max", |record| Some(time(record.max_ns))),
         column(records, "ratio", |record| record.ratio.map(|ratio| format!("{ratio:.2}"))),
+        column(records, "by round", |record| record.round_ratio.map(|ratio| format!("{ratio:.2}"))),
         column(records, "batches/s", |record| record.batches_per_s.map(|all| format!("{all:.0}"))),
         column(records, "p50 us", |record| record.p50_us.map(|us| format!("{us:.1}"))),
         column(records, "p99 us", |record| record.p99_us.map(|us| format!("{us:.1}"))),
@@ -73,16 +74,16 @@ mod tests {
     fn columns_stand_below_each_other_and_empty_ones_are_left_out() {
         let extra = Extra { peak: Some(8), ..Extra::default() };
         let mut records = [
-            Record::new("bounded", 2, "ours", &mut [6.0], &extra),
-            Record::new("bounded", 2, "serial", &mut [1200.0, 1300.0], &Extra::default()),
+            Record::new("bounded", 2, "ours", vec![6.0], &extra),
+            Record::new("bounded", 2, "serial", vec![1200.0, 1300.0], &Extra::default()),
         ];
         Record::compare(&mut records, "ours");
         assert_eq!(
             table(&records),
             "\nbounded, 2 threads; ns per item\n\
-             \x20 peer    median     min     max   ratio  peak\n\
-             \x20 ours      6.00    6.00    6.00    1.00     8\n\
-             \x20 serial  1300.0  1200.0  1300.0  216.67      \n"
+             \x20 peer    median     min     max   ratio  by round  peak\n\
+             \x20 ours      6.00    6.00    6.00    1.00      1.00     8\n\
+             \x20 serial  1300.0  1200.0  1300.0  216.67    200.00      \n"
         );
     }
 }

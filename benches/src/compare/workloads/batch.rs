@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use crate::compare::contest::{Contest, OURS, Sample, same};
 use crate::compare::job::Job;
+#[cfg(tbb)]
+use crate::compare::peers::Tbb;
 use crate::compare::peers::{
     ChannelHeap, Collect, Collected, Disruptor, Flags, Latch, MutexForAll, MutexPerBatch, Orx,
     Ours, Pariter, Rayon, Serial, StaticSplit, Tokio,
@@ -11,24 +13,30 @@ use crate::compare::peers::{
 
 /// Is shown a peer after the other. It makes those that it wants.
 pub(super) trait Visitor {
-    fn visit<P: Collect + 'static>(&mut self, peer: &'static str, make: impl FnOnce() -> P);
+    fn visit<P: Collect + 'static>(
+        &mut self,
+        peer: &'static str,
+        make: impl Fn() -> P + Copy + 'static,
+    );
 }
 
 /// Those that run jobs which need a processor.
 pub(super) fn each_collector(threads: usize, our_workers: usize, visitor: &mut impl Visitor) {
-    visitor.visit(OURS, || Ours::new(our_workers, 1024));
-    visitor.visit("latch", || Latch::new(threads));
-    visitor.visit("rayon", || Rayon::new(threads));
-    visitor.visit("orx-parallel", || Orx::new(threads));
-    visitor.visit("scope-split", || StaticSplit(threads));
-    visitor.visit("pariter", || Collected(Pariter(threads)));
-    visitor.visit("tokio-buffered", || Collected(Tokio::new(threads)));
-    visitor.visit("channel-heap", || Collected(ChannelHeap::new(threads)));
-    visitor.visit("mutex", || Collected(MutexPerBatch::new(threads)));
-    visitor.visit("mutex-for-all", || MutexForAll::new(threads));
-    visitor.visit("flags", || Collected(Flags::new(threads)));
-    visitor.visit("disruptor", || Collected(Disruptor(threads)));
-    visitor.visit("serial", || Serial);
+    visitor.visit(OURS, move || Ours::new(our_workers, 1024));
+    visitor.visit("latch", move || Latch::new(threads));
+    visitor.visit("rayon", move || Rayon::new(threads));
+    visitor.visit("orx-parallel", move || Orx::new(threads));
+    #[cfg(tbb)]
+    visitor.visit("tbb", move || Tbb::new(our_workers + 1));
+    visitor.visit("scope-split", move || StaticSplit(threads));
+    visitor.visit("pariter", move || Collected(Pariter(threads)));
+    visitor.visit("tokio-buffered", move || Collected(Tokio::new(threads)));
+    visitor.visit("channel-heap", move || Collected(ChannelHeap::new(threads)));
+    visitor.visit("mutex", move || Collected(MutexPerBatch::new(threads)));
+    visitor.visit("mutex-for-all", move || MutexForAll::new(threads));
+    visitor.visit("flags", move || Collected(Flags::new(threads)));
+    visitor.visit("disruptor", move || Collected(Disruptor(threads)));
+    visitor.visit("serial", move || Serial);
 }
 
 /// One batch after the other, each timed as a whole.
@@ -39,7 +47,11 @@ pub(super) struct OneBatch<'c, 'a, J> {
 }
 
 impl<J: Job<u64, u64>> Visitor for OneBatch<'_, '_, J> {
-    fn visit<P: Collect + 'static>(&mut self, peer: &'static str, make: impl FnOnce() -> P) {
+    fn visit<P: Collect + 'static>(
+        &mut self,
+        peer: &'static str,
+        make: impl Fn() -> P + Copy + 'static,
+    ) {
         let (job, expected) = (self.job, self.expected);
         let count = expected.len() as u64;
         self.contest.enter(peer, make, move |peer, _| {
@@ -87,9 +99,9 @@ mod tests {
         let expected: Vec<u64> = (0..10).map(square).collect();
         let mut contest = Contest::new("wrong", 2, &settings);
         let mut visitor = OneBatch { contest: &mut contest, job: square, expected: &expected };
-        visitor.visit(OURS, || Serial);
-        visitor.visit("flags", || Swapped(8));
-        visitor.visit("latch", || Short);
+        visitor.visit(OURS, move || Serial);
+        visitor.visit("flags", move || Swapped(8));
+        visitor.visit("latch", move || Short);
         let outcome = contest.run();
         let told: Vec<_> = outcome.records.iter().map(|record| &*record.peer).collect();
         assert_eq!(told, [OURS]);
@@ -114,7 +126,7 @@ mod tests {
                 each_collector(threads, threads - 1, &mut visitor);
                 let outcome = contest.run();
                 assert_eq!(outcome.wrong, [""; 0]);
-                assert_eq!(outcome.records.len(), 13);
+                assert_eq!(outcome.records.len(), 13 + usize::from(cfg!(tbb)));
             }
         }
     }

@@ -5,6 +5,7 @@ mod bounded;
 mod concurrent;
 mod gzip;
 mod hand_off;
+mod idle;
 mod sleepy;
 mod solo;
 mod streamed;
@@ -36,6 +37,8 @@ pub enum Workload {
     Solo,
     /// Compressing 50 files
     Gzip,
+    /// Processor time per millisecond without work, and of a consumer that waits
+    Idle,
 }
 
 /// Runs a contest and tells what came of it.
@@ -55,6 +58,7 @@ impl Workload {
             Workload::HandOff => hand_off::run(settings, hold),
             Workload::Solo => solo::run(settings, hold),
             Workload::Gzip => gzip::run(settings, hold),
+            Workload::Idle => idle::run(settings, hold),
         }
     }
 }

@@ -10,6 +10,8 @@ use super::Hold;
 use super::batch::{OneBatch, Visitor};
 use crate::compare::Settings;
 use crate::compare::contest::{Contest, Extra, OURS, Sample, same};
+#[cfg(tbb)]
+use crate::compare::peers::Tbb;
 use crate::compare::peers::{
     ChannelHeap, Collect, Collected, Latch, MutexPerBatch, Orx, Ours, Pariter, Rayon, Serial,
     StaticSplit, ThreadPerItem, Tokio,
@@ -35,17 +37,19 @@ pub(super) fn run(settings: &Settings, hold: &mut Hold<'_>) {
 
 /// Not those whose workers spin: 64 of them would.
 fn each_sleeper(visitor: &mut impl Visitor) {
-    visitor.visit(OURS, || Ours::new(MANY, MANY));
-    visitor.visit("thread-per-item", || ThreadPerItem);
-    visitor.visit("latch", || Latch::new(MANY));
-    visitor.visit("rayon", || Rayon::new(MANY));
-    visitor.visit("orx-parallel", || Orx::new(MANY));
-    visitor.visit("scope-split", || StaticSplit(MANY));
-    visitor.visit("pariter", || Collected(Pariter(MANY)));
-    visitor.visit("tokio-buffered", || Collected(Tokio::blocking(MANY)));
-    visitor.visit("channel-heap", || Collected(ChannelHeap::new(MANY)));
-    visitor.visit("mutex", || Collected(MutexPerBatch::new(MANY)));
-    visitor.visit("serial", || Serial);
+    visitor.visit(OURS, move || Ours::new(MANY, MANY));
+    visitor.visit("thread-per-item", move || ThreadPerItem);
+    visitor.visit("latch", move || Latch::new(MANY));
+    visitor.visit("rayon", move || Rayon::new(MANY));
+    visitor.visit("orx-parallel", move || Orx::new(MANY));
+    #[cfg(tbb)]
+    visitor.visit("tbb", move || Tbb::new(MANY + 1));
+    visitor.visit("scope-split", move || StaticSplit(MANY));
+    visitor.visit("pariter", move || Collected(Pariter(MANY)));
+    visitor.visit("tokio-buffered", move || Collected(Tokio::blocking(MANY)));
+    visitor.visit("channel-heap", move || Collected(ChannelHeap::new(MANY)));
+    visitor.visit("mutex", move || Collected(MutexPerBatch::new(MANY)));
+    visitor.visit("serial", move || Serial);
 }
 
 /// The first item takes 100 ms. What is timed is when the last of the others was done.
@@ -68,7 +72,11 @@ fn slow_first(number: u64) -> u64 {
 }
 
 impl Visitor for SlowFirst<'_, '_> {
-    fn visit<P: Collect + 'static>(&mut self, peer: &'static str, make: impl FnOnce() -> P) {
+    fn visit<P: Collect + 'static>(
+        &mut self,
+        peer: &'static str,
+        make: impl Fn() -> P + Copy + 'static,
+    ) {
         let expected = self.expected;
         self.contest.enter(peer, make, move |peer, _| {
             let start = EPOCH.elapsed().as_nanos() as u64;

@@ -7,25 +7,35 @@ use std::time::Instant;
 
 use crate::compare::contest::{Contest, Extra, OURS, Round, Sample, same};
 use crate::compare::job::Job;
+#[cfg(tbb)]
+use crate::compare::peers::Tbb;
 use crate::compare::peers::{
-    ChannelHeap, Disruptor, Flags, MutexPerBatch, Ours, Pariter, Rayon, Serial, Stream, Tokio,
+    ChannelHeap, Disruptor, Flags, MutexPerBatch, Ours, Pariter, Rayon, RayonInside, Serial,
+    Stream, Tokio,
 };
 
 /// Is shown a peer after the other. It makes those that it wants.
 pub(super) trait Visitor {
-    fn visit<P: Stream + 'static>(&mut self, peer: &'static str, make: impl FnOnce() -> P);
+    fn visit<P: Stream + 'static>(
+        &mut self,
+        peer: &'static str,
+        make: impl Fn() -> P + Copy + 'static,
+    );
 }
 
 pub(super) fn each_streamer(threads: usize, window: usize, visitor: &mut impl Visitor) {
-    visitor.visit(OURS, || Ours::new(threads, window));
-    visitor.visit("rayon-chunked", || Rayon::new(threads));
-    visitor.visit("disruptor", || Disruptor(threads));
-    visitor.visit("flags", || Flags::new(threads));
-    visitor.visit("channel-heap", || ChannelHeap::new(threads));
-    visitor.visit("mutex", || MutexPerBatch::new(threads));
-    visitor.visit("pariter", || Pariter(threads));
-    visitor.visit("tokio-buffered", || Tokio::new(threads));
-    visitor.visit("serial", || Serial);
+    visitor.visit(OURS, move || Ours::new(threads, window));
+    visitor.visit("rayon-chunked", move || Rayon::new(threads));
+    visitor.visit("rayon-inside", move || RayonInside(Rayon::new(threads)));
+    #[cfg(tbb)]
+    visitor.visit("tbb", move || Tbb::new(threads));
+    visitor.visit("disruptor", move || Disruptor(threads));
+    visitor.visit("flags", move || Flags::new(threads));
+    visitor.visit("channel-heap", move || ChannelHeap::new(threads));
+    visitor.visit("mutex", move || MutexPerBatch::new(threads));
+    visitor.visit("pariter", move || Pariter(threads));
+    visitor.visit("tokio-buffered", move || Tokio::new(threads));
+    visitor.visit("serial", move || Serial);
 }
 
 /// One stream after the other, each timed as a whole. The bound is checked in the round that does
@@ -47,7 +57,11 @@ where
     F: Fn() -> S + Copy + 'a,
     J: Job<I, U>,
 {
-    fn visit<P: Stream + 'static>(&mut self, peer: &'static str, make: impl FnOnce() -> P) {
+    fn visit<P: Stream + 'static>(
+        &mut self,
+        peer: &'static str,
+        make: impl Fn() -> P + Copy + 'static,
+    ) {
         let &mut Streamed { window, source, job, expected, .. } = self;
         let mut results = Vec::with_capacity(expected.len());
         self.contest.enter(peer, make, move |peer, round| {
@@ -128,7 +142,7 @@ mod tests {
             source: impl Iterator<Item = I> + Send + 'static,
             _window: usize,
             job: impl Job<I, U>,
-            sink: &mut impl FnMut(U),
+            sink: &mut (impl FnMut(U) + Send),
         ) where
             I: Send + 'static,
             U: Send + 'static,
@@ -153,8 +167,8 @@ mod tests {
             job: double,
             expected: &expected,
         };
-        visitor.visit(OURS, || Serial);
-        visitor.visit("flags", || Greedy);
+        visitor.visit(OURS, move || Serial);
+        visitor.visit("flags", move || Greedy);
         let outcome = contest.run();
         assert_eq!(outcome.records.len(), 1);
         assert_eq!(outcome.records[0].peak, Some(0));
@@ -180,7 +194,7 @@ mod tests {
                 each_streamer(threads, window, &mut visitor);
                 let outcome = contest.run();
                 assert_eq!(outcome.wrong, [""; 0]);
-                assert_eq!(outcome.records.len(), 9);
+                assert_eq!(outcome.records.len(), 10 + usize::from(cfg!(tbb)));
             }
         }
     }
