@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cargo bench -q -p benches --benches -- --quick "$@"
+cargo bench -q -p benches --benches -- --quick --warm-up-time 0.1 --measurement-time 0.3 "$@"
 cargo test -q --profile bench -p benches --bin waiting
 # In the profile of the benches, so that nothing is built twice.
 cargo run -q --profile bench -p benches --bin waiting -- --items 200000

@@ -1,10 +1,9 @@
 //! Items that cross threads: reserved and taken on one or two, completed on one or two others.
-#![expect(missing_docs, reason = "`criterion_group!` makes a public function")]
 
 use std::time::{Duration, Instant};
 
 use benches::{OwnLine, Payload, hand_off, hand_off_split};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput};
 use reorder_ring::Ring;
 
 const CAPACITY: usize = 1024;
@@ -37,7 +36,7 @@ fn timed(f: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-fn payloads(c: &mut Criterion) {
+pub(crate) fn payloads(c: &mut Criterion) {
     for n in [1, 2] {
         let group = format!("hand-off, {n} completing");
         bench::<u64>(c, (&group, "8 B"), hand_off, (n, ITEMS));
@@ -49,7 +48,7 @@ fn payloads(c: &mut Criterion) {
 
 /// The same number in slots of 16 bytes, of one cache line (the payload is as long as the rest of
 /// it), and of two (its alignment moves the payload away from the tag).
-fn layout(c: &mut Criterion) {
+pub(crate) fn layouts(c: &mut Criterion) {
     for n in [1, 2] {
         let group = format!("layout, {n} completing");
         bench::<u64>(c, (&group, "16 B slots"), hand_off, (n, ITEMS));
@@ -57,6 +56,3 @@ fn layout(c: &mut Criterion) {
         bench::<OwnLine>(c, (&group, "128 B slots"), hand_off, (n, ITEMS));
     }
 }
-
-criterion_group!(benches, payloads, layout);
-criterion_main!(benches);

@@ -1,12 +1,11 @@
 //! One thread alone with the ring: the cost of the instructions, without that of the caches.
-#![expect(missing_docs, reason = "`criterion_group!` makes a public function")]
 
 use std::cell::UnsafeCell;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use benches::Payload;
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use reorder_ring::Ring;
 
 const CAPACITY: usize = 64;
@@ -53,60 +52,8 @@ fn bare_slot<T>() -> (AtomicU64, UnsafeCell<Option<T>>) {
     (AtomicU64::new(0), UnsafeCell::new(None))
 }
 
-fn cycles(c: &mut Criterion) {
+pub(crate) fn payloads(c: &mut Criterion) {
     cycle::<u64>(c, "8 B");
     cycle::<[u64; 8]>(c, "64 B");
     cycle::<[u64; 512]>(c, "4 KiB");
 }
-
-/// Opening and closing an empty batch; and one that leaves a full window of values behind.
-fn reopen(c: &mut Criterion) {
-    let ring = Ring::<u64>::with_capacity(CAPACITY).unwrap();
-    let mut group = c.benchmark_group("reopen");
-    group.bench_function("empty", |b| b.iter(|| drop(black_box(ring.open().unwrap()))));
-    for items in [1, CAPACITY] {
-        group.bench_function(BenchmarkId::new("abandoned window", items), |b| {
-            b.iter(|| {
-                let mut batch = ring.open().unwrap();
-                for ticket in batch.reserve_many(items).unwrap() {
-                    ring.complete(ticket, 0).unwrap();
-                }
-            });
-        });
-    }
-    group.finish();
-}
-
-/// A completion that is refused, by reason.
-fn refusals(c: &mut Criterion) {
-    let ring = Ring::<u64>::with_capacity(CAPACITY).unwrap();
-    let other = Ring::<u64>::with_capacity(CAPACITY).unwrap();
-    let stale = ring.open().unwrap().reserve().unwrap();
-    let mut batch = ring.open().unwrap();
-    let settled = batch.reserve().unwrap();
-    ring.complete(settled, 0).unwrap();
-    batch.try_next().unwrap();
-    let duplicate = batch.reserve().unwrap();
-    ring.complete(duplicate, 0).unwrap();
-    let evicted = batch.reserve().unwrap();
-    ring.evict(evicted).unwrap();
-    let foreign = other.open().unwrap().reserve().unwrap();
-
-    let mut group = c.benchmark_group("refusal");
-    let cases = [
-        ("foreign", foreign),
-        ("stale", stale),
-        ("settled", settled),
-        ("duplicate", duplicate),
-        ("evicted", evicted),
-    ];
-    for (name, ticket) in cases {
-        group.bench_function(name, |b| {
-            b.iter(|| ring.complete(black_box(ticket), black_box(7)).unwrap_err().reason);
-        });
-    }
-    group.finish();
-}
-
-criterion_group!(benches, cycles, reopen, refusals);
-criterion_main!(benches);

@@ -1,0 +1,12 @@
+//! The executor, each time beside a loop that does the same work.
+#![expect(missing_docs, reason = "`criterion_group!` makes a public function")]
+
+mod batch_size;
+mod callers;
+mod item_cost;
+mod work;
+
+use criterion::{criterion_group, criterion_main};
+
+criterion_group!(benches, item_cost::costs, batch_size::sizes, callers::numbers);
+criterion_main!(benches);
