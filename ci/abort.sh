@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# With `panic = "abort"` both crates build, an example of the ring runs as ever, and a panic in a job of the
+# executor ends the process, as its documentation says, instead of its item.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/abort
+abort=(--config 'profile.dev.panic="abort"' --target-dir "$target")
+
+cargo build -q "${abort[@]}" -p reorder-ring -p reorder-executor --all-features --lib
+# The other examples panic by intention, and show what becomes of it.
+cargo run -q "${abort[@]}" -p reorder-ring --all-features --example message_consumer >/dev/null
+echo "abort: both crates build, and the ring's example message_consumer runs"
+
+rustc --edition 2024 -C panic=abort -o "$target/probe" ci/abort_probe.rs \
+    --extern reorder_executor="$target/debug/libreorder_executor.rlib" -L dependency="$target/debug/deps"
+"$target/probe"
+status=0
+said=$(ulimit -c 0 && "$target/probe" panic 2>/dev/null) || status=$?
+# 128 and the number of SIGABRT.
+if [ $status -ne 134 ] || [ -n "$said" ]; then
+    echo "abort: a job that panics is to end the process with 134 and in silence: $status, '$said'"
+    exit 1
+fi
+echo "abort: a job that panics ends the process"

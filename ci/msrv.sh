@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# The oldest Rust that `Cargo.toml` declares builds both crates with all features, and all of their
+# tests and examples, and passes those of the ring.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+msrv=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+has() { cargo "+$msrv" --version >/dev/null 2>&1; }
+has || rustup toolchain install "$msrv" --profile minimal --no-self-update >/dev/null 2>&1 || true
+if ! has; then
+    echo "skipped: msrv: Rust $msrv is not installed, nor to be had from rustup"
+    exit 0
+fi
+
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/msrv
+crates=(--locked -p reorder-ring -p reorder-executor --all-features)
+cargo "+$msrv" build -q "${crates[@]}" --lib
+# Its lints differ from those that `ci/tidy.sh` asks.
+RUSTFLAGS="${RUSTFLAGS-} --cap-lints allow" cargo "+$msrv" check -q "${crates[@]}" --all-targets
+REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-10000} cargo "+$msrv" test -q --locked -p reorder-ring \
+    --no-default-features --features std --lib
+echo "msrv: $(rustc "+$msrv" --version) builds both crates, and the ring passes its unit tests"
