@@ -1,0 +1,247 @@
+//! A ring with the handles of its batch beside the model, and how each operation compares the two.
+
+use crate::home::Home;
+use crate::ledger::{Counted, Ledger};
+use crate::model::{Cell, Model};
+use reorder_ring::{
+    Batch, Busy, Canceller, Consumer, Delivery, Gap, Permit, Producer, Rejected, RingRef, Ticket,
+    TicketError, TryNextError,
+};
+
+pub(crate) struct Player<R: RingRef<Value = Counted>> {
+    pub(crate) model: Model,
+    /// All that were ever reserved.
+    pub(crate) tickets: Vec<Ticket>,
+    sides: Sides<R>,
+    permits: Vec<(Ticket, Permit<R>)>,
+    cancellers: Vec<(u64, Canceller<R>)>,
+}
+
+enum Sides<R: RingRef> {
+    Whole(Batch<R>),
+    Split(Option<Producer<R>>, Option<Consumer<R>>),
+}
+
+/// Calls a method of the side that has it; does nothing if that side is gone.
+macro_rules! on {
+    ($player:ident . $side:ident . $method:ident ( $($argument:expr)? )) => {
+        match &mut $player.sides {
+            Sides::Whole(batch) => batch.$method($($argument)?),
+            Sides::Split(_producer, _consumer) => match on!(@ $side _producer _consumer) {
+                Some(side) => side.$method($($argument)?),
+                None => return,
+            },
+        }
+    };
+    (@ producer $producer:ident $consumer:ident) => { $producer };
+    (@ consumer $producer:ident $consumer:ident) => { $consumer };
+}
+
+impl<R: RingRef<Value = Counted>> Player<R> {
+    pub(crate) fn new(model: Model) -> Self {
+        let (permits, cancellers) = (Vec::new(), Vec::new());
+        Player { model, tickets: Vec::new(), sides: Sides::Split(None, None), permits, cancellers }
+    }
+
+    /// Whether there is any handle that keeps the ring.
+    pub(crate) fn has_handles(&self) -> bool {
+        let has_sides = !matches!(self.sides, Sides::Split(None, None));
+        has_sides || !self.permits.is_empty() || !self.cancellers.is_empty()
+    }
+
+    pub(crate) fn open(&mut self, opened: Result<Batch<R>, Busy>) {
+        assert_eq!(opened.as_ref().err().copied(), self.model.open().err());
+        if let Ok(batch) = opened {
+            self.sides = Sides::Whole(batch);
+        }
+    }
+
+    /// One of the operations on handles; a ticket goes `home`.
+    pub(crate) fn step(&mut self, op: u8, n: usize, home: &impl Home, ledger: &Ledger) {
+        _ = self.pick(n).map(|ticket| self.neighbour(ticket, n as u64, home));
+        match op % 20 {
+            0 => self.split(),
+            1 | 2 => self.reserve(),
+            3 => self.reserve_many(n % 11),
+            4 => self.permit(),
+            5 => self.permit_complete(n, ledger),
+            6 => self.permit_drop(n),
+            7..=9 => _ = self.pick(n).map(|ticket| self.complete(ticket, home, ledger)),
+            10 => _ = self.pick(n).map(|ticket| self.evict(ticket, home)),
+            11 => self.evict_index(n as u64 % 10),
+            12 | 13 => self.try_next(),
+            14 => self.drain_ready(),
+            15 => self.drop_producer(n.is_multiple_of(2)),
+            16 => self.drop_consumer(),
+            17 => self.keep_canceller(),
+            18 => self.cancel(n),
+            _ => self.look(),
+        }
+    }
+
+    /// A ticket so many reservations ago.
+    pub(crate) fn pick(&self, ago: usize) -> Option<Ticket> {
+        let ago = ago.checked_rem(self.tickets.len())?;
+        Some(self.tickets[self.tickets.len() - 1 - ago])
+    }
+
+    fn split(&mut self) {
+        self.sides = match std::mem::replace(&mut self.sides, Sides::Split(None, None)) {
+            Sides::Whole(batch) => {
+                let (producer, consumer) = batch.split();
+                Sides::Split(Some(producer), Some(consumer))
+            }
+            split => split,
+        };
+    }
+
+    pub(crate) fn reserve(&mut self) {
+        let answer = on!(self.producer.reserve());
+        assert_eq!(answer.map(Ticket::position), self.model.reserve(1));
+        self.tickets.extend(answer);
+    }
+
+    fn reserve_many(&mut self, count: usize) {
+        let answer = on!(self.producer.reserve_many(count));
+        let expected = self.model.reserve(count as u64);
+        assert_eq!(answer.as_ref().err().copied(), expected.err());
+        let (Ok(tickets), Ok(first)) = (answer, expected) else { return };
+        let positions = tickets.clone().map(Ticket::position);
+        assert!(positions.eq(first..first + count as u64));
+        self.tickets.extend(tickets);
+    }
+
+    fn permit(&mut self) {
+        // Its ticket is known by another one of the same ring.
+        let Some(near) = self.tickets.last().copied() else { return };
+        let index = self.model.tail - self.model.base;
+        let answer = on!(self.producer.permit());
+        let expected = self.model.reserve(1);
+        assert_eq!(answer.as_ref().err().copied(), expected.err());
+        let (Ok(permit), Ok(position)) = (answer, expected) else { return };
+        assert_eq!(permit.index(), index);
+        let bits = near.to_bits() >> 64 << 64 | u128::from(position);
+        let ticket = on!(self.producer.ring()).ticket_from_bits(bits).expect("it is reserved");
+        self.tickets.push(ticket);
+        self.permits.push((ticket, permit));
+    }
+
+    fn permit_complete(&mut self, n: usize, ledger: &Ledger) {
+        let Some((ticket, permit)) = take(&mut self.permits, n) else { return };
+        let value = ledger.value();
+        self.completed(ticket, value.id, permit.complete(value));
+    }
+
+    fn permit_drop(&mut self, n: usize) {
+        let Some((ticket, permit)) = take(&mut self.permits, n) else { return };
+        drop(permit);
+        _ = self.model.change(ticket.position(), Cell::Gap(Gap::Abandoned));
+    }
+
+    fn complete(&mut self, ticket: Ticket, home: &impl Home, ledger: &Ledger) {
+        let value = ledger.value();
+        self.completed(ticket, value.id, home.complete(ticket, value));
+    }
+
+    fn completed(&mut self, ticket: Ticket, id: usize, answer: Result<(), Rejected<Counted>>) {
+        let expected = self.model.change(ticket.position(), Cell::Ready(id));
+        assert_eq!(answer.as_ref().map_err(|no| no.reason).copied(), expected);
+        if let Err(rejected) = answer {
+            assert_eq!(rejected.into_inner().id, id, "another value came back");
+        }
+    }
+
+    fn evict(&mut self, ticket: Ticket, home: &impl Home) {
+        let expected = self.model.change(ticket.position(), Cell::Gap(Gap::Evicted));
+        assert_eq!(home.evict(ticket), expected);
+    }
+
+    fn evict_index(&mut self, index: u64) {
+        let answer = match index {
+            9 => on!(self.consumer.evict_head()),
+            _ => on!(self.consumer.evict_index(index)),
+        };
+        let index = if index == 9 { self.model.head - self.model.base } else { index };
+        assert_eq!(answer, self.model.evict_index(index));
+    }
+
+    /// Bits of a position near that of a ticket are good if it was reserved.
+    fn neighbour(&self, ticket: Ticket, distance: u64, home: &impl Home) {
+        let bits = ticket.to_bits() + u128::from(distance);
+        let Model { first, tail, .. } = self.model;
+        let position = ticket.position() + distance;
+        match home.ticket_from_bits(bits) {
+            Ok(found) => assert!(found.to_bits() == bits && position < tail),
+            Err(error) => assert_eq!(error, TicketError::Unreserved { position, first, tail }),
+        }
+    }
+
+    fn try_next(&mut self) {
+        let is_whole = matches!(self.sides, Sides::Whole(_));
+        let answer = on!(self.consumer.try_next());
+        if is_whole && self.model.head == self.model.tail {
+            assert_eq!(answer.err(), Some(TryNextError::Ended));
+        } else {
+            assert_eq!(answer.map(known), self.model.next());
+        }
+    }
+
+    fn drain_ready(&mut self) {
+        let taken: Vec<_> = on!(self.consumer.drain_ready()).map(known).collect();
+        let expected: Vec<_> = std::iter::from_fn(|| self.model.next().ok()).collect();
+        assert_eq!(taken, expected);
+    }
+
+    fn drop_producer(&mut self, finishes: bool) {
+        let Sides::Split(producer, _) = &mut self.sides else { return self.drop_whole() };
+        let Some(producer) = producer.take() else { return };
+        if finishes {
+            producer.finish();
+            self.model.drop_producer(TryNextError::Ended);
+        } else {
+            drop(producer);
+            self.model.drop_producer(TryNextError::Truncated);
+        }
+    }
+
+    fn drop_consumer(&mut self) {
+        let Sides::Split(_, consumer) = &mut self.sides else { return self.drop_whole() };
+        if consumer.take().is_some() {
+            self.model.drop_consumer();
+        }
+    }
+
+    pub(crate) fn drop_whole(&mut self) {
+        self.sides = Sides::Split(None, None);
+        self.model.drop_producer(TryNextError::Truncated);
+        self.model.drop_consumer();
+    }
+
+    fn keep_canceller(&mut self) {
+        let canceller = on!(self.consumer.canceller());
+        self.cancellers.push((self.model.epoch, canceller));
+    }
+
+    fn cancel(&mut self, n: usize) {
+        let Some((epoch, canceller)) = take(&mut self.cancellers, n) else { return };
+        assert_eq!(canceller.cancel(), self.model.cancel(epoch));
+    }
+
+    fn look(&mut self) {
+        let view = on!(self.consumer.head_of_line());
+        let Model { base, head, tail, .. } = self.model;
+        assert_eq!((view.index, view.reserved), (head - base, tail - head));
+        assert_eq!(view.state, self.model.head_state());
+        assert_eq!(on!(self.producer.vacancy()) as u64, self.model.vacancy());
+    }
+}
+
+/// A delivery, with its value known by its number.
+fn known(delivery: Delivery<Counted>) -> (u64, Result<usize, Gap>) {
+    (delivery.index, delivery.outcome.map(|value| value.id))
+}
+
+fn take<T>(among: &mut Vec<T>, n: usize) -> Option<T> {
+    let at = n.checked_rem(among.len())?;
+    Some(among.swap_remove(at))
+}
