@@ -35,7 +35,7 @@ use value::{Drops, Stamped};
 const AT_ONCE: usize = 64;
 /// How many batches each thread opens, one after the other.
 const BATCHES: usize = 4;
-const LARGEST: usize = 4096;
+const LARGEST: usize = if cfg!(miri) { 8 } else { 4096 };
 /// What may wait to be freed, and one ring for each thread that is just asking whether it may wait, too.
 const MOST_DEFERRED: usize = (8 << 20) + AT_ONCE * (1000 + LARGEST * 64);
 /// More rings than can be leased at one time, all sizes together.
