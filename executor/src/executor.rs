@@ -4,20 +4,26 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use parking::Parker;
 use reorder_ring::Ring;
 
 use crate::builder::{BuildError, Builder};
+use crate::chunk::Spares;
 use crate::failure::{Failure, Panic, discard};
 use crate::hub::Hub;
-use crate::ordered::Ordered;
+use crate::ordered::{Ordered, Outlet};
 use crate::plain;
 use crate::report::BatchReport;
 use crate::scope::{self, Scope};
 use crate::stream::Core;
 use crate::work::Work;
 use crate::worker;
+
+/// A stream keeps memory for so many windows of outcomes: chunks that were large may be small the next
+/// time.
+const SPARE_WINDOWS: usize = 4;
 
 /// Worker threads that any number of callers share.
 ///
@@ -97,8 +103,9 @@ impl Executor {
 
     /// Runs `job` on every item and returns the results in the order of the items.
     ///
-    /// The source is read to its end first, on this thread. Then this thread and the workers share
-    /// the items, and the call returns when all have run.
+    /// This thread and the workers share the items, and the call returns when all have run. The
+    /// source is pulled by one thread at a time, by whichever has time, while earlier items run; one
+    /// that does not say exactly how many items it has is read to its end first.
     ///
     /// ```
     /// # use reorder_executor::Executor;
@@ -113,8 +120,8 @@ impl Executor {
     /// # Panics
     ///
     /// If jobs panicked, with the panic of the first such item in the order of the input; all
-    /// other items have run, and their results were dropped. Also if the source panics, or memory
-    /// is too short.
+    /// other items have run, and their results were dropped. Also if the source panics, after what
+    /// came from it before has run, or memory is too short.
     ///
     /// # Progress
     ///
@@ -123,12 +130,11 @@ impl Executor {
     /// is waited for.
     pub fn map<I, U, F>(&self, items: I, job: F) -> Vec<U>
     where
-        I: IntoIterator,
-        I::Item: Send,
+        I: IntoIterator<IntoIter: Send, Item: Send>,
         U: Send,
         F: Fn(I::Item) -> U + Sync,
     {
-        match plain::run(&self.hub, items, &job) {
+        match plain::run(&self.hub, items.into_iter(), &job) {
             Ok(values) => values,
             Err(panics) => {
                 let mut panics = panics.into_iter();
@@ -153,15 +159,14 @@ impl Executor {
     ///
     /// # Panics
     ///
-    /// If the source panics, or memory is too short.
+    /// If the source panics, after what came from it before has run, or memory is too short.
     ///
     /// # Progress
     ///
     /// As [`map`](Executor::map).
     pub fn execute_batch<I, U, F>(&self, items: I, job: F) -> BatchReport<U>
     where
-        I: IntoIterator,
-        I::Item: Send,
+        I: IntoIterator<IntoIter: Send, Item: Send>,
         U: Send,
         F: Fn(I::Item) -> U + Sync,
     {
@@ -208,18 +213,14 @@ impl Executor {
         U: Send + 'static,
         F: Fn(I::Item) -> U + Send + Sync + 'static,
     {
-        let (core, consumer) = self.new_stream(source.into_iter(), job);
+        let (core, outlet) = self.new_stream(source.into_iter(), job);
         let core = Arc::new(core);
         let published: Arc<dyn Work> = core.clone();
-        self.hub.publish(Arc::clone(&published));
-        Ordered::new(consumer, core, Arc::clone(&self.hub), Some(published))
+        self.hub.publish(Arc::clone(&published), Instant::now());
+        Ordered::new(outlet, core, Arc::clone(&self.hub), Some(published))
     }
 
-    pub(crate) fn new_stream<I, U, F>(
-        &self,
-        source: I,
-        job: F,
-    ) -> (Core<I, U, F>, reorder_ring::Consumer<crate::stream::OutcomeRing<U>>)
+    pub(crate) fn new_stream<I, U, F>(&self, source: I, job: F) -> (Core<I, U, F>, Outlet<U>)
     where
         I: Iterator + Send,
         I::Item: Send,
@@ -228,7 +229,8 @@ impl Executor {
     {
         let ring = Arc::new(Ring::with_capacity(self.window).expect("memory for a window"));
         let (producer, consumer) = ring.open_owned().expect("a new ring is free").split();
-        (Core::new(source, job, ring, producer), consumer)
+        let spares = Arc::new(Spares::new(SPARE_WINDOWS * ring.capacity()));
+        (Core::new(source, job, ring, producer, Arc::clone(&spares)), (consumer, spares))
     }
 
     /// Runs `f` with a scope, in which streams may borrow from the caller.

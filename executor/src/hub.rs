@@ -18,15 +18,23 @@ use std::time::{Duration, Instant};
 use parking::Unparker;
 use reorder_ring::RingPool;
 
-use crate::failure::discard;
-use crate::plain::Token;
+use crate::cells::Token;
 use crate::work::Work;
 
+/// How old work is before a worker that is awake looks at it. A batch that its caller alone finishes
+/// faster than this is not worth the cache lines that sharing it moves.
+const GRACE: Duration = Duration::from_micros(3);
 /// How long a worker stays with one batch while others are open.
 const QUANTUM: Duration = Duration::from_micros(200);
 
+/// Work that was published, and when.
+struct Open {
+    work: Arc<dyn Work>,
+    since: Instant,
+}
+
 pub(crate) struct Hub {
-    open: Mutex<Vec<Arc<dyn Work>>>,
+    open: Mutex<Vec<Open>>,
     /// Changes whenever `open` does, so that workers need not lock it to know what they know.
     version: AtomicUsize,
     sleepers: Mutex<Vec<usize>>,
@@ -68,44 +76,53 @@ impl Hub {
     }
 
     /// Makes work visible to the workers.
-    pub(crate) fn publish(&self, work: Arc<dyn Work>) {
-        self.change(|open| open.push(work));
+    pub(crate) fn publish(&self, work: Arc<dyn Work>, since: Instant) {
+        self.change(|open| open.push(Open { work, since }));
         self.announce();
     }
 
     /// Hides work from workers that look from now on. Those at it stay until their turn ends.
     pub(crate) fn withdraw(&self, work: &Arc<dyn Work>) {
         let gone = self.change(|open| {
-            let place = open.iter().position(|other| Arc::ptr_eq(other, work))?;
+            let place = open.iter().position(|other| Arc::ptr_eq(&other.work, work))?;
             Some(open.swap_remove(place))
         });
         // The last reference may run user code, which must not meet the lock.
         drop(gone);
     }
 
-    fn change<R>(&self, f: impl FnOnce(&mut Vec<Arc<dyn Work>>) -> R) -> R {
+    fn change<R>(&self, f: impl FnOnce(&mut Vec<Open>) -> R) -> R {
         let mut open = lock(&self.open);
         let result = f(&mut open);
-        // ORDERING: hub:version: Release pairs with `hub:refresh`; the list itself is locked.
+        // ORDERING: hub:version: Release pairs with `hub:list`; the list itself is locked.
         self.version.fetch_add(1, Release);
         result
     }
 
-    /// What is open, if it changed since `seen`.
-    pub(crate) fn refresh(&self, seen: &mut usize, known: &mut Vec<Arc<dyn Work>>) {
-        // ORDERING: hub:refresh: Acquire pairs with `hub:version`.
+    /// Puts what is open, and not quite new, into `list`, which is empty, if it changed since
+    /// `seen`. `false` if not, or if it is just changing.
+    pub(crate) fn list(&self, seen: &mut Option<usize>, list: &mut Vec<Arc<dyn Work>>) -> bool {
+        // ORDERING: hub:list: Acquire pairs with `hub:version`.
         let version = self.version.load(Acquire);
-        if *seen != version {
-            *seen = version;
-            let open = lock(&self.open).clone();
-            // The old list may hold the last reference to some work, and so run code of its owner;
-            // the lock is free by now.
-            discard(std::mem::replace(known, open));
+        if *seen == Some(version) {
+            return false;
         }
+        let Ok(open) = self.open.try_lock() else { return false };
+        let now = Instant::now();
+        let old = open.iter().filter(|open| now.duration_since(open.since) >= GRACE);
+        list.extend(old.map(|open| Arc::clone(&open.work)));
+        *seen = (list.len() == open.len()).then_some(version);
+        true
+    }
+
+    /// Changes whenever something is published or withdrawn.
+    pub(crate) fn version(&self) -> usize {
+        // ORDERING: hub:activity: Relaxed; a hint.
+        self.version.load(Relaxed)
     }
 
     fn any_claimable(&self) -> bool {
-        lock(&self.open).iter().any(|work| work.claimable())
+        lock(&self.open).iter().any(|open| open.work.claimable())
     }
 
     /// To be called after work became claimable.
@@ -137,6 +154,11 @@ impl Hub {
     pub(crate) fn start_searching(&self) {
         // ORDERING: hub:search: Relaxed; a publisher that misses it wakes one worker too many.
         self.searching.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn has_one_searcher(&self) -> bool {
+        // ORDERING: hub:searchers: Relaxed; a hint.
+        self.searching.load(Relaxed) == 1
     }
 
     pub(crate) fn stop_searching(&self) {
@@ -181,10 +203,8 @@ impl Hub {
             self.searching.fetch_add(1, Relaxed);
             self.unparkers[index].unpark();
         }
-        let open = lock(&self.open).clone();
-        for work in open {
-            work.nudge();
-        }
+        let open: Vec<_> = lock(&self.open).iter().map(|open| Arc::clone(&open.work)).collect();
+        open.iter().for_each(|work| work.nudge());
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -201,15 +221,29 @@ pub(crate) struct Turn<'a> {
     /// Whether this thread has the role of the searcher.
     searching: Cell<bool>,
     started: Instant,
+    /// When the last lap ended: reading the clock costs as much as dozens of small items.
+    lapped: Cell<Instant>,
 }
 
 impl<'a> Turn<'a> {
     pub(crate) fn new(hub: &'a Hub, seat: usize, searching: bool) -> Turn<'a> {
-        Turn { hub, seat, searching: Cell::new(searching), started: Instant::now() }
+        let now = Instant::now();
+        Turn { hub, seat, searching: Cell::new(searching), started: now, lapped: Cell::new(now) }
     }
 
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// How long it is since the last lap, or the start of the turn.
+    pub(crate) fn lap(&self) -> Duration {
+        let now = Instant::now();
+        now.duration_since(self.lapped.replace(now))
+    }
+
+    /// Whether the last lap ended after this worker's time was up.
     pub(crate) fn is_over(&self) -> bool {
-        self.started.elapsed() >= QUANTUM
+        self.lapped.get().duration_since(self.started) >= QUANTUM
     }
 
     pub(crate) fn is_searching(&self) -> bool {

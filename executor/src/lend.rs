@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
+use std::time::Instant;
 
 use crate::hub::{Hub, Turn};
 use crate::park;
@@ -83,14 +84,18 @@ impl Loan {
     ///
     /// What `work` refers to, and all that it borrows, must live until the loan was dropped, and
     /// the loan must be dropped.
-    pub(crate) unsafe fn new<'a>(hub: &Arc<Hub>, work: &'a (dyn Work + 'a)) -> Loan {
+    pub(crate) unsafe fn new<'a>(
+        hub: &Arc<Hub>,
+        work: &'a (dyn Work + 'a),
+        since: Instant,
+    ) -> Loan {
         let work: *const (dyn Work + 'a) = work;
         // SAFETY: only the lifetime of the trait object changes, which has no representation. The
         // caller vouches that it is not used for longer.
         let work = unsafe { std::mem::transmute::<*const (dyn Work + 'a), *const dyn Work>(work) };
         let lent = Arc::new(Lent { gate: AtomicUsize::new(0), waiter: OnceLock::new(), work });
         let published: Arc<dyn Work> = lent.clone();
-        hub.publish(Arc::clone(&published));
+        hub.publish(Arc::clone(&published), since);
         Loan { hub: Arc::clone(hub), lent, published }
     }
 
@@ -132,10 +137,10 @@ impl Drop for Loan {
     }
 }
 
-/// Shows `work` to the workers while `f` runs.
-pub(crate) fn lend<R>(hub: &Arc<Hub>, work: &dyn Work, f: impl FnOnce() -> R) -> R {
+/// Shows `work` to the workers while `f` runs, from `since` on.
+pub(crate) fn lend<R>(hub: &Arc<Hub>, work: &dyn Work, since: Instant, f: impl FnOnce() -> R) -> R {
     // SAFETY: the loan is dropped before this function returns, or unwinds, and so within the
     // borrow of `work`; nobody else can reach it to forget it.
-    let _loan = unsafe { Loan::new(hub, work) };
+    let _loan = unsafe { Loan::new(hub, work, since) };
     f()
 }

@@ -44,12 +44,17 @@
 //! runtime: there is nothing to await here.
 
 mod builder;
+mod cells;
+mod chunk;
 mod executor;
 mod failure;
+mod feed;
 mod hub;
 mod in_place;
+mod intake;
 mod lend;
 mod ordered;
+mod pace;
 mod park;
 mod plain;
 mod report;

@@ -1,22 +1,27 @@
 //! The consumer's handle of a stream.
 
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 
 use reorder_ring::{Consumer, Delivery, TryNextError};
 
+use crate::chunk::{Chunk, Spares};
 use crate::failure::{Failure, Outcome};
 use crate::hub::{Hub, Turn};
 use crate::park;
-use crate::stream::{OutcomeRing, Stream};
+use crate::stream::{ChunkRing, Stream};
 use crate::work::Work;
 use crate::worker;
 
+/// Where chunks come out of a stream, and where they go when they are empty.
+pub(crate) type Outlet<U> = (Consumer<ChunkRing<U>>, Arc<Spares<U>>);
+
 /// The outcomes of a stream's items, in the order of its source.
 ///
-/// While the next outcome is missing, the consumer's own thread runs items if that was measured to
-/// be cheap, if it is a worker of the executor, or if the executor was dropped; see
-/// [`Builder::consumer_helps`](crate::Builder::consumer_helps).
+/// While the next outcome is missing, the consumer's own thread runs items if these were measured to
+/// be cheap and the source promises more by its `size_hint`; also if it is a worker of the executor,
+/// or the executor was dropped. See [`Builder::consumer_helps`](crate::Builder::consumer_helps).
 ///
 /// Dropping it stops the stream: the source is pulled no further and dropped, results that are
 /// still on their way are refused by the ring and dropped where they were made. It does not wait
@@ -49,39 +54,51 @@ use crate::worker;
 #[must_use = "dropping a stream stops it"]
 pub struct Ordered<'a, U: Send> {
     /// `None` once the stream has ended.
-    consumer: Option<Consumer<OutcomeRing<U>>>,
+    consumer: Option<Consumer<ChunkRing<U>>>,
+    /// What was taken from the ring last and not returned yet, back to front.
+    chunk: Chunk<U>,
+    spares: Arc<Spares<U>>,
     stream: Arc<dyn Stream + 'a>,
     hub: Arc<Hub>,
     /// What the workers know of it, to be withdrawn; a scope withdraws its own.
     published: Option<Arc<dyn Work>>,
-    /// Takes until the producer side should look for room again.
-    until_room: usize,
+    /// How many outcomes were returned.
+    returned: u64,
+    /// When the producer side should look for room again.
+    next_room: u64,
 }
 
 impl<'a, U: Send> Ordered<'a, U> {
     pub(crate) fn new(
-        consumer: Consumer<OutcomeRing<U>>,
+        (consumer, spares): Outlet<U>,
         stream: Arc<dyn Stream + 'a>,
         hub: Arc<Hub>,
         published: Option<Arc<dyn Work>>,
     ) -> Self {
         Ordered {
-            until_room: half_window(&consumer),
+            next_room: half_window(&consumer),
             consumer: Some(consumer),
+            chunk: Chunk::new(),
+            spares,
+            returned: 0,
             stream,
             hub,
             published,
         }
     }
 
+    /// Whether nobody else may be there to run the items: the executor is gone, or its workers wait
+    /// for each other.
+    fn has_duty(&self) -> bool {
+        self.hub.is_stopping() || worker::is_worker_of(&self.hub)
+    }
+
     fn may_help(&self) -> bool {
-        self.hub.is_stopping()
-            || worker::is_worker_of(&self.hub)
-            || self.hub.consumer_helps && self.stream.is_cheap()
+        self.has_duty() || self.hub.consumer_helps && self.stream.is_quick()
     }
 
     /// Blocks until there is a delivery, or the end.
-    fn wait(&mut self) -> Option<Delivery<Outcome<U>>> {
+    fn wait(&mut self) -> Option<Delivery<Chunk<U>>> {
         loop {
             match self.consumer.as_mut()?.try_next() {
                 Ok(delivery) => return Some(delivery),
@@ -89,7 +106,8 @@ impl<'a, U: Send> Ordered<'a, U> {
                 Err(_) => return None,
             }
             self.stream.made_room(&self.hub);
-            if self.may_help() && self.stream.help(&Turn::new(&self.hub, 0, false)) {
+            if self.may_help() && self.stream.help(&Turn::new(&self.hub, 0, false), self.has_duty())
+            {
                 continue;
             }
             let helps = self.may_help();
@@ -106,13 +124,20 @@ impl<'a, U: Send> Ordered<'a, U> {
         }
     }
 
-    /// The producer side is told of room once per half window, not at every take.
-    fn took_one(&mut self) {
-        self.until_room -= 1;
-        if self.until_room == 0 {
-            self.until_room = self.consumer.as_ref().map_or(1, half_window);
+    /// Takes the next chunk, after what was taken before was returned. `false` at the end.
+    #[cold]
+    fn refill(&mut self) -> bool {
+        self.stream.delivered().set(self.returned);
+        // The producer side is told of room once per half window, not at every chunk.
+        if self.returned >= self.next_room {
+            self.next_room = self.returned + self.consumer.as_ref().map_or(1, half_window);
             self.stream.made_room(&self.hub);
         }
+        self.spares.put(mem::take(&mut self.chunk));
+        let Some(delivery) = self.wait() else { return false };
+        self.chunk = delivery.outcome.unwrap_or_else(|gap| Chunk::from([Err(Failure::Gap(gap))]));
+        self.chunk.reverse();
+        true
     }
 
     fn stop(&mut self) {
@@ -121,24 +146,29 @@ impl<'a, U: Send> Ordered<'a, U> {
         }
         self.stream.cancel();
         // Last, since this drops undelivered values, and their `Drop` may panic.
-        drop(self.consumer.take());
+        drop((mem::take(&mut self.chunk), self.consumer.take()));
     }
 }
 
-fn half_window<U>(consumer: &Consumer<OutcomeRing<U>>) -> usize {
-    (consumer.ring().capacity() / 2).max(1)
+fn half_window<U>(consumer: &Consumer<ChunkRing<U>>) -> u64 {
+    (consumer.ring().capacity() as u64 / 2).max(1)
 }
 
 impl<U: Send> Iterator for Ordered<'_, U> {
     type Item = Outcome<U>;
 
+    #[inline]
     fn next(&mut self) -> Option<Outcome<U>> {
-        let Some(delivery) = self.wait() else {
-            self.stop();
-            return None;
-        };
-        self.took_one();
-        Some(delivery.outcome.unwrap_or_else(|gap| Err(Failure::Gap(gap))))
+        loop {
+            if let Some(outcome) = self.chunk.pop() {
+                self.returned += 1;
+                return Some(outcome);
+            }
+            if !self.refill() {
+                self.stop();
+                return None;
+            }
+        }
     }
 }
 

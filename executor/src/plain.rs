@@ -1,61 +1,66 @@
-//! A batch of known input, one result each, written in place.
+//! A batch of known length, one result for each item, written in place.
 //!
-//! The items are cut into cells; a cell is a single item in a batch of fewer than 2,048 and at most
-//! 32 items in one of up to 2^36. Threads share the cells as `shares` says. Each cell has a position
-//! in the batch's own ring, and whoever ran it completes it with a token: the ring validates that
-//! each cell is finished once, puts the tokens in order, and wakes the caller. The results
-//! themselves never move.
+//! The items come in cell by cell (`intake`), threads share them as `shares` says, and claim the more
+//! of them at once the cheaper they are (`pace`). Each result takes the place of its item; `cells`
+//! counts them, and tells the caller.
 
 use std::any::Any;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 use reorder_ring::{Batch, Consumer, Ring, Tickets, TryNextError};
 
+use crate::cells::{Cells, Cut, Token};
+use crate::failure::discard;
 use crate::hub::{Hub, Turn};
-use crate::in_place::{Input, Output};
+use crate::in_place::Places;
+use crate::intake::{End, Intake, Pulled};
 use crate::lend::lend;
+use crate::pace::paced;
 use crate::park;
 use crate::shares::Shares;
 use crate::work::Work;
 
-/// Batches of up to this many items have a cell for each.
-const FINE: usize = 1 << 10;
-/// A slow item holds back at most this many neighbours.
-const COARSEST: usize = 32;
+/// How long it should take to run what was claimed at once: claiming is cheap beside that.
+const TARGET: Duration = Duration::from_micros(1);
+/// A slow item holds back so many neighbours, less one, if those before it were cheap.
+const MOST_AT_ONCE: u32 = 32;
+/// Claims of that many items are timed so often only: the clock costs as much as dozens of items.
+const TIMED: u32 = 4;
+/// Indices of a batch have 32 bits.
+const LONGEST: usize = u32::MAX as usize;
 
 /// A panicked item: its index and its payload.
 pub(crate) type Panicked = (usize, Box<dyn Any + Send>);
-/// What a finished cell says: the panics among its items, in order.
-pub(crate) type Token = Option<Box<Vec<Panicked>>>;
-
-struct Plain<'a, I, U, F> {
-    job: &'a F,
-    input: Input<I>,
-    output: Output<U>,
-    per_cell: usize,
-    shares: Shares,
-    ring: &'a Ring<Token>,
-    tickets: Tickets,
-    caller: AtomicWaker,
-}
-
-fn items_per_cell(items: usize) -> usize {
-    let most_cells = u32::MAX as usize / 2;
-    (items / FINE).clamp(1, COARSEST).max(items.div_ceil(most_cells))
-}
+/// What came of some items, and the source unless it has ended.
+type Ran<S, U> = (Result<Vec<U>, Vec<Panicked>>, Option<S>);
 
 /// Runs `job` on every item, with the caller's and the workers' hands. The result at an index is
 /// that of the item at the index; if items panicked, only their panics are returned, in order.
 ///
 /// # Panics
 ///
-/// If memory is too short for the batch's ring or results.
-pub(crate) fn run<I, U, F>(
+/// If the source panics, or memory is too short for the batch's ring or results.
+pub(crate) fn run<S, U, F>(hub: &Arc<Hub>, source: S, job: &F) -> Result<Vec<U>, Vec<Panicked>>
+where
+    S: Iterator + Send,
+    S::Item: Send,
+    U: Send,
+    F: Fn(S::Item) -> U + Sync,
+{
+    match source.size_hint() {
+        (least, Some(most)) if least == most => run_some(hub, source, least.min(LONGEST), job),
+        _ => run_collected(hub, source, job),
+    }
+}
+
+fn run_collected<I, U, F>(
     hub: &Arc<Hub>,
-    items: impl IntoIterator<Item = I>,
+    source: impl Iterator<Item = I>,
     job: &F,
 ) -> Result<Vec<U>, Vec<Panicked>>
 where
@@ -63,37 +68,96 @@ where
     U: Send,
     F: Fn(I) -> U + Sync,
 {
-    // An ordinary vector first: it drops what it has if the source panics, or memory is too short.
-    let items: Vec<I> = items.into_iter().collect();
-    let count = items.len();
-    if count == 0 {
-        return Ok(Vec::new());
+    let items: Vec<I> = source.collect();
+    let count = items.len().min(LONGEST);
+    run_some(hub, items.into_iter(), count, job)
+}
+
+/// Runs `count` items, if there are so many, and then those that are still left.
+fn run_some<S, U, F>(
+    hub: &Arc<Hub>,
+    source: S,
+    count: usize,
+    job: &F,
+) -> Result<Vec<U>, Vec<Panicked>>
+where
+    S: Iterator + Send,
+    S::Item: Send,
+    U: Send,
+    F: Fn(S::Item) -> U + Sync,
+{
+    let (outcome, mut source) = match count {
+        0 => (Ok(Vec::new()), Some(source)),
+        1 => run_one(source, job),
+        _ => run_batch(hub, source, count, job),
+    };
+    match source.as_mut().and_then(Iterator::next) {
+        None => outcome,
+        Some(item) => {
+            let rest = std::iter::once(item).chain(source.into_iter().flatten());
+            append(outcome, count, run_collected(hub, rest, job))
+        }
     }
-    let per_cell = items_per_cell(count);
-    let cells = count.div_ceil(per_cell);
-    let ring = hub.tokens.lease(cells).expect("memory for the tokens of a batch");
-    let (tickets, consumer) = whole_batch(ring.open().expect("a leased ring is free"), cells);
+}
+
+fn append<U>(
+    first: Result<Vec<U>, Vec<Panicked>>,
+    count: usize,
+    second: Result<Vec<U>, Vec<Panicked>>,
+) -> Result<Vec<U>, Vec<Panicked>> {
+    match (first, second) {
+        (Ok(mut values), Ok(more)) => {
+            values.extend(more);
+            Ok(values)
+        }
+        (first, second) => {
+            let shifted = |(index, payload)| (count + index, payload);
+            let mut panics = first.err().unwrap_or_default();
+            panics.extend(second.err().into_iter().flatten().map(shifted));
+            Err(panics)
+        }
+    }
+}
+
+/// As `run_batch`, for one item, with which nobody could help.
+fn run_one<S, U, F>(mut source: S, job: &F) -> Ran<S, U>
+where
+    S: Iterator,
+    F: Fn(S::Item) -> U,
+{
+    let Some(item) = source.next() else { return (Ok(Vec::new()), None) };
+    let outcome = match catch_unwind(AssertUnwindSafe(|| job(item))) {
+        Ok(value) => Ok(vec![value]),
+        Err(payload) => Err(vec![(0, payload)]),
+    };
+    (outcome, Some(source))
+}
+
+/// As `run`, for up to `count` items, at least 1. Also returns the source unless it has ended.
+fn run_batch<S, U, F>(hub: &Arc<Hub>, source: S, count: usize, job: &F) -> Ran<S, U>
+where
+    S: Iterator + Send,
+    S::Item: Send,
+    U: Send,
+    F: Fn(S::Item) -> U + Sync,
+{
+    let cut = Cut::new(count);
+    let places = Places::new(count);
+    let ring = hub.tokens.lease(cut.cells()).expect("memory for the tokens of a batch");
+    let batch = ring.open().expect("a leased ring is free");
+    let (tickets, consumer) = whole_batch(batch, cut.cells());
     let plain = Plain {
         job,
-        output: Output::new(count),
-        per_cell,
-        shares: Shares::new(hub.seats(), cells as u32),
-        ring: &ring,
-        tickets,
+        places,
+        intake: Intake::new(source),
+        shares: Shares::new(hub.seats()),
+        cells: Cells::new(cut, &ring, tickets),
+        panics: Mutex::default(),
         caller: AtomicWaker::new(),
-        // Last, for it drops nothing by itself.
-        input: Input::new(items),
     };
-    let panics = lend(hub, &plain, || plain.see_through(&Turn::new(hub, 0, false), consumer));
-    if panics.is_empty() {
-        // SAFETY: every cell was delivered, so every item ran, and its result was written before
-        // its cell was completed; nobody visits any more.
-        return Ok(unsafe { plain.output.into_vec() });
-    }
-    let missing: Vec<usize> = panics.iter().map(|&(index, _)| index).collect();
-    // SAFETY: as above, but for the items that panicked, which wrote nothing.
-    unsafe { plain.output.drop_except(&missing) };
-    Err(panics)
+    let turn = Turn::new(hub, 0, false);
+    lend(hub, &plain, turn.started(), || plain.see_through(&turn, consumer));
+    plain.into_outcome()
 }
 
 /// Reserves a position for each cell; the batch ends after them.
@@ -104,41 +168,81 @@ fn whole_batch(batch: Batch<&Ring<Token>>, cells: usize) -> (Tickets, Consumer<&
     (tickets, consumer)
 }
 
-impl<I, U, F> Plain<'_, I, U, F>
+struct Plain<'a, S: Iterator, U, F> {
+    job: &'a F,
+    places: Places<S::Item, U>,
+    intake: Intake<S>,
+    shares: Shares,
+    cells: Cells<'a>,
+    panics: Mutex<Vec<Panicked>>,
+    caller: AtomicWaker,
+}
+
+impl<S: Iterator, U, F> Plain<'_, S, U, F> {
+    /// To be called after every cell was delivered.
+    fn into_outcome(self) -> Ran<S, U> {
+        let feed = self.intake.into_feed();
+        let (end, items) = (feed.end, feed.items);
+        let mut panics = self.panics.into_inner().unwrap_or_else(PoisonError::into_inner);
+        panics.sort_unstable_by_key(|&(index, _)| index);
+        let missing: Vec<usize> = panics.iter().map(|&(index, _)| index).collect();
+        let outcome = if let End::Panicked(payload) = end {
+            // SAFETY: as below.
+            unsafe { self.places.drop_except(items, &missing) };
+            panics.into_iter().for_each(|(_, payload)| discard(payload));
+            discard(feed.source);
+            resume_unwind(payload)
+        } else if panics.is_empty() {
+            // SAFETY: every cell was delivered, so every item that came was run, and its result
+            // put before it was counted; nobody visits any more.
+            Ok(unsafe { self.places.into_vec(items) })
+        } else {
+            // SAFETY: as above, but for the items that panicked, which put nothing.
+            unsafe { self.places.drop_except(items, &missing) };
+            Err(panics)
+        };
+        (outcome, matches!(end, End::Full).then_some(feed.source))
+    }
+}
+
+impl<S, U, F> Plain<'_, S, U, F>
 where
-    I: Send,
+    S: Iterator + Send,
+    S::Item: Send,
     U: Send,
-    F: Fn(I) -> U + Sync,
+    F: Fn(S::Item) -> U + Sync,
 {
-    /// The caller's part: helps until nothing is claimable, then waits for the cells of others.
-    fn see_through(&self, turn: &Turn<'_>, mut consumer: Consumer<&Ring<Token>>) -> Vec<Panicked> {
-        let mut panics = Vec::new();
-        let mut collect = |token: Token| panics.extend(token.into_iter().flat_map(|token| *token));
+    /// The caller's part: helps until nothing is claimable, then waits for the items of others.
+    fn see_through(&self, turn: &Turn<'_>, mut consumer: Consumer<&Ring<Token>>) {
         loop {
             self.work(turn, || false);
-            let next = match consumer.try_next() {
-                Ok(delivery) => Some(delivery),
+            match consumer.try_next() {
+                Ok(_) => {}
                 Err(TryNextError::Pending) => {
-                    match park::until_settled(&mut consumer, &self.caller, || self.shares.any()) {
-                        None => continue,
-                        Some(next) => next.expect("the batch was finished"),
+                    let next =
+                        park::until_settled(&mut consumer, &self.caller, || self.claimable());
+                    if let Some(next) = next {
+                        next.expect("the batch was finished");
                     }
                 }
-                Err(_) => None,
-            };
-            match next {
-                Some(delivery) => collect(delivery.outcome.expect("nobody evicts cells")),
-                None => return panics,
+                Err(_) => return,
             }
         }
     }
 
-    /// Claims and runs cells until there are none or the turn is over. `false` if there were none.
+    /// Claims and runs items until there are none or the turn is over. `false` if there were none.
     fn work(&self, turn: &Turn<'_>, is_over: impl Fn() -> bool) -> bool {
         let mut worked = false;
-        while let Some(cell) = self.claim(turn, worked) {
+        let (mut most, mut untimed) = (1, 0);
+        while let Some(items) = self.claim(turn, most, worked) {
             worked = true;
-            self.run_cell(cell as usize);
+            self.run_all(items.start as usize..items.end as usize);
+            if most == MOST_AT_ONCE && untimed < TIMED {
+                untimed += 1;
+                continue;
+            }
+            most = paced(TARGET, (untimed + 1) * items.len() as u32, turn.lap()).min(MOST_AT_ONCE);
+            untimed = 0;
             if is_over() {
                 // What is left in this seat's range is out of nobody's reach, but the caller may
                 // have gone to sleep while it was in good hands.
@@ -149,64 +253,75 @@ where
         worked
     }
 
-    fn claim(&self, turn: &Turn<'_>, worked: bool) -> Option<u32> {
-        if let Some(cell) = self.shares.claim(turn.seat) {
-            if !worked {
-                turn.claimed(self);
+    fn claim(&self, turn: &Turn<'_>, most: u32, worked: bool) -> Option<Range<u32>> {
+        let mut fresh = !worked;
+        loop {
+            if let Some(items) = self.shares.claim(turn.seat, most) {
+                if fresh {
+                    turn.claimed(self);
+                    if turn.seat != 0 && self.claimable() {
+                        self.caller.wake();
+                    }
+                }
+                return Some(items);
             }
-            return Some(cell);
+            if !self.pull(turn.seat) {
+                self.shares.take_over(turn.seat)?;
+            }
+            fresh = true;
         }
-        let (cell, more) = self.shares.take_over(turn.seat)?;
-        turn.claimed(self);
-        if more {
-            self.caller.wake();
-        }
-        Some(cell)
     }
 
-    fn run_cell(&self, cell: usize) {
-        let start = cell * self.per_cell;
-        let end = (start + self.per_cell).min(self.input.len());
-        let token = self.run_items(start, end);
-        let ticket = self.tickets.get(cell).expect("a ticket for each cell");
-        let completed = self.ring.complete(ticket, token);
-        debug_assert!(completed.is_ok(), "each cell is in one range, once");
+    /// Fills the seat's range with the items of the next cell. `false` if none came.
+    fn pull(&self, seat: usize) -> bool {
+        let cut = self.cells.cut;
+        let Some(Pulled { cell, items, short }) = self.intake.pull(cut, &self.places) else {
+            return false;
+        };
+        self.cells.expect(cell, items.len());
+        if short {
+            (cell + 1..cut.cells()).for_each(|cell| self.cells.expect(cell, 0));
+        }
+        self.shares.put(seat, items.start as u32..items.end as u32);
+        !items.is_empty()
     }
 
-    fn run_items(&self, start: usize, end: usize) -> Token {
-        let next = Cell::new(start);
-        let mut panics: Token = None;
-        while next.get() < end {
+    fn run_all(&self, items: Range<usize>) {
+        let next = Cell::new(items.start);
+        while next.get() < items.end {
             let ran = catch_unwind(AssertUnwindSafe(|| {
-                while next.get() < end {
+                while next.get() < items.end {
                     let index = next.replace(next.get() + 1);
-                    // SAFETY: each cell is run once, and visits each of its indices once.
-                    let item = unsafe { self.input.take(index) };
+                    // SAFETY: each item is put before it can be claimed, is claimed once, and
+                    // visited once by its claimer.
+                    let item = unsafe { self.places.take_item(index) };
                     let value = (self.job)(item);
                     // SAFETY: as above.
-                    unsafe { self.output.put(index, value) };
+                    unsafe { self.places.put_result(index, value) };
                 }
             }));
             if let Err(payload) = ran {
-                panics.get_or_insert_default().push((next.get() - 1, payload));
+                let mut panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
+                panics.push((next.get() - 1, payload));
             }
         }
-        panics
+        self.cells.ran(items);
     }
 }
 
-impl<I, U, F> Work for Plain<'_, I, U, F>
+impl<S, U, F> Work for Plain<'_, S, U, F>
 where
-    I: Send,
+    S: Iterator + Send,
+    S::Item: Send,
     U: Send,
-    F: Fn(I) -> U + Sync,
+    F: Fn(S::Item) -> U + Sync,
 {
     fn turn(&self, turn: &Turn<'_>) -> bool {
         self.work(turn, || turn.is_over())
     }
 
     fn claimable(&self) -> bool {
-        self.shares.any()
+        self.shares.any() || self.intake.is_ready()
     }
 
     fn nudge(&self) {

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::executor::Executor;
 use crate::failure::discard;
@@ -78,11 +79,11 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         U: Send + 'scope,
         F: Fn(I::Item) -> U + Send + Sync + 'scope,
     {
-        let (core, consumer) = self.executor.new_stream(source.into_iter(), job);
+        let (core, outlet) = self.executor.new_stream(source.into_iter(), job);
         let core = Arc::new(core);
         // SAFETY: `Held` ends the loan before it drops its reference to the stream, which keeps it
         // alive until then; what the stream borrows outlives the scope.
-        let loan = unsafe { Loan::new(self.executor.hub(), &*core) };
+        let loan = unsafe { Loan::new(self.executor.hub(), &*core, Instant::now()) };
         let stream: Arc<dyn Stream + 'scope> = core;
         // SAFETY: only the lifetime changes. The reference goes when the scope ends, within
         // `'scope`: `enter` drops it before it returns, and nobody can take it out.
@@ -91,7 +92,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         };
         // Dropped here, and not under the lock, for this may run code of the user's.
         self.hold(Held { loan, stream: held }).into_iter().for_each(discard);
-        Ordered::new(consumer, stream, Arc::clone(self.executor.hub()), None)
+        Ordered::new(outlet, stream, Arc::clone(self.executor.hub()), None)
     }
 
     /// Takes one more in, and returns those that are over.
@@ -128,8 +129,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     /// As there.
     pub fn map<I, U, F>(&self, items: I, job: F) -> Vec<U>
     where
-        I: IntoIterator,
-        I::Item: Send,
+        I: IntoIterator<IntoIter: Send, Item: Send>,
         U: Send,
         F: Fn(I::Item) -> U + Sync,
     {
@@ -147,8 +147,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     /// As there.
     pub fn execute_batch<I, U, F>(&self, items: I, job: F) -> BatchReport<U>
     where
-        I: IntoIterator,
-        I::Item: Send,
+        I: IntoIterator<IntoIter: Send, Item: Send>,
         U: Send,
         F: Fn(I::Item) -> U + Sync,
     {

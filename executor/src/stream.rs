@@ -1,8 +1,8 @@
-//! An ordered stream over a lazy source: one slot of a ring per item.
+//! An ordered stream over a lazy source.
 //!
 //! Whoever has time pulls: one thread at a time takes a few items from the source and a ticket for
-//! each, lets the next one pull, and runs what it took. `phase` is the right to pull; nobody waits
-//! for it.
+//! all of them, lets the next one pull, and runs what it took. `phase` is the right to pull; nobody
+//! waits for it.
 //!
 //! | from | to | by |
 //! |---|---|---|
@@ -12,20 +12,25 @@
 //! | `PULLING` | `ENDED` | the puller, who found the source at its end, or the stream cancelled |
 //! | `FULL` | `FLOWING` | CAS of the consumer that made room, or of the puller that looked again |
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use arrayvec::ArrayVec;
 use atomic_waker::AtomicWaker;
 use reorder_ring::{Producer, Ring, Ticket};
 
-use crate::failure::{Discarded, Failure, Outcome, Panic, discard};
+use crate::chunk::{Chunk, Spares};
+use crate::failure::{Discarded, Failure, Panic, discard};
+use crate::feed::{Delivered, Feed, Filled, Stop};
 use crate::hub::{Hub, Turn};
+use crate::pace::paced;
 use crate::work::Work;
 
-pub(crate) type OutcomeRing<U> = Arc<Ring<Outcome<U>>>;
+pub(crate) type ChunkRing<U> = Arc<Ring<Chunk<U>>>;
 
 const FLOWING: u8 = 0;
 const PULLING: u8 = 1;
@@ -33,18 +38,22 @@ const FULL: u8 = 2;
 const ENDED: u8 = 3;
 
 /// How many items are pulled at once at the most, where they are cheap.
-const MOST_AT_ONCE: usize = 16;
+const MOST_AT_ONCE: usize = 128;
 /// Items of more bytes than this are pulled one by one: what is pulled lies on the stack.
 const LARGE: usize = 256;
+/// How long it should take to run what was pulled at once. Its outcomes are delivered together.
+const TARGET: Duration = Duration::from_micros(4);
 /// Items are cheap if a consumer that runs one would hardly be late for its head.
 const CHEAP: Duration = Duration::from_micros(5);
 
 /// What a stream's handle needs of it, whatever its source and its job are.
 pub(crate) trait Stream: Work {
-    /// Runs one pull of items on the consumer's thread. `false` if nothing was claimable.
-    fn help(&self, turn: &Turn<'_>) -> bool;
-    /// Whether items were measured to be cheap enough for the consumer to help.
-    fn is_cheap(&self) -> bool;
+    /// Runs one pull of items on the consumer's thread, if that is its duty also from a source that
+    /// may keep it waiting. `false` if nothing was claimable.
+    fn help(&self, turn: &Turn<'_>, duty: bool) -> bool;
+    /// Whether a consumer that helps would soon be back: items were measured to be cheap, and the
+    /// source says that it has more.
+    fn is_quick(&self) -> bool;
     /// To be called when the consumer has made room, and before it waits.
     fn made_room(&self, hub: &Hub);
     /// Ends the pulling, and drops the source unless somebody is just pulling.
@@ -53,30 +62,25 @@ pub(crate) trait Stream: Work {
     fn is_cancelled(&self) -> bool;
     /// Where the consumer leaves its waker while it waits.
     fn consumer(&self) -> &AtomicWaker;
+    /// Where the consumer says how far it is.
+    fn delivered(&self) -> &Delivered;
 }
 
 pub(crate) struct Core<I: Iterator, U, F> {
     job: Discarded<F>,
-    ring: Discarded<OutcomeRing<U>>,
+    ring: Discarded<ChunkRing<U>>,
     phase: AtomicU8,
+    /// Gone once the stream has ended.
     feed: Discarded<Mutex<Option<Feed<I, U>>>>,
-    /// How many items the next pull takes; 0 until any were measured.
+    delivered: Delivered,
+    spares: Arc<Spares<U>>,
+    /// How many items the next pull takes.
     at_once: AtomicU32,
     cheap: AtomicBool,
+    /// Whether the source said that it has more.
+    promising: AtomicBool,
     cancelled: AtomicBool,
     consumer: AtomicWaker,
-}
-
-/// What only the puller touches. Gone once the stream has ended.
-struct Feed<I, U> {
-    source: I,
-    producer: Producer<OutcomeRing<U>>,
-}
-
-/// Why a pull stopped before it had as much as it wanted.
-enum Stop {
-    Full,
-    Ended,
 }
 
 impl<I, U, F> Core<I, U, F>
@@ -89,16 +93,20 @@ where
     pub(crate) fn new(
         source: I,
         job: F,
-        ring: OutcomeRing<U>,
-        producer: Producer<OutcomeRing<U>>,
+        ring: ChunkRing<U>,
+        producer: Producer<ChunkRing<U>>,
+        spares: Arc<Spares<U>>,
     ) -> Self {
         Core {
             job: Discarded::new(job),
             ring: Discarded::new(ring),
             phase: AtomicU8::new(FLOWING),
-            feed: Discarded::new(Mutex::new(Some(Feed { source, producer }))),
-            at_once: AtomicU32::new(0),
+            feed: Discarded::new(Mutex::new(Some(Feed::new(source, producer)))),
+            delivered: Delivered::default(),
+            spares,
+            at_once: AtomicU32::new(1),
             cheap: AtomicBool::new(false),
+            promising: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             consumer: AtomicWaker::new(),
         }
@@ -110,27 +118,25 @@ where
     }
 
     /// Pulls some items and runs them. `false` if there was nothing to pull.
-    fn pull_and_run(&self, turn: &Turn<'_>) -> bool {
+    fn pull_and_run(&self, turn: &Turn<'_>, duty: bool) -> bool {
         if size_of::<I::Item>() > LARGE {
-            self.pull_and_run_up_to::<1>(turn)
+            self.pull_and_run_up_to::<1>(turn, duty)
         } else {
-            self.pull_and_run_up_to::<MOST_AT_ONCE>(turn)
+            self.pull_and_run_up_to::<MOST_AT_ONCE>(turn, duty)
         }
     }
 
-    fn pull_and_run_up_to<const MOST: usize>(&self, turn: &Turn<'_>) -> bool {
+    fn pull_and_run_up_to<const MOST: usize>(&self, turn: &Turn<'_>, duty: bool) -> bool {
         if !self.start_pulling() {
             return false;
         }
-        let mut pulled = [const { None }; MOST];
-        // ORDERING: stream:at-once: Relaxed; a hint.
-        let count = (self.at_once.load(Relaxed) as usize).clamp(1, MOST);
-        let some = self.pull(&mut pulled[..count]);
-        if some {
-            turn.claimed(self);
-        }
-        self.run_all(pulled.into_iter().map_while(|item| item));
-        some
+        let mut items = ArrayVec::<_, MOST>::new();
+        let Some(ticket) = self.pull(&mut items, duty) else { return false };
+        turn.claimed(self);
+        let count = items.len() as u32;
+        self.run_all(ticket, items.into_iter());
+        self.learn(turn, count);
+        true
     }
 
     fn start_pulling(&self) -> bool {
@@ -139,25 +145,16 @@ where
             && self.phase.compare_exchange(FLOWING, PULLING, Acquire, Relaxed).is_ok()
     }
 
-    /// Fills `room` from the front and gives the right to pull up. `false` if nothing came.
-    fn pull(&self, room: &mut [Option<(Ticket, I::Item)>]) -> bool {
+    /// Pulls items, gives the right to pull up, and returns the ticket of what came.
+    fn pull<const MOST: usize>(
+        &self,
+        items: &mut ArrayVec<I::Item, MOST>,
+        duty: bool,
+    ) -> Option<Ticket> {
         let mut feed = self.feed();
-        let mut stop = None;
-        let mut some = false;
-        for place in room {
-            match self.pull_one(&mut feed) {
-                Ok(item) => *place = Some(item),
-                Err(reason) => {
-                    stop = Some(reason);
-                    break;
-                }
-            }
-            some = true;
-        }
-        let phase = match stop {
-            None => FLOWING,
-            Some(Stop::Full) => FULL,
-            Some(Stop::Ended) => ENDED,
+        let (ticket, phase) = match &mut *feed {
+            Some(feed) => self.pull_from(feed, items, duty),
+            None => (None, ENDED),
         };
         // ORDERING: stream:pulled: Release pairs with `stream:pull`.
         self.phase.store(phase, Release);
@@ -167,10 +164,44 @@ where
         let ended = if phase == ENDED { feed.take() } else { None };
         drop(feed);
         match ended {
-            Some(Feed { producer, source }) => self.end(producer, source),
+            Some(feed) => self.end(feed),
             None => self.drop_feed_if_cancelled(),
         }
-        some
+        ticket
+    }
+
+    fn pull_from<const MOST: usize>(
+        &self,
+        feed: &mut Feed<I, U>,
+        items: &mut ArrayVec<I::Item, MOST>,
+        duty: bool,
+    ) -> (Option<Ticket>, u8) {
+        let room = feed.room(&self.delivered);
+        if room == 0 {
+            return (None, FULL);
+        }
+        // ORDERING: stream:at-once: Relaxed; a hint.
+        let most = room.min(self.at_once.load(Relaxed) as usize);
+        let Filled { promised, stop } = feed.fill(items, most, duty);
+        // ORDERING: stream:promise: Relaxed; a hint, asked for again under the feed's lock.
+        self.promising.store(promised > 0, Relaxed);
+        let mut ticket = None;
+        if !items.is_empty() {
+            let Ok(reserved) = feed.reserve(items.len()) else {
+                // Cancelled: the items have no place any more.
+                items.drain(..).for_each(discard);
+                return (None, ENDED);
+            };
+            ticket = Some(reserved);
+        }
+        match stop {
+            None => (ticket, FLOWING),
+            Some(Stop::Ended) => (ticket, ENDED),
+            Some(Stop::Panicked(payload)) => {
+                self.deliver_source_panic(feed, payload);
+                (ticket, ENDED)
+            }
+        }
     }
 
     /// To be called after cancelling and after pulling: whoever comes last drops the source, and
@@ -186,34 +217,9 @@ where
             Ok(mut feed) => feed.take(),
             Err(_) => None,
         };
-        if let Some(Feed { source, producer }) = feed {
-            discard(source);
-            discard_with(|| drop(producer));
-        }
-    }
-
-    fn pull_one(&self, feed: &mut Option<Feed<I, U>>) -> Result<(Ticket, I::Item), Stop> {
-        let Some(Feed { source, producer }) = feed else { return Err(Stop::Ended) };
-        if self.is_cancelled() {
-            return Err(Stop::Ended);
-        }
-        if producer.vacancy() == 0 {
-            return Err(Stop::Full);
-        }
-        match catch_unwind(AssertUnwindSafe(|| source.next())) {
-            Ok(Some(item)) => match producer.reserve() {
-                Ok(ticket) => Ok((ticket, item)),
-                // Cancelled: the item has no place any more.
-                Err(_) => {
-                    discard(item);
-                    Err(Stop::Ended)
-                }
-            },
-            Ok(None) => Err(Stop::Ended),
-            Err(payload) => {
-                self.deliver_source_panic(producer, payload);
-                Err(Stop::Ended)
-            }
+        if let Some(mut feed) = feed {
+            feed.drop_source().into_iter().for_each(discard);
+            discard_with(|| drop(feed));
         }
     }
 
@@ -223,7 +229,7 @@ where
         // ORDERING: stream:full: SeqCst fence, pairs with `stream:room`: either the consumer sees
         // `FULL`, or this thread sees its takes.
         fence(SeqCst);
-        if feed.as_mut().is_some_and(|feed| feed.producer.vacancy() > 0) {
+        if feed.as_mut().is_some_and(|feed| feed.room(&self.delivered) > 0) {
             self.flow();
         }
     }
@@ -234,56 +240,52 @@ where
         self.phase.compare_exchange(FULL, FLOWING, Relaxed, Relaxed).is_ok()
     }
 
-    /// The last position of the stream says that the source panicked. There is room for it: the
-    /// source was asked for an item because there was.
-    fn deliver_source_panic(
-        &self,
-        producer: &mut Producer<OutcomeRing<U>>,
-        payload: Box<dyn std::any::Any + Send>,
-    ) {
-        match producer.reserve() {
-            Ok(ticket) => self.complete(ticket, Err(Failure::SourcePanicked(Panic::new(payload)))),
+    /// The last item of the stream says that the source panicked. There is room for it: the source
+    /// was asked for an item because there was.
+    fn deliver_source_panic(&self, feed: &mut Feed<I, U>, payload: Box<dyn Any + Send>) {
+        match feed.reserve(1) {
+            Ok(ticket) => {
+                let failure = Failure::SourcePanicked(Panic::new(payload));
+                self.complete(ticket, Chunk::from([Err(failure)]));
+            }
             Err(_) => discard(payload),
         }
     }
 
     /// Drops the source before the end is declared, so that a consumer which sees the end sees
     /// whatever the source's `Drop` does, also its panic if there is room to tell.
-    fn end(&self, mut producer: Producer<OutcomeRing<U>>, source: I) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(source))) {
-            self.deliver_source_panic(&mut producer, payload);
+    fn end(&self, mut feed: Feed<I, U>) {
+        if let Some(payload) = feed.drop_source() {
+            self.deliver_source_panic(&mut feed, payload);
         }
         // Closing the ring may drop undelivered values.
-        discard_with(|| producer.finish());
+        discard_with(|| feed.finish());
     }
 
-    fn run_all(&self, items: impl Iterator<Item = (Ticket, I::Item)>) {
-        let started = Instant::now();
-        let mut count = 0;
-        for (ticket, item) in items {
+    fn run_all(&self, ticket: Ticket, items: impl ExactSizeIterator<Item = I::Item>) {
+        let mut outcomes = self.spares.take(items.len());
+        for item in items {
             let outcome = catch_unwind(AssertUnwindSafe(|| (self.job)(item)));
-            let outcome = outcome.map_err(|payload| Failure::Panicked(Panic::new(payload)));
-            self.complete(ticket, outcome);
-            count += 1;
+            outcomes.push(outcome.map_err(|payload| Failure::Panicked(Panic::new(payload))));
         }
-        if count > 0 {
-            self.learn(count, started.elapsed());
+        self.complete(ticket, outcomes);
+    }
+
+    /// Outcomes that come too late are refused by the ring, and dropped here.
+    fn complete(&self, ticket: Ticket, outcomes: Chunk<U>) {
+        if let Err(refused) = self.ring.complete(ticket, outcomes) {
+            refused.into_inner().into_iter().for_each(discard);
         }
     }
 
-    /// A result that comes too late is refused by the ring, and dropped here.
-    fn complete(&self, ticket: Ticket, outcome: Outcome<U>) {
-        if let Err(refused) = self.ring.complete(ticket, outcome) {
-            discard(refused.into_inner());
-        }
-    }
-
-    fn learn(&self, count: u32, took: Duration) {
-        let each = took / count;
-        let more = if each < CHEAP { (count * 2).min(MOST_AT_ONCE as u32) } else { 1 };
+    fn learn(&self, turn: &Turn<'_>, count: u32) {
+        let took = turn.lap();
+        // Several threads should find something to do within a window.
+        let most = self.ring.capacity() / (2 * turn.hub.seats());
+        let most = most.clamp(1, MOST_AT_ONCE) as u32;
         // ORDERING: stream:learn: Relaxed; hints.
-        self.at_once.store(more, Relaxed);
-        self.cheap.store(each < CHEAP, Relaxed);
+        self.at_once.store(paced(TARGET, count, took).min(most), Relaxed);
+        self.cheap.store(took / count < CHEAP, Relaxed);
     }
 }
 
@@ -302,7 +304,7 @@ where
 {
     fn turn(&self, turn: &Turn<'_>) -> bool {
         let mut worked = false;
-        while self.pull_and_run(turn) {
+        while self.pull_and_run(turn, true) {
             worked = true;
             if turn.is_over() {
                 // A consumer that runs its own stream may have gone to sleep meanwhile.
@@ -330,13 +332,13 @@ where
     U: Send,
     F: Fn(I::Item) -> U + Send + Sync,
 {
-    fn help(&self, turn: &Turn<'_>) -> bool {
-        self.pull_and_run(turn)
+    fn help(&self, turn: &Turn<'_>, duty: bool) -> bool {
+        self.pull_and_run(turn, duty)
     }
 
-    fn is_cheap(&self) -> bool {
-        // ORDERING: stream:cheap: Relaxed; a hint.
-        self.cheap.load(Relaxed)
+    fn is_quick(&self) -> bool {
+        // ORDERING: stream:quick: Relaxed; hints.
+        self.cheap.load(Relaxed) && self.promising.load(Relaxed)
     }
 
     fn made_room(&self, hub: &Hub) {
@@ -361,5 +363,9 @@ where
 
     fn consumer(&self) -> &AtomicWaker {
         &self.consumer
+    }
+
+    fn delivered(&self) -> &Delivered {
+        &self.delivered
     }
 }

@@ -1,6 +1,7 @@
 //! The life of a worker thread.
 
 use std::cell::Cell;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -10,6 +11,10 @@ use parking::Parker;
 use crate::failure::discard;
 use crate::hub::{Hub, Turn};
 use crate::work::Work;
+
+/// How often a worker looks before it sleeps. The first looks follow each other faster than the rest,
+/// between which it yields.
+const LOOKS: u32 = 48;
 
 thread_local!(static HUB_OF_THIS_WORKER: Cell<*const Hub> = const { Cell::new(std::ptr::null()) });
 
@@ -23,15 +28,24 @@ struct Worker {
     index: usize,
     /// What was open when it last looked, and where it goes on: it turns between them.
     known: Vec<Arc<dyn Work>>,
-    version: usize,
+    /// Room for the next list. Both are kept, so that looking around allocates nothing.
+    spare: Vec<Arc<dyn Work>>,
+    version: Option<usize>,
     next: usize,
     searching: bool,
 }
 
 pub(crate) fn run(hub: Arc<Hub>, index: usize, parker: Parker) {
     HUB_OF_THIS_WORKER.set(Arc::as_ptr(&hub));
-    let mut worker =
-        Worker { hub, index, known: Vec::new(), version: 0, next: 0, searching: false };
+    let mut worker = Worker {
+        hub,
+        index,
+        known: Vec::new(),
+        spare: Vec::new(),
+        version: None,
+        next: 0,
+        searching: false,
+    };
     while !worker.hub.is_stopping() {
         if !worker.search() && worker.doze() {
             parker.park();
@@ -45,6 +59,7 @@ impl Worker {
     /// Looks for work for a short while. `true` if it ran some.
     fn search(&mut self) -> bool {
         let backoff = Backoff::new();
+        let (mut version, mut looks) = (self.hub.version(), 0);
         loop {
             if self.round() {
                 return true;
@@ -53,7 +68,14 @@ impl Worker {
                 self.searching = true;
                 self.hub.start_searching();
             }
-            if backoff.is_completed() || self.hub.is_stopping() {
+            let now = self.hub.version();
+            looks += 1;
+            if now != version && self.hub.has_one_searcher() {
+                // Callers are active. One worker stays awake for them: to wake one costs more than
+                // a small batch.
+                (version, looks) = (now, 0);
+            }
+            if looks == LOOKS || self.hub.is_stopping() {
                 return false;
             }
             backoff.snooze();
@@ -62,7 +84,10 @@ impl Worker {
 
     /// Takes a turn at the first open work that has something to claim.
     fn round(&mut self) -> bool {
-        self.hub.refresh(&mut self.version, &mut self.known);
+        if self.hub.list(&mut self.version, &mut self.spare) {
+            mem::swap(&mut self.known, &mut self.spare);
+            discard_all(&mut self.spare);
+        }
         for _ in 0..self.known.len() {
             self.next = (self.next + 1) % self.known.len();
             let work = &self.known[self.next];
@@ -87,8 +112,8 @@ impl Worker {
 
     fn doze(&mut self) -> bool {
         // A sleeper must not keep closed work alive.
-        discard(std::mem::take(&mut self.known));
-        self.version = usize::MAX;
+        discard_all(&mut self.known);
+        self.version = None;
         if self.hub.is_stopping() {
             return false;
         }
@@ -100,6 +125,11 @@ impl Worker {
         if self.searching {
             self.hub.stop_searching();
         }
-        discard(std::mem::take(&mut self.known));
+        discard_all(&mut self.known);
     }
+}
+
+/// The last reference to some work may run code of its owner.
+fn discard_all(list: &mut Vec<Arc<dyn Work>>) {
+    list.drain(..).for_each(discard);
 }

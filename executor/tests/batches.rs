@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Census, Door, executor, without_hanging};
 use reorder_executor::{BuildError, Executor, Failure};
@@ -14,8 +14,8 @@ use reorder_executor::{BuildError, Executor, Failure};
 #[test]
 fn results_are_in_the_order_of_the_input_for_every_size() {
     let executor = executor(3);
-    // Around the sizes at which cells hold more items.
-    for size in [0, 1, 2, 3, 63, 1023, 1024, 1025, 2047, 2048, 2049, 32_767, 32_768, 100_001] {
+    // Around the sizes at which there are more cells, or larger ones.
+    for size in [0, 1, 2, 63, 64, 65, 127, 128, 129, 65_535, 65_536, 65_537, 131_073, 200_001] {
         let expected: Vec<usize> = (0..size).map(|item| item * 3).collect();
         assert_eq!(executor.map(0..size, |item| item * 3), expected, "{size} items");
     }
@@ -82,18 +82,6 @@ fn map_resumes_the_first_panic_after_all_items_have_run() {
 }
 
 #[test]
-fn a_source_that_panics_starts_nothing() {
-    let (executor, items) = (executor(1), Census::default());
-    let runs = AtomicUsize::new(0);
-    let source = (0..10).map(|value| if value == 5 { panic!("source") } else { items.join(value) });
-    let panicked = catch_unwind(AssertUnwindSafe(|| {
-        executor.map(source, |_| runs.fetch_add(1, SeqCst));
-    }));
-    assert_eq!(panicked.unwrap_err().downcast_ref::<&str>(), Some(&"source"));
-    assert_eq!((runs.load(SeqCst), items.alive()), (0, 0));
-}
-
-#[test]
 fn calls_nest_five_deep_with_one_worker() {
     fn leaves(executor: &Executor, depth: u32) -> usize {
         if depth == 0 {
@@ -113,20 +101,47 @@ fn calls_nest_five_deep_with_one_worker() {
     });
 }
 
+/// Takes longer than what is claimed together should, so that it is claimed alone.
+fn take_a_while() {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_micros(5) {
+        std::hint::spin_loop();
+    }
+}
+
 #[test]
 fn a_slow_item_does_not_hold_back_the_others() {
     without_hanging(|| {
-        for slow in [0, 37, 63] {
+        // In 5000 items, most are not even pulled from the source when the slow one starts.
+        for (items, slow) in [(64, 0), (64, 37), (64, 63), (5000, 0), (5000, 4000)] {
             let (executor, done) = (executor(2), AtomicUsize::new(0));
-            executor.map(0..64, |item| {
+            executor.map(0..items, |item| {
                 if item == slow {
                     // Ends only when all others have, whoever runs this one.
-                    while done.load(SeqCst) < 63 {
+                    while done.load(SeqCst) < items - 1 {
                         thread::yield_now();
                     }
                 } else {
+                    take_a_while();
                     done.fetch_add(1, SeqCst);
                 }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_slow_item_among_cheap_ones_holds_back_at_most_31() {
+    without_hanging(|| {
+        for items in [64, 5000] {
+            let (executor, done) = (executor(2), AtomicUsize::new(0));
+            executor.map(0..items, |item| {
+                if item == items / 2 {
+                    while done.load(SeqCst) < items - 32 {
+                        thread::yield_now();
+                    }
+                }
+                done.fetch_add(1, SeqCst);
             });
         }
     });
@@ -189,6 +204,9 @@ fn items_and_results_of_every_shape() {
     assert!(aligned.iter().all(|value| std::ptr::from_ref(value).addr() % 128 == 0));
     let pages = executor.map(0..50u8, |n| [n; 4096]);
     assert!(pages.iter().zip(0..).all(|(page, n)| *page == [n; 4096]));
+    let (longer, shorter) =
+        (executor.map(0..200u8, u64::from), executor.map(0..200u64, |n| n as u8));
+    assert!(longer.into_iter().eq(0..200) && shorter.into_iter().eq(0..200));
     let strings = executor.map(vec!["a".to_owned(), "b".to_owned()], |text| text + "!");
     assert_eq!(strings, ["a!", "b!"]);
 }

@@ -137,6 +137,22 @@ fn a_source_that_blocks_burns_no_cpu_and_can_be_abandoned() {
 }
 
 #[test]
+fn no_item_waits_for_the_source_to_bring_another() {
+    without_hanging(|| {
+        let executor = executor(2);
+        let (give, source) = mpsc::channel();
+        let mut stream = executor.stream(source, |n: u64| n);
+        // Cheap items, of which many would be pulled at once; then a source that has no more yet.
+        for round in 0..20 {
+            (0..100).for_each(|n| give.send(round * 100 + n).unwrap());
+            for n in 0..100 {
+                assert_eq!(stream.next().unwrap().unwrap(), round * 100 + n);
+            }
+        }
+    });
+}
+
+#[test]
 fn a_stream_inside_a_job_works_with_one_worker() {
     without_hanging(|| {
         let executor = Arc::new(executor(1));

@@ -1,0 +1,109 @@
+//! How the items of a batch come in: cell by cell, from its source to their places.
+//!
+//! Whoever has nothing to claim pulls the items of the next cell: one thread at a time, for which
+//! nobody waits.
+//!
+//! | from | to | by |
+//! |---|---|---|
+//! | `READY` | `PULLING` | CAS of whoever pulls |
+//! | `PULLING` | `READY` | the puller, after it filled a cell that was not the last |
+//! | `PULLING` | `DONE` | the puller, after the last cell, or at the end of the source |
+
+use std::any::Any;
+use std::cell::Cell;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::{Mutex, PoisonError};
+
+use crate::cells::Cut;
+use crate::in_place::Places;
+
+const READY: u8 = 0;
+const PULLING: u8 = 1;
+const DONE: u8 = 2;
+
+pub(crate) struct Intake<S> {
+    phase: AtomicU8,
+    feed: Mutex<Feed<S>>,
+}
+
+/// What only the puller touches, and the caller in the end.
+pub(crate) struct Feed<S> {
+    pub(crate) source: S,
+    cell: usize,
+    /// How many items came.
+    pub(crate) items: usize,
+    pub(crate) end: End,
+}
+
+/// Why the source is asked no more.
+pub(crate) enum End {
+    /// It is asked for as many items as there are places.
+    Full,
+    /// It had fewer.
+    Short,
+    Panicked(Box<dyn Any + Send>),
+}
+
+/// The items of a cell that were pulled.
+pub(crate) struct Pulled {
+    pub(crate) cell: usize,
+    pub(crate) items: Range<usize>,
+    /// Whether cells are left that nobody will fill.
+    pub(crate) short: bool,
+}
+
+impl<S: Iterator> Intake<S> {
+    pub(crate) fn new(source: S) -> Intake<S> {
+        let feed = Feed { source, cell: 0, items: 0, end: End::Full };
+        Intake { phase: AtomicU8::new(READY), feed: Mutex::new(feed) }
+    }
+
+    /// Whether somebody could pull now.
+    pub(crate) fn is_ready(&self) -> bool {
+        // ORDERING: intake:look: Relaxed; ordered by the fences in `hub`.
+        self.phase.load(Relaxed) == READY
+    }
+
+    /// Puts the items of the next cell into their places. `None` if somebody else is just doing
+    /// that, or all was done.
+    pub(crate) fn pull<U>(&self, cut: Cut, places: &Places<S::Item, U>) -> Option<Pulled> {
+        // ORDERING: intake:start: Acquire pairs with `intake:filled`; the feed has a lock besides.
+        self.phase.compare_exchange(READY, PULLING, Acquire, Relaxed).ok()?;
+        // The source runs under this lock, but is caught; a poisoned feed is whole.
+        let mut feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
+        let pulled = feed.fill(cut, places);
+        let done = pulled.short || feed.cell == cut.cells();
+        drop(feed);
+        // ORDERING: intake:filled: Release pairs with `intake:start`.
+        self.phase.store(if done { DONE } else { READY }, Release);
+        Some(pulled)
+    }
+
+    pub(crate) fn into_feed(self) -> Feed<S> {
+        self.feed.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Iterator> Feed<S> {
+    fn fill<U>(&mut self, cut: Cut, places: &Places<S::Item, U>) -> Pulled {
+        let (cell, wanted) = (self.cell, cut.items_of(self.cell));
+        let next = Cell::new(wanted.start);
+        let source = &mut self.source;
+        let filled = catch_unwind(AssertUnwindSafe(|| {
+            for index in wanted.clone() {
+                let Some(item) = source.next() else { return End::Short };
+                // SAFETY: each cell is pulled once, and its indices are in no other.
+                unsafe { places.put_item(index, item) };
+                next.set(index + 1);
+            }
+            End::Full
+        }));
+        self.end = filled.unwrap_or_else(End::Panicked);
+        self.cell += 1;
+        self.items = next.get();
+        Pulled { cell, items: wanted.start..next.get(), short: !matches!(self.end, End::Full) }
+    }
+}
