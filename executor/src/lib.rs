@@ -71,8 +71,9 @@ pub use ordered::Ordered;
 pub use report::BatchReport;
 pub use scope::Scope;
 
-/// The examples of both READMEs are tested with this crate, which sees both crates.
+/// The examples of both READMEs are tested with this crate, which sees both crates. That of the
+/// repository comes by a link, so that a package has it too.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../REPOSITORY.md")]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -18,7 +18,10 @@ use crate::run;
 ///
 /// If there is no repository, or no temporary folder.
 pub(crate) fn own_files(engine: &Engine, report: &Report) -> Result<(), String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace is above");
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // A published package stands alone: what is above it is not ours.
+    let ours = |above: &&Path| above.join("executor/Cargo.toml").is_file();
+    let root = package.parent().filter(ours).unwrap_or(package);
     let cannot = |what: &Path| {
         let what = shown(what);
         move |error: io::Error| format!("{what}: {error}")

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# What `cargo publish` would upload. Nothing is uploaded.
+#
+# * Both crates build from their packages, the executor with the packaged ring, and cargo has nothing
+#   to remark.
+# * The packages have what they should, and nothing else.
+# * Unpacked, away from the repository, they pass all of their tests, and `parallel_gzip` reads its own
+#   package alone.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+crates=(reorder-ring reorder-executor)
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+fail() {
+    echo "package: $*"
+    exit 1
+}
+
+# Cargo offers the ring to the executor as if it were published already.
+cargo package -q --locked --allow-dirty -p "${crates[0]}" -p "${crates[1]}" 2>"$folder/log" ||
+    fail "$(cat "$folder/log")"
+! grep . "$folder/log" || fail "cargo has something to remark"
+
+allowed='Cargo\.(toml|toml\.orig|lock)|\.cargo_vcs_info\.json|LICENSE-(MIT|APACHE)|(README|REPOSITORY)\.md'
+allowed+='|(src|tests|examples)/.*\.rs'
+
+# contents CRATE: whether it has what a user of the package needs, and nothing that is none of theirs.
+contents() {
+    local unpacked=$folder/$1 needed file
+    for needed in README.md LICENSE-MIT LICENSE-APACHE Cargo.toml Cargo.lock src/lib.rs; do
+        [ -s "$unpacked/$needed" ] || fail "$1 has no $needed"
+    done
+    for file in LICENSE-MIT LICENSE-APACHE; do
+        cmp "$unpacked/$file" "$file" || fail "$1 has another $file"
+    done
+    for file in $(cd "$unpacked" && find . ! -type d); do
+        [[ $file =~ ^\./($allowed)$ ]] || fail "$1 has $file, which belongs into no package"
+    done
+}
+
+for crate in "${crates[@]}"; do
+    mkdir "$folder/$crate"
+    tar -xzf "$target/package/$crate-$version.crate" -C "$folder/$crate" --strip-components 1
+    contents "$crate"
+    echo "package: $crate: $(find "$folder/$crate" -type f | wc -l) files, $(wc -c <"$target/package/$crate-$version.crate") bytes packed"
+done
+
+# The executor finds no published ring, so they are put side by side.
+cat >"$folder/Cargo.toml" <<END
+[workspace]
+resolver = "3"
+members = ["${crates[0]}", "${crates[1]}"]
+[patch.crates-io]
+reorder-ring = { path = "reorder-ring" }
+END
+cp Cargo.lock "$folder"
+cd "$folder"
+# What both depend on is built already.
+export CARGO_TARGET_DIR=$target
+# Reopened batches are as many in `cargo test`; here it is about what is there to be tested.
+REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-10000} cargo test -q
+echo "package: the tests of both pass where they are unpacked"
+
+own=$(find reorder-executor -regex '.*\.\(rs\|md\|toml\|lock\|sh\)' | wc -l)
+cargo run -q -p reorder-executor --example parallel_gzip >"$folder/log" 2>&1 || fail "$(cat "$folder/log")"
+grep -q "^$own of $own files checked" "$folder/log" ||
+    fail "parallel_gzip is to read the $own files of its package: $(tail -n 1 "$folder/log")"
+echo "package: parallel_gzip reads the $own files of its package"
