@@ -19,11 +19,12 @@ use parking::Unparker;
 use reorder_ring::RingPool;
 
 use crate::cells::Token;
+use crate::history::History;
 use crate::work::Work;
 
 /// How old work is before a worker that is awake looks at it. A batch that its caller alone finishes
 /// faster than this is not worth the cache lines that sharing it moves.
-const GRACE: Duration = Duration::from_micros(3);
+pub(crate) const GRACE: Duration = Duration::from_micros(3);
 /// How long a worker stays with one batch while others are open.
 const QUANTUM: Duration = Duration::from_micros(200);
 
@@ -46,6 +47,8 @@ pub(crate) struct Hub {
     unparkers: Vec<Unparker>,
     /// The rings of plain batches. In steady state, a batch allocates none.
     pub(crate) tokens: RingPool<Token>,
+    /// What items of batches cost.
+    pub(crate) history: History,
     /// Whether a stream's consumer runs items that were measured to be cheap.
     pub(crate) consumer_helps: bool,
 }
@@ -66,6 +69,7 @@ impl Hub {
             stopping: AtomicBool::new(false),
             unparkers,
             tokens: RingPool::new(),
+            history: History::new(),
             consumer_helps,
         }
     }

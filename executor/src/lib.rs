@@ -43,12 +43,14 @@
 //! Work whose results may come in any order wants a channel or a work-stealing pool. Futures want a
 //! runtime: there is nothing to await here.
 
+mod alone;
 mod builder;
 mod cells;
 mod chunk;
 mod executor;
 mod failure;
 mod feed;
+mod history;
 mod hub;
 mod in_place;
 mod intake;
@@ -59,6 +61,7 @@ mod park;
 mod plain;
 mod report;
 mod scope;
+mod shared;
 mod shares;
 mod stream;
 mod work;

@@ -1,51 +1,30 @@
-//! A batch of known length, one result for each item, written in place.
-//!
-//! The items come in cell by cell (`intake`), threads share them as `shares` says, and claim the more
-//! of them at once the cheaper they are (`pace`). Each result takes the place of its item; `cells`
-//! counts them, and tells the caller.
+//! A batch of known length, one result for each item: who runs it.
 
 use std::any::Any;
-use std::cell::Cell;
-use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use atomic_waker::AtomicWaker;
-use reorder_ring::{Batch, Consumer, Ring, Tickets, TryNextError};
+use crate::alone;
+use crate::history::Kind;
+use crate::hub::{GRACE, Hub};
+use crate::shared;
 
-use crate::cells::{Cells, Cut, Token};
-use crate::failure::discard;
-use crate::hub::{Hub, Turn};
-use crate::in_place::Places;
-use crate::intake::{End, Intake, Pulled};
-use crate::lend::lend;
-use crate::pace::paced;
-use crate::park;
-use crate::shares::Shares;
-use crate::work::Work;
-
-/// How long it should take to run what was claimed at once: claiming is cheap beside that.
-const TARGET: Duration = Duration::from_micros(1);
-/// A slow item holds back so many neighbours, less one, if those before it were cheap.
-const MOST_AT_ONCE: u32 = 32;
-/// Claims of that many items are timed so often only: the clock costs as much as dozens of items.
-const TIMED: u32 = 4;
 /// Indices of a batch have 32 bits.
 const LONGEST: usize = u32::MAX as usize;
 
 /// A panicked item: its index and its payload.
 pub(crate) type Panicked = (usize, Box<dyn Any + Send>);
+/// The result at an index is that of the item at the index. If items panicked, only their panics
+/// are returned, in order.
+pub(crate) type Results<U> = Result<Vec<U>, Vec<Panicked>>;
 /// What came of some items, and the source unless it has ended.
-type Ran<S, U> = (Result<Vec<U>, Vec<Panicked>>, Option<S>);
+pub(crate) type Ran<S, U> = (Results<U>, Option<S>);
 
-/// Runs `job` on every item, with the caller's and the workers' hands. The result at an index is
-/// that of the item at the index; if items panicked, only their panics are returned, in order.
+/// Runs `job` on every item, with the caller's and the workers' hands.
 ///
 /// # Panics
 ///
 /// If the source panics, or memory is too short for the batch's ring or results.
-pub(crate) fn run<S, U, F>(hub: &Arc<Hub>, source: S, job: &F) -> Result<Vec<U>, Vec<Panicked>>
+pub(crate) fn run<S, U, F>(hub: &Arc<Hub>, source: S, job: &F) -> Results<U>
 where
     S: Iterator + Send,
     S::Item: Send,
@@ -58,11 +37,7 @@ where
     }
 }
 
-fn run_collected<I, U, F>(
-    hub: &Arc<Hub>,
-    source: impl Iterator<Item = I>,
-    job: &F,
-) -> Result<Vec<U>, Vec<Panicked>>
+fn run_collected<I, U, F>(hub: &Arc<Hub>, source: impl Iterator<Item = I>, job: &F) -> Results<U>
 where
     I: Send,
     U: Send,
@@ -74,37 +49,50 @@ where
 }
 
 /// Runs `count` items, if there are so many, and then those that are still left.
-fn run_some<S, U, F>(
-    hub: &Arc<Hub>,
-    source: S,
-    count: usize,
-    job: &F,
-) -> Result<Vec<U>, Vec<Panicked>>
+fn run_some<S, U, F>(hub: &Arc<Hub>, source: S, count: usize, job: &F) -> Results<U>
 where
     S: Iterator + Send,
     S::Item: Send,
     U: Send,
     F: Fn(S::Item) -> U + Sync,
 {
-    let (outcome, mut source) = match count {
-        0 => (Ok(Vec::new()), Some(source)),
-        1 => run_one(source, job),
-        _ => run_batch(hub, source, count, job),
-    };
-    match source.as_mut().and_then(Iterator::next) {
-        None => outcome,
+    let (results, source) = run_promised(hub, source, count, job);
+    let Some(mut source) = source else { return results };
+    match source.next() {
+        None => results,
         Some(item) => {
-            let rest = std::iter::once(item).chain(source.into_iter().flatten());
-            append(outcome, count, run_collected(hub, rest, job))
+            let rest = std::iter::once(item).chain(source);
+            append(results, count, run_collected(hub, rest, job))
         }
     }
 }
 
-fn append<U>(
-    first: Result<Vec<U>, Vec<Panicked>>,
-    count: usize,
-    second: Result<Vec<U>, Vec<Panicked>>,
-) -> Result<Vec<U>, Vec<Panicked>> {
+/// Runs up to `count` items: alone as long as that is expected to take no time, for a worker would
+/// leave them alone for so long as well.
+fn run_promised<S, U, F>(hub: &Arc<Hub>, source: S, count: usize, job: &F) -> Ran<S, U>
+where
+    S: Iterator + Send,
+    S::Item: Send,
+    U: Send,
+    F: Fn(S::Item) -> U + Sync,
+{
+    let share = shared::run::<S, U, F> as fn(&Arc<Hub>, Kind, S, usize, &F) -> Ran<S, U>;
+    let kind = Kind::of_code(share as *const ());
+    let expected = hub.history.expect(kind, count);
+    if count > 1 && expected.is_none_or(|expected| expected >= GRACE) {
+        return share(hub, kind, source, count, job);
+    }
+    let (results, source, ran) = alone::run(hub, kind, source, count, job);
+    match source {
+        Some(source) if ran < count => {
+            let (more, source) = share(hub, kind, source, count - ran, job);
+            (append(results, ran, more), source)
+        }
+        source => (results, source),
+    }
+}
+
+fn append<U>(first: Results<U>, count: usize, second: Results<U>) -> Results<U> {
     match (first, second) {
         (Ok(mut values), Ok(more)) => {
             values.extend(more);
@@ -116,215 +104,5 @@ fn append<U>(
             panics.extend(second.err().into_iter().flatten().map(shifted));
             Err(panics)
         }
-    }
-}
-
-/// As `run_batch`, for one item, with which nobody could help.
-fn run_one<S, U, F>(mut source: S, job: &F) -> Ran<S, U>
-where
-    S: Iterator,
-    F: Fn(S::Item) -> U,
-{
-    let Some(item) = source.next() else { return (Ok(Vec::new()), None) };
-    let outcome = match catch_unwind(AssertUnwindSafe(|| job(item))) {
-        Ok(value) => Ok(vec![value]),
-        Err(payload) => Err(vec![(0, payload)]),
-    };
-    (outcome, Some(source))
-}
-
-/// As `run`, for up to `count` items, at least 1. Also returns the source unless it has ended.
-fn run_batch<S, U, F>(hub: &Arc<Hub>, source: S, count: usize, job: &F) -> Ran<S, U>
-where
-    S: Iterator + Send,
-    S::Item: Send,
-    U: Send,
-    F: Fn(S::Item) -> U + Sync,
-{
-    let cut = Cut::new(count);
-    let places = Places::new(count);
-    let ring = hub.tokens.lease(cut.cells()).expect("memory for the tokens of a batch");
-    let batch = ring.open().expect("a leased ring is free");
-    let (tickets, consumer) = whole_batch(batch, cut.cells());
-    let plain = Plain {
-        job,
-        places,
-        intake: Intake::new(source),
-        shares: Shares::new(hub.seats()),
-        cells: Cells::new(cut, &ring, tickets),
-        panics: Mutex::default(),
-        caller: AtomicWaker::new(),
-    };
-    let turn = Turn::new(hub, 0, false);
-    lend(hub, &plain, turn.started(), || plain.see_through(&turn, consumer));
-    plain.into_outcome()
-}
-
-/// Reserves a position for each cell; the batch ends after them.
-fn whole_batch(batch: Batch<&Ring<Token>>, cells: usize) -> (Tickets, Consumer<&Ring<Token>>) {
-    let (mut producer, consumer) = batch.split();
-    let tickets = producer.reserve_many(cells).expect("an empty ring of that capacity");
-    producer.finish();
-    (tickets, consumer)
-}
-
-struct Plain<'a, S: Iterator, U, F> {
-    job: &'a F,
-    places: Places<S::Item, U>,
-    intake: Intake<S>,
-    shares: Shares,
-    cells: Cells<'a>,
-    panics: Mutex<Vec<Panicked>>,
-    caller: AtomicWaker,
-}
-
-impl<S: Iterator, U, F> Plain<'_, S, U, F> {
-    /// To be called after every cell was delivered.
-    fn into_outcome(self) -> Ran<S, U> {
-        let feed = self.intake.into_feed();
-        let (end, items) = (feed.end, feed.items);
-        let mut panics = self.panics.into_inner().unwrap_or_else(PoisonError::into_inner);
-        panics.sort_unstable_by_key(|&(index, _)| index);
-        let missing: Vec<usize> = panics.iter().map(|&(index, _)| index).collect();
-        let outcome = if let End::Panicked(payload) = end {
-            // SAFETY: as below.
-            unsafe { self.places.drop_except(items, &missing) };
-            panics.into_iter().for_each(|(_, payload)| discard(payload));
-            discard(feed.source);
-            resume_unwind(payload)
-        } else if panics.is_empty() {
-            // SAFETY: every cell was delivered, so every item that came was run, and its result
-            // put before it was counted; nobody visits any more.
-            Ok(unsafe { self.places.into_vec(items) })
-        } else {
-            // SAFETY: as above, but for the items that panicked, which put nothing.
-            unsafe { self.places.drop_except(items, &missing) };
-            Err(panics)
-        };
-        (outcome, matches!(end, End::Full).then_some(feed.source))
-    }
-}
-
-impl<S, U, F> Plain<'_, S, U, F>
-where
-    S: Iterator + Send,
-    S::Item: Send,
-    U: Send,
-    F: Fn(S::Item) -> U + Sync,
-{
-    /// The caller's part: helps until nothing is claimable, then waits for the items of others.
-    fn see_through(&self, turn: &Turn<'_>, mut consumer: Consumer<&Ring<Token>>) {
-        loop {
-            self.work(turn, || false);
-            match consumer.try_next() {
-                Ok(_) => {}
-                Err(TryNextError::Pending) => {
-                    let next =
-                        park::until_settled(&mut consumer, &self.caller, || self.claimable());
-                    if let Some(next) = next {
-                        next.expect("the batch was finished");
-                    }
-                }
-                Err(_) => return,
-            }
-        }
-    }
-
-    /// Claims and runs items until there are none or the turn is over. `false` if there were none.
-    fn work(&self, turn: &Turn<'_>, is_over: impl Fn() -> bool) -> bool {
-        let mut worked = false;
-        let (mut most, mut untimed) = (1, 0);
-        while let Some(items) = self.claim(turn, most, worked) {
-            worked = true;
-            self.run_all(items.start as usize..items.end as usize);
-            if most == MOST_AT_ONCE && untimed < TIMED {
-                untimed += 1;
-                continue;
-            }
-            most = paced(TARGET, (untimed + 1) * items.len() as u32, turn.lap()).min(MOST_AT_ONCE);
-            untimed = 0;
-            if is_over() {
-                // What is left in this seat's range is out of nobody's reach, but the caller may
-                // have gone to sleep while it was in good hands.
-                self.caller.wake();
-                break;
-            }
-        }
-        worked
-    }
-
-    fn claim(&self, turn: &Turn<'_>, most: u32, worked: bool) -> Option<Range<u32>> {
-        let mut fresh = !worked;
-        loop {
-            if let Some(items) = self.shares.claim(turn.seat, most) {
-                if fresh {
-                    turn.claimed(self);
-                    if turn.seat != 0 && self.claimable() {
-                        self.caller.wake();
-                    }
-                }
-                return Some(items);
-            }
-            if !self.pull(turn.seat) {
-                self.shares.take_over(turn.seat)?;
-            }
-            fresh = true;
-        }
-    }
-
-    /// Fills the seat's range with the items of the next cell. `false` if none came.
-    fn pull(&self, seat: usize) -> bool {
-        let cut = self.cells.cut;
-        let Some(Pulled { cell, items, short }) = self.intake.pull(cut, &self.places) else {
-            return false;
-        };
-        self.cells.expect(cell, items.len());
-        if short {
-            (cell + 1..cut.cells()).for_each(|cell| self.cells.expect(cell, 0));
-        }
-        self.shares.put(seat, items.start as u32..items.end as u32);
-        !items.is_empty()
-    }
-
-    fn run_all(&self, items: Range<usize>) {
-        let next = Cell::new(items.start);
-        while next.get() < items.end {
-            let ran = catch_unwind(AssertUnwindSafe(|| {
-                while next.get() < items.end {
-                    let index = next.replace(next.get() + 1);
-                    // SAFETY: each item is put before it can be claimed, is claimed once, and
-                    // visited once by its claimer.
-                    let item = unsafe { self.places.take_item(index) };
-                    let value = (self.job)(item);
-                    // SAFETY: as above.
-                    unsafe { self.places.put_result(index, value) };
-                }
-            }));
-            if let Err(payload) = ran {
-                let mut panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
-                panics.push((next.get() - 1, payload));
-            }
-        }
-        self.cells.ran(items);
-    }
-}
-
-impl<S, U, F> Work for Plain<'_, S, U, F>
-where
-    S: Iterator + Send,
-    S::Item: Send,
-    U: Send,
-    F: Fn(S::Item) -> U + Sync,
-{
-    fn turn(&self, turn: &Turn<'_>) -> bool {
-        self.work(turn, || turn.is_over())
-    }
-
-    fn claimable(&self) -> bool {
-        self.shares.any() || self.intake.is_ready()
-    }
-
-    fn nudge(&self) {
-        self.caller.wake();
     }
 }

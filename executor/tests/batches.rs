@@ -2,9 +2,10 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Barrier};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -143,6 +144,30 @@ fn a_slow_item_among_cheap_ones_holds_back_at_most_31() {
                 }
                 done.fetch_add(1, SeqCst);
             });
+        }
+    });
+}
+
+#[test]
+fn a_batch_that_was_cheap_before_is_shared_when_it_is_not() {
+    without_hanging(|| {
+        let (executor, dear) = (executor(2), AtomicBool::new(false));
+        let threads = Mutex::new(HashSet::new());
+        let job = |item: u64| {
+            if dear.load(SeqCst) {
+                take_a_while();
+                threads.lock().unwrap().insert(thread::current().id());
+                // The first item may be run by the caller alone; the others need company.
+                while item > 0 && threads.lock().unwrap().len() < 2 {
+                    thread::yield_now();
+                }
+            }
+            item
+        };
+        for round in 0..200 {
+            dear.store(round % 10 == 9, SeqCst);
+            threads.lock().unwrap().clear();
+            assert!(executor.map(0..64, job).into_iter().eq(0..64));
         }
     });
 }

@@ -74,6 +74,48 @@ fn what_came_before_a_source_panics_runs_and_is_dropped() {
 }
 
 #[test]
+fn nothing_that_is_dropped_hides_the_panic_of_the_source() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a value");
+        }
+    }
+    struct Source(u64, u64);
+    impl Iterator for Source {
+        type Item = u64;
+        fn next(&mut self) -> Option<u64> {
+            assert!(self.0 != self.1, "the source");
+            self.0 += 1;
+            (self.0 <= 100).then_some(self.0)
+        }
+        fn size_hint(&self) -> (usize, Option<usize>) {
+            (100, Some(100))
+        }
+    }
+    impl Drop for Source {
+        fn drop(&mut self) {
+            if self.1 != u64::MAX {
+                panic!("its drop");
+            }
+        }
+    }
+    let executor = executor(2);
+    let call = |end| {
+        let values = executor.map(Source(0, end), |n| if end < 50 { Err(Bomb) } else { Ok(n) });
+        values.into_iter().map(|value| value.unwrap_or(0)).max()
+    };
+    for _ in 0..50 {
+        // Begun alone or shared, by what the calls before took.
+        assert!(call(u64::MAX).is_some());
+        for end in [0, 1, 5, 40] {
+            let payload = catch_unwind(AssertUnwindSafe(|| call(end))).unwrap_err();
+            assert_eq!(payload.downcast_ref::<&str>(), Some(&"the source"));
+        }
+    }
+}
+
+#[test]
 fn a_source_of_unknown_length_that_panics_starts_nothing() {
     let (executor, items) = (executor(1), Census::default());
     let runs = AtomicUsize::new(0);

@@ -1,0 +1,172 @@
+//! A batch, or the start of one, that its caller runs alone.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Instant;
+
+use crate::failure::discard;
+use crate::history::Kind;
+use crate::hub::{GRACE, Hub};
+use crate::plain::{Panicked, Results};
+
+/// So many items are run between two looks at the clock, after the first.
+const LOT: usize = 32;
+
+/// Runs up to `count` items, at least 1 and none after [`GRACE`] has passed but those of a lot. Returns
+/// how many ran, and the source unless it has ended.
+///
+/// # Panics
+///
+/// If the source panics.
+pub(crate) fn run<S, U, F>(
+    hub: &Hub,
+    kind: Kind,
+    source: S,
+    count: usize,
+    job: &F,
+) -> (Results<U>, Option<S>, usize)
+where
+    S: Iterator,
+    F: Fn(S::Item) -> U,
+{
+    let mut alone =
+        Alone { source, job, values: Vec::with_capacity(count), panics: Vec::new(), ran: 0 };
+    match alone.run(hub, kind, count) {
+        Ok(ended) => {
+            let Alone { source, values, panics, ran, .. } = alone;
+            (results(values, panics), (!ended).then_some(source), ran)
+        }
+        Err(payload) => {
+            // What is dropped while a panic unwinds must not panic itself.
+            let Alone { source, values, panics, .. } = alone;
+            discard(source);
+            values.into_iter().for_each(discard);
+            panics.into_iter().for_each(|(_, payload)| discard(payload));
+            resume_unwind(payload)
+        }
+    }
+}
+
+type Payload = Box<dyn Any + Send>;
+
+struct Alone<'a, S, U, F> {
+    source: S,
+    job: &'a F,
+    values: Vec<U>,
+    panics: Vec<Panicked>,
+    ran: usize,
+}
+
+impl<S, U, F> Alone<'_, S, U, F>
+where
+    S: Iterator,
+    F: Fn(S::Item) -> U,
+{
+    /// Whether the source has ended, or its panic.
+    fn run(&mut self, hub: &Hub, kind: Kind, count: usize) -> Result<bool, Payload> {
+        // The clock costs as much as dozens of small items, so it is asked only if more may follow.
+        let started = (count > 1).then(Instant::now);
+        let mut ended = self.run_lot(1)?;
+        while let Some(started) = started.filter(|_| !ended && self.ran < count) {
+            let took = started.elapsed();
+            hub.history.note(kind, self.ran, took);
+            if took >= GRACE {
+                break;
+            }
+            ended = self.run_lot(LOT.min(count - self.ran))?;
+        }
+        Ok(ended)
+    }
+
+    /// Runs so many more items. `true` if there were fewer.
+    fn run_lot(&mut self, items: usize) -> Result<bool, Payload> {
+        let end = self.ran + items;
+        let in_job = Cell::new(false);
+        loop {
+            let Alone { source, job, values, ran, .. } = self;
+            let ended = catch_unwind(AssertUnwindSafe(|| {
+                while *ran < end {
+                    let Some(item) = source.next() else { return true };
+                    *ran += 1;
+                    in_job.set(true);
+                    values.push(job(item));
+                    in_job.set(false);
+                }
+                false
+            }));
+            match ended {
+                Err(payload) if in_job.replace(false) => self.panics.push((*ran - 1, payload)),
+                ended => return ended,
+            }
+        }
+    }
+}
+
+fn results<U>(values: Vec<U>, panics: Vec<Panicked>) -> Results<U> {
+    if panics.is_empty() {
+        return Ok(values);
+    }
+    values.into_iter().for_each(discard);
+    Err(panics)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    fn run_on<S: Iterator, U>(
+        source: S,
+        count: usize,
+        job: impl Fn(S::Item) -> U,
+    ) -> (Results<U>, Option<S>, usize) {
+        run(&Hub::new(Vec::new(), false), Kind::of_code(std::ptr::null()), source, count, &job)
+    }
+
+    #[test]
+    fn a_slow_item_is_the_last() {
+        let slow = |item| {
+            thread::sleep(2 * GRACE);
+            item
+        };
+        let (results, rest, ran) = run_on(0..100, 100, slow);
+        assert_eq!((results.unwrap(), rest, ran), (vec![0], Some(1..100), 1));
+    }
+
+    #[test]
+    fn a_lot_is_the_most_that_runs_after_the_first() {
+        let slow_later = |item| {
+            if item > 0 {
+                thread::sleep(2 * GRACE);
+            }
+        };
+        let (_, _, ran) = run_on(0..100, 100, slow_later);
+        // If this thread was stopped after the first, it was the last.
+        assert!(ran == 1 || ran == 1 + LOT, "{ran}");
+    }
+
+    #[test]
+    fn all_that_came_runs_whatever_panics_and_its_values_are_dropped() {
+        let alive = Arc::new(());
+        let job = |item| {
+            assert!(item % 4 != 1);
+            Arc::clone(&alive)
+        };
+        let (results, rest, ran) = run_on(0..7, 7, job);
+        let panicked: Vec<usize> = results.unwrap_err().iter().map(|&(index, _)| index).collect();
+        // The first panic takes longer than the time there is, perhaps.
+        let expected: Vec<usize> = [1, 5].into_iter().filter(|&index| index < ran).collect();
+        assert_eq!((panicked, rest, Arc::strong_count(&alive)), (expected, Some(ran..7), 1));
+    }
+
+    #[test]
+    fn a_source_with_fewer_items_has_ended() {
+        let (results, rest, ran) = run_on(0..1, 2, |item| item);
+        assert_eq!((results.unwrap(), ran), (vec![0], 1));
+        // It was not asked for a second if the first took too long.
+        assert!(rest.is_none_or(|rest| rest.is_empty()));
+    }
+}

@@ -1,0 +1,248 @@
+//! A batch that its caller and the workers share, one result for each item, written in place.
+//!
+//! The items come in cell by cell (`intake`), threads share them as `shares` says, and claim the more
+//! of them at once the cheaper they are (`pace`). Each result takes the place of its item; `cells`
+//! counts them, and tells the caller.
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use atomic_waker::AtomicWaker;
+use reorder_ring::{Batch, Consumer, Ring, Tickets, TryNextError};
+
+use crate::cells::{Cells, Cut, Token};
+use crate::failure::discard;
+use crate::history::Kind;
+use crate::hub::{Hub, Turn};
+use crate::in_place::Places;
+use crate::intake::{End, Intake, Pulled};
+use crate::lend::lend;
+use crate::pace::paced;
+use crate::park;
+use crate::plain::{Panicked, Ran};
+use crate::shares::Shares;
+use crate::work::Work;
+
+/// How long it should take to run what was claimed at once: claiming is cheap beside that.
+const TARGET: Duration = Duration::from_micros(1);
+/// A slow item holds back so many neighbours, less one, if those before it were cheap.
+const MOST_AT_ONCE: u32 = 32;
+/// Claims of that many items are timed so often only: the clock costs as much as dozens of items.
+const TIMED: u32 = 4;
+
+/// Runs `job` on up to `count` items, from 1 to `u32::MAX`.
+///
+/// # Panics
+///
+/// If the source panics, or memory is too short for the batch's ring or results.
+pub(crate) fn run<S, U, F>(
+    hub: &Arc<Hub>,
+    kind: Kind,
+    source: S,
+    count: usize,
+    job: &F,
+) -> Ran<S, U>
+where
+    S: Iterator + Send,
+    S::Item: Send,
+    U: Send,
+    F: Fn(S::Item) -> U + Sync,
+{
+    let cut = Cut::new(count);
+    let places = Places::new(count);
+    let ring = hub.tokens.lease(cut.cells()).expect("memory for the tokens of a batch");
+    let batch = ring.open().expect("a leased ring is free");
+    let (tickets, consumer) = whole_batch(batch, cut.cells());
+    let shared = Shared {
+        job,
+        kind,
+        places,
+        intake: Intake::new(source),
+        shares: Shares::new(hub.seats()),
+        cells: Cells::new(cut, &ring, tickets),
+        panics: Mutex::default(),
+        caller: AtomicWaker::new(),
+    };
+    let turn = Turn::new(hub, 0, false);
+    lend(hub, &shared, turn.started(), || shared.see_through(&turn, consumer));
+    shared.into_outcome()
+}
+
+/// Reserves a position for each cell; the batch ends after them.
+fn whole_batch(batch: Batch<&Ring<Token>>, cells: usize) -> (Tickets, Consumer<&Ring<Token>>) {
+    let (mut producer, consumer) = batch.split();
+    let tickets = producer.reserve_many(cells).expect("an empty ring of that capacity");
+    producer.finish();
+    (tickets, consumer)
+}
+
+struct Shared<'a, S: Iterator, U, F> {
+    job: &'a F,
+    kind: Kind,
+    places: Places<S::Item, U>,
+    intake: Intake<S>,
+    shares: Shares,
+    cells: Cells<'a>,
+    panics: Mutex<Vec<Panicked>>,
+    caller: AtomicWaker,
+}
+
+impl<S: Iterator, U, F> Shared<'_, S, U, F> {
+    /// To be called after every cell was delivered.
+    fn into_outcome(self) -> Ran<S, U> {
+        let feed = self.intake.into_feed();
+        let (end, items) = (feed.end, feed.items);
+        let mut panics = self.panics.into_inner().unwrap_or_else(PoisonError::into_inner);
+        panics.sort_unstable_by_key(|&(index, _)| index);
+        let missing: Vec<usize> = panics.iter().map(|&(index, _)| index).collect();
+        let outcome = if let End::Panicked(payload) = end {
+            // SAFETY: as below.
+            unsafe { self.places.drop_except(items, &missing) };
+            panics.into_iter().for_each(|(_, payload)| discard(payload));
+            discard(feed.source);
+            resume_unwind(payload)
+        } else if panics.is_empty() {
+            // SAFETY: every cell was delivered, so every item that came was run, and its result
+            // put before it was counted; nobody visits any more.
+            Ok(unsafe { self.places.into_vec(items) })
+        } else {
+            // SAFETY: as above, but for the items that panicked, which put nothing.
+            unsafe { self.places.drop_except(items, &missing) };
+            Err(panics)
+        };
+        (outcome, matches!(end, End::Full).then_some(feed.source))
+    }
+}
+
+impl<S, U, F> Shared<'_, S, U, F>
+where
+    S: Iterator + Send,
+    S::Item: Send,
+    U: Send,
+    F: Fn(S::Item) -> U + Sync,
+{
+    /// The caller's part: helps until nothing is claimable, then waits for the items of others.
+    fn see_through(&self, turn: &Turn<'_>, mut consumer: Consumer<&Ring<Token>>) {
+        loop {
+            self.work(turn, || false);
+            match consumer.try_next() {
+                Ok(_) => {}
+                Err(TryNextError::Pending) => {
+                    let next =
+                        park::until_settled(&mut consumer, &self.caller, || self.claimable());
+                    if let Some(next) = next {
+                        next.expect("the batch was finished");
+                    }
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Claims and runs items until there are none or the turn is over. `false` if there were none.
+    fn work(&self, turn: &Turn<'_>, is_over: impl Fn() -> bool) -> bool {
+        let mut worked = false;
+        let (mut most, mut untimed) = (1, 0);
+        let (mut items_timed, mut took) = (0, Duration::ZERO);
+        while let Some(items) = self.claim(turn, most, worked) {
+            worked = true;
+            self.run_all(items.start as usize..items.end as usize);
+            if most == MOST_AT_ONCE && untimed < TIMED {
+                untimed += 1;
+                continue;
+            }
+            let (count, lap) = ((untimed + 1) * items.len() as u32, turn.lap());
+            most = paced(TARGET, count, lap).min(MOST_AT_ONCE);
+            (items_timed, took) = (items_timed + count as usize, took + lap);
+            untimed = 0;
+            if is_over() {
+                // What is left in this seat's range is out of nobody's reach, but the caller may
+                // have gone to sleep while it was in good hands.
+                self.caller.wake();
+                break;
+            }
+        }
+        if items_timed > 0 {
+            turn.hub.history.note(self.kind, items_timed, took);
+        }
+        worked
+    }
+
+    fn claim(&self, turn: &Turn<'_>, most: u32, worked: bool) -> Option<Range<u32>> {
+        let mut fresh = !worked;
+        loop {
+            if let Some(items) = self.shares.claim(turn.seat, most) {
+                if fresh {
+                    turn.claimed(self);
+                    if turn.seat != 0 && self.claimable() {
+                        self.caller.wake();
+                    }
+                }
+                return Some(items);
+            }
+            if !self.pull(turn.seat) {
+                self.shares.take_over(turn.seat)?;
+            }
+            fresh = true;
+        }
+    }
+
+    /// Fills the seat's range with the items of the next cell. `false` if none came.
+    fn pull(&self, seat: usize) -> bool {
+        let cut = self.cells.cut;
+        let Some(Pulled { cell, items, short }) = self.intake.pull(cut, &self.places) else {
+            return false;
+        };
+        self.cells.expect(cell, items.len());
+        if short {
+            (cell + 1..cut.cells()).for_each(|cell| self.cells.expect(cell, 0));
+        }
+        self.shares.put(seat, items.start as u32..items.end as u32);
+        !items.is_empty()
+    }
+
+    fn run_all(&self, items: Range<usize>) {
+        let next = Cell::new(items.start);
+        while next.get() < items.end {
+            let ran = catch_unwind(AssertUnwindSafe(|| {
+                while next.get() < items.end {
+                    let index = next.replace(next.get() + 1);
+                    // SAFETY: each item is put before it can be claimed, is claimed once, and
+                    // visited once by its claimer.
+                    let item = unsafe { self.places.take_item(index) };
+                    let value = (self.job)(item);
+                    // SAFETY: as above.
+                    unsafe { self.places.put_result(index, value) };
+                }
+            }));
+            if let Err(payload) = ran {
+                let mut panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
+                panics.push((next.get() - 1, payload));
+            }
+        }
+        self.cells.ran(items);
+    }
+}
+
+impl<S, U, F> Work for Shared<'_, S, U, F>
+where
+    S: Iterator + Send,
+    S::Item: Send,
+    U: Send,
+    F: Fn(S::Item) -> U + Sync,
+{
+    fn turn(&self, turn: &Turn<'_>) -> bool {
+        self.work(turn, || turn.is_over())
+    }
+
+    fn claimable(&self) -> bool {
+        self.shares.any() || self.intake.is_ready()
+    }
+
+    fn nudge(&self) {
+        self.caller.wake();
+    }
+}
