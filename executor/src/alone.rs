@@ -156,8 +156,9 @@ mod tests {
             Arc::clone(&alive)
         };
         let (results, rest, ran) = run_on(0..7, 7, job);
-        let panicked: Vec<usize> = results.unwrap_err().iter().map(|&(index, _)| index).collect();
-        // The first panic takes longer than the time there is, perhaps.
+        let panics = results.map_or_else(|panics| panics, |_| Vec::new());
+        let panicked: Vec<usize> = panics.iter().map(|&(index, _)| index).collect();
+        // If this thread was stopped after the first item, that was the last.
         let expected: Vec<usize> = [1, 5].into_iter().filter(|&index| index < ran).collect();
         assert_eq!((panicked, rest, Arc::strong_count(&alive)), (expected, Some(ran..7), 1));
     }

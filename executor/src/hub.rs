@@ -254,8 +254,8 @@ impl<'a> Turn<'a> {
         self.searching.get()
     }
 
-    /// To be called after something was claimed and before it is run: hands the role of the
-    /// searcher on if there is more to find.
+    /// To be called after something was claimed, be it items or the right to pull them, and before
+    /// code of the user's runs: hands the role of the searcher on if there is more to find.
     pub(crate) fn claimed(&self, work: &dyn Work) {
         let searched = self.searching.replace(false);
         if searched {

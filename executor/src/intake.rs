@@ -67,23 +67,33 @@ impl<S: Iterator> Intake<S> {
         self.phase.load(Relaxed) == READY
     }
 
-    /// Puts the items of the next cell into their places. `None` if somebody else is just doing
-    /// that, or all was done.
-    pub(crate) fn pull<U>(&self, cut: Cut, places: &Places<S::Item, U>) -> Option<Pulled> {
+    /// `None` if somebody else is just pulling, or all was pulled.
+    pub(crate) fn start_pulling(&self) -> Option<Right<'_, S>> {
         // ORDERING: intake:start: Acquire pairs with `intake:filled`; the feed has a lock besides.
         self.phase.compare_exchange(READY, PULLING, Acquire, Relaxed).ok()?;
-        // The source runs under this lock, but is caught; a poisoned feed is whole.
-        let mut feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
-        let pulled = feed.fill(cut, places);
-        let done = pulled.short || feed.cell == cut.cells();
-        drop(feed);
-        // ORDERING: intake:filled: Release pairs with `intake:start`.
-        self.phase.store(if done { DONE } else { READY }, Release);
-        Some(pulled)
+        Some(Right(self))
     }
 
     pub(crate) fn into_feed(self) -> Feed<S> {
         self.feed.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to pull, which one thread has at a time.
+pub(crate) struct Right<'a, S>(&'a Intake<S>);
+
+impl<S: Iterator> Right<'_, S> {
+    /// Puts the items of the next cell into their places.
+    pub(crate) fn pull<U>(self, cut: Cut, places: &Places<S::Item, U>) -> Pulled {
+        let Intake { phase, feed } = self.0;
+        // The source runs under this lock, but is caught; a poisoned feed is whole.
+        let mut feed = feed.lock().unwrap_or_else(PoisonError::into_inner);
+        let pulled = feed.fill(cut, places);
+        let done = pulled.short || feed.cell == cut.cells();
+        drop(feed);
+        // ORDERING: intake:filled: Release pairs with `intake:start`.
+        phase.store(if done { DONE } else { READY }, Release);
+        pulled
     }
 }
 

@@ -183,7 +183,7 @@ where
                 }
                 return Some(items);
             }
-            if !self.pull(turn.seat) {
+            if !self.pull(turn) {
                 self.shares.take_over(turn.seat)?;
             }
             fresh = true;
@@ -191,16 +191,16 @@ where
     }
 
     /// Fills the seat's range with the items of the next cell. `false` if none came.
-    fn pull(&self, seat: usize) -> bool {
+    fn pull(&self, turn: &Turn<'_>) -> bool {
+        let Some(right) = self.intake.start_pulling() else { return false };
+        turn.claimed(self);
         let cut = self.cells.cut;
-        let Some(Pulled { cell, items, short }) = self.intake.pull(cut, &self.places) else {
-            return false;
-        };
+        let Pulled { cell, items, short } = right.pull(cut, &self.places);
         self.cells.expect(cell, items.len());
         if short {
             (cell + 1..cut.cells()).for_each(|cell| self.cells.expect(cell, 0));
         }
-        self.shares.put(seat, items.start as u32..items.end as u32);
+        self.shares.put(turn.seat, items.start as u32..items.end as u32);
         !items.is_empty()
     }
 

@@ -130,6 +130,7 @@ where
         if !self.start_pulling() {
             return false;
         }
+        turn.claimed(self);
         let mut items = ArrayVec::<_, MOST>::new();
         let Some(ticket) = self.pull(&mut items, duty) else { return false };
         turn.claimed(self);

@@ -137,6 +137,31 @@ fn a_source_that_blocks_burns_no_cpu_and_can_be_abandoned() {
 }
 
 #[test]
+fn a_source_that_blocks_keeps_one_worker_and_no_more() {
+    without_hanging(|| {
+        let (executor, door, pulled) = (executor(2), Door::default(), Door::default());
+        // Both workers sleep, so that one is woken to search for what comes.
+        thread::sleep(Duration::from_millis(1500));
+        let blocking = {
+            let (door, pulled) = (door.clone(), pulled.clone());
+            executor.stream(
+                std::iter::from_fn(move || {
+                    pulled.open();
+                    door.pass();
+                    Some(())
+                }),
+                |()| (),
+            )
+        };
+        pulled.pass();
+        let others: Vec<u64> = executor.stream(0..100, |n| n).map(Result::unwrap).collect();
+        assert!(others.into_iter().eq(0..100));
+        door.open();
+        drop(blocking);
+    });
+}
+
+#[test]
 fn no_item_waits_for_the_source_to_bring_another() {
     without_hanging(|| {
         let executor = executor(2);
