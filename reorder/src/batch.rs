@@ -164,10 +164,19 @@ impl<R: RingRef> Batch<R> {
     /// As [`Consumer::try_next`].
     #[inline]
     pub fn try_next(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
+        match self.consumer.take_value() {
+            Some(delivery) => Ok(delivery),
+            None => self.take_no_value(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_no_value(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
         if self.delivered() == self.reserved() {
             return Err(TryNextError::Ended);
         }
-        self.consumer.try_next()
+        self.consumer.take_no_value()
     }
 
     /// See [`Consumer::drain_ready`].

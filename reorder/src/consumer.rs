@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 
 use crate::canceller::Canceller;
 use crate::close::{Departure, Sweep};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Gap};
 use crate::errors::{Reason, TryNextError};
 use crate::head_of_line::{HeadOfLine, HeadState};
 use crate::lease::Side;
@@ -121,12 +121,49 @@ impl<R: RingRef> Consumer<R> {
     /// something. Waking a waiting producer comes on top.
     #[inline]
     pub fn try_next(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
+        match self.take_value() {
+            Some(delivery) => Ok(delivery),
+            None => self.take_no_value(),
+        }
+    }
+
+    /// Takes the head of line if it is a value. The rest is kept off the hot path.
+    #[inline]
+    pub(crate) fn take_value(&mut self) -> Option<Delivery<R::Value>> {
         let (slot, generation) = self.ring.slot(self.head);
         // SAFETY: this handle is the only consumer side, and it holds the right to take until it
         // leaves; `&mut self` keeps it to one thread at a time.
-        let Ok(outcome) = (unsafe { slot.take(generation) }) else {
-            return Err(self.why_not());
-        };
+        let value = unsafe { slot.take_value(generation) }?;
+        Some(self.deliver(Ok(value)))
+    }
+
+    /// Takes a head of line that was no value, or tells why it cannot.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn take_no_value(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
+        self.take_settled().ok_or_else(|| self.why_not())
+    }
+
+    /// Takes the head of line. If it cannot, it tells the producer of room: the consumer may stop
+    /// here.
+    #[cold]
+    #[inline(never)]
+    fn take_settled(&mut self) -> Option<Delivery<R::Value>> {
+        let (slot, generation) = self.ring.slot(self.head);
+        // SAFETY: as in `take_value`.
+        if let Ok(outcome) = unsafe { slot.take(generation) } {
+            return Some(self.deliver(outcome));
+        }
+        // Something was taken since the producer was told last.
+        if self.tell_at < self.head + self.half_window() {
+            self.tell();
+        }
+        None
+    }
+
+    /// Moves the head past what was taken.
+    #[inline]
+    fn deliver(&mut self, outcome: Result<R::Value, Gap>) -> Delivery<R::Value> {
         let index = self.delivered();
         self.head += 1;
         // ORDERING: take:head: Release pairs with `reserve:head`: the take comes before the
@@ -135,7 +172,7 @@ impl<R: RingRef> Consumer<R> {
         if self.head == self.tell_at {
             self.tell();
         }
-        Ok(Delivery { index, outcome })
+        Delivery { index, outcome }
     }
 
     /// Wakes the producer if it waits for room. Off the hot path: once per half window, and before
@@ -278,13 +315,7 @@ impl<R: RingRef> Consumer<R> {
     }
 
     /// Why the head cannot be taken. Off the hot path.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn why_not(&mut self) -> TryNextError {
-        // Something was taken since the producer was told last.
-        if self.tell_at < self.head + self.half_window() {
-            self.tell();
-        }
+    pub(crate) fn why_not(&self) -> TryNextError {
         let tail = self.ring.tail();
         match tail.end() {
             Some(End::Finished) if tail.position() == self.head => TryNextError::Ended,
@@ -338,7 +369,7 @@ impl<R: RingRef> Iterator for DrainReady<'_, R> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        self.consumer.try_next().ok()
+        self.consumer.take_value().or_else(|| self.consumer.take_settled())
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

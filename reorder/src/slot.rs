@@ -193,6 +193,28 @@ impl<T> Slot<T> {
         Tag::from_word(self.tag.load(Relaxed))
     }
 
+    /// As `take`, if there is a value: the hot path.
+    ///
+    /// | from | to | how |
+    /// |---|---|---|
+    /// | `g Ready` | `g+1 Vacant` | load, store |
+    /// | any other | unchanged | `None` |
+    ///
+    /// # Safety
+    ///
+    /// Only the side that holds the ring's right to take may call this.
+    #[inline]
+    pub(crate) unsafe fn take_value(&self, generation: u64) -> Option<T> {
+        if self.settled() != Tag::new(generation, State::Ready) {
+            return None;
+        }
+        // SAFETY: the tag says that the value was published, and `settled` made it visible; the
+        // caller is the only one who takes, and it hands the slot on below.
+        let value = unsafe { self.read() };
+        self.vacate(generation);
+        Some(value)
+    }
+
     /// Moves the outcome of `generation` out and arms the slot for the next one.
     ///
     /// | from | to | how |
@@ -203,14 +225,10 @@ impl<T> Slot<T> {
     /// # Safety
     ///
     /// Only the side that holds the ring's right to take may call this.
-    #[inline]
     pub(crate) unsafe fn take(&self, generation: u64) -> Result<Result<T, Gap>, Tag> {
-        // ORDERING: take:load: Acquire pairs with `publish:store` and `give_up:gap`: the value, and
-        // all that its completer did before, is seen before the delivery.
-        let tag = Tag::from_word(self.tag.load(Acquire));
+        let tag = self.settled();
         let outcome = if tag == Tag::new(generation, State::Ready) {
-            // SAFETY: the tag says that the value was published, and the Acquire above made it
-            // visible; the caller is the only one who takes, and it hands the slot on below.
+            // SAFETY: as in `take_value`.
             Ok(unsafe { self.read() })
         } else if tag == Tag::new(generation, State::Evicted) {
             Err(Gap::Evicted)
@@ -221,6 +239,13 @@ impl<T> Slot<T> {
         };
         self.vacate(generation);
         Ok(outcome)
+    }
+
+    #[inline]
+    fn settled(&self) -> Tag {
+        // ORDERING: take:load: Acquire pairs with `publish:store` and `give_up:gap`: the value, and
+        // all that its completer did before, is seen before the delivery.
+        Tag::from_word(self.tag.load(Acquire))
     }
 
     /// Ends `generation` for good, whatever it holds, when its batch closes.

@@ -124,6 +124,18 @@ impl<R: RingRef> Consumer<R> {
         &mut self,
         deadline: Option<Instant>,
     ) -> Result<Option<Delivery<R::Value>>, NextTimeoutError> {
+        match self.take_value() {
+            Some(delivery) => Ok(Some(delivery)),
+            None => self.wait_until(deadline),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait_until(
+        &mut self,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Delivery<R::Value>>, NextTimeoutError> {
         if let Some(settled) = self.spin() {
             return settled;
         }
