@@ -13,6 +13,7 @@ use crate::lease::Side;
 use crate::primitive::Ordering::Release;
 use crate::ring::Ring;
 use crate::ring_ref::RingRef;
+use crate::storage::Places;
 use crate::tag::State;
 use crate::tail::End;
 use crate::task::Task;
@@ -40,6 +41,8 @@ use crate::ticket::Ticket;
 #[must_use = "dropping the consumer cancels the batch"]
 pub struct Consumer<R: RingRef> {
     pub(crate) ring: R,
+    /// Where the slots of `ring` are.
+    places: Places<R::Value>,
     /// The next position to take.
     pub(crate) head: u64,
     base: u64,
@@ -53,7 +56,8 @@ pub struct Consumer<R: RingRef> {
 
 impl<R: RingRef> Consumer<R> {
     pub(crate) fn new(ring: R, base: u64, epoch: u64) -> Self {
-        Consumer { ring, head: base, base, epoch, tell_at: u64::MAX, task: None }
+        let places = ring.slots.places();
+        Consumer { ring, places, head: base, base, epoch, tell_at: u64::MAX, task: None }
     }
 
     /// From now on, the producer may wait for room on another thread.
@@ -116,7 +120,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most three loads and two stores; and, if the batch is split, a look into the
+    /// Wait-free: at most four loads and two stores; and, if the batch is split, a look into the
     /// producer's waker cell, once per half window and where it finds nothing after it took
     /// something. Waking a waiting producer comes on top.
     #[inline]
@@ -130,7 +134,8 @@ impl<R: RingRef> Consumer<R> {
     /// Takes the head of line if it is a value. The rest is kept off the hot path.
     #[inline]
     pub(crate) fn take_value(&mut self) -> Option<Delivery<R::Value>> {
-        let (slot, generation) = self.ring.slot(self.head);
+        // SAFETY: `ring` is borrowed or counted by this handle.
+        let (slot, generation) = unsafe { self.places.slot(self.head) };
         // SAFETY: this handle is the only consumer side, and it holds the right to take until it
         // leaves; `&mut self` keeps it to one thread at a time.
         let value = unsafe { slot.take_value(generation) }?;

@@ -57,9 +57,7 @@ pub struct Ring<T> {
     base: AtomicU64,
     /// The first position of its life.
     pub(crate) first: u64,
-    slots: Slots<T>,
-    mask: u64,
-    pub(crate) shift: u32,
+    pub(crate) slots: Slots<T>,
     pub(crate) id: u64,
     pub(crate) refusals: CachePadded<Counters>,
 }
@@ -137,8 +135,6 @@ impl<T> Ring<T> {
             base: AtomicU64::new(first),
             first,
             slots: Slots::armed(capacity, first)?,
-            mask: capacity as u64 - 1,
-            shift: capacity.trailing_zeros(),
             id: identity::fresh(place)?,
             refusals: CachePadded::default(),
         })
@@ -204,11 +200,7 @@ impl<T> Ring<T> {
     /// The slot of a position, and the generation in which it is that position's.
     #[inline]
     pub(crate) fn slot(&self, position: u64) -> (&Slot<T>, u64) {
-        let index = (position & self.mask) as usize;
-        debug_assert!(index < self.slots.len());
-        // SAFETY: `mask` is one less than the number of slots, and masking by it cannot exceed it.
-        // (The compiler does not see that, and a bounds check is a call in every operation.)
-        (unsafe { self.slots.get_unchecked(index) }, position >> self.shift)
+        self.slots.of(position)
     }
 
     pub(crate) fn head(&self) -> u64 {
@@ -277,7 +269,8 @@ impl<T> Drop for Ring<T> {
         // A forgotten handle leaves the lease taken, and a completer in mid-write left an orphan.
         // Otherwise every slot is vacant, and the memory of a large ring need not be touched.
         if self.lease.is_held() || self.lease.is_orphaned() {
-            self.slots.drop_values();
+            // SAFETY: the ring goes, and its slots with it.
+            unsafe { self.slots.drop_values() };
         }
     }
 }

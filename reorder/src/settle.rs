@@ -160,7 +160,7 @@ impl<T> Ring<T> {
 
     /// Why a slot with this tag refused this position.
     fn reason(&self, position: u64, seen: Tag) -> Reason {
-        let generation = position >> self.shift;
+        let generation = self.slots.generation(position);
         if seen.generation() < generation {
             return Reason::Unreserved;
         }
