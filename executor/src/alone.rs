@@ -65,16 +65,17 @@ where
 {
     /// Whether the source has ended, or its panic.
     fn run(&mut self, hub: &Hub, kind: Kind, count: usize) -> Result<bool, Payload> {
-        // The clock costs as much as dozens of small items, so it is asked only if more may follow.
-        let started = (count > 1).then(Instant::now);
+        if count == 1 {
+            // With nothing to share, and nothing to learn.
+            return self.run_lot(1);
+        }
+        let started = Instant::now();
         let mut ended = self.run_lot(1)?;
-        while let Some(started) = started.filter(|_| !ended && self.ran < count) {
-            let took = started.elapsed();
-            hub.history.note(kind, self.ran, took);
-            if took >= GRACE {
-                break;
-            }
+        while !ended && self.ran < count && started.elapsed() < GRACE {
             ended = self.run_lot(LOT.min(count - self.ran))?;
+        }
+        if self.ran > 0 {
+            hub.history.note(kind, self.ran, started.elapsed());
         }
         Ok(ended)
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
+use crossbeam_utils::Backoff;
 use reorder_ring::{Consumer, Delivery, TryNextError};
 
 use crate::chunk::{Chunk, Spares};
@@ -99,6 +100,7 @@ impl<'a, U: Send> Ordered<'a, U> {
 
     /// Blocks until there is a delivery, or the end.
     fn wait(&mut self) -> Option<Delivery<Chunk<U>>> {
+        let backoff = Backoff::new();
         loop {
             match self.consumer.as_mut()?.try_next() {
                 Ok(delivery) => return Some(delivery),
@@ -108,6 +110,11 @@ impl<'a, U: Send> Ordered<'a, U> {
             self.stream.made_room(&self.hub);
             if self.may_help() && self.stream.help(&Turn::new(&self.hub, 0, false), self.has_duty())
             {
+                continue;
+            }
+            if !backoff.is_completed() {
+                // To be woken costs its waker as much as a small item, so it looks a few times first.
+                backoff.snooze();
                 continue;
             }
             let helps = self.may_help();

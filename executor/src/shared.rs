@@ -71,6 +71,23 @@ where
     shared.into_outcome()
 }
 
+/// What a thread timed, but for its first lap if there are others: that one began before the batch was
+/// published.
+#[derive(Default)]
+struct Laps {
+    count: u32,
+    items: u32,
+    took: Duration,
+}
+
+impl Laps {
+    fn add(&mut self, items: u32, took: Duration) {
+        let before = if self.count == 1 { (0, Duration::ZERO) } else { (self.items, self.took) };
+        (self.items, self.took) = (before.0 + items, before.1 + took);
+        self.count += 1;
+    }
+}
+
 /// Reserves a position for each cell; the batch ends after them.
 fn whole_batch(batch: Batch<&Ring<Token>>, cells: usize) -> (Tickets, Consumer<&Ring<Token>>) {
     let (mut producer, consumer) = batch.split();
@@ -146,7 +163,7 @@ where
     fn work(&self, turn: &Turn<'_>, is_over: impl Fn() -> bool) -> bool {
         let mut worked = false;
         let (mut most, mut untimed) = (1, 0);
-        let (mut items_timed, mut took) = (0, Duration::ZERO);
+        let mut laps = Laps::default();
         while let Some(items) = self.claim(turn, most, worked) {
             worked = true;
             self.run_all(items.start as usize..items.end as usize);
@@ -156,7 +173,7 @@ where
             }
             let (count, lap) = ((untimed + 1) * items.len() as u32, turn.lap());
             most = paced(TARGET, count, lap).min(MOST_AT_ONCE);
-            (items_timed, took) = (items_timed + count as usize, took + lap);
+            laps.add(count, lap);
             untimed = 0;
             if is_over() {
                 // What is left in this seat's range is out of nobody's reach, but the caller may
@@ -165,8 +182,8 @@ where
                 break;
             }
         }
-        if items_timed > 0 {
-            turn.hub.history.note(self.kind, items_timed, took);
+        if laps.items > 0 {
+            turn.hub.history.note(self.kind, laps.items as usize, laps.took);
         }
         worked
     }
