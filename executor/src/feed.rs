@@ -55,12 +55,13 @@ impl<I: Iterator, U> Feed<I, U> {
         Feed { source: Some(source), producer, pulled: 0, limit: 0 }
     }
 
-    /// How many more items may be outstanding.
-    pub(crate) fn room(&mut self, delivered: &Delivered) -> usize {
-        if self.limit == self.pulled {
+    /// How many more items may be outstanding, up to `wanted`.
+    pub(crate) fn room(&mut self, wanted: u32, delivered: &Delivered) -> usize {
+        let wanted = u64::from(wanted);
+        if self.limit - self.pulled < wanted {
             self.limit = delivered.get() + self.producer.ring().capacity() as u64;
         }
-        (self.limit - self.pulled) as usize
+        (self.limit - self.pulled).min(wanted) as usize
     }
 
     /// Pulls up to so many items, but no more than the source says it has: what was pulled must not

@@ -132,8 +132,10 @@ where
         }
         turn.claimed(self);
         let mut items = ArrayVec::<_, MOST>::new();
-        let Some(ticket) = self.pull(&mut items, duty) else { return false };
+        let ticket = self.pull(&mut items, duty);
+        // Also if nothing came: whoever looked for work meanwhile found that somebody pulls.
         turn.claimed(self);
+        let Some(ticket) = ticket else { return false };
         let count = items.len() as u32;
         self.run_all(ticket, items.into_iter());
         self.learn(turn, count);
@@ -177,12 +179,11 @@ where
         items: &mut ArrayVec<I::Item, MOST>,
         duty: bool,
     ) -> (Option<Ticket>, u8) {
-        let room = feed.room(&self.delivered);
-        if room == 0 {
+        // ORDERING: stream:at-once: Relaxed; a hint.
+        let most = feed.room(self.at_once.load(Relaxed), &self.delivered);
+        if most == 0 {
             return (None, FULL);
         }
-        // ORDERING: stream:at-once: Relaxed; a hint.
-        let most = room.min(self.at_once.load(Relaxed) as usize);
         let Filled { promised, stop } = feed.fill(items, most, duty);
         // ORDERING: stream:promise: Relaxed; a hint, asked for again under the feed's lock.
         self.promising.store(promised > 0, Relaxed);
@@ -230,7 +231,7 @@ where
         // ORDERING: stream:full: SeqCst fence, pairs with `stream:room`: either the consumer sees
         // `FULL`, or this thread sees its takes.
         fence(SeqCst);
-        if feed.as_mut().is_some_and(|feed| feed.room(&self.delivered) > 0) {
+        if feed.as_mut().is_some_and(|feed| feed.room(1, &self.delivered) > 0) {
             self.flow();
         }
     }

@@ -183,7 +183,7 @@
 
 extern crate alloc;
 // So that tests of the public interface can be run inside of the crate as well.
-#[cfg(test)]
+#[cfg(all(test, feature = "pool", not(reorder_loom)))]
 extern crate self as reorder_ring;
 #[cfg(any(feature = "std", test, reorder_loom))]
 extern crate std;
