@@ -95,6 +95,7 @@ fn a_second_behind_a_stopped_completer_costs_little_processor_time() {
     let timeout = batch.next_timeout(Duration::from_secs(1));
     let spent = super::cpu_time::of_this_thread() - before;
     assert_eq!(timeout, Err(NextTimeoutError::Timeout));
-    assert!(spent < Duration::from_millis(5), "{spent:?} of processor time");
+    // One that spins would take all of it; a busy machine adds some for cold caches.
+    assert!(spent < Duration::from_millis(50), "{spent:?} of processor time");
     held.publish(());
 }
