@@ -32,6 +32,7 @@ export REORDER_POOL_THREADS=${REORDER_POOL_THREADS-200}
 
 # The allocator says no, rather than abort, to the test that asks for too much.
 export ASAN_OPTIONS="detect_leaks=1 allocator_may_return_null=1 ${ASAN_OPTIONS-}"
+export LSAN_OPTIONS="suppressions=$PWD/ci/lsan.supp:print_suppressions=0 ${LSAN_OPTIONS-}"
 run address "" -p reorder-ring --lib --test '*'
 # The executor's tests forget handles, and what these keep alive is a leak by intention.
 # Not `no_memory`, whose results would have to be instrumented byte by byte.

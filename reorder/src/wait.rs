@@ -183,9 +183,9 @@ impl<R: RingRef> Consumer<R> {
         }
     }
 
-    /// How a wait ends now, unless the head is pending.
+    /// How a wait ends now, unless the head is pending. Off the hot path from the start: it looks once.
     fn settled(&mut self) -> Option<Settled<R::Value>> {
-        Some(match self.try_next() {
+        Some(match self.take_no_value() {
             Ok(delivery) => Ok(Some(delivery)),
             Err(TryNextError::Ended) => Ok(None),
             Err(TryNextError::Truncated) => Err(NextTimeoutError::Truncated),
