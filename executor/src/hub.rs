@@ -12,7 +12,7 @@
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicUsize, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use parking::Unparker;
@@ -111,7 +111,11 @@ impl Hub {
         if *seen == Some(version) {
             return false;
         }
-        let Ok(open) = self.open.try_lock() else { return false };
+        let open = match self.open.try_lock() {
+            Ok(open) => open,
+            Err(TryLockError::Poisoned(whole)) => whole.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
         let now = Instant::now();
         let old = open.iter().filter(|open| now.duration_since(open.since) >= GRACE);
         list.extend(old.map(|open| Arc::clone(&open.work)));

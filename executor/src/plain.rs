@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use crate::alone;
+use crate::failure::discard;
 use crate::history::Kind;
 use crate::hub::{GRACE, Hub};
 use crate::shared;
@@ -56,7 +57,10 @@ where
     U: Send,
     F: Fn(S::Item) -> U + Sync,
 {
-    let (results, source) = run_promised(hub, source, count, job);
+    let (results, source) = match count {
+        0 => (Ok(Vec::new()), Some(source)),
+        _ => run_promised(hub, source, count, job),
+    };
     let Some(mut source) = source else { return results };
     match source.next() {
         None => results,
@@ -67,7 +71,7 @@ where
     }
 }
 
-/// Runs up to `count` items: alone as long as that is expected to take no time, for a worker would
+/// Runs up to `count` items, at least 1: alone as long as that is expected to take no time, for a worker would
 /// leave them alone for so long as well.
 fn run_promised<S, U, F>(hub: &Arc<Hub>, source: S, count: usize, job: &F) -> Ran<S, U>
 where
@@ -100,9 +104,20 @@ fn append<U>(first: Results<U>, count: usize, second: Results<U>) -> Results<U> 
         }
         (first, second) => {
             let shifted = |(index, payload)| (count + index, payload);
-            let mut panics = first.err().unwrap_or_default();
-            panics.extend(second.err().into_iter().flatten().map(shifted));
+            let mut panics = panics_of(first);
+            panics.extend(panics_of(second).into_iter().map(shifted));
             Err(panics)
         }
     }
+}
+
+/// The panics alone. Values that nobody gets are dropped one by one, since that may panic too.
+fn panics_of<U>(results: Results<U>) -> Vec<Panicked> {
+    results.map_or_else(
+        |panics| panics,
+        |values| {
+            values.into_iter().for_each(discard);
+            Vec::new()
+        },
+    )
 }

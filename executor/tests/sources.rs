@@ -54,6 +54,27 @@ fn panics_keep_their_indices_in_what_comes_unexpected() {
 }
 
 #[test]
+fn values_of_one_part_are_dropped_whatever_panics_in_the_other() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a value");
+        }
+    }
+    let executor = executor(2);
+    for _ in 0..20 {
+        for bad in [10, 250] {
+            let map = || {
+                let source = Claiming(0..300, (200, Some(200)));
+                executor.map(source, |n| if n == bad { panic!("{n}") } else { Bomb }).len()
+            };
+            let payload = catch_unwind(AssertUnwindSafe(map)).unwrap_err();
+            assert_eq!(payload.downcast_ref::<String>(), Some(&bad.to_string()));
+        }
+    }
+}
+
+#[test]
 fn what_came_before_a_source_panics_runs_and_is_dropped() {
     let (executor, items, results) = (executor(2), Census::default(), Census::default());
     for (end, hint) in [(5, 10), (64, 64), (64, 128), (700, 5000)] {
