@@ -371,3 +371,6 @@ where
         &self.delivered
     }
 }
+
+#[cfg(test)]
+mod tests;
