@@ -23,7 +23,7 @@ target=${CARGO_TARGET_DIR:-target}/sanitizers
 # `--target` keeps build scripts and procedural macros from being instrumented, too.
 run() {
     RUSTFLAGS="${RUSTFLAGS-} -Zsanitizer=$1 $2" \
-        cargo +nightly test -q "${@:3}" --target "$host" --target-dir "$target/$1"
+        cargo +nightly test -q --target "$host" --target-dir "$target/$1" "${@:3}"
 }
 
 # Instrumented code is several times slower; the interleavings of a tenth are as many kinds.
