@@ -9,8 +9,10 @@
 //!
 //! An odd step visits every 64-bit number before it repeats, and spreads neighbours far apart, so
 //! that a ticket damaged in a few bits does not name the next ring. It can be undone, and so a pool
-//! finds the place of a ring by its name alone.
+//! finds the place of a ring by its name alone. The number 0 is left out, so that an optional ticket is
+//! no larger than a ticket.
 
+use core::num::NonZeroU64;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::errors::CapacityError;
@@ -19,22 +21,28 @@ const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 const PLACE_BITS: u32 = 16;
 
 /// A name that was never given before, for a ring at this place of its pool.
-pub(crate) fn fresh(place: u16) -> Result<u64, CapacityError> {
+pub(crate) fn fresh(place: u16) -> Result<NonZeroU64, CapacityError> {
     // Loom does not model this counter: it is no part of the protocol.
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    // ORDERING: identity:next: Relaxed; only the uniqueness of the count matters.
-    let count = NEXT.fetch_add(1, Ordering::Relaxed);
-    if count >> (u64::BITS - PLACE_BITS) != 0 {
-        return Err(CapacityError::NoIdentity);
+    // Only one count and place in all make a zero.
+    for _ in 0..2 {
+        // ORDERING: identity:next: Relaxed; only the uniqueness of the count matters.
+        let count = NEXT.fetch_add(1, Ordering::Relaxed);
+        if count >> (u64::BITS - PLACE_BITS) != 0 {
+            break;
+        }
+        let number = count << PLACE_BITS | u64::from(place);
+        if let Some(name) = NonZeroU64::new(seed().wrapping_add(number.wrapping_mul(STEP))) {
+            return Ok(name);
+        }
     }
-    let number = count << PLACE_BITS | u64::from(place);
-    Ok(seed().wrapping_add(number.wrapping_mul(STEP)))
+    Err(CapacityError::NoIdentity)
 }
 
 /// The place of the ring with this name in the pool that made it, if one did. Any number has one.
 #[cfg(feature = "pool")]
-pub(crate) fn place(id: u64) -> u16 {
-    id.wrapping_sub(seed()).wrapping_mul(inverse(STEP)) as u16
+pub(crate) fn place(id: NonZeroU64) -> u16 {
+    id.get().wrapping_sub(seed()).wrapping_mul(inverse(STEP)) as u16
 }
 
 /// What an odd number has to be multiplied with to get 1, by Newton's iteration: each round doubles

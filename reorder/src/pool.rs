@@ -10,6 +10,7 @@ mod table;
 mod tests;
 
 use core::fmt;
+use core::num::NonZeroU64;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use alloc::sync::Arc;
@@ -207,7 +208,8 @@ impl<T> RingPool<T> {
     /// As [`complete`](RingPool::complete).
     pub fn ticket_from_bits(&self, bits: u128) -> Result<Ticket, TicketError> {
         let guard = reclaim::pin();
-        let ring = self.stock.table.find((bits >> 64) as u64, &guard);
+        let name = NonZeroU64::new((bits >> 64) as u64);
+        let ring = name.and_then(|name| self.stock.table.find(name, &guard));
         ring.ok_or(TicketError::Foreign)?.ticket_from_bits(bits)
     }
 

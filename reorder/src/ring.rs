@@ -1,6 +1,7 @@
 //! The shared ring: its storage, its counters, and what anyone may do with a ticket.
 
 use core::fmt;
+use core::num::NonZeroU64;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use alloc::sync::Arc;
@@ -58,7 +59,7 @@ pub struct Ring<T> {
     /// The first position of its life.
     pub(crate) first: u64,
     pub(crate) slots: Slots<T>,
-    pub(crate) id: u64,
+    pub(crate) id: NonZeroU64,
     pub(crate) refusals: CachePadded<Counters>,
 }
 

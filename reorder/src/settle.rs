@@ -147,15 +147,15 @@ impl<T> Ring<T> {
     ///
     /// Wait-free: one load.
     pub fn ticket_from_bits(&self, bits: u128) -> Result<Ticket, TicketError> {
-        let ticket = Ticket { ring: (bits >> 64) as u64, position: bits as u64 };
-        if ticket.ring != self.id {
+        let (ring, position) = ((bits >> 64) as u64, bits as u64);
+        if ring != self.id.get() {
             return Err(TicketError::Foreign);
         }
         let (first, tail) = (self.first, self.tail().position());
-        if !(first..tail).contains(&ticket.position) {
-            return Err(TicketError::Unreserved { position: ticket.position, first, tail });
+        if !(first..tail).contains(&position) {
+            return Err(TicketError::Unreserved { position, first, tail });
         }
-        Ok(ticket)
+        Ok(Ticket { ring: self.id, position })
     }
 
     /// Why a slot with this tag refused this position.

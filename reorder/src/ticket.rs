@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::iter::FusedIterator;
+use core::num::NonZeroU64;
 
 /// Names one reserved position of one ring: the right to complete it.
 ///
@@ -32,7 +33,7 @@ use core::iter::FusedIterator;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket {
-    pub(crate) ring: u64,
+    pub(crate) ring: NonZeroU64,
     pub(crate) position: u64,
 }
 
@@ -73,7 +74,7 @@ impl Ticket {
     ///
     /// Wait-free: a ticket is plain data.
     pub fn to_bits(self) -> u128 {
-        u128::from(self.ring) << 64 | u128::from(self.position)
+        u128::from(self.ring.get()) << 64 | u128::from(self.position)
     }
 }
 
@@ -103,7 +104,7 @@ impl fmt::Debug for Ticket {
 #[must_use = "a ticket that is lost stalls its batch"]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tickets {
-    pub(crate) ring: u64,
+    pub(crate) ring: NonZeroU64,
     pub(crate) next: u64,
     pub(crate) end: u64,
 }

@@ -1,5 +1,6 @@
 //! Where a pool's rings stand: by place, for good. A place outlives the rings that stand there.
 
+use core::num::NonZeroU64;
 use core::ptr::{self, NonNull};
 use std::sync::OnceLock;
 
@@ -78,7 +79,7 @@ impl<T> Table<T> {
     }
 
     /// The ring with this name, if it is one of these.
-    pub(crate) fn find<'a>(&'a self, id: u64, _pinned: &'a Guard) -> Option<&'a Ring<T>> {
+    pub(crate) fn find<'a>(&'a self, id: NonZeroU64, _pinned: &'a Guard) -> Option<&'a Ring<T>> {
         let (segment, offset) = segment_of(identity::place(id));
         let entry = self.segments.get(segment)?.get()?.get(offset)?;
         // ORDERING: table:find: Acquire pairs with `table:put`.

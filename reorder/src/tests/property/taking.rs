@@ -130,7 +130,8 @@ impl<R: RingRef<Value = Counted>> World<'_, R> {
 
     /// Bits that name no ring, or another one.
     pub(super) fn bits_refused(&mut self, bits: u128) {
-        for ring in [0, !self.ring.id, self.ring.id ^ 1] {
+        let own = self.ring.id.get();
+        for ring in [0, !own, own ^ 1] {
             let answer = self.ring.ticket_from_bits(u128::from(ring) << 64 | bits);
             self.coverage.answer("ticket_from_bits", &answer);
             assert_eq!(answer, Err(TicketError::Foreign));
@@ -143,7 +144,7 @@ impl<R: RingRef<Value = Counted>> World<'_, R> {
         let (first, tail) = (self.model.first, self.model.tail);
         let behind = first.checked_sub(distance.saturating_add(1));
         for position in [Some(tail.saturating_add(distance)), behind].into_iter().flatten() {
-            let bits = u128::from(self.ring.id) << 64 | u128::from(position);
+            let bits = u128::from(self.ring.id.get()) << 64 | u128::from(position);
             let answer = self.ring.ticket_from_bits(bits);
             self.coverage.answer("ticket_from_bits", &answer);
             assert_eq!(answer, Err(TicketError::Unreserved { position, first, tail }));
