@@ -61,7 +61,7 @@ impl<'a, T> Closing<'a, T> {
     /// Both sides are gone, and the lease is held by the caller.
     pub(crate) unsafe fn batch(ring: &'a Ring<T>) -> Self {
         let head = ring.head();
-        let tail = ring.tail().position();
+        let tail = ring.tail();
         ring.set_base(tail);
         // SAFETY: with both sides gone, whoever holds the lease has the right to take.
         let sweep = unsafe { Sweep::new(ring, head, tail) };
@@ -91,9 +91,7 @@ impl<T> Drop for Closing<'_, T> {
         self.wakers = [ring.waiter.take(), ring.room.take()];
         // ORDERING: close:head: Relaxed; the next batch gets it by `lease:release`.
         ring.head.store(first_orphan.unwrap_or(end), Relaxed);
-        // ORDERING: close:tail: Relaxed; the next batch gets it by `lease:release`, and whoever
-        // reads it by `from_bits:tail` before that has a ticket of this batch, which is over.
-        ring.tail.store(end, Relaxed);
+        ring.ended.reopen();
         ring.lease.release(first_orphan.is_some());
     }
 }

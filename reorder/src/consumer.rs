@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use crate::canceller::Canceller;
 use crate::close::{Departure, Sweep};
 use crate::delivery::{Delivery, Gap};
+use crate::end::End;
 use crate::errors::{Reason, TryNextError};
 use crate::head_of_line::{HeadOfLine, HeadState};
 use crate::lease::Side;
@@ -15,7 +16,6 @@ use crate::ring::Ring;
 use crate::ring_ref::RingRef;
 use crate::storage::Places;
 use crate::tag::State;
-use crate::tail::End;
 use crate::task::Task;
 use crate::ticket::Ticket;
 
@@ -120,7 +120,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most four loads and two stores; and, if the batch is split, a look into the
+    /// Wait-free: at most five loads and two stores; and, if the batch is split, a look into the
     /// producer's waker cell, once per half window and where it finds nothing after it took
     /// something. Waking a waiting producer comes on top.
     #[inline]
@@ -268,7 +268,7 @@ impl<R: RingRef> Consumer<R> {
     /// As [`Ring::evict`], and one load.
     pub fn evict_index(&mut self, index: u64) -> Result<(), Reason> {
         let position = self.base.saturating_add(index);
-        if position >= self.ring.tail().position() {
+        if position >= self.ring.tail() {
             return Err(self.ring.refuse(Reason::Unreserved));
         }
         self.ring.evict(Ticket { ring: self.ring.id, position })
@@ -281,7 +281,7 @@ impl<R: RingRef> Consumer<R> {
     /// Wait-free: two loads.
     pub fn head_of_line(&self) -> HeadOfLine {
         let (slot, generation) = self.ring.slot(self.head);
-        let tail = self.ring.tail().position();
+        let tail = self.ring.tail();
         // The tail may be seen late, even behind the head, if a ticket travelled without an order.
         let tag = slot.peek();
         let state = match tag.state() {
@@ -321,10 +321,9 @@ impl<R: RingRef> Consumer<R> {
 
     /// Why the head cannot be taken. Off the hot path.
     pub(crate) fn why_not(&self) -> TryNextError {
-        let tail = self.ring.tail();
-        match tail.end() {
-            Some(End::Finished) if tail.position() == self.head => TryNextError::Ended,
-            Some(End::Truncated) if tail.position() == self.head => TryNextError::Truncated,
+        match self.ring.ended.get() {
+            Some(End::Finished) if self.ring.tail() == self.head => TryNextError::Ended,
+            Some(End::Truncated) if self.ring.tail() == self.head => TryNextError::Truncated,
             _ if self.ring.lease.cancelled() => TryNextError::Cancelled,
             _ => TryNextError::Pending,
         }
@@ -339,7 +338,7 @@ impl<R: RingRef> Drop for Consumer<R> {
             return;
         }
         ring.lease.cancel(self.epoch);
-        let tail = ring.tail().position();
+        let tail = ring.tail();
         ring.set_base(tail);
         // SAFETY: this side has the right to take until `_last` gives it up.
         let mut sweep = unsafe { Sweep::new(ring, self.head, tail) };

@@ -198,6 +198,7 @@ mod close;
 mod compile_fail;
 mod consumer;
 mod delivery;
+mod end;
 mod errors;
 mod head_of_line;
 mod identity;
@@ -220,7 +221,6 @@ mod storage;
 #[cfg(feature = "stream")]
 mod stream;
 mod tag;
-mod tail;
 mod task;
 #[cfg(all(test, not(reorder_loom)))]
 mod tests;

@@ -5,6 +5,7 @@ use core::fmt;
 use alloc::sync::Arc;
 
 use crate::close::Departure;
+use crate::end::End;
 use crate::errors::ReserveError;
 use crate::lease::Side;
 use crate::permit::Permit;
@@ -13,7 +14,6 @@ use crate::primitive::fence;
 use crate::ring::Ring;
 use crate::ring_ref::RingRef;
 use crate::tag::{State, Tag};
-use crate::tail::{End, Tail};
 use crate::task::Task;
 use crate::ticket::{Ticket, Tickets};
 
@@ -273,9 +273,7 @@ impl<R: RingRef> Producer<R> {
 
     /// Tells the consumer how the batch ended, and wakes it if it waits for the next position.
     fn declare_end(&self) {
-        let tail = Tail::new(self.tail, self.end);
-        // ORDERING: finish:tail: Release pairs with `from_bits:tail` in the consumer.
-        self.ring.tail.store(tail.word(), Release);
+        self.ring.ended.declare(self.end);
         // ORDERING: finish:fence: SeqCst pairs with `wait:fence`: either this side sees the wish on
         // the slot, or the consumer sees the end before it parks.
         fence(SeqCst);

@@ -9,6 +9,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::batch::Batch;
 use crate::close::Closing;
+use crate::end::EndWord;
 use crate::errors::{Busy, CapacityError};
 use crate::identity;
 use crate::lease::{LeaseWord, Opened};
@@ -19,7 +20,6 @@ use crate::ring_ref::RingRef;
 use crate::slot::Slot;
 use crate::storage::{Slots, rounded_capacity};
 use crate::tag::GENERATIONS;
-use crate::tail::Tail;
 
 /// A fixed number of slots that host one ordered batch at a time.
 ///
@@ -46,14 +46,14 @@ use crate::tail::Tail;
 pub struct Ring<T> {
     /// The first position that was not taken. Stored by the consumer side.
     pub(crate) head: CachePadded<AtomicU64>,
-    /// The first position that is not reserved, and how the batch ended. Stored by the producer
-    /// side.
+    /// The first position that is not reserved. Stored by the producer side.
     pub(crate) tail: CachePadded<AtomicU64>,
     /// Where the consumer waits for its head.
     pub(crate) waiter: CachePadded<WakerCell>,
     /// Where the producer waits for room.
     pub(crate) room: CachePadded<WakerCell>,
     pub(crate) lease: LeaseWord,
+    pub(crate) ended: EndWord,
     /// The first position of the open batch, or of the next one.
     base: AtomicU64,
     /// The first position of its life.
@@ -133,6 +133,7 @@ impl<T> Ring<T> {
             waiter: CachePadded::new(WakerCell::default()),
             room: CachePadded::new(WakerCell::default()),
             lease: LeaseWord::free(),
+            ended: EndWord::open(),
             base: AtomicU64::new(first),
             first,
             slots: Slots::armed(capacity, first)?,
@@ -210,10 +211,10 @@ impl<T> Ring<T> {
         self.head.load(Acquire)
     }
 
-    pub(crate) fn tail(&self) -> Tail {
-        // ORDERING: from_bits:tail: Acquire pairs with `reserve:tail` and `finish:tail`, so that a
-        // slot is seen armed once its position is known to be reserved.
-        Tail::from_word(self.tail.load(Acquire))
+    pub(crate) fn tail(&self) -> u64 {
+        // ORDERING: from_bits:tail: Acquire pairs with `reserve:tail`, so that a slot is seen armed
+        // once its position is known to be reserved.
+        self.tail.load(Acquire)
     }
 
     pub(crate) fn base(&self) -> u64 {
@@ -281,7 +282,7 @@ impl<T> fmt::Debug for Ring<T> {
         f.debug_struct("Ring")
             .field("capacity", &self.capacity())
             .field("head", &self.head())
-            .field("tail", &self.tail().position())
+            .field("tail", &self.tail())
             .finish_non_exhaustive()
     }
 }

@@ -151,7 +151,7 @@ impl<T> Ring<T> {
         if ring != self.id.get() {
             return Err(TicketError::Foreign);
         }
-        let (first, tail) = (self.first, self.tail().position());
+        let (first, tail) = (self.first, self.tail());
         if !(first..tail).contains(&position) {
             return Err(TicketError::Unreserved { position, first, tail });
         }

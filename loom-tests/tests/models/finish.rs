@@ -44,7 +44,7 @@ fn finish_after_none() {
 
 #[test]
 fn finish_after_one() {
-    explore("finish_after_one", Some(3), 7000, || ends(1, true));
+    explore("finish_after_one", Some(3), 4500, || ends(1, true));
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn truncated_after_none() {
 
 #[test]
 fn truncated_after_one() {
-    explore("truncated_after_one", Some(3), 7000, || ends(1, false));
+    explore("truncated_after_one", Some(3), 4500, || ends(1, false));
 }
 
 /// A completer between the two sides: the end is declared before, while or after it completes.
