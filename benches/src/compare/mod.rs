@@ -47,7 +47,7 @@ pub struct Settings {
 }
 
 /// Every name that a peer has anywhere.
-const PEERS: [&str; 21] = [
+const PEERS: [&str; 22] = [
     contest::OURS,
     "rayon",
     "rayon-chunked",
@@ -66,6 +66,7 @@ const PEERS: [&str; 21] = [
     "thread-per-item",
     "serial",
     "pair",
+    "pair-window",
     "tbb",
     "pigz",
     "gzip",

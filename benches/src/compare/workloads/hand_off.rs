@@ -13,7 +13,7 @@ use crossbeam_queue::ArrayQueue;
 use crossbeam_utils::Backoff;
 use reorder_ring::Ring;
 
-use super::structure::{ChannelHeap, Flags, MutexDeque, MutexMap, Structure, WINDOW};
+use super::structure::{ChannelHeap, Flags, MutexDeque, MutexMap, PairWindow, Structure, WINDOW};
 use super::{Hold, THREADS};
 use crate::compare::Settings;
 use crate::compare::contest::{Contest, OURS, Sample, same};
@@ -34,6 +34,7 @@ pub(super) fn run(settings: &Settings, hold: &mut Hold<'_>) {
             let mut relay = Relay { contest: &mut contest, way, threads, expected: &expected };
             relay.enter::<Ring<u64>>(OURS);
             relay.enter::<Flags>("flags");
+            relay.enter::<PairWindow>("pair-window");
             relay.enter::<MutexDeque>("mutex");
             relay.enter::<MutexMap>("mutex-map");
             relay.enter::<ChannelHeap>("channel-heap");
@@ -174,6 +175,7 @@ mod tests {
         }
         run(&twin(&<Ring<u64> as Structure>::new()));
         run(&twin(&Flags::new()));
+        run(&twin(&PairWindow::new()));
         run(&twin(&MutexDeque::new()));
         run(&twin(&MutexMap::new()));
         run(&twin(&ChannelHeap::new()));

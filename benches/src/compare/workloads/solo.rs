@@ -9,7 +9,7 @@ use std::time::Instant;
 use reorder_ring::Ring;
 
 use super::Hold;
-use super::structure::{ChannelHeap, Flags, MutexDeque, MutexMap, Structure, WINDOW};
+use super::structure::{ChannelHeap, Flags, MutexDeque, MutexMap, PairWindow, Structure, WINDOW};
 use crate::compare::Settings;
 use crate::compare::contest::{Contest, OURS, Sample, same};
 
@@ -19,6 +19,7 @@ pub(super) fn run(settings: &Settings, hold: &mut Hold<'_>) {
     let mut contest = Contest::new("solo", 1, settings);
     enter(&mut contest, OURS, &expected, <Ring<u64> as Structure>::new, ring);
     enter(&mut contest, "pair", &expected, Pairs::new, Pairs::run);
+    enter(&mut contest, "pair-window", &expected, PairWindow::new, cycle);
     enter(&mut contest, "flags", &expected, Flags::new, cycle);
     enter(&mut contest, "mutex", &expected, MutexDeque::new, cycle);
     enter(&mut contest, "mutex-map", &expected, MutexMap::new, cycle);

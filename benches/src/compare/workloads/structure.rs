@@ -139,6 +139,54 @@ impl Structure for Flags {
     }
 }
 
+/// The least that lets one completion of each place through, and never waits: a compare-and-swap and a
+/// release store around the write, and a store each that vacates the place, says how far the reservations
+/// are, and how far the takes. It refuses by panicking, wakes nobody, and knows one sequence only.
+pub(super) struct PairWindow {
+    /// Twice the index that may be completed here, one more while it is written, two more when it is
+    /// there.
+    places: Box<[(AtomicU64, AtomicU64)]>,
+    window: Window,
+}
+
+impl Structure for PairWindow {
+    type Ticket = u64;
+
+    fn new() -> Self {
+        let place = |index| (AtomicU64::new(2 * index), AtomicU64::new(0));
+        PairWindow { places: (0..WINDOW as u64).map(place).collect(), window: Window::default() }
+    }
+
+    fn open(&self) -> (impl FnMut() -> Option<u64> + Send, impl FnMut() -> Option<u64> + Send) {
+        let mut taken = self.window.head();
+        let take = move || {
+            let (tag, value) = &self.places[taken as usize % WINDOW];
+            if tag.load(Ordering::Acquire) != 2 * taken + 2 {
+                return None;
+            }
+            let value = value.load(Ordering::Relaxed);
+            tag.store(2 * (taken + WINDOW as u64), Ordering::Release);
+            taken += 1;
+            self.window.taken_to(taken);
+            Some(value)
+        };
+        (self.window.reserver(), take)
+    }
+
+    fn dealt(&self, first: u64, index: u64) -> Option<u64> {
+        self.window.dealt(first, index)
+    }
+
+    fn complete(&self, index: u64, number: u64) {
+        let (tag, value) = &self.places[index as usize % WINDOW];
+        let (old, writing) = (2 * index, 2 * index + 1);
+        let claimed = tag.compare_exchange(old, writing, Ordering::Acquire, Ordering::Acquire);
+        assert!(claimed.is_ok(), "completed once");
+        value.store(number, Ordering::Relaxed);
+        tag.store(2 * index + 2, Ordering::Release);
+    }
+}
+
 /// The mutex around a deque, whose sides sleep where others have nothing to tell.
 pub(super) struct MutexDeque {
     buffer: MutexBuffer<u64>,
