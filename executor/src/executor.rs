@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use parking::Parker;
 use reorder_ring::Ring;
 
 use crate::builder::{BuildError, Builder};
@@ -15,6 +14,7 @@ use crate::failure::{Failure, Panic, discard};
 use crate::hub::Hub;
 use crate::ordered::{Ordered, Outlet};
 use crate::plain;
+use crate::primitive::Parker;
 use crate::report::BatchReport;
 use crate::scope::{self, Scope};
 use crate::stream::Core;

@@ -11,20 +11,19 @@
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicUsize, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use parking::Unparker;
 use reorder_ring::RingPool;
 
 use crate::cells::Token;
 use crate::history::History;
+use crate::primitive::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Unparker, fence};
 use crate::work::Work;
 
 /// How old work is before a worker that is awake looks at it. A batch that its caller alone finishes
 /// faster than this is not worth the cache lines that sharing it moves.
-pub(crate) const GRACE: Duration = Duration::from_micros(3);
+pub(crate) const GRACE: Duration = Duration::from_micros(if cfg!(reorder_loom) { 0 } else { 3 });
 /// How long a worker stays with one batch while others are open.
 const QUANTUM: Duration = Duration::from_micros(200);
 
@@ -61,7 +60,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Hub {
     pub(crate) fn new(unparkers: Vec<Unparker>, consumer_helps: bool) -> Hub {
         Hub {
-            open: Mutex::default(),
+            open: Mutex::new(Vec::new()),
             version: AtomicUsize::new(0),
             sleepers: Mutex::new(Vec::with_capacity(unparkers.len())),
             asleep: AtomicUsize::new(0),
@@ -159,6 +158,11 @@ impl Hub {
         }
     }
 
+    #[cfg(reorder_loom)]
+    pub(crate) fn sleepers(&self) -> usize {
+        lock(&self.sleepers).len()
+    }
+
     pub(crate) fn start_searching(&self) {
         // ORDERING: hub:search: Relaxed; a publisher that misses it wakes one worker too many.
         self.searching.fetch_add(1, Relaxed);
@@ -174,8 +178,8 @@ impl Hub {
         self.searching.fetch_sub(1, Relaxed);
     }
 
-    /// Declares a searching worker asleep. `false` if it has to stay awake; otherwise it must park
-    /// until it is unparked, and then is a searching worker again.
+    /// Declares a searching worker asleep. `false` if it has to stay awake, and searches on; otherwise
+    /// it must park until it is unparked, and then is a searching worker again.
     pub(crate) fn doze(&self, index: usize) -> bool {
         {
             let mut sleepers = lock(&self.sleepers);
@@ -197,6 +201,9 @@ impl Hub {
         sleepers.swap_remove(place);
         // ORDERING: hub:awake: Relaxed; as `hub:asleep`.
         self.asleep.store(sleepers.len(), Relaxed);
+        // Several may have published while this one still counted as searching. They woke nobody,
+        // so it has to hand on what it does not claim itself.
+        self.start_searching();
         false
     }
 

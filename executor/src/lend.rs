@@ -5,7 +5,6 @@
 //! gate and waiting until nobody is inside. The gate is in an `Arc`, so the last one to leave
 //! never touches the stack of a caller that has gone.
 
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
@@ -13,6 +12,7 @@ use std::time::Instant;
 
 use crate::hub::{Hub, Turn};
 use crate::park;
+use crate::primitive::AtomicUsize;
 use crate::work::Work;
 
 /// Set once the gate is closed; the other bits count who is inside.

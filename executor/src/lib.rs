@@ -55,10 +55,14 @@ mod hub;
 mod in_place;
 mod intake;
 mod lend;
+#[cfg(reorder_loom)]
+#[doc(hidden)]
+pub mod model;
 mod ordered;
 mod pace;
 mod park;
 mod plain;
+mod primitive;
 mod report;
 mod scope;
 mod shared;

@@ -6,8 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
-use parking::Parker;
 use reorder_ring::{Consumer, Delivery, HeadState, NextError, RingRef};
+
+use crate::primitive::{Parker, thread_local};
 
 /// The first and the longest sleep behind a worker that was stopped in mid-write.
 const SLICES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(10));
@@ -17,7 +18,10 @@ const SLICES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_
 /// No user code runs inside `f`. A waker of an earlier wait on this thread may still be used later:
 /// every wait looks again before and after it parks.
 pub(crate) fn with_current<R>(f: impl FnOnce(&Parker, &Waker) -> R) -> R {
-    thread_local!(static SPARE: Cell<Option<(Parker, Waker)>> = const { Cell::new(None) });
+    thread_local! {
+        #[allow(clippy::missing_const_for_thread_local, reason = "loom's take no const block")]
+        static SPARE: Cell<Option<(Parker, Waker)>> = Cell::new(None);
+    }
     let (parker, waker) = SPARE.try_with(Cell::take).ok().flatten().unwrap_or_else(|| {
         let parker = Parker::new();
         let waker = Waker::from(parker.unparker());

@@ -6,17 +6,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crossbeam_utils::Backoff;
-use parking::Parker;
 
 use crate::failure::discard;
 use crate::hub::{Hub, Turn};
+use crate::primitive::{Parker, thread_local};
 use crate::work::Work;
 
 /// How often a worker looks before it sleeps. The first looks follow each other faster than the rest,
 /// between which it yields.
-const LOOKS: u32 = 48;
+const LOOKS: u32 = if cfg!(reorder_loom) { 1 } else { 48 };
 
-thread_local!(static HUB_OF_THIS_WORKER: Cell<*const Hub> = const { Cell::new(std::ptr::null()) });
+thread_local! {
+    #[allow(clippy::missing_const_for_thread_local, reason = "loom's take no const block")]
+    static HUB_OF_THIS_WORKER: Cell<*const Hub> = Cell::new(std::ptr::null());
+}
 
 /// Whether the current thread is a worker of this hub.
 pub(crate) fn is_worker_of(hub: &Hub) -> bool {
@@ -36,7 +39,7 @@ struct Worker {
 }
 
 pub(crate) fn run(hub: Arc<Hub>, index: usize, parker: Parker) {
-    HUB_OF_THIS_WORKER.set(Arc::as_ptr(&hub));
+    HUB_OF_THIS_WORKER.with(|own| own.set(Arc::as_ptr(&hub)));
     let mut worker = Worker {
         hub,
         index,
@@ -117,8 +120,9 @@ impl Worker {
         if self.hub.is_stopping() {
             return false;
         }
-        self.searching = false;
-        self.hub.doze(self.index)
+        let asleep = self.hub.doze(self.index);
+        self.searching = !asleep;
+        asleep
     }
 
     fn retire(mut self) {

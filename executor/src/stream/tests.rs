@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking::Parker;
 use reorder_ring::Ring;
+
+use crate::primitive::Parker;
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The ring, explored. One module per property; see `docs/ALGORITHM.md` for what each one shows.
+//! The ring and the executor, explored. One module per property; see `docs/ALGORITHM.md` for what each one shows.
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg reorder_loom --cfg crossbeam_loom" cargo test --release -p loom-tests -- --nocapture
@@ -19,6 +19,7 @@ mod reuse;
 mod sides;
 mod space;
 mod wake;
+mod workers;
 
 use std::sync::Arc;
 

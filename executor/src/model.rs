@@ -1,0 +1,150 @@
+//! What the models in `loom-tests` see of the executor's inside: its hub and its workers, at work of which
+//! the models decide when there is something to claim.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::Instant;
+
+use loom::cell::UnsafeCell;
+use loom::thread::{self, JoinHandle};
+
+use crate::hub::{Hub, Turn};
+use crate::lend::lend;
+use crate::primitive::{AtomicUsize, Parker};
+use crate::work::Work;
+use crate::worker;
+
+/// A hub and its workers, on loom's threads.
+pub struct Workers {
+    hub: Arc<Hub>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    /// Starts `count` workers.
+    pub fn start(count: usize) -> Workers {
+        let parkers: Vec<_> = (0..count).map(|_| Parker::new()).collect();
+        let unparkers = parkers.iter().map(Parker::unparker).collect();
+        let hub = Arc::new(Hub::new(unparkers, true));
+        let start = |(index, parker)| {
+            let hub = Arc::clone(&hub);
+            thread::spawn(move || worker::run(hub, index, parker))
+        };
+        let threads = parkers.into_iter().enumerate().map(start).collect();
+        Workers { hub, threads }
+    }
+
+    /// Waits until all of them sleep.
+    pub fn settle(&self) {
+        while self.hub.sleepers() < self.threads.len() {
+            thread::yield_now();
+        }
+    }
+
+    /// Opens work, as a stream or a detached batch is.
+    pub fn publish(&self, jobs: &Arc<Jobs>) {
+        let work: Arc<dyn Work> = jobs.clone();
+        self.hub.publish(work, Instant::now());
+    }
+
+    /// Closes it.
+    pub fn withdraw(&self, jobs: &Arc<Jobs>) {
+        let work: Arc<dyn Work> = jobs.clone();
+        self.hub.withdraw(&work);
+    }
+
+    /// Makes one more job of open work claimable.
+    pub fn add(&self, jobs: &Jobs) {
+        // ORDERING: model:add: Release pairs with `model:claim`.
+        jobs.left.fetch_add(1, Release);
+        self.hub.announce();
+    }
+
+    /// Makes jobs of open work claimable and takes a turn at it, as the consumer of a stream does: whoever
+    /// claims the first tells of the rest.
+    pub fn pull_and_help(&self, jobs: &Jobs, count: usize) {
+        // ORDERING: model:pull: Release, as `model:add`.
+        jobs.left.store(count, Release);
+        jobs.turn(&Turn::new(&self.hub, 0, false));
+    }
+
+    /// Shows borrowed work to the workers while `f` runs.
+    pub fn lend(&self, jobs: &Jobs, f: impl FnOnce()) {
+        lend(&self.hub, jobs, Instant::now(), f);
+    }
+
+    /// Ends the workers, and waits for them.
+    pub fn stop(self) {
+        self.hub.stop();
+        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+}
+
+impl fmt::Debug for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workers").finish_non_exhaustive()
+    }
+}
+
+/// Work that consists of a number of calls of one function.
+pub struct Jobs {
+    left: AtomicUsize,
+    /// Looked at whenever the work is.
+    alive: UnsafeCell<()>,
+    job: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Jobs {
+    /// So many calls of `job`.
+    pub fn new(count: usize, job: impl Fn() + Send + Sync + 'static) -> Jobs {
+        Jobs { left: AtomicUsize::new(count), alive: UnsafeCell::new(()), job: Box::new(job) }
+    }
+
+    /// Runs what is left on this thread, as a caller does that helps.
+    pub fn help(&self) {
+        while self.claim() {
+            (self.job)();
+        }
+    }
+
+    /// From here on the work is gone: a model fails if a look at it is not ordered before.
+    pub fn end(&self) {
+        self.alive.with_mut(|_| ());
+    }
+
+    fn claim(&self) -> bool {
+        self.alive.with(|_| ());
+        // ORDERING: model:claim: Acquire pairs with `model:add`.
+        self.left.fetch_update(Acquire, Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+}
+
+// SAFETY: loom reports two accesses of `alive` that are not ordered, before they happen.
+unsafe impl Sync for Jobs {}
+
+impl fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jobs").finish_non_exhaustive()
+    }
+}
+
+impl Work for Jobs {
+    fn turn(&self, turn: &Turn<'_>) -> bool {
+        let mut worked = false;
+        while self.claim() {
+            turn.claimed(self);
+            (self.job)();
+            worked = true;
+        }
+        worked
+    }
+
+    fn claimable(&self) -> bool {
+        self.alive.with(|_| ());
+        // ORDERING: model:claimable: Relaxed; ordered by the fences in `hub`, as any work's.
+        self.left.load(Relaxed) > 0
+    }
+
+    fn nudge(&self) {}
+}

@@ -1,0 +1,164 @@
+//! The executor's workers: what is published is run, whoever falls asleep just then; a job that waits for
+//! another is not waited for in its turn; borrowed work is let go of. A lost wake-up is a deadlock.
+
+use std::sync::Arc;
+
+use loom::sync::{Condvar, Mutex};
+use loom_tests::{Witness, explore};
+use reorder_executor::model::{Jobs, Workers};
+
+/// Counts jobs that ran, and waits for them.
+struct Done {
+    count: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Done {
+    fn new() -> Arc<Done> {
+        Arc::new(Done { count: Mutex::new(0), changed: Condvar::new() })
+    }
+
+    fn add(&self) {
+        *self.count.lock().unwrap() += 1;
+        self.changed.notify_all();
+    }
+
+    fn wait_for(&self, count: usize) {
+        let mut done = self.count.lock().unwrap();
+        while *done < count {
+            done = self.changed.wait(done).unwrap();
+        }
+    }
+}
+
+/// Work of so many jobs that are counted.
+fn counted(count: usize, done: &Arc<Done>) -> Arc<Jobs> {
+    let done = Arc::clone(done);
+    Arc::new(Jobs::new(count, move || done.add()))
+}
+
+/// Work of so many jobs, of which the first waits until another one is done, be it of other work.
+fn waiting(count: usize, done: &Arc<Done>) -> Arc<Jobs> {
+    let (done, is_first) = (Arc::clone(done), Mutex::new(true));
+    Arc::new(Jobs::new(count, move || {
+        if std::mem::replace(&mut *is_first.lock().unwrap(), false) {
+            done.wait_for(1);
+        }
+        done.add();
+    }))
+}
+
+#[test]
+fn published_work_is_run() {
+    explore("published_work_is_run", Some(4), 10000, || {
+        let (workers, done) = (Workers::start(1), Done::new());
+        let jobs = counted(1, &done);
+        workers.publish(&jobs);
+        done.wait_for(1);
+        workers.withdraw(&jobs);
+        workers.stop();
+    });
+}
+
+/// What a stream does when its window has room again, or its source can be pulled again.
+#[test]
+fn work_that_becomes_claimable_is_run() {
+    explore("work_that_becomes_claimable_is_run", Some(3), 9000, || {
+        let (workers, done) = (Workers::start(1), Done::new());
+        let jobs = counted(0, &done);
+        workers.publish(&jobs);
+        workers.add(&jobs);
+        done.wait_for(1);
+        workers.withdraw(&jobs);
+        workers.stop();
+    });
+}
+
+/// A job that waits for one of other work, which is published before or after it: the worker that runs the
+/// first must not be taken for one that still looks for work, and has to wake the next.
+fn waits_for_other_work(older: bool) {
+    let (workers, done) = (Workers::start(2), Done::new());
+    let (waiting, other) = (waiting(1, &done), counted(1, &done));
+    workers.settle();
+    let published = if older { [&other, &waiting] } else { [&waiting, &other] };
+    published.iter().for_each(|jobs| workers.publish(jobs));
+    done.wait_for(2);
+    published.iter().for_each(|jobs| workers.withdraw(jobs));
+    workers.stop();
+}
+
+#[test]
+fn job_that_waits_for_newer_work() {
+    explore("job_that_waits_for_newer_work", Some(1), 6000, || waits_for_other_work(false));
+}
+
+#[test]
+fn job_that_waits_for_older_work() {
+    explore("job_that_waits_for_older_work", Some(1), 1200, || waits_for_other_work(true));
+}
+
+/// As above, with both jobs in one piece of work: the worker that claims the first wakes the next.
+#[test]
+fn job_that_waits_for_its_neighbour() {
+    explore("job_that_waits_for_its_neighbour", Some(1), 250, || {
+        let (workers, done) = (Workers::start(2), Done::new());
+        let jobs = waiting(2, &done);
+        workers.settle();
+        workers.publish(&jobs);
+        done.wait_for(2);
+        workers.withdraw(&jobs);
+        workers.stop();
+    });
+}
+
+/// As above, where it is the consumer of a stream that claims the first.
+#[test]
+fn helper_wakes_a_worker() {
+    explore("helper_wakes_a_worker", Some(3), 18000, || {
+        let (workers, done) = (Workers::start(1), Done::new());
+        let jobs = waiting(0, &done);
+        workers.publish(&jobs);
+        workers.pull_and_help(&jobs, 2);
+        done.wait_for(2);
+        workers.withdraw(&jobs);
+        workers.stop();
+    });
+}
+
+#[test]
+fn workers_end() {
+    explore("workers_end", Some(4), 20000, || {
+        Workers::start(2).stop();
+    });
+}
+
+/// A worker that is told to end while there is work leaves it to whoever waits for it.
+#[test]
+fn end_while_there_is_work() {
+    explore("end_while_there_is_work", Some(5), 20000, || {
+        let (workers, done) = (Workers::start(1), Done::new());
+        let jobs = counted(2, &done);
+        workers.publish(&jobs);
+        workers.stop();
+        jobs.help();
+        done.wait_for(2);
+    });
+}
+
+/// Jobs that a caller lends are not run, and what they borrow is not looked at, once the call is over.
+#[test]
+fn borrowed_work_is_let_go_of() {
+    explore("borrowed_work_is_let_go_of", Some(4), 20000, || {
+        let workers = Workers::start(1);
+        let borrowed = Arc::new(Witness::default());
+        let jobs = Jobs::new(1, {
+            let borrowed = Arc::clone(&borrowed);
+            move || borrowed.testify()
+        });
+        workers.lend(&jobs, || jobs.help());
+        assert!(borrowed.is_seen(), "the call is over, and its job has not run");
+        borrowed.testify();
+        jobs.end();
+        workers.stop();
+    });
+}
