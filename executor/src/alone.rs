@@ -3,12 +3,12 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::Instant;
 
 use crate::failure::discard;
 use crate::history::Kind;
 use crate::hub::{GRACE, Hub};
 use crate::plain::{Panicked, Results};
+use crate::primitive::now;
 
 /// So many items are run between two looks at the clock, after the first.
 const LOT: usize = 32;
@@ -69,7 +69,7 @@ where
             // With nothing to share, and nothing to learn.
             return self.run_lot(1);
         }
-        let started = Instant::now();
+        let started = now();
         let mut ended = self.run_lot(1)?;
         while !ended && self.ran < count && started.elapsed() < GRACE {
             ended = self.run_lot(LOT.min(count - self.ran))?;

@@ -5,10 +5,11 @@
 //! once, orders the tokens, and wakes the caller that waits for them.
 
 use std::ops::Range;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use reorder_ring::{Lease, Tickets};
+
+use crate::primitive::AtomicUsize;
 
 /// A finished cell. Results are where they belong already.
 pub(crate) struct Token;

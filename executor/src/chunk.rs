@@ -1,8 +1,9 @@
 //! The outcomes of neighbouring items of a stream: they travel in one slot of its ring.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use crate::failure::Outcome;
+use crate::primitive::{Mutex, MutexGuard};
 
 pub(crate) type Chunk<U> = Vec<Outcome<U>>;
 

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
-use std::time::Instant;
 
 use reorder_ring::Ring;
 
@@ -14,7 +12,8 @@ use crate::failure::{Failure, Panic, discard};
 use crate::hub::Hub;
 use crate::ordered::{Ordered, Outlet};
 use crate::plain;
-use crate::primitive::Parker;
+use crate::primitive::thread::{self, JoinHandle};
+use crate::primitive::{Parker, now};
 use crate::report::BatchReport;
 use crate::scope::{self, Scope};
 use crate::stream::Core;
@@ -61,7 +60,7 @@ impl Executor {
     }
 
     pub(crate) fn start(builder: Builder) -> Result<Executor, BuildError> {
-        let available = || thread::available_parallelism().map_or(1, usize::from);
+        let available = || std::thread::available_parallelism().map_or(1, usize::from);
         let requested = builder.workers.unwrap_or_else(available);
         let parkers: Vec<Parker> = (0..requested).map(|_| Parker::new()).collect();
         let unparkers = parkers.iter().map(Parker::unparker).collect();
@@ -216,7 +215,7 @@ impl Executor {
         let (core, outlet) = self.new_stream(source.into_iter(), job);
         let core = Arc::new(core);
         let published: Arc<dyn Work> = core.clone();
-        self.hub.publish(Arc::clone(&published), Instant::now());
+        self.hub.publish(Arc::clone(&published), now());
         Ordered::new(outlet, core, Arc::clone(&self.hub), Some(published))
     }
 

@@ -3,9 +3,11 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use reorder_ring::Gap;
+
+use crate::primitive::Mutex;
 
 /// What came of one item: its value, or why it has none.
 pub type Outcome<U> = Result<U, Failure>;

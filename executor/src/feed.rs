@@ -2,13 +2,13 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use arrayvec::ArrayVec;
 use crossbeam_utils::CachePadded;
 use reorder_ring::{Producer, ReserveError, Ticket};
 
+use crate::primitive::AtomicU64;
 use crate::stream::ChunkRing;
 
 pub(crate) struct Feed<I, U> {

@@ -18,7 +18,7 @@ use reorder_ring::RingPool;
 
 use crate::cells::Token;
 use crate::history::History;
-use crate::primitive::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Unparker, fence};
+use crate::primitive::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Unparker, fence, now};
 use crate::work::Work;
 
 /// How old work is before a worker that is awake looks at it. A batch that its caller alone finishes
@@ -115,7 +115,7 @@ impl Hub {
             Err(TryLockError::Poisoned(whole)) => whole.into_inner(),
             Err(TryLockError::WouldBlock) => return false,
         };
-        let now = Instant::now();
+        let now = now();
         let old = open.iter().filter(|open| now.duration_since(open.since) >= GRACE);
         list.extend(old.map(|open| Arc::clone(&open.work)));
         *seen = (list.len() == open.len()).then_some(version);
@@ -242,7 +242,7 @@ pub(crate) struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     pub(crate) fn new(hub: &'a Hub, seat: usize, searching: bool) -> Turn<'a> {
-        let now = Instant::now();
+        let now = now();
         Turn { hub, seat, searching: Cell::new(searching), started: now, lapped: Cell::new(now) }
     }
 
@@ -252,7 +252,7 @@ impl<'a> Turn<'a> {
 
     /// How long it is since the last lap, or the start of the turn.
     pub(crate) fn lap(&self) -> Duration {
-        let now = Instant::now();
+        let now = now();
         now.duration_since(self.lapped.replace(now))
     }
 

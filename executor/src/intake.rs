@@ -13,12 +13,12 @@ use std::any::Any;
 use std::cell::Cell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicU8;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::{Mutex, PoisonError};
 
 use crate::cells::Cut;
 use crate::in_place::Places;
+use crate::primitive::{AtomicU8, Mutex};
 
 const READY: u8 = 0;
 const PULLING: u8 = 1;

@@ -4,13 +4,13 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
-use crossbeam_utils::Backoff;
 use reorder_ring::{Consumer, Delivery, TryNextError};
 
 use crate::chunk::{Chunk, Spares};
 use crate::failure::{Failure, Outcome};
 use crate::hub::{Hub, Turn};
 use crate::park;
+use crate::primitive::Backoff;
 use crate::stream::{ChunkRing, Stream};
 use crate::work::Work;
 use crate::worker;

@@ -2,13 +2,11 @@
 
 use std::cell::Cell;
 use std::task::{Context, Poll, Waker};
-use std::thread;
 use std::time::Duration;
 
-use atomic_waker::AtomicWaker;
 use reorder_ring::{Consumer, Delivery, HeadState, NextError, RingRef};
 
-use crate::primitive::{Parker, thread_local};
+use crate::primitive::{AtomicWaker, Parker, sleep, thread_local};
 
 /// The first and the longest sleep behind a worker that was stopped in mid-write.
 const SLICES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(10));
@@ -54,7 +52,7 @@ pub(crate) fn until_settled<R: RingRef>(
             if consumer.head_of_line().state == HeadState::Writing {
                 // The ring used the waker itself, and nobody else will: the value is a few
                 // instructions away, unless its writer was stopped.
-                thread::sleep(slice);
+                sleep(slice);
                 slice = (slice * 2).min(longest);
             } else {
                 parker.park();

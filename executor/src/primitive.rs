@@ -1,14 +1,15 @@
-//! The only place that decides between the real primitives and loom's, on `--cfg reorder_loom` alone.
+//! The only place that decides between the real primitives and those of a model, on `--cfg reorder_loom` or
+//! `--cfg reorder_shuttle` alone.
 //!
-//! What has a protocol of its own takes its primitives from here, so that it can be modelled: the hub with
-//! its workers, and the gate of borrowed work.
+//! Everything that a thread may wait for, or that orders two of them, takes its primitives from here. The
+//! ring does the same for loom; shuttle sees its operations as single steps.
 
-#[cfg(not(reorder_loom))]
+#[cfg(not(any(reorder_loom, reorder_shuttle)))]
 mod real;
-#[cfg(not(reorder_loom))]
+#[cfg(not(any(reorder_loom, reorder_shuttle)))]
 pub(crate) use real::*;
 
-#[cfg(reorder_loom)]
+#[cfg(any(reorder_loom, reorder_shuttle))]
 mod modelled;
-#[cfg(reorder_loom)]
+#[cfg(any(reorder_loom, reorder_shuttle))]
 pub(crate) use modelled::*;

@@ -4,13 +4,13 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, PoisonError};
 
 use crate::executor::Executor;
 use crate::failure::discard;
 use crate::lend::Loan;
 use crate::ordered::Ordered;
+use crate::primitive::{Mutex, now};
 use crate::report::BatchReport;
 use crate::stream::Stream;
 
@@ -83,7 +83,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         let core = Arc::new(core);
         // SAFETY: `Held` ends the loan before it drops its reference to the stream, which keeps it
         // alive until then; what the stream borrows outlives the scope.
-        let loan = unsafe { Loan::new(self.executor.hub(), &*core, Instant::now()) };
+        let loan = unsafe { Loan::new(self.executor.hub(), &*core, now()) };
         let stream: Arc<dyn Stream + 'scope> = core;
         // SAFETY: only the lifetime changes. The reference goes when the scope ends, within
         // `'scope`: `enter` drops it before it returns, and nobody can take it out.

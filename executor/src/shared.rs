@@ -7,10 +7,9 @@
 use std::cell::Cell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use atomic_waker::AtomicWaker;
 use reorder_ring::{Batch, Consumer, Ring, Tickets, TryNextError};
 
 use crate::cells::{Cells, Cut, Token};
@@ -23,6 +22,7 @@ use crate::lend::lend;
 use crate::pace::paced;
 use crate::park;
 use crate::plain::{Panicked, Ran};
+use crate::primitive::{AtomicWaker, Mutex};
 use crate::shares::Shares;
 use crate::work::Work;
 

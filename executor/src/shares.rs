@@ -17,10 +17,11 @@
 //! same range means that the same items are unstarted.
 
 use std::ops::Range;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crossbeam_utils::CachePadded;
+
+use crate::primitive::AtomicU64;
 
 pub(crate) struct Shares {
     seats: Box<[CachePadded<AtomicU64>]>,

@@ -15,12 +15,10 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use atomic_waker::AtomicWaker;
 use reorder_ring::{Producer, Ring, Ticket};
 
 use crate::chunk::{Chunk, Spares};
@@ -28,6 +26,7 @@ use crate::failure::{Discarded, Failure, Panic, discard};
 use crate::feed::{Delivered, Feed, Filled, Stop};
 use crate::hub::{Hub, Turn};
 use crate::pace::paced;
+use crate::primitive::{AtomicBool, AtomicU8, AtomicU32, AtomicWaker, Mutex, MutexGuard, fence};
 use crate::work::Work;
 
 pub(crate) type ChunkRing<U> = Arc<Ring<Chunk<U>>>;

@@ -5,16 +5,14 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crossbeam_utils::Backoff;
-
 use crate::failure::discard;
 use crate::hub::{Hub, Turn};
-use crate::primitive::{Parker, thread_local};
+use crate::primitive::{Backoff, Parker, thread_local};
 use crate::work::Work;
 
 /// How often a worker looks before it sleeps. The first looks follow each other faster than the rest,
 /// between which it yields.
-const LOOKS: u32 = if cfg!(reorder_loom) { 1 } else { 48 };
+const LOOKS: u32 = if cfg!(any(reorder_loom, reorder_shuttle)) { 1 } else { 48 };
 
 thread_local! {
     #[allow(clippy::missing_const_for_thread_local, reason = "loom's take no const block")]

@@ -1,12 +1,27 @@
-//! The primitives of a model: loom sees each access, and may stop a thread before it.
+//! The primitives of a model. Loom sees each access, and may stop a thread before it; so does shuttle, which
+//! takes every order for the strongest and chooses schedules at random.
 
-use std::sync::Arc;
+use std::cell::Cell;
+use std::sync::{Arc, PoisonError};
 use std::task::{Wake, Waker};
+use std::time::{Duration, Instant};
 
-use loom::sync::Condvar;
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize, fence};
-pub(crate) use loom::sync::{Mutex, MutexGuard};
-pub(crate) use loom::thread_local;
+#[cfg(reorder_loom)]
+use loom as engine;
+#[cfg(reorder_shuttle)]
+use shuttle as engine;
+
+use engine::sync::Condvar;
+pub(crate) use engine::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence,
+};
+pub(crate) use engine::sync::{Mutex, MutexGuard};
+pub(crate) use engine::{thread, thread_local};
+
+/// It is also taken while its thread unwinds.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// As `parking`'s, of a mutex and a condition variable.
 pub(crate) struct Parker(Arc<Token>);
@@ -29,9 +44,9 @@ impl Parker {
     }
 
     pub(crate) fn park(&self) {
-        let mut is_there = self.0.is_there.lock().unwrap();
+        let mut is_there = lock(&self.0.is_there);
         while !*is_there {
-            is_there = self.0.changed.wait(is_there).unwrap();
+            is_there = self.0.changed.wait(is_there).unwrap_or_else(PoisonError::into_inner);
         }
         *is_there = false;
     }
@@ -39,7 +54,7 @@ impl Parker {
 
 impl Unparker {
     pub(crate) fn unpark(&self) {
-        *self.0.is_there.lock().unwrap() = true;
+        *lock(&self.0.is_there) = true;
         self.0.changed.notify_one();
     }
 }
@@ -54,4 +69,66 @@ impl From<Unparker> for Waker {
     fn from(unparker: Unparker) -> Waker {
         Waker::from(unparker.0)
     }
+}
+
+/// What `atomic_waker`'s promises, of a mutex.
+pub(crate) struct AtomicWaker(Mutex<Option<Waker>>);
+
+impl AtomicWaker {
+    pub(crate) fn new() -> AtomicWaker {
+        AtomicWaker(Mutex::new(None))
+    }
+
+    pub(crate) fn register(&self, waker: &Waker) {
+        *lock(&self.0) = Some(waker.clone());
+    }
+
+    pub(crate) fn wake(&self) {
+        let waker = lock(&self.0).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// Lets others run a few times.
+pub(crate) struct Backoff(Cell<u32>);
+
+impl Backoff {
+    pub(crate) fn new() -> Backoff {
+        Backoff(Cell::new(0))
+    }
+
+    pub(crate) fn snooze(&self) {
+        self.0.set(self.0.get() + 1);
+        thread::yield_now();
+    }
+
+    pub(crate) fn is_completed(&self) -> bool {
+        cfg!(reorder_loom) || self.0.get() >= 3
+    }
+}
+
+/// Time is no order: others run meanwhile, and that is all.
+pub(crate) fn sleep(_time: Duration) {
+    thread::yield_now();
+}
+
+/// A clock that goes on when it is looked at, so that a model repeats itself: in loom by a step that makes
+/// every item dear, in shuttle by one that the schedule chooses.
+pub(crate) fn now() -> Instant {
+    std::thread_local! {
+        static START: Instant = Instant::now();
+        static TIME: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    }
+    #[cfg(reorder_loom)]
+    let step = Duration::from_millis(1);
+    #[cfg(reorder_shuttle)]
+    let step = Duration::from_nanos(engine::rand::Rng::gen_range(
+        &mut engine::rand::thread_rng(),
+        0..10_000,
+    ));
+    let time = TIME.get() + step;
+    TIME.set(time);
+    START.with(|start| *start + time)
 }

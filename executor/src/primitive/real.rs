@@ -1,7 +1,16 @@
 //! The primitives of a program.
 
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize, fence};
+pub(crate) use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence,
+};
 pub(crate) use std::sync::{Mutex, MutexGuard};
-pub(crate) use std::thread_local;
+pub(crate) use std::thread::sleep;
+pub(crate) use std::{thread, thread_local};
 
+pub(crate) use atomic_waker::AtomicWaker;
+pub(crate) use crossbeam_utils::Backoff;
 pub(crate) use parking::{Parker, Unparker};
+
+pub(crate) fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}

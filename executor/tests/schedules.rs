@@ -1,0 +1,185 @@
+//! The executor under schedules that shuttle chooses at random, and by probabilistic concurrency testing,
+//! which finds what needs few switches at the right places. A call that stands still is a deadlock, which
+//! shuttle reports with the schedule that leads there. `ci/schedules.sh` runs them.
+#![cfg(reorder_shuttle)]
+
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::sync::Arc;
+
+use reorder_executor::{Executor, Failure};
+use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use shuttle::sync::{Condvar, Mutex};
+use shuttle::thread;
+
+/// How many switches a bug is expected to need at the most.
+const DEPTH: usize = 4;
+
+fn explore(test: impl Fn() + Send + Sync + 'static) {
+    let schedules = std::env::var("REORDER_SCHEDULES").ok();
+    let schedules = schedules.map_or(300, |number| number.parse().expect("a number of schedules"));
+    let test = Arc::new(test);
+    let random = Arc::clone(&test);
+    shuttle::check_random(move || random(), schedules);
+    shuttle::check_pct(move || test(), schedules, DEPTH);
+}
+
+fn executor(workers: usize) -> Executor {
+    Executor::builder().workers(workers).window(4).build().expect("threads of shuttle's")
+}
+
+/// Something that one thread waits for and another does.
+#[derive(Default)]
+struct Event {
+    happened: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Event {
+    fn happen(&self) {
+        *self.happened.lock().unwrap() = true;
+        self.changed.notify_all();
+    }
+
+    fn wait(&self) {
+        let mut happened = self.happened.lock().unwrap();
+        while !*happened {
+            happened = self.changed.wait(happened).unwrap();
+        }
+    }
+}
+
+#[test]
+fn callers_get_their_own_rows() {
+    explore(|| {
+        let executor = Arc::new(executor(2));
+        let callers = [10, 20].map(|base| {
+            let executor = Arc::clone(&executor);
+            thread::spawn(move || executor.map(base..base + 4, |n| n + 1))
+        });
+        let rows = callers.map(|caller| caller.join().unwrap());
+        assert_eq!(rows, [[11, 12, 13, 14], [21, 22, 23, 24]]);
+    });
+}
+
+#[test]
+fn nested_batches_with_one_worker() {
+    explore(|| {
+        let executor = executor(1);
+        let sums = executor.map([1, 2], |n| executor.map([n, n], |m| m * 10).iter().sum::<i32>());
+        assert_eq!(sums, [20, 40]);
+    });
+}
+
+#[test]
+fn stream_in_a_job_with_one_worker() {
+    explore(|| {
+        let executor = executor(1);
+        let sums = executor.map([1, 2], |n| {
+            executor.stream(0..3, move |m| m * n).map(Result::unwrap).sum::<i32>()
+        });
+        assert_eq!(sums, [3, 6]);
+    });
+}
+
+#[test]
+fn panics_are_outcomes() {
+    explore(|| {
+        let executor = executor(1);
+        let report = executor.execute_batch(0..3, |n| if n == 1 { panic_any(n) } else { n });
+        let failed: Vec<_> = report.into_iter().map(|outcome| outcome.ok()).collect();
+        assert_eq!(failed, [Some(0), None, Some(2)]);
+    });
+}
+
+#[test]
+fn job_that_waits_for_an_older_batch() {
+    explore(|| {
+        let executor = Arc::new(executor(2));
+        let event = Arc::new(Event::default());
+        // Their consumers do not help: two items of an open stream need two workers.
+        let (happen, wait) = (Arc::clone(&event), Arc::clone(&event));
+        let mut older = executor.stream(0..1, move |n| {
+            happen.happen();
+            n
+        });
+        let mut newer = executor.stream(0..1, move |n| {
+            wait.wait();
+            n
+        });
+        assert_eq!(newer.next().unwrap().unwrap(), 0);
+        assert_eq!(older.next().unwrap().unwrap(), 0);
+    });
+}
+
+#[test]
+fn stream_keeps_its_order() {
+    explore(|| {
+        let executor = executor(2);
+        let delivered: Vec<_> = executor.stream(0..9, |n| n).map(Result::unwrap).collect();
+        assert_eq!(delivered, (0..9).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn stream_is_dropped_in_the_middle() {
+    explore(|| {
+        let executor = executor(1);
+        let alive = Arc::new(());
+        let counted = Arc::clone(&alive);
+        let mut stream = executor.stream(0..9, move |n| (n, Arc::clone(&counted)));
+        assert_eq!(stream.next().unwrap().unwrap().0, 0);
+        drop(stream);
+        drop(executor);
+        assert_eq!(Arc::strong_count(&alive), 1, "something of the stream is left");
+    });
+}
+
+#[test]
+fn stream_outlives_its_executor() {
+    explore(|| {
+        let executor = executor(1);
+        let stream = executor.stream(0..5, |n| n);
+        let dropping = thread::spawn(move || drop(executor));
+        let delivered: Vec<_> = stream.map(Result::unwrap).collect();
+        assert_eq!(delivered, [0, 1, 2, 3, 4]);
+        dropping.join().unwrap();
+    });
+}
+
+#[test]
+fn source_that_panics_ends_its_stream() {
+    explore(|| {
+        let executor = executor(2);
+        let source = (0..4).inspect(|&n| {
+            if n == 2 {
+                panic_any(n)
+            }
+        });
+        let outcomes: Vec<_> = executor.stream(source, |n| n).collect();
+        let (last, before) = outcomes.split_last().unwrap();
+        assert!(matches!(last, Err(Failure::SourcePanicked(_))), "{last:?}");
+        assert!(before.iter().map(|outcome| outcome.as_ref().unwrap()).eq(&[0, 1]));
+    });
+}
+
+#[test]
+fn scope_waits_for_its_streams() {
+    explore(|| {
+        let executor = executor(1);
+        let mut borrowed = vec![1, 2, 3];
+        let ran = AtomicUsize::new(0);
+        let unwound = catch_unwind(AssertUnwindSafe(|| {
+            executor.scope(|scope| {
+                let mut stream = scope.stream(borrowed.iter(), |n| {
+                    ran.fetch_add(1, SeqCst);
+                    n * 2
+                });
+                assert_eq!(stream.next().unwrap().unwrap(), 2);
+                panic_any("it ends early");
+            })
+        }));
+        assert!(unwound.is_err());
+        borrowed.push(ran.load(SeqCst));
+        assert_eq!(borrowed.len(), 4);
+    });
+}
