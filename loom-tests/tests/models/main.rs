@@ -8,6 +8,7 @@
 //! to loom.
 #![cfg(reorder_loom)]
 
+mod batches;
 mod cancel;
 mod claim;
 mod close;
@@ -18,6 +19,7 @@ mod pool;
 mod reuse;
 mod sides;
 mod space;
+mod streams;
 mod wake;
 mod workers;
 
