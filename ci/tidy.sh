@@ -14,10 +14,13 @@ cargo clippy -q --workspace --all-targets --all-features -- -D warnings
 RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_loom --cfg crossbeam_loom" \
     cargo clippy -q -p reorder-ring -p loom-tests --all-targets \
     --target-dir "${CARGO_TARGET_DIR:-target}/tidy-loom" -- -D warnings
+RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_hooks" \
+    cargo clippy -q -p reorder-ring --lib --test progress \
+    --target-dir "${CARGO_TARGET_DIR:-target}/tidy-hooks" -- -D warnings
 RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_shuttle" \
     cargo clippy -q -p reorder-executor --lib --test schedules \
     --target-dir "${CARGO_TARGET_DIR:-target}/tidy-shuttle" -- -D warnings
-echo "tidy: clippy, with and without loom, and with shuttle: ok"
+echo "tidy: clippy, with and without loom, with hooks, and with shuttle: ok"
 
 RUSTDOCFLAGS="${RUSTDOCFLAGS-} -D warnings" cargo doc -q --no-deps --workspace --all-features
 echo "tidy: documentation: ok"

@@ -114,7 +114,8 @@ impl LeaseWord {
 
     /// Cancels the batch of `epoch`, unless it was, or is over. Tells whether this call did it.
     ///
-    /// A failed attempt means that a side has gone or that someone else cancelled: three at most.
+    /// A failed attempt means that a side has gone or that someone else cancelled. The other side or
+    /// another canceller ends the loop: two at most.
     pub(crate) fn cancel(&self, epoch: u64) -> bool {
         // ORDERING: lease:cancel-look: Relaxed; the CAS confirms what it decides.
         let mut seen = self.0.load(Relaxed);

@@ -201,6 +201,9 @@ mod delivery;
 mod end;
 mod errors;
 mod head_of_line;
+#[cfg(reorder_hooks)]
+#[doc(hidden)]
+pub mod hook;
 mod identity;
 mod lease;
 mod permit;

@@ -14,6 +14,11 @@ mod modelled;
 #[cfg(reorder_loom)]
 pub(crate) use modelled::*;
 
+#[cfg(reorder_hooks)]
+mod stepped;
+#[cfg(reorder_hooks)]
+pub(crate) use stepped::*;
+
 impl WakerCell {
     /// Uses the waker in the cell, if there is one.
     pub(crate) fn wake(&self) {

@@ -133,7 +133,7 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most three loads and one store; it never blocks.
+    /// Wait-free: at most two loads and one store; it never blocks.
     #[inline]
     pub fn reserve(&mut self) -> Result<Ticket, ReserveError> {
         let position = self.advance(1)?;

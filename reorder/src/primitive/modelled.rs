@@ -4,9 +4,11 @@ use std::sync::Mutex as Invisible;
 use std::task::Waker;
 
 pub(crate) use loom::cell::UnsafeCell;
-#[cfg(feature = "pool")]
+#[cfg(all(feature = "pool", not(reorder_hooks)))]
 pub(crate) use loom::sync::atomic::AtomicPtr;
-pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+pub(crate) use loom::sync::atomic::Ordering;
+#[cfg(not(reorder_hooks))]
+pub(crate) use loom::sync::atomic::{AtomicU64, fence};
 
 use Ordering::{AcqRel, Acquire, Release};
 
@@ -20,13 +22,16 @@ const WAKING: u64 = 2;
 /// error at each step. The storage is invisible: it is `atomic_waker`'s to prove that the states
 /// guard it.
 pub(crate) struct WakerCell {
-    state: AtomicU64,
+    state: loom::sync::atomic::AtomicU64,
     waker: Invisible<Option<Waker>>,
 }
 
 impl Default for WakerCell {
     fn default() -> Self {
-        WakerCell { state: AtomicU64::new(WAITING), waker: Invisible::new(None) }
+        WakerCell {
+            state: loom::sync::atomic::AtomicU64::new(WAITING),
+            waker: Invisible::new(None),
+        }
     }
 }
 

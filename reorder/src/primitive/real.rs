@@ -1,8 +1,10 @@
 //! The primitives of a program.
 
-#[cfg(feature = "pool")]
+#[cfg(all(feature = "pool", not(reorder_hooks)))]
 pub(crate) use core::sync::atomic::AtomicPtr;
-pub(crate) use core::sync::atomic::{AtomicU64, Ordering, fence};
+pub(crate) use core::sync::atomic::Ordering;
+#[cfg(not(reorder_hooks))]
+pub(crate) use core::sync::atomic::{AtomicU64, fence};
 
 /// `core::cell::UnsafeCell` with the closure interface that loom can check.
 #[repr(transparent)]

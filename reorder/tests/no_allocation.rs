@@ -1,0 +1,140 @@
+//! Hot operations neither ask for memory nor give some back: here the process aborts if they do. A file of
+//! its own, for the allocator is that of the whole program.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::process::{Command, abort};
+use std::sync::mpsc;
+use std::task::Waker;
+use std::thread;
+
+use reorder_ring::{Gap, Reason, ReserveError, Ring, Ticket, TryNextError};
+
+thread_local!(static FORBIDDEN: Cell<bool> = const { Cell::new(false) });
+
+struct Forbidding;
+
+#[global_allocator]
+static ALLOCATOR: Forbidding = Forbidding;
+
+fn check() {
+    if FORBIDDEN.get() {
+        abort();
+    }
+}
+
+// SAFETY: every call is the system allocator's, or ends the process.
+unsafe impl GlobalAlloc for Forbidding {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        check();
+        // SAFETY: passed on to the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        check();
+        // SAFETY: passed on to the caller.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+/// Runs `f`, in which this thread must not touch the allocator.
+fn strict<R>(f: impl FnOnce() -> R) -> R {
+    FORBIDDEN.set(true);
+    let result = f();
+    FORBIDDEN.set(false);
+    result
+}
+
+type Value = Box<u32>;
+
+#[test]
+fn every_answer_of_every_hot_operation() {
+    let ring = Ring::<Value>::with_capacity(4).unwrap();
+    for _ in 0..3 {
+        let (mut producer, mut consumer) = ring.open().unwrap().split();
+        assert_eq!(strict(|| consumer.try_next()), Err(TryNextError::Pending));
+        let first = strict(|| producer.reserve()).unwrap();
+        let mut rest = strict(|| producer.reserve_many(3)).unwrap();
+        assert_eq!(strict(|| producer.reserve()), Err(ReserveError::Full));
+        let (second, third) = (rest.next().unwrap(), rest.next().unwrap());
+
+        let (value, other) = (Box::new(1), Box::new(2));
+        strict(|| ring.complete(first, value)).unwrap();
+        let refused = strict(|| ring.complete(first, other)).unwrap_err();
+        assert_eq!(refused.reason, Reason::Duplicate);
+        strict(|| ring.evict(second)).unwrap();
+        assert_eq!(strict(|| ring.evict(second)), Err(Reason::Evicted));
+        assert_eq!(strict(|| ring.ticket_from_bits(third.to_bits())), Ok(third));
+
+        assert_eq!(strict(|| consumer.try_next()).unwrap().outcome, Ok(Box::new(1)));
+        assert_eq!(strict(|| consumer.try_next()).unwrap().outcome, Err(Gap::Evicted));
+        assert_eq!(strict(|| consumer.evict_head()), Ok(()));
+        assert_eq!(strict(|| consumer.drain_ready().count()), 1);
+
+        let (permit, value) = (strict(|| producer.permit()).unwrap(), Box::new(3));
+        strict(|| permit.complete(value)).unwrap();
+        let permit = strict(|| producer.permit()).unwrap();
+        strict(|| drop(permit));
+        strict(|| producer.finish());
+        assert_eq!(strict(|| consumer.head_of_line()).reserved, 3);
+    }
+}
+
+/// A waiting consumer's waker is used and dropped; this one is nobody's.
+#[test]
+fn completion_of_a_head_that_is_waited_for() {
+    let ring = Ring::<Value>::with_capacity(1).unwrap();
+    let (mut producer, mut consumer) = ring.open().unwrap().split();
+    let mut context = std::task::Context::from_waker(Waker::noop());
+    for number in 0..3 {
+        let (ticket, value) = (producer.reserve().unwrap(), Box::new(number));
+        assert!(consumer.poll_next(&mut context).is_pending());
+        strict(|| ring.complete(ticket, value)).unwrap();
+        assert_eq!(strict(|| consumer.try_next()).unwrap().outcome, Ok(Box::new(number)));
+    }
+}
+
+#[test]
+fn completions_that_meet() {
+    let ring = Ring::<Value>::with_capacity(8).unwrap();
+    let (mut producer, mut consumer) = ring.open().unwrap().split();
+    thread::scope(|scope| {
+        let ring = &ring;
+        let completers: Vec<mpsc::Sender<Ticket>> = (0..2)
+            .map(|_| {
+                let (tickets, mine) = mpsc::channel();
+                scope.spawn(move || {
+                    for ticket in mine {
+                        let value = Box::new(7);
+                        // What is refused is dropped outside.
+                        let _refused = strict(|| ring.complete(ticket, value));
+                    }
+                });
+                tickets
+            })
+            .collect();
+        for _ in 0..2000 {
+            if let Ok(ticket) = strict(|| producer.reserve()) {
+                completers.iter().for_each(|completer| completer.send(ticket).unwrap());
+            }
+            if let Ok(delivery) = strict(|| consumer.try_next()) {
+                assert_eq!(delivery.outcome, Ok(Box::new(7)));
+            }
+        }
+    });
+}
+
+/// The process that is started here touches the allocator where it must not.
+#[test]
+fn the_allocator_does_abort() {
+    const SEED: &str = "REORDER_SEED_ALLOCATION";
+    if std::env::var_os(SEED).is_some() {
+        strict(|| drop(Box::new(1)));
+        return;
+    }
+    let mut seeded = Command::new(std::env::current_exe().unwrap());
+    seeded.args(["--exact", "the_allocator_does_abort"]).env(SEED, "1");
+    let status = seeded.output().unwrap().status;
+    assert!(!status.success(), "it was not noticed: {status}");
+}

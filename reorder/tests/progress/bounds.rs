@@ -1,0 +1,36 @@
+//! The bounds of `docs/ALGORITHM.md`, section 9. Accesses to shared memory; what a wake-up does, and the
+//! count of refusals, is not among them.
+
+/// The most steps that calls of one operation took.
+pub(crate) struct Bound {
+    pub(crate) operation: &'static str,
+    pub(crate) most: usize,
+}
+
+const fn bound(operation: &'static str, most: usize) -> Bound {
+    Bound { operation, most }
+}
+
+pub(crate) const RESERVE: Bound = bound("reserve", 3);
+pub(crate) const COMPLETE: Bound = bound("complete", 3);
+pub(crate) const EVICT: Bound = bound("evict", 3);
+pub(crate) const TRY_NEXT: Bound = bound("try_next", 5);
+pub(crate) const POLL_SPACE: Bound = bound("poll_space", 4);
+pub(crate) const POLL_NEXT: Bound = bound("poll_next", 17);
+pub(crate) const CANCEL: Bound = bound("cancel", 3);
+pub(crate) const FROM_BITS: Bound = bound("ticket_from_bits", 1);
+
+impl Bound {
+    /// Runs one call, and returns how many steps it took besides.
+    ///
+    /// # Panics
+    ///
+    /// If these are too many.
+    #[track_caller]
+    pub(crate) fn check<R>(&self, call: impl FnOnce() -> R) -> (R, usize) {
+        let (result, steps) = reorder_ring::hook::count(call);
+        let Bound { operation, most } = self;
+        assert!(steps <= *most, "{operation} took {steps} steps, and may take {most}");
+        (result, steps)
+    }
+}
