@@ -2,6 +2,8 @@
 # The models of `loom-tests`, and for each twin in `loom-tests/twins` the proof that its model can
 # fail: a copy of the source with that bug in it, explored in a process of its own.
 #
+# Orders that are too weak are the business of `ci/orderings.sh`.
+#
 # LOOM_MAX_PREEMPTIONS overrides the bounds of the models, for a deeper search or a quicker one;
 # the twins keep the models' own. Arguments select twins: `ci/loom.sh relaxed_claim`.
 set -euo pipefail
@@ -11,9 +13,12 @@ target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/loom
 mkdir -p "$target"
 export RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_loom --cfg crossbeam_loom"
 
-# models ROOT ARGUMENT...: builds the models against the ring in ROOT, or runs them.
+# models ROOT ARGUMENT...: builds the models against the source in ROOT, or runs them. What is built of a
+# copy has a place of its own: cargo would take it for what is built of the original.
 models() {
-    (cd "$1" && CARGO_TARGET_DIR=$target cargo test --release -p loom-tests --test models "${@:2}")
+    local built=$target
+    [ "$1" = . ] || built=$target/twins
+    (cd "$1" && CARGO_TARGET_DIR=$built cargo test --release -p loom-tests --test models "${@:2}")
 }
 
 if [ $# -eq 0 ]; then
@@ -55,7 +60,7 @@ for twin in "${twins[@]}"; do
         continue
     fi
     status=0
-    (cd "$copy" && CARGO_TARGET_DIR=$target timeout 300 cargo test -q --release -p loom-tests --test models \
+    (cd "$copy" && CARGO_TARGET_DIR=$target/twins timeout 300 cargo test -q --release -p loom-tests --test models \
         "${quick[@]}" -- --exact "$model" --nocapture) >"$target/$name.log" 2>&1 || status=$?
     why=$(sed -n '/ panicked at /{n;p;q}' "$target/$name.log")
     # One that times out, is killed without a word, or has fewer executions was not noticed.

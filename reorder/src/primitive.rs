@@ -14,6 +14,11 @@ mod modelled;
 #[cfg(reorder_loom)]
 pub(crate) use modelled::*;
 
+#[cfg(all(reorder_loom, not(reorder_hooks)))]
+mod weakened;
+#[cfg(all(reorder_loom, not(reorder_hooks)))]
+pub(crate) use weakened::*;
+
 #[cfg(reorder_hooks)]
 mod stepped;
 #[cfg(reorder_hooks)]

@@ -4,11 +4,7 @@ use std::sync::Mutex as Invisible;
 use std::task::Waker;
 
 pub(crate) use loom::cell::UnsafeCell;
-#[cfg(all(feature = "pool", not(reorder_hooks)))]
-pub(crate) use loom::sync::atomic::AtomicPtr;
 pub(crate) use loom::sync::atomic::Ordering;
-#[cfg(not(reorder_hooks))]
-pub(crate) use loom::sync::atomic::{AtomicU64, fence};
 
 use Ordering::{AcqRel, Acquire, Release};
 
