@@ -32,6 +32,10 @@ impl Cut {
         Cut { items, shift: per_cell.trailing_zeros() }
     }
 
+    pub(crate) fn items(self) -> usize {
+        self.items
+    }
+
     /// How many cells there are.
     pub(crate) fn cells(self) -> usize {
         ((self.items - 1) >> self.shift) + 1
@@ -87,6 +91,50 @@ impl<'a> Cells<'a> {
         let ticket = self.tickets.get(cell).expect("a ticket for each cell");
         let completed = self.ring.complete(ticket, Token);
         debug_assert!(completed.is_ok(), "each cell is finished once");
+    }
+}
+
+/// Items that one thread ran and has not counted: neighbours are counted together, cell by cell.
+pub(crate) struct Tally<'a> {
+    cells: &'a Cells<'a>,
+    items: Range<usize>,
+}
+
+impl<'a> Tally<'a> {
+    pub(crate) fn new(cells: &'a Cells<'a>) -> Tally<'a> {
+        Tally { cells, items: 0..0 }
+    }
+
+    /// To be called before `items` run, which may take long. They must have run when it is called again.
+    pub(crate) fn add(&mut self, items: Range<usize>) {
+        if self.items.is_empty() {
+            self.items = items;
+            return;
+        }
+        let cell = |item| self.cells.cut.cell_of(item);
+        if items.start == self.items.end && cell(self.items.start) == cell(items.start) {
+            self.items.end = items.end;
+        } else {
+            self.count();
+            self.items = items;
+        }
+    }
+
+    /// Counts all that was added, which must have run.
+    pub(crate) fn count(&mut self) {
+        let cut = self.cells.cut;
+        while !self.items.is_empty() {
+            let cell = cut.items_of(cut.cell_of(self.items.start));
+            let end = cell.end.min(self.items.end);
+            self.cells.ran(self.items.start..end);
+            self.items.start = end;
+        }
+    }
+}
+
+impl Drop for Tally<'_> {
+    fn drop(&mut self) {
+        self.count();
     }
 }
 
