@@ -175,4 +175,28 @@ mod tests {
         cells.ran(65..66);
         assert_eq!(finished(), 2);
     }
+
+    #[test]
+    fn neighbours_are_counted_together_and_before_items_of_another_cell_run() {
+        let pool = reorder_ring::RingPool::new();
+        let cut = Cut::new(3 * 64);
+        let lease = pool.lease(cut.cells()).unwrap();
+        let mut batch = lease.open().unwrap();
+        let cells = Cells::new(cut, &lease, batch.reserve_many(cut.cells()).unwrap());
+        (0..3).for_each(|cell| cells.expect(cell, 64));
+        let mut finished = || batch.drain_ready().count();
+        let mut tally = Tally::new(&cells);
+        tally.add(0..32);
+        tally.add(32..64);
+        assert_eq!(finished(), 0, "they may be running");
+        tally.add(64..130);
+        assert_eq!(finished(), 1);
+        tally.count();
+        assert_eq!(finished(), 1, "across a border");
+        tally.add(140..192);
+        tally.add(130..140);
+        assert_eq!(finished(), 0);
+        drop(tally);
+        assert_eq!(finished(), 1);
+    }
 }

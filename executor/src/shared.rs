@@ -30,6 +30,8 @@ use crate::work::Work;
 const TARGET: Duration = Duration::from_micros(1);
 /// A slow item holds back so many neighbours, less one, if those before it were cheap.
 const MOST_AT_ONCE: u32 = 32;
+/// The same for items that are nothing but an index, beside which claiming is dear.
+const MOST_INDICES_AT_ONCE: u32 = 128;
 /// While claims of that many items are cheap, the clock is looked at so often only, for it costs as much as
 /// dozens of them, ...
 const STRETCH: Duration = Duration::from_micros(2);
@@ -54,7 +56,8 @@ where
     U: Send,
     F: Fn(S::Item) -> U + Sync,
 {
-    run_all(hub, kind, Intake::new(source), count, &move |_, item| job(item))
+    let job = move |_, item| job(item);
+    run_all(hub, kind, Intake::new(source), MOST_AT_ONCE, count, &job)
 }
 
 /// Runs `job` on `count` indices, from 1 to `u32::MAX`, of which the first is `first`.
@@ -73,13 +76,15 @@ where
     U: Send,
     F: Fn(usize) -> U + Sync,
 {
-    run_all(hub, kind, Intake::of_nothing(count), count, &move |index, ()| job(first + index)).0
+    let job = move |index, ()| job(first + index);
+    run_all(hub, kind, Intake::of_nothing(count), MOST_INDICES_AT_ONCE, count, &job).0
 }
 
 fn run_all<S, U, F>(
     hub: &Arc<Hub>,
     kind: Kind,
     intake: Intake<S>,
+    most_at_once: u32,
     count: usize,
     job: &F,
 ) -> Ran<S, U>
@@ -99,6 +104,7 @@ where
         kind,
         places,
         intake,
+        most_at_once,
         shares: Shares::new(hub.seats()),
         cells: Cells::new(cut, &ring, tickets),
         panics: Mutex::default(),
@@ -140,6 +146,7 @@ struct Shared<'a, S: Iterator, U, F> {
     kind: Kind,
     places: Places<S::Item, U>,
     intake: Intake<S>,
+    most_at_once: u32,
     shares: Shares,
     cells: Cells<'a>,
     panics: Mutex<Vec<Panicked>>,
@@ -217,11 +224,11 @@ where
             worked = true;
             untimed += items.len() as u32;
             self.run_claimed(items.start as usize..items.end as usize, &mut tally);
-            if most == MOST_AT_ONCE && untimed < stretch {
+            if most == self.most_at_once && untimed < stretch {
                 continue;
             }
             let lap = turn.lap();
-            most = paced(TARGET, untimed, lap).min(MOST_AT_ONCE);
+            most = paced(TARGET, untimed, lap).min(self.most_at_once);
             stretch = paced(STRETCH, untimed, lap).min(LONGEST_STRETCH);
             laps.add(untimed, lap);
             untimed = 0;
