@@ -2,11 +2,13 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::failure::discard;
 use crate::history::Kind;
 use crate::hub::{GRACE, Hub};
+use crate::in_place::push;
 use crate::plain::{Panicked, Results};
 use crate::primitive::now;
 
@@ -30,11 +32,11 @@ where
     S: Iterator,
     F: Fn(S::Item) -> U,
 {
-    let mut alone =
-        Alone { source, job, values: Vec::with_capacity(count), panics: Vec::new(), ran: 0 };
+    let mut alone = Alone { source, job, values: Vec::with_capacity(count), panics: Vec::new() };
     match alone.run(hub, kind, count) {
         Ok(ended) => {
-            let Alone { source, values, panics, ran, .. } = alone;
+            let ran = alone.ran();
+            let Alone { source, values, panics, .. } = alone;
             (results(values, panics), (!ended).then_some(source), ran)
         }
         Err(payload) => {
@@ -55,7 +57,15 @@ struct Alone<'a, S, U, F> {
     job: &'a F,
     values: Vec<U>,
     panics: Vec<Panicked>,
-    ran: usize,
+}
+
+/// Tells that a panic came out of a job.
+struct InJob<'a>(&'a Cell<bool>);
+
+impl Drop for InJob<'_> {
+    fn drop(&mut self) {
+        self.0.set(true);
+    }
 }
 
 impl<S, U, F> Alone<'_, S, U, F>
@@ -63,6 +73,11 @@ where
     S: Iterator,
     F: Fn(S::Item) -> U,
 {
+    /// How many items have run.
+    fn ran(&self) -> usize {
+        self.values.len() + self.panics.len()
+    }
+
     /// Whether the source has ended, or its panic.
     fn run(&mut self, hub: &Hub, kind: Kind, count: usize) -> Result<bool, Payload> {
         if count == 1 {
@@ -71,33 +86,31 @@ where
         }
         let started = now();
         let mut ended = self.run_lot(1)?;
-        while !ended && self.ran < count && started.elapsed() < GRACE {
-            ended = self.run_lot(LOT.min(count - self.ran))?;
+        while !ended && self.ran() < count && now().duration_since(started) < GRACE {
+            ended = self.run_lot(LOT.min(count - self.ran()))?;
         }
-        if self.ran > 0 {
-            hub.history.note(kind, self.ran, started.elapsed());
+        if self.ran() > 0 {
+            hub.history.note(kind, self.ran(), now().duration_since(started));
         }
         Ok(ended)
     }
 
     /// Runs so many more items. `true` if there were fewer.
     fn run_lot(&mut self, items: usize) -> Result<bool, Payload> {
-        let end = self.ran + items;
+        let end = self.ran() + items;
         let in_job = Cell::new(false);
         loop {
-            let Alone { source, job, values, ran, .. } = self;
-            let ended = catch_unwind(AssertUnwindSafe(|| {
-                while *ran < end {
-                    let Some(item) = source.next() else { return true };
-                    *ran += 1;
-                    in_job.set(true);
-                    values.push(job(item));
-                    in_job.set(false);
-                }
-                false
-            }));
-            match ended {
-                Err(payload) if in_job.replace(false) => self.panics.push((*ran - 1, payload)),
+            let left = end - self.ran();
+            let Alone { source, job, values, .. } = self;
+            let run_next = || {
+                let item = source.next()?;
+                let running = InJob(&in_job);
+                let value = job(item);
+                mem::forget(running);
+                Some(value)
+            };
+            match catch_unwind(AssertUnwindSafe(|| push(values, left, run_next))) {
+                Err(payload) if in_job.replace(false) => self.panics.push((self.ran(), payload)),
                 ended => return ended,
             }
         }

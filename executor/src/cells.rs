@@ -33,6 +33,10 @@ impl Cut {
         Cut { items, shift: per_cell.trailing_zeros() }
     }
 
+    pub(crate) fn items(self) -> usize {
+        self.items
+    }
+
     /// How many cells there are.
     pub(crate) fn cells(self) -> usize {
         ((self.items - 1) >> self.shift) + 1
@@ -91,6 +95,50 @@ impl<'a> Cells<'a> {
     }
 }
 
+/// Items that one thread ran and has not counted: neighbours are counted together, cell by cell.
+pub(crate) struct Tally<'a> {
+    cells: &'a Cells<'a>,
+    items: Range<usize>,
+}
+
+impl<'a> Tally<'a> {
+    pub(crate) fn new(cells: &'a Cells<'a>) -> Tally<'a> {
+        Tally { cells, items: 0..0 }
+    }
+
+    /// To be called before `items` run, which may take long. They must have run when it is called again.
+    pub(crate) fn add(&mut self, items: Range<usize>) {
+        if self.items.is_empty() {
+            self.items = items;
+            return;
+        }
+        let cell = |item| self.cells.cut.cell_of(item);
+        if items.start == self.items.end && cell(self.items.start) == cell(items.start) {
+            self.items.end = items.end;
+        } else {
+            self.count();
+            self.items = items;
+        }
+    }
+
+    /// Counts all that was added, which must have run.
+    pub(crate) fn count(&mut self) {
+        let cut = self.cells.cut;
+        while !self.items.is_empty() {
+            let cell = cut.items_of(cut.cell_of(self.items.start));
+            let end = cell.end.min(self.items.end);
+            self.cells.ran(self.items.start..end);
+            self.items.start = end;
+        }
+    }
+}
+
+impl Drop for Tally<'_> {
+    fn drop(&mut self) {
+        self.count();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,5 +175,29 @@ mod tests {
         assert_eq!(finished(), 0, "the second cell is missing");
         cells.ran(65..66);
         assert_eq!(finished(), 2);
+    }
+
+    #[test]
+    fn neighbours_are_counted_together_and_before_items_of_another_cell_run() {
+        let pool = reorder_ring::RingPool::new();
+        let cut = Cut::new(3 * 64);
+        let lease = pool.lease(cut.cells()).unwrap();
+        let mut batch = lease.open().unwrap();
+        let cells = Cells::new(cut, &lease, batch.reserve_many(cut.cells()).unwrap());
+        (0..3).for_each(|cell| cells.expect(cell, 64));
+        let mut finished = || batch.drain_ready().count();
+        let mut tally = Tally::new(&cells);
+        tally.add(0..32);
+        tally.add(32..64);
+        assert_eq!(finished(), 0, "they may be running");
+        tally.add(64..130);
+        assert_eq!(finished(), 1);
+        tally.count();
+        assert_eq!(finished(), 1, "across a border");
+        tally.add(140..192);
+        tally.add(130..140);
+        assert_eq!(finished(), 0);
+        drop(tally);
+        assert_eq!(finished(), 1);
     }
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use reorder_ring::RingPool;
 
 use crate::cells::Token;
-use crate::history::History;
+use crate::history::{History, Kind};
 use crate::primitive::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Unparker, fence, now};
 use crate::work::Work;
 
@@ -76,6 +76,12 @@ impl Hub {
     /// How many threads may take part in one batch: the workers and its caller.
     pub(crate) fn seats(&self) -> usize {
         self.unparkers.len() + 1
+    }
+
+    /// Whether a batch should be over before a worker would look at it.
+    pub(crate) fn begins_alone(&self, kind: Kind, items: usize) -> bool {
+        let expected = || self.history.expect(kind, items);
+        items == 1 || expected().is_some_and(|expected| expected < GRACE)
     }
 
     /// Makes work visible to the workers.

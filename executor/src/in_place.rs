@@ -4,7 +4,7 @@
 //! All `unsafe` on items and results of a batch is here and in `intake.rs` and `plain.rs`, which
 //! visit each index once.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 
 type Row<T> = Box<[UnsafeCell<MaybeUninit<T>>]>;
@@ -21,7 +21,21 @@ pub(crate) struct Places<I, U> {
 unsafe impl<I: Send, U: Send> Sync for Places<I, U> {}
 
 fn row<T>(len: usize) -> Row<T> {
-    (0..len).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect()
+    let row = Box::<[UnsafeCell<MaybeUninit<T>>]>::new_uninit_slice(len);
+    // SAFETY: a place is one without a value, too.
+    unsafe { row.assume_init() }
+}
+
+/// How far a loop has come, kept in a register, and told when the loop ends or a panic ends it.
+pub(crate) struct Reached<'a> {
+    pub(crate) index: usize,
+    pub(crate) last: &'a Cell<usize>,
+}
+
+impl Drop for Reached<'_> {
+    fn drop(&mut self) {
+        self.last.set(self.index);
+    }
 }
 
 impl<I, U> Places<I, U> {
@@ -43,20 +57,26 @@ impl<I, U> Places<I, U> {
         unsafe { self.item(index).write(item) };
     }
 
+    /// Puts the result of `job` in the place of each item from `next` to `end`. If it panics, `next` is
+    /// behind the item that it was at.
+    ///
     /// # Safety
     ///
-    /// Each index is taken once, after its item was put.
-    pub(crate) unsafe fn take_item(&self, index: usize) -> I {
-        // SAFETY: the item is there, nobody else visits this index now, and nobody reads it again.
-        unsafe { self.item(index).read() }
-    }
-
-    /// # Safety
-    ///
-    /// Each index is put once, after its item was taken.
-    pub(crate) unsafe fn put_result(&self, index: usize, value: U) {
-        // SAFETY: nobody else visits this index now.
-        unsafe { self.results[index].get().write(MaybeUninit::new(value)) };
+    /// Each index is run once, after its item was put.
+    #[inline]
+    pub(crate) unsafe fn run(&self, next: &mut usize, end: usize, job: &impl Fn(usize, I) -> U) {
+        let first = *next;
+        let results = &self.results[first..end];
+        let items = if Self::SHARED { None } else { Some(&self.items[first..end]) };
+        for (offset, result) in results.iter().enumerate() {
+            *next = first + offset + 1;
+            let item = items.map_or(result.get().cast::<I>(), |items| items[offset].get().cast());
+            // SAFETY: the item is there, nobody else visits this index now, and nobody reads it again.
+            let item = unsafe { item.read() };
+            let value = job(first + offset, item);
+            // SAFETY: nobody else visits this index now; the place holds no value.
+            unsafe { result.get().write(MaybeUninit::new(value)) };
+        }
     }
 
     /// # Safety
@@ -85,4 +105,38 @@ impl<I, U> Places<I, U> {
             }
         }
     }
+}
+
+/// Pushes up to `most` values, for which there is room. `true` if there were fewer. What came before a
+/// panic was pushed.
+#[inline]
+pub(crate) fn push<U>(
+    values: &mut Vec<U>,
+    most: usize,
+    mut next: impl FnMut() -> Option<U>,
+) -> bool {
+    /// The length is kept beside the vector, in a register.
+    struct Pushed<'a, U> {
+        values: &'a mut Vec<U>,
+        len: usize,
+    }
+    impl<U> Drop for Pushed<'_, U> {
+        fn drop(&mut self) {
+            // SAFETY: so many values were written, within the capacity.
+            unsafe { self.values.set_len(self.len) };
+        }
+    }
+    let len = values.len();
+    assert!(most <= values.capacity() - len, "the room was reserved");
+    let places = values.as_mut_ptr();
+    let mut pushed = Pushed { values, len };
+    for _ in 0..most {
+        let Some(value) = next() else { return true };
+        // SAFETY: the place is within the capacity.
+        let place = unsafe { places.add(pushed.len) };
+        // SAFETY: it is free, and nobody else has the vector.
+        unsafe { place.write(value) };
+        pushed.len += 1;
+    }
+    false
 }

@@ -11,13 +11,14 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::iter::{Empty, empty};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::cells::Cut;
-use crate::in_place::Places;
+use crate::in_place::{Places, Reached};
 use crate::primitive::{AtomicU8, Mutex};
 
 const READY: u8 = 0;
@@ -79,6 +80,14 @@ impl<S: Iterator> Intake<S> {
     }
 }
 
+impl Intake<Empty<()>> {
+    /// So many items that are nothing but their index: all of them are there, and nobody pulls.
+    pub(crate) fn of_nothing(items: usize) -> Intake<Empty<()>> {
+        let feed = Feed { source: empty(), cell: 0, items, end: End::Full };
+        Intake { phase: AtomicU8::new(DONE), feed: Mutex::new(feed) }
+    }
+}
+
 /// The right to pull, which one thread has at a time.
 pub(crate) struct Right<'a, S>(&'a Intake<S>);
 
@@ -103,11 +112,12 @@ impl<S: Iterator> Feed<S> {
         let next = Cell::new(wanted.start);
         let source = &mut self.source;
         let filled = catch_unwind(AssertUnwindSafe(|| {
-            for index in wanted.clone() {
+            let mut filled = Reached { index: wanted.start, last: &next };
+            while filled.index < wanted.end {
                 let Some(item) = source.next() else { return End::Short };
                 // SAFETY: each cell is pulled once, and its indices are in no other.
-                unsafe { places.put_item(index, item) };
-                next.set(index + 1);
+                unsafe { places.put_item(filled.index, item) };
+                filled.index += 1;
             }
             End::Full
         }));

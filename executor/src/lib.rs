@@ -19,6 +19,7 @@
 //! | call | input | results |
 //! |---|---|---|
 //! | [`map`](Executor::map) | known, may borrow | a `Vec` of values; the first panic is resumed |
+//! | [`map_indexed`](Executor::map_indexed) | the indices up to a length | the same |
 //! | [`execute_batch`](Executor::execute_batch) | known, may borrow | an [`Outcome`] for each item |
 //! | [`stream`](Executor::stream) | lazy, may be endless, `'static` | an iterator of outcomes, in order, within a window |
 //! | [`Scope::stream`] | lazy, may be endless, may borrow | the same, inside [`scope`](Executor::scope) |
@@ -29,7 +30,7 @@
 //!
 //! # Who waits for whom
 //!
-//! `map` and `execute_batch` need no worker: if all are kept by other batches, the caller runs its
+//! `map`, `map_indexed` and `execute_batch` need no worker: if all are kept by other batches, the caller runs its
 //! items itself. What it waits for is items of its own batch that a worker has started.
 //!
 //! A stream's consumer waits for the workers, unless [it helps](Builder::consumer_helps). While

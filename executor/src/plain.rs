@@ -1,12 +1,13 @@
 //! A batch of known length, one result for each item: who runs it.
 
 use std::any::Any;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use crate::alone;
 use crate::failure::discard;
 use crate::history::Kind;
-use crate::hub::{GRACE, Hub};
+use crate::hub::Hub;
 use crate::shared;
 
 /// Indices of a batch have 32 bits.
@@ -82,8 +83,7 @@ where
 {
     let share = shared::run::<S, U, F> as fn(&Arc<Hub>, Kind, S, usize, &F) -> Ran<S, U>;
     let kind = Kind::of_code(share as *const ());
-    let expected = hub.history.expect(kind, count);
-    if count > 1 && expected.is_none_or(|expected| expected >= GRACE) {
+    if !hub.begins_alone(kind, count) {
         return share(hub, kind, source, count, job);
     }
     let (results, source, ran) = alone::run(hub, kind, source, count, job);
@@ -94,6 +94,59 @@ where
         }
         source => (results, source),
     }
+}
+
+/// Runs `job` on the indices from 0 to `len`.
+///
+/// # Panics
+///
+/// If memory is too short for the batch's ring or results.
+pub(crate) fn run_indexed<U, F>(hub: &Arc<Hub>, len: usize, job: &F) -> Results<U>
+where
+    U: Send,
+    F: Fn(usize) -> U + Sync,
+{
+    let mut results = Ok(Vec::new());
+    let mut first = 0;
+    while first < len {
+        let count = (len - first).min(LONGEST);
+        let part = run_indices(hub, first, count, job);
+        results = if first == 0 { part } else { append(results, first, part) };
+        first += count;
+    }
+    results
+}
+
+/// As [`run_promised`], with items that are there at once.
+fn run_indices<U, F>(hub: &Arc<Hub>, first: usize, count: usize, job: &F) -> Results<U>
+where
+    U: Send,
+    F: Fn(usize) -> U + Sync,
+{
+    let share = shared::run_indexed::<U, F> as fn(&Arc<Hub>, Kind, usize, usize, &F) -> Results<U>;
+    let kind = Kind::of_code(share as *const ());
+    if !hub.begins_alone(kind, count) {
+        return share(hub, kind, first, count, job);
+    }
+    let (results, _, ran) = alone::run(hub, kind, first..first + count, count, job);
+    if ran == count {
+        return results;
+    }
+    append(results, ran, share(hub, kind, first + ran, count - ran, job))
+}
+
+/// The values alone.
+///
+/// # Panics
+///
+/// With the first panic, if items panicked.
+pub(crate) fn values<U>(results: Results<U>) -> Vec<U> {
+    results.unwrap_or_else(|panics| {
+        let mut panics = panics.into_iter();
+        let (_, first) = panics.next().expect("only failures come with panics");
+        panics.for_each(|(_, payload)| discard(payload));
+        resume_unwind(first)
+    })
 }
 
 fn append<U>(first: Results<U>, count: usize, second: Results<U>) -> Results<U> {

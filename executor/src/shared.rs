@@ -12,16 +12,16 @@ use std::time::Duration;
 
 use reorder_ring::{Batch, Consumer, Ring, Tickets, TryNextError};
 
-use crate::cells::{Cells, Cut, Token};
+use crate::cells::{Cells, Cut, Tally, Token};
 use crate::failure::discard;
 use crate::history::Kind;
 use crate::hub::{Hub, Turn};
-use crate::in_place::Places;
+use crate::in_place::{Places, Reached};
 use crate::intake::{End, Intake, Pulled};
 use crate::lend::lend;
 use crate::pace::paced;
 use crate::park;
-use crate::plain::{Panicked, Ran};
+use crate::plain::{Panicked, Ran, Results};
 use crate::primitive::{AtomicWaker, Mutex};
 use crate::shares::Shares;
 use crate::work::Work;
@@ -30,8 +30,13 @@ use crate::work::Work;
 const TARGET: Duration = Duration::from_micros(1);
 /// A slow item holds back so many neighbours, less one, if those before it were cheap.
 const MOST_AT_ONCE: u32 = 32;
-/// Claims of that many items are timed so often only: the clock costs as much as dozens of items.
-const TIMED: u32 = 4;
+/// The same for items that are nothing but an index, beside which claiming is dear.
+const MOST_INDICES_AT_ONCE: u32 = 128;
+/// While claims of that many items are cheap, the clock is looked at so often only, for it costs as much as
+/// dozens of them, ...
+const STRETCH: Duration = Duration::from_micros(2);
+/// ... and at least after so many.
+const LONGEST_STRETCH: u32 = 1024;
 
 /// Runs `job` on up to `count` items, from 1 to `u32::MAX`.
 ///
@@ -51,6 +56,44 @@ where
     U: Send,
     F: Fn(S::Item) -> U + Sync,
 {
+    let job = move |_, item| job(item);
+    run_all(hub, kind, Intake::new(source), MOST_AT_ONCE, count, &job)
+}
+
+/// Runs `job` on `count` indices, from 1 to `u32::MAX`, of which the first is `first`.
+///
+/// # Panics
+///
+/// If memory is too short for the batch's ring or results.
+pub(crate) fn run_indexed<U, F>(
+    hub: &Arc<Hub>,
+    kind: Kind,
+    first: usize,
+    count: usize,
+    job: &F,
+) -> Results<U>
+where
+    U: Send,
+    F: Fn(usize) -> U + Sync,
+{
+    let job = move |index, ()| job(first + index);
+    run_all(hub, kind, Intake::of_nothing(count), MOST_INDICES_AT_ONCE, count, &job).0
+}
+
+fn run_all<S, U, F>(
+    hub: &Arc<Hub>,
+    kind: Kind,
+    intake: Intake<S>,
+    most_at_once: u32,
+    count: usize,
+    job: &F,
+) -> Ran<S, U>
+where
+    S: Iterator + Send,
+    S::Item: Send,
+    U: Send,
+    F: Fn(usize, S::Item) -> U + Sync,
+{
     let cut = Cut::new(count);
     let places = Places::new(count);
     let ring = hub.tokens.lease(cut.cells()).expect("memory for the tokens of a batch");
@@ -60,12 +103,14 @@ where
         job,
         kind,
         places,
-        intake: Intake::new(source),
+        intake,
+        most_at_once,
         shares: Shares::new(hub.seats()),
         cells: Cells::new(cut, &ring, tickets),
         panics: Mutex::default(),
         caller: AtomicWaker::new(),
     };
+    shared.start();
     let turn = Turn::new(hub, 0, false);
     lend(hub, &shared, turn.started(), || shared.see_through(&turn, consumer));
     shared.into_outcome()
@@ -101,6 +146,7 @@ struct Shared<'a, S: Iterator, U, F> {
     kind: Kind,
     places: Places<S::Item, U>,
     intake: Intake<S>,
+    most_at_once: u32,
     shares: Shares,
     cells: Cells<'a>,
     panics: Mutex<Vec<Panicked>>,
@@ -139,8 +185,17 @@ where
     S: Iterator + Send,
     S::Item: Send,
     U: Send,
-    F: Fn(S::Item) -> U + Sync,
+    F: Fn(usize, S::Item) -> U + Sync,
 {
+    /// Gives the caller's seat what needs no pull.
+    fn start(&self) {
+        if !self.intake.is_ready() {
+            let cut = self.cells.cut;
+            (0..cut.cells()).for_each(|cell| self.cells.expect(cell, cut.items_of(cell).len()));
+            self.shares.put(0, 0..cut.items() as u32);
+        }
+    }
+
     /// The caller's part: helps until nothing is claimable, then waits for the items of others.
     fn see_through(&self, turn: &Turn<'_>, mut consumer: Consumer<&Ring<Token>>) {
         loop {
@@ -162,18 +217,20 @@ where
     /// Claims and runs items until there are none or the turn is over. `false` if there were none.
     fn work(&self, turn: &Turn<'_>, is_over: impl Fn() -> bool) -> bool {
         let mut worked = false;
-        let (mut most, mut untimed) = (1, 0);
+        let (mut most, mut stretch, mut untimed) = (1, 0, 0);
         let mut laps = Laps::default();
-        while let Some(items) = self.claim(turn, most, worked) {
+        let mut tally = Tally::new(&self.cells);
+        while let Some(items) = self.claim(turn, most, worked, &mut tally) {
             worked = true;
-            self.run_all(items.start as usize..items.end as usize);
-            if most == MOST_AT_ONCE && untimed < TIMED {
-                untimed += 1;
+            untimed += items.len() as u32;
+            self.run_claimed(items.start as usize..items.end as usize, &mut tally);
+            if most == self.most_at_once && untimed < stretch {
                 continue;
             }
-            let (count, lap) = ((untimed + 1) * items.len() as u32, turn.lap());
-            most = paced(TARGET, count, lap).min(MOST_AT_ONCE);
-            laps.add(count, lap);
+            let lap = turn.lap();
+            most = paced(TARGET, untimed, lap).min(self.most_at_once);
+            stretch = paced(STRETCH, untimed, lap).min(LONGEST_STRETCH);
+            laps.add(untimed, lap);
             untimed = 0;
             if is_over() {
                 // What is left in this seat's range is out of nobody's reach, but the caller may
@@ -188,7 +245,13 @@ where
         worked
     }
 
-    fn claim(&self, turn: &Turn<'_>, most: u32, worked: bool) -> Option<Range<u32>> {
+    fn claim(
+        &self,
+        turn: &Turn<'_>,
+        most: u32,
+        worked: bool,
+        tally: &mut Tally<'_>,
+    ) -> Option<Range<u32>> {
         let mut fresh = !worked;
         loop {
             if let Some(items) = self.shares.claim(turn.seat, most) {
@@ -200,6 +263,8 @@ where
                 }
                 return Some(items);
             }
+            // Before the source is asked, which may take its time.
+            tally.count();
             if !self.pull(turn) {
                 self.shares.take_over(turn.seat)?;
             }
@@ -221,26 +286,21 @@ where
         !items.is_empty()
     }
 
-    fn run_all(&self, items: Range<usize>) {
+    fn run_claimed(&self, items: Range<usize>, tally: &mut Tally<'_>) {
+        tally.add(items.clone());
         let next = Cell::new(items.start);
         while next.get() < items.end {
             let ran = catch_unwind(AssertUnwindSafe(|| {
-                while next.get() < items.end {
-                    let index = next.replace(next.get() + 1);
-                    // SAFETY: each item is put before it can be claimed, is claimed once, and
-                    // visited once by its claimer.
-                    let item = unsafe { self.places.take_item(index) };
-                    let value = (self.job)(item);
-                    // SAFETY: as above.
-                    unsafe { self.places.put_result(index, value) };
-                }
+                let mut started = Reached { index: next.get(), last: &next };
+                // SAFETY: each item is put before it can be claimed, is claimed once, and visited
+                // once by its claimer.
+                unsafe { self.places.run(&mut started.index, items.end, self.job) };
             }));
             if let Err(payload) = ran {
                 let mut panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
                 panics.push((next.get() - 1, payload));
             }
         }
-        self.cells.ran(items);
     }
 }
 
@@ -249,7 +309,7 @@ where
     S: Iterator + Send,
     S::Item: Send,
     U: Send,
-    F: Fn(S::Item) -> U + Sync,
+    F: Fn(usize, S::Item) -> U + Sync,
 {
     fn turn(&self, turn: &Turn<'_>) -> bool {
         self.work(turn, || turn.is_over())

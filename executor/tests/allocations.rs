@@ -99,6 +99,16 @@ fn a_batch_allocates_a_number_of_times_that_its_size_does_not_change() {
 }
 
 #[test]
+fn so_does_a_batch_of_indices() {
+    let _alone = alone();
+    let executor = executor();
+    assert_constant(|items| {
+        let doubled = executor.map_indexed(items as usize, |n| black_box(n) * 2);
+        assert!(doubled.into_iter().eq((0..items as usize).map(|n| n * 2)));
+    });
+}
+
+#[test]
 fn so_does_a_batch_with_a_report() {
     let _alone = alone();
     let executor = executor();

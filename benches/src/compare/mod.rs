@@ -49,6 +49,7 @@ pub struct Settings {
 /// Every name that a peer has anywhere.
 const PEERS: [&str; 22] = [
     contest::OURS,
+    "ours-iterator",
     "rayon",
     "rayon-chunked",
     "rayon-inside",

@@ -38,7 +38,7 @@ pub(crate) use flags::Flags;
 pub(crate) use latch::Latch;
 pub(crate) use mutex_buffer::{MutexBuffer, MutexForAll, MutexPerBatch};
 pub(crate) use orx::Orx;
-pub(crate) use ours::Ours;
+pub(crate) use ours::{Ours, OursIterator};
 pub(crate) use pariter::Pariter;
 pub(crate) use pool::Pool;
 pub(crate) use program::Program;

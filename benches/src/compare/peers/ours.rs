@@ -1,4 +1,4 @@
-//! Ours: `map`, and `stream`.
+//! Ours: `map_indexed`, since others are given an index range as well, `map`, and `stream`.
 
 use reorder_executor::Executor;
 
@@ -16,7 +16,17 @@ impl Ours {
 
 impl Collect for Ours {
     fn collect<U: Send + 'static>(&self, count: u64, job: impl Job<u64, U>) -> Vec<U> {
-        self.0.map(0..count, job)
+        let count = usize::try_from(count).expect("as many as fit in memory");
+        self.0.map_indexed(count, |index| job(index as u64))
+    }
+}
+
+/// The same batch, given as an iterator.
+pub(crate) struct OursIterator(pub(crate) Ours);
+
+impl Collect for OursIterator {
+    fn collect<U: Send + 'static>(&self, count: u64, job: impl Job<u64, U>) -> Vec<U> {
+        self.0.0.map(0..count, job)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::compare::job::Job;
 use crate::compare::peers::Tbb;
 use crate::compare::peers::{
     ChannelHeap, Collect, Collected, Disruptor, Flags, Latch, MutexForAll, MutexPerBatch, Orx,
-    Ours, Pariter, Rayon, Serial, StaticSplit, Tokio,
+    Ours, OursIterator, Pariter, Rayon, Serial, StaticSplit, Tokio,
 };
 
 /// Is shown a peer after the other. It makes those that it wants.
@@ -23,6 +23,7 @@ pub(super) trait Visitor {
 /// Those that run jobs which need a processor.
 pub(super) fn each_collector(threads: usize, our_workers: usize, visitor: &mut impl Visitor) {
     visitor.visit(OURS, move || Ours::new(our_workers, 1024));
+    visitor.visit("ours-iterator", move || OursIterator(Ours::new(our_workers, 1024)));
     visitor.visit("latch", move || Latch::new(threads));
     visitor.visit("rayon", move || Rayon::new(threads));
     visitor.visit("orx-parallel", move || Orx::new(threads));
@@ -126,7 +127,7 @@ mod tests {
                 each_collector(threads, threads - 1, &mut visitor);
                 let outcome = contest.run();
                 assert_eq!(outcome.wrong, [""; 0]);
-                assert_eq!(outcome.records.len(), 13 + usize::from(cfg!(tbb)));
+                assert_eq!(outcome.records.len(), 14 + usize::from(cfg!(tbb)));
             }
         }
     }

@@ -169,6 +169,6 @@ mod tests {
         each_collector(2, 2, &mut Callers { contest: &mut contest, batches: 20, job: mix });
         let outcome = contest.run();
         assert_eq!(outcome.wrong, [""; 0]);
-        assert_eq!(outcome.records.len(), 13 + usize::from(cfg!(tbb)));
+        assert_eq!(outcome.records.len(), 14 + usize::from(cfg!(tbb)));
     }
 }
