@@ -47,7 +47,7 @@ pub struct Settings {
 }
 
 /// Every name that a peer has anywhere.
-const PEERS: [&str; 22] = [
+const PEERS: [&str; 23] = [
     contest::OURS,
     "ours-iterator",
     "rayon",
