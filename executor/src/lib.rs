@@ -69,6 +69,7 @@ mod scope;
 mod shared;
 mod shares;
 mod stream;
+mod trust;
 mod work;
 mod worker;
 

@@ -63,8 +63,8 @@ pub struct Ordered<'a, U: Send> {
     hub: Arc<Hub>,
     /// What the workers know of it, to be withdrawn; a scope withdraws its own.
     published: Option<Arc<dyn Work>>,
-    /// How many outcomes were returned.
-    returned: u64,
+    /// How many outcomes were taken from the ring, those of `chunk` included.
+    taken: u64,
     /// When the producer side should look for room again.
     next_room: u64,
 }
@@ -81,7 +81,7 @@ impl<'a, U: Send> Ordered<'a, U> {
             consumer: Some(consumer),
             chunk: Chunk::new(),
             spares,
-            returned: 0,
+            taken: 0,
             stream,
             hub,
             published,
@@ -117,11 +117,11 @@ impl<'a, U: Send> Ordered<'a, U> {
                 backoff.snooze();
                 continue;
             }
-            let helps = self.may_help();
-            let (stream, hub) = (&self.stream, &self.hub);
+            let (has_duty, stream, hub) = (self.has_duty(), &self.stream, &self.hub);
             let has_work = || {
                 // Asked again after the waker is in place: what changes later uses it.
-                (helps || hub.is_stopping()) && stream.claimable()
+                let helps = has_duty || hub.consumer_helps && stream.is_quick();
+                (helps || hub.is_stopping()) && stream.is_flowing()
             };
             match park::until_settled(self.consumer.as_mut()?, stream.consumer(), has_work) {
                 Some(Ok(Some(delivery))) => return Some(delivery),
@@ -134,16 +134,17 @@ impl<'a, U: Send> Ordered<'a, U> {
     /// Takes the next chunk, after what was taken before was returned. `false` at the end.
     #[cold]
     fn refill(&mut self) -> bool {
-        self.stream.delivered().set(self.returned);
+        self.stream.delivered().set(self.taken);
         // The producer side is told of room once per half window, not at every chunk.
-        if self.returned >= self.next_room {
-            self.next_room = self.returned + self.consumer.as_ref().map_or(1, half_window);
+        if self.taken >= self.next_room {
+            self.next_room = self.taken + self.consumer.as_ref().map_or(1, half_window);
             self.stream.made_room(&self.hub);
         }
         self.spares.put(mem::take(&mut self.chunk));
         let Some(delivery) = self.wait() else { return false };
         self.chunk = delivery.outcome.unwrap_or_else(|gap| Chunk::from([Err(Failure::Gap(gap))]));
         self.chunk.reverse();
+        self.taken += self.chunk.len() as u64;
         true
     }
 
@@ -168,7 +169,6 @@ impl<U: Send> Iterator for Ordered<'_, U> {
     fn next(&mut self) -> Option<Outcome<U>> {
         loop {
             if let Some(outcome) = self.chunk.pop() {
-                self.returned += 1;
                 return Some(outcome);
             }
             if !self.refill() {

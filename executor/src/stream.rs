@@ -25,8 +25,10 @@ use crate::chunk::{Chunk, Spares};
 use crate::failure::{Discarded, Failure, Panic, discard};
 use crate::feed::{Delivered, Feed, Filled, Stop};
 use crate::hub::{Hub, Turn};
+use crate::in_place::push;
 use crate::pace::paced;
 use crate::primitive::{AtomicBool, AtomicU8, AtomicU32, AtomicWaker, Mutex, MutexGuard, fence};
+use crate::trust::Trust;
 use crate::work::Work;
 
 pub(crate) type ChunkRing<U> = Arc<Ring<Chunk<U>>>;
@@ -53,6 +55,8 @@ pub(crate) trait Stream: Work {
     /// Whether a consumer that helps would soon be back: items were measured to be cheap, and the
     /// source says that it has more.
     fn is_quick(&self) -> bool;
+    /// Whether there is something to pull, for a consumer that helps.
+    fn is_flowing(&self) -> bool;
     /// To be called when the consumer has made room, and before it waits.
     fn made_room(&self, hub: &Hub);
     /// Ends the pulling, and drops the source unless somebody is just pulling.
@@ -76,6 +80,9 @@ pub(crate) struct Core<I: Iterator, U, F> {
     /// How many items the next pull takes.
     at_once: AtomicU32,
     cheap: AtomicBool,
+    /// Whether items cost less than their hand-off.
+    trust: Trust,
+    consumer_helps: bool,
     /// Whether the source said that it has more.
     promising: AtomicBool,
     cancelled: AtomicBool,
@@ -95,6 +102,7 @@ where
         ring: ChunkRing<U>,
         producer: Producer<ChunkRing<U>>,
         spares: Arc<Spares<U>>,
+        consumer_helps: bool,
     ) -> Self {
         Core {
             job: Discarded::new(job),
@@ -105,6 +113,8 @@ where
             spares,
             at_once: AtomicU32::new(1),
             cheap: AtomicBool::new(false),
+            trust: Trust::new(),
+            consumer_helps,
             promising: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             consumer: AtomicWaker::new(),
@@ -263,11 +273,15 @@ where
         discard_with(|| feed.finish());
     }
 
-    fn run_all(&self, ticket: Ticket, items: impl ExactSizeIterator<Item = I::Item>) {
+    fn run_all(&self, ticket: Ticket, mut items: impl ExactSizeIterator<Item = I::Item>) {
         let mut outcomes = self.spares.take(items.len());
-        for item in items {
-            let outcome = catch_unwind(AssertUnwindSafe(|| (self.job)(item)));
-            outcomes.push(outcome.map_err(|payload| Failure::Panicked(Panic::new(payload))));
+        let job = &*self.job;
+        // One catch for all of them, and one more after each panic, whose item has been taken by then.
+        while let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
+            let left = items.len();
+            push(&mut outcomes, left, || items.next().map(|item| Ok(job(item))))
+        })) {
+            outcomes.push(Err(Failure::Panicked(Panic::new(payload))));
         }
         self.complete(ticket, outcomes);
     }
@@ -281,12 +295,22 @@ where
 
     fn learn(&self, turn: &Turn<'_>, count: u32) {
         let took = turn.lap();
-        // Several threads should find something to do within a window.
-        let most = self.ring.capacity() / (2 * turn.hub.seats());
-        let most = most.clamp(1, MOST_AT_ONCE) as u32;
+        let dear = self.trust.learn(count, took);
+        // Several threads should find something to do within a window, where several are at it.
+        let threads = if self.is_left_to_its_consumer() { 1 } else { turn.hub.seats() };
+        let most = (self.ring.capacity() / (2 * threads)).clamp(1, MOST_AT_ONCE) as u32;
         // ORDERING: stream:learn: Relaxed; hints.
         self.at_once.store(paced(TARGET, count, took).min(most), Relaxed);
         self.cheap.store(took / count < CHEAP, Relaxed);
+        if dear {
+            turn.hub.announce();
+        }
+    }
+
+    /// Whether the workers leave the stream alone: its consumer runs items faster than it could take
+    /// them from others.
+    fn is_left_to_its_consumer(&self) -> bool {
+        self.consumer_helps && self.trust.is_given() && self.is_quick()
     }
 }
 
@@ -305,9 +329,9 @@ where
 {
     fn turn(&self, turn: &Turn<'_>) -> bool {
         let mut worked = false;
-        while self.pull_and_run(turn, true) {
+        while !self.is_left_to_its_consumer() && self.pull_and_run(turn, true) {
             worked = true;
-            if turn.is_over() {
+            if turn.is_over() || self.is_left_to_its_consumer() {
                 // A consumer that runs its own stream may have gone to sleep meanwhile.
                 self.consumer.wake();
                 break;
@@ -317,8 +341,7 @@ where
     }
 
     fn claimable(&self) -> bool {
-        // ORDERING: stream:claimable: Relaxed; ordered by the fences in `hub`.
-        !self.is_cancelled() && self.phase.load(Relaxed) == FLOWING
+        self.is_flowing() && !self.is_left_to_its_consumer()
     }
 
     fn nudge(&self) {
@@ -340,6 +363,11 @@ where
     fn is_quick(&self) -> bool {
         // ORDERING: stream:quick: Relaxed; hints.
         self.cheap.load(Relaxed) && self.promising.load(Relaxed)
+    }
+
+    fn is_flowing(&self) -> bool {
+        // ORDERING: stream:claimable: Relaxed; ordered by the fences in `hub`.
+        !self.is_cancelled() && self.phase.load(Relaxed) == FLOWING
     }
 
     fn made_room(&self, hub: &Hub) {
