@@ -100,7 +100,7 @@ impl Builder {
     }
 
     /// Whether a thread that waits for the head of a stream runs items meanwhile, where they were
-    /// measured to take under 5 µs. It does without this.
+    /// measured to take under 50 µs. It does without this.
     ///
     /// Jobs then may run on the consumer's thread, with its locks held and its thread-locals in
     /// sight. Turn it off if they must not. Two cases remain in which nobody else might run them:

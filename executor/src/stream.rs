@@ -44,8 +44,8 @@ const MOST_AT_ONCE: usize = 128;
 const LARGE: usize = 256;
 /// How long it should take to run what was pulled at once. Its outcomes are delivered together.
 const TARGET: Duration = Duration::from_micros(4);
-/// Items are cheap if a consumer that runs one would hardly be late for its head.
-const CHEAP: Duration = Duration::from_micros(5);
+/// Items are cheap if a consumer that runs one is late for its head by little more than to be woken takes.
+const CHEAP: Duration = Duration::from_micros(50);
 
 /// What a stream's handle needs of it, whatever its source and its job are.
 pub(crate) trait Stream: Work {
