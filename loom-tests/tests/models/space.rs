@@ -44,7 +44,7 @@ fn producer_waits(capacity: usize, items: usize, late: bool) {
 
 #[test]
 fn producer_waits_for_room() {
-    explore("producer_waits_for_room", Some(2), 80000, || producer_waits(1, 2, false));
+    explore("producer_waits_for_room", Some(2), 60000, || producer_waits(1, 2, false));
 }
 
 #[test]
