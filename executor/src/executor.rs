@@ -253,10 +253,7 @@ impl Executor {
         let ring = Arc::new(Ring::with_capacity(self.window).expect("memory for a window"));
         let (producer, consumer) = ring.open_owned().expect("a new ring is free").split();
         let spares = Arc::new(Spares::new(SPARE_WINDOWS * ring.capacity()));
-        (
-            Core::new(source, job, ring, producer, Arc::clone(&spares), self.hub.consumer_helps),
-            (consumer, spares),
-        )
+        (Core::new(source, job, ring, producer, Arc::clone(&spares)), (consumer, spares))
     }
 
     /// Runs `f` with a scope, in which streams may borrow from the caller.

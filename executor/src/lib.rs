@@ -69,7 +69,6 @@ mod scope;
 mod shared;
 mod shares;
 mod stream;
-mod trust;
 mod work;
 mod worker;
 

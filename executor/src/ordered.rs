@@ -117,11 +117,11 @@ impl<'a, U: Send> Ordered<'a, U> {
                 backoff.snooze();
                 continue;
             }
-            let (has_duty, stream, hub) = (self.has_duty(), &self.stream, &self.hub);
+            let helps = self.may_help();
+            let (stream, hub) = (&self.stream, &self.hub);
             let has_work = || {
                 // Asked again after the waker is in place: what changes later uses it.
-                let helps = has_duty || hub.consumer_helps && stream.is_quick();
-                (helps || hub.is_stopping()) && stream.is_flowing()
+                (helps || hub.is_stopping()) && stream.claimable()
             };
             match park::until_settled(self.consumer.as_mut()?, stream.consumer(), has_work) {
                 Some(Ok(Some(delivery))) => return Some(delivery),

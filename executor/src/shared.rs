@@ -36,7 +36,7 @@ const MOST_INDICES_AT_ONCE: u32 = 128;
 /// dozens of them, ...
 const STRETCH: Duration = Duration::from_micros(2);
 /// ... and at least after so many.
-const LONGEST_STRETCH: u32 = 1024;
+const LONGEST_STRETCH: u32 = 512;
 
 /// Runs `job` on up to `count` items, from 1 to `u32::MAX`.
 ///

@@ -28,7 +28,6 @@ use crate::hub::{Hub, Turn};
 use crate::in_place::push;
 use crate::pace::paced;
 use crate::primitive::{AtomicBool, AtomicU8, AtomicU32, AtomicWaker, Mutex, MutexGuard, fence};
-use crate::trust::Trust;
 use crate::work::Work;
 
 pub(crate) type ChunkRing<U> = Arc<Ring<Chunk<U>>>;
@@ -55,8 +54,6 @@ pub(crate) trait Stream: Work {
     /// Whether a consumer that helps would soon be back: items were measured to be cheap, and the
     /// source says that it has more.
     fn is_quick(&self) -> bool;
-    /// Whether there is something to pull, for a consumer that helps.
-    fn is_flowing(&self) -> bool;
     /// To be called when the consumer has made room, and before it waits.
     fn made_room(&self, hub: &Hub);
     /// Ends the pulling, and drops the source unless somebody is just pulling.
@@ -80,9 +77,6 @@ pub(crate) struct Core<I: Iterator, U, F> {
     /// How many items the next pull takes.
     at_once: AtomicU32,
     cheap: AtomicBool,
-    /// Whether items cost less than their hand-off.
-    trust: Trust,
-    consumer_helps: bool,
     /// Whether the source said that it has more.
     promising: AtomicBool,
     cancelled: AtomicBool,
@@ -102,7 +96,6 @@ where
         ring: ChunkRing<U>,
         producer: Producer<ChunkRing<U>>,
         spares: Arc<Spares<U>>,
-        consumer_helps: bool,
     ) -> Self {
         Core {
             job: Discarded::new(job),
@@ -113,8 +106,6 @@ where
             spares,
             at_once: AtomicU32::new(1),
             cheap: AtomicBool::new(false),
-            trust: Trust::new(),
-            consumer_helps,
             promising: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             consumer: AtomicWaker::new(),
@@ -295,22 +286,12 @@ where
 
     fn learn(&self, turn: &Turn<'_>, count: u32) {
         let took = turn.lap();
-        let dear = self.trust.learn(count, took);
-        // Several threads should find something to do within a window, where several are at it.
-        let threads = if self.is_left_to_its_consumer() { 1 } else { turn.hub.seats() };
-        let most = (self.ring.capacity() / (2 * threads)).clamp(1, MOST_AT_ONCE) as u32;
+        // Several threads should find something to do within a window.
+        let most = self.ring.capacity() / (2 * turn.hub.seats());
+        let most = most.clamp(1, MOST_AT_ONCE) as u32;
         // ORDERING: stream:learn: Relaxed; hints.
         self.at_once.store(paced(TARGET, count, took).min(most), Relaxed);
         self.cheap.store(took / count < CHEAP, Relaxed);
-        if dear {
-            turn.hub.announce();
-        }
-    }
-
-    /// Whether the workers leave the stream alone: its consumer runs items faster than it could take
-    /// them from others.
-    fn is_left_to_its_consumer(&self) -> bool {
-        self.consumer_helps && self.trust.is_given() && self.is_quick()
     }
 }
 
@@ -329,9 +310,9 @@ where
 {
     fn turn(&self, turn: &Turn<'_>) -> bool {
         let mut worked = false;
-        while !self.is_left_to_its_consumer() && self.pull_and_run(turn, true) {
+        while self.pull_and_run(turn, true) {
             worked = true;
-            if turn.is_over() || self.is_left_to_its_consumer() {
+            if turn.is_over() {
                 // A consumer that runs its own stream may have gone to sleep meanwhile.
                 self.consumer.wake();
                 break;
@@ -341,7 +322,8 @@ where
     }
 
     fn claimable(&self) -> bool {
-        self.is_flowing() && !self.is_left_to_its_consumer()
+        // ORDERING: stream:claimable: Relaxed; ordered by the fences in `hub`.
+        !self.is_cancelled() && self.phase.load(Relaxed) == FLOWING
     }
 
     fn nudge(&self) {
@@ -363,11 +345,6 @@ where
     fn is_quick(&self) -> bool {
         // ORDERING: stream:quick: Relaxed; hints.
         self.cheap.load(Relaxed) && self.promising.load(Relaxed)
-    }
-
-    fn is_flowing(&self) -> bool {
-        // ORDERING: stream:claimable: Relaxed; ordered by the fences in `hub`.
-        !self.is_cancelled() && self.phase.load(Relaxed) == FLOWING
     }
 
     fn made_room(&self, hub: &Hub) {

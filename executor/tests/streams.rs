@@ -44,46 +44,6 @@ fn no_more_than_the_window_is_outstanding() {
     assert!(most >= WINDOW, "the window was never used: {most}");
 }
 
-/// The workers leave it to a consumer that may just be falling asleep.
-#[test]
-fn a_stream_of_trivial_items_never_stands_still() {
-    without_hanging(|| {
-        for window in [64, 256, 1024] {
-            let executor = Executor::builder().workers(2).window(window).build().unwrap();
-            for round in 0..100 {
-                let items = 200 * window;
-                let mut stream = executor.stream(0..items, |item| item).map(Result::unwrap);
-                // Of varying length, so that the consumer waits at varying instants.
-                for item in 0..items {
-                    assert_eq!(stream.next(), Some(item));
-                    if item % (round * window / 7 + 3) == 0 {
-                        thread::yield_now();
-                    }
-                }
-                assert_eq!(stream.next(), None);
-            }
-        }
-    });
-}
-
-/// So cheap that the consumer runs them itself, until they turn dear, and the workers have to join again.
-#[test]
-fn items_that_turn_dear_are_shared_again() {
-    const CHEAP: usize = 100_000;
-    let executor = Executor::builder().workers(2).window(1024).build().unwrap();
-    let (threads, who) = mpsc::channel();
-    let stream = executor.stream(0..CHEAP + 600, move |item| {
-        if item >= CHEAP {
-            thread::sleep(Duration::from_micros(200));
-            threads.send(thread::current().id()).unwrap();
-        }
-        item
-    });
-    assert!(stream.map(Result::unwrap).eq(0..CHEAP + 600));
-    let threads: std::collections::HashSet<_> = who.try_iter().collect();
-    assert!(threads.len() > 1, "one thread ran them all");
-}
-
 #[test]
 fn a_panic_is_the_outcome_of_its_item() {
     let executor = executor(2);
