@@ -14,15 +14,12 @@ mod modelled;
 #[cfg(reorder_loom)]
 pub(crate) use modelled::*;
 
-#[cfg(all(reorder_loom, not(reorder_hooks)))]
+#[cfg(any(reorder_loom, reorder_hooks))]
+mod watched;
+#[cfg(any(reorder_loom, reorder_hooks))]
+pub(crate) use watched::*;
+#[cfg(reorder_loom)]
 mod weakened;
-#[cfg(all(reorder_loom, not(reorder_hooks)))]
-pub(crate) use weakened::*;
-
-#[cfg(reorder_hooks)]
-mod stepped;
-#[cfg(reorder_hooks)]
-pub(crate) use stepped::*;
 
 impl WakerCell {
     /// Uses the waker in the cell, if there is one.

@@ -1,5 +1,5 @@
-//! Loom's atomics, of which one access at a time can be weakened, so that `ci/orderings.sh` sees whether a
-//! model notices. An access is named by its place in the source, and the labels stay in the notes.
+//! One access at a time can be weakened in a model, so that `ci/orderings.sh` sees whether it notices. An
+//! access is named by its place in the source, and the labels stay in the notes.
 
 use std::collections::HashSet;
 use std::format;
@@ -37,7 +37,7 @@ fn is_weakened(place: &Location<'_>, part: &str) -> bool {
     mutant() == Some(name.as_str())
 }
 
-fn weakened(order: Ordering, place: &Location<'_>) -> Ordering {
+pub(super) fn order(order: Ordering, place: &Location<'_>) -> Ordering {
     let acquires = matches!(order, Acquire | AcqRel | SeqCst) && !is_weakened(place, "acquire");
     let releases = matches!(order, Release | AcqRel | SeqCst) && !is_weakened(place, "release");
     match (acquires, releases) {
@@ -48,73 +48,12 @@ fn weakened(order: Ordering, place: &Location<'_>) -> Ordering {
     }
 }
 
-pub(crate) struct AtomicU64(loom::sync::atomic::AtomicU64);
-
-impl AtomicU64 {
-    #[track_caller]
-    pub(crate) fn new(value: u64) -> Self {
-        AtomicU64(loom::sync::atomic::AtomicU64::new(value))
-    }
-
-    #[track_caller]
-    pub(crate) fn load(&self, order: Ordering) -> u64 {
-        self.0.load(weakened(order, Location::caller()))
-    }
-
-    #[track_caller]
-    pub(crate) fn store(&self, value: u64, order: Ordering) {
-        self.0.store(value, weakened(order, Location::caller()));
-    }
-
-    #[track_caller]
-    pub(crate) fn compare_exchange(
-        &self,
-        old: u64,
-        new: u64,
-        order: Ordering,
-        refused: Ordering,
-    ) -> Result<u64, u64> {
-        let place = Location::caller();
-        let weak = refused == Acquire && is_weakened(place, "refused");
-        let refused = if weak { Relaxed } else { refused };
-        self.0.compare_exchange(old, new, weakened(order, place), refused)
-    }
-
-    #[track_caller]
-    pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
-        self.0.fetch_add(value, weakened(order, Location::caller()))
-    }
-
-    #[track_caller]
-    pub(crate) fn fetch_sub(&self, value: u64, order: Ordering) -> u64 {
-        self.0.fetch_sub(value, weakened(order, Location::caller()))
-    }
+/// The order of a refused compare-and-swap.
+pub(super) fn refused(order: Ordering, place: &Location<'_>) -> Ordering {
+    let weak = order == Acquire && is_weakened(place, "refused");
+    if weak { Relaxed } else { order }
 }
 
-#[cfg(feature = "pool")]
-pub(crate) struct AtomicPtr<T>(loom::sync::atomic::AtomicPtr<T>);
-
-#[cfg(feature = "pool")]
-impl<T> AtomicPtr<T> {
-    #[track_caller]
-    pub(crate) fn new(value: *mut T) -> Self {
-        AtomicPtr(loom::sync::atomic::AtomicPtr::new(value))
-    }
-
-    #[track_caller]
-    pub(crate) fn load(&self, order: Ordering) -> *mut T {
-        self.0.load(weakened(order, Location::caller()))
-    }
-
-    #[track_caller]
-    pub(crate) fn store(&self, value: *mut T, order: Ordering) {
-        self.0.store(value, weakened(order, Location::caller()));
-    }
-}
-
-#[track_caller]
-pub(crate) fn fence(order: Ordering) {
-    if !is_weakened(Location::caller(), "fence") {
-        loom::sync::atomic::fence(order);
-    }
+pub(super) fn is_without_its_fence(place: &Location<'_>) -> bool {
+    is_weakened(place, "fence")
 }
