@@ -36,7 +36,7 @@ copy=$target/twin
 for twin in doze_without_a_look doze_through_the_end searcher_keeps_its_role searcher_hands_nothing_on; do
     rm -rf "$copy"
     mkdir -p "$copy"
-    cp -r README.md Cargo.toml Cargo.lock reorder executor loom-tests benches "$copy"
+    cp -r README.md Cargo.toml Cargo.lock reorder executor loom-tests stress benches "$copy"
     GIT_CEILING_DIRECTORIES="$target" git -C "$copy" apply "$PWD/loom-tests/twins/$twin.patch"
     schedules "$copy" --no-run 2>"$target/$twin.log" || { cat "$target/$twin.log"; exit 1; }
     if schedules "$copy" >"$target/$twin.log" 2>&1; then

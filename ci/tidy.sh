@@ -15,7 +15,7 @@ RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_loom --cfg crossbeam_loom" \
     cargo clippy -q -p reorder-ring -p loom-tests --all-targets \
     --target-dir "${CARGO_TARGET_DIR:-target}/tidy-loom" -- -D warnings
 RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_hooks" \
-    cargo clippy -q -p reorder-ring --lib --test progress \
+    cargo clippy -q -p reorder-ring --lib --test progress -p reorder-stress --test linearizable \
     --target-dir "${CARGO_TARGET_DIR:-target}/tidy-hooks" -- -D warnings
 RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_shuttle" \
     cargo clippy -q -p reorder-executor --lib --test schedules \

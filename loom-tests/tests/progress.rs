@@ -69,8 +69,8 @@ fn consumer_against_all() {
         evictor.join().unwrap();
         drop((consumer, ring));
     });
-    NEXT.told(&TRY_NEXT, TRY_NEXT.most);
-    POLL.told(&POLL_NEXT, POLL_NEXT.most - 1);
+    NEXT.told(&TRY_NEXT, 5);
+    POLL.told(&POLL_NEXT, 16);
     SETTLE[0].told(&COMPLETE, COMPLETE.most);
     SETTLE[1].told(&EVICT, EVICT.most);
 }

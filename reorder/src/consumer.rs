@@ -120,9 +120,9 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most five loads and two stores; and, if the batch is split, a look into the
-    /// producer's waker cell, once per half window and where it finds nothing after it took
-    /// something. Waking a waiting producer comes on top.
+    /// Wait-free: at most five loads and two stores, or eight loads if the batch was cancelled; and,
+    /// if it is split, a look into the producer's waker cell, once per half window and where it
+    /// finds nothing after it took something. Waking a waiting producer comes on top.
     #[inline]
     pub fn try_next(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
         match self.take_value() {
@@ -146,7 +146,17 @@ impl<R: RingRef> Consumer<R> {
     #[cold]
     #[inline(never)]
     pub(crate) fn take_no_value(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
-        self.take_settled().ok_or_else(|| self.why_not())
+        if let Some(delivery) = self.take_settled() {
+            return Ok(delivery);
+        }
+        match self.why_not() {
+            // A value that was ready, or an end that was declared, before the cancellation goes first, also
+            // where it came after the looks so far.
+            TryNextError::Cancelled => {
+                self.take_settled().ok_or_else(|| self.end().unwrap_or(TryNextError::Cancelled))
+            }
+            why => Err(why),
+        }
     }
 
     /// Takes the head of line. If it cannot, it tells the producer of room: the consumer may stop
@@ -321,12 +331,23 @@ impl<R: RingRef> Consumer<R> {
 
     /// Why the head cannot be taken. Off the hot path.
     pub(crate) fn why_not(&self) -> TryNextError {
-        match self.ring.ended.get() {
-            Some(End::Finished) if self.ring.tail() == self.head => TryNextError::Ended,
-            Some(End::Truncated) if self.ring.tail() == self.head => TryNextError::Truncated,
-            _ if self.ring.lease.cancelled() => TryNextError::Cancelled,
-            _ => TryNextError::Pending,
-        }
+        let cancelled = || {
+            if self.ring.lease.cancelled() {
+                TryNextError::Cancelled
+            } else {
+                TryNextError::Pending
+            }
+        };
+        self.end().unwrap_or_else(cancelled)
+    }
+
+    /// How the batch ended, if all of it was delivered.
+    fn end(&self) -> Option<TryNextError> {
+        let end = self.ring.ended.get()?;
+        (self.ring.tail() == self.head).then_some(match end {
+            End::Finished => TryNextError::Ended,
+            End::Truncated => TryNextError::Truncated,
+        })
     }
 }
 

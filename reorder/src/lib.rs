@@ -110,7 +110,7 @@
 //! | [`Consumer::evict_head`], [`Consumer::evict_index`] | the same, and 1 load | waking the consumer |
 //! | [`Producer::reserve`], [`Producer::reserve_many`] | 3 loads, 1 store | |
 //! | [`Producer::permit`] | the same | cloning an `Arc` |
-//! | [`Consumer::try_next`], a step of [`Consumer::drain_ready`] | 4 loads, 2 stores; once per half window, a look for a waiting producer | waking the producer |
+//! | [`Consumer::try_next`], a step of [`Consumer::drain_ready`] | 5 loads, 2 stores; 8 loads if it was cancelled; once per half window, a look for a waiting producer | waking the producer |
 //! | [`Producer::vacancy`], [`Ring::ticket_from_bits`] | 1 load | |
 //! | [`Consumer::head_of_line`] | 2 loads | |
 //! | [`Ring::refusals`] | 7 loads | |

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use loom::thread;
 use loom_tests::{Tokens, Witness, explore};
-use reorder_ring::{NextError, ReserveError};
+use reorder_ring::{NextError, ReserveError, TryNextError};
 
 use super::ring;
 
@@ -25,6 +25,32 @@ fn cancel_wakes_a_blocked_consumer() {
         assert_eq!(producer.reserve(), Err(ReserveError::Cancelled));
         cancelling.join().unwrap();
         drop((producer, consumer, ring));
+        tokens.assert_all_gone();
+    });
+}
+
+/// What was completed, or ended, before the cancellation is told before it, whenever the consumer looks.
+#[test]
+fn cancel_after_completion_and_end() {
+    explore("cancel_after_completion_and_end", None, 5000, || {
+        let (ring, tokens) = (ring(1), Tokens::default());
+        let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+        let (canceller, ticket) = (consumer.canceller(), producer.reserve().unwrap());
+        let (completing, value) = (Arc::clone(&ring), tokens.make("in time"));
+        let ending = thread::spawn(move || {
+            completing.complete(ticket, value).unwrap();
+            producer.finish();
+            canceller.cancel();
+        });
+        for end in [None, Some(TryNextError::Ended)] {
+            match (consumer.try_next(), end) {
+                (Ok(delivery), None) => assert_eq!(delivery.outcome.unwrap().name, "in time"),
+                (Err(TryNextError::Pending), _) => break,
+                (told, _) => assert_eq!(told.err(), end),
+            }
+        }
+        ending.join().unwrap();
+        drop((consumer, ring));
         tokens.assert_all_gone();
     });
 }

@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use reorder_ring::{Ring, Ticket, TryNextError, hook};
+use reorder_ring::{NextError, Ring, Ticket, TryNextError, hook};
 
 use crate::bounds::{
     Bound, CANCEL, COMPLETE, EVICT, FROM_BITS, POLL_NEXT, POLL_SPACE, RESERVE, TRY_NEXT,
@@ -45,8 +45,31 @@ fn bounds_are_reached() {
 
     _ = producer.reserve();
     drop(producer);
+    world.canceller.cancel();
     let missing = reach(&TRY_NEXT, || world.consumer.as_mut().unwrap().try_next());
-    assert_eq!(missing.map(|delivery| delivery.index), Err(TryNextError::Pending));
+    assert_eq!(missing.map(|delivery| delivery.index), Err(TryNextError::Cancelled));
+    world.finish();
+}
+
+/// A cancellation comes between the announcement of a wait and the last look before it.
+#[test]
+fn poll_is_overtaken_as_late_as_it_can_be() {
+    let mut world = World::new(2, 1);
+    drop(world.producer.take());
+    let (steps, canceller) = (Rc::new(Cell::new(0)), world.canceller.clone());
+    let counting = Rc::clone(&steps);
+    let overtake = move || {
+        counting.set(counting.get() + 1);
+        if counting.get() == 11 {
+            assert!(canceller.cancel());
+        }
+    };
+    let mut consumer = world.consumer.take().unwrap();
+    let mut context = Context::from_waker(Waker::noop());
+    let polled = hook::with(overtake, || consumer.poll_next(&mut context));
+    assert_eq!(polled.map(|taken| taken.map(|_| ())), Poll::Ready(Err(NextError::Cancelled)));
+    assert_eq!(steps.get(), POLL_NEXT.most);
+    drop(consumer);
     world.finish();
 }
 

@@ -15,7 +15,21 @@ pub(super) enum Cell {
     Settled,
 }
 
-#[derive(Debug)]
+impl Cell {
+    /// Why a position that has come so far takes no result; none if it does.
+    pub(super) fn refusal(self) -> Option<Reason> {
+        match self {
+            Cell::Missing => None,
+            Cell::Writing | Cell::Ready(_) => Some(Reason::Duplicate),
+            Cell::Gap(Gap::Evicted) => Some(Reason::Evicted),
+            // A pattern for other crates too, which also use this model.
+            Cell::Gap(_) => Some(Reason::Abandoned),
+            Cell::Settled => Some(Reason::Settled),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
 pub(super) struct Model {
     capacity: u64,
     /// The first position of the ring's life.
@@ -57,7 +71,7 @@ impl Model {
         self.cells.get(&position).copied().unwrap_or(Cell::Settled)
     }
 
-    fn set(&mut self, position: u64, cell: Cell) {
+    pub(super) fn set(&mut self, position: u64, cell: Cell) {
         self.cells.insert(position, cell);
     }
 
@@ -85,32 +99,33 @@ impl Model {
     }
 
     pub(super) fn reserve(&mut self, count: u64) -> Result<u64, ReserveError> {
-        if self.cancelled {
+        if self.is_cancelled() {
             return Err(ReserveError::Cancelled);
         }
         if count > self.vacancy() {
             let at_the_end = self.head + self.capacity >= self.end;
             return Err(if at_the_end { ReserveError::Exhausted } else { ReserveError::Full });
         }
+        Ok(self.advance(count))
+    }
+
+    /// Reserves without any question.
+    pub(super) fn advance(&mut self, count: u64) -> u64 {
         let first = self.tail;
         self.tail += count;
         (first..self.tail).for_each(|position| self.set(position, Cell::Missing));
-        Ok(first)
+        first
     }
 
     /// Changes a missing position, or says why it is none.
     pub(super) fn change(&mut self, position: u64, to: Cell) -> Result<(), Reason> {
-        match self.cell(position) {
-            Cell::Missing => {
+        match self.cell(position).refusal() {
+            None => {
                 self.set(position, to);
                 Ok(())
             }
-            Cell::Writing | Cell::Ready(_) => Err(Reason::Duplicate),
-            Cell::Gap(Gap::Evicted) => Err(Reason::Evicted),
-            // A pattern for other crates too: the fuzz targets use this model.
-            Cell::Gap(_) => Err(Reason::Abandoned),
-            Cell::Settled if position < self.base => Err(Reason::Stale),
-            Cell::Settled => Err(Reason::Settled),
+            Some(Reason::Settled) if position < self.base => Err(Reason::Stale),
+            Some(reason) => Err(reason),
         }
     }
 
@@ -158,15 +173,24 @@ impl Model {
         }
     }
 
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled
+    }
+
     pub(super) fn cancel(&mut self, epoch: u64) -> bool {
         let cancels = self.is_open() && epoch == self.epoch && !self.cancelled;
         self.cancelled |= cancels;
         cancels
     }
 
+    /// Says that nothing more is reserved, and how the batch ends.
+    pub(super) fn declare(&mut self, end: TryNextError) {
+        self.ended = Some(end);
+    }
+
     pub(super) fn drop_producer(&mut self, end: TryNextError) {
         self.producer = false;
-        self.ended = Some(end);
+        self.declare(end);
         self.close_if_last();
     }
 
