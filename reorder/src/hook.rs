@@ -6,6 +6,7 @@
 use std::boxed::Box;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::OnceLock;
 
 #[cfg(reorder_loom)]
 use loom::thread_local;
@@ -13,6 +14,9 @@ use loom::thread_local;
 use std::thread_local;
 
 type Hook = Box<dyn FnMut()>;
+
+/// The hook of threads that have none of their own.
+static EVERYWHERE: OnceLock<fn()> = OnceLock::new();
 
 thread_local! {
     #[allow(clippy::missing_const_for_thread_local, reason = "loom's take no const block")]
@@ -24,11 +28,19 @@ pub(crate) fn step() {
     // A thread that ends has no hook any more.
     _ = HOOK.try_with(|cell| {
         let hook = cell.borrow_mut().take();
-        if let Some(mut hook) = hook {
-            hook();
-            cell.borrow_mut().get_or_insert(hook);
+        match hook {
+            Some(mut hook) => {
+                hook();
+                cell.borrow_mut().get_or_insert(hook);
+            }
+            None => _ = EVERYWHERE.get().map(|hook| hook()),
         }
     });
+}
+
+/// Has `hook` called before each step of every thread that has no hook of its own, from now on.
+pub fn everywhere(hook: fn()) {
+    _ = EVERYWHERE.set(hook);
 }
 
 /// Runs `f`, and `hook` before each step that this thread takes in it.

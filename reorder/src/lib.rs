@@ -232,6 +232,11 @@ mod ticket_bits;
 #[cfg(feature = "std")]
 mod wait;
 
+/// For `reorder-executor`, whose accesses are watched as well.
+#[cfg(any(reorder_loom, reorder_hooks))]
+#[doc(hidden)]
+pub use primitive::watched;
+
 pub use batch::Batch;
 pub use canceller::Canceller;
 pub use consumer::{Consumer, DrainReady};

@@ -15,8 +15,9 @@ mod modelled;
 pub(crate) use modelled::*;
 
 #[cfg(any(reorder_loom, reorder_hooks))]
-mod watched;
+pub mod watched;
 #[cfg(any(reorder_loom, reorder_hooks))]
+#[allow(unused_imports, reason = "some are for the executor")]
 pub(crate) use watched::*;
 #[cfg(reorder_loom)]
 mod weakened;

@@ -12,9 +12,6 @@ use loom as engine;
 use shuttle as engine;
 
 use engine::sync::Condvar;
-pub(crate) use engine::sync::atomic::{
-    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence,
-};
 pub(crate) use engine::sync::{Mutex, MutexGuard};
 pub(crate) use engine::{thread, thread_local};
 

@@ -1,8 +1,5 @@
 //! The primitives of a program.
 
-pub(crate) use std::sync::atomic::{
-    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence,
-};
 pub(crate) use std::sync::{Mutex, MutexGuard};
 pub(crate) use std::thread::sleep;
 pub(crate) use std::{thread, thread_local};

@@ -1,5 +1,8 @@
 //! The atomics of a build that watches them: before each access, the thread's hook is called
 //! (`--cfg reorder_hooks`), and under loom its order is weakened if that was asked for.
+//!
+//! `reorder-executor` uses them as well in such a build.
+#![allow(missing_docs, reason = "each is as its namesake")]
 
 use core::panic::Location;
 
@@ -22,73 +25,101 @@ fn watched(order: Ordering, place: &Location<'_>) -> Ordering {
     order
 }
 
-#[repr(transparent)]
-pub(crate) struct AtomicU64(base::AtomicU64);
-
-impl AtomicU64 {
-    #[track_caller]
-    pub(crate) fn new(value: u64) -> Self {
-        AtomicU64(base::AtomicU64::new(value))
-    }
-
-    #[track_caller]
-    pub(crate) fn load(&self, order: Ordering) -> u64 {
-        self.0.load(watched(order, Location::caller()))
-    }
-
-    #[track_caller]
-    pub(crate) fn store(&self, value: u64, order: Ordering) {
-        self.0.store(value, watched(order, Location::caller()));
-    }
-
-    #[track_caller]
-    pub(crate) fn compare_exchange(
-        &self,
-        old: u64,
-        new: u64,
-        order: Ordering,
-        refused: Ordering,
-    ) -> Result<u64, u64> {
-        let place = Location::caller();
-        #[cfg(reorder_loom)]
-        let refused = weakened::refused(refused, place);
-        self.0.compare_exchange(old, new, watched(order, place), refused)
-    }
-
-    #[track_caller]
-    pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
-        self.0.fetch_add(value, watched(order, Location::caller()))
-    }
-
-    #[track_caller]
-    pub(crate) fn fetch_sub(&self, value: u64, order: Ordering) -> u64 {
-        self.0.fetch_sub(value, watched(order, Location::caller()))
-    }
+/// The order of a refused compare-and-swap there.
+fn refused(order: Ordering, place: &Location<'_>) -> Ordering {
+    #[cfg(reorder_loom)]
+    let order = weakened::refused(order, place);
+    _ = place;
+    order
 }
 
-#[cfg(feature = "pool")]
-pub(crate) struct AtomicPtr<T>(base::AtomicPtr<T>);
+macro_rules! atomics {
+    ($($name:ident$(<$generic:ident>)?: $value:ty,)*) => {$(
+        #[derive(Debug, Default)]
+        #[repr(transparent)]
+        pub struct $name$(<$generic>)?(base::$name$(<$generic>)?);
 
-#[cfg(feature = "pool")]
-impl<T> AtomicPtr<T> {
-    #[track_caller]
-    pub(crate) fn new(value: *mut T) -> Self {
-        AtomicPtr(base::AtomicPtr::new(value))
-    }
+        impl$(<$generic>)? $name$(<$generic>)? {
+            #[track_caller]
+            pub fn new(value: $value) -> Self {
+                $name(base::$name::new(value))
+            }
 
-    #[track_caller]
-    pub(crate) fn load(&self, order: Ordering) -> *mut T {
-        self.0.load(watched(order, Location::caller()))
-    }
+            #[track_caller]
+            pub fn load(&self, order: Ordering) -> $value {
+                self.0.load(watched(order, Location::caller()))
+            }
 
-    #[track_caller]
-    pub(crate) fn store(&self, value: *mut T, order: Ordering) {
-        self.0.store(value, watched(order, Location::caller()));
-    }
+            #[track_caller]
+            pub fn store(&self, value: $value, order: Ordering) {
+                self.0.store(value, watched(order, Location::caller()));
+            }
+
+            #[track_caller]
+            pub fn swap(&self, value: $value, order: Ordering) -> $value {
+                self.0.swap(value, watched(order, Location::caller()))
+            }
+
+            #[track_caller]
+            pub fn compare_exchange(
+                &self,
+                old: $value,
+                new: $value,
+                order: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
+                let place = Location::caller();
+                let failure = refused(failure, place);
+                self.0.compare_exchange(old, new, watched(order, place), failure)
+            }
+        }
+    )*};
+}
+
+macro_rules! numbers {
+    ($($name:ident: $value:ty,)*) => {$(
+        impl $name {
+            #[track_caller]
+            pub fn fetch_add(&self, value: $value, order: Ordering) -> $value {
+                self.0.fetch_add(value, watched(order, Location::caller()))
+            }
+
+            #[track_caller]
+            pub fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
+                self.0.fetch_sub(value, watched(order, Location::caller()))
+            }
+
+            #[track_caller]
+            pub fn fetch_update(
+                &self,
+                order: Ordering,
+                failure: Ordering,
+                f: impl FnMut($value) -> Option<$value>,
+            ) -> Result<$value, $value> {
+                let place = Location::caller();
+                let failure = refused(failure, place);
+                self.0.fetch_update(watched(order, place), failure, f)
+            }
+        }
+    )*};
+}
+
+atomics! {
+    AtomicBool: bool,
+    AtomicU8: u8,
+    AtomicU32: u32,
+    AtomicU64: u64,
+    AtomicUsize: usize,
+    AtomicPtr<T>: *mut T,
+}
+
+numbers! {
+    AtomicU64: u64,
+    AtomicUsize: usize,
 }
 
 #[track_caller]
-pub(crate) fn fence(order: Ordering) {
+pub fn fence(order: Ordering) {
     #[cfg(reorder_hooks)]
     crate::hook::step();
     #[cfg(reorder_loom)]
