@@ -8,7 +8,7 @@ use std::thread;
 
 use super::alone;
 use super::reclaim;
-use traffic::Traffic;
+use traffic::{Plan, Traffic};
 
 const THREADS: usize = if cfg!(miri) { 4 } else { 500 };
 const IDLE_LIMIT: usize = 1 << 20;
@@ -25,7 +25,7 @@ fn memory_is_bounded_while_a_thread_is_stopped_and_comes_back_when_it_goes_on() 
             assert!(may_go_on.recv().is_err());
         });
         is_stopped.recv().unwrap();
-        let outcome = Traffic::new(THREADS, IDLE_LIMIT).run();
+        let outcome = Traffic::new(Plan::new(THREADS, IDLE_LIMIT)).run();
         drop(goes_on);
         outcome
     });

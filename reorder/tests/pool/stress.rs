@@ -8,7 +8,7 @@ use std::thread;
 
 use reorder_ring::RingPool;
 
-use crate::traffic::Traffic;
+use crate::traffic::{Plan, Traffic};
 
 const THREADS: usize = if cfg!(miri) { 4 } else { 1000 };
 const FREED_RINGS: u64 = if cfg!(miri) { 50 } else { 20_000 };
@@ -17,7 +17,7 @@ const IDLE_LIMIT: usize = 1 << 20;
 
 #[test]
 fn batches_of_a_thousand_threads_keep_apart_and_leave_nothing() {
-    Traffic::new(THREADS, IDLE_LIMIT).run().assert_memory_is_bounded();
+    Traffic::new(Plan::new(THREADS, IDLE_LIMIT)).run().assert_memory_is_bounded();
 }
 
 /// Tickets keep coming in for rings of one slot, the moment that these are freed. A value that got into

@@ -7,8 +7,8 @@
 //! are closed, and which positions their owner has settled itself. What a batch does follows from its number;
 //! how the batches meet is up to the scheduler.
 //!
-//! Used by the tests of the public interface and, with a thread stopped within a call, by those inside of
-//! the crate.
+//! Used by the tests of the public interface, by those inside of the crate, with a thread stopped within a
+//! call, and by the soak.
 
 mod actor;
 mod open;
@@ -19,7 +19,6 @@ mod stranger;
 mod value;
 
 use std::boxed::Box;
-use std::println;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU8, AtomicUsize};
 use std::sync::{Arc, Mutex};
@@ -31,7 +30,7 @@ use post::Post;
 use reorder_ring::{PoolUsage, Reason, RingPool};
 use value::{Drops, Stamped};
 
-/// How many threads there are at one time; each starts the next one when it ends.
+/// The most threads that there are at one time; each starts the next one when it ends.
 const AT_ONCE: usize = 64;
 /// How many batches each thread opens, one after the other.
 const BATCHES: usize = 4;
@@ -49,12 +48,31 @@ enum State {
     Closed,
 }
 
+/// How much traffic there is.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) threads: usize,
+    pub(crate) at_once: usize,
+    /// How many idle bytes the pool keeps; the one beside it keeps none.
+    pub(crate) idle_limit: usize,
+    pub(crate) seed: usize,
+}
+
+impl Plan {
+    /// So many threads, or as many as `REORDER_POOL_THREADS` says.
+    #[allow(dead_code, reason = "not for the soak")]
+    pub(crate) fn new(threads: usize, idle_limit: usize) -> Plan {
+        let told = std::env::var("REORDER_POOL_THREADS").ok();
+        let threads = told.map_or(threads, |told| told.parse().expect("a number of threads"));
+        Plan { threads, at_once: AT_ONCE, idle_limit, seed: 0 }
+    }
+}
+
 /// What all threads of a run share.
 pub(crate) struct Traffic {
     /// The one under test, and the one beside it.
     pools: [RingPool<Stamped>; 2],
-    idle_limit: usize,
-    threads: usize,
+    plan: Plan,
     started: AtomicUsize,
     /// By the number of the batch.
     states: Box<[AtomicU8]>,
@@ -64,17 +82,12 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// Of so many threads, or as many as `REORDER_POOL_THREADS` says; 64 of them run at a time. The pool keeps so many idle bytes; the one beside it
-    /// keeps none.
-    pub(crate) fn new(threads: usize, idle_limit: usize) -> Traffic {
-        let told = std::env::var("REORDER_POOL_THREADS").ok();
-        let threads = told.map_or(threads, |told| told.parse().expect("a number of threads"));
+    pub(crate) fn new(plan: Plan) -> Traffic {
         Traffic {
-            pools: [idle_limit, 0].map(RingPool::with_idle_limit),
-            idle_limit,
-            threads,
+            pools: [plan.idle_limit, 0].map(RingPool::with_idle_limit),
+            plan,
             started: AtomicUsize::new(0),
-            states: (0..threads * BATCHES).map(|_| AtomicU8::new(State::Open as u8)).collect(),
+            states: (0..plan.threads * BATCHES).map(|_| AtomicU8::new(State::Open as u8)).collect(),
             post: Post::new(),
             drops: Arc::default(),
             met: Mutex::default(),
@@ -83,27 +96,25 @@ impl Traffic {
 
     /// Runs all threads, and settles what they left.
     pub(crate) fn run(self) -> Outcome {
-        thread::scope(|scope| (0..AT_ONCE).for_each(|_| self.start_next(scope)));
+        thread::scope(|scope| (0..self.plan.at_once).for_each(|_| self.start_next(scope)));
         let mut last = Actor::new(&self, self.states.len());
         last.empty_the_post();
         last.end();
 
         let met = self.met.into_inner().unwrap();
-        let [made, ..] = self.drops.counts();
-        println!("{} batches, {made} values: {met:?}", self.states.len());
         // A short run may miss some of them.
-        if self.threads >= 500 {
+        if self.plan.threads >= 500 {
             met.assert_all();
         }
-        Outcome { met, drops: self.drops, pools: self.pools, idle_limit: self.idle_limit }
+        Outcome { met, drops: self.drops, pools: self.pools, plan: self.plan }
     }
 
     fn start_next<'s>(&'s self, scope: &'s Scope<'s, '_>) {
         let number = self.started.fetch_add(1, Relaxed);
-        if number < self.threads {
+        if number < self.plan.threads {
             scope.spawn(move || {
                 for batch in number * BATCHES..(number + 1) * BATCHES {
-                    let mut actor = Actor::new(self, batch);
+                    let mut actor = Actor::new(self, self.plan.seed.wrapping_add(batch));
                     actor.own(batch as u32);
                     actor.end();
                 }
@@ -127,10 +138,10 @@ impl Traffic {
 
 /// What is left of a run.
 pub(crate) struct Outcome {
-    met: Answers,
+    pub(crate) met: Answers,
     drops: Arc<Drops>,
     pools: [RingPool<Stamped>; 2],
-    idle_limit: usize,
+    plan: Plan,
 }
 
 impl Outcome {
@@ -140,7 +151,7 @@ impl Outcome {
     pub(crate) fn assert_memory_is_bounded(&self) {
         assert!(self.met.most_deferred_bytes <= MOST_DEFERRED, "{:?}", self.met);
         assert!(self.met.most_rings <= MOST_RINGS, "{:?}", self.met);
-        for (pool, limit) in self.pools.iter().zip([self.idle_limit, 0]) {
+        for (pool, limit) in self.pools.iter().zip([self.plan.idle_limit, 0]) {
             eventually(pool, |usage| usage.idle_bytes <= limit, || drop(pool.lease(1).unwrap()));
             let nothing = |usage: PoolUsage| usage.rings + usage.deferred_bytes == 0;
             eventually(pool, nothing, || pool.trim(0));
@@ -173,15 +184,17 @@ fn eventually<T>(pool: &RingPool<T>, is_so: impl Fn(PoolUsage) -> bool, step: im
 
 /// How often each answer came, and how much memory there was.
 #[derive(Debug, Default)]
-struct Answers {
-    accepted: u64,
-    delivered: u64,
-    gaps: u64,
-    cancelled: u64,
+pub(crate) struct Answers {
+    pub(crate) accepted: u64,
+    pub(crate) delivered: u64,
+    pub(crate) gaps: u64,
+    pub(crate) cancelled: u64,
     /// By reason.
-    refused: [u64; 7],
-    most_deferred_bytes: usize,
-    most_rings: usize,
+    pub(crate) refused: [u64; 7],
+    /// Bits that were damaged on their way.
+    pub(crate) forged: u64,
+    pub(crate) most_deferred_bytes: usize,
+    pub(crate) most_rings: usize,
 }
 
 impl Answers {
@@ -189,11 +202,12 @@ impl Answers {
         self.refused.iter().sum()
     }
 
-    fn add(&mut self, other: &Answers) {
+    pub(crate) fn add(&mut self, other: &Answers) {
         self.accepted += other.accepted;
         self.delivered += other.delivered;
         self.gaps += other.gaps;
         self.cancelled += other.cancelled;
+        self.forged += other.forged;
         for (sum, more) in self.refused.iter_mut().zip(other.refused) {
             *sum += more;
         }
@@ -202,8 +216,9 @@ impl Answers {
     }
 
     /// A run that never meets an answer says nothing about it.
-    fn assert_all(&self) {
+    pub(crate) fn assert_all(&self) {
         assert!(self.delivered > 0 && self.gaps > 0 && self.cancelled > 0, "{self:?}");
+        assert!(self.forged > 0, "nobody damaged any bits");
         assert!(self.accepted > self.delivered, "no value was left to its ring");
         use Reason::{Abandoned, Duplicate, Evicted, Foreign, Settled, Stale};
         for reason in [Foreign, Stale, Duplicate, Evicted, Abandoned, Settled] {

@@ -30,7 +30,8 @@ impl Actor<'_> {
     fn use_letter(&mut self, letter: Letter, open: Option<&Open>) {
         let Letter { name, pool, .. } = letter;
         let own = &self.traffic.pools[pool];
-        match self.random.below(8) {
+        match self.random.below(9) {
+            8 => self.forge(letter),
             0 => _ = self.evict(name, || own.evict(letter.ticket)),
             1 => _ = self.through_bits(letter),
             2 => (0..2).for_each(|_| {
@@ -56,6 +57,18 @@ impl Actor<'_> {
                 Err(Reason::Foreign)
             }
             Err(error) => panic!("{name:?}: {error}"),
+        }
+    }
+
+    /// With one bit wrong, it may name another reserved position of the same ring, if that is still there; and
+    /// nothing else that there is.
+    fn forge(&mut self, letter: Letter) {
+        let Letter { name, ticket, pool } = letter;
+        let bits = ticket.to_bits() ^ 1 << self.random.below(128);
+        self.met.forged += 1;
+        if let Ok(found) = self.traffic.pools[pool].ticket_from_bits(bits) {
+            assert_eq!(identity(found), identity(ticket), "{name:?} was taken for another ring's");
+            assert_eq!(found.to_bits(), bits);
         }
     }
 

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The long forms of what `.ci/run` does in short: hours, for before a release. `ci/deep.sh NAME...` runs some
+# of them only.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+# Twice the preemptions of most models; those that explore all of them do so anyway.
+loom() { LOOM_MAX_PREEMPTIONS=${LOOM_MAX_PREEMPTIONS-4} ci/loom.sh; }
+linearizable() { REORDER_HISTORIES=200000 ci/linearizable.sh; }
+schedules() { REORDER_SCHEDULES=100000 ci/schedules.sh; }
+sanitizers() { REORDER_STRESS_BATCHES=1000000 REORDER_POOL_THREADS=2000 ci/sanitizers.sh; }
+fuzz() { ci/fuzz.sh 1800; }
+soak() { ci/soak.sh 60 --seed "$RANDOM"; }
+waiting() { cargo run --release -p benches --bin waiting; }
+mutants() { ci/mutants.sh; }
+
+failed=()
+for name in "${@:-loom linearizable schedules sanitizers fuzz soak waiting mutants}"; do
+    for step in $name; do
+        start=$SECONDS
+        "$step" || failed+=("$step")
+        echo "=== deep: $step, $((SECONDS - start)) s"
+    done
+done
+[ ${#failed[@]} -eq 0 ] || { echo "deep: FAILED: ${failed[*]}"; exit 1; }

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Mutations of the logic of tags, ring and pool, one at a time; the tests of the ring should notice each.
+# By hand: it takes an hour or more. `docs/VERIFICATION.md` says what to think of those that survive. Arguments
+# are cargo-mutants' own, such as `-f reorder/src/tag.rs`.
+#
+# cargo install cargo-mutants --locked
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if ! cargo mutants --version >/dev/null 2>&1; then
+    echo "skipped: mutants: cargo-mutants is not installed"
+    exit 0
+fi
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/mutants
+mkdir -p "$target"
+# Interleavings are not what a mutation is about.
+export REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-10000} REORDER_POOL_THREADS=${REORDER_POOL_THREADS-100}
+if [ $# -eq 0 ]; then
+    for file in tag slot storage ring lease end producer consumer settle close permit ticket ticket_bits canceller pool; do
+        set -- "$@" -f "reorder/src/$file.rs"
+    done
+    set -- "$@" -f 'reorder/src/pool/*.rs'
+fi
+cargo mutants -p reorder-ring --output "$target" --timeout 120 --no-shuffle --baseline skip "$@" -- \
+    --lib --test ring --test pool
