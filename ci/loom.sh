@@ -5,7 +5,7 @@
 # Orders that are too weak are the business of `ci/orderings.sh`.
 #
 # LOOM_MAX_PREEMPTIONS overrides the bounds of the models, for a deeper search or a quicker one;
-# the twins keep the models' own. Arguments select twins: `ci/loom.sh relaxed_gate_leave`.
+# the twins keep the models' own. Arguments select twins: `ci/loom.sh gate_not_waited_for`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Every order in the ring and its pool is needed: each that is stronger than relaxed is weakened, one half at
-# a time, and a model that `docs/ALGORITHM.md` names for its pair has to die. What no model can show is argued
-# there, in a table that this script reads.
+# Every order in the ring, its pool and the executor is needed: each that is stronger than relaxed is weakened, one
+# half at a time, and a model that `docs/ALGORITHM.md` or `docs/EXECUTOR.md` names for its pair has to die. What no
+# model can show is argued there, in a table that this script reads.
 #
 # Loom's atomics do the weakening: they know an access by its place in the source, so one build is enough.
 # Arguments select labels: `ci/orderings.sh take:vacate`.
@@ -40,10 +40,10 @@ rows() {
             found = part == "refused" ? refused : (index(side, label) && !refused)
             if (found) print $5
         }
-    ' docs/ALGORITHM.md | grep -o '`[a-z_]*::[a-z_]*`' | tr -d '`' | sort -u
+    ' docs/ALGORITHM.md docs/EXECUTOR.md | grep -o '`[a-z_]*::[a-z_]*`' | tr -d '`' | sort -u
 }
 
-argued() { grep -q "^| \`$1\`, $2 |" docs/ALGORITHM.md; }
+argued() { grep -qs "^| \`$1\`, $2 |" docs/ALGORITHM.md docs/EXECUTOR.md; }
 
 # attempt PLACE PART LABEL: prints what became of this mutant, in one line.
 attempt() {
@@ -61,9 +61,9 @@ attempt() {
         fi
     done
     if argued "$label" "$part"; then
-        echo "argued $label, $part: see docs/ALGORITHM.md"
+        echo "argued $label, $part: see docs"
     elif [ -z "$(rows "$label" "$part")" ]; then
-        echo "survived $label, $part ($place): no pair of docs/ALGORITHM.md has it, and no argument"
+        echo "survived $label, $part ($place): no pair in docs has it, and no argument"
     else
         echo "survived $label, $part ($place): lives in $(rows "$label" "$part" | tr '\n' ' ')"
     fi
@@ -73,6 +73,8 @@ export models work
 
 sort "$work/accesses" | while IFS=: read -r file line part; do
     name=$(label "$file" "$line")
+    # The models' own accesses are not what they are about.
+    [[ $name != model:* ]] || continue
     if [ $# -eq 0 ] || [[ " $* " == *" $name "* ]]; then
         echo "$file:$line $part $name"
     fi
@@ -81,7 +83,7 @@ xargs -P "$(nproc)" -L 1 bash -c 'attempt "$@"' attempt <"$work/mutants" | tee "
 
 # A pair whose access no model reaches, or which is gone.
 if [ $# -eq 0 ]; then
-    sed -n '/^| release | acquire |/,/^$/p' docs/ALGORITHM.md | cut -d'|' -f2,3 | grep -o '`[a-z_0-9-]*:[a-z_0-9-]*`' |
+    sed -n '/^| release | acquire |/,/^$/p' docs/ALGORITHM.md docs/EXECUTOR.md | cut -d'|' -f2,3 | grep -o '`[a-z_0-9-]*:[a-z_0-9-]*`' |
         tr -d '`' | sort -u | while read -r name; do
             grep -q " $name\$" "$work/mutants" || echo "survived $name: no model reaches it"
         done | tee -a "$work/outcomes"

@@ -5,7 +5,7 @@
 //! once, orders the tokens, and wakes the caller that waits for them.
 
 use std::ops::Range;
-use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use reorder_ring::{Lease, Tickets};
 
@@ -81,9 +81,9 @@ impl<'a> Cells<'a> {
     pub(crate) fn ran(&self, items: Range<usize>) {
         let cell = self.cut.cell_of(items.start);
         debug_assert_eq!(cell, self.cut.cell_of(items.end - 1));
-        // ORDERING: cells:count: AcqRel pairs with itself: whoever counts the last passes on, by
-        // the completion, what all others wrote before they counted.
-        if self.left[cell].fetch_sub(items.len(), AcqRel) == items.len() {
+        // ORDERING: cells:count: Relaxed; the results are read when nobody visits any more, and the
+        // visits are ordered by the gate.
+        if self.left[cell].fetch_sub(items.len(), Relaxed) == items.len() {
             self.complete(cell);
         }
     }

@@ -10,7 +10,7 @@
 //! wakes the next one if more is left.
 
 use std::cell::Cell;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -103,16 +103,17 @@ impl Hub {
     fn change<R>(&self, f: impl FnOnce(&mut Vec<Open>) -> R) -> R {
         let mut open = lock(&self.open);
         let result = f(&mut open);
-        // ORDERING: hub:version: Release pairs with `hub:list`; the list itself is locked.
-        self.version.fetch_add(1, Release);
+        // ORDERING: hub:version: Relaxed; changed under the list's lock, see `hub:list`.
+        self.version.fetch_add(1, Relaxed);
         result
     }
 
     /// Puts what is open, and not quite new, into `list`, which is empty, if it changed since
     /// `seen`. `false` if not, or if it is just changing.
     pub(crate) fn list(&self, seen: &mut Option<usize>, list: &mut Vec<Arc<dyn Work>>) -> bool {
-        // ORDERING: hub:list: Acquire pairs with `hub:version`.
-        let version = self.version.load(Acquire);
+        // ORDERING: hub:list: Relaxed; the list that is locked next is of this version or a later one. Had
+        // it been locked before that version was made, this look would come before, too.
+        let version = self.version.load(Relaxed);
         if *seen == Some(version) {
             return false;
         }
@@ -194,7 +195,7 @@ impl Hub {
             self.asleep.store(sleepers.len(), Relaxed);
         }
         self.stop_searching();
-        // ORDERING: hub:doze: SeqCst fence, pairs with `hub:announce` and `hub:stop`.
+        // ORDERING: hub:doze: SeqCst fence, pairs with `hub:announce`.
         fence(SeqCst);
         if !self.is_stopping() && !self.any_claimable() {
             return true;
@@ -215,9 +216,9 @@ impl Hub {
 
     /// Ends all workers after their turn, and leaves what is open to those who wait for it.
     pub(crate) fn stop(&self) {
-        // ORDERING: hub:stop: SeqCst fence after the store, pairs with `hub:doze`.
-        self.stopping.store(true, Release);
-        fence(SeqCst);
+        // ORDERING: hub:stop: Relaxed; ordered by the sleepers' lock. Whoever enters the list after it
+        // was taken here sees the end, and stays awake.
+        self.stopping.store(true, Relaxed);
         let sleepers = std::mem::take(&mut *lock(&self.sleepers));
         for index in sleepers {
             // ORDERING: hub:stop-wake: Relaxed; as `hub:wake`.
@@ -229,8 +230,9 @@ impl Hub {
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        // ORDERING: hub:stopping: Acquire pairs with the store in `stop`.
-        self.stopping.load(Acquire)
+        // ORDERING: hub:stopping: Relaxed; nothing is passed on by it. Who sleeps next has it from `hub:stop`, who
+        // waits in a call from the waker's cell.
+        self.stopping.load(Relaxed)
     }
 }
 

@@ -15,7 +15,7 @@ use std::iter::{Empty, empty};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::cells::Cut;
 use crate::in_place::{Places, Reached};
@@ -70,8 +70,8 @@ impl<S: Iterator> Intake<S> {
 
     /// `None` if somebody else is just pulling, or all was pulled.
     pub(crate) fn start_pulling(&self) -> Option<Right<'_, S>> {
-        // ORDERING: intake:start: Acquire pairs with `intake:filled`; the feed has a lock besides.
-        self.phase.compare_exchange(READY, PULLING, Acquire, Relaxed).ok()?;
+        // ORDERING: intake:start: Relaxed; the feed's lock orders all that the puller reads.
+        self.phase.compare_exchange(READY, PULLING, Relaxed, Relaxed).ok()?;
         Some(Right(self))
     }
 
@@ -100,8 +100,8 @@ impl<S: Iterator> Right<'_, S> {
         let pulled = feed.fill(cut, places);
         let done = pulled.short || feed.cell == cut.cells();
         drop(feed);
-        // ORDERING: intake:filled: Release pairs with `intake:start`.
-        phase.store(if done { DONE } else { READY }, Release);
+        // ORDERING: intake:filled: Relaxed, as `intake:start`.
+        phase.store(if done { DONE } else { READY }, Relaxed);
         pulled
     }
 }

@@ -5,14 +5,14 @@
 //! gate and waiting until nobody is inside. The gate is in an `Arc`, so the last one to leave
 //! never touches the stack of a caller that has gone.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::task::Waker;
 use std::time::Instant;
 
 use crate::hub::{Hub, Turn};
 use crate::park;
-use crate::primitive::AtomicUsize;
+use crate::primitive::{AtomicUsize, OnceLock};
 use crate::work::Work;
 
 /// Set once the gate is closed; the other bits count who is inside.
@@ -38,16 +38,17 @@ impl Lent {
         impl Drop for Inside<'_> {
             fn drop(&mut self) {
                 // ORDERING: gate:leave: Release pairs with `gate:wait`: all that was done inside
-                // comes before the end of the loan.
-                if self.0.gate.fetch_sub(1, Release) == CLOSED | 1 {
+                // comes before the end of the loan. Acquire pairs with `gate:close`: the waiter is there.
+                if self.0.gate.fetch_sub(1, AcqRel) == CLOSED | 1 {
                     if let Some(waiter) = self.0.waiter.get() {
                         waiter.wake_by_ref();
                     }
                 }
             }
         }
-        // ORDERING: gate:enter: Acquire; what follows stays inside. A closed gate is left again.
-        let before = self.gate.fetch_add(1, Acquire);
+        // ORDERING: gate:enter: Relaxed; what is done inside comes before `gate:leave`, and what is found there
+        // was published by the list's lock. A closed gate is left again.
+        let before = self.gate.fetch_add(1, Relaxed);
         let _inside = Inside(self);
         if before & CLOSED != 0 {
             return None;
@@ -106,8 +107,8 @@ impl Loan {
             if self.lent.waiter.set(waker.clone()).is_err() {
                 return;
             }
-            // ORDERING: gate:close: AcqRel; Release publishes the waiter to the last one inside,
-            // Acquire pairs with `gate:leave` if nobody is inside.
+            // ORDERING: gate:close: AcqRel pairs with `gate:leave`, both ways: the waiter is there for the
+            // last one inside; if nobody is, all have left.
             let mut inside = self.lent.gate.fetch_add(CLOSED, AcqRel) & !CLOSED;
             while inside != 0 {
                 parker.park();

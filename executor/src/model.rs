@@ -10,7 +10,8 @@ use loom::cell::UnsafeCell;
 use loom::thread::{self, JoinHandle};
 
 use crate::hub::{Hub, Turn};
-use crate::lend::lend;
+use crate::lend::{Loan, lend};
+use crate::park;
 use crate::primitive::{AtomicUsize, Parker};
 use crate::work::Work;
 use crate::worker;
@@ -69,9 +70,23 @@ impl Workers {
         jobs.turn(&Turn::new(&self.hub, 0, false));
     }
 
-    /// Shows borrowed work to the workers while `f` runs.
+    /// Shows borrowed work to the workers while `f` runs; then comes a wake-up that was meant for an earlier wait
+    /// of this thread.
     pub fn lend(&self, jobs: &Jobs, f: impl FnOnce()) {
-        lend(&self.hub, jobs, Instant::now(), f);
+        lend(&self.hub, jobs, Instant::now(), || {
+            f();
+            park::with_current(|_, waker| waker.wake_by_ref());
+        });
+    }
+
+    /// As `lend`, and lets go of the work when nobody visits it, instead of waiting for that.
+    pub fn lend_until_unvisited(&self, jobs: &Jobs, f: impl FnOnce()) {
+        // SAFETY: it is dropped below, within the borrow of `jobs`; a model that panics before has failed.
+        let loan = unsafe { Loan::new(&self.hub, jobs, Instant::now()) };
+        f();
+        while !loan.try_close() {
+            thread::yield_now();
+        }
     }
 
     /// Ends the workers, and waits for them.

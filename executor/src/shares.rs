@@ -51,8 +51,7 @@ impl Shares {
     fn swap(&self, seat: usize, from: &Range<u32>, to: &Range<u32>) -> bool {
         let word = &self.seats[seat];
         // ORDERING: shares:swap: Acquire pairs with `shares:put`: who takes items from another
-        // seat has what their puller wrote, handed on from seat to seat. Results travel by
-        // `cells:count`.
+        // seat has what their puller wrote, handed on from seat to seat.
         word.compare_exchange(pack(from), pack(to), Acquire, Relaxed).is_ok()
     }
 

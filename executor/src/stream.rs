@@ -14,7 +14,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -143,9 +143,9 @@ where
     }
 
     fn start_pulling(&self) -> bool {
-        // ORDERING: stream:pull: Acquire pairs with `stream:pulled`; the feed has a lock besides.
+        // ORDERING: stream:pull: Relaxed; the feed's lock orders all that the puller reads.
         !self.is_cancelled()
-            && self.phase.compare_exchange(FLOWING, PULLING, Acquire, Relaxed).is_ok()
+            && self.phase.compare_exchange(FLOWING, PULLING, Relaxed, Relaxed).is_ok()
     }
 
     /// Pulls items, gives the right to pull up, and returns the ticket of what came.
@@ -159,8 +159,8 @@ where
             Some(feed) => self.pull_from(feed, items, duty),
             None => (None, ENDED),
         };
-        // ORDERING: stream:pulled: Release pairs with `stream:pull`.
-        self.phase.store(phase, Release);
+        // ORDERING: stream:pulled: Relaxed; within the feed's lock.
+        self.phase.store(phase, Relaxed);
         if phase == FULL {
             self.look_again(&mut feed);
         }

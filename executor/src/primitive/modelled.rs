@@ -12,8 +12,10 @@ use loom as engine;
 use shuttle as engine;
 
 use engine::sync::Condvar;
+use engine::sync::atomic::AtomicBool;
 pub(crate) use engine::sync::{Mutex, MutexGuard};
 pub(crate) use engine::{thread, thread_local};
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 /// It is also taken while its thread unwinds.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -65,6 +67,28 @@ impl Wake for Token {
 impl From<Unparker> for Waker {
     fn from(unparker: Unparker) -> Waker {
         Waker::from(unparker.0)
+    }
+}
+
+/// As std's, whose order loom does not see.
+pub(crate) struct OnceLock<T> {
+    is_set: AtomicBool,
+    value: std::sync::OnceLock<T>,
+}
+
+impl<T> OnceLock<T> {
+    pub(crate) fn new() -> OnceLock<T> {
+        OnceLock { is_set: AtomicBool::new(false), value: std::sync::OnceLock::new() }
+    }
+
+    pub(crate) fn set(&self, value: T) -> Result<(), T> {
+        self.value.set(value)?;
+        self.is_set.store(true, Release);
+        Ok(())
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.value.get().filter(|_| self.is_set.load(Acquire))
     }
 }
 

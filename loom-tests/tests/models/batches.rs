@@ -27,13 +27,17 @@ fn last_item_while_the_caller_looks() {
     });
 }
 
-/// The first item waits for the second, which the same thread has claimed or would claim next.
+/// The first item waits for the second, which the same thread has claimed or would claim next. Whoever runs it
+/// comes after its puller.
 #[test]
 fn rest_is_taken_over() {
     explore("rest_is_taken_over", Some(2), 20000, || {
         let executor = executor(1);
         let (done, changed) = (Mutex::new(false), Condvar::new());
-        executor.map(0..2, |n| {
+        let pulled = [Witness::default(), Witness::default()];
+        let source = (0..2).inspect(|&n| pulled[n].testify());
+        executor.map(source, |n| {
+            assert!(pulled[n].is_seen());
             let mut done = done.lock().unwrap();
             if n == 1 {
                 *done = true;

@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 
+use loom::sync::atomic::AtomicBool;
+use loom::sync::atomic::Ordering::{Acquire, Release};
+use loom::thread;
 use loom_tests::{Witness, explore};
 use reorder_executor::Executor;
 
@@ -54,5 +57,28 @@ fn dropped_while_a_worker_pulls() {
         });
         borrowed.testify();
         assert_eq!(Arc::strong_count(&alive), 1, "something of the stream is left");
+    });
+}
+
+/// Whoever comes last drops the source: the handle, or the worker that is just pulling. If neither did, this
+/// would go on for ever.
+#[test]
+fn source_dropped_by_whoever_comes_last() {
+    struct Held(Arc<AtomicBool>);
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0.store(true, Release);
+        }
+    }
+    explore("source_dropped_by_whoever_comes_last", Some(3), 10000, || {
+        let executor = executor(2, false);
+        let gone = Arc::new(AtomicBool::new(false));
+        executor.scope(|scope| {
+            let held = Held(Arc::clone(&gone));
+            drop(scope.stream((0..1).inspect(move |_| _ = &held), |_| ()));
+            while !gone.load(Acquire) {
+                thread::yield_now();
+            }
+        });
     });
 }

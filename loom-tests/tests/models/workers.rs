@@ -149,16 +149,28 @@ fn end_while_there_is_work() {
 #[test]
 fn borrowed_work_is_let_go_of() {
     explore("borrowed_work_is_let_go_of", Some(4), 20000, || {
-        let workers = Workers::start(1);
-        let borrowed = Arc::new(Witness::default());
-        let jobs = Jobs::new(1, {
-            let borrowed = Arc::clone(&borrowed);
-            move || borrowed.testify()
-        });
-        workers.lend(&jobs, || jobs.help());
-        assert!(borrowed.is_seen(), "the call is over, and its job has not run");
-        borrowed.testify();
-        jobs.end();
-        workers.stop();
+        borrow(|workers, jobs, f| workers.lend(jobs, f))
     });
+}
+
+/// The same of one who comes by until nobody is there.
+#[test]
+fn borrowed_work_is_let_go_of_when_unvisited() {
+    explore("borrowed_work_is_let_go_of_when_unvisited", Some(4), 20000, || {
+        borrow(|workers, jobs, f| workers.lend_until_unvisited(jobs, f))
+    });
+}
+
+fn borrow(lend: impl Fn(&Workers, &Jobs, &dyn Fn())) {
+    let workers = Workers::start(1);
+    let borrowed = Arc::new(Witness::default());
+    let jobs = Jobs::new(1, {
+        let borrowed = Arc::clone(&borrowed);
+        move || borrowed.testify()
+    });
+    lend(&workers, &jobs, &|| jobs.help());
+    assert!(borrowed.is_seen(), "the call is over, and its job has not run");
+    borrowed.testify();
+    jobs.end();
+    workers.stop();
 }
