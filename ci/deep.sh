@@ -11,11 +11,15 @@ schedules() { REORDER_SCHEDULES=100000 ci/schedules.sh; }
 sanitizers() { REORDER_STRESS_BATCHES=1000000 REORDER_POOL_THREADS=2000 ci/sanitizers.sh; }
 fuzz() { ci/fuzz.sh 1800; }
 soak() { ci/soak.sh 60 --seed "$RANDOM"; }
+soak_with_address_sanitizer() {
+    RUSTFLAGS="-Zsanitizer=address --cfg reorder_hooks" ASAN_OPTIONS=detect_leaks=1 \
+        cargo +nightly run -q --release --target "$(rustc -vV | sed -n 's/^host: //p')" -p reorder-stress --bin soak -- 10
+}
 waiting() { cargo run --release -p benches --bin waiting; }
 mutants() { ci/mutants.sh; }
 
 failed=()
-for name in "${@:-loom linearizable schedules sanitizers fuzz soak waiting mutants}"; do
+for name in "${@:-loom linearizable schedules sanitizers fuzz soak soak_with_address_sanitizer waiting mutants}"; do
     for step in $name; do
         start=$SECONDS
         "$step" || failed+=("$step")

@@ -21,5 +21,5 @@ if [ $# -eq 0 ]; then
     done
     set -- "$@" -f 'reorder/src/pool/*.rs'
 fi
-cargo mutants -p reorder-ring --output "$target" --timeout 120 --no-shuffle --baseline skip "$@" -- \
+cargo mutants -p reorder-ring --output "$target" --timeout 30 --no-shuffle --baseline skip "$@" -- \
     --lib --test ring --test pool

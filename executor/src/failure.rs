@@ -120,11 +120,11 @@ impl fmt::Display for Panic {
     }
 }
 
-/// Drops a value of the user's whose `Drop` may panic, on a thread that must go on. A payload that
-/// panics when it is dropped is leaked rather than tried again.
+/// Drops a value of the user's whose `Drop` may panic, on a thread that must go on. The payload may panic when
+/// it is dropped, too; what comes of that is leaked rather than tried again.
 pub(crate) fn discard<T>(value: T) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        std::mem::forget(payload);
+        catch_unwind(AssertUnwindSafe(|| drop(payload))).unwrap_or_else(std::mem::forget);
     }
 }
 
@@ -149,5 +149,25 @@ impl<T> std::ops::Deref for Discarded<T> {
 impl<T> Drop for Discarded<T> {
     fn drop(&mut self) {
         discard(self.0.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn what_a_drop_panics_with_is_dropped_too() {
+        struct Fragile(Arc<()>);
+        impl Drop for Fragile {
+            fn drop(&mut self) {
+                resume_unwind(Box::new(Arc::clone(&self.0)));
+            }
+        }
+        let alive = Arc::new(());
+        discard(Fragile(Arc::clone(&alive)));
+        assert_eq!(Arc::strong_count(&alive), 1, "the payload was lost");
     }
 }
