@@ -51,6 +51,19 @@ fn bounds_are_reached() {
     world.finish();
 }
 
+/// The wish that a wait has left on the position after the last costs the next batch nothing.
+#[test]
+fn wish_of_an_ended_batch_is_forgotten() {
+    let mut world = World::new(1, 0);
+    world.wait();
+    drop((world.producer.take(), world.consumer.take()));
+    let mut batch = world.ring.open().unwrap();
+    let ticket = batch.reserve().unwrap();
+    let (completed, steps) = hook::count(|| world.ring.complete(ticket, world.ledger.value()));
+    completed.unwrap();
+    assert_eq!(steps, COMPLETE.most - 1, "a claim and a publication");
+}
+
 /// A cancellation comes between the announcement of a wait and the last look before it.
 #[test]
 fn poll_is_overtaken_as_late_as_it_can_be() {
