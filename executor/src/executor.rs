@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use reorder_ring::Ring;
 
+use crate::batch::BatchBuilder;
 use crate::builder::{BuildError, Builder};
 use crate::chunk::Spares;
 use crate::failure::{Failure, Panic, discard};
@@ -197,7 +198,17 @@ impl Executor {
             catch_unwind(AssertUnwindSafe(|| job(item)))
                 .map_err(|payload| Failure::Panicked(Panic::new(payload)))
         };
-        BatchReport::new(self.map(items, caught))
+        BatchReport::new(self.map(items, caught), 0)
+    }
+
+    /// A batch with limits: it may fail fast, be cancelled, and have deadlines. [`BatchBuilder`] says how, and
+    /// has an example.
+    ///
+    /// # Progress
+    ///
+    /// Nothing runs before [`BatchBuilder::run`].
+    pub fn batch<I>(&self, items: I) -> BatchBuilder<'_, I> {
+        BatchBuilder::new(self, items)
     }
 
     /// Runs `job` on the items of a source and yields the outcomes in the order of the source,

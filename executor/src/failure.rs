@@ -1,6 +1,7 @@
 //! Why an item has no value.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::PoisonError;
@@ -9,8 +10,8 @@ use reorder_ring::Gap;
 
 use crate::primitive::Mutex;
 
-/// What came of one item: its value, or why it has none.
-pub type Outcome<U> = Result<U, Failure>;
+/// What came of one item: its value, or why it has none. `E` is what its job may fail with.
+pub type Outcome<U, E = Infallible> = Result<U, Failure<E>>;
 
 /// Why an item has no value.
 ///
@@ -26,9 +27,18 @@ pub type Outcome<U> = Result<U, Failure>;
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Failure {
+pub enum Failure<E = Infallible> {
+    /// The job returned this error. A time-out of the job's own is one, too.
+    Failed(E),
     /// The job panicked on this item.
     Panicked(Panic),
+    /// The batch was cancelled before this item started: by its token, or, if it fails fast, by another item's
+    /// failure.
+    Cancelled,
+    /// The batch's deadline passed before this item had a result.
+    BatchDeadline,
+    /// The item took longer than an item of its batch may.
+    ItemDeadline,
     /// The source panicked when it was asked for this item, or when it was dropped at its end.
     /// Its stream ends with it.
     SourcePanicked(Panic),
@@ -36,9 +46,13 @@ pub enum Failure {
     Gap(Gap),
 }
 
-impl fmt::Display for Failure {
+impl<E: fmt::Display> fmt::Display for Failure<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Failure::Failed(error) => write!(f, "the job failed: {error}"),
+            Failure::Cancelled => f.write_str("cancelled before it started"),
+            Failure::BatchDeadline => f.write_str("not done by the deadline of its batch"),
+            Failure::ItemDeadline => f.write_str("took longer than an item of its batch may"),
             Failure::Panicked(panic) => write!(f, "the job panicked: {panic}"),
             Failure::SourcePanicked(panic) => write!(f, "the source panicked: {panic}"),
             Failure::Gap(gap) => gap.fmt(f),
@@ -46,7 +60,14 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl<E: std::error::Error + 'static> std::error::Error for Failure<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Failure::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 /// A caught panic, with its payload. Its methods return at once.
 pub struct Panic(Box<Caught>);

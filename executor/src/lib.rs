@@ -21,6 +21,7 @@
 //! | [`map`](Executor::map) | known, may borrow | a `Vec` of values; the first panic is resumed |
 //! | [`map_indexed`](Executor::map_indexed) | the indices up to a length | the same |
 //! | [`execute_batch`](Executor::execute_batch) | known, may borrow | an [`Outcome`] for each item |
+//! | [`batch`](Executor::batch) | known, may borrow | the same; jobs may fail, and the batch may end early |
 //! | [`stream`](Executor::stream) | lazy, may be endless, `'static` | an iterator of outcomes, in order, within a window |
 //! | [`Scope::stream`] | lazy, may be endless, may borrow | the same, inside [`scope`](Executor::scope) |
 //!
@@ -45,6 +46,7 @@
 //! runtime: there is nothing to await here.
 
 mod alone;
+mod batch;
 mod builder;
 mod cells;
 mod chunk;
@@ -63,21 +65,25 @@ mod ordered;
 mod pace;
 mod park;
 mod plain;
+mod policy;
 mod primitive;
 mod report;
 mod scope;
 mod shared;
 mod shares;
 mod stream;
+mod token;
 mod work;
 mod worker;
 
+pub use batch::{BatchBuilder, Job};
 pub use builder::{BuildError, Builder};
 pub use executor::Executor;
 pub use failure::{Failure, Outcome, Panic};
 pub use ordered::Ordered;
 pub use report::BatchReport;
 pub use scope::Scope;
+pub use token::CancellationToken;
 
 /// The examples of both READMEs are tested with this crate, which sees both crates. That of the
 /// repository comes by a link, so that a package has it too.

@@ -1,11 +1,13 @@
-//! What `execute_batch` returns.
+//! What `execute_batch` and `BatchBuilder::run` return.
+
+use std::convert::Infallible;
 
 use crate::failure::{Failure, Outcome};
 
 /// The outcome of every item of a batch, in the order of the input.
 ///
-/// From [`Executor::execute_batch`](crate::Executor::execute_batch). All items have run; nothing
-/// here waits for anything.
+/// From [`Executor::execute_batch`](crate::Executor::execute_batch) and
+/// [`BatchBuilder::run`](crate::BatchBuilder::run). All is over; nothing here waits for anything.
 ///
 /// ```
 /// use reorder_executor::Executor;
@@ -18,13 +20,20 @@ use crate::failure::{Failure, Outcome};
 /// ```
 #[derive(Debug)]
 #[must_use = "an outcome may be a failure"]
-pub struct BatchReport<U> {
-    outcomes: Vec<Outcome<U>>,
+pub struct BatchReport<U, E = Infallible> {
+    outcomes: Vec<Outcome<U, E>>,
+    late: usize,
 }
 
-impl<U> BatchReport<U> {
-    pub(crate) fn new(outcomes: Vec<Outcome<U>>) -> Self {
-        BatchReport { outcomes }
+impl<U, E> BatchReport<U, E> {
+    pub(crate) fn new(outcomes: Vec<Outcome<U, E>>, late: usize) -> Self {
+        BatchReport { outcomes, late }
+    }
+
+    /// How many results came after their deadline, and were dropped. [`BatchBuilder`](crate::BatchBuilder) has an
+    /// example.
+    pub fn late_results(&self) -> usize {
+        self.late
     }
 
     /// The outcomes: the one at `index` is that of the input at `index`.
@@ -36,7 +45,7 @@ impl<U> BatchReport<U> {
     /// assert_eq!(failed, 1);
     /// # Ok::<(), reorder_executor::BuildError>(())
     /// ```
-    pub fn outcomes(&self) -> &[Outcome<U>] {
+    pub fn outcomes(&self) -> &[Outcome<U, E>] {
         &self.outcomes
     }
 
@@ -48,7 +57,7 @@ impl<U> BatchReport<U> {
     /// assert_eq!(outcomes.into_iter().map(Result::unwrap).collect::<String>(), "ab");
     /// # Ok::<(), reorder_executor::BuildError>(())
     /// ```
-    pub fn into_outcomes(self) -> Vec<Outcome<U>> {
+    pub fn into_outcomes(self) -> Vec<Outcome<U, E>> {
         self.outcomes
     }
 
@@ -64,18 +73,41 @@ impl<U> BatchReport<U> {
     ///
     /// # Errors
     ///
-    /// The failure with the lowest index, if there is one.
-    pub fn into_values(self) -> Result<Vec<U>, (usize, Failure)> {
-        let indexed = self.outcomes.into_iter().enumerate();
-        indexed.map(|(index, outcome)| outcome.map_err(|failure| (index, failure))).collect()
+    /// The failure with the lowest index, if there is one. An item that was cancelled is named only if no other
+    /// failed: it does not tell why.
+    pub fn into_values(self) -> Result<Vec<U>, (usize, Failure<E>)> {
+        let (mut values, mut cancelled) = (Vec::with_capacity(self.outcomes.len()), None);
+        for (index, outcome) in self.outcomes.into_iter().enumerate() {
+            match outcome {
+                Ok(value) => values.push(value),
+                Err(Failure::Cancelled) => cancelled = cancelled.or(Some(index)),
+                Err(failure) => return Err((index, failure)),
+            }
+        }
+        cancelled.map_or(Ok(values), |index| Err((index, Failure::Cancelled)))
     }
 }
 
-impl<U> IntoIterator for BatchReport<U> {
-    type Item = Outcome<U>;
-    type IntoIter = std::vec::IntoIter<Outcome<U>>;
+impl<U, E> IntoIterator for BatchReport<U, E> {
+    type Item = Outcome<U, E>;
+    type IntoIter = std::vec::IntoIter<Outcome<U, E>>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.outcomes.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_failure_is_one_that_tells_why() {
+        let first = |outcomes| BatchReport::<u8, &str>::new(outcomes, 0).into_values();
+        assert!(matches!(first(vec![Ok(1), Ok(2)]).as_deref(), Ok([1, 2])));
+        let failed = vec![Ok(1), Err(Failure::Cancelled), Err(Failure::Failed("why"))];
+        assert!(matches!(first(failed), Err((2, Failure::Failed("why")))));
+        let cancelled = vec![Ok(1), Err(Failure::Cancelled), Err(Failure::Cancelled)];
+        assert!(matches!(first(cancelled), Err((1, Failure::Cancelled))));
     }
 }

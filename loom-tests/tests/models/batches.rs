@@ -2,8 +2,10 @@
 //! calls within calls.
 
 use loom::sync::{Condvar, Mutex};
+use loom::thread;
 use loom_tests::{Witness, explore};
-use reorder_executor::Executor;
+use reorder_executor::{CancellationToken, Executor};
+use std::sync::Arc;
 
 fn executor(workers: usize) -> Executor {
     Executor::builder().workers(workers).build().expect("threads of loom's")
@@ -56,5 +58,22 @@ fn batch_in_a_job_with_one_worker() {
         let executor = executor(1);
         let sums = executor.map(0..2, |n| executor.map(0..2, |m| n + m).iter().sum::<i32>());
         assert_eq!(sums, [1, 3]);
+    });
+}
+
+/// What the canceller did before is seen by whoever sees the cancellation.
+#[test]
+fn cancellation_tells_what_came_before() {
+    explore("cancellation_tells_what_came_before", None, 2, || {
+        let (token, before) = (CancellationToken::new(), Arc::new(Witness::default()));
+        let (canceller, told) = (token.clone(), Arc::clone(&before));
+        let cancelling = thread::spawn(move || {
+            told.testify();
+            canceller.cancel();
+        });
+        if token.is_cancelled() {
+            assert!(before.is_seen());
+        }
+        cancelling.join().unwrap();
     });
 }

@@ -1,0 +1,171 @@
+//! The machine in a time of its own, against a reference that knows all that happens beforehand.
+
+use super::*;
+
+/// A number of the sequence of xorshift.
+fn random(state: &mut u64, bound: u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    (*state >> 32) % bound
+}
+
+/// An item: when it would start, how long it takes, whether it fails.
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    start: u64,
+    takes: u64,
+    fails: bool,
+}
+
+#[derive(Debug)]
+struct Run {
+    items: Vec<Item>,
+    fails_fast: bool,
+    deadline: Option<u64>,
+    timeout: Option<u64>,
+    cancelled: Option<u64>,
+}
+
+impl Run {
+    fn new(state: &mut u64) -> Run {
+        let items = (0..random(state, 8)).map(|_| Item {
+            start: 0,
+            takes: 1 + random(state, 400),
+            fails: random(state, 4) == 0,
+        });
+        let mut items: Vec<Item> = items.collect();
+        items.iter_mut().for_each(|item| item.start = random(state, 300));
+        let mut sometimes = |bound| (random(state, 2) == 0).then(|| random(state, bound));
+        Run {
+            items,
+            fails_fast: sometimes(2).is_some(),
+            deadline: sometimes(500),
+            timeout: sometimes(400),
+            cancelled: sometimes(500),
+        }
+    }
+
+    /// What comes of each item, by its definition: it starts if nothing has ended the batch by then, and its
+    /// result counts if it comes before both of its deadlines. Whatever has ended the batch for an item began
+    /// earlier.
+    fn expected(&self) -> Vec<Result<bool, Stop>> {
+        let mut order: Vec<usize> = (0..self.items.len()).collect();
+        order.sort_by_key(|&index| self.items[index].start);
+        let mut outcomes = vec![Ok(false); self.items.len()];
+        let mut failed_at = u64::MAX;
+        for index in order {
+            outcomes[index] = self.outcome(index, failed_at);
+            if self.fails_fast {
+                failed_at = failed_at.min(self.failure(index, outcomes[index]));
+            }
+        }
+        outcomes
+    }
+
+    fn outcome(&self, index: usize, failed_at: u64) -> Result<bool, Stop> {
+        let Item { start, takes, fails } = self.items[index];
+        if failed_at <= start || self.cancelled.is_some_and(|at| at <= start) {
+            return Err(Stop::Cancelled);
+        }
+        if self.deadline.is_some_and(|at| at <= start) {
+            return Err(Stop::BatchDeadline);
+        }
+        let end = start + takes;
+        let own = self.timeout.map_or(u64::MAX, |timeout| start + timeout);
+        let shared = self.deadline.unwrap_or(u64::MAX);
+        if shared <= own && shared <= end {
+            Err(Stop::BatchDeadline)
+        } else if own <= end {
+            Err(Stop::ItemDeadline)
+        } else {
+            Ok(fails)
+        }
+    }
+
+    /// When the outcome of an item that has run ends a batch which fails fast.
+    fn failure(&self, index: usize, outcome: Result<bool, Stop>) -> u64 {
+        let Item { start, takes, .. } = self.items[index];
+        let ran = !matches!(outcome, Err(Stop::Cancelled))
+            && self.deadline.is_none_or(|deadline| start < deadline);
+        if ran && outcome != Ok(false) { start + takes } else { u64::MAX }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    End(usize),
+    Cancel,
+    Start(usize),
+}
+
+/// What the machine makes of it.
+fn played(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
+    let zero = Instant::now();
+    let at = |time: u64| zero + Duration::from_nanos(time);
+    let token = CancellationToken::new();
+    let course = Course::new(Limits {
+        fails_fast: run.fails_fast,
+        deadline: run.deadline.map(at),
+        item_timeout: run.timeout.map(Duration::from_nanos),
+        token: Some(token.clone()),
+    });
+    let mut events: Vec<(u64, Event)> =
+        run.cancelled.map(|time| (time, Event::Cancel)).into_iter().collect();
+    for (index, item) in run.items.iter().enumerate() {
+        events.push((item.start, Event::Start(index)));
+        events.push((item.start + item.takes, Event::End(index)));
+    }
+    events.sort_unstable();
+    let mut outcomes = vec![None; run.items.len()];
+    for (time, event) in events {
+        let now = course.is_timed().then(|| at(time));
+        match event {
+            Event::Cancel => token.cancel(),
+            Event::Start(index) => outcomes[index] = course.start(now).err().map(Err),
+            Event::End(index) if outcomes[index].is_some() => {}
+            Event::End(index) => {
+                let Item { start, fails, .. } = run.items[index];
+                let started = course.is_timed().then(|| at(start));
+                let stopped = course.should_stop(started, now);
+                let finished = course.finish(started, now, fails);
+                assert!(stopped || finished.is_ok(), "a job that is told to go on is in time");
+                outcomes[index] = Some(finished.map(|()| fails));
+            }
+        }
+    }
+    (outcomes.into_iter().map(|outcome| outcome.expect("all have ended")).collect(), course.late())
+}
+
+#[test]
+fn random_runs_are_as_in_the_reference() {
+    let mut state = 0x9E37_79B9_7F4A_7C15;
+    let mut met = [0; 5];
+    for _ in 0..100_000 {
+        let run = Run::new(&mut state);
+        let (outcomes, late) = played(&run);
+        assert_eq!(outcomes, run.expected(), "{run:?}");
+        let started = |index: usize| run.deadline.is_none_or(|at| run.items[index].start < at);
+        let refused = outcomes.iter().enumerate().filter(|&(index, outcome)| {
+            started(index) && matches!(outcome, Err(Stop::BatchDeadline | Stop::ItemDeadline))
+        });
+        assert_eq!(late, refused.count(), "{run:?}");
+        for outcome in outcomes {
+            met[match outcome {
+                Ok(false) => 0,
+                Ok(true) => 1,
+                Err(Stop::Cancelled) => 2,
+                Err(Stop::BatchDeadline) => 3,
+                Err(Stop::ItemDeadline) => 4,
+            }] += 1;
+        }
+    }
+    assert!(met.iter().all(|&count| count > 1000), "{met:?}");
+}
+
+#[test]
+fn a_timeout_beyond_the_clock_is_none() {
+    let course = Course::new(Limits { item_timeout: Some(Duration::MAX), ..Limits::default() });
+    let now = Instant::now();
+    assert_eq!(course.finish(Some(now), Some(now + Duration::from_secs(1)), false), Ok(()));
+}
