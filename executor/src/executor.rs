@@ -11,6 +11,7 @@ use crate::builder::{BuildError, Builder};
 use crate::chunk::Spares;
 use crate::failure::{Failure, Panic, discard};
 use crate::hub::Hub;
+use crate::init::PerThread;
 use crate::ordered::{Ordered, Outlet};
 use crate::plain;
 use crate::primitive::thread::{self, JoinHandle};
@@ -167,6 +168,41 @@ impl Executor {
         F: Fn(usize) -> U + Sync,
     {
         plain::values(plain::run_indexed(&self.hub, len, &job))
+    }
+
+    /// As [`map`](Executor::map), with a state that each thread makes for itself, by `init`, before the first item
+    /// that it runs: a buffer, a connection, a generator of random numbers.
+    ///
+    /// ```
+    /// # let executor = reorder_executor::Executor::builder().workers(2).build()?;
+    /// let lines = executor.map_init(0..3, String::new, |buffer, n| {
+    ///     buffer.clear();
+    ///     buffer.push_str(&n.to_string());
+    ///     buffer.len()
+    /// });
+    /// assert_eq!(lines, [1, 1, 1]);
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    ///
+    /// The states are dropped before it returns, on this thread; those with which a job panicked, where that was.
+    ///
+    /// # Panics
+    ///
+    /// As [`map`](Executor::map); a panic of `init` is that of the item. Also if the `Drop` of a state panics.
+    ///
+    /// # Progress
+    ///
+    /// As [`map`](Executor::map).
+    pub fn map_init<I, S, U, N, F>(&self, items: I, init: N, job: F) -> Vec<U>
+    where
+        I: IntoIterator<IntoIter: Send, Item: Send>,
+        S: Send,
+        U: Send,
+        N: Fn() -> S + Sync,
+        F: Fn(&mut S, I::Item) -> U + Sync,
+    {
+        let states = PerThread::new(init);
+        self.map(items, |item| states.with(|state| job(state, item)))
     }
 
     /// Runs `job` on every item and returns an outcome for each, in the order of the items. A

@@ -20,6 +20,7 @@
 //! |---|---|---|
 //! | [`map`](Executor::map) | known, may borrow | a `Vec` of values; the first panic is resumed |
 //! | [`map_indexed`](Executor::map_indexed) | the indices up to a length | the same |
+//! | [`map_init`](Executor::map_init) | known, may borrow | the same; each thread has a state of its own |
 //! | [`execute_batch`](Executor::execute_batch) | known, may borrow | an [`Outcome`] for each item |
 //! | [`batch`](Executor::batch) | known, may borrow | the same; jobs may fail, and the batch may end early |
 //! | [`stream`](Executor::stream) | lazy, may be endless, `'static` | an iterator of outcomes, in order, within a window |
@@ -56,6 +57,7 @@ mod feed;
 mod history;
 mod hub;
 mod in_place;
+mod init;
 mod intake;
 mod lend;
 #[cfg(reorder_loom)]

@@ -1,0 +1,46 @@
+//! A state for each thread that takes part in a batch.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::{mem, thread};
+
+use thread_local::ThreadLocal;
+
+use crate::failure::discard;
+
+/// The states of one batch, made when a thread runs its first item.
+pub(crate) struct PerThread<S: Send, I> {
+    states: ThreadLocal<Cell<Option<S>>>,
+    init: I,
+}
+
+impl<S: Send, I: Fn() -> S> PerThread<S, I> {
+    pub(crate) fn new(init: I) -> Self {
+        PerThread { states: ThreadLocal::new(), init }
+    }
+
+    /// Runs `f` with the state of this thread. One with which `f` panicked is not used again.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
+        let place = self.states.get_or_default();
+        let mut state = place.take().unwrap_or_else(&self.init);
+        match catch_unwind(AssertUnwindSafe(|| f(&mut state))) {
+            Ok(result) => {
+                place.set(Some(state));
+                result
+            }
+            Err(payload) => {
+                discard(state);
+                resume_unwind(payload)
+            }
+        }
+    }
+}
+
+impl<S: Send, I> Drop for PerThread<S, I> {
+    fn drop(&mut self) {
+        // While a panic unwinds, a second one would abort.
+        if thread::panicking() {
+            discard(mem::take(&mut self.states));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! States of threads: who makes them, how many there are, and what becomes of them.
+
+mod common;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread::{self, ThreadId};
+
+use common::executor;
+
+#[test]
+fn a_state_stays_with_its_thread() {
+    let made = AtomicUsize::new(0);
+    let init = || {
+        made.fetch_add(1, SeqCst);
+        (thread::current().id(), 0)
+    };
+    let job = |(owner, items): &mut (ThreadId, usize), n| {
+        assert_eq!(*owner, thread::current().id());
+        *items += 1;
+        thread::yield_now();
+        (n, *items)
+    };
+    let results = executor(3).map_init(0..2000, init, job);
+    assert!(results.iter().map(|result| result.0).eq(0..2000));
+    // Each state has counted its items without a gap.
+    let made = made.into_inner();
+    assert!((1..=4).contains(&made), "{made} states on four threads");
+    assert_eq!(results.iter().filter(|result| result.1 == 1).count(), made);
+}
+
+#[test]
+fn a_state_in_which_a_job_panicked_is_replaced() {
+    let (alive, made) = (Arc::new(()), AtomicUsize::new(0));
+    let init = || {
+        made.fetch_add(1, SeqCst);
+        (Arc::clone(&alive), false)
+    };
+    let executor = executor(1);
+    let caught = catch_unwind(AssertUnwindSafe(|| {
+        executor.map_init(0..100, init, |(_, is_broken), n| {
+            assert!(!*is_broken, "a broken state is used again");
+            if n % 10 == 3 {
+                *is_broken = true;
+                resume_unwind(Box::new("broken"));
+            }
+        })
+    }));
+    assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"broken"));
+    assert!(made.into_inner() > 10);
+    assert_eq!(Arc::strong_count(&alive), 1, "a state is left");
+}
+
+#[test]
+fn calls_within_jobs_have_states_of_their_own() {
+    let executor = executor(1);
+    let sums = executor.map_init(
+        0..10,
+        || 100,
+        |outer, n| {
+            *outer += 1;
+            let before = *outer;
+            let inner = executor.map_init(
+                0..n,
+                || 0,
+                |inner, m| {
+                    *inner += 1;
+                    m
+                },
+            );
+            assert_eq!(*outer, before);
+            inner.iter().sum::<i32>()
+        },
+    );
+    assert!(sums.into_iter().eq((0..10).map(|n| n * (n - 1) / 2)));
+}
+
+/// The panic of the batch comes out, and nothing aborts; without one, that of the state.
+#[test]
+fn a_state_may_panic_when_it_is_dropped() {
+    struct Fragile;
+    impl Drop for Fragile {
+        fn drop(&mut self) {
+            resume_unwind(Box::new("dropped"));
+        }
+    }
+    let run = |broken| {
+        let job = move |_: &mut Fragile, n| {
+            if n == broken {
+                resume_unwind(Box::new("broken"));
+            }
+        };
+        let call = || executor(1).map_init(0..20, || Fragile, job);
+        *catch_unwind(AssertUnwindSafe(call)).unwrap_err().downcast::<&str>().unwrap()
+    };
+    assert_eq!([run(10), run(1000)], ["broken", "dropped"]);
+}
