@@ -86,9 +86,8 @@ impl Run {
     /// When the outcome of an item that has run ends a batch which fails fast.
     fn failure(&self, index: usize, outcome: Result<bool, Stop>) -> u64 {
         let Item { start, takes, .. } = self.items[index];
-        let ran = !matches!(outcome, Err(Stop::Cancelled))
-            && self.deadline.is_none_or(|deadline| start < deadline);
-        if ran && outcome != Ok(false) { start + takes } else { u64::MAX }
+        let fails = matches!(outcome, Ok(true) | Err(Stop::ItemDeadline));
+        if fails { start + takes } else { u64::MAX }
     }
 }
 
