@@ -154,3 +154,26 @@ impl LeaseWord {
         self.0.store(free | orphaned, Release);
     }
 }
+
+#[cfg(all(test, not(reorder_loom)))]
+mod tests {
+    use super::*;
+
+    /// A poll of orphans belongs to no batch: no side, no cancellation, and no epoch of its own.
+    #[test]
+    fn polling_orphans_is_no_batch() {
+        let lease = LeaseWord::free();
+        assert!(matches!(lease.try_open(), Ok(Opened::Batch(1))));
+        assert!(!lease.leave(Side::Producer) && lease.leave(Side::Consumer));
+        lease.release(true);
+        assert!(!lease.is_held() && lease.is_orphaned());
+
+        assert!(matches!(lease.try_open(), Ok(Opened::Orphans)));
+        assert!(lease.is_held() && !lease.is_orphaned());
+        assert_eq!(lease.epoch(), 1);
+        assert!(!lease.has(Side::Producer) && !lease.has(Side::Consumer) && !lease.cancel(1));
+        assert!(matches!(lease.try_open(), Err(Busy::Leased)));
+        lease.release(false);
+        assert!(matches!(lease.try_open(), Ok(Opened::Batch(2))));
+    }
+}

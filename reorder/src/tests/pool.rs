@@ -106,6 +106,10 @@ fn a_pinned_thread_bounds_what_waits_to_be_freed() {
     let limit = reclaim::DEFERRED_LIMIT as usize + 4 * 140 * 4096;
     assert!(most <= limit, "{most} bytes, and at most {limit} were to be expected");
     assert!(pool.usage().rings > 0, "kept, since freeing is held up");
+    assert!(
+        pool.usage().deferred_bytes > reclaim::DEFERRED_LIMIT as usize / 2,
+        "waiting, up to the limit"
+    );
 
     drop(guard);
     while pool.usage().rings > 0 || pool.usage().deferred_bytes > 0 {
