@@ -83,11 +83,13 @@ impl<T> OnceLock<T> {
 
     pub(crate) fn set(&self, value: T) -> Result<(), T> {
         self.value.set(value)?;
+        // ORDERING: std's, here and in `get`: what is set is seen whole, by whoever sees that it is.
         self.is_set.store(true, Release);
         Ok(())
     }
 
     pub(crate) fn get(&self) -> Option<&T> {
+        // ORDERING: as in `set`. Without an order from elsewhere, it may not be seen yet.
         self.value.get().filter(|_| self.is_set.load(Acquire))
     }
 }
