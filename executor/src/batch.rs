@@ -51,7 +51,6 @@ impl<'e, I> BatchBuilder<'e, I> {
     /// # use reorder_executor::{Executor, Failure};
     /// # let executor = Executor::builder().workers(1).build()?;
     /// let report = executor.batch(0..1000).fail_fast().run(|n, _| if n == 3 { Err("three") } else { Ok(n) });
-    /// // What had finished is there, also where it comes later in the batch.
     /// assert!(matches!(report.outcomes()[3], Err(Failure::Failed("three"))));
     /// # Ok::<(), reorder_executor::BuildError>(())
     /// ```

@@ -60,14 +60,8 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
     }
 }
 
-impl<E: std::error::Error + 'static> std::error::Error for Failure<E> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Failure::Failed(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+/// The text holds that of the job's error, which is therefore no source.
+impl<E: std::error::Error> std::error::Error for Failure<E> {}
 
 /// A caught panic, with its payload. Its methods return at once.
 pub struct Panic(Box<Caught>);
