@@ -82,6 +82,7 @@ fn a_panic_fails_fast_too() {
 #[test]
 fn without_fail_fast_all_run() {
     let report = executor(2).batch(0..100).run(|n, _| if n % 2 == 0 { Err(n) } else { Ok(n) });
+    assert_eq!(report.late_results(), 0);
     for (index, outcome) in report.into_iter().enumerate() {
         match outcome {
             Ok(n) => assert_eq!((n, n % 2), (index, 1)),
