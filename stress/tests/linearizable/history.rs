@@ -68,10 +68,12 @@ impl History {
 
     pub(crate) fn assert_linearizable(&self, seed: u64) {
         let ends = self.events().len();
-        if self.is_linearizable(ends) {
+        // That there is no order takes a search of all, which is short for what is short.
+        let quarters = [ends / 4, ends / 2, ends - ends / 4, ends];
+        let Some(bad) = quarters.into_iter().find(|&end| !self.is_linearizable(end)) else {
             return;
-        }
-        let first = (0..ends).find(|&end| !self.is_linearizable(end)).unwrap_or(ends);
+        };
+        let first = (1..bad).find(|&end| !self.is_linearizable(end)).unwrap_or(bad);
         panic!(
             "history {seed} is not linearizable, on a ring of {} slots, once time {} has come:\n{}",
             self.capacity,
