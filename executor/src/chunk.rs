@@ -1,5 +1,6 @@
 //! The outcomes of neighbouring items of a stream: they travel in one slot of its ring.
 
+use std::array;
 use std::sync::PoisonError;
 
 use crate::failure::Outcome;
@@ -7,63 +8,96 @@ use crate::primitive::{Mutex, MutexGuard};
 
 pub(crate) type Chunk<U> = Vec<Outcome<U>>;
 
-/// Emptied chunks, whose memory is used again.
-pub(crate) struct Spares<U> {
-    kept: Mutex<Kept<U>>,
-    most: usize,
-}
+/// How many outcomes a chunk has at the most.
+pub(crate) const MOST: usize = 128;
+const CLASSES: usize = MOST.ilog2() as usize + 1;
 
-struct Kept<U> {
-    chunks: Vec<Chunk<U>>,
-    room: usize,
+/// Emptied chunks, whose memory is used again, by size: chunks of class `c` have room for 2^`c` outcomes.
+///
+/// A chunk of class `c` is taken for more than 2^(`c` - 1) outcomes. So a stream never has more than
+/// 2 / 2^`c` of its window in chunks of that class, and all of them can be kept: the memory of a class stays
+/// below that of two windows of outcomes, and how often it is asked for does not depend on how long the
+/// stream is, nor on how the size of its chunks varies.
+pub(crate) struct Spares<U> {
+    classes: Mutex<[Vec<Chunk<U>>; CLASSES]>,
 }
 
 impl<U> Spares<U> {
-    /// Keeps chunks with room for so many outcomes in all.
-    pub(crate) fn new(most: usize) -> Spares<U> {
-        Spares { kept: Mutex::new(Kept { chunks: Vec::new(), room: 0 }), most }
+    pub(crate) fn new() -> Spares<U> {
+        Spares { classes: Mutex::new(array::from_fn(|_| Vec::new())) }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept<U>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn classes(&self) -> MutexGuard<'_, [Vec<Chunk<U>>; CLASSES]> {
+        self.classes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An empty chunk with room for so many outcomes.
+    /// An empty chunk with room for so many outcomes, from 1 to [`MOST`].
     pub(crate) fn take(&self, outcomes: usize) -> Chunk<U> {
-        let mut kept = self.kept();
-        let spare = kept.chunks.pop();
-        kept.room -= spare.as_ref().map_or(0, Chunk::capacity);
-        drop(kept);
-        let mut chunk = spare.unwrap_or_default();
-        chunk.reserve(outcomes);
-        chunk
+        let room = outcomes.next_power_of_two();
+        let spare = self.classes()[room.ilog2() as usize].pop();
+        spare.unwrap_or_else(|| Chunk::with_capacity(room))
     }
 
-    /// Keeps an empty chunk, or frees it if there are enough.
+    /// Keeps an empty chunk.
     pub(crate) fn put(&self, chunk: Chunk<U>) {
         debug_assert!(chunk.is_empty());
-        let mut kept = self.kept();
-        if chunk.capacity() > 0 && kept.room + chunk.capacity() <= self.most {
-            kept.room += chunk.capacity();
-            kept.chunks.push(chunk);
+        if let Some(class) = chunk.capacity().checked_ilog2() {
+            self.classes()[(class as usize).min(CLASSES - 1)].push(chunk);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
 
     #[test]
-    fn memory_is_used_again_up_to_the_limit() {
-        let spares = Spares::<u64>::new(64);
+    fn memory_is_used_again_for_as_many_outcomes() {
+        let spares = Spares::<u64>::new();
         let large = spares.take(48);
-        let (place, room) = (large.as_ptr(), large.capacity());
+        let place = large.as_ptr();
         spares.put(large);
-        spares.put(Chunk::with_capacity(48));
-        assert_eq!(spares.kept().room, room, "the second is too much");
-        let again = spares.take(3);
-        assert_eq!((again.as_ptr(), again.capacity()), (place, room));
-        assert_eq!(spares.take(0).capacity(), 0, "there are no more");
+        let small = spares.take(3);
+        assert_ne!(small.as_ptr(), place, "it is too large to be spent on three");
+        let again = spares.take(64);
+        assert_eq!((again.as_ptr(), again.capacity()), (place, 64));
+        let another = spares.take(64);
+        assert_ne!(another.as_ptr(), place, "there are no more");
+    }
+
+    #[test]
+    fn every_size_finds_what_was_kept_of_it() {
+        let spares = Spares::<u64>::new();
+        for outcomes in 1..=MOST {
+            let chunk = spares.take(outcomes);
+            assert!(chunk.capacity() >= outcomes);
+            let place = chunk.as_ptr();
+            spares.put(chunk);
+            let again = spares.take(outcomes);
+            assert_eq!(again.as_ptr(), place, "{outcomes}");
+            spares.put(again);
+        }
+        assert_eq!(spares.classes().each_ref().map(Vec::len), [1; CLASSES]);
+    }
+
+    #[test]
+    fn two_windows_of_each_size_are_enough() {
+        const WINDOW: usize = 1024;
+        let spares = Spares::<u64>::new();
+        let mut out = VecDeque::<(usize, Chunk<u64>)>::new();
+        for step in 0..100_000 {
+            // Long stretches of small ones, of large ones, and of both.
+            let outcomes = step * 7 % (1 + step / 1000 * 31 % MOST) + 1;
+            while out.iter().map(|(outcomes, _)| outcomes).sum::<usize>() + outcomes > WINDOW {
+                spares.put(out.pop_front().expect("one is less than a window").1);
+            }
+            out.push_back((outcomes, spares.take(outcomes)));
+        }
+        out.into_iter().for_each(|(_, chunk)| spares.put(chunk));
+        for (class, kept) in spares.classes().iter().enumerate() {
+            assert!((1..=2 * WINDOW >> class).contains(&kept.len()), "{} of {class}", kept.len());
+        }
     }
 }

@@ -22,10 +22,6 @@ use crate::stream::Core;
 use crate::work::Work;
 use crate::worker;
 
-/// A stream keeps memory for so many windows of outcomes: chunks that were large may be small the next
-/// time.
-const SPARE_WINDOWS: usize = 4;
-
 /// Worker threads that any number of callers share.
 ///
 /// Every call is a batch of its own, with its own ring: results never mix, and batches run at the
@@ -299,7 +295,7 @@ impl Executor {
     {
         let ring = Arc::new(Ring::with_capacity(self.window).expect("memory for a window"));
         let (producer, consumer) = ring.open_owned().expect("a new ring is free").split();
-        let spares = Arc::new(Spares::new(SPARE_WINDOWS * ring.capacity()));
+        let spares = Arc::new(Spares::new());
         (Core::new(source, job, ring, producer, Arc::clone(&spares)), (consumer, spares))
     }
 

@@ -134,13 +134,14 @@ impl<'a, U: Send> Ordered<'a, U> {
     /// Takes the next chunk, after what was taken before was returned. `false` at the end.
     #[cold]
     fn refill(&mut self) -> bool {
+        // Before there is room again: as many chunks as fit the window are enough.
+        self.spares.put(mem::take(&mut self.chunk));
         self.stream.delivered().set(self.taken);
         // The producer side is told of room once per half window, not at every chunk.
         if self.taken >= self.next_room {
             self.next_room = self.taken + self.consumer.as_ref().map_or(1, half_window);
             self.stream.made_room(&self.hub);
         }
-        self.spares.put(mem::take(&mut self.chunk));
         let Some(delivery) = self.wait() else { return false };
         self.chunk = delivery.outcome.unwrap_or_else(|gap| Chunk::from([Err(Failure::Gap(gap))]));
         self.chunk.reverse();

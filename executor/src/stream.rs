@@ -21,7 +21,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 use reorder_ring::{Producer, Ring, Ticket};
 
-use crate::chunk::{Chunk, Spares};
+use crate::chunk::{self, Chunk, Spares};
 use crate::failure::{Discarded, Failure, Panic, discard};
 use crate::feed::{Delivered, Feed, Filled, Stop};
 use crate::hub::{Hub, Turn};
@@ -38,7 +38,7 @@ const FULL: u8 = 2;
 const ENDED: u8 = 3;
 
 /// How many items are pulled at once at the most, where they are cheap.
-const MOST_AT_ONCE: usize = 128;
+const MOST_AT_ONCE: usize = chunk::MOST;
 /// Items of more bytes than this are pulled one by one: what is pulled lies on the stack.
 const LARGE: usize = 256;
 /// How long it should take to run what was pulled at once. Its outcomes are delivered together.

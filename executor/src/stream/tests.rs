@@ -33,7 +33,7 @@ fn a_consumer_that_gives_the_right_to_pull_back_wakes_a_worker() {
     let ring = Arc::new(Ring::with_capacity(8).unwrap());
     let (producer, consumer) = ring.open_owned().unwrap().split();
     let source = Unpromising(Arc::clone(&hub));
-    let core = Arc::new(Core::new(source, |n| n, ring, producer, Arc::new(Spares::new(8))));
+    let core = Arc::new(Core::new(source, |n| n, ring, producer, Arc::new(Spares::new())));
     let work: Arc<dyn Work> = core.clone();
     hub.publish(Arc::clone(&work), Instant::now());
 
