@@ -97,7 +97,7 @@ mod tests {
         }
         out.into_iter().for_each(|(_, chunk)| spares.put(chunk));
         for (class, kept) in spares.classes().iter().enumerate() {
-            assert!((1..=2 * WINDOW >> class).contains(&kept.len()), "{} of {class}", kept.len());
+            assert!((1..=(2 * WINDOW) >> class).contains(&kept.len()), "{} of {class}", kept.len());
         }
     }
 }
