@@ -1,21 +1,35 @@
-//! A batch with limits: what may end it early, and what an item may take.
+//! A call with limits: what may end it early, and what an item may take.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::executor::Executor;
+use crate::executor::{Executor, new_stream};
 use crate::failure::{Failure, Outcome, Panic, discard};
+use crate::handle::{BatchHandle, Refused};
+use crate::hub::Admission;
+use crate::limited::Limited;
+use crate::ordered::Ordered;
 use crate::policy::{Course, Limits, Stop};
 use crate::primitive::now;
 use crate::report::BatchReport;
+use crate::timing::Clock;
 use crate::token::CancellationToken;
+use crate::work::Published;
 
-/// A batch that may end early. From [`Executor::batch`]; nothing runs before [`run`](BatchBuilder::run).
+/// Items with limits. From [`Executor::batch`]; they run in one of three ways:
 ///
-/// Limits end what has not started, at once. A job that runs is not interrupted, for it may borrow from the
-/// caller: `run` waits for it, and it can ask [`Job::should_stop`] itself. A result that comes after its
-/// deadline is dropped, and counted; one that comes after a cancellation counts.
+/// | call | items and job | waits | outcomes |
+/// |---|---|---|---|
+/// | [`run`](BatchBuilder::run) | may borrow | for all of them, at once | a [`BatchReport`] |
+/// | [`submit`](BatchBuilder::submit) | `'static` | when the [`BatchHandle`] is asked | the same |
+/// | [`stream`](BatchBuilder::stream) | `'static`, may be endless | for one after the other | an [`Ordered`] |
+///
+/// Limits end what has not started, at once. A job that runs is not interrupted; it can ask [`Job::should_stop`]
+/// itself. `run` waits for it, since it may borrow from the caller, and its result counts unless it comes after its
+/// deadline. The other two give up on it: its place in the order goes to a [`Failure`], and its result, when it comes,
+/// is refused, dropped and counted.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,7 +47,7 @@ use crate::token::CancellationToken;
 /// let [Ok(5), Err(Failure::ItemDeadline), Ok(5)] = report.outcomes() else { panic!() };
 /// # Ok::<(), reorder_executor::BuildError>(())
 /// ```
-#[must_use = "nothing runs until `run` is called"]
+#[must_use = "nothing runs until `run`, `submit` or `stream` is called"]
 pub struct BatchBuilder<'e, I> {
     executor: &'e Executor,
     items: I,
@@ -42,7 +56,8 @@ pub struct BatchBuilder<'e, I> {
 
 impl<'e, I> BatchBuilder<'e, I> {
     pub(crate) fn new(executor: &'e Executor, items: I) -> Self {
-        BatchBuilder { executor, items, limits: Limits::default() }
+        let shutdown = Some(executor.shutdown_token().clone());
+        BatchBuilder { executor, items, limits: Limits { shutdown, ..Limits::default() } }
     }
 
     /// Cancels the items that have not started once one has failed, panicked, or taken too long.
@@ -81,6 +96,13 @@ impl<'e, I> BatchBuilder<'e, I> {
         self
     }
 
+    /// Notes when each item starts and ends, for [`BatchReport::timings`], of [`run`](BatchBuilder::run) and
+    /// [`submit`](BatchBuilder::submit). It costs two looks at the clock and 40 bytes per item.
+    pub fn timed(mut self) -> Self {
+        self.limits.timed = true;
+        self
+    }
+
     /// How long each item may take, from its start. The type has an example.
     pub fn item_timeout(mut self, timeout: Duration) -> Self {
         self.limits.item_timeout = Some(timeout);
@@ -105,9 +127,165 @@ impl<'e, I> BatchBuilder<'e, I> {
         F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Sync,
     {
         let course = Course::new(self.limits);
-        let outcomes = self.executor.map(self.items, |item| run_item(&course, item, &job));
-        BatchReport::new(outcomes, course.late())
+        let run = |item| {
+            let ran = run_item(&course, item, &job, |_| ());
+            if ran.outcome.as_ref().is_err_and(Failure::is_its_own) {
+                course.fail();
+            }
+            ran
+        };
+        if !course.limits.timed {
+            let outcomes = self.executor.map(self.items, |item| run(item).outcome);
+            return BatchReport::new(outcomes, course.late(), Vec::new());
+        }
+        let clock = Clock::with_places(0);
+        let ran = self.executor.map(self.items, |item| {
+            let ran = run(item);
+            (ran.outcome, clock.timing(ran.started, ran.completed))
+        });
+        let (outcomes, timings) = ran.into_iter().unzip();
+        BatchReport::new(outcomes, course.late(), timings)
     }
+
+    /// As [`run`](BatchBuilder::run), but returns at once. The items run on the workers, whether anybody waits for
+    /// them or not.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use reorder_executor::{Executor, Failure};
+    /// # let executor = Executor::builder().workers(2).build()?;
+    /// let batch = executor.batch([1, 60_000, 2]).item_timeout(Duration::from_millis(20));
+    /// let handle = batch.submit(|millis, _| {
+    ///     std::thread::sleep(Duration::from_millis(millis));
+    ///     Ok::<_, ()>(millis)
+    /// })?;
+    /// // It does not wait for the minute that the second item takes.
+    /// let outcomes = handle.wait().into_outcomes();
+    /// assert!(matches!(outcomes[..], [Ok(1), Err(Failure::ItemDeadline), Ok(2)]));
+    /// # std::mem::forget(executor);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`], with the items, if the executor was shut down.
+    ///
+    /// # Panics
+    ///
+    /// If the items panic, which are collected first, or memory is too short.
+    ///
+    /// # Progress
+    ///
+    /// It waits for no item.
+    pub fn submit<U, E, F>(
+        self,
+        job: F,
+    ) -> Result<BatchHandle<U, E>, Refused<Vec<<I as IntoIterator>::Item>>>
+    where
+        I: IntoIterator<Item: Send + 'static>,
+        U: Send + 'static,
+        E: Send + 'static,
+        F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync + 'static,
+    {
+        let BatchBuilder { executor, items, limits } = self;
+        let items: Vec<I::Item> = items.into_iter().collect();
+        let Some(admission) = executor.hub().admit() else {
+            return Err(Refused::new(items));
+        };
+        let count = items.len();
+        let clock = limits.timed.then(|| Arc::new(Clock::with_places(count)));
+        let window = count.max(1);
+        let source = items.into_iter();
+        let outcomes = start(executor, admission, source, window, limits, clock.clone(), job);
+        Ok(BatchHandle::new(outcomes, count, clock))
+    }
+
+    /// Runs `job` on the items of a source, which may be endless, and yields the outcomes in the order of the
+    /// source. [`Executor::stream`] with limits: the outcome of the head is there when its deadline is, and the
+    /// order goes on.
+    ///
+    /// Where a cancellation or the deadline of the batch ends it early, the source is pulled no further: those that
+    /// were pulled have an outcome each, and one more failure comes for all that was not.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use reorder_executor::{Executor, Failure};
+    /// # let executor = Executor::builder().workers(2).build()?;
+    /// let batch = executor.batch(0_u64..).item_timeout(Duration::from_millis(20));
+    /// let mut outcomes = batch.stream(|n, _| {
+    ///     std::thread::sleep(Duration::from_secs(if n == 1 { 60 } else { 0 }));
+    ///     Ok::<_, ()>(n)
+    /// })?;
+    /// assert!(matches!(outcomes.next(), Some(Ok(0))));
+    /// assert!(matches!(outcomes.next(), Some(Err(Failure::ItemDeadline))));
+    /// assert!(matches!(outcomes.next(), Some(Ok(2))));
+    /// # std::mem::forget(executor);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`], with the source, if the executor was shut down.
+    ///
+    /// # Panics
+    ///
+    /// As [`Executor::stream`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Executor::stream`]. Its consumer does not help, unless it is a worker of the executor: then a job that it
+    /// runs itself keeps it past a deadline.
+    pub fn stream<U, E, F>(self, job: F) -> Result<Ordered<'static, U, E>, Refused<I::IntoIter>>
+    where
+        I: IntoIterator<IntoIter: Send + 'static, Item: Send>,
+        U: Send + 'static,
+        E: Send + 'static,
+        F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync + 'static,
+    {
+        let BatchBuilder { executor, items, limits } = self;
+        let source = items.into_iter();
+        let Some(admission) = executor.hub().admit() else {
+            return Err(Refused::new(source));
+        };
+        let window = executor.window();
+        Ok(start(executor, admission, source, window, limits, None, job))
+    }
+}
+
+/// Starts a stream with limits.
+fn start<I, U, E, F>(
+    executor: &Executor,
+    admission: Admission,
+    source: I,
+    window: usize,
+    limits: Limits,
+    clock: Option<Arc<Clock>>,
+    job: F,
+) -> Ordered<'static, U, E>
+where
+    I: Iterator + Send + 'static,
+    I::Item: Send,
+    U: Send + 'static,
+    E: Send + 'static,
+    F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync + 'static,
+{
+    let tokens: Vec<_> = limits.token.iter().chain(&limits.shutdown).cloned().collect();
+    let limited = Arc::new(Limited::new(limits, window.next_power_of_two()));
+    let shared = Arc::clone(&limited);
+    let run = move |(index, item): (usize, I::Item)| {
+        let note_start = |started| shared.start(index as u64, started);
+        let ran = run_item(&shared.course, item, &job, note_start);
+        if let Some(clock) = &clock {
+            clock.note(index, ran.started, ran.completed);
+        }
+        ran.outcome
+    };
+    let (core, outlet) = new_stream(source.enumerate(), window, Some(limited), run);
+    let core = Arc::new(core);
+    let published: Arc<dyn Published> = core.clone();
+    tokens.iter().for_each(|token| token.notify(&published));
+    admission.publish(Arc::clone(&published), now());
+    Ordered::new(outlet, core, Arc::clone(executor.hub()), Some(published), false)
 }
 
 impl<I> fmt::Debug for BatchBuilder<'_, I> {
@@ -116,35 +294,47 @@ impl<I> fmt::Debug for BatchBuilder<'_, I> {
     }
 }
 
+/// What became of an item, and when, if that was to be told: it has no end if it did not start.
+struct Ran<U, E> {
+    outcome: Outcome<U, E>,
+    started: Option<Instant>,
+    completed: Option<Instant>,
+}
+
 fn run_item<T, U, E>(
     course: &Course,
     item: T,
     job: &impl Fn(T, &Job<'_>) -> Result<U, E>,
-) -> Outcome<U, E> {
+    note_start: impl FnOnce(Option<Instant>),
+) -> Ran<U, E> {
     let time = || course.is_timed().then(now);
     let started = time();
     if let Err(stop) = course.start(started) {
         discard(item);
-        return Err(stop.into());
+        return Ran { outcome: Err(stop.into()), started: None, completed: None };
     }
+    note_start(started);
     let context = Job { course, started };
     let outcome = match catch_unwind(AssertUnwindSafe(|| job(item, &context))) {
         Ok(returned) => returned.map_err(Failure::Failed),
         Err(payload) => Err(Failure::Panicked(Panic::new(payload))),
     };
-    match course.finish(started, time(), outcome.is_err()) {
+    let completed = time();
+    let outcome = match course.finish(started, completed) {
         Ok(()) => outcome,
         Err(stop) => {
             discard(outcome);
             Err(stop.into())
         }
-    }
+    };
+    Ran { outcome, started, completed }
 }
 
 impl<E> From<Stop> for Failure<E> {
     fn from(stop: Stop) -> Self {
         match stop {
             Stop::Cancelled => Failure::Cancelled,
+            Stop::ShutDown => Failure::ShutDown,
             Stop::BatchDeadline => Failure::BatchDeadline,
             Stop::ItemDeadline => Failure::ItemDeadline,
         }
@@ -158,8 +348,8 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Whether the batch was cancelled, or a deadline of this item has passed: then its result will not count,
-    /// or is not needed. [`BatchBuilder`] has an example.
+    /// Whether the batch was cancelled, the executor shut down, or a deadline of this item has passed: then its
+    /// result will not count, or is not needed. [`BatchBuilder`] has an example.
     ///
     /// # Progress
     ///

@@ -1,12 +1,13 @@
 //! The outcomes of neighbouring items of a stream: they travel in one slot of its ring.
 
 use std::array;
+use std::convert::Infallible;
 use std::sync::PoisonError;
 
 use crate::failure::Outcome;
 use crate::primitive::{Mutex, MutexGuard};
 
-pub(crate) type Chunk<U> = Vec<Outcome<U>>;
+pub(crate) type Chunk<U, E = Infallible> = Vec<Outcome<U, E>>;
 
 /// How many outcomes a chunk has at the most.
 pub(crate) const MOST: usize = 128;
@@ -18,28 +19,28 @@ const CLASSES: usize = MOST.ilog2() as usize + 1;
 /// 2 / 2^`c` of its window in chunks of that class, and all of them can be kept: the memory of a class stays
 /// below that of two windows of outcomes, and how often it is asked for does not depend on how long the
 /// stream is, nor on how the size of its chunks varies.
-pub(crate) struct Spares<U> {
-    classes: Mutex<[Vec<Chunk<U>>; CLASSES]>,
+pub(crate) struct Spares<U, E = Infallible> {
+    classes: Mutex<[Vec<Chunk<U, E>>; CLASSES]>,
 }
 
-impl<U> Spares<U> {
-    pub(crate) fn new() -> Spares<U> {
+impl<U, E> Spares<U, E> {
+    pub(crate) fn new() -> Spares<U, E> {
         Spares { classes: Mutex::new(array::from_fn(|_| Vec::new())) }
     }
 
-    fn classes(&self) -> MutexGuard<'_, [Vec<Chunk<U>>; CLASSES]> {
+    fn classes(&self) -> MutexGuard<'_, [Vec<Chunk<U, E>>; CLASSES]> {
         self.classes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An empty chunk with room for so many outcomes, from 1 to [`MOST`].
-    pub(crate) fn take(&self, outcomes: usize) -> Chunk<U> {
+    pub(crate) fn take(&self, outcomes: usize) -> Chunk<U, E> {
         let room = outcomes.next_power_of_two();
         let spare = self.classes()[room.ilog2() as usize].pop();
         spare.unwrap_or_else(|| Chunk::with_capacity(room))
     }
 
     /// Keeps an empty chunk.
-    pub(crate) fn put(&self, chunk: Chunk<U>) {
+    pub(crate) fn put(&self, chunk: Chunk<U, E>) {
         debug_assert!(chunk.is_empty());
         if let Some(class) = chunk.capacity().checked_ilog2() {
             self.classes()[(class as usize).min(CLASSES - 1)].push(chunk);

@@ -3,23 +3,28 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use reorder_ring::Ring;
 
 use crate::batch::BatchBuilder;
 use crate::builder::{BuildError, Builder};
 use crate::chunk::Spares;
-use crate::failure::{Failure, Panic, discard};
-use crate::hub::Hub;
+use crate::failure::{Failure, Outcome, Panic, discard};
+use crate::hub::{Hub, Left};
 use crate::init::PerThread;
+use crate::limited::Limited;
 use crate::ordered::{Ordered, Outlet};
 use crate::plain;
 use crate::primitive::thread::{self, JoinHandle};
 use crate::primitive::{Parker, now};
 use crate::report::BatchReport;
 use crate::scope::{self, Scope};
+use crate::shutdown::{Shutdown, ShutdownReport};
 use crate::stream::Core;
-use crate::work::Work;
+use crate::token::CancellationToken;
+use crate::turn::is_inside;
+use crate::work::Published;
 use crate::worker;
 
 /// Worker threads that any number of callers share.
@@ -39,12 +44,15 @@ use crate::worker;
 /// ```
 ///
 /// Dropping it waits until the workers have ended what they are at, a job or a pull of a source,
-/// unless it is dropped on one of them. A stream that is still open then goes on, on its consumer's
-/// thread alone.
+/// unless it is dropped inside of a job. A stream that is still open then goes on, on its consumer's
+/// thread alone; one with limits, and a batch that was [submitted](BatchBuilder::submit), gets
+/// [`Failure::ShutDown`] for what has not started. [`shutdown`](Executor::shutdown) can do better.
 pub struct Executor {
     hub: Arc<Hub>,
     workers: Vec<JoinHandle<()>>,
     window: usize,
+    /// Cancels the calls that have limits, when the executor goes.
+    shutdown: CancellationToken,
 }
 
 impl Executor {
@@ -66,6 +74,7 @@ impl Executor {
             hub: Arc::new(Hub::new(unparkers, builder.consumer_helps)),
             workers: Vec::with_capacity(requested),
             window: builder.window,
+            shutdown: CancellationToken::new(),
         };
         for (index, parker) in parkers.into_iter().enumerate() {
             let mut thread =
@@ -230,7 +239,7 @@ impl Executor {
             catch_unwind(AssertUnwindSafe(|| job(item)))
                 .map_err(|payload| Failure::Panicked(Panic::new(payload)))
         };
-        BatchReport::new(self.map(items, caught), 0)
+        BatchReport::new(self.map(items, caught), 0, Vec::new())
     }
 
     /// A batch with limits: it may fail fast, be cancelled, and have deadlines. [`BatchBuilder`] says how, and
@@ -238,7 +247,8 @@ impl Executor {
     ///
     /// # Progress
     ///
-    /// Nothing runs before [`BatchBuilder::run`].
+    /// Nothing runs before [`BatchBuilder::run`], [`submit`](BatchBuilder::submit) or
+    /// [`stream`](BatchBuilder::stream).
     pub fn batch<I>(&self, items: I) -> BatchBuilder<'_, I> {
         BatchBuilder::new(self, items)
     }
@@ -279,24 +289,12 @@ impl Executor {
         U: Send + 'static,
         F: Fn(I::Item) -> U + Send + Sync + 'static,
     {
-        let (core, outlet) = self.new_stream(source.into_iter(), job);
+        let (core, outlet) =
+            new_stream(source.into_iter(), self.window, None, move |item| Ok(job(item)));
         let core = Arc::new(core);
-        let published: Arc<dyn Work> = core.clone();
-        self.hub.publish(Arc::clone(&published), now());
-        Ordered::new(outlet, core, Arc::clone(&self.hub), Some(published))
-    }
-
-    pub(crate) fn new_stream<I, U, F>(&self, source: I, job: F) -> (Core<I, U, F>, Outlet<U>)
-    where
-        I: Iterator + Send,
-        I::Item: Send,
-        U: Send,
-        F: Fn(I::Item) -> U + Send + Sync,
-    {
-        let ring = Arc::new(Ring::with_capacity(self.window).expect("memory for a window"));
-        let (producer, consumer) = ring.open_owned().expect("a new ring is free").split();
-        let spares = Arc::new(Spares::new());
-        (Core::new(source, job, ring, producer, Arc::clone(&spares)), (consumer, spares))
+        let published: Arc<dyn Published> = core.clone();
+        let is_alone = !self.hub.publish(Arc::clone(&published), now());
+        Ordered::new(outlet, core, Arc::clone(&self.hub), Some(published), is_alone)
     }
 
     /// Runs `f` with a scope, in which streams may borrow from the caller.
@@ -333,17 +331,96 @@ impl Executor {
         scope::enter(self, f)
     }
 
+    /// Ends the executor in good order, from any thread, and says what was left when it returned.
+    ///
+    /// From its start on no call is taken in that only the workers would run:
+    /// [`BatchBuilder::submit`] and [`BatchBuilder::stream`] say so. Calls that their caller can run alone are run
+    /// so. [`Shutdown`] says what becomes of the calls that are open. It waits until they and the workers are through,
+    /// for `within` at the most if that is given. Inside of a job of this executor it waits for nothing: it would
+    /// wait for itself. It may be called again, also with another mode.
+    ///
+    /// An executor that was shut down waits for nobody any more when it is dropped.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use reorder_executor::{Executor, Shutdown};
+    ///
+    /// let executor = Executor::builder().workers(2).build()?;
+    /// let batch = executor.batch(0..1000).submit(|n, _| Ok::<_, ()>(n * 2))?;
+    /// let report = executor.shutdown(Shutdown::Drain, Some(Duration::from_secs(60)));
+    /// assert!(report.is_complete());
+    /// assert_eq!(batch.wait().into_values().unwrap().len(), 1000);
+    /// assert!(executor.batch([1]).submit(|n, _| Ok::<_, ()>(n)).is_err());
+    /// assert_eq!(executor.map([1], |n| n + 1), [2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Blocking, as said. A stream of which nobody takes the outcomes is not through, and with
+    /// [`Shutdown::Drain`] it is waited for.
+    pub fn shutdown(&self, mode: Shutdown, within: Option<Duration>) -> ShutdownReport {
+        let within = if is_inside(&self.hub) { Some(Duration::ZERO) } else { within };
+        // A time beyond what the clock can tell is none.
+        let deadline = within.and_then(|within| now().checked_add(within));
+        self.hub.close();
+        if mode == Shutdown::Abort {
+            self.abort();
+        } else {
+            // Without workers, since somebody aborted, what is left waits for its consumer.
+            let is_drained = |left: Left| left.calls == 0 || left.workers == 0;
+            if is_drained(self.hub.wait_until(is_drained, deadline)) {
+                self.hub.stop();
+            }
+        }
+        ShutdownReport::new(self.hub.wait_until(|left| left.workers == 0, deadline))
+    }
+
+    fn abort(&self) {
+        self.shutdown.cancel();
+        self.hub.stop();
+    }
+
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.hub
     }
+
+    pub(crate) fn window(&self) -> usize {
+        self.window
+    }
+
+    pub(crate) fn shutdown_token(&self) -> &CancellationToken {
+        &self.shutdown
+    }
+}
+
+pub(crate) fn new_stream<I, U, E, F>(
+    source: I,
+    window: usize,
+    limited: Option<Arc<Limited>>,
+    job: F,
+) -> (Core<I, U, E, F>, Outlet<U, E>)
+where
+    I: Iterator + Send,
+    I::Item: Send,
+    U: Send,
+    E: Send,
+    F: Fn(I::Item) -> Outcome<U, E> + Send + Sync,
+{
+    let ring = Arc::new(Ring::with_capacity(window).expect("memory for a window"));
+    let (producer, consumer) = ring.open_owned().expect("a new ring is free").split();
+    let spares = Arc::new(Spares::new());
+    let core = Core::new(source, job, ring, producer, Arc::clone(&spares), limited.clone());
+    (core, Outlet { consumer, spares, limited })
 }
 
 impl Drop for Executor {
     fn drop(&mut self) {
-        self.hub.stop();
-        if worker::is_worker_of(&self.hub) {
-            // Inside a job. This worker cannot wait for itself, and must not wait for the others:
-            // one may be waiting for this very job.
+        let was_shut_down = self.hub.is_closed();
+        self.abort();
+        if was_shut_down || is_inside(&self.hub) {
+            // Inside a job. This thread cannot wait for itself, and must not wait for others: one may be
+            // waiting for this very job.
             return;
         }
         for worker in self.workers.drain(..) {

@@ -35,6 +35,8 @@ pub enum Failure<E = Infallible> {
     /// The batch was cancelled before this item started: by its token, or, if it fails fast, by another item's
     /// failure.
     Cancelled,
+    /// The executor was shut down, or dropped, before this item started.
+    ShutDown,
     /// The batch's deadline passed before this item had a result.
     BatchDeadline,
     /// The item took longer than an item of its batch may.
@@ -46,11 +48,27 @@ pub enum Failure<E = Infallible> {
     Gap(Gap),
 }
 
+impl<E> Failure<E> {
+    /// Whether it was this item that failed, and not its batch that ended.
+    pub(crate) fn is_its_own(&self) -> bool {
+        match self {
+            Failure::Failed(_)
+            | Failure::Panicked(_)
+            | Failure::SourcePanicked(_)
+            | Failure::ItemDeadline => true,
+            Failure::Cancelled | Failure::ShutDown | Failure::BatchDeadline | Failure::Gap(_) => {
+                false
+            }
+        }
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for Failure<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Failed(error) => write!(f, "the job failed: {error}"),
             Failure::Cancelled => f.write_str("cancelled before it started"),
+            Failure::ShutDown => f.write_str("the executor was shut down before it started"),
             Failure::BatchDeadline => f.write_str("not done by the deadline of its batch"),
             Failure::ItemDeadline => f.write_str("took longer than an item of its batch may"),
             Failure::Panicked(panic) => write!(f, "the job panicked: {panic}"),

@@ -8,13 +8,14 @@ use arrayvec::ArrayVec;
 use crossbeam_utils::CachePadded;
 use reorder_ring::{Producer, ReserveError, Ticket};
 
+use crate::failure::discard;
 use crate::primitive::AtomicU64;
 use crate::stream::ChunkRing;
 
-pub(crate) struct Feed<I, U> {
+pub(crate) struct Feed<I, U, E> {
     /// `None` once it has been dropped.
     source: Option<I>,
-    producer: Producer<ChunkRing<U>>,
+    producer: Producer<ChunkRing<U, E>>,
     pulled: u64,
     /// As far as `pulled` may go, by the last look at what was delivered.
     limit: u64,
@@ -50,8 +51,8 @@ impl Delivered {
     }
 }
 
-impl<I: Iterator, U> Feed<I, U> {
-    pub(crate) fn new(source: I, producer: Producer<ChunkRing<U>>) -> Feed<I, U> {
+impl<I: Iterator, U, E> Feed<I, U, E> {
+    pub(crate) fn new(source: I, producer: Producer<ChunkRing<U, E>>) -> Feed<I, U, E> {
         Feed { source: Some(source), producer, pulled: 0, limit: 0 }
     }
 
@@ -87,6 +88,17 @@ impl<I: Iterator, U> Feed<I, U> {
             Filled { promised: promised.saturating_sub(wanted), stop: None }
         }));
         filled.unwrap_or_else(|payload| Filled { promised: 0, stop: Some(Stop::Panicked(payload)) })
+    }
+
+    /// Whether the source says so. One that panics when it is asked does not.
+    pub(crate) fn is_at_its_end(&self) -> bool {
+        let Some(source) = &self.source else { return true };
+        catch_unwind(AssertUnwindSafe(|| source.size_hint().1 == Some(0))).unwrap_or_else(
+            |payload| {
+                discard(payload);
+                false
+            },
+        )
     }
 
     /// The place of so many items that were pulled. Fails if the consumer has gone.

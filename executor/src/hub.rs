@@ -9,34 +9,65 @@
 //! wakes nobody. It gives the role up when it has claimed something and before it runs it, and
 //! wakes the next one if more is left.
 
-use std::cell::Cell;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use reorder_ring::RingPool;
 
+use crate::account::Account;
 use crate::cells::Token;
 use crate::history::{History, Kind};
-use crate::primitive::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Unparker, fence, now};
-use crate::work::Work;
+use crate::primitive::{
+    AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Unparker, fence, now,
+};
+use crate::work::Published;
 
 /// How old work is before a worker that is awake looks at it. A batch that its caller alone finishes
 /// faster than this is not worth the cache lines that sharing it moves.
 pub(crate) const GRACE: Duration = Duration::from_micros(if cfg!(reorder_loom) { 0 } else { 3 });
-/// How long a worker stays with one batch while others are open.
-const QUANTUM: Duration = Duration::from_micros(200);
 
 /// Work that was published, and when.
 struct Open {
-    work: Arc<dyn Work>,
+    work: Arc<dyn Published>,
     since: Instant,
 }
 
+struct Calls {
+    open: Vec<Open>,
+    /// How many are admitted, and not published yet.
+    arriving: usize,
+    /// Whether no more are taken in.
+    closed: bool,
+    /// How many workers have not ended.
+    workers: usize,
+}
+
+/// What a shutdown waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// Calls of which some items have not run.
+    pub(crate) calls: usize,
+    pub(crate) workers: usize,
+}
+
+impl Calls {
+    fn left(&self) -> Left {
+        let unfinished = self.open.iter().filter(|open| !open.work.is_done()).count();
+        Left { calls: self.arriving + unfinished, workers: self.workers }
+    }
+}
+
 pub(crate) struct Hub {
-    open: Mutex<Vec<Open>>,
+    calls: Mutex<Calls>,
+    /// Notified when something of a closed hub's calls is over.
+    over: Condvar,
+    /// Says `Calls::closed` without the lock.
+    closing: AtomicBool,
     /// Changes whenever `open` does, so that workers need not lock it to know what they know.
     version: AtomicUsize,
+    /// How long the work was served that was chosen last: no open work counts as served for less.
+    served: AtomicU64,
     sleepers: Mutex<Vec<usize>>,
     /// How many `sleepers` there are, readable without the lock.
     asleep: AtomicUsize,
@@ -60,8 +91,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Hub {
     pub(crate) fn new(unparkers: Vec<Unparker>, consumer_helps: bool) -> Hub {
         Hub {
-            open: Mutex::new(Vec::new()),
+            calls: Mutex::new(Calls {
+                open: Vec::new(),
+                arriving: 0,
+                closed: false,
+                workers: unparkers.len(),
+            }),
+            over: Condvar::new(),
+            closing: AtomicBool::new(false),
             version: AtomicUsize::new(0),
+            served: AtomicU64::new(0),
             sleepers: Mutex::new(Vec::with_capacity(unparkers.len())),
             asleep: AtomicUsize::new(0),
             searching: AtomicUsize::new(0),
@@ -84,48 +123,89 @@ impl Hub {
         items == 1 || expected().is_some_and(|expected| expected < GRACE)
     }
 
-    /// Makes work visible to the workers.
-    pub(crate) fn publish(&self, work: Arc<dyn Work>, since: Instant) {
-        self.change(|open| open.push(Open { work, since }));
-        self.announce();
+    /// Makes work visible to the workers. `false` if the hub is closed: then its owner has to run it.
+    pub(crate) fn publish(&self, work: Arc<dyn Published>, since: Instant) -> bool {
+        let taken = self.change(|calls| {
+            if !calls.closed {
+                self.push(calls, work, since);
+            }
+            !calls.closed
+        });
+        if taken {
+            self.announce();
+        }
+        taken
+    }
+
+    /// Takes in a call that nobody but the workers would run. `None` if the hub is closed.
+    pub(crate) fn admit(self: &Arc<Self>) -> Option<Admission> {
+        self.change(|calls| {
+            calls.arriving += usize::from(!calls.closed);
+            !calls.closed
+        })
+        .then(|| Admission(Arc::clone(self)))
+    }
+
+    fn push(&self, calls: &mut Calls, work: Arc<dyn Published>, since: Instant) {
+        work.account().catch_up(self.served());
+        calls.open.push(Open { work, since });
     }
 
     /// Hides work from workers that look from now on. Those at it stay until their turn ends.
-    pub(crate) fn withdraw(&self, work: &Arc<dyn Work>) {
-        let gone = self.change(|open| {
-            let place = open.iter().position(|other| Arc::ptr_eq(&other.work, work))?;
-            Some(open.swap_remove(place))
+    pub(crate) fn withdraw(&self, work: &Arc<dyn Published>) {
+        let gone = self.change(|calls| {
+            let place = calls.open.iter().position(|other| Arc::ptr_eq(&other.work, work))?;
+            Some(calls.open.swap_remove(place))
         });
         // The last reference may run user code, which must not meet the lock.
         drop(gone);
     }
 
-    fn change<R>(&self, f: impl FnOnce(&mut Vec<Open>) -> R) -> R {
-        let mut open = lock(&self.open);
-        let result = f(&mut open);
+    fn change<R>(&self, f: impl FnOnce(&mut Calls) -> R) -> R {
+        let mut calls = lock(&self.calls);
+        let result = f(&mut calls);
         // ORDERING: hub:version: Relaxed; changed under the list's lock, see `hub:list`.
         self.version.fetch_add(1, Relaxed);
+        if calls.closed {
+            self.over.notify_all();
+        }
         result
+    }
+
+    fn served(&self) -> u64 {
+        // ORDERING: hub:served: Relaxed; a number.
+        self.served.load(Relaxed)
+    }
+
+    /// To be called by a worker that has chosen the work of this account, before its turn.
+    pub(crate) fn serve(&self, account: &Account) {
+        // ORDERING: hub:serve: Relaxed; as `hub:served`.
+        let served = self.served.fetch_max(account.served(), Relaxed);
+        account.catch_up(served);
     }
 
     /// Puts what is open, and not quite new, into `list`, which is empty, if it changed since
     /// `seen`. `false` if not, or if it is just changing.
-    pub(crate) fn list(&self, seen: &mut Option<usize>, list: &mut Vec<Arc<dyn Work>>) -> bool {
+    pub(crate) fn list(
+        &self,
+        seen: &mut Option<usize>,
+        list: &mut Vec<Arc<dyn Published>>,
+    ) -> bool {
         // ORDERING: hub:list: Relaxed; the list that is locked next is of this version or a later one. Had
         // it been locked before that version was made, this look would come before, too.
         let version = self.version.load(Relaxed);
         if *seen == Some(version) {
             return false;
         }
-        let open = match self.open.try_lock() {
-            Ok(open) => open,
+        let calls = match self.calls.try_lock() {
+            Ok(calls) => calls,
             Err(TryLockError::Poisoned(whole)) => whole.into_inner(),
             Err(TryLockError::WouldBlock) => return false,
         };
         let now = now();
-        let old = open.iter().filter(|open| now.duration_since(open.since) >= GRACE);
+        let old = calls.open.iter().filter(|open| now.duration_since(open.since) >= GRACE);
         list.extend(old.map(|open| Arc::clone(&open.work)));
-        *seen = (list.len() == open.len()).then_some(version);
+        *seen = (list.len() == calls.open.len()).then_some(version);
         true
     }
 
@@ -135,8 +215,8 @@ impl Hub {
         self.version.load(Relaxed)
     }
 
-    fn any_claimable(&self) -> bool {
-        lock(&self.open).iter().any(|open| open.work.claimable())
+    pub(crate) fn any_claimable(&self) -> bool {
+        lock(&self.calls).open.iter().any(|open| open.work.claimable())
     }
 
     /// To be called after work became claimable.
@@ -146,7 +226,7 @@ impl Hub {
         }
     }
 
-    fn somebody_should_wake(&self) -> bool {
+    pub(crate) fn somebody_should_wake(&self) -> bool {
         // ORDERING: hub:announce: SeqCst fence, pairs with `hub:doze`: either the sleeper sees the
         // work, or this thread sees the sleeper, or a searcher that will look again.
         fence(SeqCst);
@@ -154,7 +234,7 @@ impl Hub {
         self.asleep.load(Relaxed) > 0 && self.searching.load(Relaxed) == 0
     }
 
-    fn wake_one(&self) {
+    pub(crate) fn wake_one(&self) {
         let mut sleepers = lock(&self.sleepers);
         if let Some(index) = sleepers.pop() {
             // ORDERING: hub:wake: Relaxed; changed under the lock, or ordered by the fences.
@@ -225,8 +305,65 @@ impl Hub {
             self.searching.fetch_add(1, Relaxed);
             self.unparkers[index].unpark();
         }
-        let open: Vec<_> = lock(&self.open).iter().map(|open| Arc::clone(&open.work)).collect();
+        let open: Vec<_> =
+            lock(&self.calls).open.iter().map(|open| Arc::clone(&open.work)).collect();
         open.iter().for_each(|work| work.nudge());
+    }
+
+    /// Takes no more calls in.
+    pub(crate) fn close(&self) {
+        lock(&self.calls).closed = true;
+        // ORDERING: hub:close: Relaxed; ordered by the fence in `wait_until`.
+        self.closing.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.calls).closed
+    }
+
+    /// To be called after a turn, and by a consumer that has run items.
+    pub(crate) fn rest(&self) {
+        // ORDERING: hub:rest: SeqCst fence, pairs with `hub:wait`: either this thread sees that the hub was
+        // closed, or who waits sees what it has run.
+        fence(SeqCst);
+        // ORDERING: hub:closing: Relaxed; ordered by the fence.
+        if self.closing.load(Relaxed) {
+            // With the lock, or the notice might fall between a look and a wait.
+            drop(lock(&self.calls));
+            self.over.notify_all();
+        }
+    }
+
+    /// To be called when a worker ends.
+    pub(crate) fn retire(&self) {
+        lock(&self.calls).workers -= 1;
+        self.over.notify_all();
+    }
+
+    /// Waits, after `close`, until what is left is little enough, or until the deadline, and returns what is left
+    /// then.
+    pub(crate) fn wait_until(
+        &self,
+        enough: impl Fn(Left) -> bool,
+        deadline: Option<Instant>,
+    ) -> Left {
+        // ORDERING: hub:wait: SeqCst fence, pairs with `hub:rest`.
+        fence(SeqCst);
+        let mut calls = lock(&self.calls);
+        loop {
+            let left = calls.left();
+            if enough(left) {
+                return left;
+            }
+            calls = match deadline.map(|deadline| deadline.saturating_duration_since(now())) {
+                None => self.over.wait(calls).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return left,
+                Some(time) => {
+                    let waited = self.over.wait_timeout(calls, time);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -236,54 +373,19 @@ impl Hub {
     }
 }
 
-/// One worker's or caller's stay with one piece of work.
-pub(crate) struct Turn<'a> {
-    pub(crate) hub: &'a Hub,
-    /// Which of the hub's seats takes the turn: 0 is the caller of a batch.
-    pub(crate) seat: usize,
-    /// Whether this thread has the role of the searcher.
-    searching: Cell<bool>,
-    started: Instant,
-    /// When the last lap ended: reading the clock costs as much as dozens of small items.
-    lapped: Cell<Instant>,
+/// The right to publish work in a hub that may be closed meanwhile: a shutdown waits for it.
+pub(crate) struct Admission(Arc<Hub>);
+
+impl Admission {
+    pub(crate) fn publish(self, work: Arc<dyn Published>, since: Instant) {
+        let hub = &self.0;
+        hub.change(|calls| hub.push(calls, work, since));
+        hub.announce();
+    }
 }
 
-impl<'a> Turn<'a> {
-    pub(crate) fn new(hub: &'a Hub, seat: usize, searching: bool) -> Turn<'a> {
-        let now = now();
-        Turn { hub, seat, searching: Cell::new(searching), started: now, lapped: Cell::new(now) }
-    }
-
-    pub(crate) fn started(&self) -> Instant {
-        self.started
-    }
-
-    /// How long it is since the last lap, or the start of the turn.
-    pub(crate) fn lap(&self) -> Duration {
-        let now = now();
-        now.duration_since(self.lapped.replace(now))
-    }
-
-    /// Whether the last lap ended after this worker's time was up.
-    pub(crate) fn is_over(&self) -> bool {
-        self.lapped.get().duration_since(self.started) >= QUANTUM
-    }
-
-    pub(crate) fn is_searching(&self) -> bool {
-        self.searching.get()
-    }
-
-    /// To be called after something was claimed, be it items or the right to pull them, and before
-    /// code of the user's runs: hands the role of the searcher on if there is more to find.
-    pub(crate) fn claimed(&self, work: &dyn Work) {
-        let searched = self.searching.replace(false);
-        if searched {
-            self.hub.stop_searching();
-        }
-        if self.hub.somebody_should_wake()
-            && (work.claimable() || searched && self.hub.any_claimable())
-        {
-            self.hub.wake_one();
-        }
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.0.change(|calls| calls.arriving -= 1);
     }
 }

@@ -10,10 +10,12 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::task::Waker;
 use std::time::Instant;
 
-use crate::hub::{Hub, Turn};
+use crate::account::Account;
+use crate::hub::Hub;
 use crate::park;
 use crate::primitive::{AtomicUsize, OnceLock};
-use crate::work::Work;
+use crate::turn::Turn;
+use crate::work::{Published, Work};
 
 /// Set once the gate is closed; the other bits count who is inside.
 const CLOSED: usize = 1 << (usize::BITS - 1);
@@ -22,6 +24,7 @@ struct Lent {
     gate: AtomicUsize,
     /// Who waits for the last one to leave. Set before the gate closes.
     waiter: OnceLock<Waker>,
+    account: Account,
     work: *const dyn Work,
 }
 
@@ -73,11 +76,23 @@ impl Work for Lent {
     }
 }
 
+impl Published for Lent {
+    fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Its owner withdraws it when it is.
+    fn is_done(&self) -> bool {
+        false
+    }
+}
+
 /// Borrowed work, visible to the workers. Ends the visits when it is dropped.
 pub(crate) struct Loan {
     hub: Arc<Hub>,
     lent: Arc<Lent>,
-    published: Arc<dyn Work>,
+    published: Arc<dyn Published>,
+    is_visible: bool,
 }
 
 impl Loan {
@@ -94,10 +109,20 @@ impl Loan {
         // SAFETY: only the lifetime of the trait object changes, which has no representation. The
         // caller vouches that it is not used for longer.
         let work = unsafe { std::mem::transmute::<*const (dyn Work + 'a), *const dyn Work>(work) };
-        let lent = Arc::new(Lent { gate: AtomicUsize::new(0), waiter: OnceLock::new(), work });
-        let published: Arc<dyn Work> = lent.clone();
-        hub.publish(Arc::clone(&published), since);
-        Loan { hub: Arc::clone(hub), lent, published }
+        let lent = Arc::new(Lent {
+            gate: AtomicUsize::new(0),
+            waiter: OnceLock::new(),
+            account: Account::default(),
+            work,
+        });
+        let published: Arc<dyn Published> = lent.clone();
+        let is_visible = hub.publish(Arc::clone(&published), since);
+        Loan { hub: Arc::clone(hub), lent, published, is_visible }
+    }
+
+    /// Whether workers could see it from its start: those of a closed hub see nothing new.
+    pub(crate) fn is_visible(&self) -> bool {
+        self.is_visible
     }
 
     /// Waits until nobody visits any more. Closing twice does nothing.

@@ -22,7 +22,9 @@
 //! | [`map_indexed`](Executor::map_indexed) | the indices up to a length | the same |
 //! | [`map_init`](Executor::map_init) | known, may borrow | the same; each thread has a state of its own |
 //! | [`execute_batch`](Executor::execute_batch) | known, may borrow | an [`Outcome`] for each item |
-//! | [`batch`](Executor::batch) | known, may borrow | the same; jobs may fail, and the batch may end early |
+//! | [`batch`](Executor::batch), `run` | known, may borrow | the same; jobs may fail, and the batch may end early |
+//! | `batch`, [`submit`](BatchBuilder::submit) | known, `'static` | the same, later: block on it, or await it |
+//! | `batch`, [`stream`](BatchBuilder::stream) | lazy, may be endless, `'static` | as `stream`, with limits |
 //! | [`stream`](Executor::stream) | lazy, may be endless, `'static` | an iterator of outcomes, in order, within a window |
 //! | [`Scope::stream`] | lazy, may be endless, may borrow | the same, inside [`scope`](Executor::scope) |
 //!
@@ -43,9 +45,10 @@
 //!
 //! # When not to use it
 //!
-//! Work whose results may come in any order wants a channel or a work-stealing pool. Futures want a
-//! runtime: there is nothing to await here.
+//! Work whose results may come in any order wants a channel or a work-stealing pool. Jobs that are futures want
+//! a runtime: here a job keeps its worker. (Results can be awaited.)
 
+mod account;
 mod alone;
 mod batch;
 mod builder;
@@ -54,12 +57,14 @@ mod chunk;
 mod executor;
 mod failure;
 mod feed;
+mod handle;
 mod history;
 mod hub;
 mod in_place;
 mod init;
 mod intake;
 mod lend;
+mod limited;
 #[cfg(reorder_loom)]
 #[doc(hidden)]
 pub mod model;
@@ -73,8 +78,11 @@ mod report;
 mod scope;
 mod shared;
 mod shares;
+mod shutdown;
 mod stream;
+mod timing;
 mod token;
+mod turn;
 mod work;
 mod worker;
 
@@ -82,9 +90,12 @@ pub use batch::{BatchBuilder, Job};
 pub use builder::{BuildError, Builder};
 pub use executor::Executor;
 pub use failure::{Failure, Outcome, Panic};
+pub use handle::{BatchHandle, Refused};
 pub use ordered::Ordered;
 pub use report::BatchReport;
 pub use scope::Scope;
+pub use shutdown::{Shutdown, ShutdownReport};
+pub use timing::Timing;
 pub use token::CancellationToken;
 
 /// The examples of both READMEs are tested with this crate, which sees both crates. That of the

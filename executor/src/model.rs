@@ -9,11 +9,13 @@ use std::time::Instant;
 use loom::cell::UnsafeCell;
 use loom::thread::{self, JoinHandle};
 
-use crate::hub::{Hub, Turn};
+use crate::account::Account;
+use crate::hub::Hub;
 use crate::lend::{Loan, lend};
 use crate::park;
 use crate::primitive::{AtomicUsize, Parker};
-use crate::work::Work;
+use crate::turn::Turn;
+use crate::work::{Published, Work};
 use crate::worker;
 
 /// A hub and its workers, on loom's threads.
@@ -45,13 +47,13 @@ impl Workers {
 
     /// Opens work, as a stream or a detached batch is.
     pub fn publish(&self, jobs: &Arc<Jobs>) {
-        let work: Arc<dyn Work> = jobs.clone();
+        let work: Arc<dyn Published> = jobs.clone();
         self.hub.publish(work, Instant::now());
     }
 
     /// Closes it.
     pub fn withdraw(&self, jobs: &Arc<Jobs>) {
-        let work: Arc<dyn Work> = jobs.clone();
+        let work: Arc<dyn Published> = jobs.clone();
         self.hub.withdraw(&work);
     }
 
@@ -89,6 +91,12 @@ impl Workers {
         }
     }
 
+    /// Waits until all that is open has run, as a shutdown does.
+    pub fn drain(&self) {
+        self.hub.close();
+        self.hub.wait_until(|left| left.calls == 0, None);
+    }
+
     /// Ends the workers, and waits for them.
     pub fn stop(self) {
         self.hub.stop();
@@ -105,15 +113,24 @@ impl fmt::Debug for Workers {
 /// Work that consists of a number of calls of one function.
 pub struct Jobs {
     left: AtomicUsize,
+    /// Those that have not run.
+    unfinished: AtomicUsize,
     /// Looked at whenever the work is.
     alive: UnsafeCell<()>,
+    account: Account,
     job: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Jobs {
     /// So many calls of `job`.
     pub fn new(count: usize, job: impl Fn() + Send + Sync + 'static) -> Jobs {
-        Jobs { left: AtomicUsize::new(count), alive: UnsafeCell::new(()), job: Box::new(job) }
+        Jobs {
+            left: AtomicUsize::new(count),
+            unfinished: AtomicUsize::new(count),
+            alive: UnsafeCell::new(()),
+            account: Account::default(),
+            job: Box::new(job),
+        }
     }
 
     /// Runs what is left on this thread, as a caller does that helps.
@@ -150,6 +167,8 @@ impl Work for Jobs {
         while self.claim() {
             turn.claimed(self);
             (self.job)();
+            // ORDERING: model:finished: Relaxed; ordered by the fences in `hub`, as any work's.
+            self.unfinished.fetch_sub(1, Relaxed);
             worked = true;
         }
         worked
@@ -162,4 +181,15 @@ impl Work for Jobs {
     }
 
     fn nudge(&self) {}
+}
+
+impl Published for Jobs {
+    fn account(&self) -> &Account {
+        &self.account
+    }
+
+    fn is_done(&self) -> bool {
+        // ORDERING: model:done: Relaxed; as `model:finished`.
+        self.unfinished.load(Relaxed) == 0
+    }
 }

@@ -1,22 +1,33 @@
 //! The consumer's handle of a stream.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
-use reorder_ring::{Consumer, Delivery, TryNextError};
+use futures_timer::Delay;
+use reorder_ring::{Consumer, Delivery, Reason, TryNextError};
 
 use crate::chunk::{Chunk, Spares};
 use crate::failure::{Failure, Outcome};
-use crate::hub::{Hub, Turn};
+use crate::hub::Hub;
+use crate::limited::Limited;
 use crate::park;
-use crate::primitive::Backoff;
+use crate::policy::Stop;
+use crate::primitive::{Backoff, now};
 use crate::stream::{ChunkRing, Stream};
-use crate::work::Work;
+use crate::turn::Turn;
+use crate::work::Published;
 use crate::worker;
 
 /// Where chunks come out of a stream, and where they go when they are empty.
-pub(crate) type Outlet<U> = (Consumer<ChunkRing<U>>, Arc<Spares<U>>);
+pub(crate) struct Outlet<U, E> {
+    pub(crate) consumer: Consumer<ChunkRing<U, E>>,
+    pub(crate) spares: Arc<Spares<U, E>>,
+    pub(crate) limited: Option<Arc<Limited>>,
+}
 
 /// The outcomes of a stream's items, in the order of its source.
 ///
@@ -53,63 +64,105 @@ pub(crate) type Outlet<U> = (Consumer<ChunkRing<U>>, Arc<Spares<U>>);
 /// Dropping it passes on a panic in the `Drop` of a result that nobody took. Jobs, the
 /// source and what they captured are caught.
 #[must_use = "dropping a stream stops it"]
-pub struct Ordered<'a, U: Send> {
+pub struct Ordered<'a, U: Send, E: Send = Infallible> {
     /// `None` once the stream has ended.
-    consumer: Option<Consumer<ChunkRing<U>>>,
+    consumer: Option<Consumer<ChunkRing<U, E>>>,
     /// What was taken from the ring last and not returned yet, back to front.
-    chunk: Chunk<U>,
-    spares: Arc<Spares<U>>,
+    chunk: Chunk<U, E>,
+    spares: Arc<Spares<U, E>>,
     stream: Arc<dyn Stream + 'a>,
     hub: Arc<Hub>,
     /// What the workers know of it, to be withdrawn; a scope withdraws its own.
-    published: Option<Arc<dyn Work>>,
+    published: Option<Arc<dyn Published>>,
+    /// Whether the hub was closed before the workers could know of it.
+    is_alone: bool,
     /// How many outcomes were taken from the ring, those of `chunk` included.
     taken: u64,
     /// When the producer side should look for room again.
     next_room: u64,
+    limited: Option<Arc<Limited>>,
+    /// Why the head was given up that comes next.
+    given_up: Option<Stop>,
+    /// Why the stream goes no further than what has been pulled, until that was told.
+    cut: Option<Stop>,
+    /// When a task that polls has to look again.
+    alarm: Option<Alarm>,
 }
 
-impl<'a, U: Send> Ordered<'a, U> {
+struct Alarm {
+    at: Instant,
+    delay: Delay,
+}
+
+/// What a consumer does about a head that is missing.
+enum Missing {
+    /// It waits, for so long at the most.
+    Wait(Option<Instant>),
+    /// Something came, or the head was given up.
+    Look,
+    /// There will be no more.
+    End,
+}
+
+impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     pub(crate) fn new(
-        (consumer, spares): Outlet<U>,
+        outlet: Outlet<U, E>,
         stream: Arc<dyn Stream + 'a>,
         hub: Arc<Hub>,
-        published: Option<Arc<dyn Work>>,
+        published: Option<Arc<dyn Published>>,
+        is_alone: bool,
     ) -> Self {
         Ordered {
-            next_room: half_window(&consumer),
-            consumer: Some(consumer),
+            next_room: half_window(&outlet.consumer),
+            consumer: Some(outlet.consumer),
             chunk: Chunk::new(),
-            spares,
+            spares: outlet.spares,
             taken: 0,
             stream,
             hub,
             published,
+            is_alone,
+            limited: outlet.limited,
+            given_up: None,
+            cut: None,
+            alarm: None,
         }
     }
 
     /// Whether nobody else may be there to run the items: the executor is gone, or its workers wait
     /// for each other.
     fn has_duty(&self) -> bool {
-        self.hub.is_stopping() || worker::is_worker_of(&self.hub)
+        self.is_alone || self.hub.is_stopping() || worker::is_worker_of(&self.hub)
     }
 
     fn may_help(&self) -> bool {
-        self.has_duty() || self.hub.consumer_helps && self.stream.is_quick()
+        // One that has deadlines to keep takes part in nothing that might keep it from them.
+        self.has_duty()
+            || self.limited.is_none() && self.hub.consumer_helps && self.stream.is_quick()
+    }
+
+    /// Runs items of the stream, if there are any to run and this thread should. `false` if it did not.
+    fn help(&self, only_duty: bool) -> bool {
+        if !(self.has_duty() || !only_duty && self.may_help()) {
+            return false;
+        }
+        let helped = self.stream.help(&Turn::new(&self.hub, 0, false), self.has_duty());
+        self.hub.rest();
+        helped
     }
 
     /// Blocks until there is a delivery, or the end.
-    fn wait(&mut self) -> Option<Delivery<Chunk<U>>> {
+    fn wait(&mut self) -> Option<Delivery<Chunk<U, E>>> {
         let backoff = Backoff::new();
         loop {
             match self.consumer.as_mut()?.try_next() {
                 Ok(delivery) => return Some(delivery),
                 Err(TryNextError::Pending) => {}
+                Err(TryNextError::Ended) => return self.ended(),
                 Err(_) => return None,
             }
             self.stream.made_room(&self.hub);
-            if self.may_help() && self.stream.help(&Turn::new(&self.hub, 0, false), self.has_duty())
-            {
+            if self.help(false) {
                 continue;
             }
             if !backoff.is_completed() {
@@ -117,23 +170,98 @@ impl<'a, U: Send> Ordered<'a, U> {
                 backoff.snooze();
                 continue;
             }
+            let until = match self.missing() {
+                Missing::Wait(until) => until,
+                Missing::Look => continue,
+                Missing::End => return None,
+            };
             let helps = self.may_help();
-            let (stream, hub) = (&self.stream, &self.hub);
+            let (stream, hub, limited) = (&self.stream, &self.hub, &self.limited);
+            let is_cut = self.cut.is_some();
             let has_work = || {
                 // Asked again after the waker is in place: what changes later uses it.
                 (helps || hub.is_stopping()) && stream.claimable()
+                    || !is_cut && limited.as_ref().is_some_and(|it| it.course.cancelled().is_some())
             };
-            match park::until_settled(self.consumer.as_mut()?, stream.consumer(), has_work) {
+            match park::until_settled(self.consumer.as_mut()?, stream.consumer(), until, has_work) {
                 Some(Ok(Some(delivery))) => return Some(delivery),
-                Some(_) => return None,
+                Some(Ok(None)) => return self.ended(),
+                Some(Err(_)) => return None,
                 None => {}
             }
         }
     }
 
-    /// Takes the next chunk, after what was taken before was returned. `false` at the end.
-    #[cold]
-    fn refill(&mut self) -> bool {
+    /// As `wait`, but leaves a waker instead of blocking.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery<Chunk<U, E>>>> {
+        loop {
+            // Before the look at what uses it.
+            self.stream.consumer().register(cx.waker());
+            let Some(consumer) = &mut self.consumer else { return Poll::Ready(None) };
+            if let Poll::Ready(next) = consumer.poll_next(cx) {
+                return Poll::Ready(next.map_or(None, |next| next.or_else(|| self.ended())));
+            }
+            self.stream.made_room(&self.hub);
+            if self.help(true) {
+                continue;
+            }
+            match self.missing() {
+                Missing::Wait(None) => return Poll::Pending,
+                Missing::Wait(Some(until)) => ready!(self.poll_alarm(until, cx)),
+                Missing::Look => {}
+                Missing::End => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// All was pulled that there was.
+    fn ended<T>(&mut self) -> Option<T> {
+        self.cut = None;
+        None
+    }
+
+    fn poll_alarm(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let alarm = match &mut self.alarm {
+            Some(alarm) if alarm.at == at => alarm,
+            alarm => {
+                let delay = Delay::new(at.saturating_duration_since(now()));
+                alarm.insert(Alarm { at, delay })
+            }
+        };
+        ready!(std::pin::Pin::new(&mut alarm.delay).poll(cx));
+        self.alarm = None;
+        Poll::Ready(())
+    }
+
+    /// Gives the head up if it is time to.
+    fn missing(&mut self) -> Missing {
+        let (Some(limited), Some(consumer)) = (&self.limited, &mut self.consumer) else {
+            return Missing::Wait(None);
+        };
+        let stop = match limited.course.give_up(limited.started(self.taken), limited.now()) {
+            Ok(until) => return Missing::Wait(until),
+            Err(stop) => stop,
+        };
+        if stop != Stop::ItemDeadline && self.cut.is_none() {
+            self.cut = Some(stop);
+            self.stream.cancel();
+        }
+        match consumer.evict_head() {
+            Ok(()) => {
+                self.given_up = Some(stop);
+                if stop == Stop::ItemDeadline {
+                    limited.course.fail();
+                }
+                Missing::Look
+            }
+            // Nothing more was pulled.
+            Err(Reason::Unreserved) => Missing::End,
+            // Its result is just coming.
+            Err(_) => Missing::Wait(None),
+        }
+    }
+
+    fn prepare_refill(&mut self) {
         // Before there is room again: as many chunks as fit the window are enough.
         self.spares.put(mem::take(&mut self.chunk));
         self.stream.delivered().set(self.taken);
@@ -142,11 +270,100 @@ impl<'a, U: Send> Ordered<'a, U> {
             self.next_room = self.taken + self.consumer.as_ref().map_or(1, half_window);
             self.stream.made_room(&self.hub);
         }
-        let Some(delivery) = self.wait() else { return false };
-        self.chunk = delivery.outcome.unwrap_or_else(|gap| Chunk::from([Err(Failure::Gap(gap))]));
+    }
+
+    /// Takes in what came. `false` at the end.
+    fn take_in(&mut self, delivery: Option<Delivery<Chunk<U, E>>>) -> bool {
+        let given_up = self.given_up.take();
+        self.chunk = match (delivery.map(|delivery| delivery.outcome), self.cut) {
+            (Some(Ok(chunk)), _) => chunk,
+            (Some(Err(gap)), _) => {
+                Chunk::from([Err(given_up.map_or(Failure::Gap(gap), Failure::from))])
+            }
+            // What was not pulled any more must not be missing silently.
+            (None, Some(stop)) if self.consumer.is_some() => {
+                self.stop();
+                Chunk::from([Err(stop.into())])
+            }
+            (None, _) => return false,
+        };
         self.chunk.reverse();
         self.taken += self.chunk.len() as u64;
         true
+    }
+
+    /// Takes the next chunk, after what was taken before was returned. `false` at the end.
+    #[cold]
+    fn refill(&mut self) -> bool {
+        self.prepare_refill();
+        let delivery = self.wait();
+        self.take_in(delivery)
+    }
+
+    /// The next outcome for a task, or `None` at the end; else the task is woken when it is worth another look.
+    ///
+    /// Only the task that polled last is woken. It runs no items, unless nobody else would, as above.
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    /// use std::pin::pin;
+    /// use std::task::{Context, Poll, Waker};
+    /// # use reorder_executor::Executor;
+    /// # let executor = Executor::builder().workers(1).build()?;
+    /// let mut lengths = executor.stream(["a", "bc"], str::len);
+    /// let sum = async {
+    ///     let mut sum = 0;
+    ///     while let Some(length) = poll_fn(|cx| lengths.poll_next(cx)).await {
+    ///         sum += length?;
+    ///     }
+    ///     Ok::<_, reorder_executor::Failure>(sum)
+    /// };
+    /// # let mut sum = pin!(sum);
+    /// # let sum = loop {
+    /// #     match sum.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+    /// #         Poll::Ready(sum) => break sum,
+    /// #         Poll::Pending => std::thread::yield_now(),
+    /// #     }
+    /// # };
+    /// assert_eq!(sum?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// It waits for nobody.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome<U, E>>> {
+        loop {
+            if let Some(outcome) = self.chunk.pop() {
+                return Poll::Ready(Some(outcome));
+            }
+            self.prepare_refill();
+            let delivery = ready!(self.poll(cx));
+            if !self.take_in(delivery) {
+                self.stop();
+                return Poll::Ready(None);
+            }
+        }
+    }
+
+    /// Why there will be no more, once that is the last outcome that was returned.
+    pub(crate) fn cut(&self) -> Option<Stop> {
+        self.cut.filter(|_| self.consumer.is_none())
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.stream.is_done()
+    }
+
+    /// How many results came after their item was given up, and were dropped, up to now.
+    ///
+    /// Always 0 for a stream without limits; see [`BatchBuilder::stream`](crate::BatchBuilder::stream).
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: one load.
+    pub fn late_results(&self) -> usize {
+        self.limited.as_ref().map_or(0, |limited| limited.course.late())
     }
 
     fn stop(&mut self) {
@@ -159,15 +376,15 @@ impl<'a, U: Send> Ordered<'a, U> {
     }
 }
 
-fn half_window<U>(consumer: &Consumer<ChunkRing<U>>) -> u64 {
+fn half_window<U, E>(consumer: &Consumer<ChunkRing<U, E>>) -> u64 {
     (consumer.ring().capacity() as u64 / 2).max(1)
 }
 
-impl<U: Send> Iterator for Ordered<'_, U> {
-    type Item = Outcome<U>;
+impl<U: Send, E: Send> Iterator for Ordered<'_, U, E> {
+    type Item = Outcome<U, E>;
 
     #[inline]
-    fn next(&mut self) -> Option<Outcome<U>> {
+    fn next(&mut self) -> Option<Outcome<U, E>> {
         loop {
             if let Some(outcome) = self.chunk.pop() {
                 return Some(outcome);
@@ -180,15 +397,15 @@ impl<U: Send> Iterator for Ordered<'_, U> {
     }
 }
 
-impl<U: Send> std::iter::FusedIterator for Ordered<'_, U> {}
+impl<U: Send, E: Send> std::iter::FusedIterator for Ordered<'_, U, E> {}
 
-impl<U: Send> Drop for Ordered<'_, U> {
+impl<U: Send, E: Send> Drop for Ordered<'_, U, E> {
     fn drop(&mut self) {
         self.stop();
     }
 }
 
-impl<U: Send> fmt::Debug for Ordered<'_, U> {
+impl<U: Send, E: Send> fmt::Debug for Ordered<'_, U, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ordered").field("consumer", &self.consumer).finish_non_exhaustive()
     }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reorder_ring::{Consumer, Delivery, HeadState, NextError, RingRef};
 
@@ -32,11 +32,12 @@ pub(crate) fn with_current<R>(f: impl FnOnce(&Parker, &Waker) -> R) -> R {
 
 type Next<T> = Result<Option<Delivery<T>>, NextError>;
 
-/// Blocks until the consumer has something, or `has_work` says that the thread could help. Who
-/// makes that true uses `helper` afterwards.
+/// Blocks until the consumer has something, until `has_work` says that the thread has something else to do, or until
+/// then. Who makes that true uses `helper` afterwards.
 pub(crate) fn until_settled<R: RingRef>(
     consumer: &mut Consumer<R>,
     helper: &AtomicWaker,
+    until: Option<Instant>,
     has_work: impl Fn() -> bool,
 ) -> Option<Next<R::Value>> {
     with_current(|parker, waker| {
@@ -54,6 +55,10 @@ pub(crate) fn until_settled<R: RingRef>(
                 // instructions away, unless its writer was stopped.
                 sleep(slice);
                 slice = (slice * 2).min(longest);
+            } else if let Some(until) = until {
+                if !parker.park_deadline(until) {
+                    return None;
+                }
             } else {
                 parker.park();
             }

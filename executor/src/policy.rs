@@ -1,14 +1,15 @@
-//! What becomes of a batch's items when something goes wrong: a state machine over what happens and when.
+//! What becomes of a call's items when something goes wrong: a state machine over what happens and when.
 //!
 //! | what happens | to an item that has not started | to one that runs |
 //! |---|---|---|
-//! | an item fails, and the batch fails fast | cancelled | its result counts |
-//! | the token is cancelled | cancelled | its result counts |
-//! | the batch's deadline | it is not started | a result that comes later is refused |
+//! | an item fails, and the call fails fast | cancelled | its result counts if its caller waits for it |
+//! | the token is cancelled, or the executor shut down | the same | the same |
+//! | the call's deadline | it is not started | a result that comes later is refused |
 //! | its own time is over | | the same |
 //!
-//! Where two deadlines have passed, the earlier one is the reason. Nothing here looks at a clock: who calls
-//! says what time it is, if there is any limit of time.
+//! The caller of a batch waits for what runs, for that may borrow from it; the consumer of a stream does not, and
+//! gives up on it. Where two deadlines have passed, the earlier one is the reason. Nothing here looks at a clock: who
+//! calls says what time it is, if there is any limit of time.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use crate::token::CancellationToken;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
     Cancelled,
+    ShutDown,
     BatchDeadline,
     ItemDeadline,
 }
@@ -30,11 +32,15 @@ pub(crate) struct Limits {
     pub(crate) deadline: Option<Instant>,
     pub(crate) item_timeout: Option<Duration>,
     pub(crate) token: Option<CancellationToken>,
+    /// That of the executor.
+    pub(crate) shutdown: Option<CancellationToken>,
+    /// Whether instants are to be reported.
+    pub(crate) timed: bool,
 }
 
-/// One batch on its way.
+/// One call on its way.
 pub(crate) struct Course {
-    limits: Limits,
+    pub(crate) limits: Limits,
     has_failed: AtomicBool,
     late: AtomicUsize,
 }
@@ -46,23 +52,21 @@ impl Course {
 
     /// Whether the time has to be told at all.
     pub(crate) fn is_timed(&self) -> bool {
-        self.limits.deadline.is_some() || self.limits.item_timeout.is_some()
+        self.limits.deadline.is_some() || self.limits.item_timeout.is_some() || self.limits.timed
     }
 
     /// Whether an item may start now.
     pub(crate) fn start(&self, now: Option<Instant>) -> Result<(), Stop> {
-        if self.is_cancelled() {
-            return Err(Stop::Cancelled);
-        }
-        match (self.limits.deadline, now) {
-            (Some(deadline), Some(now)) if deadline <= now => Err(Stop::BatchDeadline),
-            _ => Ok(()),
+        match self.cancelled() {
+            Some(stop) => Err(stop),
+            None if self.is_after_deadline(now) => Err(Stop::BatchDeadline),
+            None => Ok(()),
         }
     }
 
     /// Whether an item that started then should stop by now.
     pub(crate) fn should_stop(&self, started: Option<Instant>, now: Option<Instant>) -> bool {
-        self.is_cancelled() || self.overdue(started, now).is_some()
+        self.cancelled().is_some() || self.overdue(started, now).is_some()
     }
 
     /// Whether the result of an item counts that started then and is done now.
@@ -70,21 +74,41 @@ impl Course {
         &self,
         started: Option<Instant>,
         now: Option<Instant>,
-        failed: bool,
     ) -> Result<(), Stop> {
-        let overdue = self.overdue(started, now);
-        let fails = match overdue {
-            None => failed,
-            Some(stop) => stop == Stop::ItemDeadline,
-        };
-        if fails {
-            // ORDERING: policy:fail: Relaxed; a late answer is as if the failure came later.
-            self.has_failed.store(true, Relaxed);
+        let Some(stop) = self.overdue(started, now) else { return Ok(()) };
+        self.count_late();
+        Err(stop)
+    }
+
+    /// To be called when an item has failed, and its outcome is where nobody gives up on it any more.
+    pub(crate) fn fail(&self) {
+        // ORDERING: policy:fail: Relaxed; a late answer is as if the failure came later.
+        self.has_failed.store(true, Relaxed);
+    }
+
+    /// Whether a consumer gives up now on the item that it waits for, which may have started then; else how
+    /// long it may wait before it has to ask again.
+    pub(crate) fn give_up(
+        &self,
+        started: Option<Instant>,
+        now: Option<Instant>,
+    ) -> Result<Option<Instant>, Stop> {
+        if let Some(stop) = self.cancelled().or_else(|| self.overdue(started, now)) {
+            return Err(stop);
         }
-        let Some(stop) = overdue else { return Ok(()) };
+        if self.is_after_deadline(now) {
+            return Err(Stop::BatchDeadline);
+        }
+        // An item that starts later is not overdue before one that would start now.
+        let own = self.limits.item_timeout.zip(started.or(now));
+        let own = own.and_then(|(timeout, started)| started.checked_add(timeout));
+        Ok(self.limits.deadline.into_iter().chain(own).min())
+    }
+
+    /// To be called when a result is refused because somebody gave up on it.
+    pub(crate) fn count_late(&self) {
         // ORDERING: policy:late: Relaxed; a number, read when all is over.
         self.late.fetch_add(1, Relaxed);
-        Err(stop)
     }
 
     /// How many results came too late.
@@ -93,11 +117,21 @@ impl Course {
         self.late.load(Relaxed)
     }
 
-    fn is_cancelled(&self) -> bool {
-        let Limits { fails_fast, token, .. } = &self.limits;
+    /// Whether, and by what, everything was cancelled that has not started.
+    pub(crate) fn cancelled(&self) -> Option<Stop> {
+        let is_set = |token: &Option<CancellationToken>| {
+            token.as_ref().is_some_and(CancellationToken::is_cancelled)
+        };
         // ORDERING: policy:failed: Relaxed; as `policy:fail`.
-        (*fails_fast && self.has_failed.load(Relaxed))
-            || token.as_ref().is_some_and(CancellationToken::is_cancelled)
+        if (self.limits.fails_fast && self.has_failed.load(Relaxed)) || is_set(&self.limits.token) {
+            Some(Stop::Cancelled)
+        } else {
+            is_set(&self.limits.shutdown).then_some(Stop::ShutDown)
+        }
+    }
+
+    fn is_after_deadline(&self, now: Option<Instant>) -> bool {
+        self.limits.deadline.zip(now).is_some_and(|(deadline, now)| deadline <= now)
     }
 
     /// The deadline of such an item that passed first, if one has.

@@ -1,13 +1,15 @@
-//! What `execute_batch` and `BatchBuilder::run` return.
+//! What comes of a batch.
 
 use std::convert::Infallible;
 
 use crate::failure::{Failure, Outcome};
+use crate::timing::{self, Timing};
 
 /// The outcome of every item of a batch, in the order of the input.
 ///
-/// From [`Executor::execute_batch`](crate::Executor::execute_batch) and
-/// [`BatchBuilder::run`](crate::BatchBuilder::run). All is over; nothing here waits for anything.
+/// From [`Executor::execute_batch`](crate::Executor::execute_batch),
+/// [`BatchBuilder::run`](crate::BatchBuilder::run) and [`BatchHandle::wait`](crate::BatchHandle::wait). All is over;
+/// nothing here waits for anything.
 ///
 /// ```
 /// use reorder_executor::Executor;
@@ -23,14 +25,48 @@ use crate::failure::{Failure, Outcome};
 pub struct BatchReport<U, E = Infallible> {
     outcomes: Vec<Outcome<U, E>>,
     late: usize,
+    /// As many as there are outcomes, or none.
+    timings: Vec<Timing>,
 }
 
 impl<U, E> BatchReport<U, E> {
-    pub(crate) fn new(outcomes: Vec<Outcome<U, E>>, late: usize) -> Self {
-        BatchReport { outcomes, late }
+    pub(crate) fn new(outcomes: Vec<Outcome<U, E>>, late: usize, mut timings: Vec<Timing>) -> Self {
+        timing::note_waits(&mut timings);
+        BatchReport { outcomes, late, timings }
     }
 
-    /// How many results came after their deadline, and were dropped. [`BatchBuilder`](crate::BatchBuilder) has an
+    /// When each item ran, at its index, if that was to be [noted](crate::BatchBuilder::timed); else none.
+    ///
+    /// ```
+    /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let report = executor.batch(["a", "bc"]).timed().run(|text, _| Ok::<_, ()>(text.len()));
+    /// for timing in report.timings() {
+    ///     assert!(timing.submitted() <= timing.started().expect("all have run"));
+    ///     assert!(timing.started() <= timing.completed());
+    /// }
+    /// assert!((1..=2).contains(&report.peak_concurrency().expect("it was timed")));
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    pub fn timings(&self) -> &[Timing] {
+        &self.timings
+    }
+
+    /// How many items ran at the same time at the most; `None` if the batch was not timed.
+    pub fn peak_concurrency(&self) -> Option<usize> {
+        self.is_timed().then(|| timing::peak_concurrency(&self.timings))
+    }
+
+    /// How large a window the batch would have filled: from the first item that was missing up to the last that had
+    /// started, at the most. `None` if the batch was not timed.
+    pub fn window_high_water(&self) -> Option<usize> {
+        self.is_timed().then(|| timing::window_high_water(&self.timings))
+    }
+
+    fn is_timed(&self) -> bool {
+        self.timings.len() == self.outcomes.len()
+    }
+
+    /// How many results had come after their item was given up, and were dropped. [`BatchBuilder`](crate::BatchBuilder) has an
     /// example.
     pub fn late_results(&self) -> usize {
         self.late
@@ -73,18 +109,20 @@ impl<U, E> BatchReport<U, E> {
     ///
     /// # Errors
     ///
-    /// The failure with the lowest index, if there is one. An item that was cancelled is named only if no other
-    /// failed: it does not tell why.
+    /// The failure with the lowest index, if there is one. An item that was cancelled or shut down is named only if
+    /// no other failed: it does not tell why.
     pub fn into_values(self) -> Result<Vec<U>, (usize, Failure<E>)> {
         let (mut values, mut cancelled) = (Vec::with_capacity(self.outcomes.len()), None);
         for (index, outcome) in self.outcomes.into_iter().enumerate() {
             match outcome {
                 Ok(value) => values.push(value),
-                Err(Failure::Cancelled) => cancelled = cancelled.or(Some(index)),
+                Err(failure @ (Failure::Cancelled | Failure::ShutDown)) => {
+                    cancelled = cancelled.or(Some((index, failure)));
+                }
                 Err(failure) => return Err((index, failure)),
             }
         }
-        cancelled.map_or(Ok(values), |index| Err((index, Failure::Cancelled)))
+        cancelled.map_or(Ok(values), Err)
     }
 }
 
@@ -103,7 +141,7 @@ mod tests {
 
     #[test]
     fn first_failure_is_one_that_tells_why() {
-        let first = |outcomes| BatchReport::<u8, &str>::new(outcomes, 0).into_values();
+        let first = |outcomes| BatchReport::<u8, &str>::new(outcomes, 0, Vec::new()).into_values();
         assert!(matches!(first(vec![Ok(1), Ok(2)]).as_deref(), Ok([1, 2])));
         let failed = vec![Ok(1), Err(Failure::Cancelled), Err(Failure::Failed("why"))];
         assert!(matches!(first(failed), Err((2, Failure::Failed("why")))));

@@ -6,7 +6,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, PoisonError};
 
-use crate::executor::Executor;
+use crate::executor::{Executor, new_stream};
 use crate::failure::discard;
 use crate::lend::Loan;
 use crate::ordered::Ordered;
@@ -79,11 +79,14 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         U: Send + 'scope,
         F: Fn(I::Item) -> U + Send + Sync + 'scope,
     {
-        let (core, outlet) = self.executor.new_stream(source.into_iter(), job);
+        let window = self.executor.window();
+        let (core, outlet) =
+            new_stream(source.into_iter(), window, None, move |item| Ok(job(item)));
         let core = Arc::new(core);
         // SAFETY: `Held` ends the loan before it drops its reference to the stream, which keeps it
         // alive until then; what the stream borrows outlives the scope.
         let loan = unsafe { Loan::new(self.executor.hub(), &*core, now()) };
+        let is_alone = !loan.is_visible();
         let stream: Arc<dyn Stream + 'scope> = core;
         // SAFETY: only the lifetime changes. The reference goes when the scope ends, within
         // `'scope`: `enter` drops it before it returns, and nobody can take it out.
@@ -92,7 +95,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         };
         // Dropped here, and not under the lock, for this may run code of the user's.
         self.hold(Held { loan, stream: held }).into_iter().for_each(discard);
-        Ordered::new(outlet, stream, Arc::clone(self.executor.hub()), None)
+        Ordered::new(outlet, stream, Arc::clone(self.executor.hub()), None, is_alone)
     }
 
     /// Takes one more in, and returns those that are over.

@@ -15,7 +15,7 @@ use reorder_ring::{Batch, Consumer, Ring, Tickets, TryNextError};
 use crate::cells::{Cells, Cut, Tally, Token};
 use crate::failure::discard;
 use crate::history::Kind;
-use crate::hub::{Hub, Turn};
+use crate::hub::Hub;
 use crate::in_place::{Places, Reached};
 use crate::intake::{End, Intake, Pulled};
 use crate::lend::lend;
@@ -24,6 +24,7 @@ use crate::park;
 use crate::plain::{Panicked, Ran, Results};
 use crate::primitive::{AtomicWaker, Mutex};
 use crate::shares::Shares;
+use crate::turn::Turn;
 use crate::work::Work;
 
 /// How long it should take to run what was claimed at once: claiming is cheap beside that.
@@ -204,7 +205,7 @@ where
                 Ok(_) => {}
                 Err(TryNextError::Pending) => {
                     let next =
-                        park::until_settled(&mut consumer, &self.caller, || self.claimable());
+                        park::until_settled(&mut consumer, &self.caller, None, || self.claimable());
                     if let Some(next) = next {
                         next.expect("the batch was finished");
                     }

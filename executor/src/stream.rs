@@ -19,18 +19,24 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
+use crossbeam_utils::CachePadded;
 use reorder_ring::{Producer, Ring, Ticket};
 
+use crate::account::Account;
 use crate::chunk::{self, Chunk, Spares};
-use crate::failure::{Discarded, Failure, Panic, discard};
+use crate::failure::{Discarded, Failure, Outcome, Panic, discard};
 use crate::feed::{Delivered, Feed, Filled, Stop};
-use crate::hub::{Hub, Turn};
+use crate::hub::Hub;
 use crate::in_place::push;
+use crate::limited::Limited;
 use crate::pace::paced;
-use crate::primitive::{AtomicBool, AtomicU8, AtomicU32, AtomicWaker, Mutex, MutexGuard, fence};
-use crate::work::Work;
+use crate::primitive::{
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicWaker, Mutex, MutexGuard, fence,
+};
+use crate::turn::Turn;
+use crate::work::{Published, Work};
 
-pub(crate) type ChunkRing<U> = Arc<Ring<Chunk<U>>>;
+pub(crate) type ChunkRing<U, E> = Arc<Ring<Chunk<U, E>>>;
 
 const FLOWING: u8 = 0;
 const PULLING: u8 = 1;
@@ -47,7 +53,7 @@ const TARGET: Duration = Duration::from_micros(4);
 const CHEAP: Duration = Duration::from_micros(50);
 
 /// What a stream's handle needs of it, whatever its source and its job are.
-pub(crate) trait Stream: Work {
+pub(crate) trait Stream: Published {
     /// Runs one pull of items on the consumer's thread, if that is its duty also from a source that
     /// may keep it waiting. `false` if nothing was claimable.
     fn help(&self, turn: &Turn<'_>, duty: bool) -> bool;
@@ -66,16 +72,21 @@ pub(crate) trait Stream: Work {
     fn delivered(&self) -> &Delivered;
 }
 
-pub(crate) struct Core<I: Iterator, U, F> {
+pub(crate) struct Core<I: Iterator, U, E, F> {
     job: Discarded<F>,
-    ring: Discarded<ChunkRing<U>>,
+    ring: Discarded<ChunkRing<U, E>>,
     phase: AtomicU8,
     /// Gone once the stream has ended.
-    feed: Discarded<Mutex<Option<Feed<I, U>>>>,
+    feed: Discarded<Mutex<Option<Feed<I, U, E>>>>,
     delivered: Delivered,
-    spares: Arc<Spares<U>>,
+    spares: Arc<Spares<U, E>>,
     /// How many items the next pull takes.
     at_once: AtomicU32,
+    /// What may end it early, if anything may. Then each item has a slot of its own, to be given up alone.
+    limited: Option<Arc<Limited>>,
+    /// How many items were pulled and have not run, and 1 while there may be more.
+    unfinished: CachePadded<AtomicU64>,
+    account: Account,
     cheap: AtomicBool,
     /// Whether the source said that it has more.
     promising: AtomicBool,
@@ -83,19 +94,21 @@ pub(crate) struct Core<I: Iterator, U, F> {
     consumer: AtomicWaker,
 }
 
-impl<I, U, F> Core<I, U, F>
+impl<I, U, E, F> Core<I, U, E, F>
 where
     I: Iterator + Send,
     I::Item: Send,
     U: Send,
-    F: Fn(I::Item) -> U + Send + Sync,
+    E: Send,
+    F: Fn(I::Item) -> Outcome<U, E> + Send + Sync,
 {
     pub(crate) fn new(
         source: I,
         job: F,
-        ring: ChunkRing<U>,
-        producer: Producer<ChunkRing<U>>,
-        spares: Arc<Spares<U>>,
+        ring: ChunkRing<U, E>,
+        producer: Producer<ChunkRing<U, E>>,
+        spares: Arc<Spares<U, E>>,
+        limited: Option<Arc<Limited>>,
     ) -> Self {
         Core {
             job: Discarded::new(job),
@@ -105,6 +118,9 @@ where
             delivered: Delivered::default(),
             spares,
             at_once: AtomicU32::new(1),
+            limited,
+            unfinished: CachePadded::new(AtomicU64::new(1)),
+            account: Account::default(),
             cheap: AtomicBool::new(false),
             promising: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
@@ -112,7 +128,7 @@ where
         }
     }
 
-    fn feed(&self) -> MutexGuard<'_, Option<Feed<I, U>>> {
+    fn feed(&self) -> MutexGuard<'_, Option<Feed<I, U, E>>> {
         // The source runs under this lock, but is caught; a poisoned feed is whole.
         self.feed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -142,10 +158,15 @@ where
         true
     }
 
+    /// Whether nothing is to be pulled any more, which its consumer may still have to find out.
+    fn is_over(&self) -> bool {
+        let is_stopped = |it: &Arc<Limited>| it.course.start(it.now()).is_err();
+        self.is_cancelled() || self.limited.as_ref().is_some_and(is_stopped)
+    }
+
     fn start_pulling(&self) -> bool {
         // ORDERING: stream:pull: Relaxed; the feed's lock orders all that the puller reads.
-        !self.is_cancelled()
-            && self.phase.compare_exchange(FLOWING, PULLING, Relaxed, Relaxed).is_ok()
+        !self.is_over() && self.phase.compare_exchange(FLOWING, PULLING, Relaxed, Relaxed).is_ok()
     }
 
     /// Pulls items, gives the right to pull up, and returns the ticket of what came.
@@ -175,14 +196,15 @@ where
 
     fn pull_from<const MOST: usize>(
         &self,
-        feed: &mut Feed<I, U>,
+        feed: &mut Feed<I, U, E>,
         items: &mut ArrayVec<I::Item, MOST>,
         duty: bool,
     ) -> (Option<Ticket>, u8) {
         // ORDERING: stream:at-once: Relaxed; a hint.
         let most = feed.room(self.at_once.load(Relaxed), &self.delivered);
         if most == 0 {
-            return (None, FULL);
+            // A source that says it has no more need not be asked, for which there would have to be room.
+            return (None, if feed.is_at_its_end() { ENDED } else { FULL });
         }
         let Filled { promised, stop } = feed.fill(items, most, duty);
         // ORDERING: stream:promise: Relaxed; a hint, asked for again under the feed's lock.
@@ -195,6 +217,7 @@ where
                 return (None, ENDED);
             };
             ticket = Some(reserved);
+            self.opened(items.len());
         }
         match stop {
             None => (ticket, FLOWING),
@@ -222,12 +245,13 @@ where
         if let Some(mut feed) = feed {
             feed.drop_source().into_iter().for_each(discard);
             discard_with(|| drop(feed));
+            self.finished(1);
         }
     }
 
     /// Room that the consumer made while the window was being declared full would be noticed by
     /// nobody.
-    fn look_again(&self, feed: &mut Option<Feed<I, U>>) {
+    fn look_again(&self, feed: &mut Option<Feed<I, U, E>>) {
         // ORDERING: stream:full: SeqCst fence, pairs with `stream:room`: either the consumer sees
         // `FULL`, or this thread sees its takes.
         fence(SeqCst);
@@ -244,9 +268,10 @@ where
 
     /// The last item of the stream says that the source panicked. There is room for it: the source
     /// was asked for an item because there was.
-    fn deliver_source_panic(&self, feed: &mut Feed<I, U>, payload: Box<dyn Any + Send>) {
+    fn deliver_source_panic(&self, feed: &mut Feed<I, U, E>, payload: Box<dyn Any + Send>) {
         match feed.reserve(1) {
             Ok(ticket) => {
+                self.opened(1);
                 let failure = Failure::SourcePanicked(Panic::new(payload));
                 self.complete(ticket, Chunk::from([Err(failure)]));
             }
@@ -256,12 +281,13 @@ where
 
     /// Drops the source before the end is declared, so that a consumer which sees the end sees
     /// whatever the source's `Drop` does, also its panic if there is room to tell.
-    fn end(&self, mut feed: Feed<I, U>) {
+    fn end(&self, mut feed: Feed<I, U, E>) {
         if let Some(payload) = feed.drop_source() {
             self.deliver_source_panic(&mut feed, payload);
         }
         // Closing the ring may drop undelivered values.
         discard_with(|| feed.finish());
+        self.finished(1);
     }
 
     fn run_all(&self, ticket: Ticket, mut items: impl ExactSizeIterator<Item = I::Item>) {
@@ -270,7 +296,7 @@ where
         // One catch for all of them, and one more after each panic, whose item has been taken by then.
         while let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
             let left = items.len();
-            push(&mut outcomes, left, || items.next().map(|item| Ok(job(item))))
+            push(&mut outcomes, left, || items.next().map(job))
         })) {
             outcomes.push(Err(Failure::Panicked(Panic::new(payload))));
         }
@@ -278,21 +304,55 @@ where
     }
 
     /// Outcomes that come too late are refused by the ring, and dropped here.
-    fn complete(&self, ticket: Ticket, outcomes: Chunk<U>) {
+    fn complete(&self, ticket: Ticket, outcomes: Chunk<U, E>) {
+        let count = outcomes.len();
+        let fails = self.limited.as_ref().filter(|_| outcomes.iter().any(is_failure));
         if let Err(refused) = self.ring.complete(ticket, outcomes) {
-            refused.into_inner().into_iter().for_each(discard);
+            for outcome in refused.into_inner() {
+                if let (Some(limited), true) = (&self.limited, is_result(&outcome)) {
+                    limited.course.count_late();
+                }
+                discard(outcome);
+            }
         }
+        if let Some(limited) = fails {
+            // Not before: the consumer would give up on the very item that failed.
+            limited.course.fail();
+            self.consumer.wake();
+        }
+        self.finished(count);
+    }
+
+    fn opened(&self, items: usize) {
+        // ORDERING: stream:opened: Relaxed; a count, which is 0 once and for all. What comes before it is the
+        // business of `hub:rest`.
+        self.unfinished.fetch_add(items as u64, Relaxed);
+    }
+
+    fn finished(&self, items: usize) {
+        // ORDERING: stream:finished: Relaxed; as `stream:opened`.
+        self.unfinished.fetch_sub(items as u64, Relaxed);
     }
 
     fn learn(&self, turn: &Turn<'_>, count: u32) {
         let took = turn.lap();
         // Several threads should find something to do within a window.
         let most = self.ring.capacity() / (2 * turn.hub.seats());
-        let most = most.clamp(1, MOST_AT_ONCE) as u32;
+        let most = if self.limited.is_some() { 1 } else { most.clamp(1, MOST_AT_ONCE) as u32 };
         // ORDERING: stream:learn: Relaxed; hints.
         self.at_once.store(paced(TARGET, count, took).min(most), Relaxed);
         self.cheap.store(took / count < CHEAP, Relaxed);
     }
+}
+
+/// What the job made of its item.
+fn is_result<U, E>(outcome: &Outcome<U, E>) -> bool {
+    matches!(outcome, Ok(_) | Err(Failure::Failed(_) | Failure::Panicked(_)))
+}
+
+/// What ends a call that fails fast.
+fn is_failure<U, E>(outcome: &Outcome<U, E>) -> bool {
+    outcome.as_ref().is_err_and(Failure::is_its_own)
 }
 
 fn discard_with(f: impl FnOnce()) {
@@ -301,12 +361,13 @@ fn discard_with(f: impl FnOnce()) {
     }
 }
 
-impl<I, U, F> Work for Core<I, U, F>
+impl<I, U, E, F> Work for Core<I, U, E, F>
 where
     I: Iterator + Send,
     I::Item: Send,
     U: Send,
-    F: Fn(I::Item) -> U + Send + Sync,
+    E: Send,
+    F: Fn(I::Item) -> Outcome<U, E> + Send + Sync,
 {
     fn turn(&self, turn: &Turn<'_>) -> bool {
         let mut worked = false;
@@ -323,7 +384,7 @@ where
 
     fn claimable(&self) -> bool {
         // ORDERING: stream:claimable: Relaxed; ordered by the fences in `hub`.
-        !self.is_cancelled() && self.phase.load(Relaxed) == FLOWING
+        !self.is_over() && self.phase.load(Relaxed) == FLOWING
     }
 
     fn nudge(&self) {
@@ -331,12 +392,31 @@ where
     }
 }
 
-impl<I, U, F> Stream for Core<I, U, F>
+impl<I, U, E, F> Published for Core<I, U, E, F>
 where
     I: Iterator + Send,
     I::Item: Send,
     U: Send,
-    F: Fn(I::Item) -> U + Send + Sync,
+    E: Send,
+    F: Fn(I::Item) -> Outcome<U, E> + Send + Sync,
+{
+    fn account(&self) -> &Account {
+        &self.account
+    }
+
+    fn is_done(&self) -> bool {
+        // ORDERING: stream:done: Relaxed; as `stream:opened`.
+        self.unfinished.load(Relaxed) == 0
+    }
+}
+
+impl<I, U, E, F> Stream for Core<I, U, E, F>
+where
+    I: Iterator + Send,
+    I::Item: Send,
+    U: Send,
+    E: Send,
+    F: Fn(I::Item) -> Outcome<U, E> + Send + Sync,
 {
     fn help(&self, turn: &Turn<'_>, duty: bool) -> bool {
         self.pull_and_run(turn, duty)

@@ -1,6 +1,7 @@
 //! What workers see of an open batch or stream.
 
-use crate::hub::Turn;
+use crate::account::Account;
+use crate::turn::Turn;
 
 /// Something open that has items to run. Workers take turns at all of them.
 pub(crate) trait Work: Send + Sync {
@@ -14,4 +15,13 @@ pub(crate) trait Work: Send + Sync {
 
     /// Tells the one who waits for this work that it should look after it itself.
     fn nudge(&self);
+}
+
+/// Work as the hub keeps it: what it owes and what is left of it can be asked at any time.
+pub(crate) trait Published: Work {
+    /// How long it was served by the workers.
+    fn account(&self) -> &Account;
+
+    /// Whether all of its items have run, and there will be no more.
+    fn is_done(&self) -> bool;
 }

@@ -6,9 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::failure::discard;
-use crate::hub::{Hub, Turn};
+use crate::hub::Hub;
 use crate::primitive::{Backoff, Parker, thread_local};
-use crate::work::Work;
+use crate::turn::Turn;
+use crate::work::Published;
 
 /// How often a worker looks before it sleeps. The first looks follow each other faster than the rest,
 /// between which it yields.
@@ -27,10 +28,10 @@ pub(crate) fn is_worker_of(hub: &Hub) -> bool {
 struct Worker {
     hub: Arc<Hub>,
     index: usize,
-    /// What was open when it last looked, and where it goes on: it turns between them.
-    known: Vec<Arc<dyn Work>>,
+    /// What was open when it last looked, and what it was at last: it turns between them.
+    known: Vec<Arc<dyn Published>>,
     /// Room for the next list. Both are kept, so that looking around allocates nothing.
-    spare: Vec<Arc<dyn Work>>,
+    spare: Vec<Arc<dyn Published>>,
     version: Option<usize>,
     next: usize,
     searching: bool,
@@ -89,26 +90,35 @@ impl Worker {
             mem::swap(&mut self.known, &mut self.spare);
             discard_all(&mut self.spare);
         }
-        for _ in 0..self.known.len() {
-            self.next = (self.next + 1) % self.known.len();
-            let work = &self.known[self.next];
-            if !work.claimable() {
-                continue;
-            }
-            let turn = Turn::new(&self.hub, self.index + 1, self.searching);
-            // Jobs are caught one by one; this is for a `Drop` of the user's in between.
-            let ran = catch_unwind(AssertUnwindSafe(|| work.turn(&turn)));
-            self.searching = turn.is_searching();
-            match ran {
-                Ok(false) => {}
-                Ok(true) => return true,
-                Err(payload) => {
-                    discard(payload);
-                    return true;
-                }
+        let Some(place) = self.choose() else { return false };
+        self.next = place;
+        let work = &self.known[place];
+        self.hub.serve(work.account());
+        let turn = Turn::new(&self.hub, self.index + 1, self.searching);
+        // Jobs are caught one by one; this is for a `Drop` of the user's in between.
+        let ran = catch_unwind(AssertUnwindSafe(|| work.turn(&turn)));
+        self.searching = turn.is_searching();
+        work.account().charge(turn.length());
+        drop(turn);
+        self.hub.rest();
+        ran.unwrap_or_else(|payload| {
+            discard(payload);
+            true
+        })
+    }
+
+    /// Where the one is that was served for the shortest time, of those that have something to claim.
+    fn choose(&self) -> Option<usize> {
+        let mut chosen: Option<(u64, usize)> = None;
+        for step in 1..=self.known.len() {
+            let place = (self.next + step) % self.known.len();
+            let work = &self.known[place];
+            let served = work.account().served();
+            if chosen.is_none_or(|(least, _)| served < least) && work.claimable() {
+                chosen = Some((served, place));
             }
         }
-        false
+        chosen.map(|(_, place)| place)
     }
 
     fn doze(&mut self) -> bool {
@@ -128,10 +138,11 @@ impl Worker {
             self.hub.stop_searching();
         }
         discard_all(&mut self.known);
+        self.hub.retire();
     }
 }
 
 /// The last reference to some work may run code of its owner.
-fn discard_all(list: &mut Vec<Arc<dyn Work>>) {
+fn discard_all(list: &mut Vec<Arc<dyn Published>>) {
     list.drain(..).for_each(discard);
 }

@@ -108,6 +108,7 @@ fn played(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
         deadline: run.deadline.map(at),
         item_timeout: run.timeout.map(Duration::from_nanos),
         token: Some(token.clone()),
+        ..Limits::default()
     });
     let mut events: Vec<(u64, Event)> =
         run.cancelled.map(|time| (time, Event::Cancel)).into_iter().collect();
@@ -127,7 +128,10 @@ fn played(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
                 let Item { start, fails, .. } = run.items[index];
                 let started = course.is_timed().then(|| at(start));
                 let stopped = course.should_stop(started, now);
-                let finished = course.finish(started, now, fails);
+                let finished = course.finish(started, now);
+                if matches!(finished, Ok(()) if fails) || finished == Err(Stop::ItemDeadline) {
+                    course.fail();
+                }
                 assert!(stopped || finished.is_ok(), "a job that is told to go on is in time");
                 outcomes[index] = Some(finished.map(|()| fails));
             }
@@ -156,15 +160,178 @@ fn random_runs_are_as_in_the_reference() {
                 Err(Stop::Cancelled) => 2,
                 Err(Stop::BatchDeadline) => 3,
                 Err(Stop::ItemDeadline) => 4,
+                Err(Stop::ShutDown) => unreachable!("nobody shuts down"),
             }] += 1;
         }
     }
     assert!(met.iter().all(|&count| count > 1000), "{met:?}");
 }
 
+/// A consumer that takes one item after the other, and gives up on those that take too long.
+struct Delivery<'a> {
+    run: &'a Run,
+    /// When an item's own outcome is there.
+    completed: Vec<Option<Result<bool, Stop>>>,
+    outcomes: Vec<Result<bool, Stop>>,
+    failed: bool,
+    late: usize,
+}
+
+impl<'a> Delivery<'a> {
+    fn new(run: &'a Run) -> Self {
+        let completed = vec![None; run.items.len()];
+        Delivery { run, completed, outcomes: Vec::new(), failed: false, late: 0 }
+    }
+
+    /// What has ended the call by then.
+    fn stopped(&self, time: u64) -> Option<Stop> {
+        if self.run.fails_fast && self.failed || self.run.cancelled.is_some_and(|at| at <= time) {
+            Some(Stop::Cancelled)
+        } else {
+            self.run.deadline.filter(|&at| at <= time).map(|_| Stop::BatchDeadline)
+        }
+    }
+
+    /// Which deadline of an item that has started has passed first, if one has.
+    fn overdue(&self, index: usize, time: u64) -> Option<Stop> {
+        let own =
+            self.run.timeout.map_or(u64::MAX, |timeout| self.run.items[index].start + timeout);
+        let shared = self.run.deadline.unwrap_or(u64::MAX);
+        let stop = if shared <= own { Stop::BatchDeadline } else { Stop::ItemDeadline };
+        (own.min(shared) <= time).then_some(stop)
+    }
+
+    /// All that happens at an instant, by its definition: ends, then starts, then what the consumer does.
+    fn step(&mut self, time: u64, did_start: &mut [bool]) {
+        for (index, item) in self.run.items.iter().enumerate() {
+            if did_start[index] && item.start + item.takes == time {
+                let outcome = self.overdue(index, time).map_or(Ok(item.fails), Err);
+                let is_given_up = index < self.outcomes.len();
+                self.late += usize::from(is_given_up || outcome.is_err());
+                self.failed |= matches!(outcome, Ok(true) | Err(Stop::ItemDeadline));
+                self.completed[index] = Some(outcome);
+            }
+        }
+        for (index, item) in self.run.items.iter().enumerate() {
+            if item.start == time {
+                let stopped = self.stopped(time);
+                did_start[index] = stopped.is_none();
+                self.completed[index] = stopped.map(Err);
+            }
+        }
+        while let Some(&completed) = self.completed.get(self.outcomes.len()) {
+            let head = self.outcomes.len();
+            let overdue = || self.overdue(head, time).filter(|_| did_start[head]);
+            let cancelled = self.stopped(time).filter(|&stop| stop == Stop::Cancelled);
+            let given_up = cancelled.or_else(overdue).or_else(|| self.stopped(time));
+            match completed.or(given_up.map(Err)) {
+                None => break,
+                Some(outcome) => {
+                    self.failed |= completed.is_none() && outcome == Err(Stop::ItemDeadline);
+                    self.outcomes.push(outcome);
+                }
+            }
+        }
+    }
+}
+
+/// What a consumer of the machine gets, which looks when something happens and when it was told to.
+fn delivered(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
+    let zero = Instant::now();
+    let at = |time: u64| zero + Duration::from_nanos(time);
+    let token = CancellationToken::new();
+    let course = Course::new(Limits {
+        fails_fast: run.fails_fast,
+        deadline: run.deadline.map(at),
+        item_timeout: run.timeout.map(Duration::from_nanos),
+        token: Some(token.clone()),
+        ..Limits::default()
+    });
+    let told = |time: u64| course.is_timed().then(|| at(time));
+    // At one instant: ends, the cancellation, starts, and then the consumer.
+    let mut events: Vec<(u64, Event)> =
+        run.cancelled.map(|time| (time, Event::Cancel)).into_iter().collect();
+    for (index, item) in run.items.iter().enumerate() {
+        events.push((item.start, Event::Start(index)));
+        events.push((item.start + item.takes, Event::End(index)));
+    }
+    events.sort_unstable();
+    let mut events = events.into_iter().peekable();
+    let count = run.items.len();
+    let (mut completed, mut started) = (vec![None; count], vec![None; count]);
+    let mut outcomes = Vec::new();
+    let mut alarm = Some(0);
+    while let Some(time) = events.peek().map(|&(time, _)| time).into_iter().chain(alarm).min() {
+        alarm = None;
+        while let Some((_, event)) = events.next_if(|&(next, _)| next == time) {
+            match event {
+                Event::Cancel => token.cancel(),
+                Event::Start(index) => match course.start(told(time)) {
+                    Ok(()) => started[index] = Some(time),
+                    Err(stop) => completed[index] = Some(Err(stop)),
+                },
+                Event::End(index) if started[index].is_some() => {
+                    let finished = course.finish(started[index].and_then(told), told(time));
+                    let fails = run.items[index].fails;
+                    if index < outcomes.len() && finished.is_ok() {
+                        course.count_late();
+                    }
+                    if matches!(finished, Ok(()) if fails) || finished == Err(Stop::ItemDeadline) {
+                        course.fail();
+                    }
+                    completed[index] = Some(finished.map(|()| fails));
+                }
+                Event::End(_) => {}
+            }
+        }
+        while outcomes.len() < count {
+            let head = outcomes.len();
+            let given_up = || course.give_up(started[head].and_then(told), told(time));
+            let outcome = match completed[head].map_or_else(|| given_up().map_err(Err), Err) {
+                Ok(until) => {
+                    let nanos = until.map(|until| until.duration_since(zero).as_nanos() as u64);
+                    assert!(nanos.is_none_or(|until| until > time), "a look that is worth it");
+                    alarm = nanos;
+                    break;
+                }
+                Err(outcome) => outcome,
+            };
+            if completed[head].is_none() && outcome == Err(Stop::ItemDeadline) {
+                course.fail();
+            }
+            outcomes.push(outcome);
+        }
+    }
+    (outcomes, course.late())
+}
+
+#[test]
+fn random_deliveries_are_as_in_the_reference() {
+    let mut state = 0x2545_F491_4F6C_DD1D;
+    let mut late = 0;
+    for _ in 0..100_000 {
+        let mut run = Run::new(&mut state);
+        let shorter = |time: &mut u64| *time = *time / 8 + 1;
+        for item in &mut run.items {
+            shorter(&mut item.start);
+            shorter(&mut item.takes);
+        }
+        [&mut run.deadline, &mut run.timeout, &mut run.cancelled]
+            .into_iter()
+            .flatten()
+            .for_each(shorter);
+        let mut reference = Delivery::new(&run);
+        let mut did_start = vec![false; run.items.len()];
+        (0..120).for_each(|time| reference.step(time, &mut did_start));
+        assert_eq!(delivered(&run), (reference.outcomes, reference.late), "{run:?}");
+        late += reference.late;
+    }
+    assert!(late > 10_000, "{late} late");
+}
+
 #[test]
 fn a_timeout_beyond_the_clock_is_none() {
     let course = Course::new(Limits { item_timeout: Some(Duration::MAX), ..Limits::default() });
     let now = Instant::now();
-    assert_eq!(course.finish(Some(now), Some(now + Duration::from_secs(1)), false), Ok(()));
+    assert_eq!(course.finish(Some(now), Some(now + Duration::from_secs(1))), Ok(()));
 }

@@ -11,9 +11,8 @@ use loom as engine;
 #[cfg(reorder_shuttle)]
 use shuttle as engine;
 
-use engine::sync::Condvar;
 use engine::sync::atomic::AtomicBool;
-pub(crate) use engine::sync::{Mutex, MutexGuard};
+pub(crate) use engine::sync::{Condvar, Mutex, MutexGuard};
 pub(crate) use engine::{thread, thread_local};
 use std::sync::atomic::Ordering::{Acquire, Release};
 
@@ -48,6 +47,14 @@ impl Parker {
             is_there = self.0.changed.wait(is_there).unwrap_or_else(PoisonError::into_inner);
         }
         *is_there = false;
+    }
+}
+
+impl Parker {
+    /// In a model the time is over at once, after others had a chance.
+    pub(crate) fn park_deadline(&self, _deadline: Instant) -> bool {
+        thread::yield_now();
+        std::mem::take(&mut *lock(&self.0.is_there))
     }
 }
 

@@ -33,8 +33,9 @@ fn a_consumer_that_gives_the_right_to_pull_back_wakes_a_worker() {
     let ring = Arc::new(Ring::with_capacity(8).unwrap());
     let (producer, consumer) = ring.open_owned().unwrap().split();
     let source = Unpromising(Arc::clone(&hub));
-    let core = Arc::new(Core::new(source, |n| n, ring, producer, Arc::new(Spares::new())));
-    let work: Arc<dyn Work> = core.clone();
+    let spares = Arc::new(Spares::<u8>::new());
+    let core = Arc::new(Core::new(source, Ok, ring, producer, spares, None));
+    let work: Arc<dyn Published> = core.clone();
     hub.publish(Arc::clone(&work), Instant::now());
 
     assert!(!core.help(&Turn::new(&hub, 0, false), false));

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use loom::sync::atomic::AtomicBool;
 use loom::sync::atomic::Ordering::{Acquire, Release};
+use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use loom_tests::{Witness, explore};
-use reorder_executor::Executor;
+use reorder_executor::{CancellationToken, Executor, Failure, Job, Shutdown};
 
 fn executor(window: usize, helps: bool) -> Executor {
     let builder = Executor::builder().workers(1).window(window).consumer_helps(helps);
@@ -80,5 +81,53 @@ fn source_dropped_by_whoever_comes_last() {
                 thread::yield_now();
             }
         });
+    });
+}
+
+/// A consumer that waits for an item learns of a cancellation by another thread; else both would wait for ever.
+#[test]
+fn cancellation_wakes_the_consumer() {
+    explore("cancellation_wakes_the_consumer", Some(1), 1000, || {
+        let (executor, token) = (executor(1, false), CancellationToken::new());
+        let door = Arc::new((Mutex::new(false), Condvar::new()));
+        let job = {
+            let door = Arc::clone(&door);
+            move |(), _: &Job<'_>| {
+                let mut open = door.0.lock().unwrap();
+                while !*open {
+                    open = door.1.wait(open).unwrap();
+                }
+                Ok::<_, ()>(())
+            }
+        };
+        let mut stream = executor.batch([()]).cancelled_by(&token).stream(job).unwrap();
+        let canceller = thread::spawn(move || token.cancel());
+        // Whether the item was pulled or not.
+        assert!(matches!(stream.next(), Some(Err(Failure::Cancelled))));
+        *door.0.lock().unwrap() = true;
+        door.1.notify_all();
+        canceller.join().unwrap();
+        drop(executor);
+    });
+}
+
+/// A batch that is submitted while the executor is drained is run or refused, and the drain waits for it.
+#[test]
+fn submitted_while_it_is_drained() {
+    explore("submitted_while_it_is_drained", Some(2), 10000, || {
+        let executor = Arc::new(executor(1, false));
+        let drainer = {
+            let executor = Arc::clone(&executor);
+            thread::spawn(move || assert!(executor.shutdown(Shutdown::Drain, None).is_complete()))
+        };
+        let submitted = executor.batch([1]).submit(|n, _| Ok::<_, ()>(n));
+        drainer.join().unwrap();
+        match submitted {
+            Ok(handle) => {
+                assert!(handle.is_finished());
+                assert_eq!(handle.wait().into_values().unwrap(), [1]);
+            }
+            Err(refused) => assert_eq!(refused.into_inner(), [1]),
+        }
     });
 }

@@ -145,6 +145,20 @@ fn end_while_there_is_work() {
     });
 }
 
+/// Who drains the executor waits for what has not run, and no longer.
+#[test]
+fn drained_when_all_has_run() {
+    explore("drained_when_all_has_run", Some(3), 3000, || {
+        let (workers, done) = (Workers::start(1), Done::new());
+        let jobs = counted(1, &done);
+        workers.publish(&jobs);
+        workers.drain();
+        assert_eq!(*done.count.lock().unwrap(), 1, "it did not wait");
+        workers.withdraw(&jobs);
+        workers.stop();
+    });
+}
+
 /// Jobs that a caller lends are not run, and what they borrow is not looked at, once the call is over.
 #[test]
 fn borrowed_work_is_let_go_of() {

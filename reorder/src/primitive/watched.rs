@@ -90,6 +90,11 @@ macro_rules! numbers {
             }
 
             #[track_caller]
+            pub fn fetch_max(&self, value: $value, order: Ordering) -> $value {
+                self.0.fetch_max(value, watched(order, Location::caller()))
+            }
+
+            #[track_caller]
             pub fn fetch_update(
                 &self,
                 order: Ordering,

@@ -1,0 +1,86 @@
+//! A thread's stay with one piece of work.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use crate::hub::Hub;
+use crate::primitive::{now, thread_local};
+use crate::work::Work;
+
+/// How long a worker stays with one batch while others are open.
+const QUANTUM: Duration = Duration::from_micros(200);
+
+thread_local! {
+    /// The hubs whose turns this thread is in, the innermost last.
+    #[allow(clippy::missing_const_for_thread_local, reason = "loom's take no const block")]
+    static INSIDE: RefCell<Vec<*const Hub>> = RefCell::new(Vec::new());
+}
+
+/// Whether this thread is within a job of this hub that its workers could know of.
+pub(crate) fn is_inside(hub: &Hub) -> bool {
+    INSIDE.try_with(|inside| inside.borrow().contains(&std::ptr::from_ref(hub))).unwrap_or(false)
+}
+
+/// One worker's or caller's stay with one piece of work.
+pub(crate) struct Turn<'a> {
+    pub(crate) hub: &'a Hub,
+    /// Which of the hub's seats takes the turn: 0 is the caller of a batch.
+    pub(crate) seat: usize,
+    /// Whether this thread has the role of the searcher.
+    searching: Cell<bool>,
+    started: Instant,
+    /// When the last lap ended: reading the clock costs as much as dozens of small items.
+    lapped: Cell<Instant>,
+}
+
+impl<'a> Turn<'a> {
+    pub(crate) fn new(hub: &'a Hub, seat: usize, searching: bool) -> Turn<'a> {
+        _ = INSIDE.try_with(|inside| inside.borrow_mut().push(hub));
+        let now = now();
+        Turn { hub, seat, searching: Cell::new(searching), started: now, lapped: Cell::new(now) }
+    }
+
+    /// From its start to its last lap.
+    pub(crate) fn length(&self) -> Duration {
+        self.lapped.get().duration_since(self.started)
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// How long it is since the last lap, or the start of the turn.
+    pub(crate) fn lap(&self) -> Duration {
+        let now = now();
+        now.duration_since(self.lapped.replace(now))
+    }
+
+    /// Whether the last lap ended after this worker's time was up.
+    pub(crate) fn is_over(&self) -> bool {
+        self.length() >= QUANTUM
+    }
+
+    pub(crate) fn is_searching(&self) -> bool {
+        self.searching.get()
+    }
+
+    /// To be called after something was claimed, be it items or the right to pull them, and before
+    /// code of the user's runs: hands the role of the searcher on if there is more to find.
+    pub(crate) fn claimed(&self, work: &dyn Work) {
+        let searched = self.searching.replace(false);
+        if searched {
+            self.hub.stop_searching();
+        }
+        if self.hub.somebody_should_wake()
+            && (work.claimable() || searched && self.hub.any_claimable())
+        {
+            self.hub.wake_one();
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        _ = INSIDE.try_with(|inside| inside.borrow_mut().pop());
+    }
+}

@@ -1,0 +1,245 @@
+//! The end of an executor: by request, in mid-work, and with calls that race it.
+
+mod common;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use common::{Census, Door, executor, without_hanging};
+use reorder_executor::{Executor, Failure, Shutdown};
+
+/// Long enough for what should happen at once, on whatever machine.
+const LONG: Option<Duration> = Some(Duration::from_secs(100));
+
+#[test]
+fn draining_runs_all_that_was_submitted() {
+    without_hanging(|| {
+        let executor = executor(2);
+        // Of one, two, up to 1024 items: a full window is no end.
+        let len = |batch: usize| 1 << batch;
+        let handles: Vec<_> = (0..11_usize)
+            .map(|batch| executor.batch(0..len(batch)).submit(move |n, _| Ok::<_, ()>(n + batch)))
+            .collect();
+        let report = executor.shutdown(Shutdown::Drain, LONG);
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!((report.open_calls(), report.workers()), (0, 0));
+        for (batch, handle) in handles.into_iter().enumerate() {
+            let handle = handle.unwrap();
+            assert!(handle.is_finished());
+            let values = handle.wait().into_values().unwrap();
+            assert!(values.into_iter().eq(batch..len(batch) + batch));
+        }
+    });
+}
+
+#[test]
+fn draining_has_a_deadline_and_can_be_followed_by_an_abort() {
+    without_hanging(|| {
+        let (executor, door) = (executor(1), Door::default());
+        let (runs, running) = mpsc::channel();
+        let (job, told) = (door.clone(), Arc::new(AtomicBool::new(false)));
+        let tell = Arc::clone(&told);
+        let handle = executor
+            .batch(0..3)
+            .submit(move |n, context| {
+                runs.send(()).ok();
+                job.pass();
+                tell.store(context.should_stop(), SeqCst);
+                Ok::<_, ()>(n)
+            })
+            .unwrap();
+        running.recv().unwrap();
+        let report = executor.shutdown(Shutdown::Drain, Some(Duration::from_millis(20)));
+        assert!(!report.is_complete());
+        assert_eq!((report.open_calls(), report.workers()), (1, 1));
+        let report = executor.shutdown(Shutdown::Abort, Some(Duration::from_millis(20)));
+        assert_eq!((report.open_calls(), report.workers()), (1, 1), "its job runs on");
+        // It has been waited for, and is not again.
+        drop(executor);
+        let outcomes = handle.wait().into_outcomes();
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(Failure::ShutDown))));
+        door.open();
+        while !told.load(SeqCst) {
+            thread::yield_now();
+        }
+    });
+}
+
+#[test]
+fn an_abort_ends_what_has_not_started() {
+    without_hanging(|| {
+        let (executor, door) = (Arc::new(executor(1)), Door::default());
+        let (runs, running) = mpsc::channel();
+        let job = {
+            let door = door.clone();
+            move |n: usize| {
+                runs.send(n).ok();
+                door.pass();
+                n
+            }
+        };
+        let stream = executor.batch(0..).stream({
+            let job = job.clone();
+            move |n, _| Ok::<_, ()>(job(n))
+        });
+        assert_eq!(running.recv(), Ok(0));
+        let scoped = thread::spawn({
+            let executor = Arc::clone(&executor);
+            move || executor.batch(100..200).run(move |n, _| Ok::<_, ()>(job(n)))
+        });
+        assert_eq!(running.recv(), Ok(100), "on its caller's thread");
+        let opener = {
+            let door = door.clone();
+            thread::spawn(move || {
+                thread::sleep(Duration::from_millis(20));
+                door.open();
+            })
+        };
+        let report = executor.shutdown(Shutdown::Abort, LONG);
+        assert!(report.is_complete(), "{report:?}");
+        opener.join().unwrap();
+        let scoped = scoped.join().unwrap().into_outcomes();
+        assert_eq!(scoped.len(), 100);
+        assert!(matches!(scoped[0], Ok(100)), "it had started");
+        assert!(matches!(scoped[99], Err(Failure::ShutDown)));
+        let streamed: Vec<_> = stream.unwrap().collect();
+        assert!(streamed.iter().all(|outcome| matches!(outcome, Ok(0) | Err(Failure::ShutDown))));
+        assert!(matches!(streamed.last(), Some(Err(Failure::ShutDown))), "it says that it was cut");
+    });
+}
+
+#[test]
+fn calls_without_limits_are_run_by_whoever_wants_them() {
+    without_hanging(|| {
+        let executor = executor(2);
+        let mut before = executor.stream(0..1000, |n| n);
+        assert_eq!(before.next().unwrap().unwrap(), 0);
+        let report = executor.shutdown(Shutdown::Abort, LONG);
+        assert!(report.is_complete());
+        assert_eq!(report.open_calls(), 1, "the window of the stream is full");
+        assert!(before.map(Result::unwrap).eq(1..1000));
+        assert!(executor.map(0..1000, |n| n).into_iter().eq(0..1000));
+        assert!(executor.stream(0..1000, |n| n).map(Result::unwrap).eq(0..1000));
+        let scoped =
+            executor.scope(|scope| scope.stream(0..1000, |n| n).filter(Result::is_ok).count());
+        assert_eq!(scoped, 1000);
+        assert!(executor.batch(0..1).stream(|n, _| Ok::<_, ()>(n)).is_err());
+    });
+}
+
+#[test]
+fn shutdown_during_submit() {
+    without_hanging(|| {
+        for round in 0..200 {
+            let (executor, census) = (executor(2), Census::default());
+            let (ran, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| {
+                        let mut was_refused = false;
+                        while !was_refused {
+                            let items: Vec<_> = (0..5).map(|n| census.join(n)).collect();
+                            match executor.batch(items).submit(|item, _| Ok::<_, ()>(item)) {
+                                Ok(handle) => {
+                                    ran.fetch_add(1, SeqCst);
+                                    let outcomes = handle.wait().into_outcomes();
+                                    assert_eq!(outcomes.len(), 5);
+                                    for (outcome, index) in outcomes.into_iter().zip(0..) {
+                                        match outcome {
+                                            Ok(item) => assert_eq!(item.value, index),
+                                            Err(Failure::ShutDown) if round % 2 == 1 => {}
+                                            Err(failure) => panic!("{failure:?}"),
+                                        }
+                                    }
+                                }
+                                Err(back) => {
+                                    refused.fetch_add(1, SeqCst);
+                                    assert_eq!(back.into_inner().len(), 5);
+                                    was_refused = true;
+                                }
+                            }
+                        }
+                    });
+                }
+                while ran.load(SeqCst) < 3 {
+                    thread::yield_now();
+                }
+                let mode = [Shutdown::Drain, Shutdown::Abort][round % 2];
+                let report = executor.shutdown(mode, LONG);
+                assert!(report.is_complete(), "{report:?}");
+            });
+            assert_eq!(refused.load(SeqCst), 3);
+            census.wait_for_none();
+        }
+    });
+}
+
+#[test]
+fn a_job_that_shuts_its_executor_down_does_not_wait_for_itself() {
+    without_hanging(|| {
+        for mode in [Shutdown::Drain, Shutdown::Abort] {
+            let executor = Arc::new(executor(1));
+            let inner = Arc::clone(&executor);
+            let handle =
+                executor.batch(0..2).submit(move |_, _| Ok::<_, ()>(inner.shutdown(mode, None)));
+            let outcomes = handle.unwrap().wait().into_outcomes();
+            let first = outcomes[0].as_ref().unwrap();
+            assert!(!first.is_complete());
+            assert_eq!(first.workers(), 1);
+            let again = executor.shutdown(mode, LONG);
+            assert!(again.is_complete(), "{again:?}");
+            // And on the threads of those that help.
+            let executor = self::executor(1);
+            let reports = executor.map(0..100, |_| {
+                thread::sleep(Duration::from_millis(1));
+                executor.shutdown(mode, None)
+            });
+            assert_eq!(reports.len(), 100);
+        }
+    });
+}
+
+#[test]
+fn shutting_down_twice_and_at_once() {
+    without_hanging(|| {
+        let executor = executor(2);
+        let handle = executor.batch(0..1000).submit(|n, _| Ok::<_, ()>(n)).unwrap();
+        thread::scope(|scope| {
+            for mode in [Shutdown::Drain, Shutdown::Abort, Shutdown::Drain] {
+                let executor = &executor;
+                scope.spawn(move || assert!(executor.shutdown(mode, None).is_complete()));
+            }
+        });
+        assert_eq!(handle.wait().into_outcomes().len(), 1000);
+        assert!(executor.shutdown(Shutdown::Drain, None).is_complete());
+    });
+}
+
+#[test]
+fn a_stream_that_nobody_reads_is_waited_for_as_long_as_was_said() {
+    without_hanging(|| {
+        let executor = Executor::builder().workers(1).window(4).build().unwrap();
+        let stream = executor.stream(0.., |n: u64| n);
+        let report = executor.shutdown(Shutdown::Drain, Some(Duration::from_millis(10)));
+        assert_eq!((report.open_calls(), report.workers()), (1, 1));
+        drop(stream);
+        assert!(executor.shutdown(Shutdown::Drain, LONG).is_complete());
+    });
+}
+
+#[test]
+fn a_stream_whose_consumer_runs_the_last_item_ends_a_drain() {
+    without_hanging(|| {
+        for _ in 0..200 {
+            let executor = Executor::builder().workers(1).window(4).build().unwrap();
+            let mut stream = executor.stream(0..50, |n| n);
+            thread::scope(|scope| {
+                scope.spawn(|| assert!(executor.shutdown(Shutdown::Drain, LONG).is_complete()));
+                // It takes all outcomes, and does not ask for the end.
+                assert_eq!(stream.by_ref().take(50).filter(Result::is_ok).count(), 50);
+            });
+        }
+    });
+}
