@@ -24,4 +24,4 @@ if [ $# -eq 0 ]; then
     set -- "$@" -f 'reorder/src/pool/*.rs'
 fi
 cargo mutants -p reorder-ring --output "$target" --timeout 30 --no-shuffle --baseline skip "$@" -- \
-    --lib --test ring --test pool --test progress
+    --lib --test ring --test pool --test wire --test progress
