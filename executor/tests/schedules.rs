@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::Arc;
 
-use reorder_executor::{Executor, Failure};
+use reorder_executor::{CancellationToken, Executor, Failure, Shutdown};
 use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use shuttle::sync::{Condvar, Mutex};
 use shuttle::thread;
@@ -181,5 +181,120 @@ fn scope_waits_for_its_streams() {
         assert!(unwound.is_err());
         borrowed.push(ran.load(SeqCst));
         assert_eq!(borrowed.len(), 4);
+    });
+}
+
+#[test]
+fn submissions_race_a_shutdown() {
+    for mode in [Shutdown::Drain, Shutdown::Abort] {
+        explore(move || {
+            let executor = Arc::new(executor(1));
+            let submitters = [10, 20].map(|base| {
+                let executor = Arc::clone(&executor);
+                thread::spawn(move || {
+                    let items = base..base + 3;
+                    match executor.batch(items.clone()).submit(|n, _| Ok::<_, ()>(n)) {
+                        Err(refused) => assert!(refused.into_inner().into_iter().eq(items)),
+                        Ok(handle) => {
+                            let outcomes = handle.wait().into_outcomes();
+                            assert_eq!(outcomes.len(), 3);
+                            for (outcome, n) in outcomes.into_iter().zip(items) {
+                                match outcome {
+                                    Ok(value) => assert_eq!(value, n),
+                                    Err(Failure::ShutDown) => assert_eq!(mode, Shutdown::Abort),
+                                    Err(failure) => panic!("{failure:?}"),
+                                }
+                            }
+                        }
+                    }
+                })
+            });
+            assert!(executor.shutdown(mode, None).is_complete());
+            submitters.into_iter().for_each(|submitter| submitter.join().unwrap());
+        });
+    }
+}
+
+#[test]
+fn shutdowns_race_each_other_and_a_consumer() {
+    explore(|| {
+        let executor = Arc::new(executor(1));
+        let mut stream = executor.stream(0..6, |n| n);
+        let shutdowns = [Shutdown::Drain, Shutdown::Abort].map(|mode| {
+            let executor = Arc::clone(&executor);
+            thread::spawn(move || assert!(executor.shutdown(mode, None).is_complete()))
+        });
+        // It takes all outcomes, and does not ask for the end.
+        assert!(stream.by_ref().take(6).map(Result::unwrap).eq(0..6));
+        shutdowns.into_iter().for_each(|shutdown| shutdown.join().unwrap());
+    });
+}
+
+#[test]
+fn cancellation_wakes_who_waits_for_a_job_that_waits() {
+    explore(|| {
+        let (executor, token) = (executor(1), CancellationToken::new());
+        let (event, waited_for) = (Arc::new(Event::default()), Arc::new(Event::default()));
+        let (wait, begun) = (Arc::clone(&event), Arc::clone(&waited_for));
+        let handle = executor.batch(0..3).cancelled_by(&token).submit(move |n, _| {
+            if n == 1 {
+                begun.happen();
+                wait.wait();
+            }
+            Ok::<_, ()>(n)
+        });
+        let canceller = thread::spawn(move || {
+            waited_for.wait();
+            token.cancel();
+        });
+        let outcomes = handle.unwrap().wait().into_outcomes();
+        // The first is given up, too, if nobody took it before.
+        assert!(matches!(outcomes[0], Ok(0) | Err(Failure::Cancelled)));
+        assert!(outcomes[1..].iter().all(|outcome| matches!(outcome, Err(Failure::Cancelled))));
+        event.happen();
+        canceller.join().unwrap();
+    });
+}
+
+#[test]
+fn failures_and_panics_end_a_batch_that_fails_fast() {
+    explore(|| {
+        let executor = executor(2);
+        let job = |n: usize, _: &reorder_executor::Job<'_>| match n {
+            2 => Err("no"),
+            3 => panic_any("no"),
+            n => Ok(n),
+        };
+        let scoped = executor.batch(0..5).fail_fast().run(job).into_outcomes();
+        let submitted =
+            executor.batch(0..5).fail_fast().submit(job).unwrap().wait().into_outcomes();
+        let streamed: Vec<_> = executor.batch(0..5).fail_fast().stream(job).unwrap().collect();
+        for outcomes in [scoped, submitted, streamed] {
+            assert!(outcomes.len() <= 5 + 1);
+            let mut failed = 0;
+            for (n, outcome) in outcomes.into_iter().enumerate() {
+                match outcome {
+                    Ok(value) => assert_eq!(value, n),
+                    Err(Failure::Failed("no")) => failed += usize::from(n == 2),
+                    Err(Failure::Panicked(_)) => failed += usize::from(n == 3),
+                    Err(Failure::Cancelled) => {}
+                    Err(failure) => panic!("{n}: {failure:?}"),
+                }
+            }
+            assert!(failed >= 1, "what ended it is told");
+        }
+    });
+}
+
+#[test]
+fn submitted_batch_is_dropped_in_the_middle() {
+    explore(|| {
+        let executor = executor(2);
+        let alive = Arc::new(());
+        let items: Vec<_> = (0..4).map(|_| Arc::clone(&alive)).collect();
+        drop(executor.batch(items).submit(|item, _| Ok::<_, ()>(item)));
+        assert_eq!(executor.map(0..3, |n| n), [0, 1, 2]);
+        drop(executor);
+        assert_eq!(Arc::strong_count(&alive), 1, "something of the batch is left");
     });
 }
