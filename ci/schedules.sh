@@ -33,7 +33,7 @@ fi
 echo "schedules: $passed tests pass, each with $REORDER_SCHEDULES random schedules and as many by PCT"
 
 copy=$target/twin
-for twin in doze_without_a_look doze_through_the_end searcher_keeps_its_role searcher_hands_nothing_on; do
+for twin in doze_without_a_look doze_through_the_end rest_tells_nobody cancellation_wakes_no_consumer; do
     rm -rf "$copy"
     mkdir -p "$copy"
     cp -r README.md Cargo.toml Cargo.lock reorder executor loom-tests stress benches "$copy"

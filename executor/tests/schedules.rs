@@ -193,24 +193,31 @@ fn submissions_race_a_shutdown() {
                 let executor = Arc::clone(&executor);
                 thread::spawn(move || {
                     let items = base..base + 3;
-                    match executor.batch(items.clone()).submit(|n, _| Ok::<_, ()>(n)) {
-                        Err(refused) => assert!(refused.into_inner().into_iter().eq(items)),
-                        Ok(handle) => {
-                            let outcomes = handle.wait().into_outcomes();
-                            assert_eq!(outcomes.len(), 3);
-                            for (outcome, n) in outcomes.into_iter().zip(items) {
-                                match outcome {
-                                    Ok(value) => assert_eq!(value, n),
-                                    Err(Failure::ShutDown) => assert_eq!(mode, Shutdown::Abort),
-                                    Err(failure) => panic!("{failure:?}"),
-                                }
-                            }
-                        }
-                    }
+                    let submitted = executor.batch(items.clone()).submit(|n, _| Ok::<_, ()>(n));
+                    (items, submitted)
                 })
             });
             assert!(executor.shutdown(mode, None).is_complete());
-            submitters.into_iter().for_each(|submitter| submitter.join().unwrap());
+            for submitter in submitters {
+                let (items, submitted) = submitter.join().unwrap();
+                let handle = match submitted {
+                    Ok(handle) => handle,
+                    Err(refused) => {
+                        assert!(refused.into_inner().into_iter().eq(items));
+                        continue;
+                    }
+                };
+                assert!(mode == Shutdown::Abort || handle.is_finished());
+                let outcomes = handle.wait().into_outcomes();
+                assert_eq!(outcomes.len(), 3);
+                for (outcome, n) in outcomes.into_iter().zip(items) {
+                    match outcome {
+                        Ok(value) => assert_eq!(value, n),
+                        Err(Failure::ShutDown) => assert_eq!(mode, Shutdown::Abort),
+                        Err(failure) => panic!("{failure:?}"),
+                    }
+                }
+            }
         });
     }
 }
