@@ -4,6 +4,7 @@
 # cargo bench -p benches
 # cargo run --release -p benches --bin compare
 # cargo run --release -p benches --bin waiting
+# cargo run --release -p benches --bin fairness
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,5 +12,6 @@ cargo bench -q -p benches --benches -- --quick --warm-up-time 0.1 --measurement-
 cargo test -q --profile bench -p benches --bin waiting
 # In the profile of the benches, so that nothing is built twice.
 cargo run -q --profile bench -p benches --bin waiting -- --items 200000
+cargo run -q --profile bench -p benches --bin fairness -- --turns 1 --batches 50
 cargo test -q --profile bench -p benches --lib
 cargo run -q --profile bench -p benches --bin compare -- --quick

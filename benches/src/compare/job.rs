@@ -21,7 +21,7 @@ pub(crate) fn mix(number: u64) -> u64 {
 
 /// As much work as takes `micros` microseconds on a thread that has a processor to itself. It is
 /// counted in steps and not timed, so a thread that loses its processor still has to do it all.
-pub(crate) fn busy(number: u64, micros: u64) -> u64 {
+pub fn busy(number: u64, micros: u64) -> u64 {
     steps(number, micros * steps_per_micro())
 }
 

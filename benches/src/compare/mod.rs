@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, ValueEnum};
 
+pub use job::busy;
 pub use workloads::Workload;
 
 /// Compares us with others who bring results in order, and checks everybody's results.
