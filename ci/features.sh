@@ -3,13 +3,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Each feature alone, and none. `reorder-executor` has no features.
+# Each feature alone, and none.
 cargo check -q -p reorder-ring --no-default-features
 cargo check -q -p reorder-ring --no-default-features --features std
 cargo check -q -p reorder-ring --no-default-features --features pool
 cargo check -q -p reorder-ring --no-default-features --features stream
 cargo check -q -p reorder-ring --no-default-features --features serde
 cargo check -q -p reorder-executor
+cargo test -q -p reorder-executor --features tracing --test traced
 # What a test or example uses must be there with the features it is built with.
 cargo check -q -p reorder-ring --no-default-features --all-targets
 cargo test -q -p reorder-ring --all-features --test async --test wire
@@ -17,7 +18,7 @@ cargo test -q -p reorder-ring --all-features --doc
 for example in pipeline rayon_fan_out message_consumer async_fan_out; do
     RUST_BACKTRACE=0 cargo run -q -p reorder-ring --features stream --example "$example" >/dev/null
 done
-echo "features: reorder-ring without features, with each alone and with all; reorder-executor: ok"
+echo "features: reorder-ring without features, with each alone and with all; reorder-executor with and without its own: ok"
 
 # A crate that says no_std may still get std from a dependency, on a target that has it.
 bare=x86_64-unknown-none

@@ -10,12 +10,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use reorder_ring::{Lease, Tickets};
 
 use crate::primitive::AtomicUsize;
+use crate::snapshot::{CallKind, Progress};
 
 /// A finished cell. Results are where they belong already.
 pub(crate) struct Token;
 
 /// A cell has at least so many items, but for the last one.
 const FINEST: usize = 64;
+/// What is left of a cell whose items have not come.
+const UNEXPECTED: usize = usize::MAX;
 /// A batch has at most so many cells.
 const MOST: usize = 1024;
 
@@ -62,18 +65,17 @@ pub(crate) struct Cells<'a> {
 impl<'a> Cells<'a> {
     /// With a ticket for each cell.
     pub(crate) fn new(cut: Cut, ring: &'a Lease<Token>, tickets: Tickets) -> Cells<'a> {
-        let left = (0..cut.cells()).map(|_| AtomicUsize::new(0)).collect();
+        let left = (0..cut.cells()).map(|_| AtomicUsize::new(UNEXPECTED)).collect();
         Cells { cut, left, ring, tickets }
     }
 
     /// To be called once for each cell, before any of its items is counted.
     pub(crate) fn expect(&self, cell: usize, items: usize) {
+        // ORDERING: cells:expect: Relaxed; who counts items of the cell has got them by
+        // `shares:put`.
+        self.left[cell].store(items, Relaxed);
         if items == 0 {
             self.complete(cell);
-        } else {
-            // ORDERING: cells:expect: Relaxed; who counts items of the cell has got them by
-            // `shares:put`.
-            self.left[cell].store(items, Relaxed);
         }
     }
 
@@ -85,6 +87,31 @@ impl<'a> Cells<'a> {
         // visits are ordered by the gate.
         if self.left[cell].fetch_sub(items.len(), Relaxed) == items.len() {
             self.complete(cell);
+        }
+    }
+
+    /// How far the batch has come, cell by cell.
+    pub(crate) fn progress(&self) -> Progress {
+        let (mut head, mut pulled, mut waiting) = (None, 0, 0);
+        for (cell, left) in self.left.iter().enumerate() {
+            let items = self.cut.items_of(cell);
+            // ORDERING: cells:progress: Relaxed; told to those who ask.
+            let left = left.load(Relaxed);
+            if left != 0 {
+                head = head.or(Some(items.start));
+            }
+            if left != UNEXPECTED {
+                pulled = items.end;
+                // A short last cell expects fewer than it has places.
+                waiting += if head.is_some() { items.len().saturating_sub(left) } else { 0 };
+            }
+        }
+        let head = head.unwrap_or(self.cut.items());
+        Progress {
+            kind: CallKind::Batch,
+            head: head as u64,
+            pulled: pulled as u64,
+            waiting: waiting as u64,
         }
     }
 

@@ -21,8 +21,10 @@ use crate::primitive::{Parker, now};
 use crate::report::BatchReport;
 use crate::scope::{self, Scope};
 use crate::shutdown::{Shutdown, ShutdownReport};
+use crate::snapshot::Snapshot;
 use crate::stream::Core;
 use crate::token::CancellationToken;
+use crate::trace;
 use crate::turn::is_inside;
 use crate::work::Published;
 use crate::worker;
@@ -51,6 +53,7 @@ pub struct Executor {
     hub: Arc<Hub>,
     workers: Vec<JoinHandle<()>>,
     window: usize,
+    thread_name: String,
     /// Cancels the calls that have limits, when the executor goes.
     shutdown: CancellationToken,
 }
@@ -74,11 +77,11 @@ impl Executor {
             hub: Arc::new(Hub::new(unparkers, builder.consumer_helps)),
             workers: Vec::with_capacity(requested),
             window: builder.window,
+            thread_name: builder.thread_name,
             shutdown: CancellationToken::new(),
         };
         for (index, parker) in parkers.into_iter().enumerate() {
-            let mut thread =
-                thread::Builder::new().name(format!("{}-{index}", builder.thread_name));
+            let mut thread = thread::Builder::new().name(executor.name(index));
             if let Some(bytes) = builder.stack_size {
                 thread = thread.stack_size(bytes);
             }
@@ -373,7 +376,51 @@ impl Executor {
                 self.hub.stop();
             }
         }
-        ShutdownReport::new(self.hub.wait_until(|left| left.workers == 0, deadline))
+        let left = self.hub.wait_until(|left| left.workers == 0, deadline);
+        trace::shut_down(left.calls, left.workers);
+        ShutdownReport::new(left)
+    }
+
+    fn name(&self, worker: usize) -> String {
+        format!("{}-{worker}", self.thread_name)
+    }
+
+    /// What is open now, and what holds it up: for each call how far it has come, and which worker is at its head.
+    ///
+    /// It is a look in passing, at calls that go on meanwhile. Of one that stands still it tells the truth.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    /// use reorder_executor::{Executor, Head};
+    ///
+    /// let executor = Executor::builder().workers(1).thread_name("squeeze").build()?;
+    /// let (go, gone) = mpsc::channel::<()>();
+    /// let gone = std::sync::Mutex::new(gone);
+    /// let batch = executor.batch(0..3).submit(move |n, _| {
+    ///     gone.lock().unwrap().recv().ok();
+    ///     Ok::<_, ()>(n)
+    /// })?;
+    /// let stalled = loop {
+    ///     let snapshot = executor.snapshot();
+    ///     if let Some(call) = snapshot.stalled(Duration::from_millis(10)).next() {
+    ///         break call.clone();
+    ///     }
+    /// };
+    /// assert_eq!(stalled.head_index(), 0);
+    /// let Head::Running { worker, .. } = stalled.head() else { panic!() };
+    /// assert_eq!(worker, "squeeze-0");
+    /// // As text: stream 1, open for 10.4ms: item 0 is with squeeze-0 for 10.1ms; 0 have run and wait
+    /// drop(go);
+    /// assert_eq!(batch.wait().into_values().unwrap(), [0, 1, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// It waits for nobody but, for a moment, for the lock of the list of open calls.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.hub.open_calls(|worker| self.name(worker)))
     }
 
     fn abort(&self) {

@@ -45,7 +45,7 @@ impl Delivered {
         self.0.store(items, Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         // ORDERING: stream:delivered: Relaxed, as `stream:deliver`.
         self.0.load(Relaxed)
     }

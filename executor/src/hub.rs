@@ -9,6 +9,7 @@
 //! wakes nobody. It gives the role up when it has claimed something and before it runs it, and
 //! wakes the next one if more is left.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
@@ -17,10 +18,12 @@ use reorder_ring::RingPool;
 
 use crate::account::Account;
 use crate::cells::Token;
+use crate::failure::discard;
 use crate::history::{History, Kind};
-use crate::primitive::{
-    AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Unparker, fence, now,
-};
+use crate::primitive::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Unparker, fence, now};
+use crate::seat::Seats;
+use crate::snapshot::OpenCall;
+use crate::trace;
 use crate::work::Published;
 
 /// How old work is before a worker that is awake looks at it. A batch that its caller alone finishes
@@ -41,6 +44,8 @@ struct Calls {
     closed: bool,
     /// How many workers have not ended.
     workers: usize,
+    /// How many were published.
+    opened: u64,
 }
 
 /// What a shutdown waits for.
@@ -68,6 +73,7 @@ pub(crate) struct Hub {
     version: AtomicUsize,
     /// How long the work was served that was chosen last: no open work counts as served for less.
     served: AtomicU64,
+    seats: Seats,
     sleepers: Mutex<Vec<usize>>,
     /// How many `sleepers` there are, readable without the lock.
     asleep: AtomicUsize,
@@ -96,11 +102,13 @@ impl Hub {
                 arriving: 0,
                 closed: false,
                 workers: unparkers.len(),
+                opened: 0,
             }),
             over: Condvar::new(),
             closing: AtomicBool::new(false),
             version: AtomicUsize::new(0),
             served: AtomicU64::new(0),
+            seats: Seats::new(unparkers.len(), now()),
             sleepers: Mutex::new(Vec::with_capacity(unparkers.len())),
             asleep: AtomicUsize::new(0),
             searching: AtomicUsize::new(0),
@@ -113,7 +121,7 @@ impl Hub {
     }
 
     /// How many threads may take part in one batch: the workers and its caller.
-    pub(crate) fn seats(&self) -> usize {
+    pub(crate) fn takers(&self) -> usize {
         self.unparkers.len() + 1
     }
 
@@ -125,16 +133,12 @@ impl Hub {
 
     /// Makes work visible to the workers. `false` if the hub is closed: then its owner has to run it.
     pub(crate) fn publish(&self, work: Arc<dyn Published>, since: Instant) -> bool {
-        let taken = self.change(|calls| {
-            if !calls.closed {
-                self.push(calls, work, since);
-            }
-            !calls.closed
-        });
-        if taken {
+        let taken = self.change(|calls| (!calls.closed).then(|| self.push(calls, work, since)));
+        if let Some(call) = taken {
+            trace::opened(call);
             self.announce();
         }
-        taken
+        taken.is_some()
     }
 
     /// Takes in a call that nobody but the workers would run. `None` if the hub is closed.
@@ -146,9 +150,12 @@ impl Hub {
         .then(|| Admission(Arc::clone(self)))
     }
 
-    fn push(&self, calls: &mut Calls, work: Arc<dyn Published>, since: Instant) {
-        work.account().catch_up(self.served());
+    /// Returns its number.
+    fn push(&self, calls: &mut Calls, work: Arc<dyn Published>, since: Instant) -> u64 {
+        calls.opened += 1;
+        work.account().open(calls.opened, self.served());
         calls.open.push(Open { work, since });
+        calls.opened
     }
 
     /// Hides work from workers that look from now on. Those at it stay until their turn ends.
@@ -157,8 +164,11 @@ impl Hub {
             let place = calls.open.iter().position(|other| Arc::ptr_eq(&other.work, work))?;
             Some(calls.open.swap_remove(place))
         });
-        // The last reference may run user code, which must not meet the lock.
-        drop(gone);
+        if let Some(gone) = gone {
+            trace::closed(gone.work.account().id());
+            // The last reference may run user code, which must not meet the lock.
+            drop(gone);
+        }
     }
 
     fn change<R>(&self, f: impl FnOnce(&mut Calls) -> R) -> R {
@@ -310,6 +320,32 @@ impl Hub {
         open.iter().for_each(|work| work.nudge());
     }
 
+    /// What is open, in the order in which it was opened.
+    pub(crate) fn open_calls(&self, name: impl Fn(usize) -> String) -> Vec<OpenCall> {
+        let open: Vec<_> = lock(&self.calls)
+            .open
+            .iter()
+            .map(|open| (Arc::clone(&open.work), open.since))
+            .collect();
+        let now = now();
+        let seats = self.seats.occupied(now);
+        let mut calls: Vec<OpenCall> = open
+            .iter()
+            .filter_map(|(work, since)| {
+                let (id, age) = (work.account().id(), now.saturating_duration_since(*since));
+                Some(OpenCall::new(id, age, work.progress()?, &seats, &name))
+            })
+            .collect();
+        calls.sort_unstable_by_key(OpenCall::id);
+        // The last reference may run user code.
+        open.into_iter().for_each(discard);
+        calls
+    }
+
+    pub(crate) fn seats(&self) -> &Seats {
+        &self.seats
+    }
+
     /// Takes no more calls in.
     pub(crate) fn close(&self) {
         lock(&self.calls).closed = true;
@@ -379,7 +415,7 @@ pub(crate) struct Admission(Arc<Hub>);
 impl Admission {
     pub(crate) fn publish(self, work: Arc<dyn Published>, since: Instant) {
         let hub = &self.0;
-        hub.change(|calls| hub.push(calls, work, since));
+        trace::opened(hub.change(|calls| hub.push(calls, work, since)));
         hub.announce();
     }
 }

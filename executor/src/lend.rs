@@ -14,6 +14,7 @@ use crate::account::Account;
 use crate::hub::Hub;
 use crate::park;
 use crate::primitive::{AtomicUsize, OnceLock};
+use crate::snapshot::Progress;
 use crate::turn::Turn;
 use crate::work::{Published, Work};
 
@@ -69,6 +70,10 @@ impl Work for Lent {
 
     fn claimable(&self) -> bool {
         self.visit(|work| work.claimable()).unwrap_or(false)
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        self.visit(|work| work.progress()).flatten()
     }
 
     fn nudge(&self) {

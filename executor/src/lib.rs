@@ -43,6 +43,11 @@
 //!
 //! A job that blocks keeps its worker, a source that blocks the thread that pulls it.
 //!
+//! # What is going on
+//!
+//! [`Executor::snapshot`] tells what is open, and which worker holds it up. With the feature `tracing` there are spans
+//! of batches and of workers' turns, and events for what is opened, closed and given up.
+//!
 //! # When not to use it
 //!
 //! Work whose results may come in any order wants a channel or a work-stealing pool. Jobs that are futures want
@@ -76,12 +81,15 @@ mod policy;
 mod primitive;
 mod report;
 mod scope;
+mod seat;
 mod shared;
 mod shares;
 mod shutdown;
+mod snapshot;
 mod stream;
 mod timing;
 mod token;
+mod trace;
 mod turn;
 mod work;
 mod worker;
@@ -95,6 +103,7 @@ pub use ordered::Ordered;
 pub use report::BatchReport;
 pub use scope::Scope;
 pub use shutdown::{Shutdown, ShutdownReport};
+pub use snapshot::{CallKind, Head, OpenCall, Snapshot};
 pub use timing::Timing;
 pub use token::CancellationToken;
 

@@ -14,6 +14,7 @@ use crate::hub::Hub;
 use crate::lend::{Loan, lend};
 use crate::park;
 use crate::primitive::{AtomicUsize, Parker};
+use crate::snapshot::Progress;
 use crate::turn::Turn;
 use crate::work::{Published, Work};
 use crate::worker;
@@ -69,7 +70,7 @@ impl Workers {
     pub fn pull_and_help(&self, jobs: &Jobs, count: usize) {
         // ORDERING: model:pull: Release, as `model:add`.
         jobs.left.store(count, Release);
-        jobs.turn(&Turn::new(&self.hub, 0, false));
+        jobs.turn(&Turn::own(&self.hub));
     }
 
     /// Shows borrowed work to the workers while `f` runs; then comes a wake-up that was meant for an earlier wait
@@ -178,6 +179,10 @@ impl Work for Jobs {
         self.alive.with(|_| ());
         // ORDERING: model:claimable: Relaxed; ordered by the fences in `hub`, as any work's.
         self.left.load(Relaxed) > 0
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        None
     }
 
     fn nudge(&self) {}

@@ -18,6 +18,7 @@ use crate::park;
 use crate::policy::Stop;
 use crate::primitive::{Backoff, now};
 use crate::stream::{ChunkRing, Stream};
+use crate::trace;
 use crate::turn::Turn;
 use crate::work::Published;
 use crate::worker;
@@ -146,7 +147,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         if !(self.has_duty() || !only_duty && self.may_help()) {
             return false;
         }
-        let helped = self.stream.help(&Turn::new(&self.hub, 0, false), self.has_duty());
+        let helped = self.stream.help(&Turn::own(&self.hub), self.has_duty());
         self.hub.rest();
         helped
     }
@@ -249,6 +250,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         match consumer.evict_head() {
             Ok(()) => {
                 self.given_up = Some(stop);
+                trace::gave_up(self.stream.account().id(), self.taken, stop);
                 if stop == Stop::ItemDeadline {
                     limited.course.fail();
                 }

@@ -24,6 +24,8 @@ use crate::park;
 use crate::plain::{Panicked, Ran, Results};
 use crate::primitive::{AtomicWaker, Mutex};
 use crate::shares::Shares;
+use crate::snapshot::Progress;
+use crate::trace;
 use crate::turn::Turn;
 use crate::work::Work;
 
@@ -106,13 +108,14 @@ where
         places,
         intake,
         most_at_once,
-        shares: Shares::new(hub.seats()),
+        shares: Shares::new(hub.takers()),
         cells: Cells::new(cut, &ring, tickets),
         panics: Mutex::default(),
         caller: AtomicWaker::new(),
     };
     shared.start();
-    let turn = Turn::new(hub, 0, false);
+    let _span = trace::batch(count);
+    let turn = Turn::own(hub);
     lend(hub, &shared, turn.started(), || shared.see_through(&turn, consumer));
     shared.into_outcome()
 }
@@ -223,6 +226,7 @@ where
         let mut tally = Tally::new(&self.cells);
         while let Some(items) = self.claim(turn, most, worked, &mut tally) {
             worked = true;
+            turn.begins(items.start.into(), items.len() as u64);
             untimed += items.len() as u32;
             self.run_claimed(items.start as usize..items.end as usize, &mut tally);
             if most == self.most_at_once && untimed < stretch {
@@ -277,6 +281,7 @@ where
     fn pull(&self, turn: &Turn<'_>) -> bool {
         let Some(right) = self.intake.start_pulling() else { return false };
         turn.claimed(self);
+        turn.begins(0, 0);
         let cut = self.cells.cut;
         let Pulled { cell, items, short } = right.pull(cut, &self.places);
         self.cells.expect(cell, items.len());
@@ -318,6 +323,10 @@ where
 
     fn claimable(&self) -> bool {
         self.shares.any() || self.intake.is_ready()
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        Some(self.cells.progress())
     }
 
     fn nudge(&self) {

@@ -14,6 +14,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -33,6 +34,7 @@ use crate::pace::paced;
 use crate::primitive::{
     AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicWaker, Mutex, MutexGuard, fence,
 };
+use crate::snapshot::{CallKind, Progress};
 use crate::turn::Turn;
 use crate::work::{Published, Work};
 
@@ -86,6 +88,8 @@ pub(crate) struct Core<I: Iterator, U, E, F> {
     limited: Option<Arc<Limited>>,
     /// How many items were pulled and have not run, and 1 while there may be more.
     unfinished: CachePadded<AtomicU64>,
+    /// How many items were pulled, for those who ask.
+    pulled: atomic::AtomicU64,
     account: Account,
     cheap: AtomicBool,
     /// Whether the source said that it has more.
@@ -120,6 +124,7 @@ where
             at_once: AtomicU32::new(1),
             limited,
             unfinished: CachePadded::new(AtomicU64::new(1)),
+            pulled: atomic::AtomicU64::new(0),
             account: Account::default(),
             cheap: AtomicBool::new(false),
             promising: AtomicBool::new(false),
@@ -148,11 +153,13 @@ where
         }
         turn.claimed(self);
         let mut items = ArrayVec::<_, MOST>::new();
+        turn.begins(0, 0);
         let ticket = self.pull(&mut items, duty);
         // Also if nothing came: whoever looked for work meanwhile found that somebody pulls.
         turn.claimed(self);
-        let Some(ticket) = ticket else { return false };
+        let Some((ticket, first)) = ticket else { return false };
         let count = items.len() as u32;
+        turn.begins(first, count.into());
         self.run_all(ticket, items.into_iter());
         self.learn(turn, count);
         true
@@ -169,12 +176,12 @@ where
         !self.is_over() && self.phase.compare_exchange(FLOWING, PULLING, Relaxed, Relaxed).is_ok()
     }
 
-    /// Pulls items, gives the right to pull up, and returns the ticket of what came.
+    /// Pulls items, gives the right to pull up, and returns the ticket of what came and the index of the first.
     fn pull<const MOST: usize>(
         &self,
         items: &mut ArrayVec<I::Item, MOST>,
         duty: bool,
-    ) -> Option<Ticket> {
+    ) -> Option<(Ticket, u64)> {
         let mut feed = self.feed();
         let (ticket, phase) = match &mut *feed {
             Some(feed) => self.pull_from(feed, items, duty),
@@ -199,7 +206,7 @@ where
         feed: &mut Feed<I, U, E>,
         items: &mut ArrayVec<I::Item, MOST>,
         duty: bool,
-    ) -> (Option<Ticket>, u8) {
+    ) -> (Option<(Ticket, u64)>, u8) {
         // ORDERING: stream:at-once: Relaxed; a hint.
         let most = feed.room(self.at_once.load(Relaxed), &self.delivered);
         if most == 0 {
@@ -216,8 +223,7 @@ where
                 items.drain(..).for_each(discard);
                 return (None, ENDED);
             };
-            ticket = Some(reserved);
-            self.opened(items.len());
+            ticket = Some((reserved, self.opened(items.len())));
         }
         match stop {
             None => (ticket, FLOWING),
@@ -323,10 +329,13 @@ where
         self.finished(count);
     }
 
-    fn opened(&self, items: usize) {
+    /// Returns the index of the first.
+    fn opened(&self, items: usize) -> u64 {
         // ORDERING: stream:opened: Relaxed; a count, which is 0 once and for all. What comes before it is the
         // business of `hub:rest`.
         self.unfinished.fetch_add(items as u64, Relaxed);
+        // ORDERING: stream:count: Relaxed; changed under the feed's lock, and told to those who ask.
+        self.pulled.fetch_add(items as u64, Relaxed)
     }
 
     fn finished(&self, items: usize) {
@@ -337,7 +346,7 @@ where
     fn learn(&self, turn: &Turn<'_>, count: u32) {
         let took = turn.lap();
         // Several threads should find something to do within a window.
-        let most = self.ring.capacity() / (2 * turn.hub.seats());
+        let most = self.ring.capacity() / (2 * turn.hub.takers());
         let most = if self.limited.is_some() { 1 } else { most.clamp(1, MOST_AT_ONCE) as u32 };
         // ORDERING: stream:learn: Relaxed; hints.
         self.at_once.store(paced(TARGET, count, took).min(most), Relaxed);
@@ -385,6 +394,15 @@ where
     fn claimable(&self) -> bool {
         // ORDERING: stream:claimable: Relaxed; ordered by the fences in `hub`.
         !self.is_over() && self.phase.load(Relaxed) == FLOWING
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        // ORDERING: stream:progress: Relaxed; told to those who ask.
+        let (pulled, unfinished) = (self.pulled.load(Relaxed), self.unfinished.load(Relaxed));
+        let has_source = self.phase.load(Relaxed) != ENDED;
+        let (head, run) = (self.delivered.get(), unfinished.saturating_sub(has_source.into()));
+        let waiting = pulled.saturating_sub(head + run);
+        Some(Progress { kind: CallKind::Stream, head, pulled, waiting })
     }
 
     fn nudge(&self) {

@@ -24,8 +24,10 @@ pub(crate) fn is_inside(hub: &Hub) -> bool {
 /// One worker's or caller's stay with one piece of work.
 pub(crate) struct Turn<'a> {
     pub(crate) hub: &'a Hub,
-    /// Which of the hub's seats takes the turn: 0 is the caller of a batch.
+    /// Who takes the turn: 0 is the caller of a batch, or a consumer, and the others are workers.
     pub(crate) seat: usize,
+    /// The number of the call, for a worker.
+    call: u64,
     /// Whether this thread has the role of the searcher.
     searching: Cell<bool>,
     started: Instant,
@@ -34,10 +36,21 @@ pub(crate) struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    pub(crate) fn new(hub: &'a Hub, seat: usize, searching: bool) -> Turn<'a> {
+    /// That of a caller or consumer.
+    pub(crate) fn own(hub: &'a Hub) -> Turn<'a> {
+        Turn::new(hub, 0, 0, false)
+    }
+
+    /// That of a worker.
+    pub(crate) fn of_worker(hub: &'a Hub, worker: usize, call: u64, searching: bool) -> Turn<'a> {
+        Turn::new(hub, worker + 1, call, searching)
+    }
+
+    fn new(hub: &'a Hub, seat: usize, call: u64, searching: bool) -> Turn<'a> {
         _ = INSIDE.try_with(|inside| inside.borrow_mut().push(hub));
         let now = now();
-        Turn { hub, seat, searching: Cell::new(searching), started: now, lapped: Cell::new(now) }
+        let searching = Cell::new(searching);
+        Turn { hub, seat, call, searching, started: now, lapped: Cell::new(now) }
     }
 
     /// From its start to its last lap.
@@ -64,6 +77,13 @@ impl<'a> Turn<'a> {
         self.searching.get()
     }
 
+    /// Tells whoever asks that this thread begins with so many items, or, if they are none, with the source.
+    pub(crate) fn begins(&self, first: u64, count: u64) {
+        if let Some(worker) = self.seat.checked_sub(1) {
+            self.hub.seats().take(worker, self.call, first, count, self.lapped.get());
+        }
+    }
+
     /// To be called after something was claimed, be it items or the right to pull them, and before
     /// code of the user's runs: hands the role of the searcher on if there is more to find.
     pub(crate) fn claimed(&self, work: &dyn Work) {
@@ -81,6 +101,9 @@ impl<'a> Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
+        if let Some(worker) = self.seat.checked_sub(1) {
+            self.hub.seats().leave(worker);
+        }
         _ = INSIDE.try_with(|inside| inside.borrow_mut().pop());
     }
 }

@@ -1,6 +1,7 @@
 //! What workers see of an open batch or stream.
 
 use crate::account::Account;
+use crate::snapshot::Progress;
 use crate::turn::Turn;
 
 /// Something open that has items to run. Workers take turns at all of them.
@@ -12,6 +13,9 @@ pub(crate) trait Work: Send + Sync {
     /// Whether a turn would find something to claim. To be asked after a `SeqCst` fence by whoever
     /// goes to sleep on the answer.
     fn claimable(&self) -> bool;
+
+    /// How far it has come; `None` if it is over.
+    fn progress(&self) -> Option<Progress>;
 
     /// Tells the one who waits for this work that it should look after it itself.
     fn nudge(&self);

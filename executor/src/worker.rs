@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::failure::discard;
 use crate::hub::Hub;
 use crate::primitive::{Backoff, Parker, thread_local};
+use crate::trace;
 use crate::turn::Turn;
 use crate::work::Published;
 
@@ -94,7 +95,9 @@ impl Worker {
         self.next = place;
         let work = &self.known[place];
         self.hub.serve(work.account());
-        let turn = Turn::new(&self.hub, self.index + 1, self.searching);
+        let call = work.account().id();
+        let _span = trace::turn(self.index, call);
+        let turn = Turn::of_worker(&self.hub, self.index, call, self.searching);
         // Jobs are caught one by one; this is for a `Drop` of the user's in between.
         let ran = catch_unwind(AssertUnwindSafe(|| work.turn(&turn)));
         self.searching = turn.is_searching();

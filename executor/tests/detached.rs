@@ -343,6 +343,33 @@ fn a_consumer_that_stops_reading_holds_up_nobody_else() {
     });
 }
 
+#[test]
+fn values_may_use_the_executor_when_they_are_dropped() {
+    struct Nested(Arc<Executor>, Arc<AtomicUsize>);
+    impl Drop for Nested {
+        fn drop(&mut self) {
+            let sum: u64 = self.0.map(0..10, |n| n).into_iter().sum();
+            let batch = self.0.batch(0..10_u64).submit(|n, _| Ok::<_, ()>(n));
+            let submitted: u64 = batch.unwrap().wait().into_values().unwrap().into_iter().sum();
+            let streamed: u64 = self.0.stream(0..10_u64, |n| n).map(Result::unwrap).sum();
+            self.1.fetch_add((sum + submitted + streamed) as usize, SeqCst);
+        }
+    }
+    without_hanging(|| {
+        let (executor, sums) = (Arc::new(executor(1)), Arc::new(AtomicUsize::new(0)));
+        let nested = || Nested(Arc::clone(&executor), Arc::clone(&sums));
+        // Dropped by jobs, with outcomes that were not taken, and with items that were not pulled.
+        let items: Vec<_> = (0..10).map(|_| nested()).collect();
+        let dropped = executor.batch(items).submit(|item, _| Ok::<_, ()>(drop(item)));
+        assert_eq!(dropped.unwrap().wait().into_outcomes().len(), 10);
+        let items: Vec<_> = (0..10).map(|_| nested()).collect();
+        drop(executor.batch(items).submit(|item, _| Ok::<_, ()>(item)));
+        while sums.load(SeqCst) < 20 * 3 * 45 {
+            thread::yield_now();
+        }
+    });
+}
+
 /// Each item has one outcome, at its index, in its batch, whatever goes wrong there and in the batches beside it.
 #[test]
 fn a_hundred_batches_of_a_thousand_items_with_all_kinds_of_failures() {

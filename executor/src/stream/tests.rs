@@ -38,7 +38,7 @@ fn a_consumer_that_gives_the_right_to_pull_back_wakes_a_worker() {
     let work: Arc<dyn Published> = core.clone();
     hub.publish(Arc::clone(&work), Instant::now());
 
-    assert!(!core.help(&Turn::new(&hub, 0, false), false));
+    assert!(!core.help(&Turn::own(&hub), false));
     assert!(core.claimable());
     assert!(parker.park_timeout(Duration::ZERO), "the worker sleeps on");
 

@@ -1,0 +1,191 @@
+//! What is open, and what holds it up.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::seat::Occupied;
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress {
+    pub(crate) kind: CallKind,
+    /// The first item that is missing.
+    pub(crate) head: u64,
+    /// How many items have come from the source.
+    pub(crate) pulled: u64,
+    /// How many items from the head on have run.
+    pub(crate) waiting: u64,
+}
+
+/// What kind of call is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallKind {
+    /// One whose caller waits for all of it, as in [`map`](crate::Executor::map).
+    Batch,
+    /// One whose outcomes are taken in order: a [`stream`](crate::Executor::stream), or a batch that was
+    /// [submitted](crate::BatchBuilder::submit).
+    Stream,
+}
+
+/// What is with the first item of a call that is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Head {
+    /// It has not come from the source, or there is none any more.
+    NotPulled,
+    /// A worker has been asking the source for it.
+    AtSource {
+        /// The name of its thread.
+        worker: String,
+        /// For how long.
+        time: Duration,
+    },
+    /// A worker has been at it, or at its neighbours which it claimed together with it.
+    Running {
+        /// The name of its thread.
+        worker: String,
+        /// For how long.
+        time: Duration,
+    },
+    /// It has come, and no worker is at it: it has not started, runs on the thread of its caller or consumer, or waits
+    /// to be taken.
+    Elsewhere,
+}
+
+/// A call that was open. From [`Snapshot::calls`].
+#[derive(Clone, Debug)]
+pub struct OpenCall {
+    id: u64,
+    age: Duration,
+    progress: Progress,
+    head: Head,
+}
+
+impl OpenCall {
+    pub(crate) fn new(
+        id: u64,
+        age: Duration,
+        progress: Progress,
+        seats: &[Occupied],
+        name: impl Fn(usize) -> String,
+    ) -> OpenCall {
+        let Progress { head, pulled, .. } = progress;
+        let of_call = || seats.iter().filter(move |seat| seat.call == id);
+        let runs = |seat: &&Occupied| (seat.first..seat.first + seat.count).contains(&head);
+        let head = if let Some(seat) = of_call().find(runs) {
+            Head::Running { worker: name(seat.worker), time: seat.time }
+        } else if head < pulled {
+            Head::Elsewhere
+        } else if let Some(seat) = of_call().find(|seat| seat.count == 0) {
+            Head::AtSource { worker: name(seat.worker), time: seat.time }
+        } else {
+            Head::NotPulled
+        };
+        OpenCall { id, age, progress, head }
+    }
+
+    /// Which call of its executor it is; they are numbered from 1 on. Calls that their caller runs alone have no number.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What kind of call it is.
+    pub fn kind(&self) -> CallKind {
+        self.progress.kind
+    }
+
+    /// How long it was open.
+    pub fn age(&self) -> Duration {
+        self.age
+    }
+
+    /// The index of the first item that is missing: of a [`Stream`](CallKind::Stream) the one that its consumer last
+    /// asked for; of a [`Batch`](CallKind::Batch) the first of some neighbours, at least 64, of which one is.
+    pub fn head_index(&self) -> u64 {
+        self.progress.head
+    }
+
+    /// What is with it.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// How many items have come from the source.
+    pub fn pulled(&self) -> u64 {
+        self.progress.pulled
+    }
+
+    /// How many items have run whose outcomes have not been taken: those behind the head, and the head itself if only
+    /// nobody takes it.
+    pub fn waiting(&self) -> u64 {
+        self.progress.waiting
+    }
+
+    /// How long a worker has been at the head, or at the source for it, if one is.
+    pub fn stalled_for(&self) -> Option<Duration> {
+        match self.head {
+            Head::Running { time, .. } | Head::AtSource { time, .. } => Some(time),
+            Head::NotPulled | Head::Elsewhere => None,
+        }
+    }
+}
+
+impl fmt::Display for OpenCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.progress.kind {
+            CallKind::Batch => "batch",
+            CallKind::Stream => "stream",
+        };
+        let Progress { head, waiting, .. } = self.progress;
+        write!(f, "{kind} {}, open for {:?}: item {head} ", self.id, self.age)?;
+        match &self.head {
+            Head::NotPulled => f.write_str("has not come from the source")?,
+            Head::Elsewhere => f.write_str("is at no worker")?,
+            Head::AtSource { worker, time } => {
+                write!(f, "is asked for at the source by {worker} for {time:?}")?;
+            }
+            Head::Running { worker, time } => write!(f, "is with {worker} for {time:?}")?,
+        }
+        write!(f, "; {waiting} have run and wait")
+    }
+}
+
+/// What was open at about one time. From [`Executor::snapshot`](crate::Executor::snapshot), which has an example.
+///
+/// As text it is a report, with a line for each call.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    calls: Vec<OpenCall>,
+}
+
+impl Snapshot {
+    pub(crate) fn new(calls: Vec<OpenCall>) -> Snapshot {
+        Snapshot { calls }
+    }
+
+    /// The calls, in the order of their numbers.
+    pub fn calls(&self) -> &[OpenCall] {
+        &self.calls
+    }
+
+    /// Those whose head has kept a worker for at least so long: who blocks it is named in [`OpenCall::head`].
+    pub fn stalled(&self, time: Duration) -> impl Iterator<Item = &OpenCall> {
+        self.calls
+            .iter()
+            .filter(move |call| call.stalled_for().is_some_and(|stalled| stalled >= time))
+    }
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.calls.is_empty() {
+            return f.write_str("nothing is open");
+        }
+        for (index, call) in self.calls.iter().enumerate() {
+            let newline = if index == 0 { "" } else { "\n" };
+            write!(f, "{newline}{call}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+//! What `tracing` is told, with the feature of that name; nothing without it.
+//!
+//! Nothing is told of single items but that one was given up.
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) use silent::*;
+#[cfg(feature = "tracing")]
+pub(crate) use told::*;
+
+#[cfg(feature = "tracing")]
+mod told {
+    use tracing::span::EnteredSpan;
+    use tracing::{debug, debug_span, info, warn};
+
+    use crate::policy::Stop;
+
+    /// A worker's turn at a call, while the span lives.
+    pub(crate) fn turn(worker: usize, call: u64) -> EnteredSpan {
+        debug_span!("turn", worker, call).entered()
+    }
+
+    /// A batch that its caller shares with the workers, on the caller's thread.
+    pub(crate) fn batch(items: usize) -> EnteredSpan {
+        debug_span!("batch", items).entered()
+    }
+
+    pub(crate) fn opened(call: u64) {
+        debug!(call, "opened");
+    }
+
+    pub(crate) fn closed(call: u64) {
+        debug!(call, "closed");
+    }
+
+    pub(crate) fn gave_up(call: u64, item: u64, why: Stop) {
+        warn!(call, item, ?why, "gave up");
+    }
+
+    pub(crate) fn shut_down(calls: usize, workers: usize) {
+        info!(calls, workers, "shut down, with so many left");
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+mod silent {
+    use crate::policy::Stop;
+
+    /// Stands for a span.
+    pub(crate) struct NoSpan;
+
+    pub(crate) fn turn(_worker: usize, _call: u64) -> NoSpan {
+        NoSpan
+    }
+
+    pub(crate) fn batch(_items: usize) -> NoSpan {
+        NoSpan
+    }
+
+    pub(crate) fn opened(_call: u64) {}
+
+    pub(crate) fn closed(_call: u64) {}
+
+    pub(crate) fn gave_up(_call: u64, _item: u64, _why: Stop) {}
+
+    pub(crate) fn shut_down(_calls: usize, _workers: usize) {}
+}
