@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The fuzz targets, each for so many seconds: `ci/fuzz.sh [SECONDS]`, 20 unless told otherwise.
+# The fuzz targets, each for so many seconds: `ci/fuzz.sh [SECONDS]`, 10 unless told otherwise.
 #
 # They run with AddressSanitizer. What a run finds beyond `fuzz/corpus` stays in the target directory, and
 # the next run goes on with it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-seconds=${1-20}
+seconds=${1-10}
 if ! cargo +nightly --version >/dev/null 2>&1; then
     echo "skipped: fuzz: coverage and AddressSanitizer: there is no nightly toolchain"
     exit 0

@@ -60,6 +60,7 @@ mod builder;
 mod cells;
 mod chunk;
 mod executor;
+mod extent;
 mod failure;
 mod feed;
 mod handle;

@@ -14,26 +14,23 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use crossbeam_utils::CachePadded;
 use reorder_ring::{Producer, Ring, Ticket};
 
 use crate::account::Account;
 use crate::chunk::{self, Chunk, Spares};
+use crate::extent::Extent;
 use crate::failure::{Discarded, Failure, Outcome, Panic, discard};
 use crate::feed::{Delivered, Feed, Filled, Stop};
 use crate::hub::Hub;
 use crate::in_place::push;
 use crate::limited::Limited;
 use crate::pace::paced;
-use crate::primitive::{
-    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicWaker, Mutex, MutexGuard, fence,
-};
+use crate::primitive::{AtomicBool, AtomicU8, AtomicU32, AtomicWaker, Mutex, MutexGuard, fence};
 use crate::snapshot::{CallKind, Progress};
 use crate::turn::Turn;
 use crate::work::{Published, Work};
@@ -86,10 +83,7 @@ pub(crate) struct Core<I: Iterator, U, E, F> {
     at_once: AtomicU32,
     /// What may end it early, if anything may. Then each item has a slot of its own, to be given up alone.
     limited: Option<Arc<Limited>>,
-    /// How many items were pulled and have not run, and 1 while there may be more.
-    unfinished: CachePadded<AtomicU64>,
-    /// How many items were pulled, for those who ask.
-    pulled: atomic::AtomicU64,
+    extent: Extent,
     account: Account,
     cheap: AtomicBool,
     /// Whether the source said that it has more.
@@ -123,8 +117,7 @@ where
             spares,
             at_once: AtomicU32::new(1),
             limited,
-            unfinished: CachePadded::new(AtomicU64::new(1)),
-            pulled: atomic::AtomicU64::new(0),
+            extent: Extent::new(),
             account: Account::default(),
             cheap: AtomicBool::new(false),
             promising: AtomicBool::new(false),
@@ -223,7 +216,7 @@ where
                 items.drain(..).for_each(discard);
                 return (None, ENDED);
             };
-            ticket = Some((reserved, self.opened(items.len())));
+            ticket = Some((reserved, self.extent.pull(items.len())));
         }
         match stop {
             None => (ticket, FLOWING),
@@ -251,7 +244,7 @@ where
         if let Some(mut feed) = feed {
             feed.drop_source().into_iter().for_each(discard);
             discard_with(|| drop(feed));
-            self.finished(1);
+            self.extent.end();
         }
     }
 
@@ -277,7 +270,7 @@ where
     fn deliver_source_panic(&self, feed: &mut Feed<I, U, E>, payload: Box<dyn Any + Send>) {
         match feed.reserve(1) {
             Ok(ticket) => {
-                self.opened(1);
+                self.extent.pull(1);
                 let failure = Failure::SourcePanicked(Panic::new(payload));
                 self.complete(ticket, Chunk::from([Err(failure)]));
             }
@@ -293,7 +286,7 @@ where
         }
         // Closing the ring may drop undelivered values.
         discard_with(|| feed.finish());
-        self.finished(1);
+        self.extent.end();
     }
 
     fn run_all(&self, ticket: Ticket, mut items: impl ExactSizeIterator<Item = I::Item>) {
@@ -326,21 +319,7 @@ where
             limited.course.fail();
             self.consumer.wake();
         }
-        self.finished(count);
-    }
-
-    /// Returns the index of the first.
-    fn opened(&self, items: usize) -> u64 {
-        // ORDERING: stream:opened: Relaxed; a count, which is 0 once and for all. What comes before it is the
-        // business of `hub:rest`.
-        self.unfinished.fetch_add(items as u64, Relaxed);
-        // ORDERING: stream:count: Relaxed; changed under the feed's lock, and told to those who ask.
-        self.pulled.fetch_add(items as u64, Relaxed)
-    }
-
-    fn finished(&self, items: usize) {
-        // ORDERING: stream:finished: Relaxed; as `stream:opened`.
-        self.unfinished.fetch_sub(items as u64, Relaxed);
+        self.extent.finish(count);
     }
 
     fn learn(&self, turn: &Turn<'_>, count: u32) {
@@ -397,11 +376,8 @@ where
     }
 
     fn progress(&self) -> Option<Progress> {
-        // ORDERING: stream:progress: Relaxed; told to those who ask.
-        let (pulled, unfinished) = (self.pulled.load(Relaxed), self.unfinished.load(Relaxed));
-        let has_source = self.phase.load(Relaxed) != ENDED;
-        let (head, run) = (self.delivered.get(), unfinished.saturating_sub(has_source.into()));
-        let waiting = pulled.saturating_sub(head + run);
+        let (head, pulled) = (self.delivered.get(), self.extent.pulled());
+        let waiting = self.extent.finished().saturating_sub(head);
         Some(Progress { kind: CallKind::Stream, head, pulled, waiting })
     }
 
@@ -423,8 +399,7 @@ where
     }
 
     fn is_done(&self) -> bool {
-        // ORDERING: stream:done: Relaxed; as `stream:opened`.
-        self.unfinished.load(Relaxed) == 0
+        self.extent.is_done()
     }
 }
 

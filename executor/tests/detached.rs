@@ -360,7 +360,10 @@ fn values_may_use_the_executor_when_they_are_dropped() {
         let nested = || Nested(Arc::clone(&executor), Arc::clone(&sums));
         // Dropped by jobs, with outcomes that were not taken, and with items that were not pulled.
         let items: Vec<_> = (0..10).map(|_| nested()).collect();
-        let dropped = executor.batch(items).submit(|item, _| Ok::<_, ()>(drop(item)));
+        let dropped = executor.batch(items).submit(|item, _| {
+            drop(item);
+            Ok::<_, ()>(())
+        });
         assert_eq!(dropped.unwrap().wait().into_outcomes().len(), 10);
         let items: Vec<_> = (0..10).map(|_| nested()).collect();
         drop(executor.batch(items).submit(|item, _| Ok::<_, ()>(item)));

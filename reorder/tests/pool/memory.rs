@@ -100,6 +100,18 @@ fn a_size_in_use_displaces_the_others() {
     assert!(pool.usage().idle_bytes > limit - large, "{:?}", pool.usage());
 }
 
+/// One that comes back does a bounded part of the work that it makes necessary: two rings of other sizes, and then it
+/// goes itself.
+#[test]
+fn a_large_one_does_not_pay_for_many_small_ones_at_once() {
+    let pool = RingPool::<u64>::with_idle_limit(bytes::<u64>(1024));
+    let small = bytes::<u64>(1024) / bytes::<u64>(16);
+    drop(leases(&pool, 16, small));
+    assert_eq!(pool.usage().rings, small);
+    drop(pool.lease(1024).unwrap());
+    assert_eq!(pool.usage().rings, small - 2);
+}
+
 #[test]
 fn what_waits_to_be_freed_goes_with_the_next_trims() {
     let pool = RingPool::<u64>::with_idle_limit(0);
