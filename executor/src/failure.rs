@@ -32,10 +32,10 @@ pub enum Failure<E = Infallible> {
     Failed(E),
     /// The job panicked on this item.
     Panicked(Panic),
-    /// The batch was cancelled before this item started: by its token, or, if it fails fast, by another item's
-    /// failure.
+    /// The batch was cancelled, by its token, or, if it fails fast, by another item's failure. The item had not
+    /// started; in a stream or a submitted batch it may have been running.
     Cancelled,
-    /// The executor was shut down, or dropped, before this item started.
+    /// The executor was shut down, or dropped. As with a cancellation, the item had not started or was given up.
     ShutDown,
     /// The batch's deadline passed before this item had a result.
     BatchDeadline,
@@ -67,8 +67,8 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Failed(error) => write!(f, "the job failed: {error}"),
-            Failure::Cancelled => f.write_str("cancelled before it started"),
-            Failure::ShutDown => f.write_str("the executor was shut down before it started"),
+            Failure::Cancelled => f.write_str("cancelled before it had a result"),
+            Failure::ShutDown => f.write_str("the executor was shut down before it had a result"),
             Failure::BatchDeadline => f.write_str("not done by the deadline of its batch"),
             Failure::ItemDeadline => f.write_str("took longer than an item of its batch may"),
             Failure::Panicked(panic) => write!(f, "the job panicked: {panic}"),
@@ -158,6 +158,13 @@ impl fmt::Display for Panic {
 pub(crate) fn discard<T>(value: T) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         catch_unwind(AssertUnwindSafe(|| drop(payload))).unwrap_or_else(std::mem::forget);
+    }
+}
+
+/// Runs what may run code of the user's that panics, on a thread that must go on.
+pub(crate) fn contain(f: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+        discard(payload);
     }
 }
 

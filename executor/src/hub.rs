@@ -18,7 +18,7 @@ use reorder_ring::RingPool;
 
 use crate::account::Account;
 use crate::cells::Token;
-use crate::failure::discard;
+use crate::failure::{contain, discard};
 use crate::history::{History, Kind};
 use crate::primitive::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Unparker, fence, now};
 use crate::seat::Seats;
@@ -317,7 +317,7 @@ impl Hub {
         }
         let open: Vec<_> =
             lock(&self.calls).open.iter().map(|open| Arc::clone(&open.work)).collect();
-        open.iter().for_each(|work| work.nudge());
+        open.iter().for_each(|work| contain(|| work.nudge()));
     }
 
     /// What is open, in the order in which it was opened.

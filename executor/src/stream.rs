@@ -24,7 +24,7 @@ use reorder_ring::{Producer, Ring, Ticket};
 use crate::account::Account;
 use crate::chunk::{self, Chunk, Spares};
 use crate::extent::Extent;
-use crate::failure::{Discarded, Failure, Outcome, Panic, discard};
+use crate::failure::{Discarded, Failure, Outcome, Panic, contain, discard};
 use crate::feed::{Delivered, Feed, Filled, Stop};
 use crate::hub::Hub;
 use crate::in_place::push;
@@ -243,7 +243,7 @@ where
         };
         if let Some(mut feed) = feed {
             feed.drop_source().into_iter().for_each(discard);
-            discard_with(|| drop(feed));
+            contain(|| drop(feed));
             self.extent.end();
         }
     }
@@ -285,7 +285,7 @@ where
             self.deliver_source_panic(&mut feed, payload);
         }
         // Closing the ring may drop undelivered values.
-        discard_with(|| feed.finish());
+        contain(|| feed.finish());
         self.extent.end();
     }
 
@@ -341,12 +341,6 @@ fn is_result<U, E>(outcome: &Outcome<U, E>) -> bool {
 /// What ends a call that fails fast.
 fn is_failure<U, E>(outcome: &Outcome<U, E>) -> bool {
     outcome.as_ref().is_err_and(Failure::is_its_own)
-}
-
-fn discard_with(f: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        discard(payload);
-    }
 }
 
 impl<I, U, E, F> Work for Core<I, U, E, F>

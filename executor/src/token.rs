@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, PoisonError, Weak};
 
+use crate::failure::contain;
 use crate::primitive::{AtomicBool, Mutex, MutexGuard};
 use crate::work::Published;
 
@@ -44,7 +45,8 @@ impl CancellationToken {
         }))
     }
 
-    /// Cancels. What this thread did before is seen by whoever sees the cancellation.
+    /// Cancels. What this thread did before is seen by whoever sees the cancellation. A panic of a waker is caught: the
+    /// others are woken nevertheless.
     ///
     /// # Progress
     ///
@@ -55,7 +57,7 @@ impl CancellationToken {
         self.0.is_cancelled.store(true, Release);
         // Wakers are the user's, and the last reference may run more of theirs: not under the lock.
         let listeners = std::mem::take(&mut *self.listeners());
-        listeners.iter().filter_map(Weak::upgrade).for_each(|work| work.nudge());
+        listeners.iter().filter_map(Weak::upgrade).for_each(|work| contain(|| work.nudge()));
     }
 
     /// Whether it was cancelled.

@@ -189,6 +189,31 @@ fn cancel_while_all_sleep() {
 }
 
 #[test]
+fn a_waker_that_panics_keeps_nobody_else_asleep() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            std::panic::resume_unwind(Box::new("a waker"));
+        }
+    }
+    without_hanging(|| {
+        let (executor, token, door) = (executor(2), CancellationToken::new(), Door::default());
+        let stuck = || {
+            let batch = executor.batch(0..1).cancelled_by(&token);
+            batch.stream(stuck_at(&door, 0)).unwrap()
+        };
+        let (mut polled, mut waited) = (stuck(), stuck());
+        let waker = Arc::new(Panics).into();
+        assert!(polled.poll_next(&mut Context::from_waker(&waker)).is_pending());
+        let waiter = thread::spawn(move || waited.next());
+        thread::sleep(Duration::from_millis(20));
+        token.cancel();
+        assert!(matches!(waiter.join().unwrap(), Some(Err(Failure::Cancelled))));
+        door.open();
+    });
+}
+
+#[test]
 fn a_dropped_batch_starts_nothing_more_and_its_stragglers_hurt_nobody() {
     without_hanging(|| {
         let (executor, door, census) = (executor(2), Door::default(), Census::default());
