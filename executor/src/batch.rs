@@ -5,10 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::admission::Admission;
 use crate::executor::{Executor, new_stream};
-use crate::failure::{Failure, Outcome, Panic, discard};
+use crate::failure::{self, Failure, Outcome, Panic, discard};
 use crate::handle::{BatchHandle, Refused};
-use crate::hub::Admission;
 use crate::limited::Limited;
 use crate::ordered::Ordered;
 use crate::policy::{Course, Limits, Stop};
@@ -129,7 +129,7 @@ impl<'e, I> BatchBuilder<'e, I> {
         let course = Course::new(self.limits);
         let run = |item| {
             let ran = run_item(&course, item, &job, |_| ());
-            if ran.outcome.as_ref().is_err_and(Failure::is_its_own) {
+            if failure::is_its_own(&ran.outcome) {
                 course.fail();
             }
             ran
@@ -189,7 +189,7 @@ impl<'e, I> BatchBuilder<'e, I> {
     {
         let BatchBuilder { executor, items, limits } = self;
         let items: Vec<I::Item> = items.into_iter().collect();
-        let Some(admission) = executor.hub().admit() else {
+        let Some(admission) = Admission::new(executor.hub()) else {
             return Err(Refused::new(items));
         };
         let count = items.len();
@@ -244,7 +244,7 @@ impl<'e, I> BatchBuilder<'e, I> {
     {
         let BatchBuilder { executor, items, limits } = self;
         let source = items.into_iter();
-        let Some(admission) = executor.hub().admit() else {
+        let Some(admission) = Admission::new(executor.hub()) else {
             return Err(Refused::new(source));
         };
         let window = executor.window();

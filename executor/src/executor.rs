@@ -3,15 +3,14 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use reorder_ring::Ring;
 
 use crate::batch::BatchBuilder;
 use crate::builder::{BuildError, Builder};
 use crate::chunk::Spares;
-use crate::failure::{Failure, Outcome, Panic, discard};
-use crate::hub::{Hub, Left};
+use crate::failure::{Failure, Outcome, Panic};
+use crate::hub::Hub;
 use crate::init::PerThread;
 use crate::limited::Limited;
 use crate::ordered::{Ordered, Outlet};
@@ -20,12 +19,8 @@ use crate::primitive::thread::{self, JoinHandle};
 use crate::primitive::{Parker, now};
 use crate::report::BatchReport;
 use crate::scope::{self, Scope};
-use crate::shutdown::{Shutdown, ShutdownReport};
-use crate::snapshot::Snapshot;
 use crate::stream::Core;
 use crate::token::CancellationToken;
-use crate::trace;
-use crate::turn::is_inside;
 use crate::work::Published;
 use crate::worker;
 
@@ -51,7 +46,7 @@ use crate::worker;
 /// [`Failure::ShutDown`] for what has not started. [`shutdown`](Executor::shutdown) can do better.
 pub struct Executor {
     hub: Arc<Hub>,
-    workers: Vec<JoinHandle<()>>,
+    pub(crate) workers: Vec<JoinHandle<()>>,
     window: usize,
     thread_name: String,
     /// Cancels the calls that have limits, when the executor goes.
@@ -334,98 +329,8 @@ impl Executor {
         scope::enter(self, f)
     }
 
-    /// Ends the executor in good order, from any thread, and says what was left when it returned.
-    ///
-    /// From its start on no call is taken in that only the workers would run:
-    /// [`BatchBuilder::submit`] and [`BatchBuilder::stream`] say so. Calls that their caller can run alone are run
-    /// so. [`Shutdown`] says what becomes of the calls that are open. It waits until they and the workers are through,
-    /// for `within` at the most if that is given. Inside of a job of this executor it waits for nothing: it would
-    /// wait for itself. It may be called again, also with another mode.
-    ///
-    /// An executor that was shut down waits for nobody any more when it is dropped.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use reorder_executor::{Executor, Shutdown};
-    ///
-    /// let executor = Executor::builder().workers(2).build()?;
-    /// let batch = executor.batch(0..1000).submit(|n, _| Ok::<_, ()>(n * 2))?;
-    /// let report = executor.shutdown(Shutdown::Drain, Some(Duration::from_secs(60)));
-    /// assert!(report.is_complete());
-    /// assert_eq!(batch.wait().into_values().unwrap().len(), 1000);
-    /// assert!(executor.batch([1]).submit(|n, _| Ok::<_, ()>(n)).is_err());
-    /// assert_eq!(executor.map([1], |n| n + 1), [2]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Progress
-    ///
-    /// Blocking, as said. A stream of which nobody takes the outcomes is not through, and with
-    /// [`Shutdown::Drain`] it is waited for.
-    pub fn shutdown(&self, mode: Shutdown, within: Option<Duration>) -> ShutdownReport {
-        let within = if is_inside(&self.hub) { Some(Duration::ZERO) } else { within };
-        // A time beyond what the clock can tell is none.
-        let deadline = within.and_then(|within| now().checked_add(within));
-        self.hub.close();
-        if mode == Shutdown::Abort {
-            self.abort();
-        } else {
-            // Without workers, since somebody aborted, what is left waits for its consumer.
-            let is_drained = |left: Left| left.calls == 0 || left.workers == 0;
-            if is_drained(self.hub.wait_until(is_drained, deadline)) {
-                self.hub.stop();
-            }
-        }
-        let left = self.hub.wait_until(|left| left.workers == 0, deadline);
-        trace::shut_down(left.calls, left.workers);
-        ShutdownReport::new(left)
-    }
-
-    fn name(&self, worker: usize) -> String {
+    pub(crate) fn name(&self, worker: usize) -> String {
         format!("{}-{worker}", self.thread_name)
-    }
-
-    /// What is open now, and what holds it up: for each call how far it has come, and which worker is at its head.
-    ///
-    /// It is a look in passing, at calls that go on meanwhile. Of one that stands still it tells the truth.
-    ///
-    /// ```
-    /// use std::sync::mpsc;
-    /// use std::time::Duration;
-    /// use reorder_executor::{Executor, Head};
-    ///
-    /// let executor = Executor::builder().workers(1).thread_name("squeeze").build()?;
-    /// let (go, gone) = mpsc::channel::<()>();
-    /// let gone = std::sync::Mutex::new(gone);
-    /// let batch = executor.batch(0..3).submit(move |n, _| {
-    ///     gone.lock().unwrap().recv().ok();
-    ///     Ok::<_, ()>(n)
-    /// })?;
-    /// let stalled = loop {
-    ///     let snapshot = executor.snapshot();
-    ///     if let Some(call) = snapshot.stalled(Duration::from_millis(10)).next() {
-    ///         break call.clone();
-    ///     }
-    /// };
-    /// assert_eq!(stalled.head_index(), 0);
-    /// let Head::Running { worker, .. } = stalled.head() else { panic!() };
-    /// assert_eq!(worker, "squeeze-0");
-    /// // As text: stream 1, open for 10.4ms: item 0 is with squeeze-0 for 10.1ms; 0 have run and wait
-    /// drop(go);
-    /// assert_eq!(batch.wait().into_values().unwrap(), [0, 1, 2]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Progress
-    ///
-    /// It waits for nobody but, for a moment, for the lock of the list of open calls.
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot::new(self.hub.open_calls(|worker| self.name(worker)))
-    }
-
-    fn abort(&self) {
-        self.shutdown.cancel();
-        self.hub.stop();
     }
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {
@@ -459,23 +364,6 @@ where
     let spares = Arc::new(Spares::new());
     let core = Core::new(source, job, ring, producer, Arc::clone(&spares), limited.clone());
     (core, Outlet { consumer, spares, limited })
-}
-
-impl Drop for Executor {
-    fn drop(&mut self) {
-        let was_shut_down = self.hub.is_closed();
-        self.abort();
-        if was_shut_down || is_inside(&self.hub) {
-            // Inside a job. This thread cannot wait for itself, and must not wait for others: one may be
-            // waiting for this very job.
-            return;
-        }
-        for worker in self.workers.drain(..) {
-            if let Err(payload) = worker.join() {
-                discard(payload);
-            }
-        }
-    }
 }
 
 impl fmt::Debug for Executor {

@@ -48,19 +48,20 @@ pub enum Failure<E = Infallible> {
     Gap(Gap),
 }
 
-impl<E> Failure<E> {
-    /// Whether it was this item that failed, and not its batch that ended.
-    pub(crate) fn is_its_own(&self) -> bool {
-        match self {
-            Failure::Failed(_)
+/// Whether the item itself failed, and not its call ended: then a call that fails fast ends.
+pub(crate) fn is_its_own<U, E>(outcome: &Outcome<U, E>) -> bool {
+    matches!(
+        outcome,
+        Err(Failure::Failed(_)
             | Failure::Panicked(_)
             | Failure::SourcePanicked(_)
-            | Failure::ItemDeadline => true,
-            Failure::Cancelled | Failure::ShutDown | Failure::BatchDeadline | Failure::Gap(_) => {
-                false
-            }
-        }
-    }
+            | Failure::ItemDeadline)
+    )
+}
+
+/// Whether it is what the job made of its item.
+pub(crate) fn is_of_the_job<U, E>(outcome: &Outcome<U, E>) -> bool {
+    matches!(outcome, Ok(_) | Err(Failure::Failed(_) | Failure::Panicked(_)))
 }
 
 impl<E: fmt::Display> fmt::Display for Failure<E> {

@@ -141,13 +141,23 @@ impl Hub {
         taken.is_some()
     }
 
-    /// Takes in a call that nobody but the workers would run. `None` if the hub is closed.
-    pub(crate) fn admit(self: &Arc<Self>) -> Option<Admission> {
+    /// Counts one more call that will be published. `false` if the hub is closed.
+    pub(crate) fn expect(&self) -> bool {
         self.change(|calls| {
             calls.arriving += usize::from(!calls.closed);
             !calls.closed
         })
-        .then(|| Admission(Arc::clone(self)))
+    }
+
+    /// Publishes one of those that are expected, though the hub may be closed by now.
+    pub(crate) fn publish_expected(&self, work: Arc<dyn Published>, since: Instant) {
+        trace::opened(self.change(|calls| self.push(calls, work, since)));
+        self.announce();
+    }
+
+    /// Expects one less.
+    pub(crate) fn arrived(&self) {
+        self.change(|calls| calls.arriving -= 1);
     }
 
     /// Returns its number.
@@ -406,22 +416,5 @@ impl Hub {
         // ORDERING: hub:stopping: Relaxed; nothing is passed on by it. Who sleeps next has it from `hub:stop`, who
         // waits in a call from the waker's cell.
         self.stopping.load(Relaxed)
-    }
-}
-
-/// The right to publish work in a hub that may be closed meanwhile: a shutdown waits for it.
-pub(crate) struct Admission(Arc<Hub>);
-
-impl Admission {
-    pub(crate) fn publish(self, work: Arc<dyn Published>, since: Instant) {
-        let hub = &self.0;
-        trace::opened(hub.change(|calls| hub.push(calls, work, since)));
-        hub.announce();
-    }
-}
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        self.0.change(|calls| calls.arriving -= 1);
     }
 }

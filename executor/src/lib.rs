@@ -54,6 +54,7 @@
 //! a runtime: here a job keeps its worker. (Results can be awaited.)
 
 mod account;
+mod admission;
 mod alone;
 mod batch;
 mod builder;

@@ -17,10 +17,10 @@ use crate::limited::Limited;
 use crate::park;
 use crate::policy::Stop;
 use crate::primitive::{Backoff, now};
-use crate::stream::{ChunkRing, Stream};
+use crate::stream::ChunkRing;
 use crate::trace;
 use crate::turn::Turn;
-use crate::work::Published;
+use crate::work::{Published, Stream};
 use crate::worker;
 
 /// Where chunks come out of a stream, and where they go when they are empty.

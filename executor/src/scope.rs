@@ -12,7 +12,7 @@ use crate::lend::Loan;
 use crate::ordered::Ordered;
 use crate::primitive::{Mutex, now};
 use crate::report::BatchReport;
-use crate::stream::Stream;
+use crate::work::Stream;
 
 /// Starts streams and batches that may borrow whatever outlives the scope.
 /// From [`Executor::scope`], which has an example.

@@ -1,6 +1,13 @@
 //! How an executor ends, and what is left of it then.
 
+use std::time::Duration;
+
+use crate::executor::Executor;
+use crate::failure::discard;
 use crate::hub::Left;
+use crate::primitive::now;
+use crate::trace;
+use crate::turn::is_inside;
 
 /// What [`Executor::shutdown`](crate::Executor::shutdown) does about calls that are open, and has an example of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,5 +47,76 @@ impl ShutdownReport {
     /// them.
     pub fn workers(&self) -> usize {
         self.left.workers
+    }
+}
+
+impl Executor {
+    /// Ends the executor in good order, from any thread, and says what was left when it returned.
+    ///
+    /// From its start on no call is taken in that only the workers would run:
+    /// [`BatchBuilder::submit`](crate::BatchBuilder::submit) and [`BatchBuilder::stream`](crate::BatchBuilder::stream) say so. Calls that their caller can run alone are run
+    /// so. [`Shutdown`] says what becomes of the calls that are open. It waits until they and the workers are through,
+    /// for `within` at the most if that is given. Inside of a job of this executor it waits for nothing: it would
+    /// wait for itself. It may be called again, also with another mode.
+    ///
+    /// An executor that was shut down waits for nobody any more when it is dropped.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use reorder_executor::{Executor, Shutdown};
+    ///
+    /// let executor = Executor::builder().workers(2).build()?;
+    /// let batch = executor.batch(0..1000).submit(|n, _| Ok::<_, ()>(n * 2))?;
+    /// let report = executor.shutdown(Shutdown::Drain, Some(Duration::from_secs(60)));
+    /// assert!(report.is_complete());
+    /// assert_eq!(batch.wait().into_values().unwrap().len(), 1000);
+    /// assert!(executor.batch([1]).submit(|n, _| Ok::<_, ()>(n)).is_err());
+    /// assert_eq!(executor.map([1], |n| n + 1), [2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Blocking, as said. A stream of which nobody takes the outcomes is not through, and with
+    /// [`Shutdown::Drain`] it is waited for.
+    pub fn shutdown(&self, mode: Shutdown, within: Option<Duration>) -> ShutdownReport {
+        let within = if is_inside(self.hub()) { Some(Duration::ZERO) } else { within };
+        // A time beyond what the clock can tell is none.
+        let deadline = within.and_then(|within| now().checked_add(within));
+        self.hub().close();
+        if mode == Shutdown::Abort {
+            self.abort();
+        } else {
+            // Without workers, since somebody aborted, what is left waits for its consumer.
+            let is_drained = |left: Left| left.calls == 0 || left.workers == 0;
+            if is_drained(self.hub().wait_until(is_drained, deadline)) {
+                self.hub().stop();
+            }
+        }
+        let left = self.hub().wait_until(|left| left.workers == 0, deadline);
+        trace::shut_down(left.calls, left.workers);
+        ShutdownReport::new(left)
+    }
+
+    fn abort(&self) {
+        self.shutdown_token().cancel();
+        self.hub().stop();
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        let was_shut_down = self.hub().is_closed();
+        self.abort();
+        if was_shut_down || is_inside(self.hub()) {
+            // Inside a job. This thread cannot wait for itself, and must not wait for others: one may be
+            // waiting for this very job.
+            return;
+        }
+        for worker in self.workers.drain(..) {
+            if let Err(payload) = worker.join() {
+                discard(payload);
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::executor::Executor;
 use crate::seat::Occupied;
 
 /// How far a call has come.
@@ -187,5 +188,45 @@ impl fmt::Display for Snapshot {
             write!(f, "{newline}{call}")?;
         }
         Ok(())
+    }
+}
+
+impl Executor {
+    /// What is open now, and what holds it up: for each call how far it has come, and which worker is at its head.
+    ///
+    /// It is a look in passing, at calls that go on meanwhile. Of one that stands still it tells the truth.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    /// use reorder_executor::{Executor, Head};
+    ///
+    /// let executor = Executor::builder().workers(1).thread_name("squeeze").build()?;
+    /// let (go, gone) = mpsc::channel::<()>();
+    /// let gone = std::sync::Mutex::new(gone);
+    /// let batch = executor.batch(0..3).submit(move |n, _| {
+    ///     gone.lock().unwrap().recv().ok();
+    ///     Ok::<_, ()>(n)
+    /// })?;
+    /// let stalled = loop {
+    ///     let snapshot = executor.snapshot();
+    ///     if let Some(call) = snapshot.stalled(Duration::from_millis(10)).next() {
+    ///         break call.clone();
+    ///     }
+    /// };
+    /// assert_eq!(stalled.head_index(), 0);
+    /// let Head::Running { worker, .. } = stalled.head() else { panic!() };
+    /// assert_eq!(worker, "squeeze-0");
+    /// // As text: stream 1, open for 10.4ms: item 0 is with squeeze-0 for 10.1ms; 0 have run and wait
+    /// drop(go);
+    /// assert_eq!(batch.wait().into_values().unwrap(), [0, 1, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// It waits for nobody but, for a moment, for the lock of the list of open calls.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.hub().open_calls(|worker| self.name(worker)))
     }
 }

@@ -24,7 +24,7 @@ use reorder_ring::{Producer, Ring, Ticket};
 use crate::account::Account;
 use crate::chunk::{self, Chunk, Spares};
 use crate::extent::Extent;
-use crate::failure::{Discarded, Failure, Outcome, Panic, contain, discard};
+use crate::failure::{self, Discarded, Failure, Outcome, Panic, contain, discard};
 use crate::feed::{Delivered, Feed, Filled, Stop};
 use crate::hub::Hub;
 use crate::in_place::push;
@@ -33,7 +33,7 @@ use crate::pace::paced;
 use crate::primitive::{AtomicBool, AtomicU8, AtomicU32, AtomicWaker, Mutex, MutexGuard, fence};
 use crate::snapshot::{CallKind, Progress};
 use crate::turn::Turn;
-use crate::work::{Published, Work};
+use crate::work::{Published, Stream, Work};
 
 pub(crate) type ChunkRing<U, E> = Arc<Ring<Chunk<U, E>>>;
 
@@ -50,26 +50,6 @@ const LARGE: usize = 256;
 const TARGET: Duration = Duration::from_micros(4);
 /// Items are cheap if a consumer that runs one is late for its head by little more than to be woken takes.
 const CHEAP: Duration = Duration::from_micros(50);
-
-/// What a stream's handle needs of it, whatever its source and its job are.
-pub(crate) trait Stream: Published {
-    /// Runs one pull of items on the consumer's thread, if that is its duty also from a source that
-    /// may keep it waiting. `false` if nothing was claimable.
-    fn help(&self, turn: &Turn<'_>, duty: bool) -> bool;
-    /// Whether a consumer that helps would soon be back: items were measured to be cheap, and the
-    /// source says that it has more.
-    fn is_quick(&self) -> bool;
-    /// To be called when the consumer has made room, and before it waits.
-    fn made_room(&self, hub: &Hub);
-    /// Ends the pulling, and drops the source unless somebody is just pulling.
-    fn cancel(&self);
-    /// Whether that was done.
-    fn is_cancelled(&self) -> bool;
-    /// Where the consumer leaves its waker while it waits.
-    fn consumer(&self) -> &AtomicWaker;
-    /// Where the consumer says how far it is.
-    fn delivered(&self) -> &Delivered;
-}
 
 pub(crate) struct Core<I: Iterator, U, E, F> {
     job: Discarded<F>,
@@ -305,10 +285,10 @@ where
     /// Outcomes that come too late are refused by the ring, and dropped here.
     fn complete(&self, ticket: Ticket, outcomes: Chunk<U, E>) {
         let count = outcomes.len();
-        let fails = self.limited.as_ref().filter(|_| outcomes.iter().any(is_failure));
+        let fails = self.limited.as_ref().filter(|_| outcomes.iter().any(failure::is_its_own));
         if let Err(refused) = self.ring.complete(ticket, outcomes) {
             for outcome in refused.into_inner() {
-                if let (Some(limited), true) = (&self.limited, is_result(&outcome)) {
+                if let (Some(limited), true) = (&self.limited, failure::is_of_the_job(&outcome)) {
                     limited.course.count_late();
                 }
                 discard(outcome);
@@ -331,16 +311,6 @@ where
         self.at_once.store(paced(TARGET, count, took).min(most), Relaxed);
         self.cheap.store(took / count < CHEAP, Relaxed);
     }
-}
-
-/// What the job made of its item.
-fn is_result<U, E>(outcome: &Outcome<U, E>) -> bool {
-    matches!(outcome, Ok(_) | Err(Failure::Failed(_) | Failure::Panicked(_)))
-}
-
-/// What ends a call that fails fast.
-fn is_failure<U, E>(outcome: &Outcome<U, E>) -> bool {
-    outcome.as_ref().is_err_and(Failure::is_its_own)
 }
 
 impl<I, U, E, F> Work for Core<I, U, E, F>

@@ -1,6 +1,9 @@
-//! What workers see of an open batch or stream.
+//! What workers, the hub and a stream's handle see of an open call.
 
 use crate::account::Account;
+use crate::feed::Delivered;
+use crate::hub::Hub;
+use crate::primitive::AtomicWaker;
 use crate::snapshot::Progress;
 use crate::turn::Turn;
 
@@ -28,4 +31,24 @@ pub(crate) trait Published: Work {
 
     /// Whether all of its items have run, and there will be no more.
     fn is_done(&self) -> bool;
+}
+
+/// What a stream's handle needs of it, whatever its source and its job are.
+pub(crate) trait Stream: Published {
+    /// Runs one pull of items on the consumer's thread, if that is its duty also from a source that
+    /// may keep it waiting. `false` if nothing was claimable.
+    fn help(&self, turn: &Turn<'_>, duty: bool) -> bool;
+    /// Whether a consumer that helps would soon be back: items were measured to be cheap, and the
+    /// source says that it has more.
+    fn is_quick(&self) -> bool;
+    /// To be called when the consumer has made room, and before it waits.
+    fn made_room(&self, hub: &Hub);
+    /// Ends the pulling, and drops the source unless somebody is just pulling.
+    fn cancel(&self);
+    /// Whether that was done.
+    fn is_cancelled(&self) -> bool;
+    /// Where the consumer leaves its waker while it waits.
+    fn consumer(&self) -> &AtomicWaker;
+    /// Where the consumer says how far it is.
+    fn delivered(&self) -> &Delivered;
 }

@@ -4,46 +4,15 @@ mod common;
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
-use std::task::{Context, Poll, Wake};
-use std::thread::{self, Thread};
+use std::task::{Context, Wake};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Census, Door, executor, without_hanging};
-use reorder_executor::{BatchReport, CancellationToken, Executor, Failure, Job, Outcome};
+use common::{Census, Door, block_on, executor, kinds, without_hanging};
+use reorder_executor::{BatchReport, CancellationToken, Executor, Failure, Job};
 
 /// Longer than any test takes.
 const FOREVER: Duration = Duration::from_secs(3600);
-
-/// Blocks on a future as a simple runtime does.
-fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Arc::new(Unpark(thread::current())).into();
-    loop {
-        match std::pin::Pin::new(&mut future).poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
-    }
-}
-
-fn kinds<U, E>(outcomes: &[Outcome<U, E>]) -> String {
-    let kind = |outcome: &Outcome<U, E>| match outcome {
-        Ok(_) => '.',
-        Err(Failure::Failed(_)) => 'f',
-        Err(Failure::Panicked(_)) => 'p',
-        Err(Failure::Cancelled) => 'c',
-        Err(Failure::ShutDown) => 's',
-        Err(Failure::BatchDeadline) => 'b',
-        Err(Failure::ItemDeadline) => 'i',
-        Err(_) => '?',
-    };
-    outcomes.iter().map(kind).collect()
-}
 
 /// All items return at once but `stuck`, which waits for the door.
 fn stuck_at(door: &Door, stuck: usize) -> impl Fn(usize, &Job<'_>) -> Result<usize, ()> + use<> {
@@ -396,89 +365,6 @@ fn values_may_use_the_executor_when_they_are_dropped() {
             thread::yield_now();
         }
     });
-}
-
-/// Each item has one outcome, at its index, in its batch, whatever goes wrong there and in the batches beside it.
-#[test]
-fn a_hundred_batches_of_a_thousand_items_with_all_kinds_of_failures() {
-    without_hanging(|| {
-        let executor = Arc::new(executor(3));
-        let batches: Vec<_> = (0..100_usize)
-            .map(|batch| {
-                let executor = Arc::clone(&executor);
-                thread::spawn(move || troubled(&executor, batch))
-            })
-            .collect();
-        let mut seen = std::collections::BTreeMap::new();
-        for batch in batches {
-            for kind in batch.join().unwrap().chars() {
-                *seen.entry(kind).or_insert(0) += 1;
-            }
-        }
-        for kind in ['.', 'f', 'p', 'c', 'b', 'i'] {
-            assert!(seen.contains_key(&kind), "{seen:?}");
-        }
-    });
-}
-
-/// Runs a batch whose items are named after it and their index, and returns what came of them.
-fn troubled(executor: &Executor, batch: usize) -> String {
-    let token = CancellationToken::new();
-    let canceller = token.clone();
-    let job = move |n: usize, job: &Job<'_>| {
-        let name = batch * 1000 + n;
-        match n * 7 % 500 + batch % 3 {
-            0 => return Err(name),
-            1 => std::panic::resume_unwind(Box::new(name)),
-            2 if batch % 5 == 0 => canceller.cancel(),
-            3 => {
-                while batch % 2 == 0 && !job.should_stop() {
-                    thread::yield_now();
-                }
-            }
-            _ => {}
-        }
-        Ok(name)
-    };
-    let mut builder = executor.batch(0..1000_usize).cancelled_by(&token);
-    builder = builder.item_timeout(Duration::from_millis(3));
-    if batch % 7 == 0 {
-        builder = builder.fail_fast();
-    }
-    if batch % 11 == 0 {
-        builder = builder.deadline(Instant::now() + Duration::from_millis(5));
-    }
-    let outcomes = match batch % 4 {
-        0 => builder.run(job).into_outcomes(),
-        1 => builder.submit(job).unwrap().wait().into_outcomes(),
-        2 => block_on(builder.submit(job).unwrap()).into_outcomes(),
-        _ => {
-            let mut outcomes: Vec<_> = builder.stream(job).unwrap().collect();
-            // One that is cut says so once for all that was not pulled, and is no longer than its source.
-            assert!(outcomes.len() <= 1001);
-            while outcomes.len() < 1000 {
-                assert!(matches!(
-                    outcomes.last(),
-                    Some(Err(Failure::Cancelled | Failure::BatchDeadline))
-                ));
-                outcomes.push(Err(Failure::Cancelled));
-            }
-            outcomes.truncate(1000);
-            outcomes
-        }
-    };
-    assert_eq!(outcomes.len(), 1000);
-    let kinds = kinds(&outcomes);
-    for (n, outcome) in outcomes.into_iter().enumerate() {
-        let name = match outcome {
-            Ok(name) | Err(Failure::Failed(name)) => name,
-            Err(Failure::Panicked(panic)) => *panic.into_payload().downcast().unwrap(),
-            Err(Failure::Cancelled | Failure::BatchDeadline | Failure::ItemDeadline) => continue,
-            Err(failure) => panic!("{failure:?}"),
-        };
-        assert_eq!(name, batch * 1000 + n);
-    }
-    kinds
 }
 
 #[test]

@@ -4,9 +4,10 @@
 mod batch_size;
 mod callers;
 mod item_cost;
+mod limits;
 mod work;
 
 use criterion::{criterion_group, criterion_main};
 
-criterion_group!(benches, item_cost::costs, batch_size::sizes, callers::numbers);
+criterion_group!(benches, item_cost::costs, batch_size::sizes, callers::numbers, limits::kinds);
 criterion_main!(benches);

@@ -3,9 +3,11 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::task::{Context, Poll, Wake};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
-use reorder_executor::Executor;
+use reorder_executor::{Executor, Failure, Outcome};
 
 pub fn executor(workers: usize) -> Executor {
     Executor::builder().workers(workers).build().expect("threads for a test")
@@ -78,4 +80,36 @@ impl Drop for Member {
         assert!(self.alive.swap(false, SeqCst), "dropped twice");
         self.census.0.fetch_sub(1, SeqCst);
     }
+}
+
+/// Blocks on a future as a simple runtime does.
+pub fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(thread::current())).into();
+    loop {
+        match std::pin::Pin::new(&mut future).poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// A letter for each outcome.
+pub fn kinds<U, E>(outcomes: &[Outcome<U, E>]) -> String {
+    let kind = |outcome: &Outcome<U, E>| match outcome {
+        Ok(_) => '.',
+        Err(Failure::Failed(_)) => 'f',
+        Err(Failure::Panicked(_)) => 'p',
+        Err(Failure::Cancelled) => 'c',
+        Err(Failure::ShutDown) => 's',
+        Err(Failure::BatchDeadline) => 'b',
+        Err(Failure::ItemDeadline) => 'i',
+        Err(_) => '?',
+    };
+    outcomes.iter().map(kind).collect()
 }

@@ -1,0 +1,42 @@
+//! What limits cost per item: a batch without them, with each, and the other ways to run it.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, Throughput};
+use reorder_executor::{BatchBuilder, CancellationToken, Executor, Job};
+
+const ITEMS: u64 = 10_000;
+/// Longer than any measurement takes.
+const FOREVER: Duration = Duration::from_secs(3600);
+
+type Items = std::ops::Range<u64>;
+
+fn job(n: u64, _: &Job<'_>) -> Result<u64, ()> {
+    Ok(black_box(n) * 2)
+}
+
+pub(crate) fn kinds(c: &mut Criterion) {
+    let executor = Executor::builder().workers(1).build().expect("a thread");
+    let batch = || executor.batch(0..ITEMS);
+    let token = CancellationToken::new();
+    let mut group = c.benchmark_group("limits");
+    group.throughput(Throughput::Elements(ITEMS));
+    group.bench_function("map", |b| b.iter(|| executor.map(0..ITEMS, |n| black_box(n) * 2)));
+    let mut run = |name: &str, limited: &dyn Fn() -> BatchBuilder<'_, Items>| {
+        group.bench_function(name, |b| b.iter(|| limited().run(job)));
+    };
+    run("none", &batch);
+    run("fail_fast", &|| batch().fail_fast());
+    run("token", &|| batch().cancelled_by(&token));
+    run("deadline", &|| batch().deadline(Instant::now() + FOREVER));
+    run("item_timeout", &|| batch().item_timeout(FOREVER));
+    run("timed", &|| batch().timed());
+    group.bench_function("submit", |b| {
+        b.iter(|| batch().submit(job).expect("it is not shut down").wait());
+    });
+    group.bench_function("stream", |b| {
+        b.iter(|| batch().stream(job).expect("it is not shut down").filter(Result::is_ok).count());
+    });
+    group.finish();
+}

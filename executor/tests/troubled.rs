@@ -1,0 +1,93 @@
+//! Batches in trouble, many at a time.
+
+mod common;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{block_on, executor, kinds, without_hanging};
+use reorder_executor::{CancellationToken, Executor, Failure, Job};
+
+/// Each item has one outcome, at its index, in its batch, whatever goes wrong there and in the batches beside it.
+#[test]
+fn a_hundred_batches_of_a_thousand_items_with_all_kinds_of_failures() {
+    without_hanging(|| {
+        let executor = Arc::new(executor(3));
+        let batches: Vec<_> = (0..100_usize)
+            .map(|batch| {
+                let executor = Arc::clone(&executor);
+                thread::spawn(move || troubled(&executor, batch))
+            })
+            .collect();
+        let mut seen = std::collections::BTreeMap::new();
+        for batch in batches {
+            for kind in batch.join().unwrap().chars() {
+                *seen.entry(kind).or_insert(0) += 1;
+            }
+        }
+        for kind in ['.', 'f', 'p', 'c', 'b', 'i'] {
+            assert!(seen.contains_key(&kind), "{seen:?}");
+        }
+    });
+}
+
+/// Runs a batch whose items are named after it and their index, and returns what came of them.
+fn troubled(executor: &Executor, batch: usize) -> String {
+    let token = CancellationToken::new();
+    let canceller = token.clone();
+    let job = move |n: usize, job: &Job<'_>| {
+        let name = batch * 1000 + n;
+        match n * 7 % 500 + batch % 3 {
+            0 => return Err(name),
+            1 => std::panic::resume_unwind(Box::new(name)),
+            2 if batch % 5 == 0 => canceller.cancel(),
+            3 => {
+                while batch % 2 == 0 && !job.should_stop() {
+                    thread::yield_now();
+                }
+            }
+            _ => {}
+        }
+        Ok(name)
+    };
+    let mut builder = executor.batch(0..1000_usize).cancelled_by(&token);
+    builder = builder.item_timeout(Duration::from_millis(3));
+    if batch % 7 == 0 {
+        builder = builder.fail_fast();
+    }
+    if batch % 11 == 0 {
+        builder = builder.deadline(Instant::now() + Duration::from_millis(5));
+    }
+    let outcomes = match batch % 4 {
+        0 => builder.run(job).into_outcomes(),
+        1 => builder.submit(job).unwrap().wait().into_outcomes(),
+        2 => block_on(builder.submit(job).unwrap()).into_outcomes(),
+        _ => {
+            let mut outcomes: Vec<_> = builder.stream(job).unwrap().collect();
+            // One that is cut says so once for all that was not pulled, and is no longer than its source.
+            assert!(outcomes.len() <= 1001);
+            while outcomes.len() < 1000 {
+                assert!(matches!(
+                    outcomes.last(),
+                    Some(Err(Failure::Cancelled | Failure::BatchDeadline))
+                ));
+                outcomes.push(Err(Failure::Cancelled));
+            }
+            outcomes.truncate(1000);
+            outcomes
+        }
+    };
+    assert_eq!(outcomes.len(), 1000);
+    let kinds = kinds(&outcomes);
+    for (n, outcome) in outcomes.into_iter().enumerate() {
+        let name = match outcome {
+            Ok(name) | Err(Failure::Failed(name)) => name,
+            Err(Failure::Panicked(panic)) => *panic.into_payload().downcast().unwrap(),
+            Err(Failure::Cancelled | Failure::BatchDeadline | Failure::ItemDeadline) => continue,
+            Err(failure) => panic!("{failure:?}"),
+        };
+        assert_eq!(name, batch * 1000 + n);
+    }
+    kinds
+}
