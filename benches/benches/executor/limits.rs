@@ -23,15 +23,18 @@ pub(crate) fn kinds(c: &mut Criterion) {
     let mut group = c.benchmark_group("limits");
     group.throughput(Throughput::Elements(ITEMS));
     group.bench_function("map", |b| b.iter(|| executor.map(0..ITEMS, |n| black_box(n) * 2)));
-    let mut run = |name: &str, limited: &dyn Fn() -> BatchBuilder<'_, Items>| {
-        group.bench_function(name, |b| b.iter(|| limited().run(job)));
-    };
-    run("none", &batch);
-    run("fail_fast", &|| batch().fail_fast());
-    run("token", &|| batch().cancelled_by(&token));
-    run("deadline", &|| batch().deadline(Instant::now() + FOREVER));
-    run("item_timeout", &|| batch().item_timeout(FOREVER));
-    run("timed", &|| batch().timed());
+    type Limited<'e> = (&'static str, Box<dyn Fn() -> BatchBuilder<'e, Items> + 'e>);
+    let limited: [Limited<'_>; 6] = [
+        ("none", Box::new(batch)),
+        ("fail_fast", Box::new(|| batch().fail_fast())),
+        ("token", Box::new(|| batch().cancelled_by(&token))),
+        ("deadline", Box::new(|| batch().deadline(Instant::now() + FOREVER))),
+        ("item_timeout", Box::new(|| batch().item_timeout(FOREVER))),
+        ("timed", Box::new(|| batch().timed())),
+    ];
+    for (name, limited) in &limited {
+        group.bench_function(*name, |b| b.iter(|| limited().run(job)));
+    }
     group.bench_function("submit", |b| {
         b.iter(|| batch().submit(job).expect("it is not shut down").wait());
     });
