@@ -13,11 +13,11 @@ export RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_hooks" RUST_BACKTRACE=0
 export REORDER_HISTORIES=${REORDER_HISTORIES-3000}
 
 # histories ROOT ARGUMENT...: builds the check against the ring in ROOT, or runs it. What is built of a copy
-# has a place of its own: cargo would take it for what is built of the original.
+# has a place of its own: cargo would take it for what is built of the original. Twins differ in a few lines.
 histories() {
-    local built=$target
-    [ "$1" = . ] || built=$target/twins
-    (cd "$1" && CARGO_TARGET_DIR=$built timeout 600 cargo test -q --release -p reorder-stress --test linearizable "${@:2}")
+    local built=$target incremental=false
+    [ "$1" = . ] || { built=$target/twins incremental=true; }
+    (cd "$1" && CARGO_TARGET_DIR=$built CARGO_PROFILE_RELEASE_INCREMENTAL=$incremental timeout 600 cargo test -q --release -p reorder-stress --test linearizable "${@:2}")
 }
 
 if [ $# -eq 0 ]; then

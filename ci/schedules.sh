@@ -12,11 +12,11 @@ export RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_shuttle" RUST_BACKTRACE=0
 export REORDER_SCHEDULES=${REORDER_SCHEDULES-3000}
 
 # schedules ROOT ARGUMENT...: builds the tests against the executor in ROOT, or runs them. What is built of a
-# copy has a place of its own: cargo would take it for what is built of the original.
+# copy has a place of its own: cargo would take it for what is built of the original. Twins differ in a few lines.
 schedules() {
-    local built=$target
-    [ "$1" = . ] || built=$target/twins
-    (cd "$1" && CARGO_TARGET_DIR=$built timeout 600 cargo test -q --release -p reorder-executor --test schedules "${@:2}")
+    local built=$target incremental=false
+    [ "$1" = . ] || { built=$target/twins incremental=true; }
+    (cd "$1" && CARGO_TARGET_DIR=$built CARGO_PROFILE_RELEASE_INCREMENTAL=$incremental timeout 600 cargo test -q --release -p reorder-executor --test schedules "${@:2}")
 }
 
 # What is caught is printed as well, with the schedule that led there: only a failure's is of interest.
