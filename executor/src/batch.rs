@@ -154,7 +154,7 @@ impl<'e, I> BatchBuilder<'e, I> {
     /// # use std::time::Duration;
     /// # use reorder_executor::{Executor, Failure};
     /// # let executor = Executor::builder().workers(2).build()?;
-    /// let batch = executor.batch([1, 60_000, 2]).item_timeout(Duration::from_millis(20));
+    /// let batch = executor.batch([1, 60_000, 2]).item_timeout(Duration::from_millis(400));
     /// let handle = batch.submit(|millis, _| {
     ///     std::thread::sleep(Duration::from_millis(millis));
     ///     Ok::<_, ()>(millis)
@@ -211,7 +211,7 @@ impl<'e, I> BatchBuilder<'e, I> {
     /// # use std::time::Duration;
     /// # use reorder_executor::{Executor, Failure};
     /// # let executor = Executor::builder().workers(2).build()?;
-    /// let batch = executor.batch(0_u64..).item_timeout(Duration::from_millis(20));
+    /// let batch = executor.batch(0_u64..).item_timeout(Duration::from_millis(400));
     /// let mut outcomes = batch.stream(|n, _| {
     ///     std::thread::sleep(Duration::from_secs(if n == 1 { 60 } else { 0 }));
     ///     Ok::<_, ()>(n)

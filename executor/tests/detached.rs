@@ -13,6 +13,8 @@ use reorder_executor::{BatchReport, CancellationToken, Executor, Failure, Job};
 
 /// Longer than any test takes.
 const FOREVER: Duration = Duration::from_secs(3600);
+/// Longer than any item takes that is not stuck, also on a busy machine.
+const SHORT: Duration = Duration::from_millis(400);
 
 /// All items return at once but `stuck`, which waits for the door.
 fn stuck_at(door: &Door, stuck: usize) -> impl Fn(usize, &Job<'_>) -> Result<usize, ()> + use<> {
@@ -29,7 +31,7 @@ fn stuck_at(door: &Door, stuck: usize) -> impl Fn(usize, &Job<'_>) -> Result<usi
 fn a_stuck_head_with_a_deadline_does_not_stop_the_order() {
     without_hanging(|| {
         let (executor, door) = (executor(2), Door::default());
-        let batch = executor.batch(0..100).item_timeout(Duration::from_millis(20));
+        let batch = executor.batch(0..100).item_timeout(SHORT);
         let mut stream = batch.stream(stuck_at(&door, 3)).unwrap();
         let outcomes: Vec<_> = stream.by_ref().take(99).collect();
         assert_eq!(kinds(&outcomes), format!("...i{}", ".".repeat(95)));
@@ -47,12 +49,12 @@ fn a_stuck_head_with_a_deadline_does_not_stop_the_order() {
 fn a_task_that_polls_is_woken_by_the_deadline() {
     without_hanging(|| {
         let (executor, door) = (executor(1), Door::default());
-        let batch = executor.batch(0..3).item_timeout(Duration::from_millis(20));
+        let batch = executor.batch(0..3).item_timeout(SHORT);
         let handle = batch.submit(stuck_at(&door, 0)).unwrap();
         let opener = door.clone();
         // Only then can the one worker go on to the others.
         let thread = thread::spawn(move || {
-            thread::sleep(Duration::from_millis(60));
+            thread::sleep(SHORT * 2);
             opener.open();
         });
         let report = block_on(handle);
@@ -65,7 +67,7 @@ fn a_task_that_polls_is_woken_by_the_deadline() {
 fn items_that_have_not_started_are_not_overdue() {
     without_hanging(|| {
         let executor = executor(1);
-        let timeout = Duration::from_millis(200);
+        let timeout = SHORT * 2;
         let handle = executor
             .batch(0..3)
             .item_timeout(timeout)
@@ -239,7 +241,7 @@ fn fail_fast_of_a_stream_tells_the_failure_and_what_had_finished() {
 fn an_item_that_takes_too_long_fails_fast_while_it_runs() {
     without_hanging(|| {
         let (executor, door) = (executor(1), Door::default());
-        let batch = executor.batch(0..100).fail_fast().item_timeout(Duration::from_millis(10));
+        let batch = executor.batch(0..100).fail_fast().item_timeout(SHORT);
         let report = batch.submit(stuck_at(&door, 1)).unwrap().wait();
         assert_eq!(kinds(report.outcomes()), format!(".i{}", "c".repeat(98)));
         door.open();
