@@ -56,10 +56,11 @@ resolver = "3"
 members = ["${crates[0]}", "${crates[1]}"]
 [patch.crates-io]
 reorder-ring = { path = "reorder-ring" }
+$(sed -n '/^\[profile.dev\]/,/^$/p' Cargo.toml)
 END
 cp Cargo.lock "$folder"
 cd "$folder"
-# What both depend on is built already.
+# What both depend on is built already, with the same profile.
 export CARGO_TARGET_DIR=$target
 # Reopened batches are as many in `cargo test`; here it is about what is there to be tested.
 REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-10000} cargo test -q
