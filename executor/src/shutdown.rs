@@ -54,8 +54,9 @@ impl Executor {
     /// Ends the executor in good order, from any thread, and says what was left when it returned.
     ///
     /// From its start on no call is taken in that only the workers would run:
-    /// [`BatchBuilder::submit`](crate::BatchBuilder::submit) and [`BatchBuilder::stream`](crate::BatchBuilder::stream) say so. Calls that their caller can run alone are run
-    /// so. [`Shutdown`] says what becomes of the calls that are open. It waits until they and the workers are through,
+    /// [`BatchBuilder::submit`](crate::BatchBuilder::submit) and
+    /// [`BatchBuilder::stream`](crate::BatchBuilder::stream) say so. Calls that their caller can run alone are run so.
+    /// [`Shutdown`] says what becomes of the calls that are open. It waits until they and the workers are through,
     /// for `within` at the most if that is given. Inside of a job of this executor it waits for nothing: it would
     /// wait for itself. It may be called again, also with another mode.
     ///
@@ -77,8 +78,8 @@ impl Executor {
     ///
     /// # Progress
     ///
-    /// Blocking, as said. A stream of which nobody takes the outcomes is not through, and with
-    /// [`Shutdown::Drain`] it is waited for.
+    /// Blocking, as said. With [`Shutdown::Drain`] a stream is waited for whose window is full, and so is a call with limits
+    /// that has ended early, until somebody takes its outcomes or drops it: give `within` where nobody might.
     pub fn shutdown(&self, mode: Shutdown, within: Option<Duration>) -> ShutdownReport {
         let within = if is_inside(self.hub()) { Some(Duration::ZERO) } else { within };
         // A time beyond what the clock can tell is none.
