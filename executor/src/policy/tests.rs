@@ -83,6 +83,18 @@ impl Run {
         }
     }
 
+    /// All that happens, in its order.
+    fn events(&self) -> Vec<(u64, Event)> {
+        let mut events: Vec<(u64, Event)> =
+            self.cancelled.map(|time| (time, Event::Cancel)).into_iter().collect();
+        for (index, item) in self.items.iter().enumerate() {
+            events.push((item.start, Event::Start(index)));
+            events.push((item.start + item.takes, Event::End(index)));
+        }
+        events.sort_unstable();
+        events
+    }
+
     /// When the outcome of an item that has run ends a batch which fails fast.
     fn failure(&self, index: usize, outcome: Result<bool, Stop>) -> u64 {
         let Item { start, takes, .. } = self.items[index];
@@ -110,15 +122,8 @@ fn played(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
         token: Some(token.clone()),
         ..Limits::default()
     });
-    let mut events: Vec<(u64, Event)> =
-        run.cancelled.map(|time| (time, Event::Cancel)).into_iter().collect();
-    for (index, item) in run.items.iter().enumerate() {
-        events.push((item.start, Event::Start(index)));
-        events.push((item.start + item.takes, Event::End(index)));
-    }
-    events.sort_unstable();
     let mut outcomes = vec![None; run.items.len()];
-    for (time, event) in events {
+    for (time, event) in run.events() {
         let now = course.is_timed().then(|| at(time));
         match event {
             Event::Cancel => token.cancel(),
@@ -249,14 +254,7 @@ fn delivered(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
     });
     let told = |time: u64| course.is_timed().then(|| at(time));
     // At one instant: ends, the cancellation, starts, and then the consumer.
-    let mut events: Vec<(u64, Event)> =
-        run.cancelled.map(|time| (time, Event::Cancel)).into_iter().collect();
-    for (index, item) in run.items.iter().enumerate() {
-        events.push((item.start, Event::Start(index)));
-        events.push((item.start + item.takes, Event::End(index)));
-    }
-    events.sort_unstable();
-    let mut events = events.into_iter().peekable();
+    let mut events = run.events().into_iter().peekable();
     let count = run.items.len();
     let (mut completed, mut started) = (vec![None; count], vec![None; count]);
     let mut outcomes = Vec::new();
