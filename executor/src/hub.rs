@@ -30,6 +30,9 @@ use crate::work::Published;
 /// faster than this is not worth the cache lines that sharing it moves.
 pub(crate) const GRACE: Duration = Duration::from_micros(if cfg!(reorder_loom) { 0 } else { 3 });
 
+/// How often a shutdown looks by itself: of a call that a token or its deadline has ended nobody tells it.
+const SLICE: Duration = Duration::from_millis(50);
+
 /// Work that was published, and when.
 struct Open {
     work: Arc<dyn Published>,
@@ -401,14 +404,11 @@ impl Hub {
             if enough(left) {
                 return left;
             }
-            calls = match deadline.map(|deadline| deadline.saturating_duration_since(now())) {
-                None => self.over.wait(calls).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => return left,
-                Some(time) => {
-                    let waited = self.over.wait_timeout(calls, time);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            let time = deadline.map_or(SLICE, |at| at.saturating_duration_since(now()).min(SLICE));
+            if time.is_zero() {
+                return left;
+            }
+            calls = self.over.wait_timeout(calls, time).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

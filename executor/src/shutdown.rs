@@ -78,8 +78,8 @@ impl Executor {
     ///
     /// # Progress
     ///
-    /// Blocking, as said. With [`Shutdown::Drain`] a stream is waited for whose window is full, and so is a call with limits
-    /// that has ended early, until somebody takes its outcomes or drops it: give `within` where nobody might.
+    /// Blocking, as said. With [`Shutdown::Drain`] a stream whose window is full is waited for until somebody
+    /// takes its outcomes or drops it: give `within` where nobody might.
     pub fn shutdown(&self, mode: Shutdown, within: Option<Duration>) -> ShutdownReport {
         let within = if is_inside(self.hub()) { Some(Duration::ZERO) } else { within };
         // A time beyond what the clock can tell is none.

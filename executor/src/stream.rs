@@ -363,7 +363,8 @@ where
     }
 
     fn is_done(&self) -> bool {
-        self.extent.is_done()
+        // One that was ended early is pulled no further, though its consumer may not have found out.
+        self.extent.is_done() || self.is_over() && self.extent.finished() == self.extent.pulled()
     }
 }
 

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Census, Door, executor, without_hanging};
-use reorder_executor::{Executor, Failure, Shutdown};
+use reorder_executor::{CancellationToken, Executor, Failure, Shutdown};
 
 /// Long enough for what should happen at once, on whatever machine.
 const LONG: Option<Duration> = Some(Duration::from_secs(100));
@@ -241,5 +241,27 @@ fn a_stream_whose_consumer_runs_the_last_item_ends_a_drain() {
                 assert_eq!(stream.by_ref().take(50).filter(Result::is_ok).count(), 50);
             });
         }
+    });
+}
+
+#[test]
+fn a_batch_that_was_cancelled_and_that_nobody_waits_for_ends_a_drain() {
+    without_hanging(|| {
+        let (executor, token, door) = (executor(1), CancellationToken::new(), Door::default());
+        let inside = door.clone();
+        let (runs, running) = mpsc::channel();
+        let batch = executor.batch(0..100).cancelled_by(&token);
+        let handle = batch.submit(move |n, _| {
+            runs.send(()).ok();
+            inside.pass();
+            Ok::<_, ()>(n)
+        });
+        running.recv().unwrap();
+        token.cancel();
+        door.open();
+        assert!(executor.shutdown(Shutdown::Drain, None).is_complete());
+        let outcomes = handle.unwrap().wait().into_outcomes();
+        assert_eq!(outcomes.len(), 100);
+        assert!(matches!(outcomes[99], Err(Failure::Cancelled)));
     });
 }
