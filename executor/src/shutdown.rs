@@ -17,7 +17,8 @@ pub enum Shutdown {
     /// Items that have not started are not run any more. Their outcome is
     /// [`Failure::ShutDown`](crate::Failure::ShutDown) in calls made by [`Executor::batch`](crate::Executor::batch);
     /// calls without limits go on, on the threads of their callers and consumers alone. Jobs that run are told by
-    /// [`Job::should_stop`](crate::Job::should_stop), and waited for.
+    /// [`Job::should_stop`](crate::Job::should_stop), and waited for; what they return counts where their caller
+    /// waits for them, and is refused where the consumer of a stream has given them up.
     Abort,
 }
 

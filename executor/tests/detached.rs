@@ -295,8 +295,10 @@ fn a_job_may_drop_the_last_executor() {
         });
         let handle = batch.unwrap();
         given.send(executor).unwrap();
-        // The first one has run; the others were not started any more.
-        assert_eq!(kinds(handle.wait().outcomes()), ".ss");
+        // The others were not started any more. The first one counts unless it has been given up while its job
+        // was still returning.
+        let outcomes = kinds(handle.wait().outcomes());
+        assert!([".ss", "sss"].contains(&outcomes.as_str()), "{outcomes}");
     });
 }
 
