@@ -38,9 +38,17 @@ impl<S: Send, I: Fn() -> S> PerThread<S, I> {
 
 impl<S: Send, I> Drop for PerThread<S, I> {
     fn drop(&mut self) {
-        // While a panic unwinds, a second one would abort.
-        if thread::panicking() {
-            discard(mem::take(&mut self.states));
+        // One by one: while a panic unwinds, be it that of another state, a second one would abort.
+        let mut panicked = None;
+        for state in mem::take(&mut self.states) {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(state))) {
+                panicked.replace(payload).into_iter().for_each(discard);
+            }
+        }
+        match panicked {
+            Some(payload) if thread::panicking() => discard(payload),
+            Some(payload) => resume_unwind(payload),
+            None => {}
         }
     }
 }

@@ -85,13 +85,22 @@ fn a_state_may_panic_when_it_is_dropped() {
             resume_unwind(Box::new("dropped"));
         }
     }
+    // Of the caller and of the worker, each.
     let run = |broken| {
+        let made = AtomicUsize::new(0);
+        let init = || {
+            made.fetch_add(1, SeqCst);
+            while made.load(SeqCst) < 2 {
+                thread::yield_now();
+            }
+            Fragile
+        };
         let job = move |_: &mut Fragile, n| {
             if n == broken {
                 resume_unwind(Box::new("broken"));
             }
         };
-        let call = || executor(1).map_init(0..20, || Fragile, job);
+        let call = || executor(1).map_init(0..20, init, job);
         *catch_unwind(AssertUnwindSafe(call)).unwrap_err().downcast::<&str>().unwrap()
     };
     assert_eq!([run(10), run(1000)], ["broken", "dropped"]);
