@@ -14,6 +14,7 @@ use crate::ordered::Ordered;
 use crate::policy::{Course, Limits, Stop};
 use crate::primitive::now;
 use crate::report::BatchReport;
+use crate::requests::Requests;
 use crate::timing::Clock;
 use crate::token::CancellationToken;
 use crate::work::Published;
@@ -107,6 +108,11 @@ impl<'e, I> BatchBuilder<'e, I> {
     pub fn item_timeout(mut self, timeout: Duration) -> Self {
         self.limits.item_timeout = Some(timeout);
         self
+    }
+
+    /// As requests to a service, which may be tried again, and go through a gate. [`Requests`] has an example.
+    pub fn requests(self) -> Requests<'e, I> {
+        Requests::new(self.executor, self.items, self.limits)
     }
 
     /// Runs `job` on each item, in any order and on this thread, too, and returns the outcome of each in the order

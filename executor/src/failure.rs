@@ -32,6 +32,9 @@ pub enum Failure<E = Infallible> {
     Failed(E),
     /// The job panicked on this item.
     Panicked(Panic),
+    /// The job asked for another attempt at this item, and its [`Retry`](crate::Retry) has none left. What the last one
+    /// failed with.
+    RetriesExhausted(E),
     /// The batch was cancelled, by its token, or, if it fails fast, by another item's failure. The item had not
     /// started; in a stream or a submitted batch it may have been running.
     Cancelled,
@@ -44,7 +47,7 @@ pub enum Failure<E = Infallible> {
     /// The source panicked when it was asked for this item, or when it was dropped at its end.
     /// Its stream ends with it.
     SourcePanicked(Panic),
-    /// The item's position was given up. No call of this version gives one up.
+    /// The item's position was given up: the runtime dropped the future of its attempt.
     Gap(Gap),
 }
 
@@ -54,20 +57,26 @@ pub(crate) fn is_its_own<U, E>(outcome: &Outcome<U, E>) -> bool {
         outcome,
         Err(Failure::Failed(_)
             | Failure::Panicked(_)
+            | Failure::RetriesExhausted(_)
             | Failure::SourcePanicked(_)
-            | Failure::ItemDeadline)
+            | Failure::ItemDeadline
+            | Failure::Gap(_))
     )
 }
 
 /// Whether it is what the job made of its item.
 pub(crate) fn is_of_the_job<U, E>(outcome: &Outcome<U, E>) -> bool {
-    matches!(outcome, Ok(_) | Err(Failure::Failed(_) | Failure::Panicked(_)))
+    matches!(
+        outcome,
+        Ok(_) | Err(Failure::Failed(_) | Failure::Panicked(_) | Failure::RetriesExhausted(_))
+    )
 }
 
 impl<E: fmt::Display> fmt::Display for Failure<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Failed(error) => write!(f, "the job failed: {error}"),
+            Failure::RetriesExhausted(error) => write!(f, "no attempts are left: {error}"),
             Failure::Cancelled => f.write_str("cancelled before it had a result"),
             Failure::ShutDown => f.write_str("the executor was shut down before it had a result"),
             Failure::BatchDeadline => f.write_str("not done by the deadline of its batch"),

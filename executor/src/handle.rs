@@ -67,7 +67,7 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
     ///
     /// # Progress
     ///
-    /// Wait-free: one load.
+    /// Wait-free: a few loads. With [requests](crate::Requests), a lock that is held for a few instructions.
     pub fn is_finished(&self) -> bool {
         self.stream.is_done()
     }
@@ -83,11 +83,16 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
     fn report(&mut self) -> BatchReport<U, E> {
         self.is_over = true;
         let timings = self.clock.as_ref().map_or_else(Vec::new, |clock| clock.noted());
-        BatchReport::new(mem::take(&mut self.outcomes), self.stream.late_results(), timings)
+        let outcomes = mem::take(&mut self.outcomes);
+        BatchReport::new(outcomes, self.stream.late_results(), timings)
+            .with_requests(self.stream.requests())
     }
 }
 
-impl<U: Send + Unpin, E: Send + Unpin> Future for BatchHandle<U, E> {
+// Nothing in it is ever pinned.
+impl<U: Send, E: Send> Unpin for BatchHandle<U, E> {}
+
+impl<U: Send, E: Send> Future for BatchHandle<U, E> {
     type Output = BatchReport<U, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -25,6 +25,7 @@
 //! | [`batch`](Executor::batch), `run` | known, may borrow | the same; jobs may fail, and the batch may end early |
 //! | `batch`, [`submit`](BatchBuilder::submit) | known, `'static` | the same, later: block on it, or await it |
 //! | `batch`, [`stream`](BatchBuilder::stream) | lazy, may be endless, `'static` | as `stream`, with limits |
+//! | `batch`, [`requests`](BatchBuilder::requests) | the same two, of calls to a service | the same two; attempts that wait keep no worker |
 //! | [`stream`](Executor::stream) | lazy, may be endless, `'static` | an iterator of outcomes, in order, within a window |
 //! | [`Scope::stream`] | lazy, may be endless, may borrow | the same, inside [`scope`](Executor::scope) |
 //!
@@ -41,7 +42,8 @@
 //! other jobs keep all workers, such a stream stands still. So a job must not wait for a thread that
 //! waits for a stream of the same executor; one that takes from the stream itself may.
 //!
-//! A job that blocks keeps its worker, a source that blocks the thread that pulls it.
+//! A job that blocks keeps its worker, a source that blocks the thread that pulls it. [`Requests`] wait for another
+//! attempt without a worker, and their jobs may be futures.
 //!
 //! # What is going on
 //!
@@ -50,11 +52,11 @@
 //!
 //! # When not to use it
 //!
-//! Work whose results may come in any order wants a channel or a work-stealing pool. Jobs that are futures want
-//! a runtime: here a job keeps its worker. (Results can be awaited.)
+//! Work whose results may come in any order wants a channel or a work-stealing pool.
 
 mod account;
 mod admission;
+mod alarm;
 mod alone;
 mod batch;
 mod builder;
@@ -82,6 +84,7 @@ mod plain;
 mod policy;
 mod primitive;
 mod report;
+mod requests;
 mod scope;
 mod seat;
 mod shared;
@@ -103,6 +106,10 @@ pub use failure::{Failure, Outcome, Panic};
 pub use handle::{BatchHandle, Refused};
 pub use ordered::Ordered;
 pub use report::BatchReport;
+pub use requests::{
+    Answer, Attempt, Gate, GateBuilder, RequestStats, Requests, Retry, Spawn, Throttle,
+    ThrottleError,
+};
 pub use scope::Scope;
 pub use shutdown::{Shutdown, ShutdownReport};
 pub use snapshot::{CallKind, Head, OpenCall, Snapshot};

@@ -4,24 +4,26 @@ use std::convert::Infallible;
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use futures_timer::Delay;
 use reorder_ring::{Consumer, Delivery, Reason, TryNextError};
 
+use crate::alarm::TaskAlarm;
 use crate::chunk::{Chunk, Spares};
 use crate::failure::{Failure, Outcome};
 use crate::hub::Hub;
 use crate::limited::Limited;
 use crate::park;
 use crate::policy::Stop;
-use crate::primitive::{Backoff, now};
+use crate::primitive::Backoff;
+use crate::requests::RequestStats;
 use crate::stream::ChunkRing;
 use crate::trace;
 use crate::turn::Turn;
 use crate::work::{Published, Stream};
 use crate::worker;
+
+mod task;
 
 /// Where chunks come out of a stream, and where they go when they are empty.
 pub(crate) struct Outlet<U, E> {
@@ -87,12 +89,7 @@ pub struct Ordered<'a, U: Send, E: Send = Infallible> {
     /// Why the stream goes no further than what has been pulled, until that was told.
     cut: Option<Stop>,
     /// When a task that polls has to look again.
-    alarm: Option<Alarm>,
-}
-
-struct Alarm {
-    at: Instant,
-    delay: Delay,
+    alarm: TaskAlarm,
 }
 
 /// What a consumer does about a head that is missing.
@@ -126,7 +123,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
             limited: outlet.limited,
             given_up: None,
             cut: None,
-            alarm: None,
+            alarm: TaskAlarm::default(),
         }
     }
 
@@ -193,45 +190,10 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         }
     }
 
-    /// As `wait`, but leaves a waker instead of blocking.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery<Chunk<U, E>>>> {
-        loop {
-            // Before the look at what uses it.
-            self.stream.consumer().register(cx.waker());
-            let Some(consumer) = &mut self.consumer else { return Poll::Ready(None) };
-            if let Poll::Ready(next) = consumer.poll_next(cx) {
-                return Poll::Ready(next.map_or(None, |next| next.or_else(|| self.ended())));
-            }
-            self.stream.made_room(&self.hub);
-            if self.help(true) {
-                continue;
-            }
-            match self.missing() {
-                Missing::Wait(None) => return Poll::Pending,
-                Missing::Wait(Some(until)) => ready!(self.poll_alarm(until, cx)),
-                Missing::Look => {}
-                Missing::End => return Poll::Ready(None),
-            }
-        }
-    }
-
     /// All was pulled that there was.
     fn ended<T>(&mut self) -> Option<T> {
         self.cut = None;
         None
-    }
-
-    fn poll_alarm(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let alarm = match &mut self.alarm {
-            Some(alarm) if alarm.at == at => alarm,
-            alarm => {
-                let delay = Delay::new(at.saturating_duration_since(now()));
-                alarm.insert(Alarm { at, delay })
-            }
-        };
-        ready!(std::pin::Pin::new(&mut alarm.delay).poll(cx));
-        self.alarm = None;
-        Poll::Ready(())
     }
 
     /// Gives the head up if it is time to.
@@ -240,7 +202,10 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
             return Missing::Wait(None);
         };
         let stop = match limited.course.give_up(limited.started(self.taken), limited.now()) {
-            Ok(until) => return Missing::Wait(until),
+            Ok(until) => {
+                let due = self.has_duty().then(|| self.stream.due()).flatten();
+                return Missing::Wait(until.into_iter().chain(due).min());
+            }
             Err(stop) => stop,
         };
         if stop != Stop::ItemDeadline && self.cut.is_none() {
@@ -250,6 +215,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         match consumer.evict_head() {
             Ok(()) => {
                 self.given_up = Some(stop);
+                self.stream.give_up(self.taken);
                 trace::gave_up(self.stream.account().id(), self.taken, stop);
                 if stop == Stop::ItemDeadline {
                     limited.course.fail();
@@ -302,52 +268,6 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         self.take_in(delivery)
     }
 
-    /// The next outcome for a task, or `None` at the end; else the task is woken when it is worth another look.
-    ///
-    /// Only the task that polled last is woken. It runs no items, unless nobody else would, as above.
-    ///
-    /// ```
-    /// use std::future::poll_fn;
-    /// use std::pin::pin;
-    /// use std::task::{Context, Poll, Waker};
-    /// # use reorder_executor::Executor;
-    /// # let executor = Executor::builder().workers(1).build()?;
-    /// let mut lengths = executor.stream(["a", "bc"], str::len);
-    /// let sum = async {
-    ///     let mut sum = 0;
-    ///     while let Some(length) = poll_fn(|cx| lengths.poll_next(cx)).await {
-    ///         sum += length?;
-    ///     }
-    ///     Ok::<_, reorder_executor::Failure>(sum)
-    /// };
-    /// # let mut sum = pin!(sum);
-    /// # let sum = loop {
-    /// #     match sum.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-    /// #         Poll::Ready(sum) => break sum,
-    /// #         Poll::Pending => std::thread::yield_now(),
-    /// #     }
-    /// # };
-    /// assert_eq!(sum?, 3);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Progress
-    ///
-    /// It waits for nobody.
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome<U, E>>> {
-        loop {
-            if let Some(outcome) = self.chunk.pop() {
-                return Poll::Ready(Some(outcome));
-            }
-            self.prepare_refill();
-            let delivery = ready!(self.poll(cx));
-            if !self.take_in(delivery) {
-                self.stop();
-                return Poll::Ready(None);
-            }
-        }
-    }
-
     /// Why there will be no more, once that is the last outcome that was returned.
     pub(crate) fn cut(&self) -> Option<Stop> {
         self.cut.filter(|_| self.consumer.is_none())
@@ -366,6 +286,17 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     /// Wait-free: one load.
     pub fn late_results(&self) -> usize {
         self.limited.as_ref().map_or(0, |limited| limited.course.late())
+    }
+
+    /// What its requests met up to now; `None` for what was not made by [`BatchBuilder::requests`].
+    ///
+    /// # Progress
+    ///
+    /// Blocking: it takes a lock that is held for a few instructions.
+    ///
+    /// [`BatchBuilder::requests`]: crate::BatchBuilder::requests
+    pub fn requests(&self) -> Option<RequestStats> {
+        self.stream.requests()
     }
 
     fn stop(&mut self) {

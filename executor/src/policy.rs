@@ -130,12 +130,18 @@ impl Course {
         }
     }
 
+    /// When an item that started then has no time left.
+    pub(crate) fn deadline(&self, started: Instant) -> Option<Instant> {
+        let own = self.limits.item_timeout.and_then(|timeout| started.checked_add(timeout));
+        self.limits.deadline.into_iter().chain(own).min()
+    }
+
     fn is_after_deadline(&self, now: Option<Instant>) -> bool {
         self.limits.deadline.zip(now).is_some_and(|(deadline, now)| deadline <= now)
     }
 
     /// The deadline of such an item that passed first, if one has.
-    fn overdue(&self, started: Option<Instant>, now: Option<Instant>) -> Option<Stop> {
+    pub(crate) fn overdue(&self, started: Option<Instant>, now: Option<Instant>) -> Option<Stop> {
         let (started, now) = (started?, now?);
         // A time beyond what the clock can tell is no deadline.
         let own = self.limits.item_timeout.and_then(|timeout| started.checked_add(timeout));

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use crate::failure::{Failure, Outcome};
+use crate::requests::RequestStats;
 use crate::timing::{self, Timing};
 
 /// The outcome of every item of a batch, in the order of the input.
@@ -27,12 +28,26 @@ pub struct BatchReport<U, E = Infallible> {
     late: usize,
     /// As many as there are outcomes, or none.
     timings: Vec<Timing>,
+    requests: Option<RequestStats>,
 }
 
 impl<U, E> BatchReport<U, E> {
     pub(crate) fn new(outcomes: Vec<Outcome<U, E>>, late: usize, mut timings: Vec<Timing>) -> Self {
         timing::note_waits(&mut timings);
-        BatchReport { outcomes, late, timings }
+        BatchReport { outcomes, late, timings, requests: None }
+    }
+
+    pub(crate) fn with_requests(mut self, requests: Option<RequestStats>) -> Self {
+        self.requests = requests;
+        self
+    }
+
+    /// What its requests met; `None` for what was not made by [`BatchBuilder::requests`].
+    /// [`Requests`](crate::Requests) has an example.
+    ///
+    /// [`BatchBuilder::requests`]: crate::BatchBuilder::requests
+    pub fn requests(&self) -> Option<&RequestStats> {
+        self.requests.as_ref()
     }
 
     /// When each item ran, at its index, if that was to be [noted](crate::BatchBuilder::timed); else none.

@@ -1,9 +1,12 @@
 //! What workers, the hub and a stream's handle see of an open call.
 
+use std::time::Instant;
+
 use crate::account::Account;
 use crate::feed::Delivered;
 use crate::hub::Hub;
 use crate::primitive::AtomicWaker;
+use crate::requests::RequestStats;
 use crate::snapshot::Progress;
 use crate::turn::Turn;
 
@@ -47,6 +50,16 @@ pub(crate) trait Stream: Published {
     fn cancel(&self);
     /// Whether that was done.
     fn is_cancelled(&self) -> bool;
+    /// To be called when the consumer has given up on this item.
+    fn give_up(&self, _index: u64) {}
+    /// When something will be to be done, if that is known. For a consumer whose duty it is.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+    /// What its requests met, if it has such.
+    fn requests(&self) -> Option<RequestStats> {
+        None
+    }
     /// Where the consumer leaves its waker while it waits.
     fn consumer(&self) -> &AtomicWaker;
     /// Where the consumer says how far it is.

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Door, executor};
+use reorder_executor::{Answer, Retry};
 
 /// The processor time of this process so far, all threads taken together.
 fn cpu_time() -> Duration {
@@ -49,7 +50,17 @@ fn idle_workers_waiting_callers_and_blocked_sources_burn_nothing() {
     drop(items);
     assert_eq!(consumer.join().unwrap(), 0);
 
+    let hour = Duration::from_secs(60 * 60);
+    let requests = executor.batch(0..10_000).requests().retry(Retry::new().within(2 * hour));
+    let again = move |_: &u32, _: &_| Answer::<(), _>::Again { error: (), after: Some(hour) };
+    let waiting = requests.submit(again).unwrap();
+    let waits = thread::spawn(move || waiting.wait());
+    thread::sleep(Duration::from_millis(300));
+    cpu_of_a_second("10000 requests that wait");
+
     let mut stream = executor.stream(0u64.., |item| item);
     assert!(stream.next().is_some());
     cpu_of_a_second("a stream whose window is full");
+    drop(executor);
+    assert!(waits.join().unwrap().outcomes().iter().all(Result::is_err));
 }

@@ -1,16 +1,20 @@
 //! What streams leave behind that are dropped early: nothing. A file of its own, for its allocator.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
+use std::time::Duration;
 
-use reorder_executor::{CancellationToken, Executor};
+use reorder_executor::{Answer, CancellationToken, Executor, Gate, Retry};
 
 /// Counts the bytes that are in use.
 struct InUse;
 
 static BYTES: AtomicIsize = AtomicIsize::new(0);
+
+/// One test at a time, for they count the same bytes.
+static ALONE: Mutex<()> = Mutex::new(());
 
 // SAFETY: it passes everything on to the system's allocator.
 unsafe impl GlobalAlloc for InUse {
@@ -58,6 +62,7 @@ fn dropped_after_ten_items(executor: &Executor, token: &CancellationToken, strea
 
 #[test]
 fn a_stream_dropped_after_ten_items_ten_thousand_times_leaves_nothing() {
+    let _alone = ALONE.lock();
     let executor = Executor::builder().workers(2).window(16).build().unwrap();
     let token = CancellationToken::new();
     dropped_after_ten_items(&executor, &token, 1000);
@@ -68,4 +73,38 @@ fn a_stream_dropped_after_ten_items_ten_thousand_times_leaves_nothing() {
     assert!(left < 10_000, "{left} bytes are left, of 10000 streams");
     assert_eq!(threads(), started);
     drop(executor);
+}
+
+/// Submits so many requests that are tried once and then wait for an hour, and returns how many bytes they take.
+fn waiting(executor: &Executor, items: usize) -> isize {
+    let hour = Duration::from_secs(60 * 60);
+    let bytes = BYTES.load(Relaxed);
+    let (tried, all) = mpsc::channel();
+    let gate = Gate::builder().build().unwrap();
+    let batch = executor.batch(0..items).requests().through(&gate);
+    let handle = batch.retry(Retry::new().within(2 * hour)).submit(move |_, _| {
+        tried.send(()).ok();
+        Answer::<(), _>::Again { error: 503_u16, after: Some(hour) }
+    });
+    (0..items).for_each(|_| all.recv().unwrap());
+    // The last one may be on its way to its place.
+    thread::sleep(Duration::from_millis(50));
+    let taken = BYTES.load(Relaxed) - bytes;
+    drop(handle);
+    taken
+}
+
+#[test]
+fn ten_thousand_requests_that_wait_take_little_and_leave_nothing() {
+    let _alone = ALONE.lock();
+    let executor = Executor::builder().workers(2).build().unwrap();
+    // With the thread of the timers.
+    waiting(&executor, 10);
+    let (bytes, started) = (BYTES.load(Relaxed), threads());
+    let taken = waiting(&executor, 10_000);
+    assert!(threads() <= started);
+    println!("10000 requests that wait: {taken} bytes");
+    assert!(taken < 10_000 * 512, "{taken} bytes");
+    let left = BYTES.load(Relaxed) - bytes;
+    assert!(left < 10_000, "{left} bytes are left");
 }

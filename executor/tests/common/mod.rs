@@ -105,6 +105,8 @@ pub fn kinds<U, E>(outcomes: &[Outcome<U, E>]) -> String {
         Ok(_) => '.',
         Err(Failure::Failed(_)) => 'f',
         Err(Failure::Panicked(_)) => 'p',
+        Err(Failure::RetriesExhausted(_)) => 'x',
+        Err(Failure::Gap(_)) => 'g',
         Err(Failure::Cancelled) => 'c',
         Err(Failure::ShutDown) => 's',
         Err(Failure::BatchDeadline) => 'b',

@@ -1,0 +1,103 @@
+//! How often and how long an item is tried.
+
+use std::time::Duration;
+
+/// The budget of each item of a [`Requests`](crate::Requests), in time and attempts, and how long it waits between
+/// two of them. Its methods return at once.
+///
+/// A job that answers [`Answer::Again`](crate::Answer::Again) after its last attempt, or so late that the next one
+/// would not start within the budget, ends its item with
+/// [`Failure::RetriesExhausted`](crate::Failure::RetriesExhausted) right then. An attempt that has started within
+/// the budget counts whenever it ends.
+///
+/// ```
+/// use std::time::Duration;
+/// use reorder_executor::Retry;
+///
+/// let retry = Retry::new().within(Duration::from_secs(60)).retries(8);
+/// # _ = retry;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "it is a setting"]
+pub struct Retry {
+    within: Duration,
+    retries: u32,
+    wait: Duration,
+    longest_wait: Duration,
+}
+
+impl Retry {
+    /// 30 seconds for each item and any number of attempts, with waits of 100 ms, 200 ms, and so on up to 10 s.
+    pub fn new() -> Retry {
+        Retry {
+            within: Duration::from_secs(30),
+            retries: u32::MAX,
+            wait: Duration::from_millis(100),
+            longest_wait: Duration::from_secs(10),
+        }
+    }
+
+    /// One attempt for each item.
+    pub fn never() -> Retry {
+        Retry::new().retries(0)
+    }
+
+    /// From the start of its first attempt on, an item starts no further one after so long.
+    pub fn within(mut self, budget: Duration) -> Retry {
+        self.within = budget;
+        self
+    }
+
+    /// How many attempts may follow the first one.
+    pub fn retries(mut self, retries: u32) -> Retry {
+        self.retries = retries;
+        self
+    }
+
+    /// How long an item waits for its second attempt, unless its job says otherwise. Each wait after that is twice
+    /// as long as the one before, up to `longest`.
+    pub fn wait(mut self, first: Duration, longest: Duration) -> Retry {
+        self.wait = first;
+        self.longest_wait = longest;
+        self
+    }
+
+    pub(crate) fn budget(&self) -> Duration {
+        self.within
+    }
+
+    /// How long to wait after so many attempts; `None` if there are to be no more.
+    pub(crate) fn wait_after(&self, attempts: u32) -> Option<Duration> {
+        (attempts <= self.retries).then(|| {
+            let doublings = attempts.saturating_sub(1).min(31);
+            self.wait.saturating_mul(1 << doublings).min(self.longest_wait)
+        })
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Retry::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let retry = Retry::new().retries(50);
+        let waits: Vec<_> = (1..=9).map(|n| retry.wait_after(n).unwrap().as_millis()).collect();
+        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+        assert_eq!(retry.wait_after(50), Some(Duration::from_secs(10)));
+        assert_eq!(retry.wait_after(51), None);
+        assert_eq!(Retry::never().wait_after(1), None);
+    }
+
+    #[test]
+    fn a_first_wait_beyond_the_longest_is_that() {
+        let retry = Retry::new().wait(Duration::MAX, Duration::from_secs(1));
+        assert_eq!(retry.wait_after(2), Some(Duration::from_secs(1)));
+    }
+}

@@ -1,0 +1,41 @@
+//! Where futures run.
+
+use std::pin::Pin;
+
+/// Whatever runs futures: a runtime, or a handle of one.
+///
+/// A closure is one; so is tokio's `Handle`, with the feature `tokio`. A future that is dropped before it is ready
+/// leaves a gap at its item's place, so nothing waits for a runtime that has ended.
+///
+/// ```
+/// use std::pin::Pin;
+/// use reorder_executor::{Answer, Executor};
+///
+/// // A thread for each future is a runtime, too.
+/// let spawner = |task: Pin<Box<dyn Future<Output = ()> + Send>>| {
+///     std::thread::spawn(|| futures_executor::block_on(task));
+/// };
+/// let executor = Executor::builder().workers(1).build()?;
+/// let batch = executor.batch(0..10_u32).requests();
+/// let handle = batch.submit_async(spawner, |n, _attempt| async move { Answer::<_, ()>::Done(*n * 2) })?;
+/// assert_eq!(handle.wait().into_values().unwrap(), (0..10).map(|n| n * 2).collect::<Vec<_>>());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Spawn {
+    /// Sees to it that the future runs to its end, or drops it. Returns at once.
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>);
+}
+
+impl<F: Fn(Pin<Box<dyn Future<Output = ()> + Send>>)> Spawn for F {
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        self(task);
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Spawn for tokio::runtime::Handle {
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        // Its end is told by the task itself.
+        drop(tokio::runtime::Handle::spawn(self, task));
+    }
+}
