@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The executor under random schedules (shuttle), and the proof that they can fail: with faults of
-# `loom-tests/twins` that take no memory order to see, in a copy of the source, some test has to.
+# `loom-tests/twins` that take no memory order to see, and those of `ci/seeds/schedules`, in a copy of the
+# source, some test has to.
 #
 # REORDER_SCHEDULES is how many schedules each test gets from either scheduler.
 set -euo pipefail
@@ -33,11 +34,14 @@ fi
 echo "schedules: $passed tests pass, each with $REORDER_SCHEDULES random schedules and as many by PCT"
 
 copy=$target/twin
-for twin in doze_without_a_look doze_through_the_end rest_tells_nobody cancellation_wakes_no_consumer; do
+twins=loom-tests/twins
+for patch in $twins/{doze_without_a_look,doze_through_the_end,rest_tells_nobody,cancellation_wakes_no_consumer}.patch \
+    ci/seeds/schedules/*.patch; do
+    twin=$(basename "$patch" .patch)
     rm -rf "$copy"
     mkdir -p "$copy"
     cp -r README.md Cargo.toml Cargo.lock reorder executor loom-tests stress benches "$copy"
-    GIT_CEILING_DIRECTORIES="$target" git -C "$copy" apply "$PWD/loom-tests/twins/$twin.patch"
+    GIT_CEILING_DIRECTORIES="$target" git -C "$copy" apply "$PWD/$patch"
     schedules "$copy" --no-run 2>"$target/$twin.log" || { cat "$target/$twin.log"; exit 1; }
     if schedules "$copy" >"$target/$twin.log" 2>&1; then
         echo "schedules: the twin $twin survives"

@@ -6,9 +6,7 @@ use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
-use futures_timer::Delay;
-
-use crate::primitive::{Mutex, now};
+use crate::primitive::{Delay, Mutex, now};
 
 struct Timer {
     at: Instant,

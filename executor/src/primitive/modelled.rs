@@ -2,8 +2,9 @@
 //! takes every order for the strongest and chooses schedules at random.
 
 use std::cell::Cell;
+use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 #[cfg(reorder_loom)]
@@ -118,6 +119,49 @@ impl AtomicWaker {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+/// As that of `futures-timer`, by a thread that looks at the clock until it is time.
+pub(crate) struct Delay {
+    at: Instant,
+    rings: Option<Arc<AtomicBool>>,
+}
+
+impl Delay {
+    pub(crate) fn new(time: Duration) -> Delay {
+        Delay { at: now() + time, rings: None }
+    }
+}
+
+impl Future for Delay {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let at = self.at;
+        if at <= now() {
+            return Poll::Ready(());
+        }
+        let rings = Arc::new(AtomicBool::new(true));
+        let (waker, rang) = (cx.waker().clone(), Arc::clone(&rings));
+        thread::spawn(move || {
+            // ORDERING: as of one that is dropped at the same time; it may ring in vain.
+            while rang.load(Acquire) && now() < at {
+                thread::yield_now();
+            }
+            waker.wake();
+        });
+        let before = self.rings.replace(rings);
+        // ORDERING: as above.
+        before.into_iter().for_each(|rings| rings.store(false, Release));
+        Poll::Pending
+    }
+}
+
+impl Drop for Delay {
+    fn drop(&mut self) {
+        // ORDERING: as above.
+        self.rings.take().into_iter().for_each(|rings| rings.store(false, Release));
     }
 }
 

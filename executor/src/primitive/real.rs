@@ -6,6 +6,7 @@ pub(crate) use std::{thread, thread_local};
 
 pub(crate) use atomic_waker::AtomicWaker;
 pub(crate) use crossbeam_utils::Backoff;
+pub(crate) use futures_timer::Delay;
 pub(crate) use parking::{Parker, Unparker};
 
 pub(crate) fn now() -> std::time::Instant {

@@ -20,6 +20,17 @@ pub enum Answer<U, E> {
     },
 }
 
+impl<U, E> Answer<U, E> {
+    /// With another value, if it has one.
+    pub fn map<V>(self, f: impl FnOnce(U) -> V) -> Answer<V, E> {
+        match self {
+            Answer::Done(value) => Answer::Done(f(value)),
+            Answer::Failed(error) => Answer::Failed(error),
+            Answer::Again { error, after } => Answer::Again { error, after },
+        }
+    }
+}
+
 impl<U, E> From<Result<U, E>> for Answer<U, E> {
     fn from(result: Result<U, E>) -> Self {
         result.map_or_else(Answer::Failed, Answer::Done)
