@@ -123,17 +123,17 @@ impl<S, P, E> Desk<S, P, E> {
 
     /// What would be next, after so many items were delivered.
     pub(crate) fn look(&mut self, now: Instant, gate: &Gate, delivered: u64) -> Look {
-        self.choose(now, gate, delivered).0
-    }
-
-    /// Does what is next, as far as it can be done here.
-    pub(crate) fn next(&mut self, now: Instant, gate: &Gate, delivered: u64) -> Next<S, P, E> {
         let (look, closed) = self.choose(now, gate, delivered);
         if let Some((since, closed)) = self.held_up.take() {
             self.stats.waited(since, now, closed);
         }
         self.held_up = closed.map(|closed| (now, closed));
-        match look {
+        look
+    }
+
+    /// Does what is next, as far as it can be done here.
+    pub(crate) fn next(&mut self, now: Instant, gate: &Gate, delivered: u64) -> Next<S, P, E> {
+        match self.look(now, gate, delivered) {
             Look::End(index) => self.take(index).map_or(Next::Rest, |entry| {
                 self.running += 1;
                 Next::End(entry)

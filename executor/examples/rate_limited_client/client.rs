@@ -1,0 +1,111 @@
+//! One request, that blocks or does not, and what its answer is worth.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use reorder_executor::Answer;
+use tokio::net::TcpStream;
+
+/// How long to wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Why there is no content.
+#[derive(Debug)]
+pub(crate) enum Error {
+    Status(u16),
+    NoAnswer(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Status(status) => write!(f, "the server said {status}"),
+            Error::NoAnswer(error) => write!(f, "the server said nothing: {error}"),
+        }
+    }
+}
+
+type Reply = Answer<String, Error>;
+
+/// What an answer of the server means for the item.
+fn judge(status: u16, retry_after: Option<&str>, body: String) -> Reply {
+    match status {
+        200 => Answer::Done(body),
+        429 | 503 => {
+            let after = retry_after.and_then(|text| text.parse().ok()).map(Duration::from_secs);
+            Answer::Again { error: Error::Status(status), after }
+        }
+        _ => Answer::Failed(Error::Status(status)),
+    }
+}
+
+fn no_answer(error: impl fmt::Display) -> Reply {
+    Answer::Again { error: Error::NoAnswer(error.to_string()), after: None }
+}
+
+/// A client whose requests block.
+#[derive(Clone)]
+pub(crate) struct Client {
+    agent: ureq::Agent,
+    address: SocketAddr,
+}
+
+impl Client {
+    pub(crate) fn new(address: SocketAddr) -> Client {
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(PATIENCE))
+            .http_status_as_error(false);
+        Client { agent: config.build().into(), address }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn fetch(&self, batch: u32, index: u32) -> Reply {
+        let url = format!("http://{}/{batch}/{index}", self.address);
+        let mut response = match self.agent.get(url).call() {
+            Ok(response) => response,
+            Err(error) => return no_answer(error),
+        };
+        let status = response.status().as_u16();
+        let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+        let after = after.map(str::to_owned);
+        match response.body_mut().read_to_string() {
+            Ok(body) => judge(status, after.as_deref(), body),
+            Err(error) => no_answer(error),
+        }
+    }
+}
+
+/// The same as a future, over a connection of its own.
+pub(crate) async fn fetch(address: SocketAddr, batch: u32, index: u32) -> Reply {
+    match tokio::time::timeout(PATIENCE, exchange(address, batch, index)).await {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(error)) => no_answer(error),
+        Err(late) => no_answer(late),
+    }
+}
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+async fn exchange(address: SocketAddr, batch: u32, index: u32) -> Result<Reply, AnyError> {
+    let stream = TokioIo::new(TcpStream::connect(address).await?);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
+    // It ends with the sender; its error is that of the request.
+    let connection = tokio::spawn(connection);
+    let request = hyper::Request::get(format!("/{batch}/{index}"))
+        .header("host", address.to_string())
+        .body(Empty::<Bytes>::new())?;
+    let response = sender.send_request(request).await?;
+    let status = response.status().as_u16();
+    let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+    let after = after.map(str::to_owned);
+    let body = response.into_body().collect().await?.to_bytes();
+    connection.abort();
+    Ok(judge(status, after.as_deref(), String::from_utf8(body.into())?))
+}
