@@ -7,7 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{block_on, executor, kinds, without_hanging};
-use reorder_executor::{CancellationToken, Executor, Failure, Job};
+use reorder_executor::{
+    Answer, Attempt, CancellationToken, Executor, Failure, Gate, Job, Retry, Throttle,
+};
 
 /// Each item has one outcome, at its index, in its batch, whatever goes wrong there and in the batches beside it.
 #[test]
@@ -90,4 +92,75 @@ fn troubled(executor: &Executor, batch: usize) -> String {
         assert_eq!(name, batch * 1000 + n);
     }
     kinds
+}
+
+/// The same of requests, half of which share a gate.
+#[test]
+fn a_hundred_batches_of_requests_with_all_kinds_of_answers() {
+    without_hanging(|| {
+        let executor = Arc::new(executor(3));
+        let throttle =
+            Throttle::new(Duration::ZERO, Duration::from_micros(250), Duration::from_micros(20))
+                .jitter(0.5);
+        let gate = Gate::builder().throttle(throttle).build().unwrap();
+        let batches: Vec<_> = (0..100_usize)
+            .map(|batch| {
+                let (executor, gate) = (Arc::clone(&executor), gate.clone());
+                thread::spawn(move || troubled_requests(&executor, &gate, batch))
+            })
+            .collect();
+        let mut seen = std::collections::BTreeMap::new();
+        for batch in batches {
+            for kind in batch.join().unwrap().chars() {
+                *seen.entry(kind).or_insert(0) += 1;
+            }
+        }
+        for kind in ['.', 'f', 'p', 'x', 'c', 'i'] {
+            assert!(seen.contains_key(&kind), "{seen:?}");
+        }
+    });
+}
+
+fn troubled_requests(executor: &Executor, gate: &Gate, batch: usize) -> String {
+    let token = CancellationToken::new();
+    let canceller = token.clone();
+    let job = move |&n: &usize, attempt: &Attempt| {
+        let name = batch * 1000 + n;
+        match (n * 7 + attempt.number() as usize * 3 + batch) % 23 {
+            0 => Answer::Failed(name),
+            1 if n % 5 == 0 => std::panic::resume_unwind(Box::new(name)),
+            2 if batch % 5 == 0 && n > 90 => {
+                canceller.cancel();
+                Answer::Done(name)
+            }
+            3..10 => Answer::Again { error: name, after: (n % 2 == 0).then_some(Duration::ZERO) },
+            10 if n % 9 == 0 => {
+                Answer::Again { error: name, after: Some(Duration::from_secs(3600)) }
+            }
+            _ => Answer::Done(name),
+        }
+    };
+    let mut builder = executor.batch(0..100_usize).cancelled_by(&token);
+    builder = builder.item_timeout(Duration::from_millis(200));
+    if batch % 7 == 0 {
+        builder = builder.fail_fast();
+    }
+    let millis = Duration::from_millis;
+    let patient = Retry::new().within(millis(100_000_000)).wait(millis(1), millis(1)).retries(1);
+    let mut requests = builder.requests().retry(patient);
+    if batch % 2 == 0 {
+        requests = requests.through(gate);
+    }
+    let handle = requests.submit(job).unwrap();
+    let report = if batch % 3 == 0 { block_on(handle) } else { handle.wait() };
+    assert_eq!(report.outcomes().len(), 100);
+    for (n, outcome) in report.outcomes().iter().enumerate() {
+        match outcome {
+            Ok(name) | Err(Failure::Failed(name) | Failure::RetriesExhausted(name)) => {
+                assert_eq!(*name, batch * 1000 + n);
+            }
+            Err(_) => {}
+        }
+    }
+    kinds(report.outcomes())
 }

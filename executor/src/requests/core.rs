@@ -272,7 +272,11 @@ where
             (Landing::Answered(Answer::Again { error, after }), None) => {
                 discard(entry.error.replace(error));
                 let back = lock(&self.desk).again(now, entry, after);
-                back.map(|mut entry| (Err(exhausted(&mut entry)), entry))
+                // If that is because the batch has ended meanwhile, it ends as what waited already.
+                back.map(|mut entry| {
+                    let stop = course.cancelled().map(Failure::from);
+                    (Err(stop.unwrap_or_else(|| exhausted(&mut entry))), entry)
+                })
             }
             (landing, None) => Some((outcome(landing, course.cancelled()), entry)),
             (landing, Some(stop)) => {
