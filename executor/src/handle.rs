@@ -3,13 +3,12 @@
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use crate::failure::Outcome;
 use crate::ordered::Ordered;
 use crate::report::BatchReport;
-use crate::timing::Clock;
+use crate::timing::Timing;
 
 /// A batch that runs on the workers. From [`BatchBuilder::submit`](crate::BatchBuilder::submit).
 ///
@@ -36,17 +35,14 @@ pub struct BatchHandle<U: Send, E: Send> {
     stream: Ordered<'static, U, E>,
     outcomes: Vec<Outcome<U, E>>,
     items: usize,
-    clock: Option<Arc<Clock>>,
+    timings: Vec<Timing>,
     is_over: bool,
 }
 
 impl<U: Send, E: Send> BatchHandle<U, E> {
-    pub(crate) fn new(
-        stream: Ordered<'static, U, E>,
-        items: usize,
-        clock: Option<Arc<Clock>>,
-    ) -> Self {
-        BatchHandle { stream, outcomes: Vec::with_capacity(items), items, clock, is_over: false }
+    pub(crate) fn new(stream: Ordered<'static, U, E>, items: usize) -> Self {
+        let outcomes = Vec::with_capacity(items);
+        BatchHandle { stream, outcomes, items, timings: Vec::new(), is_over: false }
     }
 
     /// Blocks until each item has an outcome.
@@ -75,14 +71,18 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
     /// One that stands for all that the batch's end kept from being pulled is the outcome of each such item.
     fn take_in(&mut self, outcome: Outcome<U, E>) {
         self.outcomes.push(outcome);
+        self.timings.extend(self.stream.timing());
         if let Some(stop) = self.stream.cut() {
-            self.outcomes.extend((self.outcomes.len()..self.items).map(|_| Err(stop.into())));
+            let rest = self.items - self.outcomes.len();
+            self.outcomes.extend((0..rest).map(|_| Err(stop.into())));
+            // What it says of the first of them holds for all.
+            self.timings.extend(self.timings.last().copied().into_iter().cycle().take(rest));
         }
     }
 
     fn report(&mut self) -> BatchReport<U, E> {
         self.is_over = true;
-        let timings = self.clock.as_ref().map_or_else(Vec::new, |clock| clock.noted());
+        let timings = mem::take(&mut self.timings);
         let outcomes = mem::take(&mut self.outcomes);
         BatchReport::new(outcomes, self.stream.late_results(), timings)
             .with_requests(self.stream.requests())

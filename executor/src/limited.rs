@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::policy::{Course, Limits};
 use crate::primitive::{AtomicU64, now};
+use crate::timing::Clock;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// So many bits of a word are a time in microseconds; the others tell laps apart.
@@ -11,6 +12,8 @@ const TIME_BITS: u32 = 48;
 
 pub(crate) struct Limited {
     pub(crate) course: Course,
+    /// Where instants are noted that are to be reported.
+    pub(crate) clock: Option<Clock>,
     epoch: Instant,
     /// When the items of the window started, one place for each slot; none if items have no time of their own.
     started: Box<[AtomicU64]>,
@@ -21,6 +24,7 @@ impl Limited {
     pub(crate) fn new(limits: Limits, window: usize) -> Limited {
         let places = if limits.item_timeout.is_some() { window } else { 0 };
         Limited {
+            clock: limits.timed.then(|| Clock::new(window)),
             course: Course::new(limits),
             epoch: now(),
             started: (0..places).map(|_| AtomicU64::new(0)).collect(),

@@ -18,6 +18,7 @@ use crate::policy::Stop;
 use crate::primitive::Backoff;
 use crate::requests::RequestStats;
 use crate::stream::ChunkRing;
+use crate::timing::{Timing, Turns};
 use crate::trace;
 use crate::turn::Turn;
 use crate::work::{Published, Stream};
@@ -90,6 +91,9 @@ pub struct Ordered<'a, U: Send, E: Send = Infallible> {
     cut: Option<Stop>,
     /// When a task that polls has to look again.
     alarm: TaskAlarm,
+    turns: Turns,
+    /// That of the outcome that was taken last, if it is timed.
+    timing: Option<Timing>,
 }
 
 /// What a consumer does about a head that is missing.
@@ -124,6 +128,8 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
             given_up: None,
             cut: None,
             alarm: TaskAlarm::default(),
+            turns: Turns::default(),
+            timing: None,
         }
     }
 
@@ -255,9 +261,20 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
             }
             (None, _) => return false,
         };
+        self.note_timing();
         self.chunk.reverse();
         self.taken += self.chunk.len() as u64;
         true
+    }
+
+    /// Where there are limits, a chunk has one outcome.
+    fn note_timing(&mut self) {
+        let Some(clock) = self.limited.as_ref().and_then(|limited| limited.clock.as_ref()) else {
+            return;
+        };
+        let mut timing = clock.take(self.taken);
+        self.turns.note(&mut timing);
+        self.timing = Some(timing);
     }
 
     /// Takes the next chunk, after what was taken before was returned. `false` at the end.
@@ -286,6 +303,22 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     /// Wait-free: one load.
     pub fn late_results(&self) -> usize {
         self.limited.as_ref().map_or(0, |limited| limited.course.late())
+    }
+
+    /// When the item ran whose outcome was returned last, if that was to be
+    /// [noted](crate::BatchBuilder::timed).
+    ///
+    /// ```
+    /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let mut lengths = executor.batch(["a", "bc"]).timed().stream(|text, _| Ok::<_, ()>(text.len()))?;
+    /// while let Some(Ok(length)) = lengths.next() {
+    ///     let timing = lengths.timing().expect("it is timed");
+    ///     println!("{length}: number {:?}, held up for {:?}", timing.completion_order(), timing.waited());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn timing(&self) -> Option<Timing> {
+        self.timing
     }
 
     /// What its requests met up to now; `None` for what was not made by [`BatchBuilder::requests`].

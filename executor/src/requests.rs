@@ -22,7 +22,6 @@ use crate::limited::Limited;
 use crate::ordered::{Ordered, Outlet};
 use crate::policy::Limits;
 use crate::primitive::now;
-use crate::timing::Clock;
 use crate::work::Published;
 
 mod answer;
@@ -283,7 +282,6 @@ impl<'e, I> Requests<'e, I> {
     {
         let items: Vec<I::Item> = self.items.into_iter().collect();
         let count = items.len();
-        let clock = self.limits.timed.then(|| Arc::new(Clock::with_places(count)));
         let requests = Requests {
             executor: self.executor,
             items,
@@ -293,10 +291,9 @@ impl<'e, I> Requests<'e, I> {
             concurrency: self.concurrency,
             window: count.max(1),
         };
-        let outcomes = requests
-            .start(jobs, clock.clone())
-            .map_err(|source| Refused::new(source.collect::<Vec<_>>()))?;
-        Ok(BatchHandle::new(outcomes, count, clock))
+        let outcomes =
+            requests.start(jobs).map_err(|source| Refused::new(source.collect::<Vec<_>>()))?;
+        Ok(BatchHandle::new(outcomes, count))
     }
 
     fn stream_jobs<J, U, E>(self, jobs: J) -> Result<Ordered<'static, U, E>, Refused<I::IntoIter>>
@@ -306,14 +303,10 @@ impl<'e, I> Requests<'e, I> {
         U: Send + 'static,
         E: Send + 'static,
     {
-        self.start(jobs, None).map_err(Refused::new)
+        self.start(jobs).map_err(Refused::new)
     }
 
-    fn start<J, U, E>(
-        self,
-        jobs: J,
-        clock: Option<Arc<Clock>>,
-    ) -> Result<Ordered<'static, U, E>, I::IntoIter>
+    fn start<J, U, E>(self, jobs: J) -> Result<Ordered<'static, U, E>, I::IntoIter>
     where
         I: IntoIterator<IntoIter: Send + 'static, Item: Send + 'static>,
         J: Jobs<I::Item, U, E> + 'static,
@@ -330,7 +323,7 @@ impl<'e, I> Requests<'e, I> {
         let limited = Arc::new(Limited::new(limits, ring.capacity()));
         let outlet =
             Outlet { consumer, spares: Arc::clone(&spares), limited: Some(Arc::clone(&limited)) };
-        let setting = Setting { retry, gate, concurrency, limited, clock };
+        let setting = Setting { retry, gate, concurrency, limited };
         let hub = Arc::clone(executor.hub());
         let core = Core::new(source, jobs, ring, producer, spares, setting, Arc::clone(&hub));
         let published: Arc<dyn Published> = core.clone();

@@ -1,11 +1,13 @@
 //! When the items of a batch ran, noted for those who ask for it.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use crate::primitive::{AtomicUsize, OnceLock, now};
+use crate::primitive::{AtomicUsize, Mutex, MutexGuard, now};
 
-/// When an item ran. From [`BatchReport::timings`](crate::BatchReport::timings), which has an example.
+/// When an item ran. From [`BatchReport::timings`](crate::BatchReport::timings), which has an example, and
+/// [`Ordered::timing`](crate::Ordered::timing).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
     submitted: Instant,
@@ -26,7 +28,7 @@ impl Timing {
         self.submitted
     }
 
-    /// When the item started; `None` if it did not, or if its result had not come by the time of the report.
+    /// When the item started; `None` if it did not, or was given up before its result had come.
     pub fn started(&self) -> Option<Instant> {
         self.ran.map(|ran| ran.started)
     }
@@ -51,13 +53,16 @@ impl Timing {
 pub(crate) struct Clock {
     submitted: Instant,
     completed: AtomicUsize,
-    /// Where the workers leave them for a consumer that is elsewhere.
-    places: Box<[OnceLock<Timing>]>,
+    /// Where the workers leave them for a consumer that is elsewhere, with the index, one for each item of the window.
+    places: Box<[Mutex<Noted>]>,
 }
 
+type Noted = Option<(u64, Timing)>;
+
 impl Clock {
-    pub(crate) fn with_places(items: usize) -> Clock {
-        let places = (0..items).map(|_| OnceLock::new()).collect();
+    /// For a window of so many items; none if their instants need not be left anywhere.
+    pub(crate) fn new(window: usize) -> Clock {
+        let places = (0..window).map(|_| Mutex::new(None)).collect();
         Clock { submitted: now(), completed: AtomicUsize::new(0), places }
     }
 
@@ -72,25 +77,46 @@ impl Clock {
         Timing { submitted: self.submitted, ran, waited: Duration::ZERO }
     }
 
-    pub(crate) fn note(&self, index: usize, started: Option<Instant>, completed: Option<Instant>) {
-        _ = self.places[index].set(self.timing(started, completed));
+    fn place(&self, index: u64) -> MutexGuard<'_, Noted> {
+        let place = &self.places[(index % self.places.len() as u64) as usize];
+        place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn noted(&self) -> Vec<Timing> {
-        let never = Timing { submitted: self.submitted, ran: None, waited: Duration::ZERO };
-        self.places.iter().map(|place| place.get().copied().unwrap_or(never)).collect()
+    /// To be called before the item's outcome is delivered.
+    pub(crate) fn note(&self, index: u64, started: Option<Instant>, completed: Option<Instant>) {
+        let timing = self.timing(started, completed);
+        let mut place = self.place(index);
+        // One that was given up may end when its place is that of a later one.
+        if place.is_none_or(|(noted, _)| noted < index) {
+            *place = Some((index, timing));
+        }
+    }
+
+    /// That of an item which has an outcome.
+    pub(crate) fn take(&self, index: u64) -> Timing {
+        let noted = self.place(index).filter(|&(noted, _)| noted == index);
+        noted.map_or_else(|| self.timing(None, None), |(_, timing)| timing)
+    }
+}
+
+/// How far those have completed that were looked at, in the order of the items.
+#[derive(Default)]
+pub(crate) struct Turns(Option<Instant>);
+
+impl Turns {
+    /// Fills in how long it had to wait for those before it.
+    pub(crate) fn note(&mut self, timing: &mut Timing) {
+        let Some(completed) = timing.completed() else { return };
+        let turn = self.0.map_or(completed, |last| last.max(completed));
+        timing.waited = turn - completed;
+        self.0 = Some(turn);
     }
 }
 
 /// Fills in how long each had to wait for those before it.
 pub(crate) fn note_waits(timings: &mut [Timing]) {
-    let mut last: Option<Instant> = None;
-    for timing in timings {
-        let Some(completed) = timing.completed() else { continue };
-        let turn = last.map_or(completed, |last| last.max(completed));
-        timing.waited = turn - completed;
-        last = Some(turn);
-    }
+    let mut turns = Turns::default();
+    timings.iter_mut().for_each(|timing| turns.note(timing));
 }
 
 /// What happens at an instant; at the same one, ends come first.
@@ -169,6 +195,19 @@ mod tests {
         timings[0].ran = None;
         note_waits(&mut timings);
         assert_eq!(waited(&timings)[1..], [0, 0, 20], "what never completed holds nobody up");
+    }
+
+    #[test]
+    fn a_straggler_does_not_take_the_place_of_a_later_item() {
+        let clock = Clock::new(2);
+        let at = Some(clock.submitted);
+        clock.note(3, at, at);
+        clock.note(1, at, at);
+        assert_eq!(clock.take(1).completion_order(), None);
+        assert_eq!(clock.take(3).completion_order(), Some(0));
+        clock.note(5, at, at);
+        assert_eq!(clock.take(5).completion_order(), Some(2));
+        assert_eq!(clock.take(4).started(), None);
     }
 
     #[test]

@@ -30,6 +30,19 @@ fn spawner(runtime: &Runtime) -> impl Spawn + Send + Sync + use<> {
     move |task: Task| _ = handle.spawn(task)
 }
 
+#[cfg(feature = "tokio")]
+#[test]
+fn a_handle_of_tokio_is_a_spawner() {
+    without_hanging(|| {
+        let (executor, runtime) = (executor(1), runtime());
+        let handle =
+            requests(&executor, 0..10).submit_async(runtime.handle().clone(), |n, _| async move {
+                Answer::<_, ()>::Done(*n)
+            });
+        assert!(handle.unwrap().wait().into_values().unwrap().into_iter().eq(0..10));
+    });
+}
+
 fn requests<I>(executor: &Executor, items: I) -> Requests<'_, I> {
     executor.batch(items).requests().retry(Retry::new().within(10 * HOUR).wait(MS, MS))
 }

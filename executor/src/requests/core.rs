@@ -28,7 +28,6 @@ use crate::requests::gate::{Dispatch, Gate};
 use crate::requests::jobs::{Attempt, Jobs};
 use crate::requests::retry::Retry;
 use crate::stream::ChunkRing;
-use crate::timing::Clock;
 use crate::turn::Turn;
 
 mod seen;
@@ -46,7 +45,6 @@ pub(crate) struct Setting {
     pub(crate) gate: Gate,
     pub(crate) concurrency: usize,
     pub(crate) limited: Arc<Limited>,
-    pub(crate) clock: Option<Arc<Clock>>,
 }
 
 pub(crate) struct Core<I: Iterator, J: Jobs<I::Item, U, E>, U, E> {
@@ -58,7 +56,6 @@ pub(crate) struct Core<I: Iterator, J: Jobs<I::Item, U, E>, U, E> {
     delivered: Delivered,
     spares: Arc<Spares<U, E>>,
     limited: Arc<Limited>,
-    clock: Option<Arc<Clock>>,
     account: Account,
     consumer: AtomicWaker,
     alarm: SharedAlarm,
@@ -90,7 +87,7 @@ where
         setting: Setting,
         hub: Arc<Hub>,
     ) -> Arc<Self> {
-        let Setting { retry, gate, concurrency, limited, clock } = setting;
+        let Setting { retry, gate, concurrency, limited } = setting;
         let window = ring.capacity() as u64;
         let feed = Box::new(Feed::new(source, producer));
         let timeout = limited.course.limits.item_timeout;
@@ -103,7 +100,6 @@ where
             delivered: Delivered::default(),
             spares,
             limited,
-            clock,
             account: Account::default(),
             consumer: AtomicWaker::new(),
             alarm: SharedAlarm::default(),
@@ -181,8 +177,8 @@ where
     }
 
     fn settle(&self, entry: Item<J::Item, E>, outcome: Outcome<U, E>) {
-        if let Some(clock) = &self.clock {
-            clock.note(entry.index as usize, entry.started, Some(now()));
+        if let Some(clock) = &self.limited.clock {
+            clock.note(entry.index, entry.started, Some(now()));
         }
         self.complete(entry.place.ticket, outcome);
         lock(&self.desk).settle();
