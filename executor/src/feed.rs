@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 use arrayvec::ArrayVec;
 use crossbeam_utils::CachePadded;
@@ -40,14 +40,15 @@ pub(crate) struct Delivered(CachePadded<AtomicU64>);
 
 impl Delivered {
     pub(crate) fn set(&self, items: u64) {
-        // ORDERING: stream:deliver: Relaxed; a number. That a puller which finds the window full
-        // does not miss it is the business of the fences `stream:full` and `stream:room`.
-        self.0.store(items, Relaxed);
+        // ORDERING: stream:deliver: Release pairs with `stream:delivered`: who sees the room finds it in the ring, too.
+        // That a puller which finds the window full does not miss it is the business of the fences `stream:full`
+        // and `stream:room`.
+        self.0.store(items, Release);
     }
 
     pub(crate) fn get(&self) -> u64 {
-        // ORDERING: stream:delivered: Relaxed, as `stream:deliver`.
-        self.0.load(Relaxed)
+        // ORDERING: stream:delivered: Acquire pairs with `stream:deliver`.
+        self.0.load(Acquire)
     }
 }
 

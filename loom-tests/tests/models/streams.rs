@@ -27,10 +27,13 @@ fn comes_whole(window: usize, count: usize, helps: bool) {
         running[n].testify();
         n
     });
+    let mut taken = 0;
     for (index, outcome) in stream.by_ref().enumerate() {
         assert_eq!(outcome.unwrap(), index);
         assert!(ran[index].is_seen());
+        taken += 1;
     }
+    assert_eq!(taken, count, "it was cut short");
     // The workers have ended before the ring goes: see `main.rs`.
     drop(executor);
 }
