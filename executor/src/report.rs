@@ -66,19 +66,20 @@ impl<U, E> BatchReport<U, E> {
         &self.timings
     }
 
-    /// How many items ran at the same time at the most; `None` if the batch was not timed.
+    /// How many items were under way at the same time at the most, [requests](crate::Requests) from their first attempt on.
+    /// `None` if the batch was not timed, or had no items.
     pub fn peak_concurrency(&self) -> Option<usize> {
         self.is_timed().then(|| timing::peak_concurrency(&self.timings))
     }
 
     /// How large a window the batch would have filled: from the first item that was missing up to the last that had
-    /// started, at the most. `None` if the batch was not timed.
+    /// started, at the most. `None` as there.
     pub fn window_high_water(&self) -> Option<usize> {
         self.is_timed().then(|| timing::window_high_water(&self.timings))
     }
 
     fn is_timed(&self) -> bool {
-        self.timings.len() == self.outcomes.len()
+        !self.timings.is_empty()
     }
 
     /// How many results had come after their item was given up, and were dropped. [`BatchBuilder`](crate::BatchBuilder) has an

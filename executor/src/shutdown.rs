@@ -8,6 +8,7 @@ use crate::hub::Left;
 use crate::primitive::now;
 use crate::trace;
 use crate::turn::is_inside;
+use crate::worker::is_worker_of;
 
 /// What [`Executor::shutdown`](crate::Executor::shutdown) does about calls that are open, and has an example of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub enum Shutdown {
     /// [`Failure::ShutDown`](crate::Failure::ShutDown) in calls made by [`Executor::batch`](crate::Executor::batch);
     /// calls without limits go on, on the threads of their callers and consumers alone. Jobs that run are told by
     /// [`Job::should_stop`](crate::Job::should_stop), and waited for; what they return counts where their caller
-    /// waits for them, and is refused where the consumer of a stream has given them up.
+    /// waits for them, and is refused where the consumer of a stream has given them up. Futures are dropped.
     Abort,
 }
 
@@ -82,7 +83,7 @@ impl Executor {
     /// Blocking, as said. With [`Shutdown::Drain`] a stream whose window is full is waited for until somebody
     /// takes its outcomes or drops it: give `within` where nobody might.
     pub fn shutdown(&self, mode: Shutdown, within: Option<Duration>) -> ShutdownReport {
-        let within = if is_inside(self.hub()) { Some(Duration::ZERO) } else { within };
+        let within = if self.would_wait_for_itself() { Some(Duration::ZERO) } else { within };
         // A time beyond what the clock can tell is none.
         let deadline = within.and_then(|within| now().checked_add(within));
         self.hub().close();
@@ -100,6 +101,12 @@ impl Executor {
         ShutdownReport::new(left)
     }
 
+    /// Whether this thread is inside a job, or a worker that drops the last of a call. It cannot wait for itself, and
+    /// must not wait for others: one may be waiting for this very job.
+    fn would_wait_for_itself(&self) -> bool {
+        is_inside(self.hub()) || is_worker_of(self.hub())
+    }
+
     fn abort(&self) {
         self.shutdown_token().cancel();
         self.hub().stop();
@@ -110,9 +117,7 @@ impl Drop for Executor {
     fn drop(&mut self) {
         let was_shut_down = self.hub().is_closed();
         self.abort();
-        if was_shut_down || is_inside(self.hub()) {
-            // Inside a job. This thread cannot wait for itself, and must not wait for others: one may be
-            // waiting for this very job.
+        if was_shut_down || self.would_wait_for_itself() {
             return;
         }
         for worker in self.workers.drain(..) {

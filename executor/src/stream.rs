@@ -286,13 +286,14 @@ where
     fn complete(&self, ticket: Ticket, outcomes: Chunk<U, E>) {
         let count = outcomes.len();
         let fails = self.limited.as_ref().filter(|_| outcomes.iter().any(failure::is_its_own));
-        if let Err(refused) = self.ring.complete(ticket, outcomes) {
-            for outcome in refused.into_inner() {
-                if let (Some(limited), true) = (&self.limited, failure::is_of_the_job(&outcome)) {
-                    limited.course.count_late();
-                }
-                discard(outcome);
+        let mut refused = None;
+        // The consumer's waker may panic. The outcomes are in their place by then.
+        contain(|| refused = self.ring.complete(ticket, outcomes).err());
+        for outcome in refused.map_or_else(Vec::new, |refused| refused.into_inner()) {
+            if let (Some(limited), true) = (&self.limited, failure::is_of_the_job(&outcome)) {
+                limited.course.count_late();
             }
+            discard(outcome);
         }
         if let Some(limited) = fails {
             // Not before: the consumer would give up on the very item that failed.

@@ -33,7 +33,7 @@ impl Timing {
         self.ran.map(|ran| ran.started)
     }
 
-    /// When its job returned, or panicked; `None` as in [`started`](Timing::started).
+    /// When its job returned, or panicked, or a request had no further attempt; `None` as in [`started`](Timing::started).
     pub fn completed(&self) -> Option<Instant> {
         self.ran.map(|ran| ran.completed)
     }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Wake};
 use std::thread;
@@ -391,4 +391,29 @@ fn limits_that_nobody_meets_change_nothing() {
         let streamed: Result<Vec<u64>, _> = limited().stream(square).unwrap().collect();
         assert_eq!(streamed.unwrap(), squares);
     });
+}
+
+#[test]
+fn a_worker_may_drop_the_last_of_a_call_and_with_it_the_executor() {
+    // Printed where nobody would see it.
+    static JOINED_ITSELF: AtomicBool = AtomicBool::new(false);
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let message = info.payload().downcast_ref::<String>();
+        if message.is_some_and(|message| message.contains("join")) {
+            JOINED_ITSELF.store(true, SeqCst);
+        }
+        before(info);
+    }));
+    without_hanging(|| {
+        for _ in 0..200 {
+            let executor = Arc::new(executor(1));
+            let own = Arc::clone(&executor);
+            let job = move |n, _: &Job<'_>| Ok::<_, ()>(own.workers() + n);
+            let handle = executor.batch(0..3).submit(job).unwrap();
+            drop(executor);
+            assert_eq!(handle.wait().outcomes().len(), 3);
+        }
+    });
+    assert!(!JOINED_ITSELF.load(SeqCst));
 }
