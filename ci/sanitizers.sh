@@ -37,7 +37,7 @@ run address "" -p reorder-ring --lib --test '*'
 # The executor's tests forget handles, and what these keep alive is a leak by intention.
 # Not `no_memory`, whose results would have to be instrumented byte by byte.
 ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0" run address "" -p reorder-executor --lib \
-    --test batches --test indexed --test sources --test hostile --test idle --test init --test isolation --test limits --test requests --test requests_async --test scopes --test streams
+    --test batches --test indexed --test sources --test hostile --test idle --test init --test isolation --test limits --test requests --test requests_async --test requests_ended --test scopes --test streams
 echo "sanitizers: AddressSanitizer with both crates, LeakSanitizer with the ring: ok"
 
 export TSAN_OPTIONS="suppressions=$PWD/ci/tsan.supp halt_on_error=1 allocator_may_return_null=1 ${TSAN_OPTIONS-}"

@@ -185,6 +185,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
             let has_work = || {
                 // Asked again after the waker is in place: what changes later uses it.
                 (helps || hub.is_stopping()) && stream.claimable()
+                    || helps && stream.due().is_some_and(|at| until.is_none_or(|until| at < until))
                     || !is_cut && limited.as_ref().is_some_and(|it| it.course.cancelled().is_some())
             };
             match park::until_settled(self.consumer.as_mut()?, stream.consumer(), until, has_work) {

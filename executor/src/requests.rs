@@ -325,6 +325,7 @@ impl<'e, I> Requests<'e, I> {
             Outlet { consumer, spares: Arc::clone(&spares), limited: Some(Arc::clone(&limited)) };
         let setting = Setting { retry, gate, concurrency, limited };
         let hub = Arc::clone(executor.hub());
+        setting.gate.join(&hub);
         let core = Core::new(source, jobs, ring, producer, spares, setting, Arc::clone(&hub));
         let published: Arc<dyn Published> = core.clone();
         tokens.iter().for_each(|token| token.notify(&published));

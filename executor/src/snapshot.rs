@@ -49,8 +49,8 @@ pub enum Head {
         /// For how long.
         time: Duration,
     },
-    /// It has come, and no worker is at it: it has not started, runs on the thread of its caller or consumer, or waits
-    /// to be taken.
+    /// It has come, and no worker is at it: it has not started, runs on the thread of its caller or consumer or on a
+    /// runtime, waits for another attempt or for its gate, or waits to be taken.
     Elsewhere,
 }
 

@@ -21,6 +21,22 @@ pub(crate) fn is_inside(hub: &Hub) -> bool {
     INSIDE.try_with(|inside| inside.borrow().contains(&std::ptr::from_ref(hub))).unwrap_or(false)
 }
 
+/// That this thread is inside of a job of a hub.
+pub(crate) struct Inside(());
+
+impl Inside {
+    pub(crate) fn enter(hub: &Hub) -> Inside {
+        _ = INSIDE.try_with(|inside| inside.borrow_mut().push(hub));
+        Inside(())
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        _ = INSIDE.try_with(|inside| inside.borrow_mut().pop());
+    }
+}
+
 /// One worker's or caller's stay with one piece of work.
 pub(crate) struct Turn<'a> {
     pub(crate) hub: &'a Hub,
@@ -33,6 +49,7 @@ pub(crate) struct Turn<'a> {
     started: Instant,
     /// When the last lap ended: reading the clock costs as much as dozens of small items.
     lapped: Cell<Instant>,
+    _inside: Inside,
 }
 
 impl<'a> Turn<'a> {
@@ -47,10 +64,10 @@ impl<'a> Turn<'a> {
     }
 
     fn new(hub: &'a Hub, seat: usize, call: u64, searching: bool) -> Turn<'a> {
-        _ = INSIDE.try_with(|inside| inside.borrow_mut().push(hub));
+        let inside = Inside::enter(hub);
         let now = now();
         let searching = Cell::new(searching);
-        Turn { hub, seat, call, searching, started: now, lapped: Cell::new(now) }
+        Turn { hub, seat, call, searching, started: now, lapped: Cell::new(now), _inside: inside }
     }
 
     /// From its start to its last lap.
@@ -104,6 +121,5 @@ impl Drop for Turn<'_> {
         if let Some(worker) = self.seat.checked_sub(1) {
             self.hub.seats().leave(worker);
         }
-        _ = INSIDE.try_with(|inside| inside.borrow_mut().pop());
     }
 }

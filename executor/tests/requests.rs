@@ -374,3 +374,18 @@ fn items_one_by_one_and_none() {
         assert!(stream.next().is_none());
     });
 }
+
+#[test]
+fn the_end_of_a_batch_that_fills_its_window_is_seen() {
+    without_hanging(|| {
+        for items in [1, 2, 16, 17] {
+            let executor = executor(1);
+            let handle =
+                executor.batch(0..items).requests().submit(|&n, _| Answer::<_, ()>::Done(n));
+            assert!(executor.shutdown(Shutdown::Drain, Some(HOUR)).is_complete());
+            let handle = handle.unwrap();
+            assert!(handle.is_finished());
+            assert_eq!(handle.wait().outcomes().len(), items);
+        }
+    });
+}

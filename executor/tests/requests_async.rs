@@ -1,34 +1,19 @@
 //! Requests whose jobs are futures, on a runtime.
 
 mod common;
+#[path = "common/futures.rs"]
+mod futures;
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::thread;
-use std::time::Duration;
 
-use common::{Census, block_on, executor, kinds, without_hanging};
+use common::{block_on, executor, kinds, without_hanging};
+use futures::{HOUR, MS, Task, requests, runtime, spawner};
 use futures_util::StreamExt;
-use reorder_executor::{
-    Answer, CancellationToken, Executor, Failure, Requests, Retry, Shutdown, Spawn,
-};
-use tokio::runtime::{Builder, Runtime};
-
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const MS: Duration = Duration::from_millis(1);
-
-type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
-
-fn runtime() -> Runtime {
-    Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap()
-}
-
-fn spawner(runtime: &Runtime) -> impl Spawn + Send + Sync + use<> {
-    let handle = runtime.handle().clone();
-    move |task: Task| _ = handle.spawn(task)
-}
+use reorder_executor::{Answer, Failure, Shutdown, Spawn};
 
 #[cfg(feature = "tokio")]
 #[test]
@@ -43,10 +28,6 @@ fn a_handle_of_tokio_is_a_spawner() {
     });
 }
 
-fn requests<I>(executor: &Executor, items: I) -> Requests<'_, I> {
-    executor.batch(items).requests().retry(Retry::new().within(10 * HOUR).wait(MS, MS))
-}
-
 #[test]
 fn futures_are_tried_again_and_come_in_order() {
     without_hanging(|| {
@@ -54,7 +35,7 @@ fn futures_are_tried_again_and_come_in_order() {
         let handle = requests(&executor, 0..500_u32).submit_async(
             spawner(&runtime),
             |n, attempt| async move {
-                tokio::time::sleep(Duration::from_micros(u64::from(*n % 7) * 100)).await;
+                tokio::time::sleep(MS / 10 * (*n % 7)).await;
                 match attempt.number() {
                     3 if *n % 10 == 0 => Answer::Failed(*n),
                     3 => Answer::Done(*n),
@@ -172,102 +153,6 @@ fn the_consumer_may_be_a_task_itself() {
     });
 }
 
-/// A future that never ends, and is seen to be dropped.
-fn endless(census: &Census) -> impl Future<Output = Answer<u64, ()>> + use<> {
-    let member = census.join(0);
-    async move {
-        std::future::pending::<()>().await;
-        Answer::Done(member.value)
-    }
-}
-
-#[test]
-fn dropping_and_cancelling_end_the_futures() {
-    without_hanging(|| {
-        let (executor, runtime) = (executor(2), runtime());
-        for cancel in [false, true] {
-            let census = Census::default();
-            let token = CancellationToken::new();
-            let (started, all) = mpsc::channel();
-            let futures = census.clone();
-            let batch = executor.batch(0..50).cancelled_by(&token).requests();
-            let handle = batch.submit_async(spawner(&runtime), move |_, _| {
-                started.send(()).ok();
-                endless(&futures)
-            });
-            (0..50).for_each(|_| all.recv().unwrap());
-            if cancel {
-                // Also if nobody waits for the batch.
-                token.cancel();
-                census.wait_for_none();
-                assert_eq!(kinds(handle.unwrap().wait().outcomes()), "c".repeat(50));
-            } else {
-                drop(handle);
-                census.wait_for_none();
-            }
-        }
-    });
-}
-
-#[test]
-fn a_shutdown_ends_the_futures() {
-    without_hanging(|| {
-        let (executor, runtime) = (executor(2), runtime());
-        let census = Census::default();
-        let (started, all) = mpsc::channel();
-        let futures = census.clone();
-        let batch = executor.batch(0..20).requests();
-        let handle = batch.submit_async(spawner(&runtime), move |_, _| {
-            started.send(()).ok();
-            endless(&futures)
-        });
-        (0..20).for_each(|_| all.recv().unwrap());
-        assert!(executor.shutdown(Shutdown::Abort, Some(HOUR)).is_complete());
-        census.wait_for_none();
-        assert_eq!(kinds(handle.unwrap().wait().outcomes()), "s".repeat(20));
-    });
-}
-
-#[test]
-fn a_drain_waits_for_the_futures() {
-    without_hanging(|| {
-        let (executor, runtime) = (executor(1), runtime());
-        let handle = requests(&executor, 0..20_u32)
-            .submit_async(spawner(&runtime), |n, attempt| async move {
-                tokio::time::sleep(MS).await;
-                match attempt.number() {
-                    1 => Answer::Again { error: (), after: None },
-                    _ => Answer::Done(*n),
-                }
-            })
-            .unwrap();
-        assert!(executor.shutdown(Shutdown::Drain, Some(HOUR)).is_complete());
-        assert!(handle.is_finished());
-        assert!(handle.wait().into_values().unwrap().into_iter().eq(0..20));
-    });
-}
-
-#[test]
-fn a_deadline_ends_the_future_of_its_item_alone() {
-    without_hanging(|| {
-        let (executor, runtime) = (executor(1), runtime());
-        let census = Census::default();
-        let futures = census.clone();
-        let batch = executor.batch(0..5_u64).item_timeout(10 * MS).requests();
-        let handle = batch.submit_async(spawner(&runtime), move |n, _| {
-            let stuck = (*n == 2).then(|| endless(&futures));
-            async move {
-                match stuck {
-                    Some(stuck) => stuck.await,
-                    None => Answer::Done(*n),
-                }
-            }
-        });
-        assert_eq!(kinds(handle.unwrap().wait().outcomes()), "..i..");
-        census.wait_for_none();
-    });
-}
-
 #[test]
 fn a_task_that_dies_is_a_gap() {
     without_hanging(|| {
@@ -338,25 +223,60 @@ fn a_panic_anywhere_is_its_items() {
 }
 
 #[test]
-fn fail_fast_ends_those_that_run_and_those_that_wait() {
+fn a_worker_waits_for_futures_that_are_tried_again() {
+    without_hanging(|| {
+        let (executor, runtime) = (Arc::new(executor(1)), runtime());
+        for concurrency in [1, 8] {
+            let (inner, spawner) = (Arc::clone(&executor), Arc::new(spawner(&runtime)));
+            let outer = executor.batch([()]).submit(move |(), _| {
+                let batch = requests(&inner, 0..8_u32);
+                let batch = batch.concurrency(NonZeroUsize::new(concurrency).unwrap());
+                let spawner = Arc::clone(&spawner);
+                let handle = batch.submit_async(spawner, |n, attempt| async move {
+                    // Later than it takes the worker to go to sleep.
+                    tokio::time::sleep((8 - *n) * MS).await;
+                    match attempt.number() {
+                        1 => Answer::Again { error: (), after: Some(2 * MS) },
+                        _ => Answer::Done(*n),
+                    }
+                });
+                Ok::<_, ()>(handle.unwrap().wait().into_values().unwrap())
+            });
+            let values = outer.unwrap().wait().into_values().unwrap().remove(0);
+            assert!(values.into_iter().eq(0..8));
+        }
+    });
+}
+
+#[test]
+fn a_waker_that_panics_keeps_no_permit() {
+    struct Fragile;
+    impl std::task::Wake for Fragile {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker that panics");
+        }
+    }
     without_hanging(|| {
         let (executor, runtime) = (executor(1), runtime());
-        let census = Census::default();
-        let futures = census.clone();
-        let batch = executor.batch(0..30).fail_fast().requests();
-        let batch = batch.retry(Retry::new().within(10 * HOUR));
-        let handle = batch.submit_async(spawner(&runtime), move |n, _| {
-            let stuck = (*n % 2 == 0).then(|| endless(&futures));
-            async move {
-                match stuck {
-                    Some(stuck) => stuck.await,
-                    None if *n == 29 => Answer::Failed(()),
-                    None => Answer::Again { error: (), after: Some(HOUR) },
+        let batch = requests(&executor, 0..50_u32).concurrency(NonZeroUsize::new(1).unwrap());
+        let mut stream = batch
+            .stream_async(spawner(&runtime), |n, _| async move {
+                tokio::task::yield_now().await;
+                Answer::<_, ()>::Done(*n)
+            })
+            .unwrap();
+        let waker = Arc::new(Fragile).into();
+        let mut cx = std::task::Context::from_waker(&waker);
+        let mut next = 0;
+        while next < 50 {
+            match stream.poll_next(&mut cx) {
+                Poll::Ready(outcome) => {
+                    assert_eq!(outcome.unwrap().unwrap(), next);
+                    next += 1;
                 }
+                Poll::Pending => thread::yield_now(),
             }
-        });
-        let report = handle.unwrap().wait();
-        assert_eq!(kinds(report.outcomes()), "c".repeat(29) + "f");
-        census.wait_for_none();
+        }
+        assert!(executor.shutdown(Shutdown::Drain, Some(HOUR)).is_complete());
     });
 }

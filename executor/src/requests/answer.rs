@@ -29,6 +29,15 @@ impl<U, E> Answer<U, E> {
             Answer::Again { error, after } => Answer::Again { error, after },
         }
     }
+
+    /// With another error, if it has one.
+    pub fn map_err<F>(self, f: impl FnOnce(E) -> F) -> Answer<U, F> {
+        match self {
+            Answer::Done(value) => Answer::Done(value),
+            Answer::Failed(error) => Answer::Failed(f(error)),
+            Answer::Again { error, after } => Answer::Again { error: f(error), after },
+        }
+    }
 }
 
 impl<U, E> From<Result<U, E>> for Answer<U, E> {

@@ -7,6 +7,7 @@
 //! stirs. That holds for a worker's look around as well: it may have been woken when the gate was open, and another
 //! batch was let through first.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Wake, Waker};
 use std::time::Instant;
@@ -20,7 +21,7 @@ use crate::failure::{self, Discarded, Failure, Outcome, Panic, contain, discard}
 use crate::feed::{Delivered, Feed};
 use crate::hub::Hub;
 use crate::limited::Limited;
-use crate::primitive::{AtomicWaker, Mutex, MutexGuard, now};
+use crate::primitive::{AtomicBool, AtomicWaker, Mutex, MutexGuard, now};
 use crate::requests::answer::Answer;
 use crate::requests::desk::{Desk, Entry, Look, Next};
 use crate::requests::flight::{Flight, Home, Landing, Place};
@@ -58,12 +59,23 @@ pub(crate) struct Core<I: Iterator, J: Jobs<I::Item, U, E>, U, E> {
     limited: Arc<Limited>,
     account: Account,
     consumer: AtomicWaker,
+    /// Whether the consumer runs items, because nobody else might.
+    is_dutiful: AtomicBool,
     alarm: SharedAlarm,
     hub: Arc<Hub>,
 }
 
-/// Rung by the alarm.
-struct Bell<H>(Weak<H>);
+/// Rung by the alarm: workers look for themselves then. It keeps nothing of the user's alive, for it is rung on the
+/// thread of all timers.
+struct Bell(Weak<Hub>);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        if let Some(hub) = self.0.upgrade() {
+            hub.announce();
+        }
+    }
+}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // No code of the user's runs under these, so a poisoned one is whole.
@@ -102,6 +114,7 @@ where
             limited,
             account: Account::default(),
             consumer: AtomicWaker::new(),
+            is_dutiful: AtomicBool::new(false),
             alarm: SharedAlarm::default(),
             hub,
         })
@@ -113,14 +126,16 @@ where
 
     /// Whether something is to be done now. If it will be later, a timer is set.
     fn is_due(&self) -> bool {
-        let now = now();
-        match self.look(now) {
-            Look::Rest(None) => false,
-            Look::Rest(Some(at)) => {
-                self.alarm.set(at, now, || Waker::from(Arc::new(Bell(self.me.clone()))))
-            }
-            Look::Start(_) | Look::End(_) | Look::Pull => true,
+        if self.is_stopped() {
+            return self.jobs.can_abort();
         }
+        let now = now();
+        let Look::Rest(at) = self.look(now) else { return true };
+        // The deadline ends what runs elsewhere.
+        let deadline = self.limited.course.limits.deadline.filter(|_| self.jobs.can_abort());
+        let at = at.into_iter().chain(deadline).min();
+        let bell = || Waker::from(Arc::new(Bell(Arc::downgrade(&self.hub))));
+        at.is_some_and(|at| self.alarm.set(at, now, bell))
     }
 
     fn is_stopped(&self) -> bool {
@@ -130,10 +145,12 @@ where
     /// Does one thing that is to be done. `false` if there was none.
     fn step(&self, turn: &Turn<'_>) -> bool {
         if self.is_stopped() {
-            return false;
+            return self.jobs.abort_all();
         }
+        let mut desk = lock(&self.desk);
         let now = now();
-        let next = lock(&self.desk).next(now, &self.gate, self.delivered.get());
+        let next = desk.next(now, &self.gate, self.delivered.get());
+        drop(desk);
         match next {
             Next::Start(entry, dispatch) => {
                 turn.claimed(self);
@@ -148,6 +165,8 @@ where
                 turn.claimed(self);
                 turn.begins(0, 0);
                 self.pull(feed);
+                // Whoever looked for work meanwhile found none.
+                turn.claimed(self);
             }
             Next::Rest => return false,
         }
@@ -182,7 +201,7 @@ where
         }
         self.complete(entry.place.ticket, outcome);
         lock(&self.desk).settle();
-        discard((entry.place.item, entry.error));
+        discard_entry(entry);
     }
 
     /// Outcomes that come too late are refused by the ring, and dropped here.
@@ -190,13 +209,14 @@ where
         let fails = failure::is_its_own(&outcome);
         let mut chunk: Chunk<U, E> = self.spares.take(1);
         chunk.push(outcome);
-        if let Err(refused) = self.ring.complete(ticket, chunk) {
-            for outcome in refused.into_inner() {
-                if failure::is_of_the_job(&outcome) {
-                    self.limited.course.count_late();
-                }
-                discard(outcome);
+        let mut refused = None;
+        // The consumer's waker may panic. The outcome is in its place by then.
+        contain(|| refused = self.ring.complete(ticket, chunk).err());
+        for outcome in refused.map_or_else(Chunk::new, |refused| refused.into_inner()) {
+            if failure::is_of_the_job(&outcome) {
+                self.limited.course.count_late();
             }
+            discard(outcome);
         }
         if fails {
             // Not before: the consumer would give up on the very item that failed.
@@ -217,28 +237,17 @@ where
     }
 }
 
+/// One by one, for each may panic.
+fn discard_entry<K, E>(entry: Item<K, E>) {
+    discard(entry.place.item);
+    discard(entry.error);
+}
+
 fn exhausted<P, E>(entry: &mut Entry<P, E>) -> Failure<E> {
     match entry.error.take() {
         Some(error) => Failure::RetriesExhausted(error),
         // It has not run at all, and has no end.
         None => Failure::Gap(Gap::Abandoned),
-    }
-}
-
-impl<I, J, U, E> Wake for Bell<Core<I, J, U, E>>
-where
-    I: Iterator + Send + 'static,
-    I::Item: Send,
-    J: Jobs<I::Item, U, E> + 'static,
-    U: Send + 'static,
-    E: Send + 'static,
-{
-    fn wake(self: Arc<Self>) {
-        if let Some(core) = self.0.upgrade() {
-            core.stir();
-            // The last reference may run code of the user's.
-            discard(core);
-        }
     }
 }
 
@@ -260,7 +269,7 @@ where
         };
         if let Some(had_capacity) = had_capacity {
             let delay = self.gate.answered(dispatch, had_capacity);
-            lock(&self.desk).note_delay(delay);
+            lock(&self.desk).note_answer(had_capacity, delay);
         }
         let course = &self.limited.course;
         let overdue = course.overdue(entry.started, Some(now));
@@ -287,7 +296,15 @@ where
             self.settle(entry, outcome);
         }
         self.stir();
+        // ORDERING: requests:dutiful: Relaxed; the desk's lock orders it, which both have taken.
+        if self.is_dutiful.load(Relaxed) {
+            self.wake_consumer();
+        }
         self.hub.rest();
+    }
+
+    fn hub(&self) -> &Arc<Hub> {
+        &self.hub
     }
 
     fn is_over(&self) -> bool {

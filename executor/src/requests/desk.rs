@@ -124,9 +124,7 @@ impl<S, P, E> Desk<S, P, E> {
     /// What would be next, after so many items were delivered.
     pub(crate) fn look(&mut self, now: Instant, gate: &Gate, delivered: u64) -> Look {
         let (look, closed) = self.choose(now, gate, delivered);
-        if let Some((since, closed)) = self.held_up.take() {
-            self.stats.waited(since, now, closed);
-        }
+        self.stats = self.stats_at(now);
         self.held_up = closed.map(|closed| (now, closed));
         look
     }
@@ -249,7 +247,6 @@ impl<S, P, E> Desk<S, P, E> {
         entry: Entry<P, E>,
         after: Option<Duration>,
     ) -> Option<Entry<P, E>> {
-        self.stats.capacity_retries += 1;
         let budget = entry.started.and_then(|start| start.checked_add(self.retry.budget()));
         let wait = self.retry.wait_after(entry.attempts).map(|wait| after.unwrap_or(wait));
         let due = wait.and_then(|wait| now.checked_add(wait));
@@ -280,14 +277,17 @@ impl<S, P, E> Desk<S, P, E> {
         Some(entry)
     }
 
-    /// Notes the delay of the gate after an answer.
-    pub(crate) fn note_delay(&mut self, delay: Duration) {
+    /// Notes an answer, and the delay of the gate after it.
+    pub(crate) fn note_answer(&mut self, had_capacity: bool, delay: Duration) {
+        self.stats.capacity_retries += u64::from(!had_capacity);
         self.stats.peak_delay = self.stats.peak_delay.max(delay);
     }
 
     /// Starts nothing any more, and gives out all that does not run.
-    pub(crate) fn close(&mut self) -> (Option<S>, Vec<Entry<P, E>>) {
+    pub(crate) fn close(&mut self, now: Instant) -> (Option<S>, Vec<Entry<P, E>>) {
         self.is_closed = true;
+        self.stats = self.stats_at(now);
+        self.held_up = None;
         self.due.clear();
         self.ready.clear();
         self.ends.clear();
@@ -320,8 +320,17 @@ impl<S, P, E> Desk<S, P, E> {
         (self.pulled, self.settled)
     }
 
-    pub(crate) fn stats(&self, gate: &Gate) -> RequestStats {
-        RequestStats { current_delay: gate.delay(), ..self.stats }
+    /// With the wait that is under way.
+    fn stats_at(&self, now: Instant) -> RequestStats {
+        let mut stats = self.stats;
+        if let Some((since, closed)) = self.held_up {
+            stats.waited(since, now, closed);
+        }
+        stats
+    }
+
+    pub(crate) fn stats(&self, now: Instant, gate: &Gate) -> RequestStats {
+        RequestStats { current_delay: gate.delay(), ..self.stats_at(now) }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use reorder_ring::Ticket;
 
+use crate::hub::Hub;
 use crate::requests::answer::Answer;
 use crate::requests::desk::Entry;
 use crate::requests::gate::Dispatch;
@@ -28,6 +29,7 @@ pub(crate) trait Home<K, U, E>: Send + Sync {
     fn landed(&self, entry: Entry<Place<K>, E>, dispatch: Dispatch, landing: Landing<U, E>);
     /// Whether nobody wants what comes back.
     fn is_over(&self) -> bool;
+    fn hub(&self) -> &Arc<Hub>;
 }
 
 /// An attempt that was dispatched. Dropped without an answer, it is lost, and its item with it.

@@ -1,9 +1,11 @@
 //! What all batches that call one service have in common.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::ptr;
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use crate::hub::Hub;
 use crate::primitive::{Mutex, MutexGuard};
 use crate::requests::throttle::{Throttle, ThrottleError};
 
@@ -38,6 +40,8 @@ struct Shared {
     pace: Duration,
     throttle: Option<Throttle>,
     state: Mutex<State>,
+    /// Whose workers look at batches that go through it.
+    hubs: Mutex<Vec<Weak<Hub>>>,
 }
 
 struct State {
@@ -111,7 +115,8 @@ impl Gate {
     fn with(pace: Duration, throttle: Option<Throttle>, random: fastrand::Rng) -> Gate {
         let delay = throttle.as_ref().map_or(Duration::ZERO, Throttle::floor);
         let state = State { last: None, delay, chance: 0.0, round: 0, random };
-        Gate(Arc::new(Shared { pace, throttle, state: Mutex::new(state) }))
+        let (state, hubs) = (Mutex::new(state), Mutex::default());
+        Gate(Arc::new(Shared { pace, throttle, state, hubs }))
     }
 
     /// How long the throttle has two dispatches be apart by now, without jitter; zero without one.
@@ -143,9 +148,23 @@ impl Gate {
         Ok(Dispatch { round: state.round })
     }
 
+    fn hubs(&self) -> MutexGuard<'_, Vec<Weak<Hub>>> {
+        self.0.hubs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be called before something of this hub goes through.
+    pub(crate) fn join(&self, hub: &Arc<Hub>) {
+        let mut hubs = self.hubs();
+        hubs.retain(|known| known.strong_count() > 0);
+        if !hubs.iter().any(|known| ptr::eq(known.as_ptr(), Arc::as_ptr(hub))) {
+            hubs.push(Arc::downgrade(hub));
+        }
+    }
+
     /// Takes in whether the service had capacity for what was let through, and returns the delay by now.
     pub(crate) fn answered(&self, dispatch: Dispatch, had_capacity: bool) -> Duration {
         let mut state = self.state();
+        let before = state.delay;
         if let (Some(throttle), true) = (&self.0.throttle, dispatch.round == state.round) {
             if had_capacity {
                 state.delay = throttle.shorter(state.delay);
@@ -154,7 +173,14 @@ impl Gate {
                 state.round += 1;
             }
         }
-        state.delay
+        let delay = state.delay;
+        drop(state);
+        if delay < before {
+            // It opens earlier than those know who wait for it.
+            let hubs: Vec<_> = self.hubs().iter().filter_map(Weak::upgrade).collect();
+            hubs.iter().for_each(|hub| hub.announce());
+        }
+        delay
     }
 }
 
@@ -177,5 +203,37 @@ impl fmt::Debug for Gate {
             .field("pace", &self.0.pace)
             .field("throttle", &self.0.throttle)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::primitive::{Parker, now};
+
+    #[test]
+    fn workers_are_told_when_it_opens_earlier_than_they_know() {
+        let parker = Parker::new();
+        let hub = Arc::new(Hub::new(vec![parker.unparker()], false));
+        let throttle =
+            Throttle::new(Duration::ZERO, Duration::from_secs(9), Duration::from_secs(3));
+        let gate = Gate::builder().throttle(throttle).build().unwrap();
+        gate.join(&hub);
+        gate.join(&hub);
+        assert_eq!(gate.hubs().len(), 1);
+        let start = now();
+        let first = gate.dispatch(start).unwrap();
+        assert_eq!(gate.answered(first, false), Duration::from_secs(3));
+        assert_eq!(
+            gate.answered(first, true),
+            Duration::from_secs(3),
+            "that is of an earlier round"
+        );
+        hub.start_searching();
+        assert!(hub.doze(0));
+        let second = gate.dispatch(start + Duration::from_secs(3)).unwrap();
+        assert!(hub.somebody_should_wake(), "nobody was told yet");
+        assert_eq!(gate.answered(second, true), Duration::ZERO);
+        assert!(!hub.somebody_should_wake(), "the one who slept is on its way");
     }
 }

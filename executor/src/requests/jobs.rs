@@ -1,7 +1,9 @@
 //! The two kinds of jobs: one runs on the worker, and the other is a future that runs elsewhere.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
@@ -9,11 +11,13 @@ use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, Abortable};
 
 use crate::failure::{Discarded, contain};
+use crate::hub::Hub;
 use crate::limited::Limited;
 use crate::primitive::{Mutex, MutexGuard, now};
 use crate::requests::answer::Answer;
 use crate::requests::flight::Flight;
 use crate::requests::spawn::Spawn;
+use crate::turn::Inside;
 
 /// What a job of a [`Requests`](crate::Requests) can ask about its attempt.
 #[derive(Clone)]
@@ -75,7 +79,14 @@ pub(crate) trait Jobs<T, U, E>: Send + Sync {
     fn ended(&self, _index: u64) {}
     /// Ends the attempt at this item, if there is one and it can be.
     fn abort(&self, _index: u64) {}
-    fn abort_all(&self) {}
+    /// Whether there is something that `abort_all` would end.
+    fn can_abort(&self) -> bool {
+        false
+    }
+    /// `false` if there was nothing to end.
+    fn abort_all(&self) -> bool {
+        false
+    }
 }
 
 pub(crate) struct Blocking<F>(Discarded<F>);
@@ -139,16 +150,18 @@ where
     }
 
     fn begin(&self, item: Arc<T>, attempt: Attempt, flight: Flight<Arc<T>, U, E>) {
-        let index = attempt.index();
-        let future = catch_unwind(AssertUnwindSafe(|| (*self.job)(Arc::clone(&item), attempt)));
-        let future = match future {
-            Ok(future) => AssertUnwindSafe(future).catch_unwind(),
+        let (index, of_job) = (attempt.index(), attempt.clone());
+        let future = match catch_unwind(AssertUnwindSafe(|| (*self.job)(Arc::clone(&item), of_job)))
+        {
+            Ok(future) => future,
             Err(payload) => return flight.land(item, Err(payload)),
         };
+        let future = inside(Arc::clone(flight.home().hub()), future);
+        let future = AssertUnwindSafe(future).catch_unwind();
         let (handle, registration) = AbortHandle::new_pair();
         self.running().insert(index, handle.clone());
-        // Whoever ended the batch before the handle was there did not find it.
-        if flight.home().is_over() {
+        // Whoever ended the batch, or gave up on the item, before the handle was there did not find it.
+        if flight.home().is_over() || attempt.should_stop() {
             handle.abort();
         }
         contain(|| {
@@ -172,8 +185,24 @@ where
         contain(|| handle.into_iter().for_each(|handle| handle.abort()));
     }
 
-    fn abort_all(&self) {
-        let handles = std::mem::take(&mut *self.running());
-        handles.into_values().for_each(|handle| contain(|| handle.abort()));
+    fn can_abort(&self) -> bool {
+        !self.running().is_empty()
     }
+
+    fn abort_all(&self) -> bool {
+        let handles = std::mem::take(&mut *self.running());
+        let had_some = !handles.is_empty();
+        handles.into_values().for_each(|handle| contain(|| handle.abort()));
+        had_some
+    }
+}
+
+/// Runs the future so that whoever asks knows it for a job of this hub.
+async fn inside<F: Future>(hub: Arc<Hub>, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let _inside = Inside::enter(&hub);
+        future.as_mut().poll(cx)
+    })
+    .await
 }

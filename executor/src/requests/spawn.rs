@@ -32,6 +32,12 @@ impl<F: Fn(Pin<Box<dyn Future<Output = ()> + Send>>)> Spawn for F {
     }
 }
 
+impl<S: Spawn + ?Sized> Spawn for std::sync::Arc<S> {
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        S::spawn(self, task);
+    }
+}
+
 #[cfg(feature = "tokio")]
 impl Spawn for tokio::runtime::Handle {
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {

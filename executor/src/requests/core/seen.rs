@@ -1,13 +1,13 @@
 //! What workers, the hub and the consumer see of requests.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use crate::account::Account;
-use crate::failure::discard;
 use crate::feed::Delivered;
 use crate::hub::Hub;
 use crate::primitive::{AtomicWaker, now};
-use crate::requests::core::{Core, lock};
+use crate::requests::core::{Core, discard_entry, lock};
 use crate::requests::desk::Look;
 use crate::requests::jobs::Jobs;
 use crate::requests::stats::RequestStats;
@@ -28,8 +28,9 @@ where
         while self.step(turn) {
             worked = true;
             if turn.is_over() {
-                // A consumer that runs its own items may have gone to sleep meanwhile.
-                self.consumer.wake();
+                // A consumer that runs its own items may have gone to sleep meanwhile, and so may a worker.
+                self.wake_consumer();
+                self.stir();
                 break;
             }
         }
@@ -37,7 +38,7 @@ where
     }
 
     fn claimable(&self) -> bool {
-        !self.is_stopped() && self.is_due()
+        self.is_due()
     }
 
     fn progress(&self) -> Option<Progress> {
@@ -48,7 +49,7 @@ where
     }
 
     fn nudge(&self) {
-        self.consumer.wake();
+        self.wake_consumer();
         if self.is_stopped() {
             self.jobs.abort_all();
         }
@@ -83,6 +84,10 @@ where
 {
     /// Only where it is a duty: to dispatch costs more than to wake a consumer.
     fn help(&self, turn: &Turn<'_>, duty: bool) -> bool {
+        if duty {
+            // ORDERING: requests:duty: Relaxed; as `requests:dutiful`.
+            self.is_dutiful.store(true, Relaxed);
+        }
         duty && self.step(turn)
     }
 
@@ -95,8 +100,8 @@ where
     }
 
     fn cancel(&self) {
-        let (feed, waiting) = lock(&self.desk).close();
-        waiting.into_iter().for_each(|entry| discard((entry.place.item, entry.error)));
+        let (feed, waiting) = lock(&self.desk).close(now());
+        waiting.into_iter().for_each(discard_entry);
         feed.into_iter().for_each(|feed| self.abandon(feed));
         self.jobs.abort_all();
         self.alarm.clear();
@@ -108,7 +113,7 @@ where
 
     fn give_up(&self, index: u64) {
         let entry = lock(&self.desk).give_up(index);
-        discard(entry.map(|entry| (entry.place.item, entry.error)));
+        entry.into_iter().for_each(discard_entry);
         self.jobs.abort(index);
     }
 
@@ -120,7 +125,7 @@ where
     }
 
     fn requests(&self) -> Option<RequestStats> {
-        Some(lock(&self.desk).stats(&self.gate))
+        Some(lock(&self.desk).stats(now(), &self.gate))
     }
 
     fn consumer(&self) -> &AtomicWaker {

@@ -38,6 +38,8 @@ where
         }
         match stop {
             _ if !has_place => self.abandon(feed),
+            // A full window would keep it from being asked, and the end from being seen.
+            None if feed.is_at_its_end() => self.finish(feed),
             None => {
                 let feed = lock(&self.desk).give_back(feed);
                 feed.into_iter().for_each(|feed| self.abandon(feed));

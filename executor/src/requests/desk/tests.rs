@@ -86,7 +86,7 @@ impl Play {
             let index = entry.index as usize;
             if step != Step::Failed {
                 let delay = self.gate.answered(dispatch, step == Step::Done);
-                self.desk.note_delay(delay);
+                self.desk.note_answer(step == Step::Done, delay);
             }
             let start = entry.started.expect("it has run");
             let now = self.at(time);
@@ -156,8 +156,8 @@ impl Play {
         alarm.into_iter().chain(landing).min()
     }
 
-    fn cancel(&mut self) {
-        let (_, waiting) = self.desk.close();
+    fn cancel(&mut self, time: u64) {
+        let (_, waiting) = self.desk.close(self.at(time));
         assert!(waiting.iter().all(|entry| self.ends[entry.index as usize].is_none()));
         self.ends.iter_mut().for_each(|end| _ = end.get_or_insert(End::Cancelled));
     }
@@ -216,7 +216,7 @@ fn a_retry_storm_is_tamed() {
     // One burst of 99 before the service had said anything, and then a few for each that is served.
     assert!((99..600).contains(&refused), "{refused}");
     assert!(time < 2 * 100 * 50, "it does not wait much longer than it has to: {time}");
-    let peak = play.desk.stats(&gate).peak_delay;
+    let peak = play.desk.stats(play.zero, &gate).peak_delay;
     assert!(peak <= millis(200), "99 refusals at once are one: {peak:?}");
 }
 
@@ -232,7 +232,7 @@ fn no_burst_at_the_start_nor_after_idle() {
         .beside(play.zero + millis(100_000));
     later.run(1000);
     assert_eq!(later.dispatched, [(0, 0), (10, 1), (20, 2)]);
-    let stats = later.desk.stats(&gate);
+    let stats = later.desk.stats(later.at(1000), &gate);
     assert_eq!((stats.waited_for_pace, stats.waited_for_throttle), (millis(20), Duration::ZERO));
 }
 
@@ -243,7 +243,7 @@ fn pace_is_not_added_to_a_retrys_own_wait() {
     let mut play = Play::new(patient(), &gate, 1, 1, items);
     play.run(1000);
     assert_eq!(play.dispatched, [(0, 0), (26, 0)]);
-    assert_eq!(play.desk.stats(&gate).waited_for_pace, Duration::ZERO);
+    assert_eq!(play.desk.stats(play.at(1000), &gate).waited_for_pace, Duration::ZERO);
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn a_shutdown_ends_each_kind_of_wait() {
         let mut play = Play::new(patient(), &gate, concurrency, window, items);
         play.run(10);
         let dispatched = play.dispatched.len();
-        play.cancel();
+        play.cancel(10);
         assert!(play.is_over() || !play.running.is_empty(), "{wait}");
         play.run(10_000);
         assert_eq!(play.dispatched.len(), dispatched, "{wait}");
@@ -320,7 +320,7 @@ fn permanent_and_capacity_errors_are_told_apart() {
     play.run(1000);
     let ends = [End::Failed, End::Failed, End::Done, End::Exhausted, End::Done];
     assert!(play.ends.iter().eq(ends.map(Some).iter()));
-    let stats = play.desk.stats(&Gate::open());
+    let stats = play.desk.stats(play.zero, &Gate::open());
     assert_eq!((stats.attempts, stats.capacity_retries), (1 + 2 + 3 + 3 + 1, 1 + 2 + 3));
 }
 

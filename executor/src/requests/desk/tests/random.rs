@@ -120,7 +120,7 @@ fn played(plan: &Plan) -> Vec<Outcome> {
         let mut next = None;
         for (play, batch) in plays.iter_mut().zip(&plan.batches) {
             if batch.cancelled.is_some_and(|at| at == time) && !play.is_over() {
-                play.cancel();
+                play.cancel(time);
             }
         }
         plays.iter_mut().for_each(|play| play.land(time));
@@ -137,7 +137,7 @@ fn played(plan: &Plan) -> Vec<Outcome> {
     plays
         .into_iter()
         .map(|play| {
-            let stats = play.desk.stats(&gate);
+            let stats = play.desk.stats(zero, &gate);
             let whole = |time: Duration| time.as_millis() as u64;
             Outcome {
                 ends: play.ends,
@@ -236,6 +236,7 @@ impl<'a> Reference<'a> {
             if step != Step::Failed {
                 service.answered(plan, round, step == Step::Done);
                 self.outcome.peak_delay = self.outcome.peak_delay.max(service.delay);
+                self.outcome.retries += u64::from(step != Step::Done);
             }
             match step {
                 _ if self.is_overdue(index, time) => self.end(index, End::Deadline),
@@ -247,7 +248,6 @@ impl<'a> Reference<'a> {
     }
 
     fn again(&mut self, index: usize, time: u64, after: Option<u64>) {
-        self.outcome.retries += 1;
         let attempts = self.attempts[index];
         let (first, longest) = self.batch.wait;
         let own = (first << (attempts - 1)).min(longest);
