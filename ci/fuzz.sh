@@ -33,5 +33,6 @@ for name in ticket_bits ring_ops pool_ops; do
         -verbosity=0 -artifact_prefix="$target/artifacts/$name-" >"$target/$name.log" 2>&1 ||
         { tail -n 60 "$target/$name.log"; echo "fuzz: $name: FAILED"; exit 1; }
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$target/$name.log")
+    [ "${runs:-0}" -gt 0 ] || { echo "fuzz: $name: nothing was run"; exit 1; }
     echo "fuzz: $name: $runs runs in $seconds s, nothing found"
 done

@@ -61,7 +61,7 @@ compare() {
             fell = count < baseline[name] - 0.1001
             printf "instructions: %6.1f, before %6.1f  %s%s\n", count, baseline[name], name,
                 grew ? ": GREW" : fell ? ": fell" : ""
-            if (grew) bad = 1
+            if (grew || count == 0) bad = 1
             delete baseline[name]
         }
         END {

@@ -46,6 +46,7 @@ fn a_panic_is_the_outcome_of_its_item_and_of_no_other() {
             assert!(item % 3 != 1, "item {item}");
             item
         });
+        assert_eq!(report.outcomes().len(), size);
         for (index, outcome) in report.outcomes().iter().enumerate() {
             match outcome {
                 Ok(value) => assert_eq!((*value, index % 3 != 1), (index, true)),

@@ -309,14 +309,16 @@ fn a_consumer_slower_than_the_workers_for_a_million_items_has_a_window_at_most()
         let census = Census::default();
         let (source, job) = (census.clone(), census.clone());
         let items = (0..1_000_000_u64).map(move |n| source.join(n));
-        let mut most = 0;
+        let (mut most, mut taken) = (0, 0);
         for (index, item) in executor.stream(items, |item| item).enumerate() {
             if index % 1000 == 0 {
                 thread::yield_now();
             }
             most = most.max(job.alive());
             assert_eq!(item.unwrap().value, index as u64);
+            taken += 1;
         }
+        assert_eq!(taken, 1_000_000);
         // And the one that the consumer has in its hands.
         assert!(most <= 64 + 1, "{most} at once");
         assert_eq!(census.alive(), 0);
@@ -395,7 +397,6 @@ fn limits_that_nobody_meets_change_nothing() {
 
 #[test]
 fn a_worker_may_drop_the_last_of_a_call_and_with_it_the_executor() {
-    // Printed where nobody would see it.
     static JOINED_ITSELF: AtomicBool = AtomicBool::new(false);
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {

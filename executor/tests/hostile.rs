@@ -128,9 +128,10 @@ fn an_untaken_result_and_a_capture_that_panic_are_one_panic() {
             let _captured = &bomb;
             Bomb
         });
-        // Long enough for the result to be there, usually; else there is no panic.
-        thread::sleep(Duration::from_millis(30));
-        _ = catch_unwind(AssertUnwindSafe(|| drop(stream)));
+        while executor.snapshot().calls()[0].waiting() == 0 {
+            thread::yield_now();
+        }
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(stream))).is_err());
     });
 }
 

@@ -51,6 +51,7 @@ fn each_item_is_tried_until_it_is_done_and_comes_in_order() {
         let stats = *report.requests().unwrap();
         assert_eq!(stats.capacity_retries, 500 / 4 * (1 + 2 + 3));
         assert_eq!(stats.attempts, 500 + stats.capacity_retries);
+        assert_eq!(report.outcomes().len(), 500);
         for (n, outcome) in (0..).zip(report) {
             match outcome {
                 Ok(done) => assert_eq!(done, (n, n % 4 + 1)),

@@ -4,6 +4,7 @@
 mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
@@ -165,13 +166,14 @@ fn items_run_while_their_source_waits_for_them() {
 
 #[test]
 fn a_source_is_dropped_by_its_caller_after_all_items_have_run() {
-    struct Witness<'a>(&'a AtomicUsize, thread::ThreadId);
+    struct Witness<'a>(&'a AtomicUsize, &'a Mutex<Vec<(usize, thread::ThreadId)>>);
     impl Drop for Witness<'_> {
         fn drop(&mut self) {
-            assert_eq!((self.0.load(SeqCst), thread::current().id()), (1000, self.1));
+            self.1.lock().unwrap().push((self.0.load(SeqCst), thread::current().id()));
         }
     }
-    let (executor, runs) = (executor(2), AtomicUsize::new(0));
-    let witness = Witness(&runs, thread::current().id());
+    let (executor, runs, dropped) = (executor(2), AtomicUsize::new(0), Mutex::default());
+    let witness = Witness(&runs, &dropped);
     executor.map((0..1000).inspect(move |_| _ = &witness), |_| runs.fetch_add(1, SeqCst));
+    assert_eq!(dropped.into_inner().unwrap(), [(1000, thread::current().id())]);
 }

@@ -32,14 +32,16 @@ fn no_more_than_the_window_is_outstanding() {
     let pulled = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&pulled);
     let source = (0..2000).inspect(move |_| _ = count.fetch_add(1, SeqCst));
-    let mut most = 0;
+    let (mut most, mut all) = (0, 0);
     for (taken, _) in executor.stream(source, |item| item).enumerate() {
         // Seen after this take: what was pulled, less what was taken, is at most the window.
         most = most.max(pulled.load(SeqCst) - taken);
         if taken % 100 == 0 {
             thread::sleep(Duration::from_millis(1));
         }
+        all += 1;
     }
+    assert_eq!(all, 2000);
     assert!(most <= WINDOW + 1, "{most} outstanding");
     assert!(most >= WINDOW, "the window was never used: {most}");
 }
@@ -51,7 +53,9 @@ fn a_panic_is_the_outcome_of_its_item() {
         assert!(item % 10 != 3, "item {item}");
         item
     });
-    for (index, outcome) in stream.enumerate() {
+    let outcomes: Vec<_> = stream.collect();
+    assert_eq!(outcomes.len(), 100);
+    for (index, outcome) in outcomes.into_iter().enumerate() {
         match outcome {
             Ok(value) => assert_eq!((value, index % 10 != 3), (index, true)),
             Err(Failure::Panicked(panic)) => assert_eq!(panic.message(), format!("item {index}")),

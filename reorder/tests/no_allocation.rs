@@ -101,27 +101,36 @@ fn completions_that_meet() {
     let (mut producer, mut consumer) = ring.open().unwrap().split();
     thread::scope(|scope| {
         let ring = &ring;
-        let completers: Vec<mpsc::Sender<Ticket>> = (0..2)
+        let (completers, refused): (Vec<mpsc::Sender<Ticket>>, Vec<_>) = (0..2)
             .map(|_| {
                 let (tickets, mine) = mpsc::channel();
-                scope.spawn(move || {
-                    for ticket in mine {
+                let refused = scope.spawn(move || {
+                    let complete = |ticket| {
                         let value = Box::new(7);
                         // What is refused is dropped outside.
-                        let _refused = strict(|| ring.complete(ticket, value));
-                    }
+                        strict(|| ring.complete(ticket, value))
+                    };
+                    mine.into_iter().filter(|&ticket| complete(ticket).is_err()).count()
                 });
-                tickets
+                (tickets, refused)
             })
-            .collect();
-        for _ in 0..2000 {
+            .unzip();
+        let mut delivered = 0;
+        while delivered < 2000 {
             if let Ok(ticket) = strict(|| producer.reserve()) {
                 completers.iter().for_each(|completer| completer.send(ticket).unwrap());
             }
-            if let Ok(delivery) = strict(|| consumer.try_next()) {
-                assert_eq!(delivery.outcome, Ok(Box::new(7)));
+            match strict(|| consumer.try_next()) {
+                Ok(delivery) => {
+                    assert_eq!(delivery.outcome, Ok(Box::new(7)));
+                    delivered += 1;
+                }
+                Err(_) => thread::yield_now(),
             }
         }
+        drop(completers);
+        let refused: usize = refused.into_iter().map(|thread| thread.join().unwrap()).sum();
+        assert!(refused >= 2000, "one of two for each: {refused}");
     });
 }
 
