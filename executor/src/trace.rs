@@ -10,34 +10,52 @@ pub(crate) use told::*;
 #[cfg(feature = "tracing")]
 mod told {
     use tracing::span::EnteredSpan;
-    use tracing::{debug, debug_span, info, warn};
+    use tracing::{Span, debug, debug_span, info, warn};
 
+    use crate::failure::contain;
     use crate::policy::Stop;
 
+    /// A subscriber may panic. Loans and counts are open where it is told of something.
+    pub(crate) struct Entered(Option<EnteredSpan>);
+
+    impl Entered {
+        fn new(span: impl FnOnce() -> Span) -> Entered {
+            let mut entered = None;
+            contain(|| entered = Some(span().entered()));
+            Entered(entered)
+        }
+    }
+
+    impl Drop for Entered {
+        fn drop(&mut self) {
+            contain(|| drop(self.0.take()));
+        }
+    }
+
     /// A worker's turn at a call, while the span lives.
-    pub(crate) fn turn(worker: usize, call: u64) -> EnteredSpan {
-        debug_span!("turn", worker, call).entered()
+    pub(crate) fn turn(worker: usize, call: u64) -> Entered {
+        Entered::new(|| debug_span!("turn", worker, call))
     }
 
     /// A batch that its caller shares with the workers, on the caller's thread.
-    pub(crate) fn batch(items: usize) -> EnteredSpan {
-        debug_span!("batch", items).entered()
+    pub(crate) fn batch(items: usize) -> Entered {
+        Entered::new(|| debug_span!("batch", items))
     }
 
     pub(crate) fn opened(call: u64) {
-        debug!(call, "opened");
+        contain(|| debug!(call, "opened"));
     }
 
     pub(crate) fn closed(call: u64) {
-        debug!(call, "closed");
+        contain(|| debug!(call, "closed"));
     }
 
     pub(crate) fn gave_up(call: u64, item: u64, why: Stop) {
-        warn!(call, item, ?why, "gave up");
+        contain(|| warn!(call, item, ?why, "gave up"));
     }
 
     pub(crate) fn shut_down(calls: usize, workers: usize) {
-        info!(calls, workers, "shut down, with so many left");
+        contain(|| info!(calls, workers, "shut down, with so many left"));
     }
 }
 
