@@ -26,6 +26,8 @@ use crate::worker;
 
 mod task;
 
+use task::TaskWaker;
+
 /// Where chunks come out of a stream, and where they go when they are empty.
 pub(crate) struct Outlet<U, E> {
     pub(crate) consumer: Consumer<ChunkRing<U, E>>,
@@ -41,7 +43,8 @@ pub(crate) struct Outlet<U, E> {
 ///
 /// Dropping it stops the stream: the source is pulled no further and dropped, results that are
 /// still on their way are refused by the ring and dropped where they were made. It does not wait
-/// for them, and may be forgotten: the stream then runs to the end of its window and stays there.
+/// for them, and may be forgotten: the stream then runs to the end of its window and stays there. What its job
+/// captured goes with the last of them; a worker that is at another job may keep it until that returns.
 ///
 /// ```
 /// use reorder_executor::Executor;
@@ -89,6 +92,8 @@ pub struct Ordered<'a, U: Send, E: Send = Infallible> {
     given_up: Option<Stop>,
     /// Why the stream goes no further than what has been pulled, until that was told.
     cut: Option<Stop>,
+    /// That of the task that polled last, as others get it.
+    waker: Option<Arc<TaskWaker>>,
     /// When a task that polls has to look again.
     alarm: TaskAlarm,
     turns: Turns,
@@ -127,6 +132,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
             limited: outlet.limited,
             given_up: None,
             cut: None,
+            waker: None,
             alarm: TaskAlarm::default(),
             turns: Turns::default(),
             timing: None,
@@ -166,6 +172,14 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
                 Err(_) => return None,
             }
             self.stream.made_room(&self.hub);
+            if self.has_duty() {
+                // One that runs the items itself has deadlines to keep in between.
+                match self.missing() {
+                    Missing::Look => continue,
+                    Missing::End => return None,
+                    Missing::Wait(_) => {}
+                }
+            }
             if self.help(false) {
                 continue;
             }

@@ -46,6 +46,7 @@ fn futures_are_tried_again_and_come_in_order() {
         let report = block_on(handle.unwrap());
         let stats = *report.requests().unwrap();
         assert_eq!((stats.attempts, stats.capacity_retries), (1500, 1000));
+        assert_eq!(report.outcomes().len(), 500);
         for (n, outcome) in (0..).zip(report) {
             match outcome {
                 Ok(value) => assert_eq!(value, n),

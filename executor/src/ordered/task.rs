@@ -1,16 +1,33 @@
 //! A stream whose consumer is a task.
 
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use reorder_ring::Delivery;
 
 use crate::chunk::Chunk;
-use crate::failure::Outcome;
+use crate::failure::{Discarded, Outcome, contain};
 use crate::ordered::{Missing, Ordered};
+
+/// A task's waker, whose panics stay here: those who use it have counts to keep, cells to leave whole, or, as the
+/// thread of all timers, much else to do.
+pub(super) struct TaskWaker(Discarded<Waker>);
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        contain(|| self.0.wake_by_ref());
+    }
+}
 
 impl<U: Send, E: Send> Ordered<'_, U, E> {
     /// As `wait`, but leaves a waker instead of blocking.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery<Chunk<U, E>>>> {
+        let waker = self.guarded(cx.waker());
+        let cx = &mut Context::from_waker(&waker);
         loop {
             // Before the look at what uses it.
             self.stream.consumer().register(cx.waker());
@@ -29,6 +46,12 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
                 Missing::End => return Poll::Ready(None),
             }
         }
+    }
+
+    fn guarded(&mut self, waker: &Waker) -> Waker {
+        let known = self.waker.take().filter(|known| known.0.will_wake(waker));
+        let guarded = known.unwrap_or_else(|| Arc::new(TaskWaker(Discarded::new(waker.clone()))));
+        Waker::from(Arc::clone(self.waker.insert(guarded)))
     }
 
     /// The next outcome for a task, or `None` at the end; else the task is woken when it is worth another look.
