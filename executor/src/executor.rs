@@ -124,8 +124,8 @@ impl Executor {
     /// # Panics
     ///
     /// If jobs panicked, with the panic of the first such item in the order of the input; all
-    /// other items have run, and their results were dropped. Also if the source panics, after what
-    /// came from it before has run, or memory is too short.
+    /// other items have run, and their results were dropped. Also if memory is too short, or the source panics: after
+    /// what came from it before has run, or, if it does not say how many items it has, before anything runs.
     ///
     /// # Progress
     ///
@@ -222,7 +222,7 @@ impl Executor {
     ///
     /// # Panics
     ///
-    /// If the source panics, after what came from it before has run, or memory is too short.
+    /// If the source panics, as there, or memory is too short.
     ///
     /// # Progress
     ///

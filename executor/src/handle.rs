@@ -59,7 +59,7 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
         self.report()
     }
 
-    /// Whether every item has an outcome: then neither [`wait`](BatchHandle::wait) nor the future waits.
+    /// Whether every item has an outcome, deadlines apart, which `wait` and the future keep: then neither [`wait`](BatchHandle::wait) nor the future waits.
     ///
     /// # Progress
     ///

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// How many kinds are remembered. Another one with the same place takes it over.
-const KINDS: usize = 64;
+pub(crate) const KINDS: usize = 64;
 /// Costs are kept for so many items, to tell fractions of nanoseconds.
 const LOT: u32 = 1 << 10;
 
@@ -20,7 +20,7 @@ impl Kind {
     }
 
     /// Its place, and what tells it from others there.
-    fn place(self) -> (usize, u32) {
+    pub(crate) fn place(self) -> (usize, u32) {
         let mixed = (self.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed as usize >> 16 & (KINDS - 1), (mixed >> 32) as u32)
     }

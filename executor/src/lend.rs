@@ -86,9 +86,8 @@ impl Published for Lent {
         &self.account
     }
 
-    /// Its owner withdraws it when it is.
     fn is_done(&self) -> bool {
-        false
+        self.visit(|work| work.is_through()).unwrap_or(true)
     }
 }
 

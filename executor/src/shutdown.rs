@@ -58,6 +58,7 @@ impl Executor {
     /// From its start on no call is taken in that only the workers would run:
     /// [`BatchBuilder::submit`](crate::BatchBuilder::submit) and
     /// [`BatchBuilder::stream`](crate::BatchBuilder::stream) say so. Calls that their caller can run alone are run so.
+    /// Of a batch that its caller runs alone it knows nothing.
     /// [`Shutdown`] says what becomes of the calls that are open. It waits until they and the workers are through,
     /// for `within` at the most if that is given. Inside of a job of this executor it waits for nothing: it would
     /// wait for itself. It may be called again, also with another mode.

@@ -12,7 +12,6 @@
 //! | `PULLING` | `ENDED` | the puller, who found the source at its end, or the stream cancelled |
 //! | `FULL` | `FLOWING` | CAS of the consumer that made room, or of the puller that looked again |
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, PoisonError};
@@ -34,6 +33,8 @@ use crate::primitive::{AtomicBool, AtomicU8, AtomicU32, AtomicWaker, Mutex, Mute
 use crate::snapshot::{CallKind, Progress};
 use crate::turn::Turn;
 use crate::work::{Published, Stream, Work};
+
+mod end;
 
 pub(crate) type ChunkRing<U, E> = Arc<Ring<Chunk<U, E>>>;
 
@@ -162,14 +163,16 @@ where
         };
         // ORDERING: stream:pulled: Relaxed; within the feed's lock.
         self.phase.store(phase, Relaxed);
-        if phase == FULL {
-            self.look_again(&mut feed);
-        }
+        let has_room = phase == FULL && self.look_again(&mut feed);
         let ended = if phase == ENDED { feed.take() } else { None };
         drop(feed);
         match ended {
             Some(feed) => self.end(feed),
             None => self.drop_feed_if_cancelled(),
+        }
+        if has_room {
+            // The consumer that made it found somebody pulling, and may be the one who has to pull now.
+            self.wake_consumer();
         }
         ticket
     }
@@ -229,44 +232,18 @@ where
     }
 
     /// Room that the consumer made while the window was being declared full would be noticed by
-    /// nobody.
-    fn look_again(&self, feed: &mut Option<Feed<I, U, E>>) {
+    /// nobody. `true` if there is some.
+    fn look_again(&self, feed: &mut Option<Feed<I, U, E>>) -> bool {
         // ORDERING: stream:full: SeqCst fence, pairs with `stream:room`: either the consumer sees
         // `FULL`, or this thread sees its takes.
         fence(SeqCst);
-        if feed.as_mut().is_some_and(|feed| feed.room(1, &self.delivered) > 0) {
-            self.flow();
-        }
+        feed.as_mut().is_some_and(|feed| feed.room(1, &self.delivered) > 0) && self.flow()
     }
 
     /// From `FULL` to `FLOWING`. `true` if this call did it.
     fn flow(&self) -> bool {
         // ORDERING: stream:flow: Relaxed; the feed's lock orders all that the puller reads.
         self.phase.compare_exchange(FULL, FLOWING, Relaxed, Relaxed).is_ok()
-    }
-
-    /// The last item of the stream says that the source panicked. There is room for it: the source
-    /// was asked for an item because there was.
-    fn deliver_source_panic(&self, feed: &mut Feed<I, U, E>, payload: Box<dyn Any + Send>) {
-        match feed.reserve(1) {
-            Ok(ticket) => {
-                self.extent.pull(1);
-                let failure = Failure::SourcePanicked(Panic::new(payload));
-                self.complete(ticket, Chunk::from([Err(failure)]));
-            }
-            Err(_) => discard(payload),
-        }
-    }
-
-    /// Drops the source before the end is declared, so that a consumer which sees the end sees
-    /// whatever the source's `Drop` does, also its panic if there is room to tell.
-    fn end(&self, mut feed: Feed<I, U, E>) {
-        if let Some(payload) = feed.drop_source() {
-            self.deliver_source_panic(&mut feed, payload);
-        }
-        // Closing the ring may drop undelivered values.
-        contain(|| feed.finish());
-        self.extent.end();
     }
 
     fn run_all(&self, ticket: Ticket, mut items: impl ExactSizeIterator<Item = I::Item>) {
@@ -298,9 +275,13 @@ where
         if let Some(limited) = fails {
             // Not before: the consumer would give up on the very item that failed.
             limited.course.fail();
-            self.consumer.wake();
+            self.wake_consumer();
         }
         self.extent.finish(count);
+    }
+
+    fn wake_consumer(&self) {
+        contain(|| self.consumer.wake());
     }
 
     fn learn(&self, turn: &Turn<'_>, count: u32) {
@@ -328,7 +309,7 @@ where
             worked = true;
             if turn.is_over() {
                 // A consumer that runs its own stream may have gone to sleep meanwhile.
-                self.consumer.wake();
+                self.wake_consumer();
                 break;
             }
         }
@@ -347,7 +328,12 @@ where
     }
 
     fn nudge(&self) {
-        self.consumer.wake();
+        self.wake_consumer();
+    }
+
+    /// One that was ended early is pulled no further, though its consumer may not have found out.
+    fn is_through(&self) -> bool {
+        self.extent.is_done() || self.is_over() && self.extent.finished() == self.extent.pulled()
     }
 }
 
@@ -364,8 +350,7 @@ where
     }
 
     fn is_done(&self) -> bool {
-        // One that was ended early is pulled no further, though its consumer may not have found out.
-        self.extent.is_done() || self.is_over() && self.extent.finished() == self.extent.pulled()
+        self.is_through()
     }
 }
 

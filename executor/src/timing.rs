@@ -130,7 +130,9 @@ fn events(timings: &[Timing]) -> Vec<(Instant, Event)> {
     let ran = timings.iter().enumerate().filter_map(|(index, timing)| Some((index, timing.ran?)));
     let mut events: Vec<_> = ran
         .flat_map(|(index, ran)| {
-            [(ran.started, Event::Start(index)), (ran.completed, Event::End(index))]
+            // It takes some time, also where the clock does not tell.
+            let end = ran.completed.max(ran.started + Duration::from_nanos(1));
+            [(ran.started, Event::Start(index)), (end, Event::End(index))]
         })
         .collect();
     events.sort_unstable();

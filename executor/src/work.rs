@@ -23,6 +23,12 @@ pub(crate) trait Work: Send + Sync {
     /// How far it has come; `None` if it is over.
     fn progress(&self) -> Option<Progress>;
 
+    /// Whether all of its items have run, and there will be no more, though it is still lent. A batch's caller waits
+    /// for it, and ends the loan.
+    fn is_through(&self) -> bool {
+        false
+    }
+
     /// Tells the one who waits for this work that it should look after it itself.
     fn nudge(&self);
 }

@@ -89,7 +89,7 @@ impl Worker {
     fn round(&mut self) -> bool {
         if self.hub.list(&mut self.version, &mut self.spare) {
             mem::swap(&mut self.known, &mut self.spare);
-            discard_all(&mut self.spare);
+            self.discard_spare();
         }
         let Some(place) = self.choose() else { return false };
         self.next = place;
@@ -126,7 +126,12 @@ impl Worker {
 
     fn doze(&mut self) -> bool {
         // A sleeper must not keep closed work alive.
-        discard_all(&mut self.known);
+        mem::swap(&mut self.known, &mut self.spare);
+        self.discard_spare();
+        if !self.searching {
+            self.searching = true;
+            self.hub.start_searching();
+        }
         self.version = None;
         if self.hub.is_stopping() {
             return false;
@@ -136,16 +141,26 @@ impl Worker {
         asleep
     }
 
+    /// The last reference to some work may run code of its owner, for which somebody may have to search meanwhile.
+    fn discard_spare(&mut self) {
+        if self.spare.is_empty() {
+            return;
+        }
+        if mem::take(&mut self.searching) {
+            self.hub.stop_searching();
+            if self.hub.somebody_should_wake() && self.hub.any_claimable() {
+                self.hub.wake_one();
+            }
+        }
+        self.spare.drain(..).for_each(discard);
+    }
+
     fn retire(mut self) {
+        mem::swap(&mut self.known, &mut self.spare);
+        self.discard_spare();
         if self.searching {
             self.hub.stop_searching();
         }
-        discard_all(&mut self.known);
         self.hub.retire();
     }
-}
-
-/// The last reference to some work may run code of its owner.
-fn discard_all(list: &mut Vec<Arc<dyn Published>>) {
-    list.drain(..).for_each(discard);
 }

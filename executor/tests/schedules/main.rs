@@ -3,20 +3,15 @@
 //! shuttle reports with the schedule that leads there. `ci/schedules.sh` runs them.
 #![cfg(reorder_shuttle)]
 
-use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
+mod requests;
 
-use reorder_executor::{
-    Answer, Attempt, CancellationToken, Executor, Failure, Gate, Retry, Shutdown,
-};
-use shuttle::future;
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::sync::Arc;
+
+use reorder_executor::{CancellationToken, Executor, Failure, Shutdown};
 use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use shuttle::sync::{Condvar, Mutex};
 use shuttle::thread;
-
-type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// How many switches a bug is expected to need at the most.
 const DEPTH: usize = 4;
@@ -186,8 +181,10 @@ fn scope_waits_for_its_streams() {
             })
         }));
         assert!(unwound.is_err());
-        borrowed.push(ran.load(SeqCst));
-        assert_eq!(borrowed.len(), 4);
+        let after = ran.load(SeqCst);
+        borrowed.clear();
+        drop(executor);
+        assert_eq!(ran.load(SeqCst), after, "a job ran after its scope");
     });
 }
 
@@ -283,6 +280,7 @@ fn failures_and_panics_end_a_batch_that_fails_fast() {
         let submitted =
             executor.batch(0..5).fail_fast().submit(job).unwrap().wait().into_outcomes();
         let streamed: Vec<_> = executor.batch(0..5).fail_fast().stream(job).unwrap().collect();
+        assert_eq!((scoped.len(), submitted.len()), (5, 5));
         for outcomes in [scoped, submitted, streamed] {
             assert!(outcomes.len() <= 5 + 1);
             let mut failed = 0;
@@ -313,86 +311,57 @@ fn submitted_batch_is_dropped_in_the_middle() {
     });
 }
 
-/// A budget without an end, for its end would be waited for.
-fn patient() -> Retry {
-    Retry::new().within(Duration::MAX).wait(Duration::from_micros(20), Duration::from_micros(20))
-}
+/// A source that takes its time to say how many there are.
+struct Pensive(std::ops::Range<usize>);
 
-fn twice(n: &usize, attempt: &Attempt) -> Answer<usize, ()> {
-    match attempt.number() {
-        1 => Answer::Again { error: (), after: None },
-        _ => Answer::Done(*n),
+impl Iterator for Pensive {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        self.0.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0..3).for_each(|_| thread::yield_now());
+        self.0.size_hint()
     }
 }
 
 #[test]
-fn batches_take_turns_at_a_gate_and_nobody_oversleeps() {
-    for workers in [1, 2] {
-        explore(move || {
-            let executor = executor(workers);
-            let gate = Gate::builder().pace(Duration::from_micros(100)).build().unwrap();
-            let batches = [10, 20].map(|base| {
-                let batch = executor.batch(base..base + 2).requests().through(&gate);
-                (base, batch.retry(patient()).submit(twice).unwrap())
-            });
-            for (base, handle) in batches {
-                assert_eq!(handle.wait().into_values().unwrap(), [base, base + 1]);
-            }
-        });
-    }
-}
-
-#[test]
-fn retries_race_a_shutdown_and_a_cancellation() {
-    for mode in [Shutdown::Drain, Shutdown::Abort] {
-        explore(move || {
-            let (executor, token) = (Arc::new(executor(1)), CancellationToken::new());
-            let batch = executor.batch(0..3).cancelled_by(&token).requests();
-            let handle = batch.retry(patient()).submit(twice).unwrap();
-            let canceller = thread::spawn(move || token.cancel());
-            let other = Arc::clone(&executor);
-            let shutdown = thread::spawn(move || assert!(other.shutdown(mode, None).is_complete()));
-            let outcomes = handle.wait().into_outcomes();
-            assert_eq!(outcomes.len(), 3);
-            for (n, outcome) in outcomes.into_iter().enumerate() {
-                match outcome {
-                    Ok(value) => assert_eq!(value, n),
-                    Err(Failure::Cancelled) => {}
-                    Err(Failure::ShutDown) => assert_eq!(mode, Shutdown::Abort),
-                    Err(failure) => panic!("{failure:?}"),
-                }
-            }
-            canceller.join().unwrap();
-            shutdown.join().unwrap();
-        });
-    }
-}
-
-#[test]
-fn futures_land_while_their_stream_is_taken_and_dropped() {
+fn a_stream_with_room_for_one_goes_on_without_workers() {
     explore(|| {
-        let executor = executor(1);
-        let alive = Arc::new(());
-        let counted = Arc::clone(&alive);
-        let spawner = |task: Task| drop(thread::spawn(move || future::block_on(task)));
-        let batch = executor.batch(0_usize..).requests().retry(patient());
-        let mut stream = batch
-            .stream_async(spawner, move |n, attempt| {
-                let counted = Arc::clone(&counted);
-                async move {
-                    future::yield_now().await;
-                    twice(&n, &attempt).map(|n| (n, counted))
-                }
-            })
-            .unwrap();
-        for n in 0..2 {
-            assert_eq!(stream.next().unwrap().unwrap().0, n);
-        }
-        drop(stream);
-        drop(executor);
-        // The last ones may be on their way.
-        while Arc::strong_count(&alive) > 1 {
-            thread::yield_now();
-        }
+        let executor = Executor::builder().workers(1).window(1).build().unwrap();
+        let stream = executor.stream(Pensive(0..3), |n| n);
+        let stopping = thread::spawn(move || drop(executor));
+        assert!(stream.map(Result::unwrap).eq(0..3));
+        stopping.join().unwrap();
+    });
+}
+
+/// When it is dropped, it waits for somebody else's batch.
+struct Joins(Arc<Executor>, Arc<Event>);
+
+impl Drop for Joins {
+    fn drop(&mut self) {
+        let executor = Arc::clone(&self.0);
+        let other = thread::spawn(move || {
+            executor.batch(0..1).submit(|n, _| Ok::<_, ()>(n)).unwrap().wait()
+        });
+        assert_eq!(other.join().unwrap().outcomes().len(), 1);
+        self.1.happen();
+    }
+}
+
+#[test]
+fn a_capture_may_wait_for_others_when_it_is_dropped() {
+    explore(|| {
+        let (executor, event) = (Arc::new(executor(2)), Arc::new(Event::default()));
+        let joins = Joins(Arc::clone(&executor), Arc::clone(&event));
+        let stream = executor.stream(0..2, move |n| {
+            _ = &joins;
+            n
+        });
+        assert!(stream.map(Result::unwrap).eq(0..2));
+        event.wait();
     });
 }

@@ -1,0 +1,96 @@
+//! Requests, whose clock and timers are the model's.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reorder_executor::{Answer, Attempt, CancellationToken, Failure, Gate, Retry, Shutdown};
+use shuttle::{future, thread};
+
+use super::{executor, explore};
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A budget without an end, for its end would be waited for.
+fn patient() -> Retry {
+    Retry::new().within(Duration::MAX).wait(Duration::from_micros(20), Duration::from_micros(20))
+}
+
+fn twice(n: &usize, attempt: &Attempt) -> Answer<usize, ()> {
+    match attempt.number() {
+        1 => Answer::Again { error: (), after: None },
+        _ => Answer::Done(*n),
+    }
+}
+
+#[test]
+fn batches_take_turns_at_a_gate_and_nobody_oversleeps() {
+    for workers in [1, 2] {
+        explore(move || {
+            let executor = executor(workers);
+            let gate = Gate::builder().pace(Duration::from_micros(100)).build().unwrap();
+            let batches = [10, 20].map(|base| {
+                let batch = executor.batch(base..base + 2).requests().through(&gate);
+                (base, batch.retry(patient()).submit(twice).unwrap())
+            });
+            for (base, handle) in batches {
+                assert_eq!(handle.wait().into_values().unwrap(), [base, base + 1]);
+            }
+        });
+    }
+}
+
+#[test]
+fn retries_race_a_shutdown_and_a_cancellation() {
+    for mode in [Shutdown::Drain, Shutdown::Abort] {
+        explore(move || {
+            let (executor, token) = (Arc::new(executor(1)), CancellationToken::new());
+            let batch = executor.batch(0..3).cancelled_by(&token).requests();
+            let handle = batch.retry(patient()).submit(twice).unwrap();
+            let canceller = thread::spawn(move || token.cancel());
+            let other = Arc::clone(&executor);
+            let shutdown = thread::spawn(move || assert!(other.shutdown(mode, None).is_complete()));
+            let outcomes = handle.wait().into_outcomes();
+            assert_eq!(outcomes.len(), 3);
+            for (n, outcome) in outcomes.into_iter().enumerate() {
+                match outcome {
+                    Ok(value) => assert_eq!(value, n),
+                    Err(Failure::Cancelled) => {}
+                    Err(Failure::ShutDown) => assert_eq!(mode, Shutdown::Abort),
+                    Err(failure) => panic!("{failure:?}"),
+                }
+            }
+            canceller.join().unwrap();
+            shutdown.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn futures_land_while_their_stream_is_taken_and_dropped() {
+    explore(|| {
+        let executor = executor(1);
+        let alive = Arc::new(());
+        let counted = Arc::clone(&alive);
+        let spawner = |task: Task| drop(thread::spawn(move || future::block_on(task)));
+        let batch = executor.batch(0_usize..).requests().retry(patient());
+        let mut stream = batch
+            .stream_async(spawner, move |n, attempt| {
+                let counted = Arc::clone(&counted);
+                async move {
+                    future::yield_now().await;
+                    twice(&n, &attempt).map(|n| (n, counted))
+                }
+            })
+            .unwrap();
+        for n in 0..2 {
+            assert_eq!(stream.next().unwrap().unwrap().0, n);
+        }
+        drop(stream);
+        drop(executor);
+        // The last ones may be on their way.
+        while Arc::strong_count(&alive) > 1 {
+            thread::yield_now();
+        }
+    });
+}
