@@ -172,13 +172,10 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
                 Err(_) => return None,
             }
             self.stream.made_room(&self.hub);
-            if self.has_duty() {
-                // One that runs the items itself has deadlines to keep in between.
-                match self.missing() {
-                    Missing::Look => continue,
-                    Missing::End => return None,
-                    Missing::Wait(_) => {}
-                }
+            match self.missing_before_help() {
+                Some(Missing::Look) => continue,
+                Some(Missing::End) => return None,
+                Some(Missing::Wait(_)) | None => {}
             }
             if self.help(false) {
                 continue;
@@ -215,6 +212,11 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     fn ended<T>(&mut self) -> Option<T> {
         self.cut = None;
         None
+    }
+
+    /// One that runs the items itself has deadlines to keep in between.
+    fn missing_before_help(&mut self) -> Option<Missing> {
+        self.has_duty().then(|| self.missing())
     }
 
     /// Gives the head up if it is time to.

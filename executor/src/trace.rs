@@ -9,26 +9,33 @@ pub(crate) use told::*;
 
 #[cfg(feature = "tracing")]
 mod told {
-    use tracing::span::EnteredSpan;
-    use tracing::{Span, debug, debug_span, info, warn};
+    use tracing::span::Id;
+    use tracing::{Dispatch, Span, debug, debug_span, info, warn};
 
-    use crate::failure::contain;
+    use crate::failure::{contain, discard};
     use crate::policy::Stop;
 
     /// A subscriber may panic. Loans and counts are open where it is told of something.
-    pub(crate) struct Entered(Option<EnteredSpan>);
+    pub(crate) struct Entered(Option<Span>);
 
     impl Entered {
         fn new(span: impl FnOnce() -> Span) -> Entered {
-            let mut entered = None;
-            contain(|| entered = Some(span().entered()));
-            Entered(entered)
+            let mut entered = Entered(None);
+            contain(|| entered.0 = Some(span()));
+            entered.tell(|id, subscriber| subscriber.enter(id));
+            entered
+        }
+
+        fn tell(&self, f: impl FnOnce(&Id, &Dispatch)) {
+            contain(|| _ = self.0.as_ref().map(|span| span.with_subscriber(|(id, to)| f(id, to))));
         }
     }
 
     impl Drop for Entered {
         fn drop(&mut self) {
-            contain(|| drop(self.0.take()));
+            // Apart: a second panic while the first one unwinds would abort.
+            self.tell(|id, subscriber| subscriber.exit(id));
+            discard(self.0.take());
         }
     }
 

@@ -36,6 +36,11 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
                 return Poll::Ready(next.map_or(None, |next| next.or_else(|| self.ended())));
             }
             self.stream.made_room(&self.hub);
+            match self.missing_before_help() {
+                Some(Missing::Look) => continue,
+                Some(Missing::End) => return Poll::Ready(None),
+                Some(Missing::Wait(_)) | None => {}
+            }
             if self.help(true) {
                 continue;
             }

@@ -145,6 +145,9 @@ where
     /// Does one thing that is to be done. `false` if there was none.
     fn step(&self, turn: &Turn<'_>) -> bool {
         if self.is_stopped() {
+            if self.jobs.can_abort() {
+                turn.claimed(self);
+            }
             return self.jobs.abort_all();
         }
         let mut desk = lock(&self.desk);
@@ -184,6 +187,10 @@ where
         let (Some(item), Some(me)) = (entry.place.item.take(), self.me.upgrade()) else { return };
         let attempt = Attempt::new(Arc::clone(&self.limited), entry.index, entry.attempts, started);
         self.jobs.begin(item, attempt, Flight::new(me, entry, dispatch));
+        if self.jobs.can_abort() {
+            // Its deadline is to be kept.
+            self.stir();
+        }
     }
 
     /// Gives an item its outcome that waited until its time was over.
@@ -227,6 +234,15 @@ where
 
     fn wake_consumer(&self) {
         contain(|| self.consumer.wake());
+    }
+
+    /// To be called after the desk was changed: tells whoever might have to do what comes of it.
+    fn changed(&self) {
+        self.stir();
+        // ORDERING: requests:dutiful: Relaxed; the desk's lock orders it, which both have taken.
+        if self.is_dutiful.load(Relaxed) {
+            self.wake_consumer();
+        }
     }
 
     /// Sees to it that what is to be done is done, now or when it is time to.
@@ -295,11 +311,7 @@ where
         if let Some((outcome, entry)) = outcome {
             self.settle(entry, outcome);
         }
-        self.stir();
-        // ORDERING: requests:dutiful: Relaxed; the desk's lock orders it, which both have taken.
-        if self.is_dutiful.load(Relaxed) {
-            self.wake_consumer();
-        }
+        self.changed();
         self.hub.rest();
     }
 

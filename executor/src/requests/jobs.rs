@@ -10,7 +10,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, Abortable};
 
-use crate::failure::{Discarded, contain};
+use crate::failure::{Discarded, contain, discard};
 use crate::hub::Hub;
 use crate::limited::Limited;
 use crate::primitive::{Mutex, MutexGuard, now};
@@ -176,13 +176,13 @@ where
 
     fn ended(&self, index: u64) {
         let ended = self.running().remove(&index);
-        drop(ended);
+        discard(ended);
     }
 
     fn abort(&self, index: u64) {
         // The waker of its runtime is not used under the lock.
         let handle = self.running().remove(&index);
-        contain(|| handle.into_iter().for_each(|handle| handle.abort()));
+        contain(move || handle.into_iter().for_each(|handle| handle.abort()));
     }
 
     fn can_abort(&self) -> bool {
@@ -192,7 +192,7 @@ where
     fn abort_all(&self) -> bool {
         let handles = std::mem::take(&mut *self.running());
         let had_some = !handles.is_empty();
-        handles.into_values().for_each(|handle| contain(|| handle.abort()));
+        handles.into_values().for_each(|handle| contain(move || handle.abort()));
         had_some
     }
 }

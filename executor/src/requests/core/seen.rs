@@ -28,11 +28,12 @@ where
         while self.step(turn) {
             worked = true;
             if turn.is_over() {
-                // A consumer that runs its own items may have gone to sleep meanwhile, and so may a worker.
-                self.wake_consumer();
-                self.stir();
                 break;
             }
+        }
+        if worked {
+            // What this thread had in hand others could not see: they may have gone to sleep meanwhile.
+            self.changed();
         }
         worked
     }
@@ -88,7 +89,11 @@ where
             // ORDERING: requests:duty: Relaxed; as `requests:dutiful`.
             self.is_dutiful.store(true, Relaxed);
         }
-        duty && self.step(turn)
+        let helped = duty && self.step(turn);
+        if helped {
+            self.stir();
+        }
+        helped
     }
 
     fn is_quick(&self) -> bool {
