@@ -63,7 +63,7 @@ fn published_work_is_run() {
 /// What a stream does when its window has room again, or its source can be pulled again.
 #[test]
 fn work_that_becomes_claimable_is_run() {
-    explore("work_that_becomes_claimable_is_run", Some(3), 9000, || {
+    explore("work_that_becomes_claimable_is_run", Some(3), 8000, || {
         let (workers, done) = (Workers::start(1), Done::new());
         let jobs = counted(0, &done);
         workers.publish(&jobs);
