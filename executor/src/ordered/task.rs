@@ -102,6 +102,7 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
                 self.stop();
                 return Poll::Ready(None);
             }
+            self.chunk.reverse();
         }
     }
 

@@ -41,8 +41,7 @@ impl Stream for Ours {
         I: Send + 'static,
         U: Send + 'static,
     {
-        for outcome in self.0.stream(source, job) {
-            sink(outcome.expect("no job panics"));
-        }
+        let outcomes = self.0.stream(source, job);
+        outcomes.for_each(|outcome| sink(outcome.expect("no job panics")));
     }
 }
