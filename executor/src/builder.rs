@@ -53,8 +53,8 @@ impl Builder {
     /// How many worker threads there are, from 1 on. Without it, as many as
     /// [`available_parallelism`](std::thread::available_parallelism) tells, or 1 if it cannot.
     ///
-    /// The caller of a batch works as well, so that many workers and as many callers can be more
-    /// threads than processors.
+    /// The caller of a batch works as well, and the consumer of a stream of [cheap](Builder::consumer_helps) items. So
+    /// where one thread at a time calls, one worker less than processors keeps them all at work.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
         self
@@ -100,7 +100,7 @@ impl Builder {
     }
 
     /// Whether a thread that waits for the head of a stream runs items meanwhile, where they were
-    /// measured to take under 50 µs. It does without this.
+    /// measured to take under 50 µs on the average. It does without this.
     ///
     /// Jobs then may run on the consumer's thread, with its locks held and its thread-locals in
     /// sight. Turn it off if they must not. Two cases remain in which nobody else might run them:

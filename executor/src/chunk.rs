@@ -10,7 +10,7 @@ use crate::primitive::{Mutex, MutexGuard};
 pub(crate) type Chunk<U, E = Infallible> = Vec<Outcome<U, E>>;
 
 /// How many outcomes a chunk has at the most.
-pub(crate) const MOST: usize = 128;
+pub(crate) const MOST: usize = 256;
 const CLASSES: usize = MOST.ilog2() as usize + 1;
 
 /// Emptied chunks, whose memory is used again, by size: chunks of class `c` have room for 2^`c` outcomes.

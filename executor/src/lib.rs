@@ -62,6 +62,7 @@ mod batch;
 mod builder;
 mod cells;
 mod chunk;
+mod cost;
 mod executor;
 mod extent;
 mod failure;

@@ -4,6 +4,8 @@
 //! So it must be short in time, as far as the last items tell, and short in items, in case they tell
 //! wrong; the limit in items is the caller's.
 
+use std::sync::OnceLock;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 /// How many times as many items as before may be claimed next.
@@ -15,6 +17,16 @@ pub(crate) fn paced(target: Duration, items: u32, took: Duration) -> u32 {
     let each = (took.as_nanos() / u128::from(items)).max(1);
     let fit = u32::try_from(target.as_nanos() / each).unwrap_or(u32::MAX);
     fit.min(items.saturating_mul(GROWTH)).max(1)
+}
+
+/// How many items of a window, at least 1, one of so many threads should have at once at the most: half of an equal share,
+/// so that the others find something to do while the first are delivered. Those that have to wait for a
+/// processor need none.
+pub(crate) fn share(window: usize, threads: usize) -> usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    // Asking takes system calls.
+    let processors = *PROCESSORS.get_or_init(|| available_parallelism().map_or(1, usize::from));
+    (window / (2 * threads.min(processors))).max(1)
 }
 
 #[cfg(test)]
@@ -38,6 +50,16 @@ mod tests {
         assert_eq!(claims(1, 5), [1, 8, 64, 512, 1000]);
         assert_eq!(claims(100, 4), [1, 8, 10, 10]);
         assert_eq!(claims(400, 3), [1, 2, 2]);
+    }
+
+    #[test]
+    fn a_share_is_for_those_that_can_run() {
+        assert_eq!(share(1024, 1), 512);
+        assert_eq!(share(1, 1), 1);
+        assert_eq!(share(1, 1000), 1);
+        let processors = available_parallelism().map_or(1, usize::from);
+        assert_eq!(share(1 << 20, processors), (1 << 19) / processors);
+        assert_eq!(share(1 << 20, 10 * processors), (1 << 19) / processors, "the rest waits");
     }
 
     #[test]

@@ -22,13 +22,14 @@ use reorder_ring::{Producer, Ring, Ticket};
 
 use crate::account::Account;
 use crate::chunk::{self, Chunk, Spares};
+use crate::cost::Cost;
 use crate::extent::Extent;
 use crate::failure::{self, Discarded, Failure, Outcome, Panic, contain, discard};
 use crate::feed::{Delivered, Feed, Filled, Stop};
 use crate::hub::Hub;
 use crate::in_place::push;
 use crate::limited::Limited;
-use crate::pace::paced;
+use crate::pace::{paced, share};
 use crate::primitive::{AtomicBool, AtomicU8, AtomicU32, AtomicWaker, Mutex, MutexGuard, fence};
 use crate::snapshot::{CallKind, Progress};
 use crate::turn::Turn;
@@ -45,8 +46,9 @@ const ENDED: u8 = 3;
 
 /// How many items are pulled at once at the most, where they are cheap.
 const MOST_AT_ONCE: usize = chunk::MOST;
-/// Items of more bytes than this are pulled one by one: what is pulled lies on the stack.
-const LARGE: usize = 256;
+/// What is pulled lies on the stack. So half as many items of more bytes than this are pulled at once, and only one
+/// of more than twice that.
+const LARGE: usize = 128;
 /// How long it should take to run what was pulled at once. Its outcomes are delivered together.
 const TARGET: Duration = Duration::from_micros(4);
 /// Items are cheap if a consumer that runs one is late for its head by little more than to be woken takes.
@@ -66,7 +68,7 @@ pub(crate) struct Core<I: Iterator, U, E, F> {
     limited: Option<Arc<Limited>>,
     extent: Extent,
     account: Account,
-    cheap: AtomicBool,
+    cost: Cost,
     /// Whether the source said that it has more.
     promising: AtomicBool,
     cancelled: AtomicBool,
@@ -100,7 +102,7 @@ where
             limited,
             extent: Extent::new(),
             account: Account::default(),
-            cheap: AtomicBool::new(false),
+            cost: Cost::unknown(),
             promising: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             consumer: AtomicWaker::new(),
@@ -114,10 +116,12 @@ where
 
     /// Pulls some items and runs them. `false` if there was nothing to pull.
     fn pull_and_run(&self, turn: &Turn<'_>, duty: bool) -> bool {
-        if size_of::<I::Item>() > LARGE {
-            self.pull_and_run_up_to::<1>(turn, duty)
-        } else {
-            self.pull_and_run_up_to::<MOST_AT_ONCE>(turn, duty)
+        match size_of::<I::Item>() {
+            0..=LARGE => self.pull_and_run_up_to::<MOST_AT_ONCE>(turn, duty),
+            size if size <= 2 * LARGE => {
+                self.pull_and_run_up_to::<{ MOST_AT_ONCE / 2 }>(turn, duty)
+            }
+            _ => self.pull_and_run_up_to::<1>(turn, duty),
         }
     }
 
@@ -125,7 +129,10 @@ where
         if !self.start_pulling() {
             return false;
         }
-        turn.claimed(self);
+        if turn.is_searching() {
+            // Nobody else has to look: while this one pulls, there is nothing more to claim here.
+            turn.claimed(self);
+        }
         let mut items = ArrayVec::<_, MOST>::new();
         turn.begins(0, 0);
         let ticket = self.pull(&mut items, duty);
@@ -134,7 +141,7 @@ where
         let Some((ticket, first)) = ticket else { return false };
         let count = items.len() as u32;
         turn.begins(first, count.into());
-        self.run_all(ticket, items.into_iter());
+        self.run_all(ticket, items.drain(..));
         self.learn(turn, count);
         true
     }
@@ -286,12 +293,11 @@ where
 
     fn learn(&self, turn: &Turn<'_>, count: u32) {
         let took = turn.lap();
-        // Several threads should find something to do within a window.
-        let most = self.ring.capacity() / (2 * turn.hub.takers());
-        let most = if self.limited.is_some() { 1 } else { most.clamp(1, MOST_AT_ONCE) as u32 };
-        // ORDERING: stream:learn: Relaxed; hints.
+        let share = share(self.ring.capacity(), turn.hub.takers());
+        let most = if self.limited.is_some() { 1 } else { share.min(MOST_AT_ONCE) as u32 };
+        // ORDERING: stream:learn: Relaxed; a hint.
         self.at_once.store(paced(TARGET, count, took).min(most), Relaxed);
-        self.cheap.store(took / count < CHEAP, Relaxed);
+        self.cost.measured(count, took);
     }
 }
 
@@ -367,8 +373,8 @@ where
     }
 
     fn is_quick(&self) -> bool {
-        // ORDERING: stream:quick: Relaxed; hints.
-        self.cheap.load(Relaxed) && self.promising.load(Relaxed)
+        // ORDERING: stream:quick: Relaxed; a hint.
+        self.cost.is_below(CHEAP) && self.promising.load(Relaxed)
     }
 
     fn made_room(&self, hub: &Hub) {
