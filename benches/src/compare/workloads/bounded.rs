@@ -14,7 +14,7 @@ pub(super) fn run(settings: &Settings, hold: &mut Hold<'_>) {
         let source = || 0..count;
         let mut visitor =
             Streamed { contest: &mut contest, window: 1024, source, job: mix, expected: &expected };
-        each_streamer(threads, 1024, &mut visitor);
+        each_streamer(threads, threads - 1, 1024, &mut visitor);
         hold(contest);
     }
 }

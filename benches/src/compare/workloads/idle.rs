@@ -24,7 +24,7 @@ pub(super) fn run(settings: &Settings, hold: &mut Hold<'_>) {
     for threads in THREADS {
         let mut contest = Contest::new("waiting", threads, settings);
         let count = threads as u64 * settings.amount(2, 1);
-        each_streamer(threads, 64, &mut Waiting { contest: &mut contest, count });
+        each_streamer(threads, threads, 64, &mut Waiting { contest: &mut contest, count });
         hold(contest);
     }
 }

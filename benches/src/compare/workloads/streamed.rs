@@ -23,8 +23,13 @@ pub(super) trait Visitor {
     );
 }
 
-pub(super) fn each_streamer(threads: usize, window: usize, visitor: &mut impl Visitor) {
-    visitor.visit(OURS, move || Ours::new(threads, window));
+pub(super) fn each_streamer(
+    threads: usize,
+    our_workers: usize,
+    window: usize,
+    visitor: &mut impl Visitor,
+) {
+    visitor.visit(OURS, move || Ours::new(our_workers, window));
     visitor.visit("rayon-chunked", move || Rayon::new(threads));
     visitor.visit("rayon-inside", move || RayonInside(Rayon::new(threads)));
     #[cfg(tbb)]
@@ -191,7 +196,7 @@ mod tests {
                     job: double,
                     expected: &expected,
                 };
-                each_streamer(threads, window, &mut visitor);
+                each_streamer(threads, threads, window, &mut visitor);
                 let outcome = contest.run();
                 assert_eq!(outcome.wrong, [""; 0]);
                 assert_eq!(outcome.records.len(), 10 + usize::from(cfg!(tbb)));

@@ -27,7 +27,7 @@ pub(super) fn run(settings: &Settings, hold: &mut Hold<'_>) {
                 job: uneven,
                 expected: &expected,
             };
-            each_streamer(threads, window, &mut visitor);
+            each_streamer(threads, threads - 1, window, &mut visitor);
             hold(contest);
         }
     }
