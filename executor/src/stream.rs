@@ -50,7 +50,7 @@ const MOST_AT_ONCE: usize = chunk::MOST;
 /// of more than twice that.
 const LARGE: usize = 128;
 /// How long it should take to run what was pulled at once. Its outcomes are delivered together.
-const TARGET: Duration = Duration::from_micros(4);
+const TARGET: Duration = Duration::from_micros(10);
 /// Items are cheap if a consumer that runs one is late for its head by little more than to be woken takes.
 const CHEAP: Duration = Duration::from_micros(50);
 
