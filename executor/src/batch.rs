@@ -284,7 +284,7 @@ where
         }
         ran.outcome
     };
-    let (core, outlet) = new_stream(source.enumerate(), window, Some(limited), run);
+    let (core, outlet) = new_stream(executor, source.enumerate(), window, Some(limited), run);
     let core = Arc::new(core);
     let published: Arc<dyn Published> = core.clone();
     tokens.iter().for_each(|token| token.notify(&published));

@@ -14,9 +14,10 @@ use crate::hub::Hub;
 use crate::init::PerThread;
 use crate::limited::Limited;
 use crate::ordered::{Ordered, Outlet};
+use crate::pace::share;
 use crate::plain;
 use crate::primitive::thread::{self, JoinHandle};
-use crate::primitive::{Parker, now};
+use crate::primitive::{Parker, now, processors};
 use crate::report::BatchReport;
 use crate::scope::{self, Scope};
 use crate::stream::Core;
@@ -48,6 +49,8 @@ pub struct Executor {
     hub: Arc<Hub>,
     pub(crate) workers: Vec<JoinHandle<()>>,
     window: usize,
+    /// How many threads can run at the same time, as the one that made this could tell.
+    processors: usize,
     thread_name: String,
     /// Cancels the calls that have limits, when the executor goes.
     shutdown: CancellationToken,
@@ -64,14 +67,15 @@ impl Executor {
     }
 
     pub(crate) fn start(builder: Builder) -> Result<Executor, BuildError> {
-        let available = || std::thread::available_parallelism().map_or(1, usize::from);
-        let requested = builder.workers.unwrap_or_else(available);
+        let processors = processors();
+        let requested = builder.workers.unwrap_or(processors);
         let parkers: Vec<Parker> = (0..requested).map(|_| Parker::new()).collect();
         let unparkers = parkers.iter().map(Parker::unparker).collect();
         let mut executor = Executor {
             hub: Arc::new(Hub::new(unparkers, builder.consumer_helps)),
             workers: Vec::with_capacity(requested),
             window: builder.window,
+            processors,
             thread_name: builder.thread_name,
             shutdown: CancellationToken::new(),
         };
@@ -288,7 +292,7 @@ impl Executor {
         F: Fn(I::Item) -> U + Send + Sync + 'static,
     {
         let (core, outlet) =
-            new_stream(source.into_iter(), self.window, None, move |item| Ok(job(item)));
+            new_stream(self, source.into_iter(), self.window, None, move |item| Ok(job(item)));
         let core = Arc::new(core);
         let published: Arc<dyn Published> = core.clone();
         let is_alone = !self.hub.publish(Arc::clone(&published), now());
@@ -347,6 +351,7 @@ impl Executor {
 }
 
 pub(crate) fn new_stream<I, U, E, F>(
+    executor: &Executor,
     source: I,
     window: usize,
     limited: Option<Arc<Limited>>,
@@ -362,7 +367,9 @@ where
     let ring = Arc::new(Ring::with_capacity(window).expect("memory for a window"));
     let (producer, consumer) = ring.open_owned().expect("a new ring is free").split();
     let spares = Arc::new(Spares::new());
-    let core = Core::new(source, job, ring, producer, Arc::clone(&spares), limited.clone());
+    // Threads that have to wait for a processor need no share.
+    let share = share(ring.capacity(), executor.hub.takers().min(executor.processors));
+    let core = Core::new(source, job, ring, producer, Arc::clone(&spares), limited.clone(), share);
     (core, Outlet { consumer, spares, limited })
 }
 

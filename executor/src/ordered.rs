@@ -42,7 +42,8 @@ pub(crate) struct Outlet<U, E> {
 /// be cheap and the source promises more by its `size_hint`; also if it is a worker of the executor,
 /// or the executor was dropped. See [`Builder::consumer_helps`](crate::Builder::consumer_helps).
 ///
-/// Where outcomes are small and many, `for_each`, `sum` and the like get them faster than a `for` loop does.
+/// Where outcomes are small and many, `for_each`, `fold` and `count`, also behind `map` or `filter`, get them faster than
+/// a `for` loop does.
 ///
 /// Dropping it stops the stream: the source is pulled no further and dropped, results that are
 /// still on their way are refused by the ring and dropped where they were made. It does not wait
@@ -174,6 +175,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
                 Err(TryNextError::Ended) => return self.ended(),
                 Err(_) => return None,
             }
+            self.stream.made_room(&self.hub);
             match self.missing_before_help() {
                 Some(Missing::Look) => continue,
                 Some(Missing::End) => return None,
@@ -182,8 +184,6 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
             if self.help(false) {
                 continue;
             }
-            // After that: there is room for what this thread could pull.
-            self.stream.made_room(&self.hub);
             if !backoff.is_completed() {
                 // To be woken costs its waker as much as a small item, so it looks a few times first.
                 backoff.snooze();

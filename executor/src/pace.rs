@@ -4,8 +4,6 @@
 //! So it must be short in time, as far as the last items tell, and short in items, in case they tell
 //! wrong; the limit in items is the caller's.
 
-use std::sync::OnceLock;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 /// How many times as many items as before may be claimed next.
@@ -20,13 +18,9 @@ pub(crate) fn paced(target: Duration, items: u32, took: Duration) -> u32 {
 }
 
 /// How many items of a window, at least 1, one of so many threads should have at once at the most: half of an equal share,
-/// so that the others find something to do while the first are delivered. Those that have to wait for a
-/// processor need none.
+/// so that the others find something to do while the first are delivered.
 pub(crate) fn share(window: usize, threads: usize) -> usize {
-    static PROCESSORS: OnceLock<usize> = OnceLock::new();
-    // Asking takes system calls.
-    let processors = *PROCESSORS.get_or_init(|| available_parallelism().map_or(1, usize::from));
-    (window / (2 * threads.min(processors))).max(1)
+    (window / (2 * threads)).max(1)
 }
 
 #[cfg(test)]
@@ -53,13 +47,12 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_for_those_that_can_run() {
-        assert_eq!(share(1024, 1), 512);
-        assert_eq!(share(1, 1), 1);
-        assert_eq!(share(1, 1000), 1);
-        let processors = available_parallelism().map_or(1, usize::from);
-        assert_eq!(share(1 << 20, processors), (1 << 19) / processors);
-        assert_eq!(share(1 << 20, 10 * processors), (1 << 19) / processors, "the rest waits");
+    fn two_chunks_of_each_thread_fill_a_window() {
+        assert_eq!([1, 2, 3].map(|threads| share(1024, threads)), [512, 256, 170]);
+        assert_eq!(
+            [(1, 1), (8, 5), (1, 1000)].map(|(window, threads)| share(window, threads)),
+            [1; 3]
+        );
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     {
         let window = self.executor.window();
         let (core, outlet) =
-            new_stream(source.into_iter(), window, None, move |item| Ok(job(item)));
+            new_stream(self.executor, source.into_iter(), window, None, move |item| Ok(job(item)));
         let core = Arc::new(core);
         // SAFETY: `Held` ends the loan before it drops its reference to the stream, which keeps it
         // alive until then; what the stream borrows outlives the scope.

@@ -29,7 +29,7 @@ use crate::feed::{Delivered, Feed, Filled, Stop};
 use crate::hub::Hub;
 use crate::in_place::push;
 use crate::limited::Limited;
-use crate::pace::{paced, share};
+use crate::pace::paced;
 use crate::primitive::{AtomicBool, AtomicU8, AtomicU32, AtomicWaker, Mutex, MutexGuard, fence};
 use crate::snapshot::{CallKind, Progress};
 use crate::turn::Turn;
@@ -62,8 +62,9 @@ pub(crate) struct Core<I: Iterator, U, E, F> {
     feed: Discarded<Mutex<Option<Feed<I, U, E>>>>,
     delivered: Delivered,
     spares: Arc<Spares<U, E>>,
-    /// How many items the next pull takes.
+    /// How many items the next pull takes, and how many one may.
     at_once: AtomicU32,
+    at_most: u32,
     /// What may end it early, if anything may. Then each item has a slot of its own, to be given up alone.
     limited: Option<Arc<Limited>>,
     extent: Extent,
@@ -83,6 +84,7 @@ where
     E: Send,
     F: Fn(I::Item) -> Outcome<U, E> + Send + Sync,
 {
+    /// `share` is how many items one thread should have at once at the most.
     pub(crate) fn new(
         source: I,
         job: F,
@@ -90,6 +92,7 @@ where
         producer: Producer<ChunkRing<U, E>>,
         spares: Arc<Spares<U, E>>,
         limited: Option<Arc<Limited>>,
+        share: usize,
     ) -> Self {
         Core {
             job: Discarded::new(job),
@@ -99,6 +102,7 @@ where
             delivered: Delivered::default(),
             spares,
             at_once: AtomicU32::new(1),
+            at_most: if limited.is_some() { 1 } else { share.min(MOST_AT_ONCE) as u32 },
             limited,
             extent: Extent::new(),
             account: Account::default(),
@@ -293,10 +297,8 @@ where
 
     fn learn(&self, turn: &Turn<'_>, count: u32) {
         let took = turn.lap();
-        let share = share(self.ring.capacity(), turn.hub.takers());
-        let most = if self.limited.is_some() { 1 } else { share.min(MOST_AT_ONCE) as u32 };
         // ORDERING: stream:learn: Relaxed; a hint.
-        self.at_once.store(paced(TARGET, count, took).min(most), Relaxed);
+        self.at_once.store(paced(TARGET, count, took).min(self.at_most), Relaxed);
         self.cost.measured(count, took);
     }
 }

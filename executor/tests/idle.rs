@@ -3,12 +3,13 @@
 
 mod common;
 
+use std::panic::{catch_unwind, resume_unwind};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use common::{Door, executor};
-use reorder_executor::{Answer, Retry};
+use reorder_executor::{Answer, Executor, Retry};
 
 /// The processor time of this process so far, all threads taken together.
 fn cpu_time() -> Duration {
@@ -27,6 +28,36 @@ fn cpu_of_a_second(what: &str) {
     let burnt = cpu_time() - before;
     println!("{what}: {burnt:?} of processor time in a second");
     assert!(burnt < Duration::from_millis(5), "{what} burnt {burnt:?}");
+}
+
+/// It would help, but the only worker has the head, and the window is full behind it.
+fn a_consumer_behind_a_full_window() {
+    let executor = Executor::builder().workers(1).window(8).build().unwrap();
+    let head = Door::default();
+    let (at_head, reached) = mpsc::channel();
+    let of_job = head.clone();
+    let mut stream = executor.stream(0u64.., move |item| {
+        let is_worker =
+            thread::current().name().is_some_and(|name| name.starts_with("reorder-worker"));
+        if item > 1000 && is_worker {
+            // Nobody listens after the first time.
+            _ = at_head.send(());
+            of_job.pass();
+        }
+    });
+    let (stop, stopped) = mpsc::channel();
+    let consumer = thread::spawn(move || {
+        while stopped.try_recv().is_err() {
+            assert!(stream.next().is_some_and(|outcome| outcome.is_ok()));
+        }
+    });
+    reached.recv().unwrap();
+    // It has to be let go of before its executor can be, whatever becomes of this.
+    let measured = catch_unwind(|| cpu_of_a_second("a consumer that helps, with its window full"));
+    stop.send(()).unwrap();
+    head.open();
+    consumer.join().unwrap();
+    measured.unwrap_or_else(|panic| resume_unwind(panic));
 }
 
 #[test]
@@ -62,5 +93,6 @@ fn idle_workers_waiting_callers_and_blocked_sources_burn_nothing() {
     assert!(stream.next().is_some());
     cpu_of_a_second("a stream whose window is full");
     drop(executor);
+    a_consumer_behind_a_full_window();
     assert!(waits.join().unwrap().outcomes().iter().all(Result::is_err));
 }

@@ -16,7 +16,8 @@ fn outcomes_of_a_timed_stream_say_when_they_ran() {
             .stream(move |n, _| {
                 match n {
                     0 => wait.pass(),
-                    3 => done.open(),
+                    // Then 1 to 3 have been noted.
+                    4 => done.open(),
                     _ => {}
                 }
                 Ok::<_, ()>(n)

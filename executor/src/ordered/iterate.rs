@@ -22,21 +22,21 @@ impl<U: Send, E: Send> Iterator for Ordered<'_, U, E> {
         }
     }
 
-    /// As `next` until the end. A loop over a chunk keeps its place in registers, so that `for_each`, `sum` and
-    /// whatever else folds takes less for an outcome than a `for` loop.
+    /// As `next` until the end, by loops over whole chunks, which keep their place in registers.
     #[inline]
     fn fold<B, F>(mut self, init: B, mut f: F) -> B
     where
         F: FnMut(B, Outcome<U, E>) -> B,
     {
         let mut folded = init;
-        while let Some(outcome) = self.chunk.pop() {
-            folded = f(folded, outcome);
-        }
-        while self.refill() {
+        // What `next` left is back to front.
+        self.chunk.reverse();
+        loop {
             folded = self.chunk.drain(..).fold(folded, &mut f);
+            if !self.refill() {
+                return folded;
+            }
         }
-        folded
     }
 }
 

@@ -188,6 +188,11 @@ pub(crate) fn sleep(_time: Duration) {
     thread::yield_now();
 }
 
+/// The same on every machine.
+pub(crate) fn processors() -> usize {
+    2
+}
+
 /// A clock that goes on when it is looked at, so that a model repeats itself: in loom by a step that makes
 /// every item dear, in shuttle by one that the schedule chooses.
 pub(crate) fn now() -> Instant {

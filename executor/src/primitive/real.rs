@@ -9,6 +9,11 @@ pub(crate) use crossbeam_utils::Backoff;
 pub(crate) use futures_timer::Delay;
 pub(crate) use parking::{Parker, Unparker};
 
+/// How many threads can run at the same time, as far as this one may tell.
+pub(crate) fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 pub(crate) fn now() -> std::time::Instant {
     std::time::Instant::now()
 }

@@ -34,7 +34,7 @@ fn a_consumer_that_gives_the_right_to_pull_back_wakes_a_worker() {
     let (producer, consumer) = ring.open_owned().unwrap().split();
     let source = Unpromising(Arc::clone(&hub));
     let spares = Arc::new(Spares::<u8>::new());
-    let core = Arc::new(Core::new(source, Ok, ring, producer, spares, None));
+    let core = Arc::new(Core::new(source, Ok, ring, producer, spares, None, 1));
     let work: Arc<dyn Published> = core.clone();
     hub.publish(Arc::clone(&work), Instant::now());
 

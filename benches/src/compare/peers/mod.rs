@@ -4,7 +4,7 @@
 //!
 //! | peer | for a batch | for a stream |
 //! |---|---|---|
-//! | ours | T-1 workers, and the caller, who helps | T-1 workers and the consumer, who helps; in `gzip`, T workers |
+//! | ours | T-1 workers, and the caller, who helps | T-1 workers and the consumer, who helps; in `gzip` and `waiting`, T workers |
 //! | rayon, orx-parallel, latch | a pool of T; the caller waits | rayon: the same, a window at a time |
 //! | scope-split, tbb | T-1 threads, and the caller | tbb: the same |
 //! | pariter, tokio-buffered, channel-heap, mutex, flags, disruptor | as a stream | T workers; the caller feeds or consumes |
