@@ -309,3 +309,21 @@ fn a_forgotten_stream_hurts_nobody() {
         assert_eq!(executor.map(0..100, |item| item).len(), 100);
     });
 }
+
+/// What is pulled at once lies on the stack: as many as fit there, which depends on their size.
+#[test]
+fn items_of_any_size_come_in_order() {
+    fn check<const WORDS: usize>() {
+        let executor = Executor::builder().workers(2).window(1024).build().unwrap();
+        let items = (0..20_000u64).map(|item| [item; WORDS]);
+        let stream = executor.stream(items, |words| {
+            assert!(words.iter().all(|word| *word == words[0]));
+            words[0]
+        });
+        assert!(stream.map(Result::unwrap).eq(0..20_000), "items of {WORDS} words");
+    }
+    check::<16>();
+    check::<17>();
+    check::<32>();
+    check::<33>();
+}
