@@ -1,0 +1,32 @@
+//! The project's own tools. `cargo xtask` without arguments lists them.
+
+use std::process::ExitCode;
+
+/// One tool: its name on the command line, a line of help, and its entry point.
+struct Tool {
+    name: &'static str,
+    help: &'static str,
+    run: fn(&[String]) -> anyhow::Result<()>,
+}
+
+/// All tools, in the order in which the help lists them.
+const TOOLS: &[Tool] = &[];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some(tool) = TOOLS.iter().find(|tool| Some(tool.name) == arguments.first().map(|a| &**a))
+    else {
+        eprintln!("usage: cargo xtask TOOL [ARGUMENT...]\n");
+        for tool in TOOLS {
+            eprintln!("  {:14} {}", tool.name, tool.help);
+        }
+        return ExitCode::from(2);
+    };
+    match (tool.run)(&arguments[1..]) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: {error:#}", tool.name);
+            ExitCode::FAILURE
+        }
+    }
+}
