@@ -110,7 +110,7 @@ impl<'e, I> BatchBuilder<'e, I> {
         self
     }
 
-    /// As requests to a service, which may be tried again, and go through a gate. [`Requests`] has an example.
+    /// As requests to a service, which may be tried again, and go through a limiter. [`Requests`] has an example.
     pub fn requests(self) -> Requests<'e, I> {
         Requests::new(self.executor, self.items, self.limits)
     }

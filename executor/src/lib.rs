@@ -108,8 +108,8 @@ pub use handle::{BatchHandle, Refused};
 pub use ordered::Ordered;
 pub use report::BatchReport;
 pub use requests::{
-    Answer, Attempt, Gate, GateBuilder, RequestStats, Requests, Retry, Spawn, Throttle,
-    ThrottleError,
+    Attempt, AttemptOutcome, RateLimiter, RateLimiterBuilder, RequestStats, Requests, Retry, Spawn,
+    Throttle, ThrottleError,
 };
 pub use scope::Scope;
 pub use shutdown::{Shutdown, ShutdownReport};

@@ -1,8 +1,8 @@
-//! Items that are requests to a service: they may be tried again, and go through a gate.
+//! Items that are requests to a service: they may be tried again, and go through a limiter.
 //!
 //! | file | what |
 //! |---|---|
-//! | `answer`, `retry`, `throttle`, `gate`, `spawn`, `stats` | what users say and see |
+//! | `answer`, `retry`, `throttle`, `limiter`, `spawn`, `stats` | what users say and see |
 //! | `desk` | which item is next, and when: the state machine |
 //! | `jobs`, `flight` | attempts, on the worker or elsewhere |
 //! | `core` | what is done with what the desk says |
@@ -24,12 +24,12 @@ use crate::policy::Limits;
 use crate::primitive::now;
 use crate::work::Published;
 
-mod answer;
+mod attempt_outcome;
 mod core;
 mod desk;
 mod flight;
-mod gate;
 mod jobs;
+mod rate_limiter;
 mod retry;
 mod spawn;
 mod stats;
@@ -38,9 +38,9 @@ mod throttle;
 use self::core::{Core, Setting};
 use self::jobs::{Blocking, Jobs, Spawned};
 
-pub use self::answer::Answer;
-pub use self::gate::{Gate, GateBuilder};
+pub use self::attempt_outcome::AttemptOutcome;
 pub use self::jobs::Attempt;
+pub use self::rate_limiter::{RateLimiter, RateLimiterBuilder};
 pub use self::retry::Retry;
 pub use self::spawn::Spawn;
 pub use self::stats::RequestStats;
@@ -49,9 +49,9 @@ pub use self::throttle::{Throttle, ThrottleError};
 /// A batch of requests to a service. From [`BatchBuilder::requests`](crate::BatchBuilder::requests), whose limits it
 /// has; its settings return at once.
 ///
-/// A job says of each attempt what came of it, by an [`Answer`]. One that is worth another attempt waits for it where
+/// A job says of each attempt what came of it, by an [`AttemptOutcome`]. One that is worth another attempt waits for it where
 /// it keeps its place in the order and nothing else: no worker, and no permit of the concurrency. Attempts start when
-/// the [`Gate`] lets them through, those at the lowest index first.
+/// the [`RateLimiter`] lets them through, those at the lowest index first.
 ///
 /// | call | jobs | outcomes |
 /// |---|---|---|
@@ -67,26 +67,26 @@ pub use self::throttle::{Throttle, ThrottleError};
 /// ```
 /// use std::sync::atomic::{AtomicU32, Ordering};
 /// use std::time::Duration;
-/// use reorder_executor::{Answer, Executor, Gate, Retry, Throttle};
+/// use reorder_executor::{AttemptOutcome, Executor, RateLimiter, Retry, Throttle};
 ///
 /// let executor = Executor::builder().workers(2).build()?;
 /// let millis = Duration::from_millis;
 /// let throttle = Throttle::new(Duration::ZERO, millis(50), millis(1));
 /// // Shared by whoever calls the same service.
-/// let gate = Gate::builder().pace(millis(1)).throttle(throttle).build()?;
+/// let limiter = RateLimiter::builder().pace(millis(1)).throttle(throttle).build()?;
 ///
 /// let busy = AtomicU32::new(3);
 /// let handle = executor
 ///     .batch(["a", "bc", "def"])
 ///     .requests()
-///     .through(&gate)
+///     .through(&limiter)
 ///     .retry(Retry::new().within(Duration::from_secs(60)).wait(millis(1), millis(20)))
 ///     .submit(move |word, _attempt| {
 ///         if busy.load(Ordering::Relaxed) > 0 {
 ///             busy.fetch_sub(1, Ordering::Relaxed);
-///             return Answer::Again { error: "busy", after: None };
+///             return AttemptOutcome::Retry { error: "busy", after: None };
 ///         }
-///         Answer::Done(word.len())
+///         AttemptOutcome::Done(word.len())
 ///     })?;
 /// let report = handle.wait();
 /// let stats = *report.requests().expect("they were requests");
@@ -100,7 +100,7 @@ pub struct Requests<'e, I> {
     items: I,
     limits: Limits,
     retry: Retry,
-    gate: Gate,
+    limiter: RateLimiter,
     concurrency: usize,
     window: usize,
 }
@@ -112,7 +112,7 @@ impl<'e, I> Requests<'e, I> {
             items,
             limits,
             retry: Retry::new(),
-            gate: Gate::open(),
+            limiter: RateLimiter::open(),
             concurrency: usize::MAX,
             window: executor.window(),
         }
@@ -124,9 +124,9 @@ impl<'e, I> Requests<'e, I> {
         self
     }
 
-    /// How fast, together with whoever else goes through the same gate; as fast as may be without it.
-    pub fn through(mut self, gate: &Gate) -> Self {
-        self.gate = gate.clone();
+    /// How fast, together with whoever else goes through the same limiter; as fast as may be without it.
+    pub fn through(mut self, limiter: &RateLimiter) -> Self {
+        self.limiter = limiter.clone();
         self
     }
 
@@ -165,7 +165,7 @@ impl<'e, I> Requests<'e, I> {
         I: IntoIterator<Item: Send + 'static>,
         U: Send + 'static,
         E: Send + 'static,
-        F: Fn(&I::Item, &Attempt) -> Answer<U, E> + Send + Sync + 'static,
+        F: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
     {
         self.submit_jobs(Blocking::new(job))
     }
@@ -198,7 +198,7 @@ impl<'e, I> Requests<'e, I> {
         E: Send + 'static,
         S: Spawn + Send + Sync + 'static,
         F: Fn(Arc<I::Item>, Attempt) -> A + Send + Sync + 'static,
-        A: Future<Output = Answer<U, E>> + Send + 'static,
+        A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
     {
         self.submit_jobs(Spawned::new(spawner, job))
     }
@@ -206,13 +206,13 @@ impl<'e, I> Requests<'e, I> {
     /// Runs the requests of a source, which may be endless, and yields the outcomes in the order of the source.
     ///
     /// ```
-    /// # use reorder_executor::{Answer, Executor, Failure};
+    /// # use reorder_executor::{AttemptOutcome, Executor, Failure};
     /// # let executor = Executor::builder().workers(2).build()?;
     /// let mut outcomes = executor.batch(1_u64..).requests().stream(|&n, attempt| {
     ///     if attempt.number() == 1 {
-    ///         return Answer::Again { error: "once more", after: Some(std::time::Duration::ZERO) };
+    ///         return AttemptOutcome::Retry { error: "once more", after: Some(std::time::Duration::ZERO) };
     ///     }
-    ///     Answer::Done(n * n)
+    ///     AttemptOutcome::Done(n * n)
     /// })?;
     /// let squares: Vec<u64> = outcomes.by_ref().take(3).map(|outcome| outcome.unwrap()).collect();
     /// assert_eq!(squares, [1, 4, 9]);
@@ -235,7 +235,7 @@ impl<'e, I> Requests<'e, I> {
         I: IntoIterator<IntoIter: Send + 'static, Item: Send + 'static>,
         U: Send + 'static,
         E: Send + 'static,
-        F: Fn(&I::Item, &Attempt) -> Answer<U, E> + Send + Sync + 'static,
+        F: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
     {
         self.stream_jobs(Blocking::new(job))
     }
@@ -265,7 +265,7 @@ impl<'e, I> Requests<'e, I> {
         E: Send + 'static,
         S: Spawn + Send + Sync + 'static,
         F: Fn(Arc<I::Item>, Attempt) -> A + Send + Sync + 'static,
-        A: Future<Output = Answer<U, E>> + Send + 'static,
+        A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
     {
         self.stream_jobs(Spawned::new(spawner, job))
     }
@@ -287,7 +287,7 @@ impl<'e, I> Requests<'e, I> {
             items,
             limits: self.limits,
             retry: self.retry,
-            gate: self.gate,
+            limiter: self.limiter,
             concurrency: self.concurrency,
             window: count.max(1),
         };
@@ -313,7 +313,7 @@ impl<'e, I> Requests<'e, I> {
         U: Send + 'static,
         E: Send + 'static,
     {
-        let Requests { executor, items, limits, retry, gate, concurrency, window } = self;
+        let Requests { executor, items, limits, retry, limiter, concurrency, window } = self;
         let source = items.into_iter();
         let Some(admission) = Admission::new(executor.hub()) else { return Err(source) };
         let tokens: Vec<_> = limits.token.iter().chain(&limits.shutdown).cloned().collect();
@@ -323,9 +323,9 @@ impl<'e, I> Requests<'e, I> {
         let limited = Arc::new(Limited::new(limits, ring.capacity()));
         let outlet =
             Outlet { consumer, spares: Arc::clone(&spares), limited: Some(Arc::clone(&limited)) };
-        let setting = Setting { retry, gate, concurrency, limited };
+        let setting = Setting { retry, limiter, concurrency, limited };
         let hub = Arc::clone(executor.hub());
-        setting.gate.join(&hub);
+        setting.limiter.join(&hub);
         let core = Core::new(source, jobs, ring, producer, spares, setting, Arc::clone(&hub));
         let published: Arc<dyn Published> = core.clone();
         tokens.iter().for_each(|token| token.notify(&published));
@@ -339,7 +339,7 @@ impl<I> fmt::Debug for Requests<'_, I> {
         f.debug_struct("Requests")
             .field("limits", &self.limits)
             .field("retry", &self.retry)
-            .field("gate", &self.gate)
+            .field("limiter", &self.limiter)
             .finish_non_exhaustive()
     }
 }

@@ -50,7 +50,7 @@ pub enum Head {
         time: Duration,
     },
     /// It has come, and no worker is at it: it has not started, runs on the thread of its caller or consumer or on a
-    /// runtime, waits for another attempt or for its gate, or waits to be taken.
+    /// runtime, waits for another attempt or for its limiter, or waits to be taken.
     Elsewhere,
 }
 

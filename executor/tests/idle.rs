@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Door, executor};
-use reorder_executor::{Answer, Executor, Retry};
+use reorder_executor::{AttemptOutcome, Executor, Retry};
 
 /// The processor time of this process so far, all threads taken together.
 fn cpu_time() -> Duration {
@@ -83,7 +83,8 @@ fn idle_workers_waiting_callers_and_blocked_sources_burn_nothing() {
 
     let hour = Duration::from_secs(60 * 60);
     let requests = executor.batch(0..10_000).requests().retry(Retry::new().within(2 * hour));
-    let again = move |_: &u32, _: &_| Answer::<(), _>::Again { error: (), after: Some(hour) };
+    let again =
+        move |_: &u32, _: &_| AttemptOutcome::<(), _>::Retry { error: (), after: Some(hour) };
     let waiting = requests.submit(again).unwrap();
     let waits = thread::spawn(move || waiting.wait());
     thread::sleep(Duration::from_millis(300));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use reorder_executor::{Answer, CancellationToken, Executor, Gate, Retry};
+use reorder_executor::{AttemptOutcome, CancellationToken, Executor, RateLimiter, Retry};
 
 /// Counts the bytes that are in use.
 struct InUse;
@@ -80,11 +80,11 @@ fn waiting(executor: &Executor, items: usize) -> isize {
     let hour = Duration::from_secs(60 * 60);
     let bytes = BYTES.load(Relaxed);
     let (tried, all) = mpsc::channel();
-    let gate = Gate::builder().build().unwrap();
-    let batch = executor.batch(0..items).requests().through(&gate);
+    let limiter = RateLimiter::builder().build().unwrap();
+    let batch = executor.batch(0..items).requests().through(&limiter);
     let handle = batch.retry(Retry::new().within(2 * hour)).submit(move |_, _| {
         tried.send(()).ok();
-        Answer::<(), _>::Again { error: 503_u16, after: Some(hour) }
+        AttemptOutcome::<(), _>::Retry { error: 503_u16, after: Some(hour) }
     });
     (0..items).for_each(|_| all.recv().unwrap());
     // The last one may be on its way to its place.

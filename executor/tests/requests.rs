@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use common::{Census, Door, block_on, executor, kinds, without_hanging};
 use reorder_executor::{
-    Answer, Attempt, BatchHandle, CancellationToken, Executor, Failure, Gate, Retry, Shutdown,
-    Throttle,
+    Attempt, AttemptOutcome, BatchHandle, CancellationToken, Executor, Failure, RateLimiter, Retry,
+    Shutdown, Throttle,
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -28,7 +28,7 @@ fn waiting(executor: &Executor, items: u64) -> BatchHandle<u64, &'static str> {
     let batch = executor.batch(0..items).requests().retry(patient());
     let handle = batch.submit(move |_: &u64, _| {
         tried.send(()).ok();
-        Answer::Again { error: "busy", after: Some(HOUR) }
+        AttemptOutcome::Retry { error: "busy", after: Some(HOUR) }
     });
     (0..items).for_each(|_| all.recv().unwrap());
     handle.unwrap()
@@ -43,9 +43,13 @@ fn each_item_is_tried_until_it_is_done_and_comes_in_order() {
             assert_eq!(attempt.index(), u64::from(n));
             if attempt.number() <= n % 4 {
                 let after = (n % 2 == 0).then_some(Duration::ZERO);
-                return Answer::Again { error: n, after };
+                return AttemptOutcome::Retry { error: n, after };
             }
-            if n % 10 == 9 { Answer::Failed(n) } else { Answer::Done((n, attempt.number())) }
+            if n % 10 == 9 {
+                AttemptOutcome::Failed(n)
+            } else {
+                AttemptOutcome::Done((n, attempt.number()))
+            }
         });
         let report = handle.unwrap().wait();
         let stats = *report.requests().unwrap();
@@ -88,10 +92,10 @@ fn a_fatal_failure_cancels_waiting_siblings_at_once() {
                 while tried.load(SeqCst) < 49 {
                     thread::yield_now();
                 }
-                return Answer::Failed("fatal");
+                return AttemptOutcome::Failed("fatal");
             }
             tried.fetch_add(1, SeqCst);
-            Answer::<(), _>::Again { error: "busy", after: Some(HOUR) }
+            AttemptOutcome::<(), _>::Retry { error: "busy", after: Some(HOUR) }
         });
         let report = handle.unwrap().wait();
         assert_eq!(kinds(report.outcomes()), "c".repeat(49) + "f");
@@ -103,8 +107,10 @@ fn a_fatal_failure_cancels_waiting_siblings_at_once() {
 fn the_last_error_is_kept_when_the_budget_ends() {
     without_hanging(|| {
         let executor = executor(1);
-        let count =
-            |attempt: &Attempt| Answer::<(), _>::Again { error: attempt.number(), after: None };
+        let count = |attempt: &Attempt| AttemptOutcome::<(), _>::Retry {
+            error: attempt.number(),
+            after: None,
+        };
         let run = |retry| {
             let handle =
                 executor.batch([()]).requests().retry(retry).submit(move |(), it| count(it));
@@ -128,11 +134,11 @@ fn an_item_deadline_ends_an_item_that_waits_and_one_that_runs() {
         let handle = batch.submit(move |&n, attempt| {
             assert!(attempt.deadline().is_some());
             match n {
-                0 => return Answer::Again { error: (), after: Some(HOUR) },
+                0 => return AttemptOutcome::Retry { error: (), after: Some(HOUR) },
                 1 => stuck.pass(),
                 _ => {}
             }
-            Answer::Done(n)
+            AttemptOutcome::Done(n)
         });
         let report = handle.unwrap().wait();
         assert_eq!(kinds(report.outcomes()), "ii.");
@@ -147,11 +153,12 @@ fn a_panic_is_its_items_and_nothing_is_tried_again() {
         let handle = executor.batch(0..3).requests().submit(|&n, attempt| {
             assert_eq!(attempt.number(), 1);
             assert_ne!(n, 1, "not this one");
-            Answer::<_, ()>::Done(n)
+            AttemptOutcome::<_, ()>::Done(n)
         });
         assert_eq!(kinds(handle.unwrap().wait().outcomes()), ".p.");
         let source = (0..).inspect(|&n| assert!(n < 3, "no more"));
-        let stream = executor.batch(source).requests().stream(|&n, _| Answer::<_, ()>::Done(n));
+        let stream =
+            executor.batch(source).requests().stream(|&n, _| AttemptOutcome::<_, ()>::Done(n));
         assert_eq!(stream.unwrap().filter(Result::is_ok).count(), 3);
     });
 }
@@ -169,9 +176,9 @@ fn no_more_run_at_once_than_the_concurrency_says() {
             thread::yield_now();
             now.fetch_sub(1, SeqCst);
             if attempt.number() < 3 {
-                Answer::Again { error: (), after: None }
+                AttemptOutcome::Retry { error: (), after: None }
             } else {
-                Answer::Done(n)
+                AttemptOutcome::Done(n)
             }
         });
         assert_eq!(handle.unwrap().wait().into_values().unwrap().len(), 400);
@@ -190,8 +197,8 @@ fn no_more_are_outstanding_than_the_window_says() {
         let mut stream = batch
             .retry(patient())
             .stream(|&n, attempt| match attempt.number() {
-                1 => Answer::Again { error: (), after: None },
-                _ => Answer::Done(n),
+                1 => AttemptOutcome::Retry { error: (), after: None },
+                _ => AttemptOutcome::Done(n),
             })
             .unwrap();
         for n in 0..1000 {
@@ -202,17 +209,17 @@ fn no_more_are_outstanding_than_the_window_says() {
 }
 
 #[test]
-fn batches_that_share_a_gate_share_its_pace() {
+fn batches_that_share_a_limiter_share_its_pace() {
     without_hanging(|| {
         let executor = Arc::new(executor(4));
-        let gate = Gate::builder().pace(2 * MS).build().unwrap();
+        let limiter = RateLimiter::builder().pace(2 * MS).build().unwrap();
         let start = Instant::now();
         let batches: Vec<_> = (0..4)
             .map(|_| {
-                let (executor, gate) = (Arc::clone(&executor), gate.clone());
+                let (executor, limiter) = (Arc::clone(&executor), limiter.clone());
                 thread::spawn(move || {
-                    let batch = executor.batch(0..10).requests().through(&gate);
-                    let handle = batch.submit(|_, _| Answer::<_, ()>::Done(Instant::now()));
+                    let batch = executor.batch(0..10).requests().through(&limiter);
+                    let handle = batch.submit(|_, _| AttemptOutcome::<_, ()>::Done(Instant::now()));
                     let report = handle.unwrap().wait();
                     assert_eq!(report.requests().unwrap().waited_for_throttle, Duration::ZERO);
                     report.into_values().unwrap()
@@ -233,20 +240,20 @@ fn a_throttle_backs_off_and_recovers() {
     without_hanging(|| {
         let executor = executor(2);
         let throttle = Throttle::new(Duration::ZERO, 20 * MS, MS);
-        let gate = Gate::builder().throttle(throttle).build().unwrap();
+        let limiter = RateLimiter::builder().throttle(throttle).build().unwrap();
         let busy = AtomicU32::new(4);
-        let batch = executor.batch(0..40).requests().through(&gate).retry(patient());
+        let batch = executor.batch(0..40).requests().through(&limiter).retry(patient());
         let handle = batch.submit(move |&n, _| {
             if busy.fetch_update(SeqCst, SeqCst, |busy| busy.checked_sub(1)).is_ok() {
-                return Answer::Again { error: (), after: None };
+                return AttemptOutcome::Retry { error: (), after: None };
             }
-            Answer::Done(n)
+            AttemptOutcome::Done(n)
         });
         let report = handle.unwrap().wait();
         let stats = *report.requests().unwrap();
         assert_eq!(stats.capacity_retries, 4);
         assert!(stats.peak_delay >= 2 * MS, "{stats:?}");
-        assert_eq!((stats.current_delay, gate.delay()), (Duration::ZERO, Duration::ZERO));
+        assert_eq!((stats.current_delay, limiter.delay()), (Duration::ZERO, Duration::ZERO));
         assert!(stats.waited_for_throttle > Duration::ZERO, "{stats:?}");
     });
 }
@@ -255,22 +262,22 @@ fn a_throttle_backs_off_and_recovers() {
 fn shutdown_during_each_kind_of_wait() {
     without_hanging(|| {
         let throttle = Throttle::new(HOUR, 2 * HOUR, MS);
-        let gates = [
-            Gate::builder().build().unwrap(),
-            Gate::builder().pace(HOUR).build().unwrap(),
-            Gate::builder().throttle(throttle).build().unwrap(),
+        let limiters = [
+            RateLimiter::builder().build().unwrap(),
+            RateLimiter::builder().pace(HOUR).build().unwrap(),
+            RateLimiter::builder().throttle(throttle).build().unwrap(),
         ];
-        for gate in &gates {
+        for limiter in &limiters {
             for permits in [1, 8] {
                 let executor = executor(2);
                 let (tried, first) = mpsc::channel();
-                let batch = executor.batch(0..20).requests().retry(patient()).through(gate);
+                let batch = executor.batch(0..20).requests().retry(patient()).through(limiter);
                 let handle =
                     batch.concurrency(NonZeroUsize::new(permits).unwrap()).submit(move |_, _| {
                         tried.send(()).ok();
-                        Answer::<(), _>::Again { error: (), after: Some(HOUR) }
+                        AttemptOutcome::<(), _>::Retry { error: (), after: Some(HOUR) }
                     });
-                if gate.delay().is_zero() || permits == 1 {
+                if limiter.delay().is_zero() || permits == 1 {
                     _ = first.recv_timeout(50 * MS);
                 }
                 let report = executor.shutdown(Shutdown::Abort, Some(HOUR));
@@ -288,14 +295,15 @@ fn a_drain_waits_for_what_is_to_be_tried_again() {
         let batch = executor.batch(0..20_u32).requests().retry(patient());
         let handle = batch
             .submit(|&n, attempt| match attempt.number() {
-                3 => Answer::Done(n),
-                _ => Answer::Again { error: (), after: Some(2 * MS) },
+                3 => AttemptOutcome::Done(n),
+                _ => AttemptOutcome::Retry { error: (), after: Some(2 * MS) },
             })
             .unwrap();
         assert!(executor.shutdown(Shutdown::Drain, Some(HOUR)).is_complete());
         assert!(handle.is_finished());
         assert_eq!(handle.wait().into_values().unwrap().len(), 20);
-        let refused = executor.batch([7]).requests().submit(|&n, _| Answer::<_, ()>::Done(n));
+        let refused =
+            executor.batch([7]).requests().submit(|&n, _| AttemptOutcome::<_, ()>::Done(n));
         assert_eq!(refused.unwrap_err().into_inner(), [7]);
     });
 }
@@ -313,7 +321,7 @@ fn what_waits_is_dropped_with_its_batch() {
             let batch = executor.batch(items).cancelled_by(&token).requests().retry(patient());
             let handle = batch.submit(move |item, _| {
                 tried.send(()).ok();
-                Answer::<(), _>::Again { error: errors.join(item.value), after: Some(HOUR) }
+                AttemptOutcome::<(), _>::Retry { error: errors.join(item.value), after: Some(HOUR) }
             });
             (0..100).for_each(|_| all.recv().unwrap());
             if cancel {
@@ -335,8 +343,8 @@ fn a_job_waits_for_requests_with_one_worker() {
         let outer = executor.batch(0..3_u32).submit(move |n, _| {
             let batch = inner.batch(0..4).requests().retry(patient());
             let handle = batch.submit(move |&m, attempt| match attempt.number() {
-                1 => Answer::Again { error: (), after: Some(2 * MS) },
-                _ => Answer::Done(n * m),
+                1 => AttemptOutcome::Retry { error: (), after: Some(2 * MS) },
+                _ => AttemptOutcome::Done(n * m),
             });
             Ok::<_, ()>(handle.unwrap().wait().into_values().unwrap().into_iter().sum::<u32>())
         });
@@ -350,8 +358,8 @@ fn requests_are_polled_as_well() {
         let executor = executor(1);
         let batch = executor.batch(0..100_u32).timed().requests().retry(patient());
         let handle = batch.submit(|&n, attempt| match attempt.number() {
-            1 if n % 2 == 0 => Answer::Again { error: (), after: None },
-            _ => Answer::Done(n),
+            1 if n % 2 == 0 => AttemptOutcome::Retry { error: (), after: None },
+            _ => AttemptOutcome::Done(n),
         });
         let report = block_on(handle.unwrap());
         assert!(report.timings().iter().all(|timing| timing.completed() >= timing.started()));
@@ -363,14 +371,16 @@ fn requests_are_polled_as_well() {
 fn items_one_by_one_and_none() {
     without_hanging(|| {
         let executor = executor(2);
-        let handle = executor.batch([0_u8; 0]).requests().submit(|&n, _| Answer::<_, ()>::Done(n));
+        let handle =
+            executor.batch([0_u8; 0]).requests().submit(|&n, _| AttemptOutcome::<_, ()>::Done(n));
         assert!(handle.unwrap().wait().outcomes().is_empty());
-        let stream = executor.batch(0..0).requests().stream(|&n, _| Answer::<_, ()>::Done(n));
+        let stream =
+            executor.batch(0..0).requests().stream(|&n, _| AttemptOutcome::<_, ()>::Done(n));
         assert!(stream.unwrap().next().is_none());
-        // A closed gate does not keep the end from being seen.
-        let gate = Gate::builder().pace(HOUR).build().unwrap();
-        let batch = executor.batch([1]).requests().through(&gate);
-        let mut stream = batch.stream(|&n, _| Answer::<_, ()>::Done(n)).unwrap();
+        // A closed limiter does not keep the end from being seen.
+        let limiter = RateLimiter::builder().pace(HOUR).build().unwrap();
+        let batch = executor.batch([1]).requests().through(&limiter);
+        let mut stream = batch.stream(|&n, _| AttemptOutcome::<_, ()>::Done(n)).unwrap();
         assert!(matches!(stream.next(), Some(Ok(1))));
         assert!(stream.next().is_none());
     });
@@ -381,8 +391,10 @@ fn the_end_of_a_batch_that_fills_its_window_is_seen() {
     without_hanging(|| {
         for items in [1, 2, 16, 17] {
             let executor = executor(1);
-            let handle =
-                executor.batch(0..items).requests().submit(|&n, _| Answer::<_, ()>::Done(n));
+            let handle = executor
+                .batch(0..items)
+                .requests()
+                .submit(|&n, _| AttemptOutcome::<_, ()>::Done(n));
             assert!(executor.shutdown(Shutdown::Drain, Some(HOUR)).is_complete());
             let handle = handle.unwrap();
             assert!(handle.is_finished());

@@ -13,16 +13,16 @@ use std::thread;
 use common::{block_on, executor, kinds, without_hanging};
 use futures::{HOUR, MS, Task, requests, runtime, spawner};
 use futures_util::StreamExt;
-use reorder_executor::{Answer, Failure, Shutdown, Spawn};
+use reorder_executor::{AttemptOutcome, Failure, Shutdown, Spawn};
 
 #[cfg(feature = "tokio")]
 #[test]
 fn a_handle_of_tokio_is_a_spawner() {
     without_hanging(|| {
         let (executor, runtime) = (executor(1), runtime());
-        let handle =
-            requests(&executor, 0..10).submit_async(runtime.handle().clone(), |n, _| async move {
-                Answer::<_, ()>::Done(*n)
+        let handle = requests(&executor, 0..10)
+            .submit_async(runtime.handle().clone(), |n, _| async move {
+                AttemptOutcome::<_, ()>::Done(*n)
             });
         assert!(handle.unwrap().wait().into_values().unwrap().into_iter().eq(0..10));
     });
@@ -37,9 +37,9 @@ fn futures_are_tried_again_and_come_in_order() {
             |n, attempt| async move {
                 tokio::time::sleep(MS / 10 * (*n % 7)).await;
                 match attempt.number() {
-                    3 if *n % 10 == 0 => Answer::Failed(*n),
-                    3 => Answer::Done(*n),
-                    _ => Answer::Again { error: *n, after: None },
+                    3 if *n % 10 == 0 => AttemptOutcome::Failed(*n),
+                    3 => AttemptOutcome::Done(*n),
+                    _ => AttemptOutcome::Retry { error: *n, after: None },
                 }
             },
         );
@@ -71,7 +71,7 @@ fn they_run_while_nobody_polls_the_consumer_where_buffered_ones_stall() {
                     tokio::time::sleep(MS).await;
                     tokio::time::sleep(MS).await;
                     count.fetch_add(1, SeqCst);
-                    Answer::<_, ()>::Done(*n)
+                    AttemptOutcome::<_, ()>::Done(*n)
                 }
             })
             .unwrap();
@@ -120,7 +120,7 @@ fn window_and_concurrency_are_apart() {
                     seen.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
                     tokio::task::yield_now().await;
                     now.fetch_sub(1, SeqCst);
-                    Answer::<_, ()>::Done(*n)
+                    AttemptOutcome::<_, ()>::Done(*n)
                 }
             })
             .unwrap();
@@ -143,8 +143,8 @@ fn the_consumer_may_be_a_task_itself() {
         let stream = requests(&executor, 0..100_u32)
             .stream_async(spawner(&runtime), |n, attempt| async move {
                 match attempt.number() {
-                    1 if *n % 3 == 0 => Answer::Again { error: (), after: None },
-                    _ => Answer::Done(*n),
+                    1 if *n % 3 == 0 => AttemptOutcome::Retry { error: (), after: None },
+                    _ => AttemptOutcome::Done(*n),
                 }
             })
             .unwrap()
@@ -168,7 +168,7 @@ fn a_task_that_dies_is_a_gap() {
         };
         let batch = executor.batch(0..6).requests();
         let report = batch
-            .submit_async(spawner, |n, _| async move { Answer::<_, ()>::Done(*n) })
+            .submit_async(spawner, |n, _| async move { AttemptOutcome::<_, ()>::Done(*n) })
             .unwrap()
             .wait();
         assert_eq!(kinds(report.outcomes()), "..g..g");
@@ -178,7 +178,7 @@ fn a_task_that_dies_is_a_gap() {
         let batch = executor.batch(0..6).requests();
         let handle = batch.submit_async(
             move |task: Task| kept.lock().unwrap().push(task),
-            |n, _| async move { Answer::<_, ()>::Done(*n) },
+            |n, _| async move { AttemptOutcome::<_, ()>::Done(*n) },
         );
         while tasks.lock().unwrap().len() < 6 {
             thread::yield_now();
@@ -188,7 +188,8 @@ fn a_task_that_dies_is_a_gap() {
         // And one that was shut down.
         let spawner = spawner_of_the_dead();
         let batch = executor.batch(0..3).requests();
-        let handle = batch.submit_async(spawner, |n, _| async move { Answer::<_, ()>::Done(*n) });
+        let handle =
+            batch.submit_async(spawner, |n, _| async move { AttemptOutcome::<_, ()>::Done(*n) });
         assert_eq!(kinds(handle.unwrap().wait().outcomes()), "ggg");
     });
 }
@@ -210,14 +211,14 @@ fn a_panic_anywhere_is_its_items() {
             async move {
                 tokio::task::yield_now().await;
                 assert_ne!(*n, 3, "in the future");
-                Answer::<_, ()>::Done(*n)
+                AttemptOutcome::<_, ()>::Done(*n)
             }
         });
         assert_eq!(kinds(handle.unwrap().wait().outcomes()), ".p.p..");
         let batch = executor.batch(0..2).requests();
         let handle = batch.submit_async(
             |_: Task| panic!("no room for a task"),
-            |n, _| async move { Answer::<_, ()>::Done(*n) },
+            |n, _| async move { AttemptOutcome::<_, ()>::Done(*n) },
         );
         assert_eq!(kinds(handle.unwrap().wait().outcomes()), "gg");
     });
@@ -237,8 +238,8 @@ fn a_worker_waits_for_futures_that_are_tried_again() {
                     // Later than it takes the worker to go to sleep.
                     tokio::time::sleep((8 - *n) * MS).await;
                     match attempt.number() {
-                        1 => Answer::Again { error: (), after: Some(2 * MS) },
-                        _ => Answer::Done(*n),
+                        1 => AttemptOutcome::Retry { error: (), after: Some(2 * MS) },
+                        _ => AttemptOutcome::Done(*n),
                     }
                 });
                 Ok::<_, ()>(handle.unwrap().wait().into_values().unwrap())
@@ -263,7 +264,7 @@ fn a_waker_that_panics_keeps_no_permit() {
         let mut stream = batch
             .stream_async(spawner(&runtime), |n, _| async move {
                 tokio::task::yield_now().await;
-                Answer::<_, ()>::Done(*n)
+                AttemptOutcome::<_, ()>::Done(*n)
             })
             .unwrap();
         let waker = Arc::new(Fragile).into();

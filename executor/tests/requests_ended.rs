@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use common::{Census, executor, kinds, without_hanging};
 use futures::{HOUR, MS, endless, requests, runtime, spawner};
-use reorder_executor::{Answer, CancellationToken, Failure, Retry, Shutdown};
+use reorder_executor::{AttemptOutcome, CancellationToken, Failure, Retry, Shutdown};
 
 #[test]
 fn dropping_and_cancelling_end_the_futures() {
@@ -72,7 +72,7 @@ fn a_deadline_ends_the_future_of_its_item_alone() {
             async move {
                 match stuck {
                     Some(stuck) => stuck.await,
-                    None => Answer::Done(*n),
+                    None => AttemptOutcome::Done(*n),
                 }
             }
         });
@@ -94,8 +94,8 @@ fn fail_fast_ends_those_that_run_and_those_that_wait() {
             async move {
                 match stuck {
                     Some(stuck) => stuck.await,
-                    None if *n == 29 => Answer::Failed(()),
-                    None => Answer::Again { error: (), after: Some(HOUR) },
+                    None if *n == 29 => AttemptOutcome::Failed(()),
+                    None => AttemptOutcome::Retry { error: (), after: Some(HOUR) },
                 }
             }
         });
@@ -140,7 +140,7 @@ fn failures_and_deadlines_end_futures_though_nobody_looks() {
                 async move {
                     match stuck {
                         Some(stuck) => stuck.await,
-                        None => Answer::Failed(()),
+                        None => AttemptOutcome::Failed(()),
                     }
                 }
             });
@@ -162,7 +162,7 @@ fn a_future_that_shuts_its_executor_down_or_drops_it_does_not_wait_for_itself() 
                 let own = own.lock().unwrap().take().unwrap();
                 async move {
                     let report = own.shutdown(Shutdown::Drain, None);
-                    Answer::<_, ()>::Done(report.is_complete())
+                    AttemptOutcome::<_, ()>::Done(report.is_complete())
                 }
             });
         drop(executor);
@@ -179,8 +179,8 @@ fn a_drain_waits_for_the_futures() {
             .submit_async(spawner(&runtime), |n, attempt| async move {
                 tokio::time::sleep(MS).await;
                 match attempt.number() {
-                    1 => Answer::Again { error: (), after: None },
-                    _ => Answer::Done(*n),
+                    1 => AttemptOutcome::Retry { error: (), after: None },
+                    _ => AttemptOutcome::Done(*n),
                 }
             })
             .unwrap();

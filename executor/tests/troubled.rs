@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use common::{block_on, executor, kinds, without_hanging};
 use reorder_executor::{
-    Answer, Attempt, CancellationToken, Executor, Failure, Gate, Job, Retry, Throttle,
+    Attempt, AttemptOutcome, CancellationToken, Executor, Failure, Job, RateLimiter, Retry,
+    Throttle,
 };
 
 /// Each item has one outcome, at its index, in its batch, whatever goes wrong there and in the batches beside it.
@@ -92,7 +93,7 @@ fn troubled(executor: &Executor, batch: usize) -> String {
     kinds
 }
 
-/// The same of requests, half of which share a gate.
+/// The same of requests, half of which share a limiter.
 #[test]
 fn a_hundred_batches_of_requests_with_all_kinds_of_answers() {
     without_hanging(|| {
@@ -100,11 +101,11 @@ fn a_hundred_batches_of_requests_with_all_kinds_of_answers() {
         let throttle =
             Throttle::new(Duration::ZERO, Duration::from_micros(250), Duration::from_micros(20))
                 .jitter(0.5);
-        let gate = Gate::builder().throttle(throttle).build().unwrap();
+        let limiter = RateLimiter::builder().throttle(throttle).build().unwrap();
         let batches: Vec<_> = (0..100_usize)
             .map(|batch| {
-                let (executor, gate) = (Arc::clone(&executor), gate.clone());
-                thread::spawn(move || troubled_requests(&executor, &gate, batch))
+                let (executor, limiter) = (Arc::clone(&executor), limiter.clone());
+                thread::spawn(move || troubled_requests(&executor, &limiter, batch))
             })
             .collect();
         let mut seen = std::collections::BTreeMap::new();
@@ -117,23 +118,25 @@ fn a_hundred_batches_of_requests_with_all_kinds_of_answers() {
     });
 }
 
-fn troubled_requests(executor: &Executor, gate: &Gate, batch: usize) -> String {
+fn troubled_requests(executor: &Executor, limiter: &RateLimiter, batch: usize) -> String {
     let token = CancellationToken::new();
     let canceller = token.clone();
     let job = move |&n: &usize, attempt: &Attempt| {
         let name = batch * 1000 + n;
         match (n * 7 + attempt.number() as usize * 3 + batch) % 23 {
-            0 => Answer::Failed(name),
+            0 => AttemptOutcome::Failed(name),
             1 if n % 5 == 0 => std::panic::resume_unwind(Box::new(name)),
             2 if batch % 5 == 0 && n > 90 => {
                 canceller.cancel();
-                Answer::Done(name)
+                AttemptOutcome::Done(name)
             }
-            3..10 => Answer::Again { error: name, after: (n % 2 == 0).then_some(Duration::ZERO) },
+            3..10 => {
+                AttemptOutcome::Retry { error: name, after: (n % 2 == 0).then_some(Duration::ZERO) }
+            }
             10 if n % 9 == 0 => {
-                Answer::Again { error: name, after: Some(Duration::from_secs(3600)) }
+                AttemptOutcome::Retry { error: name, after: Some(Duration::from_secs(3600)) }
             }
-            _ => Answer::Done(name),
+            _ => AttemptOutcome::Done(name),
         }
     };
     let mut builder = executor.batch(0..100_usize).cancelled_by(&token);
@@ -145,7 +148,7 @@ fn troubled_requests(executor: &Executor, gate: &Gate, batch: usize) -> String {
     let patient = Retry::new().within(millis(100_000_000)).wait(millis(1), millis(1)).retries(1);
     let mut requests = builder.requests().retry(patient);
     if batch % 2 == 0 {
-        requests = requests.through(gate);
+        requests = requests.through(limiter);
     }
     let handle = requests.submit(job).unwrap();
     let report = if batch % 3 == 0 { block_on(handle) } else { handle.wait() };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use criterion::Criterion;
 use futures::StreamExt;
-use reorder_executor::{Answer, Executor};
+use reorder_executor::{AttemptOutcome, Executor};
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -45,7 +45,9 @@ pub(crate) fn consumers(c: &mut Criterion) {
             let requests = executor.batch(0..FUTURES).requests();
             let requests = requests.concurrency(NonZeroUsize::new(RUNNING).expect("above 0"));
             let outcomes = requests
-                .stream_async(spawner, |n, _| async move { Answer::<_, ()>::Done(work(*n).await) })
+                .stream_async(spawner, |n, _| async move {
+                    AttemptOutcome::<_, ()>::Done(work(*n).await)
+                })
                 .expect("it is not shut down");
             outcomes.inspect(|_| busy()).filter(Result::is_ok).count()
         });

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
-use reorder_executor::{Answer, Attempt, BatchBuilder, CancellationToken, Executor, Job};
+use reorder_executor::{Attempt, AttemptOutcome, BatchBuilder, CancellationToken, Executor, Job};
 
 const ITEMS: u64 = 10_000;
 /// Longer than any measurement takes.
@@ -41,7 +41,7 @@ pub(crate) fn kinds(c: &mut Criterion) {
     group.bench_function("stream", |b| {
         b.iter(|| batch().stream(job).expect("it is not shut down").filter(Result::is_ok).count());
     });
-    let request = |&n: &u64, _: &Attempt| Answer::<_, ()>::Done(black_box(n) * 2);
+    let request = |&n: &u64, _: &Attempt| AttemptOutcome::<_, ()>::Done(black_box(n) * 2);
     group.bench_function("requests", |b| {
         b.iter(|| batch().requests().submit(request).expect("it is not shut down").wait());
     });

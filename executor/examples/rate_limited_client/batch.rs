@@ -1,4 +1,4 @@
-//! The same items as requests: several threads, each with a batch of its own, share one executor and one gate.
+//! The same items as requests: several threads, each with a batch of its own, share one executor and one limiter.
 
 use std::num::NonZeroUsize;
 use std::pin::Pin;
@@ -7,7 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use reorder_executor::{Executor, Failure, Gate, Ordered, RequestStats, Requests, Retry, Throttle};
+use reorder_executor::{
+    Executor, Failure, Ordered, RateLimiter, RequestStats, Requests, Retry, Throttle,
+};
 
 use crate::args::Args;
 use crate::client::{self, Client, Error};
@@ -54,7 +56,7 @@ pub(crate) struct Fleet {
 /// What all threads share.
 struct Shared {
     executor: Executor,
-    gate: Gate,
+    limiter: RateLimiter,
     client: Client,
     runtime: Option<tokio::runtime::Runtime>,
     busy: Arc<Clock>,
@@ -110,10 +112,10 @@ impl Shared {
         let executor = Executor::builder().workers(args.workers.into()).window(64).build();
         let throttle =
             Throttle::new(Duration::ZERO, Duration::from_millis(20), Duration::from_micros(100));
-        let mut gate = Gate::builder().throttle(throttle.multiplier(1.5).jitter(0.1));
+        let mut limiter = RateLimiter::builder().throttle(throttle.multiplier(1.5).jitter(0.1));
         if approach != Approach::Throttled {
             // Four fifths of what the server allows.
-            gate = gate.pace(LIMIT.within * 5 / (LIMIT.requests as u32 * 4));
+            limiter = limiter.pace(LIMIT.within * 5 / (LIMIT.requests as u32 * 4));
         }
         let runtime = (approach == Approach::Futures).then(|| {
             let builder = &mut tokio::runtime::Builder::new_multi_thread();
@@ -121,7 +123,7 @@ impl Shared {
         });
         Shared {
             executor: executor.expect("threads for an executor"),
-            gate: gate.build().expect("it backs off and recovers"),
+            limiter: limiter.build().expect("it backs off and recovers"),
             client: Client::new(server.address()),
             runtime,
             busy: Arc::default(),
@@ -204,7 +206,7 @@ impl Shared {
         batch
             .requests()
             .retry(retry)
-            .through(&self.gate)
+            .through(&self.limiter)
             .concurrency(NonZeroUsize::new(32).expect("it is above 0"))
     }
 }

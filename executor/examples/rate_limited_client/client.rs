@@ -7,7 +7,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use reorder_executor::Answer;
+use reorder_executor::AttemptOutcome;
 use tokio::net::TcpStream;
 
 /// How long to wait for an answer.
@@ -29,22 +29,22 @@ impl fmt::Display for Error {
     }
 }
 
-type Reply = Answer<String, Error>;
+type Reply = AttemptOutcome<String, Error>;
 
 /// What an answer of the server means for the item.
 fn judge(status: u16, retry_after: Option<&str>, body: String) -> Reply {
     match status {
-        200 => Answer::Done(body),
+        200 => AttemptOutcome::Done(body),
         429 | 503 => {
             let after = retry_after.and_then(|text| text.parse().ok()).map(Duration::from_secs);
-            Answer::Again { error: Error::Status(status), after }
+            AttemptOutcome::Retry { error: Error::Status(status), after }
         }
-        _ => Answer::Failed(Error::Status(status)),
+        _ => AttemptOutcome::Failed(Error::Status(status)),
     }
 }
 
 fn no_answer(error: impl fmt::Display) -> Reply {
-    Answer::Again { error: Error::NoAnswer(error.to_string()), after: None }
+    AttemptOutcome::Retry { error: Error::NoAnswer(error.to_string()), after: None }
 }
 
 /// A client whose requests block.

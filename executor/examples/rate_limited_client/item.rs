@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use reorder_executor::Answer;
+use reorder_executor::AttemptOutcome;
 
 /// Where the time goes, in microseconds.
 #[derive(Default)]
@@ -36,8 +36,8 @@ impl Item {
         since.into_iter().for_each(|since| waited.add(since.elapsed()));
     }
 
-    pub(crate) fn end<U, E>(&self, answer: &Answer<U, E>) {
-        if matches!(answer, Answer::Again { .. }) {
+    pub(crate) fn end<U, E>(&self, answer: &AttemptOutcome<U, E>) {
+        if matches!(answer, AttemptOutcome::Retry { .. }) {
             *self.waits_since.lock().expect("no panic under it") = Some(Instant::now());
         }
     }

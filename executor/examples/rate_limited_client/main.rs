@@ -8,7 +8,7 @@
 //! rest, with a `Retry-After`; now and then 503, late, or not at all. The same items are fetched four times:
 //!
 //! * by a naive pool, which sleeps in its threads when it is refused;
-//! * by requests that block, at the pace of a gate;
+//! * by requests that block, at the pace of a limiter;
 //! * by the same without a pace: the throttle finds out how fast the server may be asked;
 //! * by requests that are futures, on a runtime of one thread.
 //!

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use reorder_executor::Answer;
+use reorder_executor::AttemptOutcome;
 
 use crate::args::Args;
 use crate::client::Client;
@@ -20,7 +20,7 @@ pub(crate) fn run(server: &Server, args: &Args) {
         for _ in 0..args.workers {
             scope.spawn(|| {
                 while let Some((batch, index)) = { items.lock().expect("no panic").next() } {
-                    while let Answer::Again { after, .. } = client.fetch(batch, index) {
+                    while let AttemptOutcome::Retry { after, .. } = client.fetch(batch, index) {
                         thread::sleep(after.unwrap_or(Duration::from_millis(100)));
                     }
                     order.lock().expect("no panic").push((batch, index));

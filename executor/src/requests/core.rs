@@ -4,7 +4,7 @@
 //! *stirs* afterwards, or goes on to take what is next: if something is to be done, the workers are told.
 //!
 //! Whoever looks, and finds that something is to be done only later, sees to it that a timer is set for then, which
-//! stirs. That holds for a worker's look around as well: it may have been woken when the gate was open, and another
+//! stirs. That holds for a worker's look around as well: it may have been woken when the limiter was open, and another
 //! batch was let through first.
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,11 +22,11 @@ use crate::feed::{Delivered, Feed};
 use crate::hub::Hub;
 use crate::limited::Limited;
 use crate::primitive::{AtomicBool, AtomicWaker, Mutex, MutexGuard, now};
-use crate::requests::answer::Answer;
+use crate::requests::attempt_outcome::AttemptOutcome;
 use crate::requests::desk::{Desk, Entry, Look, Next};
 use crate::requests::flight::{Flight, Home, Landing, Place};
-use crate::requests::gate::{Dispatch, Gate};
 use crate::requests::jobs::{Attempt, Jobs};
+use crate::requests::rate_limiter::{Dispatch, RateLimiter};
 use crate::requests::retry::Retry;
 use crate::stream::ChunkRing;
 use crate::turn::Turn;
@@ -43,7 +43,7 @@ type Item<K, E> = Entry<Place<K>, E>;
 /// What a batch of requests is made of.
 pub(crate) struct Setting {
     pub(crate) retry: Retry,
-    pub(crate) gate: Gate,
+    pub(crate) limiter: RateLimiter,
     pub(crate) concurrency: usize,
     pub(crate) limited: Arc<Limited>,
 }
@@ -53,7 +53,7 @@ pub(crate) struct Core<I: Iterator, J: Jobs<I::Item, U, E>, U, E> {
     jobs: J,
     ring: Discarded<ChunkRing<U, E>>,
     desk: Discarded<Table<I, J::Item, U, E>>,
-    gate: Gate,
+    limiter: RateLimiter,
     delivered: Delivered,
     spares: Arc<Spares<U, E>>,
     limited: Arc<Limited>,
@@ -99,7 +99,7 @@ where
         setting: Setting,
         hub: Arc<Hub>,
     ) -> Arc<Self> {
-        let Setting { retry, gate, concurrency, limited } = setting;
+        let Setting { retry, limiter, concurrency, limited } = setting;
         let window = ring.capacity() as u64;
         let feed = Box::new(Feed::new(source, producer));
         let timeout = limited.course.limits.item_timeout;
@@ -108,7 +108,7 @@ where
             jobs,
             ring: Discarded::new(ring),
             desk: Discarded::new(Mutex::new(Desk::new(feed, retry, timeout, concurrency, window))),
-            gate,
+            limiter,
             delivered: Delivered::default(),
             spares,
             limited,
@@ -121,7 +121,7 @@ where
     }
 
     fn look(&self, now: Instant) -> Look {
-        lock(&self.desk).look(now, &self.gate, self.delivered.get())
+        lock(&self.desk).look(now, &self.limiter, self.delivered.get())
     }
 
     /// Whether something is to be done now. If it will be later, a timer is set.
@@ -152,7 +152,7 @@ where
         }
         let mut desk = lock(&self.desk);
         let now = now();
-        let next = desk.next(now, &self.gate, self.delivered.get());
+        let next = desk.next(now, &self.limiter, self.delivered.get());
         drop(desk);
         match next {
             Next::Start(entry, dispatch) => {
@@ -279,18 +279,18 @@ where
         self.jobs.ended(entry.index);
         let now = now();
         let had_capacity = match &landing {
-            Landing::Answered(Answer::Done(_)) => Some(true),
-            Landing::Answered(Answer::Again { .. }) => Some(false),
+            Landing::Answered(AttemptOutcome::Done(_)) => Some(true),
+            Landing::Answered(AttemptOutcome::Retry { .. }) => Some(false),
             _ => None,
         };
         if let Some(had_capacity) = had_capacity {
-            let delay = self.gate.answered(dispatch, had_capacity);
+            let delay = self.limiter.answered(dispatch, had_capacity);
             lock(&self.desk).note_answer(had_capacity, delay);
         }
         let course = &self.limited.course;
         let overdue = course.overdue(entry.started, Some(now));
         let outcome = match (landing, overdue) {
-            (Landing::Answered(Answer::Again { error, after }), None) => {
+            (Landing::Answered(AttemptOutcome::Retry { error, after }), None) => {
                 discard(entry.error.replace(error));
                 let back = lock(&self.desk).again(now, entry, after);
                 // If that is because the batch has ended meanwhile, it ends as what waited already.
@@ -301,7 +301,10 @@ where
             }
             (landing, None) => Some((outcome(landing, course.cancelled()), entry)),
             (landing, Some(stop)) => {
-                if matches!(landing, Landing::Answered(Answer::Done(_) | Answer::Failed(_))) {
+                if matches!(
+                    landing,
+                    Landing::Answered(AttemptOutcome::Done(_) | AttemptOutcome::Failed(_))
+                ) {
                     course.count_late();
                 }
                 discard(landing);
@@ -326,9 +329,11 @@ where
 
 fn outcome<U, E>(landing: Landing<U, E>, cancelled: Option<crate::policy::Stop>) -> Outcome<U, E> {
     match landing {
-        Landing::Answered(Answer::Done(value)) => Ok(value),
-        Landing::Answered(Answer::Failed(error)) => Err(Failure::Failed(error)),
-        Landing::Answered(Answer::Again { error, .. }) => Err(Failure::RetriesExhausted(error)),
+        Landing::Answered(AttemptOutcome::Done(value)) => Ok(value),
+        Landing::Answered(AttemptOutcome::Failed(error)) => Err(Failure::Failed(error)),
+        Landing::Answered(AttemptOutcome::Retry { error, .. }) => {
+            Err(Failure::RetriesExhausted(error))
+        }
         Landing::Panicked(payload) => Err(Failure::Panicked(Panic::new(payload))),
         Landing::Lost => Err(cancelled.map_or(Failure::Gap(Gap::Abandoned), Failure::from)),
     }

@@ -6,7 +6,7 @@
 //! | from | to | when |
 //! |---|---|---|
 //! | fresh | ready | nothing else is ready, there is a permit, and there is room in the window |
-//! | ready | running | there is a permit, and the gate is open; the lowest index first |
+//! | ready | running | there is a permit, and the limiter is open; the lowest index first |
 //! | running | waiting | its job answered "again", and there is budget left for when it is due |
 //! | running | over | its job gave any other answer, or the budget is used up |
 //! | waiting | ready | it is due |
@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::{Duration, Instant};
 
-use crate::requests::gate::{Closed, Dispatch, Gate};
+use crate::requests::rate_limiter::{Closed, Dispatch, RateLimiter};
 use crate::requests::retry::Retry;
 use crate::requests::stats::RequestStats;
 
@@ -89,7 +89,7 @@ pub(crate) struct Desk<S, P, E> {
     ready: BTreeSet<u64>,
     ends: BTreeSet<(Instant, u64)>,
     is_closed: bool,
-    /// Since when the gate is closed to something that could be dispatched.
+    /// Since when the limiter is closed to something that could be dispatched.
     held_up: Option<(Instant, Closed)>,
     stats: RequestStats,
 }
@@ -122,21 +122,26 @@ impl<S, P, E> Desk<S, P, E> {
     }
 
     /// What would be next, after so many items were delivered.
-    pub(crate) fn look(&mut self, now: Instant, gate: &Gate, delivered: u64) -> Look {
-        let (look, closed) = self.choose(now, gate, delivered);
+    pub(crate) fn look(&mut self, now: Instant, limiter: &RateLimiter, delivered: u64) -> Look {
+        let (look, closed) = self.choose(now, limiter, delivered);
         self.stats = self.stats_at(now);
         self.held_up = closed.map(|closed| (now, closed));
         look
     }
 
     /// Does what is next, as far as it can be done here.
-    pub(crate) fn next(&mut self, now: Instant, gate: &Gate, delivered: u64) -> Next<S, P, E> {
-        match self.look(now, gate, delivered) {
+    pub(crate) fn next(
+        &mut self,
+        now: Instant,
+        limiter: &RateLimiter,
+        delivered: u64,
+    ) -> Next<S, P, E> {
+        match self.look(now, limiter, delivered) {
             Look::End(index) => self.take(index).map_or(Next::Rest, |entry| {
                 self.running += 1;
                 Next::End(entry)
             }),
-            Look::Start(index) => self.start(index, now, gate),
+            Look::Start(index) => self.start(index, now, limiter),
             Look::Pull => match mem::replace(&mut self.source, Source::Out) {
                 Source::Here(source) => Next::Pull(source),
                 other => {
@@ -148,8 +153,13 @@ impl<S, P, E> Desk<S, P, E> {
         }
     }
 
-    /// Also how long the gate is closed, if that alone is in the way.
-    fn choose(&mut self, now: Instant, gate: &Gate, delivered: u64) -> (Look, Option<Closed>) {
+    /// Also how long the limiter is closed, if that alone is in the way.
+    fn choose(
+        &mut self,
+        now: Instant,
+        limiter: &RateLimiter,
+        delivered: u64,
+    ) -> (Look, Option<Closed>) {
         while let Some(&(_, index)) = self.due.first().filter(|&&(due, _)| due <= now) {
             self.due.pop_first();
             self.ready.insert(index);
@@ -170,7 +180,7 @@ impl<S, P, E> Desk<S, P, E> {
             let due = self.due.first().map(|&(due, _)| due);
             return (Look::Rest(due.into_iter().chain(end).min()), None);
         };
-        match gate.look(now) {
+        match limiter.look(now) {
             Ok(()) => (Look::Start(ready), None),
             Err(closed) => {
                 let at = end.map_or(closed.open, |end| end.min(closed.open));
@@ -179,9 +189,9 @@ impl<S, P, E> Desk<S, P, E> {
         }
     }
 
-    fn start(&mut self, index: u64, now: Instant, gate: &Gate) -> Next<S, P, E> {
+    fn start(&mut self, index: u64, now: Instant, limiter: &RateLimiter) -> Next<S, P, E> {
         // Another batch may have been let through meanwhile.
-        let dispatch = match gate.dispatch(now) {
+        let dispatch = match limiter.dispatch(now) {
             Ok(dispatch) => dispatch,
             Err(closed) => {
                 self.held_up = Some((now, closed));
@@ -277,7 +287,7 @@ impl<S, P, E> Desk<S, P, E> {
         Some(entry)
     }
 
-    /// Notes an answer, and the delay of the gate after it.
+    /// Notes an answer, and the delay of the limiter after it.
     pub(crate) fn note_answer(&mut self, had_capacity: bool, delay: Duration) {
         self.stats.capacity_retries += u64::from(!had_capacity);
         self.stats.peak_delay = self.stats.peak_delay.max(delay);
@@ -329,8 +339,8 @@ impl<S, P, E> Desk<S, P, E> {
         stats
     }
 
-    pub(crate) fn stats(&self, now: Instant, gate: &Gate) -> RequestStats {
-        RequestStats { current_delay: gate.delay(), ..self.stats_at(now) }
+    pub(crate) fn stats(&self, now: Instant, limiter: &RateLimiter) -> RequestStats {
+        RequestStats { current_delay: limiter.delay(), ..self.stats_at(now) }
     }
 }
 

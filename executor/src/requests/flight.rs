@@ -6,9 +6,9 @@ use std::sync::Arc;
 use reorder_ring::Ticket;
 
 use crate::hub::Hub;
-use crate::requests::answer::Answer;
+use crate::requests::attempt_outcome::AttemptOutcome;
 use crate::requests::desk::Entry;
-use crate::requests::gate::Dispatch;
+use crate::requests::rate_limiter::Dispatch;
 
 /// Where the outcome of an item goes, and the item itself, while no attempt has it.
 pub(crate) struct Place<K> {
@@ -18,7 +18,7 @@ pub(crate) struct Place<K> {
 
 /// How an attempt ended.
 pub(crate) enum Landing<U, E> {
-    Answered(Answer<U, E>),
+    Answered(AttemptOutcome<U, E>),
     Panicked(Box<dyn Any + Send>),
     /// Nobody said anything, and nobody will.
     Lost,
@@ -52,7 +52,11 @@ impl<K, U, E> Flight<K, U, E> {
     }
 
     /// Ends it, and gives the item back for the next one.
-    pub(crate) fn land(mut self, item: K, result: Result<Answer<U, E>, Box<dyn Any + Send>>) {
+    pub(crate) fn land(
+        mut self,
+        item: K,
+        result: Result<AttemptOutcome<U, E>, Box<dyn Any + Send>>,
+    ) {
         if let Some((mut entry, dispatch)) = self.going.take() {
             entry.place.item = Some(item);
             let landing = result.map_or_else(Landing::Panicked, Landing::Answered);

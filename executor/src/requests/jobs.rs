@@ -14,7 +14,7 @@ use crate::failure::{Discarded, contain, discard};
 use crate::hub::Hub;
 use crate::limited::Limited;
 use crate::primitive::{Mutex, MutexGuard, now};
-use crate::requests::answer::Answer;
+use crate::requests::attempt_outcome::AttemptOutcome;
 use crate::requests::flight::Flight;
 use crate::requests::spawn::Spawn;
 use crate::turn::Inside;
@@ -100,7 +100,7 @@ impl<F> Blocking<F> {
 impl<T, U, E, F> Jobs<T, U, E> for Blocking<F>
 where
     T: Send,
-    F: Fn(&T, &Attempt) -> Answer<U, E> + Send + Sync,
+    F: Fn(&T, &Attempt) -> AttemptOutcome<U, E> + Send + Sync,
 {
     type Item = T;
 
@@ -141,7 +141,7 @@ where
     E: Send + 'static,
     S: Spawn + Send + Sync,
     F: Fn(Arc<T>, Attempt) -> A + Send + Sync,
-    A: Future<Output = Answer<U, E>> + Send + 'static,
+    A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
 {
     type Item = Arc<T>;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The budget of each item of a [`Requests`](crate::Requests), in time and attempts, and how long it waits between
 /// two of them. Its methods return at once.
 ///
-/// A job that answers [`Answer::Again`](crate::Answer::Again) after its last attempt, or so late that the next one
+/// A job that answers [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry) after its last attempt, or so late that the next one
 /// would not start within the budget, ends its item with
 /// [`Failure::RetriesExhausted`](crate::Failure::RetriesExhausted) right then. An attempt that has started within
 /// the budget counts whenever it ends.

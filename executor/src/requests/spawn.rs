@@ -9,7 +9,7 @@ use std::pin::Pin;
 ///
 /// ```
 /// use std::pin::Pin;
-/// use reorder_executor::{Answer, Executor};
+/// use reorder_executor::{AttemptOutcome, Executor};
 ///
 /// // A thread for each future is a runtime, too.
 /// let spawner = |task: Pin<Box<dyn Future<Output = ()> + Send>>| {
@@ -17,7 +17,7 @@ use std::pin::Pin;
 /// };
 /// let executor = Executor::builder().workers(1).build()?;
 /// let batch = executor.batch(0..10_u32).requests();
-/// let handle = batch.submit_async(spawner, |n, _attempt| async move { Answer::<_, ()>::Done(*n * 2) })?;
+/// let handle = batch.submit_async(spawner, |n, _attempt| async move { AttemptOutcome::<_, ()>::Done(*n * 2) })?;
 /// assert_eq!(handle.wait().into_values().unwrap(), (0..10).map(|n| n * 2).collect::<Vec<_>>());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::requests::gate::Closed;
+use crate::requests::rate_limiter::Closed;
 
 /// What the requests of one batch met, and of no other. From
 /// [`BatchReport::requests`](crate::BatchReport::requests) and [`Ordered::requests`](crate::Ordered::requests).
@@ -11,20 +11,20 @@ use crate::requests::gate::Closed;
 pub struct RequestStats {
     /// How many attempts were dispatched.
     pub attempts: u64,
-    /// How many of them were answered by [`Answer::Again`](crate::Answer::Again).
+    /// How many of them were answered by [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry).
     pub capacity_retries: u64,
     /// The longest delay of the throttle after an answer to this batch.
     pub peak_delay: Duration,
     /// The delay of the throttle by now.
     pub current_delay: Duration,
-    /// For how long the batch had something to dispatch, and the gate was closed by the pace.
+    /// For how long the batch had something to dispatch, and the limiter was closed by the pace.
     pub waited_for_pace: Duration,
     /// For how long more it was closed by the throttle.
     pub waited_for_throttle: Duration,
 }
 
 impl RequestStats {
-    /// Adds a wait at a gate that was so closed.
+    /// Adds a wait at a limiter that was so closed.
     pub(crate) fn waited(&mut self, since: Instant, until: Instant, closed: Closed) {
         let until = until.min(closed.open);
         self.waited_for_pace += until.min(closed.paced).saturating_duration_since(since);

@@ -10,11 +10,11 @@
 use std::fmt;
 use std::time::Duration;
 
-/// How the time between two dispatches of a [`Gate`](crate::Gate) follows what the service answers. Its methods return
+/// How the time between two dispatches of a [`RateLimiter`](crate::RateLimiter) follows what the service answers. Its methods return
 /// at once.
 ///
-/// It begins at the floor. [`Answer::Again`](crate::Answer::Again) multiplies it, and lengthens it by a step at the
-/// least, up to the ceiling; [`Answer::Done`](crate::Answer::Done) shortens it by the step, down to the floor. Answers
+/// It begins at the floor. [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry) multiplies it, and lengthens it by a step at the
+/// least, up to the ceiling; [`AttemptOutcome::Done`](crate::AttemptOutcome::Done) shortens it by the step, down to the floor. Answers
 /// to what was dispatched before the last time that it grew change nothing.
 ///
 /// ```
@@ -57,7 +57,7 @@ impl Throttle {
         self
     }
 
-    /// Whether it would back off and recover. [`GateBuilder::build`](crate::GateBuilder::build) asks, too.
+    /// Whether it would back off and recover. [`RateLimiterBuilder::build`](crate::RateLimiterBuilder::build) asks, too.
     ///
     /// # Errors
     ///

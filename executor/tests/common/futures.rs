@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use reorder_executor::{Answer, Executor, Requests, Retry, Spawn};
+use reorder_executor::{AttemptOutcome, Executor, Requests, Retry, Spawn};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::common::Census;
@@ -27,10 +27,10 @@ pub fn requests<I>(executor: &Executor, items: I) -> Requests<'_, I> {
 }
 
 /// A future that never ends, and is seen to be dropped.
-pub fn endless(census: &Census) -> impl Future<Output = Answer<u64, ()>> + use<> {
+pub fn endless(census: &Census) -> impl Future<Output = AttemptOutcome<u64, ()>> + use<> {
     let member = census.join(0);
     async move {
         std::future::pending::<()>().await;
-        Answer::Done(member.value)
+        AttemptOutcome::Done(member.value)
     }
 }

@@ -4,7 +4,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reorder_executor::{Answer, Attempt, CancellationToken, Failure, Gate, Retry, Shutdown};
+use reorder_executor::{
+    Attempt, AttemptOutcome, CancellationToken, Failure, RateLimiter, Retry, Shutdown,
+};
 use shuttle::{future, thread};
 
 use super::{executor, explore};
@@ -16,21 +18,21 @@ fn patient() -> Retry {
     Retry::new().within(Duration::MAX).wait(Duration::from_micros(20), Duration::from_micros(20))
 }
 
-fn twice(n: &usize, attempt: &Attempt) -> Answer<usize, ()> {
+fn twice(n: &usize, attempt: &Attempt) -> AttemptOutcome<usize, ()> {
     match attempt.number() {
-        1 => Answer::Again { error: (), after: None },
-        _ => Answer::Done(*n),
+        1 => AttemptOutcome::Retry { error: (), after: None },
+        _ => AttemptOutcome::Done(*n),
     }
 }
 
 #[test]
-fn batches_take_turns_at_a_gate_and_nobody_oversleeps() {
+fn batches_take_turns_at_a_limiter_and_nobody_oversleeps() {
     for workers in [1, 2] {
         explore(move || {
             let executor = executor(workers);
-            let gate = Gate::builder().pace(Duration::from_micros(100)).build().unwrap();
+            let limiter = RateLimiter::builder().pace(Duration::from_micros(100)).build().unwrap();
             let batches = [10, 20].map(|base| {
-                let batch = executor.batch(base..base + 2).requests().through(&gate);
+                let batch = executor.batch(base..base + 2).requests().through(&limiter);
                 (base, batch.retry(patient()).submit(twice).unwrap())
             });
             for (base, handle) in batches {

@@ -130,7 +130,7 @@ where
     }
 
     fn requests(&self) -> Option<RequestStats> {
-        Some(lock(&self.desk).stats(now(), &self.gate))
+        Some(lock(&self.desk).stats(now(), &self.limiter))
     }
 
     fn consumer(&self) -> &AtomicWaker {

@@ -35,7 +35,7 @@ fn millis(time: u64) -> Duration {
 struct Play {
     zero: Instant,
     desk: Plain,
-    gate: Gate,
+    limiter: RateLimiter,
     items: Vec<Script>,
     timeout: Option<u64>,
     delivered: u64,
@@ -47,11 +47,17 @@ struct Play {
 }
 
 impl Play {
-    fn new(retry: Retry, gate: &Gate, concurrency: usize, window: u64, items: Vec<Script>) -> Play {
+    fn new(
+        retry: Retry,
+        limiter: &RateLimiter,
+        concurrency: usize,
+        window: u64,
+        items: Vec<Script>,
+    ) -> Play {
         Play {
             zero: Instant::now(),
             desk: Desk::new((), retry, None, concurrency, window),
-            gate: gate.clone(),
+            limiter: limiter.clone(),
             ends: vec![None; items.len()],
             items,
             timeout: None,
@@ -62,7 +68,7 @@ impl Play {
         }
     }
 
-    /// With the zero of another, whose gate it shares.
+    /// With the zero of another, whose limiter it shares.
     fn beside(mut self, zero: Instant) -> Play {
         self.zero = zero;
         self
@@ -85,7 +91,7 @@ impl Play {
             let (_, mut entry, dispatch, step) = self.running.remove(0);
             let index = entry.index as usize;
             if step != Step::Failed {
-                let delay = self.gate.answered(dispatch, step == Step::Done);
+                let delay = self.limiter.answered(dispatch, step == Step::Done);
                 self.desk.note_answer(step == Step::Done, delay);
             }
             let start = entry.started.expect("it has run");
@@ -121,7 +127,7 @@ impl Play {
     fn act(&mut self, time: u64) -> Option<u64> {
         let now = self.at(time);
         while self.free {
-            match self.desk.next(now, &self.gate, self.delivered) {
+            match self.desk.next(now, &self.limiter, self.delivered) {
                 Next::Start(entry, dispatch) => {
                     let script = &self.items[entry.index as usize];
                     let (takes, step) = script[(entry.attempts as usize - 1).min(script.len() - 1)];
@@ -147,7 +153,7 @@ impl Play {
             }
             self.deliver();
         }
-        let alarm = match self.desk.look(now, &self.gate, self.delivered) {
+        let alarm = match self.desk.look(now, &self.limiter, self.delivered) {
             Look::Rest(at) => at.map(|at| at.duration_since(self.zero).as_millis() as u64),
             look => panic!("{look:?} was left"),
         };
@@ -180,9 +186,13 @@ impl Play {
     }
 }
 
-fn gate(pace: u64, throttle: Option<Throttle>) -> Gate {
-    let builder = Gate::builder().pace(millis(pace));
-    throttle.into_iter().fold(builder, |gate, throttle| gate.throttle(throttle)).build().unwrap()
+fn limiter(pace: u64, throttle: Option<Throttle>) -> RateLimiter {
+    let builder = RateLimiter::builder().pace(millis(pace));
+    throttle
+        .into_iter()
+        .fold(builder, |limiter, throttle| limiter.throttle(throttle))
+        .build()
+        .unwrap()
 }
 
 fn patient() -> Retry {
@@ -193,8 +203,8 @@ fn patient() -> Retry {
 fn a_retry_storm_is_tamed() {
     // A service that serves one request in 50 ms, and says so to all the others; 100 come at once.
     let throttle = Throttle::new(Duration::ZERO, millis(1000), millis(1));
-    let gate = gate(0, Some(throttle));
-    let mut play = Play::new(patient(), &gate, 100, 100, vec![vec![(5, Step::Done)]; 100]);
+    let limiter = limiter(0, Some(throttle));
+    let mut play = Play::new(patient(), &limiter, 100, 100, vec![vec![(5, Step::Done)]; 100]);
     let (mut time, mut served_at, mut refused) = (0, None::<u64>, 0);
     while !play.is_over() {
         play.land(time);
@@ -216,43 +226,43 @@ fn a_retry_storm_is_tamed() {
     // One burst of 99 before the service had said anything, and then a few for each that is served.
     assert!((99..600).contains(&refused), "{refused}");
     assert!(time < 2 * 100 * 50, "it does not wait much longer than it has to: {time}");
-    let peak = play.desk.stats(play.zero, &gate).peak_delay;
+    let peak = play.desk.stats(play.zero, &limiter).peak_delay;
     assert!(peak <= millis(200), "99 refusals at once are one: {peak:?}");
 }
 
 #[test]
 fn no_burst_at_the_start_nor_after_idle() {
-    let gate = gate(10, None);
-    let mut play = Play::new(patient(), &gate, 8, 8, vec![vec![(1, Step::Done)]; 8]);
+    let limiter = limiter(10, None);
+    let mut play = Play::new(patient(), &limiter, 8, 8, vec![vec![(1, Step::Done)]; 8]);
     play.run(1000);
     let times: Vec<u64> = play.dispatched.iter().map(|&(time, _)| time).collect();
     assert_eq!(times, [0, 10, 20, 30, 40, 50, 60, 70]);
-    // Another batch of the same gate, much later.
-    let mut later = Play::new(patient(), &gate, 8, 8, vec![vec![(1, Step::Done)]; 3])
+    // Another batch of the same limiter, much later.
+    let mut later = Play::new(patient(), &limiter, 8, 8, vec![vec![(1, Step::Done)]; 3])
         .beside(play.zero + millis(100_000));
     later.run(1000);
     assert_eq!(later.dispatched, [(0, 0), (10, 1), (20, 2)]);
-    let stats = later.desk.stats(later.at(1000), &gate);
+    let stats = later.desk.stats(later.at(1000), &limiter);
     assert_eq!((stats.waited_for_pace, stats.waited_for_throttle), (millis(20), Duration::ZERO));
 }
 
 #[test]
 fn pace_is_not_added_to_a_retrys_own_wait() {
-    let gate = gate(10, None);
+    let limiter = limiter(10, None);
     let items = vec![vec![(1, Step::Again(Some(25))), (1, Step::Done)]];
-    let mut play = Play::new(patient(), &gate, 1, 1, items);
+    let mut play = Play::new(patient(), &limiter, 1, 1, items);
     play.run(1000);
     assert_eq!(play.dispatched, [(0, 0), (26, 0)]);
-    assert_eq!(play.desk.stats(play.at(1000), &gate).waited_for_pace, Duration::ZERO);
+    assert_eq!(play.desk.stats(play.at(1000), &limiter).waited_for_pace, Duration::ZERO);
 }
 
 #[test]
 fn a_budget_ends_during_a_wait() {
-    // Due before the end, but the gate is closed until after it.
-    let gate = gate(50, None);
+    // Due before the end, but the limiter is closed until after it.
+    let limiter = limiter(50, None);
     let retry = Retry::new().within(millis(30)).wait(millis(10), millis(10));
     let items = vec![vec![(1, Step::Again(None))]; 2];
-    let mut play = Play::new(retry, &gate, 2, 2, items);
+    let mut play = Play::new(retry, &limiter, 2, 2, items);
     play.land(0);
     assert_eq!(play.act(0), Some(1));
     play.land(1);
@@ -263,7 +273,7 @@ fn a_budget_ends_during_a_wait() {
     assert_eq!(play.dispatched, [(0, 0)]);
     // One that would be due after the end does not wait for it.
     let items = vec![vec![(1, Step::Again(Some(29)))]];
-    let mut play = Play::new(retry, &Gate::open(), 1, 1, items);
+    let mut play = Play::new(retry, &RateLimiter::open(), 1, 1, items);
     assert_eq!(play.run(1000), 1);
     assert_eq!(play.ends[0], Some(End::Exhausted));
 }
@@ -273,7 +283,7 @@ fn a_budget_ends_during_an_attempt() {
     let retry = Retry::new().within(millis(30)).wait(millis(5), millis(5));
     let run = |last| {
         let items = vec![vec![(10, Step::Again(None)), (100, last)]];
-        let mut play = Play::new(retry, &Gate::open(), 1, 1, items);
+        let mut play = Play::new(retry, &RateLimiter::open(), 1, 1, items);
         assert_eq!(play.run(1000), 115);
         assert_eq!(play.dispatched, [(0, 0), (15, 0)]);
         play.ends[0]
@@ -287,14 +297,14 @@ fn a_shutdown_ends_each_kind_of_wait() {
     let throttle = Throttle::new(millis(40), millis(80), millis(1));
     let slow = vec![vec![(1, Step::Again(Some(500)))]; 3];
     let done = vec![vec![(20, Step::Done)]; 3];
-    for (wait, gate, concurrency, window, items) in [
-        ("for a retry", gate(0, None), 3, 3, slow.clone()),
-        ("for the pace", gate(60, None), 3, 3, done.clone()),
-        ("for the throttle", gate(0, Some(throttle)), 3, 3, done.clone()),
-        ("for a permit", gate(0, None), 1, 3, done.clone()),
-        ("for room in the window", gate(0, None), 3, 1, slow),
+    for (wait, limiter, concurrency, window, items) in [
+        ("for a retry", limiter(0, None), 3, 3, slow.clone()),
+        ("for the pace", limiter(60, None), 3, 3, done.clone()),
+        ("for the throttle", limiter(0, Some(throttle)), 3, 3, done.clone()),
+        ("for a permit", limiter(0, None), 1, 3, done.clone()),
+        ("for room in the window", limiter(0, None), 3, 1, slow),
     ] {
-        let mut play = Play::new(patient(), &gate, concurrency, window, items);
+        let mut play = Play::new(patient(), &limiter, concurrency, window, items);
         play.run(10);
         let dispatched = play.dispatched.len();
         play.cancel(10);
@@ -316,18 +326,18 @@ fn permanent_and_capacity_errors_are_told_apart() {
         vec![(1, Step::Again(None))],
         vec![(1, Step::Done)],
     ];
-    let mut play = Play::new(patient().retries(2), &Gate::open(), 5, 5, items);
+    let mut play = Play::new(patient().retries(2), &RateLimiter::open(), 5, 5, items);
     play.run(1000);
     let ends = [End::Failed, End::Failed, End::Done, End::Exhausted, End::Done];
     assert!(play.ends.iter().eq(ends.map(Some).iter()));
-    let stats = play.desk.stats(play.zero, &Gate::open());
+    let stats = play.desk.stats(play.zero, &RateLimiter::open());
     assert_eq!((stats.attempts, stats.capacity_retries), (1 + 2 + 3 + 3 + 1, 1 + 2 + 3));
 }
 
 #[test]
 fn no_permit_is_kept_while_all_items_wait() {
     let items = vec![vec![(1, Step::Again(Some(1000))), (1, Step::Done)]; 10_000];
-    let mut play = Play::new(patient(), &Gate::open(), 2, 10_000, items);
+    let mut play = Play::new(patient(), &RateLimiter::open(), 2, 10_000, items);
     assert!((10_000..10_100).contains(&play.run(u64::MAX)), "two are always running");
     assert!(play.ends.iter().all(|&end| end == Some(End::Done)));
 }
@@ -336,7 +346,7 @@ fn no_permit_is_kept_while_all_items_wait() {
 fn a_full_window_of_retries_wakes_at_the_next_due_time() {
     let items: Vec<Script> =
         (0..4).map(|n| vec![(1, Step::Again(Some(300 - 10 * n))), (1, Step::Done)]).collect();
-    let mut play = Play::new(patient(), &Gate::open(), 4, 4, items);
+    let mut play = Play::new(patient(), &RateLimiter::open(), 4, 4, items);
     play.land(0);
     assert_eq!(play.act(0), Some(1));
     play.land(1);
@@ -350,7 +360,7 @@ fn a_full_window_of_retries_wakes_at_the_next_due_time() {
 #[test]
 fn what_is_given_up_while_it_waits_comes_out() {
     let items = vec![vec![(1, Step::Again(None))]];
-    let mut play = Play::new(patient(), &Gate::open(), 1, 1, items);
+    let mut play = Play::new(patient(), &RateLimiter::open(), 1, 1, items);
     play.act(0);
     assert!(play.desk.give_up(0).is_none(), "it runs");
     play.land(1);
@@ -363,11 +373,12 @@ fn what_is_given_up_while_it_waits_comes_out() {
 #[test]
 fn waits_beyond_the_clock_are_none() {
     let forever = Retry::new().within(Duration::MAX).wait(Duration::MAX, Duration::MAX);
-    let mut play = Play::new(forever, &Gate::open(), 1, 1, vec![vec![(1, Step::Again(None))]]);
+    let mut play =
+        Play::new(forever, &RateLimiter::open(), 1, 1, vec![vec![(1, Step::Again(None))]]);
     play.run(10);
     assert_eq!(play.ends[0], Some(End::Exhausted), "it would never be due");
-    let gate = Gate::builder().pace(Duration::MAX).build().unwrap();
-    let mut play = Play::new(patient(), &gate, 2, 2, vec![vec![(1, Step::Done)]; 2]);
+    let limiter = RateLimiter::builder().pace(Duration::MAX).build().unwrap();
+    let mut play = Play::new(patient(), &limiter, 2, 2, vec![vec![(1, Step::Done)]; 2]);
     play.run(u64::MAX / 2);
     assert_eq!(play.dispatched[0], (0, 0));
 }

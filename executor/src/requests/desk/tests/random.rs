@@ -34,7 +34,7 @@ struct Batch {
     items: Vec<Script>,
 }
 
-/// Two batches at one gate.
+/// Two batches at one limiter.
 #[derive(Clone, Debug)]
 struct Plan {
     pace: u64,
@@ -104,13 +104,13 @@ fn played(plan: &Plan) -> Vec<Outcome> {
         Throttle::new(millis(it.floor), millis(it.ceiling), millis(it.step))
             .multiplier(it.multiplier as f64)
     });
-    let gate = gate(plan.pace, throttle);
+    let limiter = limiter(plan.pace, throttle);
     let zero = Instant::now();
     let mut plays: Vec<Play> = plan
         .batches
         .iter()
         .map(|it| {
-            Play::new(it.retry(), &gate, it.concurrency, it.window, it.items.clone())
+            Play::new(it.retry(), &limiter, it.concurrency, it.window, it.items.clone())
                 .with_timeout(it.timeout)
                 .beside(zero)
         })
@@ -137,7 +137,7 @@ fn played(plan: &Plan) -> Vec<Outcome> {
     plays
         .into_iter()
         .map(|play| {
-            let stats = play.desk.stats(zero, &gate);
+            let stats = play.desk.stats(zero, &limiter);
             let whole = |time: Duration| time.as_millis() as u64;
             Outcome {
                 ends: play.ends,
@@ -265,7 +265,7 @@ impl<'a> Reference<'a> {
         self.outcome.ends.iter().take_while(|end| end.is_some()).count()
     }
 
-    /// What could be dispatched if the gate were open.
+    /// What could be dispatched if the limiter were open.
     fn candidate(&self, time: u64) -> Option<usize> {
         let running = |item: &&Item| matches!(item, Item::Running { .. });
         if self.items.iter().filter(running).count() >= self.batch.concurrency {

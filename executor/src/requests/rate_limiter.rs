@@ -18,23 +18,23 @@ pub(crate) fn later(at: Instant, by: Duration) -> Instant {
 }
 
 /// How fast one service is called, by all batches that go [through](crate::Requests::through) it. Clones are the same
-/// gate.
+/// limiter.
 ///
 /// Between two dispatches, of whichever batch, there is at least the pace, or the delay of the
 /// [`Throttle`] if that is longer. Nothing is saved up: there is no burst at the start, nor after a pause. A retry that
-/// waits on its own meets only what is left of the gate's time then.
+/// waits on its own meets only what is left of the limiter's time then.
 ///
 /// ```
 /// use std::time::Duration;
-/// use reorder_executor::{Gate, Throttle};
+/// use reorder_executor::{RateLimiter, Throttle};
 ///
 /// let throttle = Throttle::new(Duration::ZERO, Duration::from_secs(5), Duration::from_millis(10));
-/// let gate = Gate::builder().pace(Duration::from_millis(20)).throttle(throttle).build()?;
-/// assert_eq!(gate.delay(), Duration::ZERO);
+/// let limiter = RateLimiter::builder().pace(Duration::from_millis(20)).throttle(throttle).build()?;
+/// assert_eq!(limiter.delay(), Duration::ZERO);
 /// # Ok::<(), reorder_executor::ThrottleError>(())
 /// ```
 #[derive(Clone)]
-pub struct Gate(Arc<Shared>);
+pub struct RateLimiter(Arc<Shared>);
 
 struct Shared {
     pace: Duration,
@@ -55,10 +55,10 @@ struct State {
     random: fastrand::Rng,
 }
 
-/// How a [`Gate`] is to be. From [`Gate::builder`]; its methods return at once.
+/// How a [`RateLimiter`] is to be. From [`RateLimiter::builder`]; its methods return at once.
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct GateBuilder {
+pub struct RateLimiterBuilder {
     pace: Duration,
     throttle: Option<Throttle>,
 }
@@ -77,7 +77,7 @@ pub(crate) struct Closed {
     pub(crate) open: Instant,
 }
 
-impl GateBuilder {
+impl RateLimiterBuilder {
     /// The least time between two dispatches; none without it.
     pub fn pace(mut self, pace: Duration) -> Self {
         self.pace = pace;
@@ -90,33 +90,33 @@ impl GateBuilder {
         self
     }
 
-    /// Makes the gate.
+    /// Makes the limiter.
     ///
     /// # Errors
     ///
     /// [`ThrottleError`] if the throttle would never back off, or never recover.
-    pub fn build(self) -> Result<Gate, ThrottleError> {
+    pub fn build(self) -> Result<RateLimiter, ThrottleError> {
         self.throttle.as_ref().map_or(Ok(()), Throttle::check)?;
-        Ok(Gate::with(self.pace, self.throttle, fastrand::Rng::new()))
+        Ok(RateLimiter::with(self.pace, self.throttle, fastrand::Rng::new()))
     }
 }
 
-impl Gate {
-    /// Settings for a new gate.
-    pub fn builder() -> GateBuilder {
-        GateBuilder::default()
+impl RateLimiter {
+    /// Settings for a new limiter.
+    pub fn builder() -> RateLimiterBuilder {
+        RateLimiterBuilder::default()
     }
 
     /// One that holds nothing up.
-    pub(crate) fn open() -> Gate {
-        Gate::with(Duration::ZERO, None, fastrand::Rng::with_seed(0))
+    pub(crate) fn open() -> RateLimiter {
+        RateLimiter::with(Duration::ZERO, None, fastrand::Rng::with_seed(0))
     }
 
-    fn with(pace: Duration, throttle: Option<Throttle>, random: fastrand::Rng) -> Gate {
+    fn with(pace: Duration, throttle: Option<Throttle>, random: fastrand::Rng) -> RateLimiter {
         let delay = throttle.as_ref().map_or(Duration::ZERO, Throttle::floor);
         let state = State { last: None, delay, chance: 0.0, round: 0, random };
         let (state, hubs) = (Mutex::new(state), Mutex::default());
-        Gate(Arc::new(Shared { pace, throttle, state, hubs }))
+        RateLimiter(Arc::new(Shared { pace, throttle, state, hubs }))
     }
 
     /// How long the throttle has two dispatches be apart by now, without jitter; zero without one.
@@ -197,9 +197,9 @@ impl Shared {
     }
 }
 
-impl fmt::Debug for Gate {
+impl fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate")
+        f.debug_struct("RateLimiter")
             .field("pace", &self.0.pace)
             .field("throttle", &self.0.throttle)
             .finish_non_exhaustive()
@@ -217,23 +217,23 @@ mod tests {
         let hub = Arc::new(Hub::new(vec![parker.unparker()], false));
         let throttle =
             Throttle::new(Duration::ZERO, Duration::from_secs(9), Duration::from_secs(3));
-        let gate = Gate::builder().throttle(throttle).build().unwrap();
-        gate.join(&hub);
-        gate.join(&hub);
-        assert_eq!(gate.hubs().len(), 1);
+        let limiter = RateLimiter::builder().throttle(throttle).build().unwrap();
+        limiter.join(&hub);
+        limiter.join(&hub);
+        assert_eq!(limiter.hubs().len(), 1);
         let start = now();
-        let first = gate.dispatch(start).unwrap();
-        assert_eq!(gate.answered(first, false), Duration::from_secs(3));
+        let first = limiter.dispatch(start).unwrap();
+        assert_eq!(limiter.answered(first, false), Duration::from_secs(3));
         assert_eq!(
-            gate.answered(first, true),
+            limiter.answered(first, true),
             Duration::from_secs(3),
             "that is of an earlier round"
         );
         hub.start_searching();
         assert!(hub.doze(0));
-        let second = gate.dispatch(start + Duration::from_secs(3)).unwrap();
+        let second = limiter.dispatch(start + Duration::from_secs(3)).unwrap();
         assert!(hub.somebody_should_wake(), "nobody was told yet");
-        assert_eq!(gate.answered(second, true), Duration::ZERO);
+        assert_eq!(limiter.answered(second, true), Duration::ZERO);
         assert!(!hub.somebody_should_wake(), "the one who slept is on its way");
     }
 }

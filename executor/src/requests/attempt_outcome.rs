@@ -6,13 +6,13 @@ use std::time::Duration;
 ///
 /// A `Result` is one, too, by `From`: then nothing is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer<U, E> {
+pub enum AttemptOutcome<U, E> {
     /// The item has its value.
     Done(U),
     /// The item has failed, and another attempt would not help.
     Failed(E),
     /// The service had no capacity, or no luck: worth another attempt.
-    Again {
+    Retry {
         /// What went wrong. The last one is kept for when there is no further attempt.
         error: E,
         /// How long to wait before the next attempt, as a `Retry-After` says; else [`Retry`](crate::Retry) decides.
@@ -20,28 +20,30 @@ pub enum Answer<U, E> {
     },
 }
 
-impl<U, E> Answer<U, E> {
+impl<U, E> AttemptOutcome<U, E> {
     /// With another value, if it has one.
-    pub fn map<V>(self, f: impl FnOnce(U) -> V) -> Answer<V, E> {
+    pub fn map<V>(self, f: impl FnOnce(U) -> V) -> AttemptOutcome<V, E> {
         match self {
-            Answer::Done(value) => Answer::Done(f(value)),
-            Answer::Failed(error) => Answer::Failed(error),
-            Answer::Again { error, after } => Answer::Again { error, after },
+            AttemptOutcome::Done(value) => AttemptOutcome::Done(f(value)),
+            AttemptOutcome::Failed(error) => AttemptOutcome::Failed(error),
+            AttemptOutcome::Retry { error, after } => AttemptOutcome::Retry { error, after },
         }
     }
 
     /// With another error, if it has one.
-    pub fn map_err<F>(self, f: impl FnOnce(E) -> F) -> Answer<U, F> {
+    pub fn map_err<F>(self, f: impl FnOnce(E) -> F) -> AttemptOutcome<U, F> {
         match self {
-            Answer::Done(value) => Answer::Done(value),
-            Answer::Failed(error) => Answer::Failed(f(error)),
-            Answer::Again { error, after } => Answer::Again { error: f(error), after },
+            AttemptOutcome::Done(value) => AttemptOutcome::Done(value),
+            AttemptOutcome::Failed(error) => AttemptOutcome::Failed(f(error)),
+            AttemptOutcome::Retry { error, after } => {
+                AttemptOutcome::Retry { error: f(error), after }
+            }
         }
     }
 }
 
-impl<U, E> From<Result<U, E>> for Answer<U, E> {
+impl<U, E> From<Result<U, E>> for AttemptOutcome<U, E> {
     fn from(result: Result<U, E>) -> Self {
-        result.map_or_else(Answer::Failed, Answer::Done)
+        result.map_or_else(AttemptOutcome::Failed, AttemptOutcome::Done)
     }
 }
