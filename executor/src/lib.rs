@@ -53,6 +53,14 @@
 //! # When not to use it
 //!
 //! Work whose results may come in any order wants a channel or a work-stealing pool.
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `tokio` | no | [`Spawn`] for `tokio::runtime::Handle` |
+//! | `tracing` | no | spans of batches and of workers' turns, and events |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod account;
 mod admission;
