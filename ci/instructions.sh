@@ -94,7 +94,7 @@ seed=ci/seeds/instructions/slower.patch
 copy=$target/seeded
 rm -rf "$copy"
 mkdir -p "$copy"
-cp -r Cargo.toml Cargo.lock reorder executor loom-tests stress benches "$copy"
+cp -r Cargo.toml Cargo.lock reorder executor doc-tests loom-tests stress benches xtask "$copy"
 # Outside of any repository `git apply` is `patch`; inside of one it skips what is not tracked.
 if ! GIT_CEILING_DIRECTORIES="$target" git -C "$copy" apply "$PWD/$seed"; then
     echo "instructions: $seed does not apply any more: write it anew for the changed source"

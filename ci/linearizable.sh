@@ -32,7 +32,7 @@ copy=$target/twin
 for twin in "$@"; do
     rm -rf "$copy"
     mkdir -p "$copy"
-    cp -r Cargo.toml Cargo.lock reorder executor loom-tests stress benches "$copy"
+    cp -r Cargo.toml Cargo.lock reorder executor doc-tests loom-tests stress benches xtask "$copy"
     GIT_CEILING_DIRECTORIES="$target" git -C "$copy" apply "$PWD/loom-tests/twins/$twin.patch"
     histories "$copy" --no-run 2>"$target/$twin.log" || { cat "$target/$twin.log"; exit 1; }
     if histories "$copy" >"$target/$twin.log" 2>&1; then

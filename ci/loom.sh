@@ -44,7 +44,7 @@ attempt() {
     model=$(sed -n 's/^Killed by: //p' "$twin")
     rm -rf "$copy"
     mkdir -p "$copy"
-    cp -r Cargo.toml Cargo.lock reorder executor loom-tests stress benches "$copy"
+    cp -r Cargo.toml Cargo.lock reorder executor doc-tests loom-tests stress benches xtask "$copy"
     # Outside of any repository `git apply` is `patch`; inside of one it skips what is not tracked.
     if ! GIT_CEILING_DIRECTORIES="$target" git -C "$copy" apply "$twin"; then
         echo "loom: the twin $name does not apply any more: write it anew for the changed source"

@@ -32,7 +32,7 @@ for seed in ci/seeds/progress/*.patch; do
     name=$(basename "$seed" .patch)
     rm -rf "$copy"
     mkdir -p "$copy"
-    cp -r Cargo.toml Cargo.lock reorder executor loom-tests stress benches "$copy"
+    cp -r Cargo.toml Cargo.lock reorder executor doc-tests loom-tests stress benches xtask "$copy"
     GIT_CEILING_DIRECTORIES="$target" git -C "$copy" apply "$PWD/$seed"
     # What is built of a copy has a place of its own: cargo would take it for what is built of the original.
     real "$copy" "$target/seeds" --no-run 2>"$target/$name.log" || { cat "$target/$name.log"; exit 1; }

@@ -40,7 +40,7 @@ for patch in $twins/{doze_without_a_look,doze_through_the_end,rest_tells_nobody,
     twin=$(basename "$patch" .patch)
     rm -rf "$copy"
     mkdir -p "$copy"
-    cp -r README.md Cargo.toml Cargo.lock reorder executor loom-tests stress benches "$copy"
+    cp -r Cargo.toml Cargo.lock reorder executor doc-tests loom-tests stress benches xtask "$copy"
     GIT_CEILING_DIRECTORIES="$target" git -C "$copy" apply "$PWD/$patch"
     schedules "$copy" --no-run 2>"$target/$twin.log" || { cat "$target/$twin.log"; exit 1; }
     if schedules "$copy" >"$target/$twin.log" 2>&1; then

@@ -32,7 +32,7 @@ copy=$target/twin
 twin=generation_not_compared
 rm -rf "$copy"
 mkdir -p "$copy"
-cp -r Cargo.toml Cargo.lock reorder executor loom-tests stress benches "$copy"
+cp -r Cargo.toml Cargo.lock reorder executor doc-tests loom-tests stress benches xtask "$copy"
 GIT_CEILING_DIRECTORIES="$target" git -C "$copy" apply "$PWD/loom-tests/twins/$twin.patch"
 build "$copy" "$target/twins"
 if RUST_BACKTRACE=0 soak "$target/twins" 0.2 >"$target/$twin.log" 2>&1; then

@@ -125,9 +125,6 @@ pub use snapshot::{CallKind, Head, OpenCall, Snapshot};
 pub use timing::Timing;
 pub use token::CancellationToken;
 
-/// The examples of both READMEs are tested with this crate, which sees both crates. That of the
-/// repository comes by a link, so that a package has it too.
 #[cfg(doctest)]
-#[doc = include_str!("../REPOSITORY.md")]
 #[doc = include_str!("../README.md")]
 struct Readme;
