@@ -1,5 +1,9 @@
 //! The project's own tools. `cargo xtask` without arguments lists them.
 
+mod layers;
+mod syntax;
+
+use std::path::Path;
 use std::process::ExitCode;
 
 /// One tool: its name on the command line, a line of help, and its entry point.
@@ -10,9 +14,19 @@ struct Tool {
 }
 
 /// All tools, in the order in which the help lists them.
-const TOOLS: &[Tool] = &[];
+const TOOLS: &[Tool] = &[Tool {
+    name: "layers",
+    help: "imports go to the same or a lower layer; no cycle between folders",
+    run: layers::run,
+}];
 
 fn main() -> ExitCode {
+    // All paths are relative to the root of the repository.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    if let Err(error) = std::env::set_current_dir(&root) {
+        eprintln!("{}: {error}", root.display());
+        return ExitCode::FAILURE;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some(tool) = TOOLS.iter().find(|tool| Some(tool.name) == arguments.first().map(|a| &**a))
     else {
