@@ -19,6 +19,10 @@ cargo test -q -p reorder-ring --all-features --doc
 for example in pipeline rayon_fan_out message_consumer async_fan_out; do
     RUST_BACKTRACE=0 cargo run -q -p reorder-ring --features stream --example "$example" >/dev/null
 done
+for example in map_in_order stream_lines submit_and_wait deadlines_and_cancellation rate_limited \
+    nested_calls snapshot_and_shutdown; do
+    RUST_BACKTRACE=0 cargo run -q -p reorder-executor --example "$example" >/dev/null
+done
 echo "features: reorder-ring without features, with each alone and with all; reorder-executor with and without its own: ok"
 
 # A crate that says no_std may still get std from a dependency, on a target that has it.

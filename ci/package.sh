@@ -25,7 +25,7 @@ cargo package -q --locked --allow-dirty -p "${crates[0]}" -p "${crates[1]}" 2>"$
     fail "$(cat "$folder/log")"
 ! grep . "$folder/log" || fail "cargo has something to remark"
 
-allowed='Cargo\.(toml|toml\.orig|lock)|\.cargo_vcs_info\.json|LICENSE-(MIT|APACHE)|README\.md'
+allowed='Cargo\.(toml|toml\.orig|lock)|\.cargo_vcs_info\.json|LICENSE-(MIT|APACHE)|(examples/)?README\.md'
 allowed+='|(src|tests|examples)/.*\.rs'
 
 # contents CRATE: whether it has what a user of the package needs, and nothing that is none of theirs.
