@@ -1,15 +1,15 @@
 //! Imports go from a layer to the same or a lower one.
 //!
-//! A layer is a folder or a file at the top of a crate's source. `xtask/layers.toml` lists the layers
-//! of each crate from top to bottom. The check refuses:
+//! A layer is a folder or a file at the top of a crate's source. `xtask/layers.toml` lists the
+//! layers of each crate from top to bottom. The check refuses:
 //!
 //! * an import from a higher layer, and one from the crate's root;
 //! * folders that import each other;
 //! * more than three files that import each other;
 //! * a top module that is in no layer or in two, and a layer without a module.
 //!
-//! It reads `use` items and paths that begin with `crate`, `self` or `super`, outside of tests. An item
-//! that another module re-exports counts as an import from the module that defines it.
+//! It reads `use` items and paths that begin with `crate`, `self` or `super`, outside of tests. An
+//! item that another module re-exports counts as an import from the module that defines it.
 
 mod graph;
 mod imports;
@@ -25,7 +25,7 @@ use serde::Deserialize;
 use rules::{Findings, Layer, Plan, check};
 use tree::Tree;
 
-/// Where the layers of all crates are listed.
+/// The file that lists the layers of all crates.
 const PLANS: &str = "xtask/layers.toml";
 
 #[derive(Debug, Deserialize)]

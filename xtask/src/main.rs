@@ -1,6 +1,7 @@
 //! The project's own tools. `cargo xtask` without arguments lists them.
 
 mod layers;
+mod prose;
 mod syntax;
 
 use std::path::Path;
@@ -14,11 +15,18 @@ struct Tool {
 }
 
 /// All tools, in the order in which the help lists them.
-const TOOLS: &[Tool] = &[Tool {
-    name: "layers",
-    help: "imports go to the same or a lower layer; no cycle between folders",
-    run: layers::run,
-}];
+const TOOLS: &[Tool] = &[
+    Tool {
+        name: "layers",
+        help: "checks that imports go to the same or a lower layer, without cycles of folders",
+        run: layers::run,
+    },
+    Tool {
+        name: "prose",
+        help: "checks comments and documents for sentences and lines that are hard to read",
+        run: prose::run,
+    },
+];
 
 fn main() -> ExitCode {
     // All paths are relative to the root of the repository.

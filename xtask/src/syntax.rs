@@ -1,4 +1,4 @@
-//! Rust source as the tools read it: parsed, with the items that only tests compile told apart.
+//! Parsed Rust source, and the items in it that only tests compile.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub(crate) fn parse(text: &str, path: &Path) -> anyhow::Result<syn::File> {
     })
 }
 
-/// Returns `true` if a `#[cfg]` among the attributes holds in no build but that of a test.
+/// Returns `true` if a `#[cfg]` among the attributes holds in a build for tests alone.
 pub(crate) fn only_in_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")

@@ -43,8 +43,8 @@ pub(super) fn imports(tree: &Tree) -> Vec<Import> {
 /// The number of re-exports that are followed before a path is given up.
 const DEPTH: usize = 16;
 
-/// Returns the module that defines the item behind a path. Follows re-exports. Returns `None` for an
-/// item that the root exports but no module of this crate defines, such as a macro.
+/// Returns the module that defines the item behind a path. Follows re-exports. Returns `None` for
+/// an item that the root exports but no module of this crate defines, such as a macro.
 fn definition(tree: &Tree, path: &[String], depth: usize) -> Option<String> {
     let (module, rest) = tree.longest_prefix(path);
     let Some((item, rest)) = rest.split_first() else { return Some(module) };
@@ -110,8 +110,8 @@ fn reexports(module: &str, items: &[Item]) -> Vec<(Vec<String>, String)> {
         let mut leaves = Vec::new();
         flatten(&item.tree, &mut Vec::new(), &mut leaves);
         for (path, alias, _) in leaves {
-            // A path without a keyword may begin with a child module. One that does not is of
-            // another crate, and resolves to nothing.
+            // A path without a keyword begins with a child module or with another crate. The
+            // latter resolves to nothing.
             let path = absolute(module, 0, &path).unwrap_or_else(|| {
                 let mut relative = segments(module);
                 relative.extend(path);
@@ -149,7 +149,10 @@ impl Collector<'_> {
     /// Finds paths in the arguments of a macro, which are mere tokens.
     fn tokens(&mut self, tokens: TokenStream) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
-        let is = |index: usize, sign: char| matches!(tokens.get(index), Some(TokenTree::Punct(p)) if p.as_char() == sign);
+        let is = |index: usize, sign: char| match tokens.get(index) {
+            Some(TokenTree::Punct(punct)) => punct.as_char() == sign,
+            _ => false,
+        };
         let mut next = 0;
         while next < tokens.len() {
             let start = next;
@@ -262,7 +265,7 @@ impl<'ast> Visit<'ast> for Collector<'_> {
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 }
 
-/// Takes the groups of a `use` apart: each leaf with its path, its name in the module, and its place.
+/// Takes the groups of a `use` apart. Each leaf has its path, its name in the module and its place.
 fn flatten(
     tree: &UseTree,
     prefix: &mut Vec<String>,

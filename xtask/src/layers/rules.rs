@@ -1,4 +1,4 @@
-//! What the layers of a crate allow, and what breaks it.
+//! The rules for imports between layers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +36,7 @@ impl Layer {
     }
 }
 
-/// What a check of one crate found.
+/// The result of a check of one crate.
 #[derive(Debug)]
 pub(super) struct Findings {
     pub(super) modules: usize,
@@ -89,7 +89,7 @@ pub(super) fn top(module: &str) -> &str {
     module.split("::").next().unwrap_or_default()
 }
 
-/// Compares the modules of the plan with those of the crate.
+/// Compares the modules of the plan with the modules of the crate.
 fn unplanned(tree: &Tree, plan: &Plan) -> Vec<String> {
     let mut planned = BTreeMap::new();
     for module in plan.layers.iter().flat_map(Layer::modules) {
@@ -137,8 +137,8 @@ fn upward(import: &Import, plan: &Plan) -> Option<String> {
     })
 }
 
-/// Returns the graph of imports between groups of modules. A module and the modules inside it are no
-/// layers of each other, and neither is the root.
+/// Returns the graph of imports between groups of modules. It leaves out the root, and imports
+/// between a module and the modules inside it.
 fn graph(tree: &Tree, imports: &[Import], group: impl Fn(&str) -> String) -> Graph {
     let mut graph = Graph::new();
     for name in tree.modules.keys().filter(|name| !name.is_empty()) {
