@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The long forms of what `.ci/run` does in short: hours, for before a release. `ci/deep.sh NAME...` runs some
-# of them only.
+# Runs the long forms of the checks of `.ci/run`, which take hours: for the time before a release.
+#
+# `ci/deep.sh NAME...` runs these steps only, and `ci/deep.sh --list` prints the names of all.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,12 +19,16 @@ soak_with_address_sanitizer() {
 waiting() { cargo run --release -p benches --bin waiting; }
 mutants() { ci/mutants.sh; }
 
+steps=(loom linearizable schedules sanitizers fuzz soak soak_with_address_sanitizer waiting mutants)
+if [ "${1-}" = --list ]; then
+    printf '%s\n' "${steps[@]}"
+    exit 0
+fi
+
 failed=()
-for name in "${@:-loom linearizable schedules sanitizers fuzz soak soak_with_address_sanitizer waiting mutants}"; do
-    for step in $name; do
-        start=$SECONDS
-        "$step" || failed+=("$step")
-        echo "=== deep: $step, $((SECONDS - start)) s"
-    done
+for step in "${@:-${steps[@]}}"; do
+    start=$SECONDS
+    "$step" || failed+=("$step")
+    echo "=== deep: $step, $((SECONDS - start)) s"
 done
 [ ${#failed[@]} -eq 0 ] || { echo "deep: FAILED: ${failed[*]}"; exit 1; }

@@ -1,4 +1,4 @@
-//! Shows which call an item holds up and at which worker, and shuts the executor down in good order.
+//! Shows which item holds up a call, and at which worker. Then shuts the executor down.
 //!
 //! ```sh
 //! cargo run -p reorder-executor --example snapshot_and_shutdown

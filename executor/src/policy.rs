@@ -113,7 +113,7 @@ impl Course {
 
     /// How many results came too late.
     pub(crate) fn late(&self) -> usize {
-        // ORDERING: policy:lates: Relaxed; as `policy:late`.
+        // ORDERING: policy:late-count: Relaxed; as `policy:late`.
         self.late.load(Relaxed)
     }
 

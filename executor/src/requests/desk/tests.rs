@@ -247,7 +247,7 @@ fn no_burst_at_the_start_nor_after_idle() {
 }
 
 #[test]
-fn pace_is_not_added_to_a_retrys_own_wait() {
+fn pace_is_not_added_to_the_wait_of_a_retry() {
     let limiter = limiter(10, None);
     let items = vec![vec![(1, Step::Again(Some(25))), (1, Step::Done)]];
     let mut play = Play::new(patient(), &limiter, 1, 1, items);
