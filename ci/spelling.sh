@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks with `typos` that the tree is written in British English. The settings are in `_typos.toml`.
+# Checks with `typos` that the tree is written in British English. `_typos.toml` has the settings.
 #
-# If typos is missing, the script builds it into the target directory. That takes some minutes, once.
+# If typos is missing, the script builds it into the target directory. That takes minutes, once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,8 +11,8 @@ if ! command -v typos >/dev/null; then
     PATH=$target/tools/bin:$PATH
     # A build without optimisation takes half the time, and still reads the tree within seconds.
     install=(cargo install -q --locked --debug "typos-cli@$version")
-    if ! command -v typos >/dev/null &&
-        ! CARGO_PROFILE_DEV_DEBUG=0 "${install[@]}" --root "$target/tools" --target-dir "$target/install"; then
+    install+=(--root "$target/tools" --target-dir "$target/install")
+    if ! command -v typos >/dev/null && ! CARGO_PROFILE_DEV_DEBUG=0 "${install[@]}"; then
         echo "skipped: spelling: typos $version is not installed, and cannot be built here"
         exit 0
     fi

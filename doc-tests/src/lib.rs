@@ -1,4 +1,4 @@
-//! Compiles and runs the examples of the repository's pages as doc tests: `cargo test -p doc-tests`.
+//! Compiles and runs the examples of the repository's pages: `cargo test -p doc-tests`.
 
 /// The examples of the README.
 #[cfg(doctest)]
