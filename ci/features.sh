@@ -10,7 +10,7 @@ cargo check -q -p reorder-ring --no-default-features --features pool
 cargo check -q -p reorder-ring --no-default-features --features stream
 cargo check -q -p reorder-ring --no-default-features --features serde
 cargo check -q -p reorder-executor
-cargo test -q -p reorder-executor --features tracing --test traced --test traced_panics
+cargo test -q -p reorder-executor --features tracing --test tracing_events --test tracing_panics
 cargo test -q -p reorder-executor --features tokio --test requests_async
 # What a test or example uses must be there with the features it is built with.
 cargo check -q -p reorder-ring --no-default-features --all-targets

@@ -1,5 +1,6 @@
-//! How often a call asks the allocator for memory: a number of times that does not depend on how many
-//! items it has, whether as a batch or as a stream. A file of its own, for its allocator.
+//! The number of allocations of a call does not depend on its number of items, for batches and for
+//! streams. These tests have their own file because the global allocator counts for the whole
+//! process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
@@ -11,71 +12,72 @@ use reorder_executor::{Executor, Ordered};
 const FEW: u64 = 10_000;
 const MANY: u64 = 100_000;
 const WINDOW: usize = 64;
-/// A longer call sees more wake-ups, at which a worker may copy the list of open calls.
+/// The allocations that a longer call may make besides: it has more wake-ups, and at each of them a
+/// worker may copy the list of open calls.
 const WAKE_UPS: usize = 16;
 
-/// Counts what all threads ask for.
+/// Counts the allocations of all threads.
 struct Counting;
 
-static REQUESTS: AtomicUsize = AtomicUsize::new(0);
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: it passes everything on to the system's allocator.
+// SAFETY: every call is forwarded to the system allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        REQUESTS.fetch_add(1, Relaxed);
-        // SAFETY: passed on to the caller.
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        // SAFETY: the caller upholds the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        REQUESTS.fetch_add(1, Relaxed);
-        // SAFETY: passed on to the caller.
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        // SAFETY: the caller upholds the contract of `alloc_zeroed`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
-    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        REQUESTS.fetch_add(1, Relaxed);
-        // SAFETY: passed on to the caller.
-        unsafe { System.realloc(place, layout, size) }
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        // SAFETY: the caller upholds the contract of `realloc`.
+        unsafe { System.realloc(memory, layout, size) }
     }
 
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: passed on to the caller.
-        unsafe { System.dealloc(place, layout) }
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller upholds the contract of `dealloc`.
+        unsafe { System.dealloc(memory, layout) }
     }
 }
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// One test at a time: the count is that of the whole process.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+/// Waits until no other test runs: all tests of the process share one count.
+fn serial() -> MutexGuard<'static, ()> {
+    static SERIAL: Mutex<()> = Mutex::new(());
+    SERIAL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn executor() -> Executor {
     Executor::builder().workers(2).window(WINDOW).build().unwrap()
 }
 
-fn requests(f: impl FnOnce()) -> usize {
-    let before = REQUESTS.load(Relaxed);
+fn allocations(f: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.load(Relaxed);
     f();
-    REQUESTS.load(Relaxed) - before
+    ALLOCATIONS.load(Relaxed) - before
 }
 
-/// Of several calls the fewest: the first of them fill pools.
+/// Returns the fewest allocations of 20 calls. The first calls fill the pools.
 fn fewest(mut call: impl FnMut()) -> usize {
-    (0..20).map(|_| requests(&mut call)).min().expect("there are 20")
+    (0..20).map(|_| allocations(&mut call)).min().expect("there are 20 calls")
 }
 
-/// Ten times as many items may not ask more often.
+/// Asserts that ten times as many items need no more allocations, but for wake-ups.
 #[track_caller]
 fn assert_constant(call: impl FnMut(u64)) {
     assert_bounded(WAKE_UPS, call);
 }
 
-/// Ten times as many items may ask so much more often.
+/// Asserts that ten times as many items need at most `more` allocations more.
 #[track_caller]
 fn assert_bounded(more: usize, mut call: impl FnMut(u64)) {
     let few = fewest(|| call(FEW));
@@ -94,20 +96,20 @@ fn take(stream: &mut Ordered<'_, u64>, items: u64) {
 
 #[test]
 fn the_count_sees_an_allocation() {
-    let _alone = alone();
+    let _serial = serial();
     assert_eq!(fewest(|| drop(black_box(Box::new(1)))), 1);
 }
 
 #[test]
-fn a_batch_allocates_a_number_of_times_that_its_size_does_not_change() {
-    let _alone = alone();
+fn the_allocations_of_a_batch_do_not_depend_on_its_size() {
+    let _serial = serial();
     let executor = executor();
     assert_constant(|items| map(&executor, items));
 }
 
 #[test]
-fn so_does_a_batch_of_indices() {
-    let _alone = alone();
+fn the_allocations_of_a_batch_of_indices_do_not_depend_on_its_size() {
+    let _serial = serial();
     let executor = executor();
     assert_constant(|items| {
         let doubled = executor.map_indexed(items as usize, |n| black_box(n) * 2);
@@ -116,8 +118,8 @@ fn so_does_a_batch_of_indices() {
 }
 
 #[test]
-fn so_does_a_batch_with_a_report() {
-    let _alone = alone();
+fn the_allocations_of_a_batch_with_a_report_do_not_depend_on_its_size() {
+    let _serial = serial();
     let executor = executor();
     assert_constant(|items| {
         let report = executor.execute_batch(0..items, |n| black_box(n) * 2);
@@ -126,11 +128,11 @@ fn so_does_a_batch_with_a_report() {
 }
 
 #[test]
-fn so_does_a_stream_from_its_start_to_its_end() {
-    let _alone = alone();
+fn the_allocations_of_a_whole_stream_do_not_depend_on_its_length() {
+    let _serial = serial();
     let executor = executor();
-    // Chunks of each size, all of which a longer stream may come to have in use at once: two windows'
-    // worth of those of one outcome, half as many of those of two, and so on.
+    // A longer stream may use more chunks of each size at once. There are up to two windows of
+    // chunks with one outcome, half as many with two outcomes, and so on.
     assert_bounded(4 * WINDOW + WAKE_UPS, |items| {
         let mut stream = executor.stream(0..items, |n| black_box(n) * 2);
         take(&mut stream, items);
@@ -139,8 +141,8 @@ fn so_does_a_stream_from_its_start_to_its_end() {
 }
 
 #[test]
-fn a_small_batch_allocates_no_more_often_than_a_large_one() {
-    let _alone = alone();
+fn a_small_batch_needs_no_more_allocations_than_a_large_one() {
+    let _serial = serial();
     let executor = executor();
     let large = fewest(|| map(&executor, FEW));
     for items in [1, 2, 16, 64] {
@@ -150,10 +152,10 @@ fn a_small_batch_allocates_no_more_often_than_a_large_one() {
 }
 
 #[test]
-fn the_items_of_a_stream_that_runs_allocate_nothing() {
-    let _alone = alone();
+fn the_items_of_a_running_stream_allocate_nothing() {
+    let _serial = serial();
     let executor = executor();
     let mut stream = executor.stream(0_u64.., |n| black_box(n) * 2);
     take(&mut stream, FEW);
-    assert_eq!(fewest(|| take(&mut stream, 1000)), 0, "in 1000 items");
+    assert_eq!(fewest(|| take(&mut stream, 1000)), 0, "1000 items of a running stream allocated");
 }

@@ -1,4 +1,4 @@
-//! Plain batches: order, panics, nesting, shapes of items.
+//! Batches by `map` and `execute_batch`: order, panics, nesting, sharing, types of items.
 
 mod common;
 
@@ -9,13 +9,13 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Census, Door, executor, without_hanging};
+use common::{Latch, LiveCounter, executor, with_timeout};
 use reorder_executor::{BuildError, Executor, Failure};
 
 #[test]
 fn results_are_in_the_order_of_the_input_for_every_size() {
     let executor = executor(3);
-    // Around the sizes at which there are more cells, or larger ones.
+    // Sizes around those at which the number of blocks, or the size of a block, changes.
     for size in [0, 1, 2, 63, 64, 65, 127, 128, 129, 65_535, 65_536, 65_537, 131_073, 200_001] {
         let expected: Vec<usize> = (0..size).map(|item| item * 3).collect();
         assert_eq!(executor.map(0..size, |item| item * 3), expected, "{size} items");
@@ -24,22 +24,22 @@ fn results_are_in_the_order_of_the_input_for_every_size() {
 
 #[test]
 fn each_item_runs_once_and_each_value_is_dropped_once() {
-    let (executor, items, results) = (executor(3), Census::default(), Census::default());
+    let (executor, items, results) = (executor(3), LiveCounter::default(), LiveCounter::default());
     let runs = AtomicUsize::new(0);
-    let made: Vec<_> = (0..5000).map(|value| items.join(value)).collect();
+    let made: Vec<_> = (0..5000).map(|value| items.track(value)).collect();
     let values = executor.map(made, |item| {
         runs.fetch_add(1, SeqCst);
-        results.join(item.value + 1)
+        results.track(item.value + 1)
     });
     assert_eq!(runs.load(SeqCst), 5000);
     assert_eq!((items.alive(), results.alive()), (0, 5000));
-    assert!(values.iter().zip(1..).all(|(member, value)| member.value == value));
+    assert!(values.iter().zip(1..).all(|(result, value)| result.value == value));
     drop(values);
     assert_eq!(results.alive(), 0);
 }
 
 #[test]
-fn a_panic_is_the_outcome_of_its_item_and_of_no_other() {
+fn a_panic_is_the_outcome_of_its_item_only() {
     let executor = executor(2);
     for size in [10, 3000] {
         let report = executor.execute_batch(0..size, |item| {
@@ -59,12 +59,12 @@ fn a_panic_is_the_outcome_of_its_item_and_of_no_other() {
         let (index, failure) = report.into_values().unwrap_err();
         assert_eq!((index, failure.to_string()), (1, "the job panicked: item 1".to_owned()));
     }
-    assert_eq!(executor.map(0..9, |item| item).len(), 9, "the workers live");
+    assert_eq!(executor.map(0..9, |item| item).len(), 9, "the workers are gone");
 }
 
 #[test]
 fn map_resumes_the_first_panic_after_all_items_have_run() {
-    let (executor, results) = (executor(2), Census::default());
+    let (executor, results) = (executor(2), LiveCounter::default());
     let runs = AtomicUsize::new(0);
     for size in [7u64, 5000] {
         runs.store(0, SeqCst);
@@ -74,11 +74,11 @@ fn map_resumes_the_first_panic_after_all_items_have_run() {
                 if item >= 3 && item % 2 == 1 {
                     std::panic::panic_any(item);
                 }
-                results.join(item)
+                results.track(item)
             })
         }));
         let payload = panicked.map(|values| values.len()).unwrap_err();
-        assert_eq!(payload.downcast_ref::<u64>(), Some(&3), "the lowest index");
+        assert_eq!(payload.downcast_ref::<u64>(), Some(&3), "not the panic of the lowest index");
         assert_eq!((runs.load(SeqCst) as u64, results.alive()), (size, 0));
     }
 }
@@ -91,10 +91,10 @@ fn calls_nest_five_deep_with_one_worker() {
         }
         executor.map(0..3, |_| leaves(executor, depth - 1)).into_iter().sum()
     }
-    without_hanging(|| {
+    with_timeout(|| {
         let executor = executor(1);
         assert_eq!(leaves(&executor, 5), 243);
-        // And from several callers at once, so that the worker itself is deep in a nest.
+        // Several callers at once, so that the worker runs nested calls, too.
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| assert_eq!(leaves(&executor, 5), 243));
@@ -103,8 +103,8 @@ fn calls_nest_five_deep_with_one_worker() {
     });
 }
 
-/// Takes longer than what is claimed together should, so that it is claimed alone.
-fn take_a_while() {
+/// Spins for longer than a chunk of items should take, so that each item is claimed alone.
+fn spin_for_5_us() {
     let started = Instant::now();
     while started.elapsed() < Duration::from_micros(5) {
         std::hint::spin_loop();
@@ -113,18 +113,18 @@ fn take_a_while() {
 
 #[test]
 fn a_slow_item_does_not_hold_back_the_others() {
-    without_hanging(|| {
-        // In 5000 items, most are not even pulled from the source when the slow one starts.
+    with_timeout(|| {
+        // Of 5000 items, most are not yet pulled from the source when the slow one starts.
         for (items, slow) in [(64, 0), (64, 37), (64, 63), (5000, 0), (5000, 4000)] {
             let (executor, done) = (executor(2), AtomicUsize::new(0));
             executor.map(0..items, |item| {
                 if item == slow {
-                    // Ends only when all others have, whoever runs this one.
+                    // The slow item ends only after all others, on whichever thread it runs.
                     while done.load(SeqCst) < items - 1 {
                         thread::yield_now();
                     }
                 } else {
-                    take_a_while();
+                    spin_for_5_us();
                     done.fetch_add(1, SeqCst);
                 }
             });
@@ -134,7 +134,7 @@ fn a_slow_item_does_not_hold_back_the_others() {
 
 #[test]
 fn a_slow_item_among_cheap_ones_holds_back_at_most_31() {
-    without_hanging(|| {
+    with_timeout(|| {
         for items in [64, 5000] {
             let (executor, done) = (executor(2), AtomicUsize::new(0));
             executor.map(0..items, |item| {
@@ -150,15 +150,15 @@ fn a_slow_item_among_cheap_ones_holds_back_at_most_31() {
 }
 
 #[test]
-fn a_batch_that_was_cheap_before_is_shared_when_it_is_not() {
-    without_hanging(|| {
-        let (executor, dear) = (executor(2), AtomicBool::new(false));
+fn a_job_whose_items_become_expensive_is_shared_with_the_workers() {
+    with_timeout(|| {
+        let (executor, expensive) = (executor(2), AtomicBool::new(false));
         let threads = Mutex::new(HashSet::new());
         let job = |item: u64| {
-            if dear.load(SeqCst) {
-                take_a_while();
+            if expensive.load(SeqCst) {
+                spin_for_5_us();
                 threads.lock().unwrap().insert(thread::current().id());
-                // The first item may be run by the caller alone; the others need company.
+                // The caller may run the first item alone. The others wait for a second thread.
                 while item > 0 && threads.lock().unwrap().len() < 2 {
                     thread::yield_now();
                 }
@@ -166,7 +166,7 @@ fn a_batch_that_was_cheap_before_is_shared_when_it_is_not() {
             item
         };
         for round in 0..200 {
-            dear.store(round % 10 == 9, SeqCst);
+            expensive.store(round % 10 == 9, SeqCst);
             threads.lock().unwrap().clear();
             assert!(executor.map(0..64, job).into_iter().eq(0..64));
         }
@@ -174,18 +174,18 @@ fn a_batch_that_was_cheap_before_is_shared_when_it_is_not() {
 }
 
 #[test]
-fn a_small_batch_is_served_by_workers_that_have_a_huge_one() {
+fn workers_leave_a_huge_batch_for_a_small_one() {
     const HUGE: usize = 20_000;
-    without_hanging(|| {
+    with_timeout(|| {
         let executor = executor(2);
-        let (started, enough, both) = (Door::default(), AtomicUsize::new(0), Barrier::new(2));
+        let (started, enough, both) = (Latch::default(), AtomicUsize::new(0), Barrier::new(2));
         let (ran, running) = (AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
             scope.spawn(|| {
                 executor.map(0..HUGE, |_| {
                     ran.fetch_add(1, SeqCst);
                     if running.fetch_add(1, SeqCst) == 2 {
-                        // Both workers have come, too.
+                        // Three threads run items: the caller and both workers.
                         started.open();
                     }
                     if enough.load(SeqCst) == 0 {
@@ -194,23 +194,23 @@ fn a_small_batch_is_served_by_workers_that_have_a_huge_one() {
                     running.fetch_sub(1, SeqCst);
                 });
             });
-            started.pass();
-            // Two items that need two threads: the caller and a worker that leaves the huge batch.
+            started.wait();
+            // The two items need two threads: the caller, and a worker that leaves the huge batch.
             executor.map(0..2, |_| both.wait());
             let ran = ran.load(SeqCst);
             enough.store(1, SeqCst);
-            assert!(ran < HUGE / 2, "served after {ran} of {HUGE} items");
+            assert!(ran < HUGE / 2, "the small batch ran after {ran} of {HUGE} items");
         });
     });
 }
 
 #[test]
-fn a_batch_gets_all_workers_that_sleep() {
+fn a_batch_wakes_all_sleeping_workers() {
     const WORKERS: usize = 3;
-    without_hanging(|| {
+    with_timeout(|| {
         let executor = executor(WORKERS);
         for _ in 0..3 {
-            // Long enough for all of them to be asleep, usually.
+            // Usually all workers are asleep after this.
             thread::sleep(Duration::from_millis(30));
             let all = Barrier::new(WORKERS + 1);
             executor.map(0..=WORKERS, |_| all.wait());
@@ -219,7 +219,7 @@ fn a_batch_gets_all_workers_that_sleep() {
 }
 
 #[test]
-fn items_and_results_of_every_shape() {
+fn items_and_results_of_various_sizes_and_alignments() {
     #[repr(align(128))]
     #[derive(Clone, Copy, PartialEq, Debug)]
     struct Aligned(u8);
@@ -238,8 +238,8 @@ fn items_and_results_of_every_shape() {
 }
 
 #[test]
-fn an_executor_shared_by_an_arc_may_be_dropped_while_others_use_it() {
-    without_hanging(|| {
+fn one_arc_of_an_executor_may_be_dropped_while_others_use_it() {
+    with_timeout(|| {
         let executor = Arc::new(executor(2));
         let threads: Vec<_> = (0..4)
             .map(|_| {
@@ -253,7 +253,7 @@ fn an_executor_shared_by_an_arc_may_be_dropped_while_others_use_it() {
 }
 
 #[test]
-fn settings_out_of_range_are_refused_and_say_so() {
+fn settings_out_of_range_are_refused_with_a_typed_error() {
     let refused = Executor::builder().workers(0).build().unwrap_err();
     assert!(matches!(refused, BuildError::NoWorkers));
     assert_eq!(refused.to_string(), "an executor needs at least 1 worker, not 0");

@@ -8,10 +8,10 @@ use std::sync::{Barrier, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use common::{Door, executor, without_hanging};
+use common::{Latch, executor, with_timeout};
 use reorder_executor::Executor;
 
-/// A result that says whose it is.
+/// A result that names its caller and its index.
 #[derive(Debug, PartialEq, Eq)]
 struct Row {
     caller: usize,
@@ -20,7 +20,7 @@ struct Row {
 
 type Job<'a> = &'a (dyn Fn(usize) -> Row + Sync);
 
-/// What can run a batch and return its rows in order.
+/// A design that runs a batch and returns its rows in order.
 trait Batches: Sync {
     fn execute(&self, count: usize, job: Job<'_>) -> Vec<Row>;
 }
@@ -31,7 +31,7 @@ impl Batches for Executor {
     }
 }
 
-/// The design that had the bug: one reorder buffer, and one next index, for all batches.
+/// The design with the bug: one reorder buffer, and one next index, for all batches.
 #[derive(Default)]
 struct SharedBuffer {
     rows: Mutex<(BTreeMap<usize, Row>, usize)>,
@@ -57,7 +57,7 @@ impl Batches for SharedBuffer {
                     mine.push(row);
                     continue;
                 }
-                // It also stalls, when another batch took this one's row.
+                // A batch also stalls, if another batch has taken one of its rows.
                 let (guard, timeout) =
                     self.arrived.wait_timeout(shared, Duration::from_millis(500)).unwrap();
                 shared = guard;
@@ -72,16 +72,16 @@ impl Batches for SharedBuffer {
 
 const ROWS: usize = 200;
 
-/// Whether every caller gets exactly its rows in order, while all of them are in the middle of
-/// their batch at once.
-fn callers_get_their_own(batches: &dyn Batches, callers: usize) -> bool {
+/// Returns `true` if every caller gets exactly its own rows in order. All callers are in the middle
+/// of a batch at the same time.
+fn callers_get_their_own_rows(batches: &dyn Batches, callers: usize) -> bool {
     let all_started = Barrier::new(callers);
-    let in_time = |caller: usize| {
+    let gets_its_rows = |caller: usize| {
         let rows = batches.execute(ROWS, &|index| {
             if index == 0 {
                 all_started.wait();
             }
-            // Late and early rows of all callers interleave.
+            // The rows of all callers complete out of order and interleaved.
             if (index + caller) % 7 == 0 {
                 thread::sleep(Duration::from_micros(300));
             }
@@ -91,7 +91,7 @@ fn callers_get_their_own(batches: &dyn Batches, callers: usize) -> bool {
     };
     thread::scope(|scope| {
         let calls: Vec<_> =
-            (0..callers).map(|caller| scope.spawn(move || in_time(caller))).collect();
+            (0..callers).map(|caller| scope.spawn(move || gets_its_rows(caller))).collect();
         let own: Vec<bool> = calls.into_iter().map(|call| call.join().unwrap()).collect();
         own.into_iter().all(|own| own)
     })
@@ -99,41 +99,41 @@ fn callers_get_their_own(batches: &dyn Batches, callers: usize) -> bool {
 
 #[test]
 fn two_callers_get_their_own_rows() {
-    without_hanging(|| assert!(callers_get_their_own(&executor(2), 2)));
+    with_timeout(|| assert!(callers_get_their_own_rows(&executor(2), 2)));
 }
 
 #[test]
 fn eight_callers_get_their_own_rows() {
-    without_hanging(|| assert!(callers_get_their_own(&executor(2), 8)));
+    with_timeout(|| assert!(callers_get_their_own_rows(&executor(2), 8)));
 }
 
 #[test]
-fn the_same_test_catches_a_shared_buffer() {
+fn the_same_check_fails_for_a_shared_buffer() {
     for callers in [2, 8] {
-        without_hanging(move || {
-            assert!(!callers_get_their_own(&SharedBuffer::default(), callers));
+        with_timeout(move || {
+            assert!(!callers_get_their_own_rows(&SharedBuffer::default(), callers));
         });
     }
 }
 
 #[test]
-fn a_batch_finishes_while_another_is_held_up() {
-    without_hanging(|| {
-        let (executor, held_up, all_held) = (executor(2), Door::default(), Barrier::new(4));
+fn a_batch_finishes_while_another_is_stuck() {
+    with_timeout(|| {
+        let (executor, latch, all_stuck) = (executor(2), Latch::default(), Barrier::new(4));
         thread::scope(|scope| {
-            let slow = scope.spawn(|| {
+            let stuck = scope.spawn(|| {
                 executor.map(0..3, |index| {
-                    // Both workers and the caller of this batch are stuck in it.
-                    all_held.wait();
-                    held_up.pass();
+                    // Both workers and the caller of this batch wait here.
+                    all_stuck.wait();
+                    latch.wait();
                     index
                 })
             });
-            all_held.wait();
+            all_stuck.wait();
             assert_eq!(executor.map(0..100, |index| index), (0..100).collect::<Vec<_>>());
-            assert!(!slow.is_finished());
-            held_up.open();
-            assert_eq!(slow.join().unwrap(), [0, 1, 2]);
+            assert!(!stuck.is_finished());
+            latch.open();
+            assert_eq!(stuck.join().unwrap(), [0, 1, 2]);
         });
     });
 }

@@ -8,11 +8,11 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{executor, kinds, without_hanging};
+use common::{executor, kinds, with_timeout};
 use reorder_executor::{CancellationToken, Failure, Job};
 
 #[test]
-fn one_of_a_thousand_fails_with_its_input_index() {
+fn a_failure_is_reported_at_its_input_index() {
     let report = executor(2).batch(0..1000).run(|n, _| if n == 617 { Err("617") } else { Ok(n) });
     let failed: Vec<_> =
         report.outcomes().iter().enumerate().filter(|(_, outcome)| outcome.is_err()).collect();
@@ -21,29 +21,29 @@ fn one_of_a_thousand_fails_with_its_input_index() {
     assert!(matches!(first, (617, Failure::Failed("617"))), "{first:?}");
 }
 
-/// Returns once the batch has failed.
-fn wait_for_the_end(job: &Job<'_>) {
+/// Blocks until the batch has ended, by a failure or a limit.
+fn wait_until_stopped(job: &Job<'_>) {
     while !job.should_stop() {
         thread::yield_now();
     }
 }
 
 #[test]
-fn fail_fast_returns_what_finished_and_starts_nothing_more() {
-    without_hanging(|| {
+fn fail_fast_returns_the_completed_items_and_starts_no_more() {
+    with_timeout(|| {
         let started = AtomicUsize::new(0);
         let report = executor(2).batch(0..10_000).fail_fast().run(|n, job| {
             started.fetch_add(1, SeqCst);
             match n {
-                20 => return Err("no more"),
-                21.. => wait_for_the_end(job),
+                20 => return Err("the failure"),
+                21.. => wait_until_stopped(job),
                 _ => {}
             }
             Ok(n)
         });
         let started = started.into_inner();
-        // Those up to the one that fails, and one on each other thread.
-        assert!(started <= 23, "{started} were started");
+        // The items up to the one that fails, and one on each other thread.
+        assert!(started <= 23, "{started} items were started");
         let mut ran = 0;
         for (index, outcome) in report.into_iter().enumerate() {
             ran += usize::from(!matches!(outcome, Err(Failure::Cancelled)));
@@ -54,18 +54,18 @@ fn fail_fast_returns_what_finished_and_starts_nothing_more() {
                 Err(failure) => panic!("{index}: {failure}"),
             }
         }
-        assert_eq!(ran, started, "what was started has its outcome");
+        assert_eq!(ran, started, "each started item has an outcome of its own");
     });
 }
 
 #[test]
 fn a_panic_fails_fast_too() {
-    without_hanging(|| {
+    with_timeout(|| {
         let report = executor(1).batch(0..1000).fail_fast().run(|n, job| {
             if n == 0 {
                 resume_unwind(Box::new("the first"));
             }
-            wait_for_the_end(job);
+            wait_until_stopped(job);
             Ok::<_, ()>(n)
         });
         let outcomes = report.outcomes();
@@ -74,13 +74,13 @@ fn a_panic_fails_fast_too() {
         );
         let cancelled =
             outcomes.iter().filter(|outcome| matches!(outcome, Err(Failure::Cancelled)));
-        // The other thread may have started one, wherever it is.
+        // The other thread may have started one item.
         assert!((998..=999).contains(&cancelled.count()));
     });
 }
 
 #[test]
-fn without_fail_fast_all_run() {
+fn without_fail_fast_all_items_run() {
     let report = executor(2).batch(0..100).run(|n, _| if n % 2 == 0 { Err(n) } else { Ok(n) });
     assert_eq!((report.late_results(), report.outcomes().len()), (0, 100));
     for (index, outcome) in report.into_iter().enumerate() {
@@ -92,10 +92,10 @@ fn without_fail_fast_all_run() {
     }
 }
 
-/// The token is cancelled while every job waits for just that.
+/// Every job waits until the token is cancelled.
 #[test]
-fn cancel_while_all_wait_ends_the_batch() {
-    without_hanging(|| {
+fn cancellation_ends_a_batch_whose_jobs_all_wait() {
+    with_timeout(|| {
         let (executor, token) = (executor(2), CancellationToken::new());
         let (runs, running) = mpsc::channel();
         let report = thread::scope(|scope| {
@@ -113,7 +113,7 @@ fn cancel_while_all_wait_ends_the_batch() {
             })
         });
         let finished = report.outcomes().iter().filter(|outcome| outcome.is_ok()).count();
-        assert!((1..=3).contains(&finished), "{finished} ran: at most one on each thread");
+        assert!((1..=3).contains(&finished), "{finished} items ran: not 1 to 3, one per thread");
         assert!(
             report
                 .outcomes()
@@ -124,7 +124,7 @@ fn cancel_while_all_wait_ends_the_batch() {
 }
 
 #[test]
-fn a_batch_that_was_cancelled_before_runs_nothing_and_drops_its_items() {
+fn a_batch_that_is_cancelled_before_it_starts_runs_no_job_and_drops_its_items() {
     let (token, item) = (CancellationToken::new(), Arc::new(()));
     token.cancel();
     let items = (0..100).map(|_| Arc::clone(&item));
@@ -137,9 +137,10 @@ fn a_batch_that_was_cancelled_before_runs_nothing_and_drops_its_items() {
     assert_eq!(Arc::strong_count(&item), 1);
 }
 
-/// The deadline passes while an item runs: its result is dropped and counted, and no other starts.
+/// The deadline passes while an item runs. The result of the item is dropped and counted, and no
+/// other item starts.
 #[test]
-fn a_deadline_refuses_what_comes_later() {
+fn results_after_the_batch_deadline_are_dropped_and_counted() {
     let deadline = Instant::now() + Duration::from_millis(500);
     let value = Arc::new(());
     let report = executor(1).batch(0..1000).deadline(deadline).run(|_, job| {
@@ -149,14 +150,14 @@ fn a_deadline_refuses_what_comes_later() {
         Ok::<_, ()>(Arc::clone(&value))
     });
     assert_eq!(kinds(report.outcomes()), "b".repeat(1000));
-    assert!((1..=2).contains(&report.late_results()), "one on each thread");
-    assert_eq!(Arc::strong_count(&value), 1, "a late result is kept");
+    assert!((1..=2).contains(&report.late_results()), "not 1 or 2 late results, one per thread");
+    assert_eq!(Arc::strong_count(&value), 1, "a late result was not dropped");
 }
 
-/// A stuck head of line does not keep the others from their results, and a time-out of the job's own is told
-/// from the executor's.
+/// The other items get their results while the head of line times out. A timeout error that the job
+/// itself returns is a plain failure.
 #[test]
-fn a_stuck_head_with_a_deadline_and_a_timeout_of_its_own() {
+fn a_head_that_times_out_and_a_timeout_error_of_the_job() {
     let report = executor(2).batch(0..10).item_timeout(Duration::from_millis(500)).run(|n, job| {
         match n {
             0 => {
@@ -164,22 +165,23 @@ fn a_stuck_head_with_a_deadline_and_a_timeout_of_its_own() {
                     thread::sleep(Duration::from_millis(1));
                 }
             }
-            1 => return Err("the server's time-out"),
+            1 => return Err("the server's timeout"),
             _ => {}
         }
         Ok(n)
     });
     let outcomes = report.outcomes();
     assert!(matches!(outcomes[0], Err(Failure::ItemDeadline)), "{:?}", outcomes[0]);
-    assert!(matches!(outcomes[1], Err(Failure::Failed("the server's time-out"))));
+    assert!(matches!(outcomes[1], Err(Failure::Failed("the server's timeout"))));
     assert!(outcomes[2..].iter().zip(2..).all(|(outcome, n)| *outcome.as_ref().unwrap() == n));
     assert_eq!(report.late_results(), 1);
 }
 
-/// Each item has one outcome, at its index, in its batch, whatever goes wrong in the batches beside it.
+/// Each item has exactly one outcome, at its own index of its own batch, whatever fails in the
+/// batches beside it.
 #[test]
 fn batches_with_all_kinds_of_failures_at_once() {
-    without_hanging(|| {
+    with_timeout(|| {
         let executor = executor(3);
         thread::scope(|scope| {
             for batch in 0..20_usize {

@@ -1,5 +1,5 @@
-//! Requests that block, on real threads and in real time. What is dispatched when is tested in virtual time, by
-//! the state machine's own tests.
+//! Requests whose jobs block, on real threads and in real time. The tests of the dispatcher use
+//! virtual time, and test which attempt starts when.
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Census, Door, block_on, executor, kinds, without_hanging};
+use common::{Latch, LiveCounter, block_on, executor, kinds, with_timeout};
 use reorder_executor::{
     Attempt, AttemptOutcome, BatchHandle, CancellationToken, Executor, Failure, RateLimiter, Retry,
     Shutdown, Throttle,
@@ -18,27 +18,28 @@ use reorder_executor::{
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const MS: Duration = Duration::from_millis(1);
 
-fn patient() -> Retry {
+/// Returns a retry policy whose limits no test reaches.
+fn long_retry() -> Retry {
     Retry::new().within(10 * HOUR).wait(MS, MS)
 }
 
-/// A batch of so many items that have been tried once, and wait for an hour.
-fn waiting(executor: &Executor, items: u64) -> BatchHandle<u64, &'static str> {
-    let (tried, all) = mpsc::channel();
-    let batch = executor.batch(0..items).requests().retry(patient());
+/// Submits a batch, and waits until each of its items has failed once and waits for an hour.
+fn submit_waiting(executor: &Executor, items: u64) -> BatchHandle<u64, &'static str> {
+    let (attempted, attempts) = mpsc::channel();
+    let batch = executor.batch(0..items).requests().retry(long_retry());
     let handle = batch.submit(move |_: &u64, _| {
-        tried.send(()).ok();
+        attempted.send(()).ok();
         AttemptOutcome::Retry { error: "busy", after: Some(HOUR) }
     });
-    (0..items).for_each(|_| all.recv().unwrap());
+    (0..items).for_each(|_| attempts.recv().unwrap());
     handle.unwrap()
 }
 
 #[test]
-fn each_item_is_tried_until_it_is_done_and_comes_in_order() {
-    without_hanging(|| {
+fn items_are_retried_until_done_and_delivered_in_order() {
+    with_timeout(|| {
         let executor = executor(3);
-        let batch = executor.batch(0..500_u32).requests().retry(patient());
+        let batch = executor.batch(0..500_u32).requests().retry(long_retry());
         let handle = batch.submit(|&n, attempt| {
             assert_eq!(attempt.index(), u64::from(n));
             if attempt.number() <= n % 4 {
@@ -67,28 +68,28 @@ fn each_item_is_tried_until_it_is_done_and_comes_in_order() {
 }
 
 #[test]
-fn all_workers_are_free_while_all_items_wait() {
-    without_hanging(|| {
+fn items_that_wait_for_a_retry_keep_no_worker() {
+    with_timeout(|| {
         let executor = executor(1);
-        let waits = waiting(&executor, 1000);
+        let waiting = submit_waiting(&executor, 1000);
         let open = &executor.snapshot().calls()[0].clone();
         assert_eq!((open.pulled(), open.waiting()), (1000, 0));
         let other = executor.batch(0..100).submit(|n, _| Ok::<_, ()>(n)).unwrap();
         assert_eq!(other.wait().into_values().unwrap(), (0..100).collect::<Vec<_>>());
-        assert!(!waits.is_finished());
-        drop(waits);
+        assert!(!waiting.is_finished());
+        drop(waiting);
     });
 }
 
 #[test]
-fn a_fatal_failure_cancels_waiting_siblings_at_once() {
-    without_hanging(|| {
+fn with_fail_fast_a_failure_cancels_all_waiting_items() {
+    with_timeout(|| {
         let executor = executor(2);
         let tried = AtomicUsize::new(0);
-        let batch = executor.batch(0..50).fail_fast().requests().retry(patient());
+        let batch = executor.batch(0..50).fail_fast().requests().retry(long_retry());
         let handle = batch.submit(move |&n, _| {
             if n == 49 {
-                // After all others have been tried.
+                // Fails after all other items have been tried.
                 while tried.load(SeqCst) < 49 {
                     thread::yield_now();
                 }
@@ -104,8 +105,8 @@ fn a_fatal_failure_cancels_waiting_siblings_at_once() {
 }
 
 #[test]
-fn the_last_error_is_kept_when_the_budget_ends() {
-    without_hanging(|| {
+fn the_last_error_is_returned_when_the_retries_are_exhausted() {
+    with_timeout(|| {
         let executor = executor(1);
         let count = |attempt: &Attempt| AttemptOutcome::<(), _>::Retry {
             error: attempt.number(),
@@ -116,47 +117,48 @@ fn the_last_error_is_kept_when_the_budget_ends() {
                 executor.batch([()]).requests().retry(retry).submit(move |(), it| count(it));
             handle.unwrap().wait().into_outcomes().remove(0)
         };
-        let Err(Failure::RetriesExhausted(4)) = run(patient().retries(3)) else { panic!() };
+        let Err(Failure::RetriesExhausted(4)) = run(long_retry().retries(3)) else { panic!() };
         let Err(Failure::RetriesExhausted(1)) = run(Retry::never()) else { panic!() };
-        let Err(Failure::RetriesExhausted(1)) = run(patient().within(MS).wait(HOUR, HOUR)) else {
-            panic!("it would wait for nothing")
+        let Err(Failure::RetriesExhausted(1)) = run(long_retry().within(MS).wait(HOUR, HOUR))
+        else {
+            panic!("the item waited for a retry after the end of its budget")
         };
     });
 }
 
 #[test]
-fn an_item_deadline_ends_an_item_that_waits_and_one_that_runs() {
-    without_hanging(|| {
+fn an_item_timeout_ends_a_waiting_item_and_a_running_item() {
+    with_timeout(|| {
         let executor = executor(2);
-        let door = Door::default();
-        let stuck = door.clone();
-        let batch = executor.batch(0..3).item_timeout(20 * MS).requests().retry(patient());
+        let latch = Latch::default();
+        let stuck = latch.clone();
+        let batch = executor.batch(0..3).item_timeout(20 * MS).requests().retry(long_retry());
         let handle = batch.submit(move |&n, attempt| {
             assert!(attempt.deadline().is_some());
             match n {
                 0 => return AttemptOutcome::Retry { error: (), after: Some(HOUR) },
-                1 => stuck.pass(),
+                1 => stuck.wait(),
                 _ => {}
             }
             AttemptOutcome::Done(n)
         });
         let report = handle.unwrap().wait();
         assert_eq!(kinds(report.outcomes()), "ii.");
-        door.open();
+        latch.open();
     });
 }
 
 #[test]
-fn a_panic_is_its_items_and_nothing_is_tried_again() {
-    without_hanging(|| {
+fn a_panic_is_the_outcome_of_its_item_and_is_not_retried() {
+    with_timeout(|| {
         let executor = executor(1);
         let handle = executor.batch(0..3).requests().submit(|&n, attempt| {
             assert_eq!(attempt.number(), 1);
-            assert_ne!(n, 1, "not this one");
+            assert_ne!(n, 1, "item 1 panics, on purpose");
             AttemptOutcome::<_, ()>::Done(n)
         });
         assert_eq!(kinds(handle.unwrap().wait().outcomes()), ".p.");
-        let source = (0..).inspect(|&n| assert!(n < 3, "no more"));
+        let source = (0..).inspect(|&n| assert!(n < 3, "the source panics, on purpose"));
         let stream =
             executor.batch(source).requests().stream(|&n, _| AttemptOutcome::<_, ()>::Done(n));
         assert_eq!(stream.unwrap().filter(Result::is_ok).count(), 3);
@@ -164,12 +166,12 @@ fn a_panic_is_its_items_and_nothing_is_tried_again() {
 }
 
 #[test]
-fn no_more_run_at_once_than_the_concurrency_says() {
-    without_hanging(|| {
+fn running_attempts_never_exceed_the_concurrency() {
+    with_timeout(|| {
         let executor = executor(4);
         let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (now, seen) = (Arc::clone(&running), Arc::clone(&most));
-        let batch = executor.batch(0..400_u32).requests().retry(patient());
+        let batch = executor.batch(0..400_u32).requests().retry(long_retry());
         let batch = batch.concurrency(NonZeroUsize::new(2).unwrap());
         let handle = batch.submit(move |&n, attempt| {
             seen.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
@@ -187,15 +189,15 @@ fn no_more_run_at_once_than_the_concurrency_says() {
 }
 
 #[test]
-fn no_more_are_outstanding_than_the_window_says() {
-    without_hanging(|| {
+fn outstanding_items_never_exceed_the_window() {
+    with_timeout(|| {
         let executor = executor(2);
         let pulled = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&pulled);
         let source = (0_usize..).inspect(move |_| _ = counted.fetch_add(1, SeqCst));
         let batch = executor.batch(source).requests().window(NonZeroUsize::new(8).unwrap());
         let mut stream = batch
-            .retry(patient())
+            .retry(long_retry())
             .stream(|&n, attempt| match attempt.number() {
                 1 => AttemptOutcome::Retry { error: (), after: None },
                 _ => AttemptOutcome::Done(n),
@@ -210,7 +212,7 @@ fn no_more_are_outstanding_than_the_window_says() {
 
 #[test]
 fn batches_that_share_a_limiter_share_its_pace() {
-    without_hanging(|| {
+    with_timeout(|| {
         let executor = Arc::new(executor(4));
         let limiter = RateLimiter::builder().pace(2 * MS).build().unwrap();
         let start = Instant::now();
@@ -230,19 +232,19 @@ fn batches_that_share_a_limiter_share_its_pace() {
             batches.into_iter().flat_map(|batch| batch.join().unwrap()).collect();
         times.sort_unstable();
         for (n, time) in (0..).zip(times) {
-            assert!(time - start >= 2 * MS * n, "the {n}th came after {:?}", time - start);
+            assert!(time - start >= 2 * MS * n, "attempt {n} ran after {:?}", time - start);
         }
     });
 }
 
 #[test]
 fn a_throttle_backs_off_and_recovers() {
-    without_hanging(|| {
+    with_timeout(|| {
         let executor = executor(2);
         let throttle = Throttle::new(Duration::ZERO, 20 * MS, MS);
         let limiter = RateLimiter::builder().throttle(throttle).build().unwrap();
         let busy = AtomicU32::new(4);
-        let batch = executor.batch(0..40).requests().through(&limiter).retry(patient());
+        let batch = executor.batch(0..40).requests().through(&limiter).retry(long_retry());
         let handle = batch.submit(move |&n, _| {
             if busy.fetch_update(SeqCst, SeqCst, |busy| busy.checked_sub(1)).is_ok() {
                 return AttemptOutcome::Retry { error: (), after: None };
@@ -259,8 +261,8 @@ fn a_throttle_backs_off_and_recovers() {
 }
 
 #[test]
-fn shutdown_during_each_kind_of_wait() {
-    without_hanging(|| {
+fn an_abort_ends_each_kind_of_wait() {
+    with_timeout(|| {
         let throttle = Throttle::new(HOUR, 2 * HOUR, MS);
         let limiters = [
             RateLimiter::builder().build().unwrap(),
@@ -270,11 +272,11 @@ fn shutdown_during_each_kind_of_wait() {
         for limiter in &limiters {
             for permits in [1, 8] {
                 let executor = executor(2);
-                let (tried, first) = mpsc::channel();
-                let batch = executor.batch(0..20).requests().retry(patient()).through(limiter);
+                let (attempted, first) = mpsc::channel();
+                let batch = executor.batch(0..20).requests().retry(long_retry()).through(limiter);
                 let handle =
                     batch.concurrency(NonZeroUsize::new(permits).unwrap()).submit(move |_, _| {
-                        tried.send(()).ok();
+                        attempted.send(()).ok();
                         AttemptOutcome::<(), _>::Retry { error: (), after: Some(HOUR) }
                     });
                 if limiter.delay().is_zero() || permits == 1 {
@@ -289,10 +291,10 @@ fn shutdown_during_each_kind_of_wait() {
 }
 
 #[test]
-fn a_drain_waits_for_what_is_to_be_tried_again() {
-    without_hanging(|| {
+fn a_drain_waits_for_items_that_are_to_be_retried() {
+    with_timeout(|| {
         let executor = executor(1);
-        let batch = executor.batch(0..20_u32).requests().retry(patient());
+        let batch = executor.batch(0..20_u32).requests().retry(long_retry());
         let handle = batch
             .submit(|&n, attempt| match attempt.number() {
                 3 => AttemptOutcome::Done(n),
@@ -309,39 +311,42 @@ fn a_drain_waits_for_what_is_to_be_tried_again() {
 }
 
 #[test]
-fn what_waits_is_dropped_with_its_batch() {
-    without_hanging(|| {
+fn waiting_items_are_dropped_with_their_batch() {
+    with_timeout(|| {
         let executor = executor(2);
-        let census = Census::default();
+        let live = LiveCounter::default();
         for cancel in [false, true] {
             let token = CancellationToken::new();
-            let (tried, all) = mpsc::channel();
-            let items: Vec<_> = (0..100).map(|n| census.join(n)).collect();
-            let errors = census.clone();
-            let batch = executor.batch(items).cancelled_by(&token).requests().retry(patient());
+            let (attempted, attempts) = mpsc::channel();
+            let items: Vec<_> = (0..100).map(|n| live.track(n)).collect();
+            let errors = live.clone();
+            let batch = executor.batch(items).cancelled_by(&token).requests().retry(long_retry());
             let handle = batch.submit(move |item, _| {
-                tried.send(()).ok();
-                AttemptOutcome::<(), _>::Retry { error: errors.join(item.value), after: Some(HOUR) }
+                attempted.send(()).ok();
+                AttemptOutcome::<(), _>::Retry {
+                    error: errors.track(item.value),
+                    after: Some(HOUR),
+                }
             });
-            (0..100).for_each(|_| all.recv().unwrap());
+            (0..100).for_each(|_| attempts.recv().unwrap());
             if cancel {
                 token.cancel();
                 assert_eq!(kinds(handle.unwrap().wait().outcomes()), "c".repeat(100));
             } else {
                 drop(handle);
             }
-            census.wait_for_none();
+            live.wait_until_none_alive();
         }
     });
 }
 
 #[test]
-fn a_job_waits_for_requests_with_one_worker() {
-    without_hanging(|| {
+fn a_job_may_wait_for_requests_with_one_worker() {
+    with_timeout(|| {
         let executor = Arc::new(executor(1));
         let inner = Arc::clone(&executor);
         let outer = executor.batch(0..3_u32).submit(move |n, _| {
-            let batch = inner.batch(0..4).requests().retry(patient());
+            let batch = inner.batch(0..4).requests().retry(long_retry());
             let handle = batch.submit(move |&m, attempt| match attempt.number() {
                 1 => AttemptOutcome::Retry { error: (), after: Some(2 * MS) },
                 _ => AttemptOutcome::Done(n * m),
@@ -353,10 +358,10 @@ fn a_job_waits_for_requests_with_one_worker() {
 }
 
 #[test]
-fn requests_are_polled_as_well() {
-    without_hanging(|| {
+fn a_handle_of_timed_requests_can_be_polled() {
+    with_timeout(|| {
         let executor = executor(1);
-        let batch = executor.batch(0..100_u32).timed().requests().retry(patient());
+        let batch = executor.batch(0..100_u32).timed().requests().retry(long_retry());
         let handle = batch.submit(|&n, attempt| match attempt.number() {
             1 if n % 2 == 0 => AttemptOutcome::Retry { error: (), after: None },
             _ => AttemptOutcome::Done(n),
@@ -368,8 +373,8 @@ fn requests_are_polled_as_well() {
 }
 
 #[test]
-fn items_one_by_one_and_none() {
-    without_hanging(|| {
+fn requests_of_no_item_and_of_one_item() {
+    with_timeout(|| {
         let executor = executor(2);
         let handle =
             executor.batch([0_u8; 0]).requests().submit(|&n, _| AttemptOutcome::<_, ()>::Done(n));
@@ -377,7 +382,7 @@ fn items_one_by_one_and_none() {
         let stream =
             executor.batch(0..0).requests().stream(|&n, _| AttemptOutcome::<_, ()>::Done(n));
         assert!(stream.unwrap().next().is_none());
-        // A closed limiter does not keep the end from being seen.
+        // The stream ends, though the limiter does not admit another attempt for an hour.
         let limiter = RateLimiter::builder().pace(HOUR).build().unwrap();
         let batch = executor.batch([1]).requests().through(&limiter);
         let mut stream = batch.stream(|&n, _| AttemptOutcome::<_, ()>::Done(n)).unwrap();
@@ -387,8 +392,8 @@ fn items_one_by_one_and_none() {
 }
 
 #[test]
-fn the_end_of_a_batch_that_fills_its_window_is_seen() {
-    without_hanging(|| {
+fn a_drain_sees_the_end_of_a_batch_that_fills_its_window() {
+    with_timeout(|| {
         for items in [1, 2, 16, 17] {
             let executor = executor(1);
             let handle = executor

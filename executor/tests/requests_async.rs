@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::thread;
 
-use common::{block_on, executor, kinds, without_hanging};
+use common::{block_on, executor, kinds, with_timeout};
 use futures::{HOUR, MS, Task, requests, runtime, spawner};
 use futures_util::StreamExt;
 use reorder_executor::{AttemptOutcome, Failure, Shutdown, Spawn};
 
 #[cfg(feature = "tokio")]
 #[test]
-fn a_handle_of_tokio_is_a_spawner() {
-    without_hanging(|| {
+fn a_tokio_runtime_handle_is_a_spawner() {
+    with_timeout(|| {
         let (executor, runtime) = (executor(1), runtime());
         let handle = requests(&executor, 0..10)
             .submit_async(runtime.handle().clone(), |n, _| async move {
@@ -29,8 +29,8 @@ fn a_handle_of_tokio_is_a_spawner() {
 }
 
 #[test]
-fn futures_are_tried_again_and_come_in_order() {
-    without_hanging(|| {
+fn futures_are_retried_and_delivered_in_order() {
+    with_timeout(|| {
         let (executor, runtime) = (executor(1), runtime());
         let handle = requests(&executor, 0..500_u32).submit_async(
             spawner(&runtime),
@@ -58,10 +58,10 @@ fn futures_are_tried_again_and_come_in_order() {
 }
 
 #[test]
-fn they_run_while_nobody_polls_the_consumer_where_buffered_ones_stall() {
-    without_hanging(|| {
+fn futures_run_without_polling_the_consumer_where_buffered_stalls() {
+    with_timeout(|| {
         let (executor, runtime) = (executor(1), runtime());
-        // Ours: all ten end while the consumer does not look.
+        // This crate: all ten futures complete though the consumer is not polled.
         let ended = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&ended);
         let mut stream = requests(&executor, 0..10)
@@ -81,7 +81,8 @@ fn they_run_while_nobody_polls_the_consumer_where_buffered_ones_stall() {
         for n in 0..10 {
             assert_eq!(stream.next().unwrap().unwrap(), n);
         }
-        // `buffered`: what has been polled to its first sleep gets no further, however long the consumer is busy.
+        // `buffered`: each future is polled up to its first sleep, and gets no further while the
+        // consumer is busy.
         let ended = AtomicUsize::new(0);
         runtime.block_on(async {
             let futures = futures_util::stream::iter(0..10).map(|n| {
@@ -97,15 +98,15 @@ fn they_run_while_nobody_polls_the_consumer_where_buffered_ones_stall() {
             let first = std::future::poll_fn(|cx| Poll::Ready(buffered.poll_next_unpin(cx))).await;
             assert!(first.is_pending());
             thread::sleep(20 * MS);
-            assert_eq!(ended.load(SeqCst), 0, "nobody has polled them");
+            assert_eq!(ended.load(SeqCst), 0, "a future completed without a poll");
             assert_eq!(buffered.count().await, 10);
         });
     });
 }
 
 #[test]
-fn window_and_concurrency_are_apart() {
-    without_hanging(|| {
+fn window_and_concurrency_are_independent() {
+    with_timeout(|| {
         let (executor, runtime) = (executor(1), runtime());
         let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let pulled = Arc::new(AtomicUsize::new(0));
@@ -124,7 +125,7 @@ fn window_and_concurrency_are_apart() {
                 }
             })
             .unwrap();
-        // The window fills up, three at a time.
+        // The window fills up, with at most three running futures.
         while pulled.load(SeqCst) < 64 || running.load(SeqCst) > 0 {
             thread::yield_now();
         }
@@ -137,8 +138,8 @@ fn window_and_concurrency_are_apart() {
 }
 
 #[test]
-fn the_consumer_may_be_a_task_itself() {
-    without_hanging(|| {
+fn the_consumer_may_be_a_task() {
+    with_timeout(|| {
         let (executor, runtime) = (executor(1), runtime());
         let stream = requests(&executor, 0..100_u32)
             .stream_async(spawner(&runtime), |n, attempt| async move {
@@ -155,10 +156,10 @@ fn the_consumer_may_be_a_task_itself() {
 }
 
 #[test]
-fn a_task_that_dies_is_a_gap() {
-    without_hanging(|| {
+fn a_task_that_is_dropped_leaves_a_gap() {
+    with_timeout(|| {
         let executor = executor(1);
-        // A runtime that loses every third task.
+        // A spawner that drops every third task.
         let (runtime, lost) = (runtime(), AtomicUsize::new(0));
         let handle = runtime.handle().clone();
         let spawner = move |task: Task| {
@@ -172,7 +173,7 @@ fn a_task_that_dies_is_a_gap() {
             .unwrap()
             .wait();
         assert_eq!(kinds(report.outcomes()), "..g..g");
-        // And one that ends under way.
+        // A spawner that drops its tasks later.
         let tasks = Arc::new(Mutex::new(Vec::<Task>::new()));
         let kept = Arc::clone(&tasks);
         let batch = executor.batch(0..6).requests();
@@ -185,8 +186,8 @@ fn a_task_that_dies_is_a_gap() {
         }
         tasks.lock().unwrap().clear();
         assert_eq!(kinds(handle.unwrap().wait().outcomes()), "gggggg");
-        // And one that was shut down.
-        let spawner = spawner_of_the_dead();
+        // A runtime that has been shut down.
+        let spawner = spawner_of_a_runtime_that_was_shut_down();
         let batch = executor.batch(0..3).requests();
         let handle =
             batch.submit_async(spawner, |n, _| async move { AttemptOutcome::<_, ()>::Done(*n) });
@@ -194,7 +195,7 @@ fn a_task_that_dies_is_a_gap() {
     });
 }
 
-fn spawner_of_the_dead() -> impl Spawn + Send + Sync {
+fn spawner_of_a_runtime_that_was_shut_down() -> impl Spawn + Send + Sync {
     let runtime = runtime();
     let spawner = spawner(&runtime);
     runtime.shutdown_background();
@@ -202,22 +203,22 @@ fn spawner_of_the_dead() -> impl Spawn + Send + Sync {
 }
 
 #[test]
-fn a_panic_anywhere_is_its_items() {
-    without_hanging(|| {
+fn a_panic_in_job_future_or_spawner_is_the_outcome_of_its_item() {
+    with_timeout(|| {
         let (executor, runtime) = (executor(1), runtime());
         let batch = executor.batch(0..6).requests();
         let handle = batch.submit_async(spawner(&runtime), |n, _| {
-            assert_ne!(*n, 1, "before there is a future");
+            assert_ne!(*n, 1, "the job panics before it returns a future");
             async move {
                 tokio::task::yield_now().await;
-                assert_ne!(*n, 3, "in the future");
+                assert_ne!(*n, 3, "the future panics");
                 AttemptOutcome::<_, ()>::Done(*n)
             }
         });
         assert_eq!(kinds(handle.unwrap().wait().outcomes()), ".p.p..");
         let batch = executor.batch(0..2).requests();
         let handle = batch.submit_async(
-            |_: Task| panic!("no room for a task"),
+            |_: Task| panic!("the spawner panics"),
             |n, _| async move { AttemptOutcome::<_, ()>::Done(*n) },
         );
         assert_eq!(kinds(handle.unwrap().wait().outcomes()), "gg");
@@ -225,8 +226,8 @@ fn a_panic_anywhere_is_its_items() {
 }
 
 #[test]
-fn a_worker_waits_for_futures_that_are_tried_again() {
-    without_hanging(|| {
+fn a_job_may_wait_for_futures_that_are_retried() {
+    with_timeout(|| {
         let (executor, runtime) = (Arc::new(executor(1)), runtime());
         for concurrency in [1, 8] {
             let (inner, spawner) = (Arc::clone(&executor), Arc::new(spawner(&runtime)));
@@ -235,7 +236,7 @@ fn a_worker_waits_for_futures_that_are_tried_again() {
                 let batch = batch.concurrency(NonZeroUsize::new(concurrency).unwrap());
                 let spawner = Arc::clone(&spawner);
                 let handle = batch.submit_async(spawner, |n, attempt| async move {
-                    // Later than it takes the worker to go to sleep.
+                    // The worker is asleep when this ends.
                     tokio::time::sleep((8 - *n) * MS).await;
                     match attempt.number() {
                         1 => AttemptOutcome::Retry { error: (), after: Some(2 * MS) },
@@ -252,13 +253,13 @@ fn a_worker_waits_for_futures_that_are_tried_again() {
 
 #[test]
 fn a_waker_that_panics_keeps_no_permit() {
-    struct Fragile;
-    impl std::task::Wake for Fragile {
+    struct PanickingWaker;
+    impl std::task::Wake for PanickingWaker {
         fn wake(self: Arc<Self>) {
             panic!("a waker that panics");
         }
     }
-    without_hanging(|| {
+    with_timeout(|| {
         let (executor, runtime) = (executor(1), runtime());
         let batch = requests(&executor, 0..50_u32).concurrency(NonZeroUsize::new(1).unwrap());
         let mut stream = batch
@@ -267,7 +268,7 @@ fn a_waker_that_panics_keeps_no_permit() {
                 AttemptOutcome::<_, ()>::Done(*n)
             })
             .unwrap();
-        let waker = Arc::new(Fragile).into();
+        let waker = Arc::new(PanickingWaker).into();
         let mut cx = std::task::Context::from_waker(&waker);
         let mut next = 0;
         while next < 50 {

@@ -1,13 +1,14 @@
-//! Scopes: borrows are safe to use whatever happens, and gone when the call returns.
+//! Scopes: jobs may borrow from the caller, and all have ended when the scope returns.
 
 mod common;
 
+use std::mem::forget;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use common::{Census, Door, executor, without_hanging};
+use common::{Latch, LiveCounter, executor, with_timeout};
 
 #[test]
 fn streams_of_a_scope_borrow_and_interleave() {
@@ -29,11 +30,13 @@ fn streams_of_a_scope_borrow_and_interleave() {
     assert_eq!(executor.scope(|scope| scope.map(&numbers, |n| *n)), numbers);
 }
 
-/// Whether no job runs when the scope has returned, however `f` ends.
-fn nothing_runs_after(f: impl FnOnce(&dyn Fn())) {
+/// Asserts that no job runs after the scope has returned or panicked.
+///
+/// `f` runs inside the scope. The stream is forgotten unless `f` calls its argument.
+fn assert_no_job_runs_after_the_scope(f: impl FnOnce(&dyn Fn())) {
     let executor = executor(2);
     let (running, returned) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let (started, late) = (Door::default(), AtomicBool::new(false));
+    let (started, late) = (Latch::default(), AtomicBool::new(false));
     let scoped = catch_unwind(AssertUnwindSafe(|| {
         executor.scope(|scope| {
             let stream = scope.stream(0.., |item: u64| {
@@ -45,12 +48,11 @@ fn nothing_runs_after(f: impl FnOnce(&dyn Fn())) {
                 item
             });
             let mut stream = Some(stream);
-            started.pass();
-            // What a user may do with the handle before the scope ends.
-            let forget = AtomicBool::new(true);
-            f(&|| forget.store(false, SeqCst));
-            if forget.load(SeqCst) {
-                std::mem::forget(stream.take());
+            started.wait();
+            let forgets = AtomicBool::new(true);
+            f(&|| forgets.store(false, SeqCst));
+            if forgets.load(SeqCst) {
+                forget(stream.take());
             }
         });
     }));
@@ -63,21 +65,43 @@ fn nothing_runs_after(f: impl FnOnce(&dyn Fn())) {
 
 #[test]
 fn a_scope_waits_for_running_jobs() {
-    without_hanging(|| nothing_runs_after(|drop_it| drop_it()));
+    with_timeout(|| assert_no_job_runs_after_the_scope(|drop_it| drop_it()));
 }
 
 #[test]
 fn a_scope_whose_handle_is_forgotten_waits_too() {
-    without_hanging(|| nothing_runs_after(|_| {}));
+    with_timeout(|| assert_no_job_runs_after_the_scope(|_| {}));
 }
 
 #[test]
 fn a_scope_that_panics_waits_too() {
-    without_hanging(|| nothing_runs_after(|_| panic!("in the scope")));
+    with_timeout(|| assert_no_job_runs_after_the_scope(|_| panic!("in the scope")));
 }
 
 #[test]
-fn the_panic_of_a_scope_comes_through() {
+fn jobs_may_start_streams_while_their_scope_ends() {
+    with_timeout(|| {
+        let (executor, jobs) = (executor(2), LiveCounter::default());
+        executor.scope(|scope| {
+            let jobs = &jobs;
+            forget(scope.stream(0..1, move |_| {
+                thread::sleep(Duration::from_millis(30));
+                // The scope is ending by now, and waits for this job.
+                forget(scope.stream(0..1, move |_| {
+                    thread::sleep(Duration::from_millis(60));
+                    let last = jobs.track(0);
+                    forget(scope.stream(0..1, move |_| last.value));
+                }));
+                thread::sleep(Duration::from_millis(20));
+            }));
+            thread::sleep(Duration::from_millis(10));
+        });
+        assert_eq!(jobs.alive(), 0, "a job outlives its scope");
+    });
+}
+
+#[test]
+fn a_panic_in_a_scope_is_resumed() {
     let executor = executor(1);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         executor.scope(|scope| {
@@ -89,8 +113,7 @@ fn the_panic_of_a_scope_comes_through() {
 }
 
 #[test]
-fn a_payload_that_borrows_nothing_but_drops_late_stays_inside_the_scope() {
-    // The payload of a panicking job is dropped with its outcome, before the scope returns.
+fn the_payload_of_a_panicking_job_is_dropped_before_the_scope_returns() {
     struct Payload(&'static AtomicUsize);
     impl Drop for Payload {
         fn drop(&mut self) {
@@ -108,7 +131,7 @@ fn a_payload_that_borrows_nothing_but_drops_late_stays_inside_the_scope() {
 
 #[test]
 fn scopes_nest_in_jobs_with_one_worker() {
-    without_hanging(|| {
+    with_timeout(|| {
         let executor = executor(1);
         let sums = executor.map(0..3u64, |outer| {
             executor
@@ -119,20 +142,20 @@ fn scopes_nest_in_jobs_with_one_worker() {
 }
 
 #[test]
-fn a_long_scope_lets_go_of_streams_that_were_dropped() {
-    without_hanging(|| {
-        let (executor, jobs) = (executor(2), Census::default());
+fn a_long_scope_frees_streams_that_were_dropped() {
+    with_timeout(|| {
+        let (executor, jobs) = (executor(2), LiveCounter::default());
         executor.scope(|scope| {
             let mut most = 0;
             for _ in 0..1000 {
-                let job = jobs.join(1);
+                let job = jobs.track(1);
                 let mut stream = scope.stream(0u64.., move |item| item + job.value);
                 assert_eq!(stream.next().unwrap().unwrap(), 1);
                 drop(stream);
                 most = most.max(jobs.alive());
             }
-            // The last one, and those that a worker was just visiting.
-            assert!(most < 50, "{most} jobs of dropped streams are kept");
+            // The last stream is alive, and so is each stream that a worker holds at that moment.
+            assert!(most < 50, "{most} jobs of dropped streams are alive");
         });
         assert_eq!(jobs.alive(), 0);
     });

@@ -1,4 +1,4 @@
-//! The end of an executor: by request, in mid-work, and with calls that race it.
+//! Shutdown of an executor: drain and abort, during work, and racing other calls.
 
 mod common;
 
@@ -7,17 +7,17 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use common::{Census, Door, executor, kinds, without_hanging};
+use common::{Latch, LiveCounter, executor, kinds, with_timeout};
 use reorder_executor::{CancellationToken, Executor, Failure, Shutdown};
 
-/// Long enough for what should happen at once, on whatever machine.
+/// A limit for waits that should end at once. It is never reached, however slow the machine.
 const LONG: Option<Duration> = Some(Duration::from_secs(100));
 
 #[test]
-fn draining_runs_all_that_was_submitted() {
-    without_hanging(|| {
+fn draining_runs_all_submitted_items() {
+    with_timeout(|| {
         let executor = executor(2);
-        // Of one, two, up to 1024 items: a full window is no end.
+        // Batches of 1, 2, 4, ... 1024 items: a batch that fills its window has not ended.
         let len = |batch: usize| 1 << batch;
         let handles: Vec<_> = (0..11_usize)
             .map(|batch| executor.batch(0..len(batch)).submit(move |n, _| Ok::<_, ()>(n + batch)))
@@ -36,17 +36,17 @@ fn draining_runs_all_that_was_submitted() {
 
 #[test]
 fn draining_has_a_deadline_and_can_be_followed_by_an_abort() {
-    without_hanging(|| {
-        let (executor, door) = (executor(1), Door::default());
+    with_timeout(|| {
+        let (executor, latch) = (executor(1), Latch::default());
         let (runs, running) = mpsc::channel();
-        let (job, told) = (door.clone(), Arc::new(AtomicBool::new(false)));
-        let tell = Arc::clone(&told);
+        let (job, stopped) = (latch.clone(), Arc::new(AtomicBool::new(false)));
+        let should_stop = Arc::clone(&stopped);
         let handle = executor
             .batch(0..3)
             .submit(move |n, context| {
                 runs.send(()).ok();
-                job.pass();
-                tell.store(context.should_stop(), SeqCst);
+                job.wait();
+                should_stop.store(context.should_stop(), SeqCst);
                 Ok::<_, ()>(n)
             })
             .unwrap();
@@ -55,28 +55,28 @@ fn draining_has_a_deadline_and_can_be_followed_by_an_abort() {
         assert!(!report.is_complete());
         assert_eq!((report.open_calls(), report.workers()), (1, 1));
         let report = executor.shutdown(Shutdown::Abort, Some(Duration::from_millis(20)));
-        assert_eq!((report.open_calls(), report.workers()), (1, 1), "its job runs on");
-        // It has been waited for, and is not again.
+        assert_eq!((report.open_calls(), report.workers()), (1, 1), "the job still runs");
+        // The shutdown has waited for the job, so that the drop does not wait again.
         drop(executor);
         let outcomes = handle.wait().into_outcomes();
         assert_eq!(kinds(&outcomes), "sss");
-        door.open();
-        while !told.load(SeqCst) {
+        latch.open();
+        while !stopped.load(SeqCst) {
             thread::yield_now();
         }
     });
 }
 
 #[test]
-fn an_abort_ends_what_has_not_started() {
-    without_hanging(|| {
-        let (executor, door) = (Arc::new(executor(1)), Door::default());
+fn an_abort_ends_items_that_have_not_started() {
+    with_timeout(|| {
+        let (executor, latch) = (Arc::new(executor(1)), Latch::default());
         let (runs, running) = mpsc::channel();
         let job = {
-            let door = door.clone();
+            let latch = latch.clone();
             move |n: usize| {
                 runs.send(n).ok();
-                door.pass();
+                latch.wait();
                 n
             }
         };
@@ -89,12 +89,12 @@ fn an_abort_ends_what_has_not_started() {
             let executor = Arc::clone(&executor);
             move || executor.batch(100..200).run(move |n, _| Ok::<_, ()>(job(n)))
         });
-        assert_eq!(running.recv(), Ok(100), "on its caller's thread");
+        assert_eq!(running.recv(), Ok(100), "the caller's thread runs the first item");
         let opener = {
-            let door = door.clone();
+            let latch = latch.clone();
             thread::spawn(move || {
                 thread::sleep(Duration::from_millis(20));
-                door.open();
+                latch.open();
             })
         };
         let report = executor.shutdown(Shutdown::Abort, LONG);
@@ -102,17 +102,17 @@ fn an_abort_ends_what_has_not_started() {
         opener.join().unwrap();
         let scoped = scoped.join().unwrap().into_outcomes();
         assert_eq!(scoped.len(), 100);
-        assert!(matches!(scoped[0], Ok(100)), "it had started");
+        assert!(matches!(scoped[0], Ok(100)), "the first item had started");
         assert!(matches!(scoped[99], Err(Failure::ShutDown)));
         let streamed: Vec<_> = stream.unwrap().collect();
         assert!(streamed.iter().all(|outcome| matches!(outcome, Ok(0) | Err(Failure::ShutDown))));
-        assert!(matches!(streamed.last(), Some(Err(Failure::ShutDown))), "it says that it was cut");
+        assert!(matches!(streamed.last(), Some(Err(Failure::ShutDown))), "the end is not reported");
     });
 }
 
 #[test]
-fn calls_without_limits_are_run_by_whoever_wants_them() {
-    without_hanging(|| {
+fn callers_run_calls_without_limits_after_a_shutdown() {
+    with_timeout(|| {
         let executor = executor(2);
         let mut before = executor.stream(0..1000, |n| n);
         assert_eq!(before.next().unwrap().unwrap(), 0);
@@ -130,17 +130,17 @@ fn calls_without_limits_are_run_by_whoever_wants_them() {
 }
 
 #[test]
-fn shutdown_during_submit() {
-    without_hanging(|| {
+fn a_shutdown_races_submissions() {
+    with_timeout(|| {
         for round in 0..200 {
-            let (executor, census) = (executor(2), Census::default());
+            let (executor, live) = (executor(2), LiveCounter::default());
             let (ran, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
             thread::scope(|scope| {
                 for _ in 0..3 {
                     scope.spawn(|| {
                         let mut was_refused = false;
                         while !was_refused {
-                            let items: Vec<_> = (0..5).map(|n| census.join(n)).collect();
+                            let items: Vec<_> = (0..5).map(|n| live.track(n)).collect();
                             match executor.batch(items).submit(|item, _| Ok::<_, ()>(item)) {
                                 Ok(handle) => {
                                     ran.fetch_add(1, SeqCst);
@@ -171,14 +171,14 @@ fn shutdown_during_submit() {
                 assert!(report.is_complete(), "{report:?}");
             });
             assert_eq!(refused.load(SeqCst), 3);
-            census.wait_for_none();
+            live.wait_until_none_alive();
         }
     });
 }
 
 #[test]
 fn a_job_that_shuts_its_executor_down_does_not_wait_for_itself() {
-    without_hanging(|| {
+    with_timeout(|| {
         for mode in [Shutdown::Drain, Shutdown::Abort] {
             let executor = Arc::new(executor(1));
             let inner = Arc::clone(&executor);
@@ -194,7 +194,7 @@ fn a_job_that_shuts_its_executor_down_does_not_wait_for_itself() {
             assert_eq!(first.workers(), 1);
             let again = executor.shutdown(mode, LONG);
             assert!(again.is_complete(), "{again:?}");
-            // And on the threads of those that help.
+            // The jobs of a `map` shut down, too, some of them on the thread of their caller.
             let executor = self::executor(1);
             let reports = executor.map(0..100, |_| {
                 thread::sleep(Duration::from_millis(1));
@@ -206,8 +206,8 @@ fn a_job_that_shuts_its_executor_down_does_not_wait_for_itself() {
 }
 
 #[test]
-fn shutting_down_twice_and_at_once() {
-    without_hanging(|| {
+fn shutdowns_may_run_at_once_and_be_repeated() {
+    with_timeout(|| {
         let executor = executor(2);
         let handle = executor.batch(0..1000).submit(|n, _| Ok::<_, ()>(n)).unwrap();
         thread::scope(|scope| {
@@ -222,8 +222,8 @@ fn shutting_down_twice_and_at_once() {
 }
 
 #[test]
-fn a_stream_that_nobody_reads_is_waited_for_as_long_as_was_said() {
-    without_hanging(|| {
+fn a_drain_waits_until_its_timeout_for_a_stream_without_a_consumer() {
+    with_timeout(|| {
         let executor = Executor::builder().workers(1).window(4).build().unwrap();
         let stream = executor.stream(0.., |n: u64| n);
         let report = executor.shutdown(Shutdown::Drain, Some(Duration::from_millis(10)));
@@ -235,13 +235,13 @@ fn a_stream_that_nobody_reads_is_waited_for_as_long_as_was_said() {
 
 #[test]
 fn a_stream_whose_consumer_runs_the_last_item_ends_a_drain() {
-    without_hanging(|| {
+    with_timeout(|| {
         for _ in 0..200 {
             let executor = Executor::builder().workers(1).window(4).build().unwrap();
             let mut stream = executor.stream(0..50, |n| n);
             thread::scope(|scope| {
                 scope.spawn(|| assert!(executor.shutdown(Shutdown::Drain, LONG).is_complete()));
-                // It takes all outcomes, and does not ask for the end.
+                // The consumer takes all outcomes, and does not ask for the end.
                 assert_eq!(stream.by_ref().take(50).filter(Result::is_ok).count(), 50);
             });
         }
@@ -249,20 +249,20 @@ fn a_stream_whose_consumer_runs_the_last_item_ends_a_drain() {
 }
 
 #[test]
-fn a_batch_that_was_cancelled_and_that_nobody_waits_for_ends_a_drain() {
-    without_hanging(|| {
-        let (executor, token, door) = (executor(1), CancellationToken::new(), Door::default());
-        let inside = door.clone();
+fn a_drain_ends_though_a_cancelled_batch_has_no_consumer() {
+    with_timeout(|| {
+        let (executor, token, latch) = (executor(1), CancellationToken::new(), Latch::default());
+        let inside = latch.clone();
         let (runs, running) = mpsc::channel();
         let batch = executor.batch(0..100).cancelled_by(&token);
         let handle = batch.submit(move |n, _| {
             runs.send(()).ok();
-            inside.pass();
+            inside.wait();
             Ok::<_, ()>(n)
         });
         running.recv().unwrap();
         token.cancel();
-        door.open();
+        latch.open();
         assert!(executor.shutdown(Shutdown::Drain, None).is_complete());
         let outcomes = handle.unwrap().wait().into_outcomes();
         assert_eq!(outcomes.len(), 100);
@@ -271,8 +271,8 @@ fn a_batch_that_was_cancelled_and_that_nobody_waits_for_ends_a_drain() {
 }
 
 #[test]
-fn a_drain_does_not_wait_for_a_scope_whose_streams_are_through() {
-    without_hanging(|| {
+fn a_drain_does_not_wait_for_a_scope_whose_streams_have_ended() {
+    with_timeout(|| {
         let executor = executor(1);
         executor.scope(|scope| {
             assert_eq!(scope.stream(0..3, |n| n).flatten().count(), 3);

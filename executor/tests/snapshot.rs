@@ -1,14 +1,14 @@
-//! What is told about open calls.
+//! Snapshots of open calls: the head of line and the progress that they report.
 
 mod common;
 
 use std::thread;
 use std::time::Duration;
 
-use common::{Door, executor, without_hanging};
+use common::{Latch, executor, with_timeout};
 use reorder_executor::{CallKind, Executor, Head, OpenCall};
 
-/// Looks until a call is as it should be.
+/// Takes snapshots until a call satisfies `is_so`, and returns that call.
 fn until(executor: &Executor, is_so: impl Fn(&OpenCall) -> bool) -> OpenCall {
     loop {
         if let Some(call) = executor.snapshot().calls().iter().find(|call| is_so(call)) {
@@ -19,30 +19,30 @@ fn until(executor: &Executor, is_so: impl Fn(&OpenCall) -> bool) -> OpenCall {
 }
 
 #[test]
-fn a_stuck_head_is_named_with_what_waits_behind_it() {
-    without_hanging(|| {
+fn a_stuck_head_is_reported_with_the_results_that_wait_behind_it() {
+    with_timeout(|| {
         let executor =
             Executor::builder().workers(2).window(16).thread_name("named").build().unwrap();
         assert_eq!(executor.snapshot().to_string(), "nothing is open");
-        let door = Door::default();
-        let inside = door.clone();
+        let latch = Latch::default();
+        let inside = latch.clone();
         let mut stream = executor.batch(0..).stream(move |n, _| {
             if n == 5 {
-                inside.pass();
+                inside.wait();
             }
             Ok::<_, ()>(n)
         });
         let stream = stream.as_mut().unwrap();
         thread::scope(|scope| {
             let consumer = scope.spawn(|| stream.take(6).map(Result::unwrap).collect::<Vec<_>>());
-            look_at_the_stuck_head(&executor);
-            door.open();
+            assert_stuck_head_is_reported(&executor);
+            latch.open();
             assert_eq!(consumer.join().unwrap(), [0, 1, 2, 3, 4, 5]);
         });
     });
 }
 
-fn look_at_the_stuck_head(executor: &Executor) {
+fn assert_stuck_head_is_reported(executor: &Executor) {
     let quick = executor.batch(0..1000).submit(|n, _| Ok::<_, ()>(n)).unwrap();
     assert_eq!(quick.wait().into_outcomes().len(), 1000);
     let stuck = until(executor, |call| call.head_index() == 5 && call.waiting() == 15);
@@ -59,19 +59,19 @@ fn look_at_the_stuck_head(executor: &Executor) {
 }
 
 #[test]
-fn a_source_that_keeps_a_worker_is_told_from_one_that_nobody_asks() {
-    without_hanging(|| {
+fn a_blocking_source_is_reported_unlike_one_that_is_not_pulled() {
+    with_timeout(|| {
         let executor = Executor::builder().workers(1).window(2).build().unwrap();
-        let door = Door::default();
-        let inside = door.clone();
+        let latch = Latch::default();
+        let inside = latch.clone();
         let source = (0..10).inspect(move |&n| {
             if n == 1 {
-                inside.pass();
+                inside.wait();
             }
         });
         let mut stream = executor.stream(source, |n| n);
         assert_eq!(stream.next().unwrap().unwrap(), 0);
-        // The consumer says how far it is when it asks for more.
+        // The consumer publishes its position only when it asks for the next outcome.
         let call = until(&executor, |call| {
             matches!(call.head(), Head::AtSource { .. }) || call.head_index() == 0
         });
@@ -79,7 +79,7 @@ fn a_source_that_keeps_a_worker_is_told_from_one_that_nobody_asks() {
         let behind = executor.stream(0..10, |n| n);
         let unasked = until(&executor, |call| call.id() == 2);
         assert_eq!((unasked.head(), unasked.pulled(), unasked.waiting()), (&Head::NotPulled, 0, 0));
-        door.open();
+        latch.open();
         assert!(stream.map(Result::unwrap).eq(1..10));
         assert!(behind.map(Result::unwrap).eq(0..10));
         assert!(executor.snapshot().calls().is_empty());
@@ -87,24 +87,24 @@ fn a_source_that_keeps_a_worker_is_told_from_one_that_nobody_asks() {
 }
 
 #[test]
-fn a_batch_tells_how_far_it_is_by_its_cells() {
-    without_hanging(|| {
+fn a_batch_reports_its_progress_by_completed_blocks() {
+    with_timeout(|| {
         let executor = executor(2);
-        let door = Door::default();
+        let latch = Latch::default();
         thread::scope(|scope| {
             let caller = scope.spawn(|| {
                 executor.map_indexed(1000, |n| {
                     if n == 10 {
-                        door.pass();
+                        latch.wait();
                     }
                     n
                 })
             });
-            // All that is out of reach of the one that is stuck has run.
+            // The other thread has run every item that it can take over from the stuck one.
             let call = until(&executor, |call| call.waiting() > 600);
             assert_eq!((call.kind(), call.head_index(), call.pulled()), (CallKind::Batch, 0, 1000));
             assert!(call.waiting() < 1000);
-            door.open();
+            latch.open();
             assert!(caller.join().unwrap().into_iter().eq(0..1000));
         });
     });

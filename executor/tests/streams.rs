@@ -1,4 +1,5 @@
-//! Streams: order, window, early stop, sources that misbehave, life beyond the executor.
+//! Streams: order, window, early stop, sources that panic or block, streams that outlive their
+//! executor.
 
 mod common;
 
@@ -7,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use common::{Census, Door, executor, without_hanging};
+use common::{Latch, LiveCounter, executor, with_timeout};
 use reorder_executor::{Executor, Failure};
 
 #[test]
@@ -34,7 +35,7 @@ fn no_more_than_the_window_is_outstanding() {
     let source = (0..2000).inspect(move |_| _ = count.fetch_add(1, SeqCst));
     let (mut most, mut all) = (0, 0);
     for (taken, _) in executor.stream(source, |item| item).enumerate() {
-        // Seen after this take: what was pulled, less what was taken, is at most the window.
+        // At most a window of items has been pulled and not taken yet.
         most = most.max(pulled.load(SeqCst) - taken);
         if taken % 100 == 0 {
             thread::sleep(Duration::from_millis(1));
@@ -42,8 +43,8 @@ fn no_more_than_the_window_is_outstanding() {
         all += 1;
     }
     assert_eq!(all, 2000);
-    assert!(most <= WINDOW + 1, "{most} outstanding");
-    assert!(most >= WINDOW, "the window was never used: {most}");
+    assert!(most <= WINDOW + 1, "{most} items were outstanding");
+    assert!(most >= WINDOW, "at most {most} items were outstanding");
 }
 
 #[test]
@@ -77,20 +78,20 @@ fn a_source_that_panics_ends_the_stream_with_its_panic() {
         other => panic!("{other:?}"),
     }
     assert!(stream.next().is_none());
-    assert!(stream.next().is_none(), "fused");
+    assert!(stream.next().is_none(), "the stream is not fused");
 }
 
-/// A source that says when it is dropped.
-struct Watched<I>(I, mpsc::Sender<()>);
+/// A source that sends a message when it is dropped.
+struct ReportsDrop<I>(I, mpsc::Sender<()>);
 
-impl<I: Iterator> Iterator for Watched<I> {
+impl<I: Iterator> Iterator for ReportsDrop<I> {
     type Item = I::Item;
     fn next(&mut self) -> Option<I::Item> {
         self.0.next()
     }
 }
 
-impl<I> Drop for Watched<I> {
+impl<I> Drop for ReportsDrop<I> {
     fn drop(&mut self) {
         _ = self.1.send(());
     }
@@ -98,42 +99,42 @@ impl<I> Drop for Watched<I> {
 
 #[test]
 fn stopping_early_drops_the_source_and_refuses_late_results() {
-    without_hanging(|| {
+    with_timeout(|| {
         for round in 0..200u64 {
-            // The consumer must not help: it would block in a job that it is to let go of itself.
+            // The consumer must not help: it would block in a job that only the consumer unblocks.
             let executor = Executor::builder().workers(2).consumer_helps(false).build().unwrap();
-            let results = Census::default();
+            let results = LiveCounter::default();
             let (dropped, was_dropped) = mpsc::channel();
-            let members = results.clone();
-            let late = Door::default();
-            let door = late.clone();
-            let mut stream = executor.stream(Watched(0u64.., dropped), move |item| {
+            let tracker = results.clone();
+            let late = Latch::default();
+            let latch = late.clone();
+            let mut stream = executor.stream(ReportsDrop(0u64.., dropped), move |item| {
                 if item > 10 {
-                    door.pass();
+                    latch.wait();
                 }
-                members.join(item)
+                tracker.track(item)
             });
             for expected in 0..round % 11 {
                 assert_eq!(stream.next().unwrap().unwrap().value, expected);
             }
             drop(stream);
-            was_dropped.recv().expect("the source goes, whoever is pulling it");
-            // These results are late now.
+            was_dropped.recv().expect("the source is dropped, also while a worker pulls it");
+            // The jobs that wait return their results only now, after the drop.
             late.open();
-            results.wait_for_none();
+            results.wait_until_none_alive();
         }
     });
 }
 
 #[test]
-fn a_source_that_blocks_burns_no_cpu_and_can_be_abandoned() {
-    without_hanging(|| {
+fn a_source_that_blocks_does_not_block_other_batches_or_the_drop_of_its_stream() {
+    with_timeout(|| {
         let executor = executor(2);
         let (items, source) = mpsc::channel::<u32>();
         let mut stream = executor.stream(source, |item| item + 1);
         items.send(1).unwrap();
         assert_eq!(stream.next().unwrap().unwrap(), 2);
-        // A worker is stuck in the source now; another batch runs meanwhile.
+        // A worker blocks in the source now. Another batch runs meanwhile.
         assert_eq!(executor.map(0..10, |item| item).len(), 10);
         drop(stream);
         drop(items);
@@ -141,37 +142,38 @@ fn a_source_that_blocks_burns_no_cpu_and_can_be_abandoned() {
 }
 
 #[test]
-fn a_source_that_blocks_keeps_one_worker_and_no_more() {
-    without_hanging(|| {
-        let (executor, door, pulled) = (executor(2), Door::default(), Door::default());
-        // Both workers sleep, so that one is woken to search for what comes.
+fn a_source_that_blocks_blocks_one_worker_only() {
+    with_timeout(|| {
+        let (executor, latch, pulled) = (executor(2), Latch::default(), Latch::default());
+        // Both workers are asleep after this, so that the stream wakes one of them.
         thread::sleep(Duration::from_millis(1500));
         let blocking = {
-            let (door, pulled) = (door.clone(), pulled.clone());
+            let (latch, pulled) = (latch.clone(), pulled.clone());
             executor.stream(
                 std::iter::from_fn(move || {
                     pulled.open();
-                    door.pass();
+                    latch.wait();
                     Some(())
                 }),
                 |()| (),
             )
         };
-        pulled.pass();
+        pulled.wait();
         let others: Vec<u64> = executor.stream(0..100, |n| n).map(Result::unwrap).collect();
         assert!(others.into_iter().eq(0..100));
-        door.open();
+        latch.open();
         drop(blocking);
     });
 }
 
 #[test]
-fn no_item_waits_for_the_source_to_bring_another() {
-    without_hanging(|| {
+fn an_item_is_delivered_though_the_source_blocks_before_the_next() {
+    with_timeout(|| {
         let executor = executor(2);
         let (give, source) = mpsc::channel();
         let mut stream = executor.stream(source, |n: u64| n);
-        // Cheap items, of which many would be pulled at once; then a source that has no more yet.
+        // The items are cheap, so that the puller pulls many at once. After each hundred the
+        // source blocks.
         for round in 0..20 {
             (0..100).for_each(|n| give.send(round * 100 + n).unwrap());
             for n in 0..100 {
@@ -183,7 +185,7 @@ fn no_item_waits_for_the_source_to_bring_another() {
 
 #[test]
 fn a_stream_inside_a_job_works_with_one_worker() {
-    without_hanging(|| {
+    with_timeout(|| {
         let executor = Arc::new(executor(1));
         let inner = Arc::clone(&executor);
         let sums = executor.stream(0..4u64, move |item| -> u64 {
@@ -196,7 +198,7 @@ fn a_stream_inside_a_job_works_with_one_worker() {
 
 #[test]
 fn a_stream_outlives_its_executor() {
-    without_hanging(|| {
+    with_timeout(|| {
         for consumer_helps in [true, false] {
             let executor =
                 Executor::builder().workers(2).consumer_helps(consumer_helps).build().unwrap();
@@ -210,12 +212,12 @@ fn a_stream_outlives_its_executor() {
 }
 
 #[test]
-fn a_stream_runs_before_anybody_asks_for_it() {
-    without_hanging(|| {
+fn a_stream_runs_before_its_consumer_asks_for_an_item() {
+    with_timeout(|| {
         let executor = executor(2);
-        // Long enough for the workers to be asleep, usually.
+        // Usually the workers are asleep after this.
         thread::sleep(Duration::from_millis(30));
-        let ran = Door::default();
+        let ran = Latch::default();
         let last = ran.clone();
         let stream = executor.stream(0..100, move |item| {
             if item == 99 {
@@ -223,32 +225,32 @@ fn a_stream_runs_before_anybody_asks_for_it() {
             }
             item
         });
-        ran.pass();
+        ran.wait();
         assert_eq!(stream.map(Result::unwrap).collect::<Vec<_>>(), (0..100).collect::<Vec<_>>());
     });
 }
 
 #[test]
-fn a_consumer_that_waits_learns_that_the_executor_is_gone() {
-    without_hanging(|| {
+fn dropping_the_executor_wakes_a_waiting_consumer() {
+    with_timeout(|| {
         let executor = Executor::builder().workers(1).consumer_helps(false).build().unwrap();
-        let (entered, stuck) = (Door::default(), Door::default());
-        let (in_job, other) = (entered.clone(), stuck.clone());
+        let (entered, stuck) = (Latch::default(), Latch::default());
+        let (in_job, second_ran) = (entered.clone(), stuck.clone());
         let stream = executor.stream(0..100, move |item| {
             match item {
                 0 => {
                     in_job.open();
-                    other.pass();
+                    second_ran.wait();
                 }
-                // Nobody but the consumer can run this one: the only worker is stuck before it.
-                1 => other.open(),
+                // Only the consumer can run this item: the one worker waits in the first.
+                1 => second_ran.open(),
                 _ => {}
             }
             item
         });
         let consumer = thread::spawn(move || stream.map(Result::unwrap).collect::<Vec<_>>());
-        entered.pass();
-        // Long enough for the consumer to be asleep, usually.
+        entered.wait();
+        // Usually the consumer is asleep after this.
         thread::sleep(Duration::from_millis(30));
         drop(executor);
         assert_eq!(consumer.join().unwrap(), (0..100).collect::<Vec<_>>());
@@ -257,15 +259,15 @@ fn a_consumer_that_waits_learns_that_the_executor_is_gone() {
 
 #[test]
 fn an_executor_may_be_dropped_inside_its_own_job() {
-    without_hanging(|| {
+    with_timeout(|| {
         for workers in [1, 2] {
             let executor = Arc::new(executor(workers));
             let own = Arc::new(std::sync::Mutex::new(Some(Arc::clone(&executor))));
-            let last = Door::default();
+            let last = Latch::default();
             let is_last = last.clone();
             let stream = executor.stream(0..50, move |item| {
                 if item == 3 {
-                    is_last.pass();
+                    is_last.wait();
                     drop(own.lock().unwrap().take());
                 }
                 item
@@ -279,22 +281,22 @@ fn an_executor_may_be_dropped_inside_its_own_job() {
 
 #[test]
 fn a_value_whose_drop_panics_late_does_not_kill_a_worker() {
-    struct Bomb;
-    impl Drop for Bomb {
+    struct PanicsOnDrop;
+    impl Drop for PanicsOnDrop {
         fn drop(&mut self) {
-            panic!("bomb");
+            panic!("dropped, on purpose");
         }
     }
-    without_hanging(|| {
+    with_timeout(|| {
         let executor = executor(1);
-        let (entered, late) = (Door::default(), Door::default());
-        let (in_job, door) = (entered.clone(), late.clone());
+        let (entered, late) = (Latch::default(), Latch::default());
+        let (in_job, latch) = (entered.clone(), late.clone());
         let stream = executor.stream(0..1, move |_| {
             in_job.open();
-            door.pass();
-            Bomb
+            latch.wait();
+            PanicsOnDrop
         });
-        entered.pass();
+        entered.wait();
         drop(stream);
         late.open();
         assert_eq!(executor.map(0..100, |item| item).len(), 100);
@@ -302,15 +304,25 @@ fn a_value_whose_drop_panics_late_does_not_kill_a_worker() {
 }
 
 #[test]
-fn a_forgotten_stream_hurts_nobody() {
-    without_hanging(|| {
+fn a_forgotten_stream_does_not_stop_other_batches() {
+    with_timeout(|| {
         let executor = executor(2);
         std::mem::forget(executor.stream(0u64.., |item| item));
         assert_eq!(executor.map(0..100, |item| item).len(), 100);
     });
 }
 
-/// What is pulled at once lies on the stack: as many as fit there, which depends on their size.
+#[test]
+fn large_items_come_in_order() {
+    const BYTES: usize = 64 * 1024;
+    with_timeout(|| {
+        let executor = executor(2);
+        let stream = executor.stream((0..20u8).map(|n| [n; BYTES]), |item| item[BYTES - 1]);
+        assert_eq!(stream.map(Result::unwrap).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
+    });
+}
+
+/// The puller keeps a chunk of items on its stack. Their size decides how many fit there.
 #[test]
 fn items_of_any_size_come_in_order() {
     fn check<const WORDS: usize>() {

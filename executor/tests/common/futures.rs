@@ -1,4 +1,4 @@
-//! What the tests of requests that are futures use.
+//! Helpers for the tests of requests whose jobs are futures.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use reorder_executor::{AttemptOutcome, Executor, Requests, Retry, Spawn};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::common::Census;
+use crate::common::LiveCounter;
 
 pub const HOUR: Duration = Duration::from_secs(60 * 60);
 pub const MS: Duration = Duration::from_millis(1);
@@ -26,11 +26,11 @@ pub fn requests<I>(executor: &Executor, items: I) -> Requests<'_, I> {
     executor.batch(items).requests().retry(Retry::new().within(10 * HOUR).wait(MS, MS))
 }
 
-/// A future that never ends, and is seen to be dropped.
-pub fn endless(census: &Census) -> impl Future<Output = AttemptOutcome<u64, ()>> + use<> {
-    let member = census.join(0);
+/// Returns a future that never completes. `live` counts it until it is dropped.
+pub fn endless(live: &LiveCounter) -> impl Future<Output = AttemptOutcome<u64, ()>> + use<> {
+    let tracked = live.track(0);
     async move {
         std::future::pending::<()>().await;
-        AttemptOutcome::Done(member.value)
+        AttemptOutcome::Done(tracked.value)
     }
 }

@@ -1,4 +1,4 @@
-//! What several of the executor's tests use.
+//! Helpers that several of the executor's test files share.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -10,36 +10,38 @@ use std::time::Duration;
 use reorder_executor::{Executor, Failure, Outcome};
 
 pub fn executor(workers: usize) -> Executor {
-    Executor::builder().workers(workers).build().expect("threads for a test")
+    Executor::builder().workers(workers).build().expect("the threads of a test start")
 }
 
-/// Runs `f` elsewhere and fails if it hangs. The limit is no expectation of speed.
-pub fn without_hanging<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
+/// Runs `f` on another thread and fails if it hangs. The limit says nothing about speed.
+pub fn with_timeout<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
     let (done, result) = mpsc::channel();
     let thread = std::thread::spawn(move || _ = done.send(f()));
     match result.recv_timeout(Duration::from_secs(120)) {
         Ok(value) => {
-            thread.join().expect("it has sent its result");
+            thread.join().expect("a thread that has sent its result does not panic");
             value
         }
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("the test hangs"),
         Err(mpsc::RecvTimeoutError::Disconnected) => {
-            std::panic::resume_unwind(thread.join().expect_err("it did not send a result"))
+            let joined = thread.join();
+            std::panic::resume_unwind(joined.expect_err("a thread without a result has panicked"))
         }
     }
 }
 
-/// A door that is closed until somebody opens it for good.
+/// A latch: threads wait at it until another thread opens it for good.
 #[derive(Clone, Default)]
-pub struct Door(Arc<(Mutex<bool>, Condvar)>);
+pub struct Latch(Arc<(Mutex<bool>, Condvar)>);
 
-impl Door {
+impl Latch {
     pub fn open(&self) {
         *self.0.0.lock().unwrap() = true;
         self.0.1.notify_all();
     }
 
-    pub fn pass(&self) {
+    /// Blocks until the latch is open.
+    pub fn wait(&self) {
         let mut open = self.0.0.lock().unwrap();
         while !*open {
             open = self.0.1.wait(open).unwrap();
@@ -47,42 +49,44 @@ impl Door {
     }
 }
 
-/// Counts how many exist and fails if one is dropped twice.
+/// Counts the [`Tracked`] values that are alive.
 #[derive(Clone, Default)]
-pub struct Census(Arc<AtomicUsize>);
+pub struct LiveCounter(Arc<AtomicUsize>);
 
-impl Census {
-    pub fn join(&self, value: u64) -> Member {
+impl LiveCounter {
+    /// Returns a new value that this counter counts until it is dropped.
+    pub fn track(&self, value: u64) -> Tracked {
         self.0.fetch_add(1, SeqCst);
-        Member { value, alive: AtomicBool::new(true), census: self.clone() }
+        Tracked { value, alive: AtomicBool::new(true), counter: self.clone() }
     }
 
     pub fn alive(&self) -> usize {
         self.0.load(SeqCst)
     }
 
-    /// Waits until nobody is left; a straggler may still be on its way.
-    pub fn wait_for_none(&self) {
+    /// Waits until no value is alive. Another thread may still be dropping one.
+    pub fn wait_until_none_alive(&self) {
         while self.alive() != 0 {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
 }
 
-pub struct Member {
+/// A value that a [`LiveCounter`] counts. Panics if it is dropped twice.
+pub struct Tracked {
     pub value: u64,
     alive: AtomicBool,
-    census: Census,
+    counter: LiveCounter,
 }
 
-impl Drop for Member {
+impl Drop for Tracked {
     fn drop(&mut self) {
         assert!(self.alive.swap(false, SeqCst), "dropped twice");
-        self.census.0.fetch_sub(1, SeqCst);
+        self.counter.0.fetch_sub(1, SeqCst);
     }
 }
 
-/// Blocks on a future as a simple runtime does.
+/// Blocks on a future, as a simple runtime does.
 pub fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
     struct Unpark(Thread);
     impl Wake for Unpark {
@@ -99,7 +103,7 @@ pub fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
     }
 }
 
-/// A letter for each outcome.
+/// Returns one letter per outcome, which names its kind.
 pub fn kinds<U, E>(outcomes: &[Outcome<U, E>]) -> String {
     let kind = |outcome: &Outcome<U, E>| match outcome {
         Ok(_) => '.',

@@ -1,6 +1,8 @@
-//! The executor under schedules that shuttle chooses at random, and by probabilistic concurrency testing,
-//! which finds what needs few switches at the right places. A call that stands still is a deadlock, which
-//! shuttle reports with the schedule that leads there. `ci/schedules.sh` runs them.
+//! The executor under schedules that shuttle chooses: at random, and by probabilistic concurrency
+//! testing (PCT). PCT finds bugs that need few thread switches at the right points.
+//!
+//! A call that never returns is a deadlock, and shuttle reports it with its schedule.
+//! `ci/schedules.sh` runs these tests.
 #![cfg(reorder_shuttle)]
 
 mod requests;
@@ -13,7 +15,7 @@ use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use shuttle::sync::{Condvar, Mutex};
 use shuttle::thread;
 
-/// How many switches a bug is expected to need at the most.
+/// The number of thread switches that PCT places: the most that a bug is expected to need.
 const DEPTH: usize = 4;
 
 fn explore(test: impl Fn() + Send + Sync + 'static) {
@@ -26,26 +28,26 @@ fn explore(test: impl Fn() + Send + Sync + 'static) {
 }
 
 fn executor(workers: usize) -> Executor {
-    Executor::builder().workers(workers).window(4).build().expect("threads of shuttle's")
+    Executor::builder().workers(workers).window(4).build().expect("shuttle's threads start")
 }
 
-/// Something that one thread waits for and another does.
+/// A latch: threads wait at it until another thread opens it for good.
 #[derive(Default)]
-struct Event {
-    happened: Mutex<bool>,
+struct Latch {
+    is_open: Mutex<bool>,
     changed: Condvar,
 }
 
-impl Event {
-    fn happen(&self) {
-        *self.happened.lock().unwrap() = true;
+impl Latch {
+    fn open(&self) {
+        *self.is_open.lock().unwrap() = true;
         self.changed.notify_all();
     }
 
     fn wait(&self) {
-        let mut happened = self.happened.lock().unwrap();
-        while !*happened {
-            happened = self.changed.wait(happened).unwrap();
+        let mut is_open = self.is_open.lock().unwrap();
+        while !*is_open {
+            is_open = self.changed.wait(is_open).unwrap();
         }
     }
 }
@@ -94,18 +96,18 @@ fn panics_are_outcomes() {
 }
 
 #[test]
-fn job_that_waits_for_an_older_batch() {
+fn job_that_waits_for_an_older_stream() {
     explore(|| {
         let executor = Arc::new(executor(2));
-        let event = Arc::new(Event::default());
-        // Their consumers do not help: two items of an open stream need two workers.
-        let (happen, wait) = (Arc::clone(&event), Arc::clone(&event));
+        let latch = Arc::new(Latch::default());
+        // Nothing polls the older stream while the newer one runs: the two items need two threads.
+        let (opener, waiter) = (Arc::clone(&latch), Arc::clone(&latch));
         let mut older = executor.stream(0..1, move |n| {
-            happen.happen();
+            opener.open();
             n
         });
         let mut newer = executor.stream(0..1, move |n| {
-            wait.wait();
+            waiter.wait();
             n
         });
         assert_eq!(newer.next().unwrap().unwrap(), 0);
@@ -132,7 +134,7 @@ fn stream_is_dropped_in_the_middle() {
         assert_eq!(stream.next().unwrap().unwrap().0, 0);
         drop(stream);
         drop(executor);
-        assert_eq!(Arc::strong_count(&alive), 1, "something of the stream is left");
+        assert_eq!(Arc::strong_count(&alive), 1, "a value of the stream was not dropped");
     });
 }
 
@@ -177,7 +179,7 @@ fn scope_waits_for_its_streams() {
                     n * 2
                 });
                 assert_eq!(stream.next().unwrap().unwrap(), 2);
-                panic_any("it ends early");
+                panic_any("the scope panics");
             })
         }));
         assert!(unwound.is_err());
@@ -235,34 +237,34 @@ fn shutdowns_race_each_other_and_a_consumer() {
             let executor = Arc::clone(&executor);
             thread::spawn(move || assert!(executor.shutdown(mode, None).is_complete()))
         });
-        // It takes all outcomes, and does not ask for the end.
+        // The consumer takes all outcomes, and does not ask for the end.
         assert!(stream.by_ref().take(6).map(Result::unwrap).eq(0..6));
         shutdowns.into_iter().for_each(|shutdown| shutdown.join().unwrap());
     });
 }
 
 #[test]
-fn cancellation_wakes_who_waits_for_a_job_that_waits() {
+fn cancellation_wakes_the_consumer_of_a_blocked_job() {
     explore(|| {
         let (executor, token) = (executor(1), CancellationToken::new());
-        let (event, waited_for) = (Arc::new(Event::default()), Arc::new(Event::default()));
-        let (wait, begun) = (Arc::clone(&event), Arc::clone(&waited_for));
+        let (may_end, started) = (Arc::new(Latch::default()), Arc::new(Latch::default()));
+        let (job_may_end, job_started) = (Arc::clone(&may_end), Arc::clone(&started));
         let handle = executor.batch(0..3).cancelled_by(&token).submit(move |n, _| {
             if n == 1 {
-                begun.happen();
-                wait.wait();
+                job_started.open();
+                job_may_end.wait();
             }
             Ok::<_, ()>(n)
         });
         let canceller = thread::spawn(move || {
-            waited_for.wait();
+            started.wait();
             token.cancel();
         });
         let outcomes = handle.unwrap().wait().into_outcomes();
-        // The first is given up, too, if nobody took it before.
+        // The first item is cancelled, too, unless the consumer took its outcome before.
         assert!(matches!(outcomes[0], Ok(0) | Err(Failure::Cancelled)));
         assert!(outcomes[1..].iter().all(|outcome| matches!(outcome, Err(Failure::Cancelled))));
-        event.happen();
+        may_end.open();
         canceller.join().unwrap();
     });
 }
@@ -293,7 +295,7 @@ fn failures_and_panics_end_a_batch_that_fails_fast() {
                     Err(failure) => panic!("{n}: {failure:?}"),
                 }
             }
-            assert!(failed >= 1, "what ended it is told");
+            assert!(failed >= 1, "the failure that ended the batch is missing");
         }
     });
 }
@@ -307,14 +309,14 @@ fn submitted_batch_is_dropped_in_the_middle() {
         drop(executor.batch(items).submit(|item, _| Ok::<_, ()>(item)));
         assert_eq!(executor.map(0..3, |n| n), [0, 1, 2]);
         drop(executor);
-        assert_eq!(Arc::strong_count(&alive), 1, "something of the batch is left");
+        assert_eq!(Arc::strong_count(&alive), 1, "a value of the batch was not dropped");
     });
 }
 
-/// A source that takes its time to say how many there are.
-struct Pensive(std::ops::Range<usize>);
+/// A source whose `size_hint` lets other threads run before it returns.
+struct SlowHint(std::ops::Range<usize>);
 
-impl Iterator for Pensive {
+impl Iterator for SlowHint {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
@@ -328,40 +330,40 @@ impl Iterator for Pensive {
 }
 
 #[test]
-fn a_stream_with_room_for_one_goes_on_without_workers() {
+fn a_stream_with_a_window_of_one_continues_without_workers() {
     explore(|| {
         let executor = Executor::builder().workers(1).window(1).build().unwrap();
-        let stream = executor.stream(Pensive(0..3), |n| n);
+        let stream = executor.stream(SlowHint(0..3), |n| n);
         let stopping = thread::spawn(move || drop(executor));
         assert!(stream.map(Result::unwrap).eq(0..3));
         stopping.join().unwrap();
     });
 }
 
-/// When it is dropped, it waits for somebody else's batch.
-struct Joins(Arc<Executor>, Arc<Event>);
+/// Submits a batch from another thread when it is dropped, waits for it, and opens the latch.
+struct WaitsForABatch(Arc<Executor>, Arc<Latch>);
 
-impl Drop for Joins {
+impl Drop for WaitsForABatch {
     fn drop(&mut self) {
         let executor = Arc::clone(&self.0);
         let other = thread::spawn(move || {
             executor.batch(0..1).submit(|n, _| Ok::<_, ()>(n)).unwrap().wait()
         });
         assert_eq!(other.join().unwrap().outcomes().len(), 1);
-        self.1.happen();
+        self.1.open();
     }
 }
 
 #[test]
-fn a_capture_may_wait_for_others_when_it_is_dropped() {
+fn the_drop_of_a_capture_may_wait_for_another_batch() {
     explore(|| {
-        let (executor, event) = (Arc::new(executor(2)), Arc::new(Event::default()));
-        let joins = Joins(Arc::clone(&executor), Arc::clone(&event));
+        let (executor, latch) = (Arc::new(executor(2)), Arc::new(Latch::default()));
+        let capture = WaitsForABatch(Arc::clone(&executor), Arc::clone(&latch));
         let stream = executor.stream(0..2, move |n| {
-            _ = &joins;
+            _ = &capture;
             n
         });
         assert!(stream.map(Result::unwrap).eq(0..2));
-        event.wait();
+        latch.wait();
     });
 }

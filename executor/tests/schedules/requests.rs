@@ -1,4 +1,4 @@
-//! Requests, whose clock and timers are the model's.
+//! Requests. Under shuttle, the model provides their clock and timers.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,12 +13,13 @@ use super::{executor, explore};
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A budget without an end, for its end would be waited for.
-fn patient() -> Retry {
+/// Returns a retry policy without a time limit: the model would wait until the limit.
+fn unlimited_retry() -> Retry {
     Retry::new().within(Duration::MAX).wait(Duration::from_micros(20), Duration::from_micros(20))
 }
 
-fn twice(n: &usize, attempt: &Attempt) -> AttemptOutcome<usize, ()> {
+/// Succeeds at the second attempt.
+fn retry_once(n: &usize, attempt: &Attempt) -> AttemptOutcome<usize, ()> {
     match attempt.number() {
         1 => AttemptOutcome::Retry { error: (), after: None },
         _ => AttemptOutcome::Done(*n),
@@ -26,14 +27,14 @@ fn twice(n: &usize, attempt: &Attempt) -> AttemptOutcome<usize, ()> {
 }
 
 #[test]
-fn batches_take_turns_at_a_limiter_and_nobody_oversleeps() {
+fn batches_that_share_a_limiter_are_all_woken_and_complete() {
     for workers in [1, 2] {
         explore(move || {
             let executor = executor(workers);
             let limiter = RateLimiter::builder().pace(Duration::from_micros(100)).build().unwrap();
             let batches = [10, 20].map(|base| {
                 let batch = executor.batch(base..base + 2).requests().through(&limiter);
-                (base, batch.retry(patient()).submit(twice).unwrap())
+                (base, batch.retry(unlimited_retry()).submit(retry_once).unwrap())
             });
             for (base, handle) in batches {
                 assert_eq!(handle.wait().into_values().unwrap(), [base, base + 1]);
@@ -48,7 +49,7 @@ fn retries_race_a_shutdown_and_a_cancellation() {
         explore(move || {
             let (executor, token) = (Arc::new(executor(1)), CancellationToken::new());
             let batch = executor.batch(0..3).cancelled_by(&token).requests();
-            let handle = batch.retry(patient()).submit(twice).unwrap();
+            let handle = batch.retry(unlimited_retry()).submit(retry_once).unwrap();
             let canceller = thread::spawn(move || token.cancel());
             let other = Arc::clone(&executor);
             let shutdown = thread::spawn(move || assert!(other.shutdown(mode, None).is_complete()));
@@ -69,19 +70,19 @@ fn retries_race_a_shutdown_and_a_cancellation() {
 }
 
 #[test]
-fn futures_land_while_their_stream_is_taken_and_dropped() {
+fn futures_complete_while_their_stream_is_taken_and_dropped() {
     explore(|| {
         let executor = executor(1);
         let alive = Arc::new(());
         let counted = Arc::clone(&alive);
         let spawner = |task: Task| drop(thread::spawn(move || future::block_on(task)));
-        let batch = executor.batch(0_usize..).requests().retry(patient());
+        let batch = executor.batch(0_usize..).requests().retry(unlimited_retry());
         let mut stream = batch
             .stream_async(spawner, move |n, attempt| {
                 let counted = Arc::clone(&counted);
                 async move {
                     future::yield_now().await;
-                    twice(&n, &attempt).map(|n| (n, counted))
+                    retry_once(&n, &attempt).map(|n| (n, counted))
                 }
             })
             .unwrap();
@@ -90,7 +91,7 @@ fn futures_land_while_their_stream_is_taken_and_dropped() {
         }
         drop(stream);
         drop(executor);
-        // The last ones may be on their way.
+        // The last futures may still be running on their threads.
         while Arc::strong_count(&alive) > 1 {
             thread::yield_now();
         }

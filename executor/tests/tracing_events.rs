@@ -1,4 +1,4 @@
-//! What `tracing` is told.
+//! Spans and events that the executor sends to `tracing`.
 
 mod common;
 
@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Door, executor};
+use common::{Latch, executor};
 use reorder_executor::Shutdown;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -24,7 +24,7 @@ impl Write for Lines {
 }
 
 #[test]
-fn calls_turns_and_what_is_given_up_are_told() {
+fn calls_and_items_that_are_given_up_are_traced() {
     let lines = Lines::default();
     let writer = lines.clone();
     tracing_subscriber::fmt()
@@ -33,21 +33,21 @@ fn calls_turns_and_what_is_given_up_are_told() {
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .init();
-    let (executor, door) = (executor(2), Door::default());
-    let inside = door.clone();
+    let (executor, latch) = (executor(2), Latch::default());
+    let inside = latch.clone();
     let batch = executor.batch(0..3).item_timeout(Duration::from_millis(10));
     let handle = batch.submit(move |n, _| {
         if n == 1 {
-            inside.pass();
+            inside.wait();
         }
         Ok::<_, ()>(n)
     });
     assert_eq!(handle.unwrap().wait().into_outcomes().len(), 3);
-    door.open();
+    latch.open();
     assert_eq!(executor.map_indexed(100_000, |n| n).len(), 100_000);
     assert!(executor.shutdown(Shutdown::Drain, None).is_complete());
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    for told in [
+    for expected in [
         "opened call=1",
         "turn{worker=",
         "gave up call=1 item=1 why=ItemDeadline",
@@ -55,6 +55,6 @@ fn calls_turns_and_what_is_given_up_are_told() {
         "batch{items=",
         "shut down, with so many left calls=0 workers=0",
     ] {
-        assert!(text.contains(told), "{told}: {text}");
+        assert!(text.contains(expected), "no `{expected}` in: {text}");
     }
 }

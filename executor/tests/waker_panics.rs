@@ -1,4 +1,4 @@
-//! Wakers that panic: they keep nobody from going on.
+//! Wakers that panic: the executor still delivers and counts every outcome.
 
 mod common;
 
@@ -8,18 +8,18 @@ use std::task::{Context, Poll, Wake};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{block_on, executor, kinds, without_hanging};
+use common::{block_on, executor, kinds, with_timeout};
 use reorder_executor::{Failure, Ordered, Outcome, Shutdown};
 
-struct Fragile;
+struct PanickingWaker;
 
-impl Wake for Fragile {
+impl Wake for PanickingWaker {
     fn wake(self: Arc<Self>) {
         resume_unwind(Box::new("a waker that panics"));
     }
 }
 
-impl Drop for Fragile {
+impl Drop for PanickingWaker {
     fn drop(&mut self) {
         if !thread::panicking() {
             resume_unwind(Box::new("a waker that panics when it is dropped"));
@@ -27,13 +27,13 @@ impl Drop for Fragile {
     }
 }
 
-/// Takes all outcomes, each time with a waker that panics.
-fn taken<U: Send, E: Send>(mut stream: Ordered<'_, U, E>) -> Vec<Outcome<U, E>> {
+/// Takes all outcomes. Each poll passes a waker that panics.
+fn take_all<U: Send, E: Send>(mut stream: Ordered<'_, U, E>) -> Vec<Outcome<U, E>> {
     let mut outcomes = Vec::new();
     loop {
-        let waker = Arc::new(Fragile).into();
+        let waker = Arc::new(PanickingWaker).into();
         let poll = stream.poll_next(&mut Context::from_waker(&waker));
-        // Its own clone is no business of the stream's.
+        // Only the clones that the stream holds are to be dropped.
         std::mem::forget(waker);
         match poll {
             Poll::Ready(Some(outcome)) => outcomes.push(outcome),
@@ -44,12 +44,12 @@ fn taken<U: Send, E: Send>(mut stream: Ordered<'_, U, E>) -> Vec<Outcome<U, E>> 
 }
 
 #[test]
-fn items_that_fail_and_sources_that_panic_are_delivered_and_counted() {
-    without_hanging(|| {
+fn failures_and_source_panics_are_delivered_and_counted() {
+    with_timeout(|| {
         let executor = executor(1);
         let batch = executor.batch((0..30).inspect(|&n| assert!(n < 20, "the source")));
         let stream = batch.stream(|n, _| if n % 2 == 0 { Ok(n) } else { Err(n) }).unwrap();
-        let outcomes = taken(stream);
+        let outcomes = take_all(stream);
         assert_eq!(kinds(&outcomes[..20]), ".f".repeat(10));
         assert!(matches!(outcomes[20..], [Err(Failure::SourcePanicked(_))]));
         assert!(executor.shutdown(Shutdown::Drain, Some(Duration::from_secs(100))).is_complete());
@@ -57,8 +57,8 @@ fn items_that_fail_and_sources_that_panic_are_delivered_and_counted() {
 }
 
 #[test]
-fn timers_outlive_them() {
-    without_hanging(|| {
+fn the_timer_thread_survives_a_waker_that_panics() {
+    with_timeout(|| {
         let executor = executor(1);
         let slow = |_, job: &reorder_executor::Job<'_>| {
             while !job.should_stop() {
@@ -67,8 +67,8 @@ fn timers_outlive_them() {
             Ok::<_, ()>(())
         };
         let stream = executor.batch(0..2).item_timeout(Duration::from_millis(5)).stream(slow);
-        assert_eq!(kinds(&taken(stream.unwrap())), "ii");
-        // Another one, which needs the same thread.
+        assert_eq!(kinds(&take_all(stream.unwrap())), "ii");
+        // The deadline of another batch needs the same thread.
         let deadline = Instant::now() + Duration::from_millis(5);
         let handle = executor.batch(0..2).deadline(deadline).submit(slow);
         assert_eq!(kinds(block_on(handle.unwrap()).outcomes()), "bb");

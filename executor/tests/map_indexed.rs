@@ -1,4 +1,5 @@
-//! Batches of indices: order, panics, lengths, nesting, and who runs what a slow index leaves behind.
+//! `map_indexed`: order, panics, lengths, nesting, and which threads run the indices behind a slow
+//! one.
 
 mod common;
 
@@ -10,13 +11,13 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Census, executor, without_hanging};
+use common::{LiveCounter, executor, with_timeout};
 
 #[test]
-fn each_index_runs_once_and_its_result_is_at_its_place() {
+fn each_index_runs_once_and_results_are_in_order() {
     let executor = executor(3);
-    // Around the sizes at which there are more cells, or larger ones; twice, for the second time the
-    // caller knows that they are cheap.
+    // Sizes around those at which the number of blocks, or the size of a block, changes. Each runs
+    // twice: the second time, the caller knows that the items are cheap.
     for size in [0, 1, 2, 63, 64, 65, 127, 128, 129, 65_535, 65_536, 65_537, 200_001] {
         for _ in 0..2 {
             let runs = AtomicUsize::new(0);
@@ -32,7 +33,7 @@ fn each_index_runs_once_and_its_result_is_at_its_place() {
 
 #[test]
 fn the_lowest_panic_is_resumed_after_all_have_run_and_values_are_dropped() {
-    let (executor, results) = (executor(2), Census::default());
+    let (executor, results) = (executor(2), LiveCounter::default());
     let runs = AtomicUsize::new(0);
     for (size, first) in [(1, 0), (7, 3), (64, 63), (5000, 0), (5000, 63), (5000, 4999)] {
         for _ in 0..2 {
@@ -43,11 +44,15 @@ fn the_lowest_panic_is_resumed_after_all_have_run_and_values_are_dropped() {
                     if index >= first && (index - first) % 2 == 0 {
                         std::panic::panic_any(index);
                     }
-                    results.join(index as u64)
+                    results.track(index as u64)
                 })
             }));
             let payload = panicked.map(|values| values.len()).unwrap_err();
-            assert_eq!(payload.downcast_ref::<usize>(), Some(&first), "the lowest index");
+            assert_eq!(
+                payload.downcast_ref::<usize>(),
+                Some(&first),
+                "not the panic of the lowest index"
+            );
             assert_eq!((runs.load(SeqCst), results.alive()), (size, 0));
         }
     }
@@ -55,10 +60,10 @@ fn the_lowest_panic_is_resumed_after_all_have_run_and_values_are_dropped() {
 
 #[test]
 fn each_value_is_dropped_once() {
-    let (executor, results) = (executor(3), Census::default());
+    let (executor, results) = (executor(3), LiveCounter::default());
     for size in [64, 5000] {
-        let values = executor.map_indexed(size, |index| results.join(index as u64));
-        assert!(values.iter().zip(0..).all(|(member, value)| member.value == value));
+        let values = executor.map_indexed(size, |index| results.track(index as u64));
+        assert!(values.iter().zip(0..).all(|(result, value)| result.value == value));
         assert_eq!(results.alive(), size);
         drop(values);
         assert_eq!(results.alive(), 0);
@@ -66,14 +71,14 @@ fn each_value_is_dropped_once() {
 }
 
 #[test]
-fn indices_go_on_where_the_caller_stopped_to_share_the_rest() {
-    without_hanging(|| {
-        let (executor, dear) = (executor(2), AtomicBool::new(false));
+fn indices_continue_when_the_caller_begins_to_share_the_rest() {
+    with_timeout(|| {
+        let (executor, expensive) = (executor(2), AtomicBool::new(false));
         let threads = Mutex::new(HashSet::new());
         let job = |index: usize| {
-            if dear.load(SeqCst) {
+            if expensive.load(SeqCst) {
                 threads.lock().unwrap().insert(thread::current().id());
-                // The first may be run by the caller alone; the others need company.
+                // The caller may run the first index alone. The others wait for a second thread.
                 while index > 0 && threads.lock().unwrap().len() < 2 {
                     thread::yield_now();
                 }
@@ -85,7 +90,7 @@ fn indices_go_on_where_the_caller_stopped_to_share_the_rest() {
             index
         };
         for round in 0..100 {
-            dear.store(round % 10 == 9, SeqCst);
+            expensive.store(round % 10 == 9, SeqCst);
             threads.lock().unwrap().clear();
             assert!(executor.map_indexed(64, job).into_iter().eq(0..64));
         }
@@ -93,8 +98,8 @@ fn indices_go_on_where_the_caller_stopped_to_share_the_rest() {
 }
 
 #[test]
-fn a_huge_number_of_results_without_size_needs_no_memory() {
-    // More would take minutes where the loop is not optimised.
+fn a_huge_number_of_zero_sized_results_needs_no_memory() {
+    // In a build without optimisation, more would take minutes.
     const LEN: usize = if cfg!(debug_assertions) { 10_000_000 } else { u32::MAX as usize + 100 };
     let executor = executor(2);
     let last = AtomicUsize::new(0);
@@ -108,23 +113,23 @@ fn a_huge_number_of_results_without_size_needs_no_memory() {
 
 #[test]
 fn calls_nest_with_one_worker() {
-    without_hanging(|| {
+    with_timeout(|| {
         let executor = executor(1);
         let sums = executor.map_indexed(8, |i| {
             let inner = executor.map_indexed(5, |j| executor.map(0..=j, |k| i * k));
             inner.into_iter().flatten().sum::<usize>()
         });
-        // Of each `j`, the numbers up to it: 0, 1, 3, 6, 10.
+        // For each `j`, the sum of the numbers up to `j`: 0, 1, 3, 6, 10.
         assert!(sums.into_iter().eq((0..8).map(|i| i * 20)));
     });
 }
 
 #[test]
 fn a_slow_index_among_cheap_ones_holds_back_at_most_127() {
-    without_hanging(|| {
+    with_timeout(|| {
         let executor = executor(2);
         for (len, slow) in [(5000, 0), (5000, 2500), (100_000, 50_000), (100_000, 30_001)] {
-            // A flag each: a counter that threads fight for would make the items dear.
+            // One flag per index: a contended counter would make the items expensive.
             let done: Vec<_> = (0..len).map(|_| AtomicBool::new(false)).collect();
             executor.map_indexed(len, |index| {
                 if index == slow {
@@ -139,9 +144,9 @@ fn a_slow_index_among_cheap_ones_holds_back_at_most_127() {
 }
 
 #[test]
-fn a_batch_gets_all_workers_and_the_results_travel() {
+fn all_workers_run_indices_and_boxed_results_reach_the_caller() {
     const WORKERS: usize = 3;
-    without_hanging(|| {
+    with_timeout(|| {
         let executor = executor(WORKERS);
         let (all, threads) = (Barrier::new(WORKERS + 1), Mutex::new(Vec::new()));
         let boxes = executor.map_indexed(WORKERS + 1, |index| {

@@ -1,5 +1,6 @@
-//! A subscriber that panics whatever it is told: calls go on, and nothing that was lent is touched after them. A file
-//! of its own, for its subscriber is that of the process.
+//! A `tracing` subscriber that panics in every method: calls complete, and no job uses a borrowed
+//! value after its call. This test has its own file because the subscriber serves the whole
+//! process.
 
 mod common;
 
@@ -7,21 +8,21 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use common::{executor, without_hanging};
+use common::{executor, with_timeout};
 use reorder_executor::Shutdown;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-static TOLD: AtomicUsize = AtomicUsize::new(0);
+static CALLS: AtomicUsize = AtomicUsize::new(0);
 
-struct Fragile;
+struct PanickingSubscriber;
 
-fn break_down() {
-    TOLD.fetch_add(1, SeqCst);
+fn count_and_panic() {
+    CALLS.fetch_add(1, SeqCst);
     resume_unwind(Box::new("a subscriber that panics"));
 }
 
-impl Subscriber for Fragile {
+impl Subscriber for PanickingSubscriber {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
@@ -35,30 +36,30 @@ impl Subscriber for Fragile {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, _: &Event<'_>) {
-        break_down();
+        count_and_panic();
     }
 
     fn enter(&self, _: &Id) {
-        break_down();
+        count_and_panic();
     }
 
     fn exit(&self, _: &Id) {
-        break_down();
+        count_and_panic();
     }
 
     fn try_close(&self, _: Id) -> bool {
-        break_down();
+        count_and_panic();
         true
     }
 }
 
 #[test]
-fn a_subscriber_that_panics_disturbs_no_call() {
-    tracing::subscriber::set_global_default(Fragile).unwrap();
-    without_hanging(|| {
+fn calls_complete_though_the_subscriber_panics() {
+    tracing::subscriber::set_global_default(PanickingSubscriber).unwrap();
+    with_timeout(|| {
         let executor = executor(2);
         for round in 0..20 {
-            // Borrowed, and gone with the round.
+            // The jobs borrow the rows, which are dropped at the end of the round.
             let rows: Vec<usize> = (0..1000).map(|n| n + round).collect();
             assert!(
                 executor.map(&rows, |n| n + 1).into_iter().eq((0..1000).map(|n| n + round + 1))
@@ -68,7 +69,7 @@ fn a_subscriber_that_panics_disturbs_no_call() {
             assert_eq!(handle.wait().into_values().unwrap().len(), 10);
         }
         let report = executor.shutdown(Shutdown::Drain, Some(Duration::from_secs(100)));
-        assert!(report.is_complete(), "no worker was lost");
+        assert!(report.is_complete(), "a worker was lost");
     });
-    assert!(TOLD.load(SeqCst) > 100);
+    assert!(CALLS.load(SeqCst) > 100);
 }

@@ -1,4 +1,5 @@
-//! What a batch allocates once others came before it. A file of its own, for its allocator.
+//! In steady state, a batch allocates no ring. This test has its own file because the global
+//! allocator counts for the whole process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
@@ -12,24 +13,24 @@ struct Large;
 
 static LARGE: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: it passes everything on to the system's allocator.
+// SAFETY: every call is forwarded to the system allocator.
 unsafe impl GlobalAlloc for Large {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LARGE.fetch_add(usize::from(layout.size() >= 8 << 10), Relaxed);
-        // SAFETY: passed on to the caller.
+        // SAFETY: the caller upholds the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: passed on to the caller.
-        unsafe { System.dealloc(place, layout) }
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller upholds the contract of `dealloc`.
+        unsafe { System.dealloc(memory, layout) }
     }
 }
 
 #[global_allocator]
 static ALLOCATOR: Large = Large;
 
-/// Input and results take a kilobyte each, the ring of such a batch sixteen.
+/// Runs a batch whose results take 1 KiB. Its ring takes 16 KiB.
 fn batch(executor: &Executor) {
     let doubled = executor.map(0..1000u16, |n| black_box(n) as u8);
     assert_eq!(doubled.len(), 1000);
@@ -50,6 +51,6 @@ fn in_steady_state_a_batch_allocates_no_ring() {
     let before = LARGE.load(Relaxed);
     run();
     let large = LARGE.load(Relaxed) - before;
-    // Now as before, there may be an instant at which more callers than ever have a ring.
+    // In each run there may be an instant at which more callers than ever before have a ring.
     assert!(large <= callers, "{large} large allocations in {} batches", callers * batches);
 }

@@ -1,4 +1,4 @@
-//! Batches in trouble, many at a time.
+//! Many batches at once, each with failures, panics, cancellations and timeouts.
 
 mod common;
 
@@ -6,21 +6,22 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{block_on, executor, kinds, without_hanging};
+use common::{block_on, executor, kinds, with_timeout};
 use reorder_executor::{
     Attempt, AttemptOutcome, CancellationToken, Executor, Failure, Job, RateLimiter, Retry,
     Throttle,
 };
 
-/// Each item has one outcome, at its index, in its batch, whatever goes wrong there and in the batches beside it.
+/// Each item has exactly one outcome, at its own index of its own batch, whatever fails in this
+/// batch and in the batches beside it.
 #[test]
 fn a_hundred_batches_of_a_thousand_items_with_all_kinds_of_failures() {
-    without_hanging(|| {
+    with_timeout(|| {
         let executor = Arc::new(executor(3));
         let batches: Vec<_> = (0..100_usize)
             .map(|batch| {
                 let executor = Arc::clone(&executor);
-                thread::spawn(move || troubled(&executor, batch))
+                thread::spawn(move || run_batch(&executor, batch))
             })
             .collect();
         let mut seen = std::collections::BTreeMap::new();
@@ -33,8 +34,9 @@ fn a_hundred_batches_of_a_thousand_items_with_all_kinds_of_failures() {
     });
 }
 
-/// Runs a batch whose items are named after it and their index, and returns what came of them.
-fn troubled(executor: &Executor, batch: usize) -> String {
+/// Runs a batch and returns the kind of each outcome. Each item has a name, made of the batch and
+/// the index, and its outcome must carry that name.
+fn run_batch(executor: &Executor, batch: usize) -> String {
     let token = CancellationToken::new();
     let canceller = token.clone();
     let job = move |n: usize, job: &Job<'_>| {
@@ -66,7 +68,8 @@ fn troubled(executor: &Executor, batch: usize) -> String {
         2 => block_on(builder.submit(job).unwrap()).into_outcomes(),
         _ => {
             let mut outcomes: Vec<_> = builder.stream(job).unwrap().collect();
-            // One that is cut says so once for all that was not pulled, and is no longer than its source.
+            // A stream that ends early delivers one failure for all items that were not pulled.
+            // It never delivers more outcomes than its source has items, and that failure.
             assert!(outcomes.len() <= 1001);
             while outcomes.len() < 1000 {
                 assert!(matches!(
@@ -93,10 +96,10 @@ fn troubled(executor: &Executor, batch: usize) -> String {
     kinds
 }
 
-/// The same of requests, half of which share a limiter.
+/// The same for batches of requests, half of which share a limiter.
 #[test]
-fn a_hundred_batches_of_requests_with_all_kinds_of_answers() {
-    without_hanging(|| {
+fn a_hundred_batches_of_requests_with_all_kinds_of_failures() {
+    with_timeout(|| {
         let executor = Arc::new(executor(3));
         let throttle =
             Throttle::new(Duration::ZERO, Duration::from_micros(250), Duration::from_micros(20))
@@ -105,7 +108,7 @@ fn a_hundred_batches_of_requests_with_all_kinds_of_answers() {
         let batches: Vec<_> = (0..100_usize)
             .map(|batch| {
                 let (executor, limiter) = (Arc::clone(&executor), limiter.clone());
-                thread::spawn(move || troubled_requests(&executor, &limiter, batch))
+                thread::spawn(move || run_requests(&executor, &limiter, batch))
             })
             .collect();
         let mut seen = std::collections::BTreeMap::new();
@@ -118,7 +121,8 @@ fn a_hundred_batches_of_requests_with_all_kinds_of_answers() {
     });
 }
 
-fn troubled_requests(executor: &Executor, limiter: &RateLimiter, batch: usize) -> String {
+/// Runs a batch of requests, as `run_batch` does.
+fn run_requests(executor: &Executor, limiter: &RateLimiter, batch: usize) -> String {
     let token = CancellationToken::new();
     let canceller = token.clone();
     let job = move |&n: &usize, attempt: &Attempt| {
@@ -145,8 +149,8 @@ fn troubled_requests(executor: &Executor, limiter: &RateLimiter, batch: usize) -
         builder = builder.fail_fast();
     }
     let millis = Duration::from_millis;
-    let patient = Retry::new().within(millis(100_000_000)).wait(millis(1), millis(1)).retries(1);
-    let mut requests = builder.requests().retry(patient);
+    let retry = Retry::new().within(millis(100_000_000)).wait(millis(1), millis(1)).retries(1);
+    let mut requests = builder.requests().retry(retry);
     if batch % 2 == 0 {
         requests = requests.through(limiter);
     }

@@ -1,31 +1,31 @@
-//! What is told of when items ran, one after the other. Of whole batches, `limits` and `requests` test it.
+//! The timing of each item of a stream. For batches, `requests` tests it.
 
 mod common;
 
-use common::{Door, without_hanging};
+use common::{Latch, with_timeout};
 use reorder_executor::Executor;
 
 #[test]
-fn outcomes_of_a_timed_stream_say_when_they_ran() {
-    without_hanging(|| {
+fn a_timed_stream_reports_when_each_item_ran() {
+    with_timeout(|| {
         let executor = Executor::builder().workers(2).window(8).build().unwrap();
-        let (first, second) = (Door::default(), Door::default());
-        let (wait, done) = (first.clone(), second.clone());
+        let (first_may_end, fifth_has_started) = (Latch::default(), Latch::default());
+        let (may_end, has_started) = (first_may_end.clone(), fifth_has_started.clone());
         let batch = executor.batch(0..1000_usize).timed();
         let mut stream = batch
             .stream(move |n, _| {
                 match n {
-                    0 => wait.pass(),
-                    // Then 1 to 3 have been noted.
-                    4 => done.open(),
+                    0 => may_end.wait(),
+                    // The completions of items 1 to 3 have been recorded by now.
+                    4 => has_started.open(),
                     _ => {}
                 }
                 Ok::<_, ()>(n)
             })
             .unwrap();
         assert!(stream.timing().is_none());
-        second.pass();
-        first.open();
+        fifth_has_started.wait();
+        first_may_end.open();
         let mut orders = Vec::new();
         let mut before = None;
         while let Some(outcome) = stream.next() {
@@ -33,12 +33,12 @@ fn outcomes_of_a_timed_stream_say_when_they_ran() {
             let timing = stream.timing().unwrap();
             assert!(timing.submitted() <= timing.started().unwrap());
             assert!(timing.started() <= timing.completed());
-            let turn = timing.completed().unwrap() + timing.waited();
-            assert!(before <= Some(turn), "nobody's turn comes before that of an earlier one");
-            before = Some(turn);
+            let deliverable = timing.completed().unwrap() + timing.waited();
+            assert!(before <= Some(deliverable), "an item was deliverable before an earlier one");
+            before = Some(deliverable);
             orders.push(timing.completion_order().unwrap());
         }
-        assert!(orders[0] >= 3, "three had completed before it");
+        assert!(orders[0] >= 3, "items 1 to 3 completed before item 0");
         orders.sort_unstable();
         assert!(orders.into_iter().eq(0..1000));
     });

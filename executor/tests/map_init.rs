@@ -1,4 +1,5 @@
-//! States of threads: who makes them, how many there are, and what becomes of them.
+//! The per-thread states of `map_init`: which thread makes them, how many there are, and when they
+//! are replaced or dropped.
 
 mod common;
 
@@ -24,7 +25,7 @@ fn a_state_stays_with_its_thread() {
     };
     let results = executor(3).map_init(0..2000, init, job);
     assert!(results.iter().map(|result| result.0).eq(0..2000));
-    // Each state has counted its items without a gap.
+    // Each state counts its items from 1, so that there are as many ones as states.
     let made = made.into_inner();
     assert!((1..=4).contains(&made), "{made} states on four threads");
     assert_eq!(results.iter().filter(|result| result.1 == 1).count(), made);
@@ -40,7 +41,7 @@ fn a_state_in_which_a_job_panicked_is_replaced() {
     let executor = executor(1);
     let caught = catch_unwind(AssertUnwindSafe(|| {
         executor.map_init(0..100, init, |(_, is_broken), n| {
-            assert!(!*is_broken, "a broken state is used again");
+            assert!(!*is_broken, "a broken state was used again");
             if n % 10 == 3 {
                 *is_broken = true;
                 resume_unwind(Box::new("broken"));
@@ -49,11 +50,11 @@ fn a_state_in_which_a_job_panicked_is_replaced() {
     }));
     assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"broken"));
     assert!(made.into_inner() > 10);
-    assert_eq!(Arc::strong_count(&alive), 1, "a state is left");
+    assert_eq!(Arc::strong_count(&alive), 1, "a state was not dropped");
 }
 
 #[test]
-fn calls_within_jobs_have_states_of_their_own() {
+fn nested_calls_have_separate_states() {
     let executor = executor(1);
     let sums = executor.map_init(
         0..10,
@@ -76,16 +77,16 @@ fn calls_within_jobs_have_states_of_their_own() {
     assert!(sums.into_iter().eq((0..10).map(|n| n * (n - 1) / 2)));
 }
 
-/// The panic of the batch comes out, and nothing aborts; without one, that of the state.
+/// The call resumes the panic of a job or, if there is none, the panic of a state. It never aborts.
 #[test]
 fn a_state_may_panic_when_it_is_dropped() {
-    struct Fragile;
-    impl Drop for Fragile {
+    struct PanicsOnDrop;
+    impl Drop for PanicsOnDrop {
         fn drop(&mut self) {
             resume_unwind(Box::new("dropped"));
         }
     }
-    // Of the caller and of the worker, each.
+    // The caller and the worker each have a state.
     let run = |broken| {
         let made = AtomicUsize::new(0);
         let init = || {
@@ -93,9 +94,9 @@ fn a_state_may_panic_when_it_is_dropped() {
             while made.load(SeqCst) < 2 {
                 thread::yield_now();
             }
-            Fragile
+            PanicsOnDrop
         };
-        let job = move |_: &mut Fragile, n| {
+        let job = move |_: &mut PanicsOnDrop, n| {
             if n == broken {
                 resume_unwind(Box::new("broken"));
             }

@@ -1,4 +1,5 @@
-//! Waiting costs next to no processor time. One test, for it measures its whole process.
+//! Idle workers and waiting callers use next to no processor time. There is one test in this file
+//! because it measures the whole process.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -8,10 +9,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use common::{Door, executor};
+use common::{Latch, executor};
 use reorder_executor::{AttemptOutcome, Executor, Retry};
 
-/// The processor time of this process so far, all threads taken together.
+/// Returns the processor time that all threads of this process have used until now.
 fn cpu_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a live `timespec`.
@@ -20,29 +21,31 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-fn cpu_of_a_second(what: &str) {
-    // What was started has come to rest by then.
+/// Asserts that the process uses at most 5 ms of processor time within one second.
+fn assert_idle_for_a_second(what: &str) {
+    // All threads that were started wait or sleep after this.
     thread::sleep(Duration::from_millis(100));
     let before = cpu_time();
     thread::sleep(Duration::from_secs(1));
-    let burnt = cpu_time() - before;
-    println!("{what}: {burnt:?} of processor time in a second");
-    assert!(burnt < Duration::from_millis(5), "{what} burnt {burnt:?}");
+    let used = cpu_time() - before;
+    println!("{what}: {used:?} of processor time in a second");
+    assert!(used < Duration::from_millis(5), "{what} used {used:?} of processor time");
 }
 
-/// It would help, but the only worker has the head, and the window is full behind it.
-fn a_consumer_behind_a_full_window() {
+/// The consumer helps, but there is nothing to run: the only worker runs the head of line, and the
+/// window behind it is full.
+fn consumer_behind_a_full_window() {
     let executor = Executor::builder().workers(1).window(8).build().unwrap();
-    let head = Door::default();
+    let head = Latch::default();
     let (at_head, reached) = mpsc::channel();
-    let of_job = head.clone();
+    let job_latch = head.clone();
     let mut stream = executor.stream(0u64.., move |item| {
         let is_worker =
             thread::current().name().is_some_and(|name| name.starts_with("reorder-worker"));
         if item > 1000 && is_worker {
-            // Nobody listens after the first time.
+            // Only the first message is received.
             _ = at_head.send(());
-            of_job.pass();
+            job_latch.wait();
         }
     });
     let (stop, stopped) = mpsc::channel();
@@ -52,8 +55,9 @@ fn a_consumer_behind_a_full_window() {
         }
     });
     reached.recv().unwrap();
-    // It has to be let go of before its executor can be, whatever becomes of this.
-    let measured = catch_unwind(|| cpu_of_a_second("a consumer that helps, with its window full"));
+    // The consumer has to end before the executor can be dropped, also if the measurement fails.
+    let measured =
+        catch_unwind(|| assert_idle_for_a_second("a consumer that helps, with its window full"));
     stop.send(()).unwrap();
     head.open();
     consumer.join().unwrap();
@@ -61,23 +65,23 @@ fn a_consumer_behind_a_full_window() {
 }
 
 #[test]
-fn idle_workers_waiting_callers_and_blocked_sources_burn_nothing() {
+fn idle_workers_waiting_callers_and_blocked_sources_use_no_processor_time() {
     let executor = executor(4);
     executor.map(0..10_000, |item| item);
-    cpu_of_a_second("an idle executor");
+    assert_idle_for_a_second("an idle executor");
 
-    let stuck = Door::default();
+    let stuck = Latch::default();
     thread::scope(|scope| {
-        // One caller is in its job, the other waits for a worker's.
-        scope.spawn(|| executor.map(0..2, |_| stuck.pass()));
-        cpu_of_a_second("a batch that is stuck");
+        // Both items block: one on the caller's thread, the other on a worker.
+        scope.spawn(|| executor.map(0..2, |_| stuck.wait()));
+        assert_idle_for_a_second("a batch that is stuck");
         stuck.open();
     });
 
     let (items, source) = mpsc::channel::<u32>();
     let stream = executor.stream(source, |item| item);
     let consumer = thread::spawn(move || stream.count());
-    cpu_of_a_second("a stream whose source blocks");
+    assert_idle_for_a_second("a stream whose source blocks");
     drop(items);
     assert_eq!(consumer.join().unwrap(), 0);
 
@@ -86,14 +90,14 @@ fn idle_workers_waiting_callers_and_blocked_sources_burn_nothing() {
     let again =
         move |_: &u32, _: &_| AttemptOutcome::<(), _>::Retry { error: (), after: Some(hour) };
     let waiting = requests.submit(again).unwrap();
-    let waits = thread::spawn(move || waiting.wait());
+    let waiter = thread::spawn(move || waiting.wait());
     thread::sleep(Duration::from_millis(300));
-    cpu_of_a_second("10000 requests that wait");
+    assert_idle_for_a_second("10000 requests that wait");
 
     let mut stream = executor.stream(0u64.., |item| item);
     assert!(stream.next().is_some());
-    cpu_of_a_second("a stream whose window is full");
+    assert_idle_for_a_second("a stream whose window is full");
     drop(executor);
-    a_consumer_behind_a_full_window();
-    assert!(waits.join().unwrap().outcomes().iter().all(Result::is_err));
+    consumer_behind_a_full_window();
+    assert!(waiter.join().unwrap().outcomes().iter().all(Result::is_err));
 }

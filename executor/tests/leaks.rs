@@ -1,4 +1,5 @@
-//! What streams leave behind that are dropped early: nothing. A file of its own, for its allocator.
+//! Streams that are dropped early, and requests that end, leave no memory and no threads behind.
+//! These tests have their own file because the global allocator counts for the whole process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
@@ -9,39 +10,39 @@ use std::time::Duration;
 use reorder_executor::{AttemptOutcome, CancellationToken, Executor, RateLimiter, Retry};
 
 /// Counts the bytes that are in use.
-struct InUse;
+struct CountingBytes;
 
 static BYTES: AtomicIsize = AtomicIsize::new(0);
 
-/// One test at a time, for they count the same bytes.
-static ALONE: Mutex<()> = Mutex::new(());
+/// Held by the test that runs: all tests of the process count the same bytes.
+static SERIAL: Mutex<()> = Mutex::new(());
 
-// SAFETY: it passes everything on to the system's allocator.
-unsafe impl GlobalAlloc for InUse {
+// SAFETY: every call is forwarded to the system allocator.
+unsafe impl GlobalAlloc for CountingBytes {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         BYTES.fetch_add(layout.size() as isize, Relaxed);
-        // SAFETY: passed on to the caller.
+        // SAFETY: the caller upholds the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         BYTES.fetch_sub(layout.size() as isize, Relaxed);
-        // SAFETY: passed on to the caller.
-        unsafe { System.dealloc(place, layout) }
+        // SAFETY: the caller upholds the contract of `dealloc`.
+        unsafe { System.dealloc(memory, layout) }
     }
 }
 
 #[global_allocator]
-static ALLOCATOR: InUse = InUse;
+static ALLOCATOR: CountingBytes = CountingBytes;
 
-/// How many threads this process has, where that can be told.
+/// Returns the number of threads of this process, or `None` if the system does not report it.
 fn threads() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find_map(|line| line.strip_prefix("Threads:"))?.trim().parse().ok()
 }
 
-/// Starts so many streams, plain ones and such with limits, and drops each after ten items.
-fn dropped_after_ten_items(executor: &Executor, token: &CancellationToken, streams: usize) {
+/// Starts `streams` streams, every other one with a limit, and drops each after ten items.
+fn drop_after_ten_items(executor: &Executor, token: &CancellationToken, streams: usize) {
     let alive = Arc::new(());
     for round in 0..streams {
         let counted = Arc::clone(&alive);
@@ -50,44 +51,46 @@ fn dropped_after_ten_items(executor: &Executor, token: &CancellationToken, strea
             assert_eq!(executor.stream(source, |item| item).take(10).flatten().count(), 10);
         } else {
             let batch = executor.batch(source).cancelled_by(token);
-            let stream = batch.stream(|item, _| Ok::<_, ()>(item)).expect("it is not shut down");
+            let stream = batch.stream(|item, _| Ok::<_, ()>(item));
+            let stream = stream.expect("the executor is not shut down");
             assert_eq!(stream.take(10).flatten().count(), 10);
         }
     }
-    // Stragglers may still be on their way, with the last reference to their stream.
+    // A worker may still hold the last reference to a stream.
     while Arc::strong_count(&alive) > 1 {
         thread::yield_now();
     }
 }
 
 #[test]
-fn a_stream_dropped_after_ten_items_ten_thousand_times_leaves_nothing() {
-    let _alone = ALONE.lock();
+fn ten_thousand_streams_dropped_after_ten_items_leave_nothing() {
+    let _serial = SERIAL.lock();
     let executor = Executor::builder().workers(2).window(16).build().unwrap();
     let token = CancellationToken::new();
-    dropped_after_ten_items(&executor, &token, 1000);
+    drop_after_ten_items(&executor, &token, 1000);
     let (bytes, started) = (BYTES.load(Relaxed), threads());
-    dropped_after_ten_items(&executor, &token, 10_000);
+    drop_after_ten_items(&executor, &token, 10_000);
     let left = BYTES.load(Relaxed) - bytes;
-    // A list of the workers may have grown meanwhile, and the last stream may not be gone.
-    assert!(left < 10_000, "{left} bytes are left, of 10000 streams");
+    // A list of the workers may have grown meanwhile, and the last stream may still be alive.
+    assert!(left < 10_000, "10000 streams left {left} bytes");
     assert_eq!(threads(), started);
     drop(executor);
 }
 
-/// Submits so many requests that are tried once and then wait for an hour, and returns how many bytes they take.
-fn waiting(executor: &Executor, items: usize) -> isize {
+/// Submits `items` requests, each of which is tried once and then waits for an hour. Returns the
+/// number of bytes that they take while they wait.
+fn bytes_of_waiting_requests(executor: &Executor, items: usize) -> isize {
     let hour = Duration::from_secs(60 * 60);
     let bytes = BYTES.load(Relaxed);
-    let (tried, all) = mpsc::channel();
+    let (attempted, attempts) = mpsc::channel();
     let limiter = RateLimiter::builder().build().unwrap();
     let batch = executor.batch(0..items).requests().through(&limiter);
     let handle = batch.retry(Retry::new().within(2 * hour)).submit(move |_, _| {
-        tried.send(()).ok();
+        attempted.send(()).ok();
         AttemptOutcome::<(), _>::Retry { error: 503_u16, after: Some(hour) }
     });
-    (0..items).for_each(|_| all.recv().unwrap());
-    // The last one may be on its way to its place.
+    (0..items).for_each(|_| attempts.recv().unwrap());
+    // The last request may still be on its way into the queue of those that wait.
     thread::sleep(Duration::from_millis(50));
     let taken = BYTES.load(Relaxed) - bytes;
     drop(handle);
@@ -95,16 +98,16 @@ fn waiting(executor: &Executor, items: usize) -> isize {
 }
 
 #[test]
-fn ten_thousand_requests_that_wait_take_little_and_leave_nothing() {
-    let _alone = ALONE.lock();
+fn ten_thousand_waiting_requests_take_little_memory_and_leave_nothing() {
+    let _serial = SERIAL.lock();
     let executor = Executor::builder().workers(2).build().unwrap();
-    // With the thread of the timers.
-    waiting(&executor, 10);
+    // Starts the thread of the timers, too.
+    bytes_of_waiting_requests(&executor, 10);
     let (bytes, started) = (BYTES.load(Relaxed), threads());
-    let taken = waiting(&executor, 10_000);
+    let taken = bytes_of_waiting_requests(&executor, 10_000);
     assert!(threads() <= started);
-    println!("10000 requests that wait: {taken} bytes");
+    println!("10000 waiting requests: {taken} bytes");
     assert!(taken < 10_000 * 512, "{taken} bytes");
     let left = BYTES.load(Relaxed) - bytes;
-    assert!(left < 10_000, "{left} bytes are left");
+    assert!(left < 10_000, "10000 requests left {left} bytes");
 }

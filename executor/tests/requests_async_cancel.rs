@@ -1,4 +1,5 @@
-//! Requests that are futures, and what ends them before they are ready.
+//! Requests whose jobs are futures: cancellation, deadlines, failures and shutdown drop the futures
+//! that are not ready.
 
 mod common;
 #[path = "common/futures.rs"]
@@ -9,19 +10,19 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Instant;
 
-use common::{Census, executor, kinds, without_hanging};
+use common::{LiveCounter, executor, kinds, with_timeout};
 use futures::{HOUR, MS, endless, requests, runtime, spawner};
 use reorder_executor::{AttemptOutcome, CancellationToken, Failure, Retry, Shutdown};
 
 #[test]
-fn dropping_and_cancelling_end_the_futures() {
-    without_hanging(|| {
+fn drop_and_cancellation_end_the_futures() {
+    with_timeout(|| {
         let (executor, runtime) = (executor(2), runtime());
         for cancel in [false, true] {
-            let census = Census::default();
+            let live = LiveCounter::default();
             let token = CancellationToken::new();
             let (started, all) = mpsc::channel();
-            let futures = census.clone();
+            let futures = live.clone();
             let batch = executor.batch(0..50).cancelled_by(&token).requests();
             let handle = batch.submit_async(spawner(&runtime), move |_, _| {
                 started.send(()).ok();
@@ -29,13 +30,13 @@ fn dropping_and_cancelling_end_the_futures() {
             });
             (0..50).for_each(|_| all.recv().unwrap());
             if cancel {
-                // Also if nobody waits for the batch.
+                // The futures end before the batch is waited for.
                 token.cancel();
-                census.wait_for_none();
+                live.wait_until_none_alive();
                 assert_eq!(kinds(handle.unwrap().wait().outcomes()), "c".repeat(50));
             } else {
                 drop(handle);
-                census.wait_for_none();
+                live.wait_until_none_alive();
             }
         }
     });
@@ -43,11 +44,11 @@ fn dropping_and_cancelling_end_the_futures() {
 
 #[test]
 fn a_shutdown_ends_the_futures() {
-    without_hanging(|| {
+    with_timeout(|| {
         let (executor, runtime) = (executor(2), runtime());
-        let census = Census::default();
+        let live = LiveCounter::default();
         let (started, all) = mpsc::channel();
-        let futures = census.clone();
+        let futures = live.clone();
         let batch = executor.batch(0..20).requests();
         let handle = batch.submit_async(spawner(&runtime), move |_, _| {
             started.send(()).ok();
@@ -55,17 +56,17 @@ fn a_shutdown_ends_the_futures() {
         });
         (0..20).for_each(|_| all.recv().unwrap());
         assert!(executor.shutdown(Shutdown::Abort, Some(HOUR)).is_complete());
-        census.wait_for_none();
+        live.wait_until_none_alive();
         assert_eq!(kinds(handle.unwrap().wait().outcomes()), "s".repeat(20));
     });
 }
 
 #[test]
-fn a_deadline_ends_the_future_of_its_item_alone() {
-    without_hanging(|| {
+fn an_item_timeout_ends_the_future_of_that_item_only() {
+    with_timeout(|| {
         let (executor, runtime) = (executor(1), runtime());
-        let census = Census::default();
-        let futures = census.clone();
+        let live = LiveCounter::default();
+        let futures = live.clone();
         let batch = executor.batch(0..5_u64).item_timeout(10 * MS).requests();
         let handle = batch.submit_async(spawner(&runtime), move |n, _| {
             let stuck = (*n == 2).then(|| endless(&futures));
@@ -77,16 +78,16 @@ fn a_deadline_ends_the_future_of_its_item_alone() {
             }
         });
         assert_eq!(kinds(handle.unwrap().wait().outcomes()), "..i..");
-        census.wait_for_none();
+        live.wait_until_none_alive();
     });
 }
 
 #[test]
-fn fail_fast_ends_those_that_run_and_those_that_wait() {
-    without_hanging(|| {
+fn fail_fast_ends_running_futures_and_waiting_items() {
+    with_timeout(|| {
         let (executor, runtime) = (executor(1), runtime());
-        let census = Census::default();
-        let futures = census.clone();
+        let live = LiveCounter::default();
+        let futures = live.clone();
         let batch = executor.batch(0..30).fail_fast().requests();
         let batch = batch.retry(Retry::new().within(10 * HOUR));
         let handle = batch.submit_async(spawner(&runtime), move |n, _| {
@@ -101,35 +102,35 @@ fn fail_fast_ends_those_that_run_and_those_that_wait() {
         });
         let report = handle.unwrap().wait();
         assert_eq!(kinds(report.outcomes()), "c".repeat(29) + "f");
-        census.wait_for_none();
+        live.wait_until_none_alive();
     });
 }
 
 #[test]
-fn a_future_that_is_late_to_start_ends_with_its_item() {
-    without_hanging(|| {
+fn a_future_that_is_made_after_the_timeout_of_its_item_ends() {
+    with_timeout(|| {
         let (executor, runtime) = (executor(1), runtime());
-        let census = Census::default();
-        let futures = census.clone();
+        let live = LiveCounter::default();
+        let futures = live.clone();
         let batch = executor.batch(0..2).item_timeout(5 * MS).requests();
         let batch = batch.concurrency(NonZeroUsize::new(1).unwrap());
         let handle = batch.submit_async(spawner(&runtime), move |_, _| {
-            // Given up before there is a future that could be ended.
+            // The item is given up before its future exists.
             thread::sleep(20 * MS);
             endless(&futures)
         });
         assert_eq!(kinds(handle.unwrap().wait().outcomes()), "ii");
-        census.wait_for_none();
+        live.wait_until_none_alive();
     });
 }
 
 #[test]
-fn failures_and_deadlines_end_futures_though_nobody_looks() {
-    without_hanging(|| {
+fn failures_and_deadlines_end_futures_without_a_consumer() {
+    with_timeout(|| {
         for fails in [true, false] {
             let (executor, runtime) = (executor(1), runtime());
-            let census = Census::default();
-            let futures = census.clone();
+            let live = LiveCounter::default();
+            let futures = live.clone();
             let batch = executor.batch(0..5);
             let batch = match fails {
                 true => batch.fail_fast(),
@@ -145,7 +146,7 @@ fn failures_and_deadlines_end_futures_though_nobody_looks() {
                 }
             });
             assert!(executor.shutdown(Shutdown::Drain, Some(HOUR)).is_complete());
-            census.wait_for_none();
+            live.wait_until_none_alive();
             let expected = if fails { "ccccf" } else { "bbbbb" };
             assert_eq!(kinds(handle.unwrap().wait().outcomes()), expected);
         }
@@ -153,8 +154,8 @@ fn failures_and_deadlines_end_futures_though_nobody_looks() {
 }
 
 #[test]
-fn a_future_that_shuts_its_executor_down_or_drops_it_does_not_wait_for_itself() {
-    without_hanging(|| {
+fn a_future_that_shuts_down_and_drops_its_executor_does_not_wait_for_itself() {
+    with_timeout(|| {
         let (executor, runtime) = (Arc::new(executor(1)), runtime());
         let own = Mutex::new(Some(Arc::clone(&executor)));
         let handle =
@@ -173,7 +174,7 @@ fn a_future_that_shuts_its_executor_down_or_drops_it_does_not_wait_for_itself() 
 
 #[test]
 fn a_drain_waits_for_the_futures() {
-    without_hanging(|| {
+    with_timeout(|| {
         let (executor, runtime) = (executor(1), runtime());
         let handle = requests(&executor, 0..20_u32)
             .submit_async(spawner(&runtime), |n, attempt| async move {
