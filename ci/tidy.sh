@@ -25,8 +25,9 @@ echo "tidy: clippy, with and without loom, with hooks, and with shuttle: ok"
 RUSTDOCFLAGS="${RUSTDOCFLAGS-} -D warnings" cargo doc -q --no-deps --workspace --all-features
 echo "tidy: documentation: ok"
 
-ci/labels.sh
-ci/labels.sh --self-test
+cargo test -q -p xtask
+cargo xtask labels
+cargo xtask orderings check
 
 limit=420
 # Outside of a git checkout (an unpacked package) every file counts.

@@ -1,6 +1,11 @@
 //! The project's own tools. `cargo xtask` without arguments lists them.
 
+mod build;
+mod labels;
 mod layers;
+mod notes;
+mod orderings;
+mod pages;
 mod prose;
 mod syntax;
 
@@ -17,9 +22,19 @@ struct Tool {
 /// All tools, in the order in which the help lists them.
 const TOOLS: &[Tool] = &[
     Tool {
+        name: "labels",
+        help: "checks that every atomic access has its note, and every note its entry in the data",
+        run: labels::run,
+    },
+    Tool {
         name: "layers",
         help: "checks that imports go to the same or a lower layer, without cycles of folders",
         run: layers::run,
+    },
+    Tool {
+        name: "orderings",
+        help: "renders the tables of atomic accesses; weakens each order and runs the models",
+        run: orderings::run,
     },
     Tool {
         name: "prose",

@@ -80,9 +80,6 @@ fn collect(
 ) -> anyhow::Result<()> {
     for item in items {
         let Item::Mod(item) = item else { continue };
-        if syntax::only_in_tests(&item.attrs) {
-            continue;
-        }
         let child = item.ident.to_string();
         let folder = children.join(&child);
         if let Some((_, items)) = &item.content {

@@ -1,0 +1,95 @@
+//! Runs cargo and the programs that it builds.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+
+/// Returns the folder for builds, as an absolute path.
+pub(crate) fn target() -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    env::current_dir().unwrap_or_default().join(target)
+}
+
+/// Returns the caller's compiler flags with these behind them.
+pub(crate) fn flags(more: &str) -> String {
+    let flags = env::var("RUSTFLAGS").unwrap_or_default();
+    format!("{flags} {more}").trim().to_owned()
+}
+
+/// Returns a command for cargo, without the variables that cargo itself has set for this process.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new("cargo");
+    forget_cargo(&mut cargo);
+    cargo
+}
+
+/// Takes away the variables that cargo has set for this process. The command then runs as if a user
+/// had started it.
+pub(crate) fn forget_cargo(command: &mut Command) {
+    for (name, _) in env::vars_os() {
+        let own = name.to_str().is_some_and(|name| {
+            name == "CARGO" || name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        });
+        if own {
+            command.env_remove(name);
+        }
+    }
+}
+
+/// Runs `cargo test --no-run`, and returns the one program that it has built.
+pub(crate) fn test_program(cargo: &mut Command) -> anyhow::Result<PathBuf> {
+    let output = cargo.output().context("cargo")?;
+    let log = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cargo failed:\n{log}");
+    executable(&log).with_context(|| format!("cargo names no program:\n{log}"))
+}
+
+/// Returns the path in cargo's line `Executable tests/models.rs (path)`.
+fn executable(log: &str) -> Option<PathBuf> {
+    let line = log.lines().find(|line| line.trim_start().starts_with("Executable "))?;
+    Some(line.rsplit_once('(')?.1.strip_suffix(')')?.into())
+}
+
+/// Waits for a child. Ends it after the limit, and returns `None` then.
+pub(crate) fn wait(
+    child: &mut Child,
+    limit: Option<Duration>,
+) -> anyhow::Result<Option<ExitStatus>> {
+    let Some(limit) = limit else { return Ok(Some(child.wait()?)) };
+    let begin = Instant::now();
+    while begin.elapsed() < limit {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    child.kill()?;
+    child.wait()?;
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn program_of_a_test_is_found() {
+        let log = "   Compiling a v0.1.0\n    Finished `release` profile\n  \
+                   Executable tests/models/main.rs (/t/loom/release/deps/models-1a2b)\n";
+        assert_eq!(executable(log), Some("/t/loom/release/deps/models-1a2b".into()));
+        assert_eq!(executable("    Finished\n"), None);
+    }
+
+    #[test]
+    fn children_are_ended_after_the_limit() {
+        let mut quick = Command::new("true").spawn().unwrap();
+        let status = wait(&mut quick, Some(Duration::from_secs(60))).unwrap();
+        assert!(status.unwrap().success());
+        let mut slow = Command::new("sleep").arg("60").spawn().unwrap();
+        assert!(wait(&mut slow, Some(Duration::from_millis(20))).unwrap().is_none());
+    }
+}
