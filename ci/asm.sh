@@ -9,7 +9,7 @@
 #     tells the cold path from the hot one, and each is entered only after the hot path gave up;
 #   * the exact number of locked instructions: 1 in `complete`, 0 in the others. They are counted in
 #     the whole symbol, so the hot path has no more of them.
-# The seeds in `ci/seeds` break this in copies of the source, and the check has to notice.
+# The faults in `faults/assembly.toml` break this in copies of the source, and the check has to notice.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -91,24 +91,18 @@ check_all() {
 assembly . "$target/build" "$target/ring.s"
 check_all "$target/ring.s"
 
-for seed in ci/seeds/*.patch; do
-    name=$(basename "$seed" .patch)
-    copy=$target/seeded
+cargo xtask faults list assembly >"$target/faults"
+for name in $(cut -d" " -f1 "$target/faults"); do
+    copy=$target/faulty
     rm -rf "$copy"
-    mkdir -p "$copy"
-    cp -r Cargo.toml Cargo.lock reorder executor doc-tests loom-tests stress benches xtask "$copy"
-    # Outside of any repository `git apply` is `patch`; inside of one it skips what is not tracked.
-    if ! GIT_CEILING_DIRECTORIES="$target" git -C "$copy" apply "$PWD/$seed"; then
-        echo "asm: the seed $name does not apply any more: write it anew for the changed source"
-        exit 1
-    fi
-    assembly "$copy" "$target/build-seeded" "$target/$name.s"
+    cargo xtask faults apply "$name" "$copy"
+    assembly "$copy" "$target/build-faulty" "$target/$name.s"
     if check_all "$target/$name.s" >"$target/$name.log"; then
         cat "$target/$name.log"
-        echo "asm: the seed $name passes: the check cannot fail"
+        echo "asm: the fault $name passes: the check cannot fail"
         exit 1
     fi
-    echo "asm: the seed $name is noticed:"
+    echo "asm: the fault $name is noticed:"
     sed 's/^/    /' "$target/$name.log"
 done
-rm -rf "$target/seeded"
+rm -rf "$target/faulty"

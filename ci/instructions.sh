@@ -89,18 +89,11 @@ if ! compare $baseline "$target/now" $slack; then
     exit 1
 fi
 
-# The seed makes each of these a little slower, and each has to be noticed.
-seed=ci/seeds/instructions/slower.patch
-copy=$target/seeded
+# The fault makes each of these a little slower, and each has to be noticed.
+copy=$target/faulty
 rm -rf "$copy"
-mkdir -p "$copy"
-cp -r Cargo.toml Cargo.lock reorder executor doc-tests loom-tests stress benches xtask "$copy"
-# Outside of any repository `git apply` is `patch`; inside of one it skips what is not tracked.
-if ! GIT_CEILING_DIRECTORIES="$target" git -C "$copy" apply "$PWD/$seed"; then
-    echo "instructions: $seed does not apply any more: write it anew for the changed source"
-    exit 1
-fi
-count "$copy" "$target/build-seeded" >"$target/slower"
+cargo xtask faults apply slower "$copy"
+count "$copy" "$target/build-faulty" >"$target/slower"
 rm -rf "$copy"
 compare "$target/now" "$target/slower" 1 >"$target/slower.log" || true
 for operation in reserve complete try_next; do

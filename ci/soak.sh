@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # Everything at once for so many minutes: `ci/soak.sh MINUTES [--seed N]`. Sixteen threads with delays before
 # their steps; every answer is checked. It prints how much was done, what was refused and why, and the most
-# memory there was. Without arguments: a minute, and then with a fault of `loom-tests/twins` in a copy of the
+# memory there was. Without arguments: a minute, and then with a fault of `faults/models.toml` in a copy of the
 # source, which must be noticed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/soak
 mkdir -p "$target"
-export RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_hooks"
 
 # build ROOT TARGET
 build() {
-    (cd "$1" && CARGO_TARGET_DIR=$2 cargo build -q --release -p reorder-stress --bin soak)
+    (cd "$1" && RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_hooks" CARGO_TARGET_DIR=$2 \
+        cargo build -q --release -p reorder-stress --bin soak)
 }
 
 # soak TARGET MINUTES ARGUMENT...: one that stands still has failed.
@@ -28,18 +28,16 @@ if [ $status -ne 0 ] || [ $# -gt 0 ]; then
     exit $status
 fi
 
-copy=$target/twin
-twin=generation_not_compared
+copy=$target/faulty
+fault=generation_not_compared
 rm -rf "$copy"
-mkdir -p "$copy"
-cp -r Cargo.toml Cargo.lock reorder executor doc-tests loom-tests stress benches xtask "$copy"
-GIT_CEILING_DIRECTORIES="$target" git -C "$copy" apply "$PWD/loom-tests/twins/$twin.patch"
-build "$copy" "$target/twins"
-if RUST_BACKTRACE=0 soak "$target/twins" 0.2 >"$target/$twin.log" 2>&1; then
-    echo "soak: the twin $twin survives"
+cargo xtask faults apply $fault "$copy"
+build "$copy" "$target/build-faulty"
+if RUST_BACKTRACE=0 soak "$target/build-faulty" 0.2 >"$target/$fault.log" 2>&1; then
+    echo "soak: the fault $fault survives"
     exit 1
 fi
-why=$(grep -m1 'was accepted' "$target/$twin.log") ||
-    { tail -n 40 "$target/$twin.log"; echo "soak: the twin $twin fails for another reason"; exit 1; }
-echo "soak: the twin $twin is noticed: $why"
+why=$(grep -m1 'was accepted' "$target/$fault.log") ||
+    { tail -n 40 "$target/$fault.log"; echo "soak: the fault $fault is not the reason of the failure"; exit 1; }
+echo "soak: the fault $fault is noticed: $why"
 rm -rf "$copy"

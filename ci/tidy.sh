@@ -28,6 +28,7 @@ echo "tidy: documentation: ok"
 cargo test -q -p xtask
 cargo xtask labels
 cargo xtask orderings check
+cargo xtask faults check
 
 limit=420
 # Outside of a git checkout (an unpacked package) every file counts.

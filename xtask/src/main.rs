@@ -1,6 +1,7 @@
 //! The project's own tools. `cargo xtask` without arguments lists them.
 
 mod build;
+mod faults;
 mod labels;
 mod layers;
 mod notes;
@@ -21,6 +22,11 @@ struct Tool {
 
 /// All tools, in the order in which the help lists them.
 const TOOLS: &[Tool] = &[
+    Tool {
+        name: "faults",
+        help: "applies the faults that tests must notice, each to a copy, and runs the tests there",
+        run: faults::run,
+    },
     Tool {
         name: "labels",
         help: "checks that every atomic access has its note, and every note its entry in the data",

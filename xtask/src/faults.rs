@@ -1,0 +1,81 @@
+//! Faults that the tests must notice.
+//!
+//! A test that has never failed proves nothing. Each entry in `faults/` is a small change of the source that
+//! breaks what some test guards. An entry names a function, a text in it, and the text that replaces it. It
+//! names no file, and white space and comments do not matter. So it survives moved and reformatted code.
+//!
+//! | module | does |
+//! |---|---|
+//! | `entries` | reads `faults/` |
+//! | `tokens` | splits source into tokens, and finds some of them among others |
+//! | `source` | lists the functions of a crate |
+//! | `apply` | finds the text of an entry and replaces it |
+//! | `copy` | copies the workspace and applies an entry to the copy |
+//! | `run` | builds a copy for each entry, runs tests, and says whether they noticed |
+
+mod apply;
+mod copy;
+mod entries;
+mod run;
+mod source;
+mod tokens;
+
+use std::path::Path;
+
+use anyhow::bail;
+
+use apply::Workspace;
+use entries::Groups;
+
+const USAGE: &str = "usage:
+  cargo xtask faults check                every entry applies, and the result is Rust
+  cargo xtask faults list [GROUP]         the names, tests and descriptions of the faults
+  cargo xtask faults apply FAULT DIR      copies the workspace into the empty folder DIR, with the fault
+  cargo xtask faults run GROUP [FAULT...] tries the faults of a group, or some: do its tests notice?";
+
+/// Runs the subcommand that the arguments name.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let root = std::env::current_dir()?;
+    let groups = Groups::read(&root)?;
+    let arguments: Vec<&str> = arguments.iter().map(|argument| &**argument).collect();
+    match &arguments[..] {
+        ["check"] => check(&root, &groups),
+        ["list"] => {
+            list(groups.all().map(|(_, fault)| fault));
+            Ok(())
+        }
+        ["list", group] => {
+            list(groups.of(group)?.into_iter());
+            Ok(())
+        }
+        ["apply", name, folder] => copy::with_fault(&root, groups.fault(name)?, Path::new(folder)),
+        ["run", group, names @ ..] => run::run(&root, &groups, group, names),
+        _ => bail!("{USAGE}"),
+    }
+}
+
+/// Fails unless every entry applies.
+fn check(root: &Path, groups: &Groups) -> anyhow::Result<()> {
+    let mut workspace = Workspace::new(root);
+    let mut count = 0;
+    let mut failed = 0;
+    for (group, fault) in groups.all() {
+        count += 1;
+        if let Err(error) = workspace.changed(fault) {
+            failed += 1;
+            println!("faults: {group}/{}: {error:#}", fault.name);
+        }
+    }
+    if failed > 0 {
+        bail!("{failed} of {count} entries do not apply: write them anew for the changed source");
+    }
+    println!("faults: {count} entries apply");
+    Ok(())
+}
+
+fn list<'a>(faults: impl Iterator<Item = &'a entries::Fault>) {
+    for fault in faults {
+        let test = fault.noticed_by.as_deref().unwrap_or("any test of the group");
+        println!("{} ({test}): {}", fault.name, fault.description.trim());
+    }
+}
