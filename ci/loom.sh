@@ -5,7 +5,7 @@
 # `ci/orderings.sh` covers orderings that are too weak.
 #
 # LOOM_MAX_PREEMPTIONS replaces the bounds of the models, for a deeper search or a quicker one. The faults are
-# tried with the models' own bounds. Arguments select faults: `ci/loom.sh gate_not_waited_for`.
+# tried with the models' own bounds. Arguments select faults: `ci/loom.sh visitors_not_waited_for`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

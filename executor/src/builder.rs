@@ -5,7 +5,8 @@ use std::io;
 
 use reorder_ring::{CapacityError, Ring};
 
-use crate::executor::Executor;
+use crate::executor::{Executor, Settings};
+use crate::primitive::processors;
 
 /// How an [`Executor`] is to be. From [`Executor::builder`].
 ///
@@ -30,11 +31,22 @@ use crate::executor::Executor;
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct Builder {
-    pub(crate) workers: Option<usize>,
-    pub(crate) window: usize,
-    pub(crate) thread_name: String,
-    pub(crate) stack_size: Option<usize>,
-    pub(crate) consumer_helps: bool,
+    workers: Option<usize>,
+    window: usize,
+    thread_name: String,
+    stack_size: Option<usize>,
+    consumer_helps: bool,
+}
+
+impl Executor {
+    /// Settings for a new executor; each has a default. [`Builder`] has an example.
+    ///
+    /// # Progress
+    ///
+    /// It allocates a name; no thread is started before [`Builder::build`].
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
 }
 
 impl Default for Builder {
@@ -146,7 +158,19 @@ impl Builder {
         }
         // Tried once here, so that it is told now and not by the first stream.
         Ring::<()>::with_capacity(self.window).map_err(BuildError::Window)?;
-        Executor::start(self)
+        let requested = self.workers.unwrap_or_else(processors);
+        let settings = Settings {
+            workers: requested,
+            window: self.window,
+            thread_name: self.thread_name,
+            stack_size: self.stack_size,
+            consumer_helps: self.consumer_helps,
+        };
+        Executor::start(settings).map_err(|(started, error)| BuildError::Spawn {
+            started,
+            requested,
+            error,
+        })
     }
 }
 

@@ -62,68 +62,48 @@
 //! | `tracing` | no | spans of batches and of workers' turns, and events |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod account;
-mod admission;
-mod alarm;
-mod alone;
 mod batch;
 mod builder;
-mod cells;
-mod chunk;
 mod cost;
 mod executor;
-mod extent;
-mod failure;
-mod feed;
-mod handle;
-mod history;
-mod hub;
-mod in_place;
-mod init;
-mod intake;
-mod lend;
-mod limited;
+mod io;
+mod limits;
+mod map;
 #[cfg(reorder_loom)]
 #[doc(hidden)]
 pub mod model;
-mod ordered;
-mod pace;
-mod park;
-mod plain;
-mod policy;
+mod observe;
+mod outcome;
 mod primitive;
-mod report;
+#[cfg(feature = "requests")]
 mod requests;
+mod scheduler;
 mod scope;
-mod seat;
-mod shared;
-mod shares;
 mod shutdown;
 mod snapshot;
 mod stream;
-mod timing;
-mod token;
-mod trace;
-mod turn;
-mod work;
-mod worker;
+mod unwind;
 
-pub use batch::{BatchBuilder, Job};
+pub use batch::builder::{BatchBuilder, Job};
+pub use batch::handle::{BatchHandle, Refused};
+pub use batch::report::BatchReport;
 pub use builder::{BuildError, Builder};
 pub use executor::Executor;
-pub use failure::{Failure, Outcome, Panic};
-pub use handle::{BatchHandle, Refused};
-pub use ordered::Ordered;
-pub use report::BatchReport;
+pub use limits::cancellation::CancellationToken;
+pub use limits::timing::Timing;
+#[cfg(feature = "requests")]
+pub use observe::request_stats::RequestStats;
+pub use outcome::{Failure, Outcome, Panic};
+#[cfg(feature = "requests")]
 pub use requests::{
-    Attempt, AttemptOutcome, RateLimiter, RateLimiterBuilder, RequestStats, Requests, Retry, Spawn,
-    Throttle, ThrottleError,
+    Attempt, AttemptOutcome, RateLimiter, RateLimiterBuilder, Requests, Retry, Spawn, Throttle,
+    ThrottleError,
 };
+pub use scheduler::work::CallKind;
 pub use scope::Scope;
 pub use shutdown::{Shutdown, ShutdownReport};
-pub use snapshot::{CallKind, Head, OpenCall, Snapshot};
-pub use timing::Timing;
-pub use token::CancellationToken;
+pub use snapshot::{Head, OpenCall, Snapshot};
+pub use stream::ordered::Ordered;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -9,19 +9,19 @@ use std::time::Instant;
 use loom::cell::UnsafeCell;
 use loom::thread::{self, JoinHandle};
 
-use crate::account::Account;
-use crate::hub::Hub;
-use crate::lend::{Loan, lend};
-use crate::park;
 use crate::primitive::{AtomicUsize, Parker};
-use crate::snapshot::Progress;
-use crate::turn::Turn;
-use crate::work::{Published, Work};
-use crate::worker;
+use crate::scheduler::borrowed::{BorrowGuard, with_borrowed};
+use crate::scheduler::fair_share::FairShare;
+use crate::scheduler::park;
+use crate::scheduler::registry::Scheduler;
+use crate::scheduler::time_slice::TimeSlice;
+use crate::scheduler::work::Progress;
+use crate::scheduler::work::{Published, Work};
+use crate::scheduler::worker;
 
 /// A hub and its workers, on loom's threads.
 pub struct Workers {
-    hub: Arc<Hub>,
+    scheduler: Arc<Scheduler>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -30,18 +30,18 @@ impl Workers {
     pub fn start(count: usize) -> Workers {
         let parkers: Vec<_> = (0..count).map(|_| Parker::new()).collect();
         let unparkers = parkers.iter().map(Parker::unparker).collect();
-        let hub = Arc::new(Hub::new(unparkers, true));
+        let scheduler = Arc::new(Scheduler::new(unparkers, true));
         let start = |(index, parker)| {
-            let hub = Arc::clone(&hub);
-            thread::spawn(move || worker::run(hub, index, parker))
+            let scheduler = Arc::clone(&scheduler);
+            thread::spawn(move || worker::run(scheduler, index, parker))
         };
         let threads = parkers.into_iter().enumerate().map(start).collect();
-        Workers { hub, threads }
+        Workers { scheduler, threads }
     }
 
     /// Waits until all of them sleep.
-    pub fn settle(&self) {
-        while self.hub.sleepers() < self.threads.len() {
+    pub fn wait_until_asleep(&self) {
+        while self.scheduler.idle.sleepers() < self.threads.len() {
             thread::yield_now();
         }
     }
@@ -49,20 +49,20 @@ impl Workers {
     /// Opens work, as a stream or a detached batch is.
     pub fn publish(&self, jobs: &Arc<Jobs>) {
         let work: Arc<dyn Published> = jobs.clone();
-        self.hub.publish(work, Instant::now());
+        self.scheduler.publish(work, Instant::now());
     }
 
     /// Closes it.
     pub fn withdraw(&self, jobs: &Arc<Jobs>) {
         let work: Arc<dyn Published> = jobs.clone();
-        self.hub.withdraw(&work);
+        self.scheduler.withdraw(&work);
     }
 
     /// Makes one more job of open work claimable.
     pub fn add(&self, jobs: &Jobs) {
         // ORDERING: model:add: Release pairs with `model:claim`.
         jobs.left.fetch_add(1, Release);
-        self.hub.announce();
+        self.scheduler.idle.notify_work();
     }
 
     /// Makes jobs of open work claimable and takes a turn at it, as the consumer of a stream does: whoever
@@ -70,37 +70,37 @@ impl Workers {
     pub fn pull_and_help(&self, jobs: &Jobs, count: usize) {
         // ORDERING: model:pull: Release, as `model:add`.
         jobs.left.store(count, Release);
-        jobs.turn(&Turn::own(&self.hub));
+        jobs.run_slice(&TimeSlice::own(&self.scheduler));
     }
 
     /// Shows borrowed work to the workers while `f` runs; then comes a wake-up that was meant for an earlier wait
     /// of this thread.
-    pub fn lend(&self, jobs: &Jobs, f: impl FnOnce()) {
-        lend(&self.hub, jobs, Instant::now(), || {
+    pub fn with_borrowed(&self, jobs: &Jobs, f: impl FnOnce()) {
+        with_borrowed(&self.scheduler, jobs, Instant::now(), || {
             f();
             park::with_current(|_, waker| waker.wake_by_ref());
         });
     }
 
     /// As `lend`, and lets go of the work when nobody visits it, instead of waiting for that.
-    pub fn lend_until_unvisited(&self, jobs: &Jobs, f: impl FnOnce()) {
+    pub fn borrow_until_unvisited(&self, jobs: &Jobs, f: impl FnOnce()) {
         // SAFETY: it is dropped below, within the borrow of `jobs`; a model that panics before has failed.
-        let loan = unsafe { Loan::new(&self.hub, jobs, Instant::now()) };
+        let guard = unsafe { BorrowGuard::new(&self.scheduler, jobs, Instant::now()) };
         f();
-        while !loan.try_close() {
+        while !guard.try_close() {
             thread::yield_now();
         }
     }
 
     /// Waits until all that is open has run, as a shutdown does.
     pub fn drain(&self) {
-        self.hub.close();
-        self.hub.wait_until(|left| left.calls == 0, None);
+        self.scheduler.close();
+        self.scheduler.wait_for(|left| left.calls == 0, None);
     }
 
     /// Ends the workers, and waits for them.
     pub fn stop(self) {
-        self.hub.stop();
+        self.scheduler.stop();
         self.threads.into_iter().for_each(|thread| thread.join().unwrap());
     }
 }
@@ -118,7 +118,7 @@ pub struct Jobs {
     unfinished: AtomicUsize,
     /// Looked at whenever the work is.
     alive: UnsafeCell<()>,
-    account: Account,
+    fair_share: FairShare,
     job: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -129,7 +129,7 @@ impl Jobs {
             left: AtomicUsize::new(count),
             unfinished: AtomicUsize::new(count),
             alive: UnsafeCell::new(()),
-            account: Account::default(),
+            fair_share: FairShare::default(),
             job: Box::new(job),
         }
     }
@@ -163,10 +163,10 @@ impl fmt::Debug for Jobs {
 }
 
 impl Work for Jobs {
-    fn turn(&self, turn: &Turn<'_>) -> bool {
+    fn run_slice(&self, slice: &TimeSlice<'_>) -> bool {
         let mut worked = false;
         while self.claim() {
-            turn.claimed(self);
+            slice.claimed(self);
             (self.job)();
             // ORDERING: model:finished: Relaxed; ordered by the fences in `hub`, as any work's.
             self.unfinished.fetch_sub(1, Relaxed);
@@ -185,12 +185,12 @@ impl Work for Jobs {
         None
     }
 
-    fn nudge(&self) {}
+    fn notify(&self) {}
 }
 
 impl Published for Jobs {
-    fn account(&self) -> &Account {
-        &self.account
+    fn fair_share(&self) -> &FairShare {
+        &self.fair_share
     }
 
     fn is_done(&self) -> bool {

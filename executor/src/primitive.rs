@@ -22,3 +22,15 @@ pub(crate) use real::*;
 mod modelled;
 #[cfg(any(reorder_loom, reorder_shuttle))]
 pub(crate) use modelled::*;
+
+/// Locks a mutex and ignores that it is poisoned.
+///
+/// The crate runs no user code under its locks that could leave the value half changed.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Takes the value out of a mutex and ignores that it is poisoned, as [`lock`] does.
+pub(crate) fn into_inner<T>(mutex: Mutex<T>) -> T {
+    mutex.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

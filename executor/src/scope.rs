@@ -4,15 +4,16 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-use crate::executor::{Executor, new_stream};
-use crate::failure::discard;
-use crate::lend::Loan;
-use crate::ordered::Ordered;
-use crate::primitive::{Mutex, now};
-use crate::report::BatchReport;
-use crate::work::Stream;
+use crate::batch::report::BatchReport;
+use crate::executor::Executor;
+use crate::primitive::{Mutex, lock, now};
+use crate::scheduler::borrowed::BorrowGuard;
+use crate::stream::open::open_stream;
+use crate::stream::ordered::Ordered;
+use crate::stream::work::StreamWork;
+use crate::unwind::discard;
 
 /// Starts streams and batches that may borrow whatever outlives the scope.
 /// From [`Executor::scope`], which has an example.
@@ -25,22 +26,58 @@ pub struct Scope<'scope, 'env: 'scope> {
 
 /// A stream of the scope. The loan ends before the stream's own reference goes.
 struct Held {
-    loan: Loan,
-    stream: Arc<dyn Stream>,
+    guard: BorrowGuard,
+    stream: Arc<dyn StreamWork>,
 }
 
 impl Held {
     /// Whether the stream's handle is gone, and no job of it runs. It can be dropped then without
     /// waiting for anybody.
     fn is_over(&self) -> bool {
-        self.stream.is_cancelled() && self.loan.try_close()
+        self.stream.is_cancelled() && self.guard.try_close()
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         self.stream.cancel();
-        self.loan.close();
+        self.guard.close();
+    }
+}
+
+impl Executor {
+    /// Runs `f` with a scope, in which streams may borrow from the caller.
+    ///
+    /// Returns when no job of the scope's streams runs any more, whatever panics; streams that are
+    /// still open are stopped. A scope is for streams: [`map`](Executor::map) and
+    /// [`execute_batch`](Executor::execute_batch) borrow without one.
+    ///
+    /// ```
+    /// use reorder_executor::Executor;
+    ///
+    /// let executor = Executor::builder().workers(2).build()?;
+    /// let words = ["ordered", "completion"];
+    /// let lengths: Vec<usize> = executor.scope(|scope| {
+    ///     scope.stream(&words, |word| word.len()).map(|outcome| outcome.expect("no panic")).collect()
+    /// });
+    /// assert_eq!(lengths, [7, 10]);
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `f` panics, with its panic. Panics in the `Drop` of what a stream's job captured are
+    /// caught.
+    ///
+    /// # Progress
+    ///
+    /// Blocking: after `f`, it waits for the jobs of its streams that have started, and for a source
+    /// that is just being pulled.
+    pub fn scope<'env, F, T>(&'env self, f: F) -> T
+    where
+        F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+    {
+        enter(self, f)
     }
 }
 
@@ -80,27 +117,27 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         F: Fn(I::Item) -> U + Send + Sync + 'scope,
     {
         let window = self.executor.window();
-        let (core, outlet) =
-            new_stream(self.executor, source.into_iter(), window, None, move |item| Ok(job(item)));
+        let (core, consumer_end) =
+            open_stream(self.executor, source.into_iter(), window, None, move |item| Ok(job(item)));
         let core = Arc::new(core);
         // SAFETY: `Held` ends the loan before it drops its reference to the stream, which keeps it
         // alive until then; what the stream borrows outlives the scope.
-        let loan = unsafe { Loan::new(self.executor.hub(), &*core, now()) };
-        let is_alone = !loan.is_visible();
-        let stream: Arc<dyn Stream + 'scope> = core;
+        let guard = unsafe { BorrowGuard::new(self.executor.scheduler(), &*core, now()) };
+        let is_unlisted = !guard.is_visible();
+        let stream: Arc<dyn StreamWork + 'scope> = core;
         // SAFETY: only the lifetime changes. The reference goes when the scope ends, within
         // `'scope`: `enter` drops it before it returns, and nobody can take it out.
         let held = unsafe {
-            mem::transmute::<Arc<dyn Stream + 'scope>, Arc<dyn Stream>>(Arc::clone(&stream))
+            mem::transmute::<Arc<dyn StreamWork + 'scope>, Arc<dyn StreamWork>>(Arc::clone(&stream))
         };
         // Dropped here, and not under the lock, for this may run code of the user's.
-        self.hold(Held { loan, stream: held }).into_iter().for_each(discard);
-        Ordered::new(outlet, stream, Arc::clone(self.executor.hub()), None, is_alone)
+        self.hold(Held { guard, stream: held }).into_iter().for_each(discard);
+        Ordered::new(consumer_end, stream, self.executor.scheduler(), None, is_unlisted)
     }
 
     /// Takes one more in, and returns those that are over.
     fn hold(&self, new: Held) -> Vec<Held> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock(&self.held);
         let (over, mut rest): (Vec<_>, Vec<_>) = held.drain(..).partition(Held::is_over);
         rest.push(new);
         *held = rest;
@@ -111,7 +148,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     /// `held` must be empty, and no job left that could reach it, when the scope is dropped.
     fn let_go(&self) {
         loop {
-            let held = mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
+            let held = mem::take(&mut *lock(&self.held));
             if held.is_empty() {
                 return;
             }

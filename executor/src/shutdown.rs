@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::executor::Executor;
-use crate::failure::discard;
-use crate::hub::Left;
+use crate::observe::trace;
 use crate::primitive::now;
-use crate::trace;
-use crate::turn::is_inside;
-use crate::worker::is_worker_of;
+use crate::scheduler::registry::Remaining;
+use crate::scheduler::time_slice::is_inside;
+use crate::scheduler::worker::is_worker_of;
+use crate::unwind::discard;
 
 /// What [`Executor::shutdown`](crate::Executor::shutdown) does about calls that are open, and has an example of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +27,11 @@ pub enum Shutdown {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "it may not be complete"]
 pub struct ShutdownReport {
-    left: Left,
+    left: Remaining,
 }
 
 impl ShutdownReport {
-    pub(crate) fn new(left: Left) -> ShutdownReport {
+    pub(crate) fn new(left: Remaining) -> ShutdownReport {
         ShutdownReport { left }
     }
 
@@ -87,17 +87,17 @@ impl Executor {
         let within = if self.would_wait_for_itself() { Some(Duration::ZERO) } else { within };
         // A time beyond what the clock can tell is none.
         let deadline = within.and_then(|within| now().checked_add(within));
-        self.hub().close();
+        self.scheduler().close();
         if mode == Shutdown::Abort {
             self.abort();
         } else {
             // Without workers, since somebody aborted, what is left waits for its consumer.
-            let is_drained = |left: Left| left.calls == 0 || left.workers == 0;
-            if is_drained(self.hub().wait_until(is_drained, deadline)) {
-                self.hub().stop();
+            let is_drained = |left: Remaining| left.calls == 0 || left.workers == 0;
+            if is_drained(self.scheduler().wait_for(is_drained, deadline)) {
+                self.scheduler().stop();
             }
         }
-        let left = self.hub().wait_until(|left| left.workers == 0, deadline);
+        let left = self.scheduler().wait_for(|left| left.workers == 0, deadline);
         trace::shut_down(left.calls, left.workers);
         ShutdownReport::new(left)
     }
@@ -105,18 +105,18 @@ impl Executor {
     /// Whether this thread is inside a job, or a worker that drops the last of a call. It cannot wait for itself, and
     /// must not wait for others: one may be waiting for this very job.
     fn would_wait_for_itself(&self) -> bool {
-        is_inside(self.hub()) || is_worker_of(self.hub())
+        is_inside(self.scheduler()) || is_worker_of(self.scheduler())
     }
 
     fn abort(&self) {
         self.shutdown_token().cancel();
-        self.hub().stop();
+        self.scheduler().stop();
     }
 }
 
 impl Drop for Executor {
     fn drop(&mut self) {
-        let was_shut_down = self.hub().is_closed();
+        let was_shut_down = self.scheduler().is_closed();
         self.abort();
         if was_shut_down || self.would_wait_for_itself() {
             return;

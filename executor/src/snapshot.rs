@@ -1,33 +1,14 @@
 //! What is open, and what holds it up.
 
 use std::fmt;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::executor::Executor;
-use crate::seat::Occupied;
-
-/// How far a call has come.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Progress {
-    pub(crate) kind: CallKind,
-    /// The first item that is missing.
-    pub(crate) head: u64,
-    /// How many items have come from the source.
-    pub(crate) pulled: u64,
-    /// How many items from the head on have run.
-    pub(crate) waiting: u64,
-}
-
-/// What kind of call is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CallKind {
-    /// One whose caller waits for all of it, as in [`map`](crate::Executor::map).
-    Batch,
-    /// One whose outcomes are taken in order: a [`stream`](crate::Executor::stream), or a batch that was
-    /// [submitted](crate::BatchBuilder::submit).
-    Stream,
-}
+use crate::observe::worker_status::BusyWorker;
+use crate::primitive::now;
+use crate::scheduler::work::{CallKind, Progress, Published};
+use crate::unwind::discard;
 
 /// What is with the first item of a call that is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,22 +45,20 @@ pub struct OpenCall {
 }
 
 impl OpenCall {
-    pub(crate) fn new(
+    fn new(
         id: u64,
         age: Duration,
         progress: Progress,
-        seats: &[Occupied],
+        busy: &[BusyWorker],
         name: impl Fn(usize) -> String,
     ) -> OpenCall {
-        let Progress { head, pulled, .. } = progress;
-        let of_call = || seats.iter().filter(move |seat| seat.call == id);
-        let runs = |seat: &&Occupied| (seat.first..seat.first + seat.count).contains(&head);
-        let head = if let Some(seat) = of_call().find(runs) {
-            Head::Running { worker: name(seat.worker), time: seat.time }
-        } else if head < pulled {
+        let of_call = || busy.iter().filter(move |worker| worker.call == id);
+        let head = if let Some(busy) = of_call().find(|busy| busy.runs(progress.head)) {
+            Head::Running { worker: name(busy.worker), time: busy.time }
+        } else if progress.head < progress.pulled {
             Head::Elsewhere
-        } else if let Some(seat) = of_call().find(|seat| seat.count == 0) {
-            Head::AtSource { worker: name(seat.worker), time: seat.time }
+        } else if let Some(busy) = of_call().find(|busy| busy.is_pulling()) {
+            Head::AtSource { worker: name(busy.worker), time: busy.time }
         } else {
             Head::NotPulled
         };
@@ -161,10 +140,6 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub(crate) fn new(calls: Vec<OpenCall>) -> Snapshot {
-        Snapshot { calls }
-    }
-
     /// The calls, in the order of their numbers.
     pub fn calls(&self) -> &[OpenCall] {
         &self.calls
@@ -227,6 +202,18 @@ impl Executor {
     ///
     /// It waits for nobody but, for a moment, for the lock of the list of open calls.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::new(self.hub().open_calls(|worker| self.name(worker)))
+        let open = self.scheduler().open_calls();
+        let now = now();
+        let busy = self.scheduler().worker_statuses().busy(now);
+        let call = |(work, since): &(Arc<dyn Published>, Instant)| {
+            let (id, age) = (work.fair_share().id(), now.saturating_duration_since(*since));
+            let name = |worker| self.worker_name(worker);
+            Some(OpenCall::new(id, age, work.progress()?, &busy, name))
+        };
+        let mut calls: Vec<OpenCall> = open.iter().filter_map(call).collect();
+        calls.sort_unstable_by_key(OpenCall::id);
+        // The last reference to a call may run the user's code.
+        open.into_iter().for_each(discard);
+        Snapshot { calls }
     }
 }

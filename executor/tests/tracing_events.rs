@@ -49,7 +49,7 @@ fn calls_and_items_that_are_given_up_are_traced() {
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     for expected in [
         "opened call=1",
-        "turn{worker=",
+        "time_slice{worker=",
         "gave up call=1 item=1 why=ItemDeadline",
         "closed call=1",
         "batch{items=",

@@ -4,6 +4,8 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
+
+use super::lock;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -16,11 +18,6 @@ use engine::sync::atomic::AtomicBool;
 pub(crate) use engine::sync::{Condvar, Mutex, MutexGuard};
 pub(crate) use engine::{thread, thread_local};
 use std::sync::atomic::Ordering::{Acquire, Release};
-
-/// It is also taken while its thread unwinds.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// As `parking`'s, of a mutex and a condition variable.
 pub(crate) struct Parker(Arc<Token>);

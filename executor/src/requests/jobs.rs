@@ -2,35 +2,36 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, Abortable};
 
-use crate::failure::{Discarded, contain, discard};
-use crate::hub::Hub;
-use crate::limited::Limited;
-use crate::primitive::{Mutex, MutexGuard, now};
+use crate::limits::state::LimitState;
+use crate::primitive::{Mutex, MutexGuard, lock, now};
 use crate::requests::attempt_outcome::AttemptOutcome;
-use crate::requests::flight::Flight;
+use crate::requests::in_flight::InFlight;
 use crate::requests::spawn::Spawn;
-use crate::turn::Inside;
+use crate::scheduler::registry::Scheduler;
+use crate::scheduler::time_slice::Inside;
+use crate::unwind::{DiscardOnDrop, catch_panic, discard};
 
 /// What a job of a [`Requests`](crate::Requests) can ask about its attempt.
 #[derive(Clone)]
 pub struct Attempt {
-    limited: Arc<Limited>,
+    limits: Arc<LimitState>,
     index: u64,
     number: u32,
     started: Instant,
 }
 
 impl Attempt {
-    pub(crate) fn new(limited: Arc<Limited>, index: u64, number: u32, started: Instant) -> Self {
-        Attempt { limited, index, number, started }
+    pub(crate) fn new(limits: Arc<LimitState>, index: u64, number: u32, started: Instant) -> Self {
+        Attempt { limits, index, number, started }
     }
 
     /// Which item of its batch it is for, from 0 on.
@@ -50,12 +51,12 @@ impl Attempt {
     ///
     /// Wait-free: two loads and a look at the clock.
     pub fn should_stop(&self) -> bool {
-        self.limited.course.should_stop(Some(self.started), Some(now()))
+        self.limits.policy.should_stop(Some(self.started), Some(now()))
     }
 
     /// When the answer will not count any more, by the deadlines of the item and of the batch; `None` if there are none.
     pub fn deadline(&self) -> Option<Instant> {
-        self.limited.course.deadline(self.started)
+        self.limits.policy.deadline(self.started)
     }
 }
 
@@ -69,72 +70,94 @@ impl std::fmt::Debug for Attempt {
 }
 
 /// How attempts at items `T` are made.
-pub(crate) trait Jobs<T, U, E>: Send + Sync {
-    /// An item as it is kept between its attempts.
-    type Item: Send;
-    fn keep(&self, item: T) -> Self::Item;
-    /// Makes an attempt, or sets it going.
-    fn begin(&self, item: Self::Item, attempt: Attempt, flight: Flight<Self::Item, U, E>);
-    /// To be called when an attempt at this item has ended.
+pub(crate) trait Jobs<T>: Send + Sync {
+    type Value: Send + 'static;
+    type Error: Send + 'static;
+    /// An item as it is kept between two attempts.
+    type Kept: Send + 'static;
+
+    fn keep(&self, item: T) -> Self::Kept;
+    /// Runs an attempt, or starts it on a runtime.
+    fn begin(
+        &self,
+        item: Self::Kept,
+        attempt: Attempt,
+        in_flight: InFlight<Self::Kept, Self::Value, Self::Error>,
+    );
+    /// Forgets the attempt at this item, which has ended.
     fn ended(&self, _index: u64) {}
-    /// Ends the attempt at this item, if there is one and it can be.
+    /// Aborts the attempt at this item, if it runs on a runtime.
     fn abort(&self, _index: u64) {}
-    /// Whether there is something that `abort_all` would end.
+    /// Returns `true` if `abort_all` would abort anything.
     fn can_abort(&self) -> bool {
         false
     }
-    /// `false` if there was nothing to end.
+    /// Aborts all attempts that run on a runtime. Returns `false` if there were none.
     fn abort_all(&self) -> bool {
         false
     }
 }
 
-pub(crate) struct Blocking<F>(Discarded<F>);
+/// Names types that a value does not hold.
+type Marker<T> = PhantomData<fn() -> T>;
 
-impl<F> Blocking<F> {
+/// Jobs that run on the worker.
+pub(crate) struct Blocking<F, U, E> {
+    job: DiscardOnDrop<F>,
+    outcome: Marker<(U, E)>,
+}
+
+impl<F, U, E> Blocking<F, U, E> {
     pub(crate) fn new(job: F) -> Self {
-        Blocking(Discarded::new(job))
+        Blocking { job: DiscardOnDrop::new(job), outcome: PhantomData }
     }
 }
 
-impl<T, U, E, F> Jobs<T, U, E> for Blocking<F>
+impl<T, U, E, F> Jobs<T> for Blocking<F, U, E>
 where
-    T: Send,
+    T: Send + 'static,
+    U: Send + 'static,
+    E: Send + 'static,
     F: Fn(&T, &Attempt) -> AttemptOutcome<U, E> + Send + Sync,
 {
-    type Item = T;
+    type Value = U;
+    type Error = E;
+    type Kept = T;
 
     fn keep(&self, item: T) -> T {
         item
     }
 
-    fn begin(&self, item: T, attempt: Attempt, flight: Flight<T, U, E>) {
-        let result = catch_unwind(AssertUnwindSafe(|| (*self.0)(&item, &attempt)));
-        flight.land(item, result);
+    fn begin(&self, item: T, attempt: Attempt, in_flight: InFlight<T, U, E>) {
+        let result = catch_unwind(AssertUnwindSafe(|| (*self.job)(&item, &attempt)));
+        in_flight.finish(item, result);
     }
 }
 
-pub(crate) struct Spawned<S, F> {
-    job: Discarded<F>,
-    spawner: Discarded<S>,
+/// Jobs that are futures and run on a runtime.
+pub(crate) struct Spawned<S, F, A, U, E> {
+    job: DiscardOnDrop<F>,
+    outcome: Marker<(A, U, E)>,
+    spawner: DiscardOnDrop<S>,
     running: Mutex<HashMap<u64, AbortHandle>>,
 }
 
-impl<S, F> Spawned<S, F> {
+impl<S, F, A, U, E> Spawned<S, F, A, U, E> {
     pub(crate) fn new(spawner: S, job: F) -> Self {
         Spawned {
-            job: Discarded::new(job),
-            spawner: Discarded::new(spawner),
+            job: DiscardOnDrop::new(job),
+            outcome: PhantomData,
+            spawner: DiscardOnDrop::new(spawner),
             running: Mutex::default(),
         }
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<u64, AbortHandle>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.running)
     }
 }
 
-impl<T, U, E, S, F, A> Jobs<T, U, E> for Spawned<S, F>
+impl<T, U, E, S, F, A> Jobs<T> for Spawned<S, F, A, U, E>
 where
     T: Send + Sync + 'static,
     U: Send + 'static,
@@ -143,32 +166,34 @@ where
     F: Fn(Arc<T>, Attempt) -> A + Send + Sync,
     A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
 {
-    type Item = Arc<T>;
+    type Value = U;
+    type Error = E;
+    type Kept = Arc<T>;
 
     fn keep(&self, item: T) -> Arc<T> {
         Arc::new(item)
     }
 
-    fn begin(&self, item: Arc<T>, attempt: Attempt, flight: Flight<Arc<T>, U, E>) {
+    fn begin(&self, item: Arc<T>, attempt: Attempt, in_flight: InFlight<Arc<T>, U, E>) {
         let (index, of_job) = (attempt.index(), attempt.clone());
         let future = match catch_unwind(AssertUnwindSafe(|| (*self.job)(Arc::clone(&item), of_job)))
         {
             Ok(future) => future,
-            Err(payload) => return flight.land(item, Err(payload)),
+            Err(payload) => return in_flight.finish(item, Err(payload)),
         };
-        let future = inside(Arc::clone(flight.home().hub()), future);
+        let future = inside(Arc::clone(in_flight.owner().scheduler()), future);
         let future = AssertUnwindSafe(future).catch_unwind();
         let (handle, registration) = AbortHandle::new_pair();
         self.running().insert(index, handle.clone());
         // Whoever ended the batch, or gave up on the item, before the handle was there did not find it.
-        if flight.home().is_over() || attempt.should_stop() {
+        if in_flight.owner().is_over() || attempt.should_stop() {
             handle.abort();
         }
-        contain(|| {
+        catch_panic(|| {
             self.spawner.spawn(Box::pin(async move {
                 // An attempt that was aborted is lost.
                 if let Ok(result) = Abortable::new(future, registration).await {
-                    flight.land(item, result);
+                    in_flight.finish(item, result);
                 }
             }));
         });
@@ -182,7 +207,7 @@ where
     fn abort(&self, index: u64) {
         // The waker of its runtime is not used under the lock.
         let handle = self.running().remove(&index);
-        contain(move || handle.into_iter().for_each(|handle| handle.abort()));
+        catch_panic(move || handle.into_iter().for_each(|handle| handle.abort()));
     }
 
     fn can_abort(&self) -> bool {
@@ -192,16 +217,16 @@ where
     fn abort_all(&self) -> bool {
         let handles = std::mem::take(&mut *self.running());
         let had_some = !handles.is_empty();
-        handles.into_values().for_each(|handle| contain(move || handle.abort()));
+        handles.into_values().for_each(|handle| catch_panic(move || handle.abort()));
         had_some
     }
 }
 
 /// Runs the future so that whoever asks knows it for a job of this hub.
-async fn inside<F: Future>(hub: Arc<Hub>, future: F) -> F::Output {
+async fn inside<F: Future>(scheduler: Arc<Scheduler>, future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| {
-        let _inside = Inside::enter(&hub);
+        let _inside = Inside::enter(&scheduler);
         future.as_mut().poll(cx)
     })
     .await

@@ -79,7 +79,7 @@ fn work_that_becomes_claimable_is_run() {
 fn waits_for_other_work(older: bool) {
     let (workers, done) = (Workers::start(2), Done::new());
     let (waiting, other) = (waiting(1, &done), counted(1, &done));
-    workers.settle();
+    workers.wait_until_asleep();
     let published = if older { [&other, &waiting] } else { [&waiting, &other] };
     published.iter().for_each(|jobs| workers.publish(jobs));
     done.wait_for(2);
@@ -103,7 +103,7 @@ fn job_that_waits_for_its_neighbour() {
     explore("job_that_waits_for_its_neighbour", Some(1), 250, || {
         let (workers, done) = (Workers::start(2), Done::new());
         let jobs = waiting(2, &done);
-        workers.settle();
+        workers.wait_until_asleep();
         workers.publish(&jobs);
         done.wait_for(2);
         workers.withdraw(&jobs);
@@ -163,7 +163,7 @@ fn drained_when_all_has_run() {
 #[test]
 fn borrowed_work_is_let_go_of() {
     explore("borrowed_work_is_let_go_of", Some(4), 20000, || {
-        borrow(|workers, jobs, f| workers.lend(jobs, f))
+        borrow(|workers, jobs, f| workers.with_borrowed(jobs, f))
     });
 }
 
@@ -171,18 +171,18 @@ fn borrowed_work_is_let_go_of() {
 #[test]
 fn borrowed_work_is_let_go_of_when_unvisited() {
     explore("borrowed_work_is_let_go_of_when_unvisited", Some(4), 20000, || {
-        borrow(|workers, jobs, f| workers.lend_until_unvisited(jobs, f))
+        borrow(|workers, jobs, f| workers.borrow_until_unvisited(jobs, f))
     });
 }
 
-fn borrow(lend: impl Fn(&Workers, &Jobs, &dyn Fn())) {
+fn borrow(borrow: impl Fn(&Workers, &Jobs, &dyn Fn())) {
     let workers = Workers::start(1);
     let borrowed = Arc::new(Witness::default());
     let jobs = Jobs::new(1, {
         let borrowed = Arc::clone(&borrowed);
         move || borrowed.testify()
     });
-    lend(&workers, &jobs, &|| jobs.help());
+    borrow(&workers, &jobs, &|| jobs.help());
     assert!(borrowed.is_seen(), "the call is over, and its job has not run");
     borrowed.testify();
     jobs.end();

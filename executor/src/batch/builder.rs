@@ -1,0 +1,411 @@
+//! A call with limits: what may end it early, and what an item may take.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::batch::handle::{BatchHandle, Refused};
+use crate::batch::report::BatchReport;
+use crate::executor::Executor;
+use crate::limits::cancellation::CancellationToken;
+use crate::limits::policy::{LimitPolicy, Limits, Stop};
+use crate::limits::state::LimitState;
+use crate::limits::timing::TimingLog;
+use crate::outcome::{self, Failure, Outcome, Panic};
+use crate::primitive::now;
+use crate::scheduler::admission::Admission;
+use crate::stream::open::{open_stream, publish_with_limits};
+use crate::stream::ordered::Ordered;
+use crate::unwind::discard;
+
+/// Items with limits. From [`Executor::batch`]; they run in one of three ways:
+///
+/// | call | items and job | waits | outcomes |
+/// |---|---|---|---|
+/// | [`run`](BatchBuilder::run) | may borrow | for all of them, at once | a [`BatchReport`] |
+/// | [`submit`](BatchBuilder::submit) | `'static` | when the [`BatchHandle`] is asked | the same |
+/// | [`stream`](BatchBuilder::stream) | `'static`, may be endless | for one after the other | an [`Ordered`] |
+///
+/// Limits end what has not started, at once. A job that runs is not interrupted; it can ask [`Job::should_stop`]
+/// itself. `run` waits for it, since it may borrow from the caller, and its result counts unless it comes after its
+/// deadline. The other two give up on it: its place in the order goes to a [`Failure`], and its result, when it comes,
+/// is refused, dropped and counted.
+///
+/// ```
+/// use std::time::Duration;
+/// use reorder_executor::{Executor, Failure};
+///
+/// let executor = Executor::builder().workers(2).build()?;
+/// let batch = executor.batch(["quick", "slow", "quick"]).item_timeout(Duration::from_millis(500));
+/// let report = batch.run(|kind, job| {
+///     while kind == "slow" && !job.should_stop() {
+///         std::thread::sleep(Duration::from_millis(1));
+///     }
+///     Ok::<_, std::io::Error>(kind.len())
+/// });
+/// assert_eq!(report.late_results(), 1);
+/// let [Ok(5), Err(Failure::ItemDeadline), Ok(5)] = report.outcomes() else { panic!() };
+/// # Ok::<(), reorder_executor::BuildError>(())
+/// ```
+#[must_use = "nothing runs until `run`, `submit` or `stream` is called"]
+pub struct BatchBuilder<'e, I> {
+    executor: &'e Executor,
+    items: I,
+    limits: Limits,
+}
+
+impl Executor {
+    /// Runs `job` on every item and returns an outcome for each, in the order of the items. A
+    /// panic is the outcome of its item and of no other.
+    ///
+    /// ```
+    /// # use reorder_executor::{Executor, Failure};
+    /// # let executor = Executor::builder().workers(2).build()?;
+    /// let report = executor.execute_batch([6, 0, 3], |divisor| 12 / divisor);
+    /// let [Ok(2), Err(Failure::Panicked(panic)), Ok(4)] = report.outcomes() else { panic!() };
+    /// assert_eq!(panic.message(), "attempt to divide by zero");
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the source panics, as there, or memory is too short.
+    ///
+    /// # Progress
+    ///
+    /// As [`map`](Executor::map).
+    pub fn execute_batch<I, U, F>(&self, items: I, job: F) -> BatchReport<U>
+    where
+        I: IntoIterator<IntoIter: Send, Item: Send>,
+        U: Send,
+        F: Fn(I::Item) -> U + Sync,
+    {
+        let caught = |item| {
+            catch_unwind(AssertUnwindSafe(|| job(item)))
+                .map_err(|payload| Failure::Panicked(Panic::new(payload)))
+        };
+        BatchReport::new(self.map(items, caught), 0, Vec::new())
+    }
+
+    /// A batch with limits: it may fail fast, be cancelled, and have deadlines. [`BatchBuilder`] says how, and
+    /// has an example.
+    ///
+    /// # Progress
+    ///
+    /// Nothing runs before [`BatchBuilder::run`], [`submit`](BatchBuilder::submit) or
+    /// [`stream`](BatchBuilder::stream).
+    pub fn batch<I>(&self, items: I) -> BatchBuilder<'_, I> {
+        BatchBuilder::new(self, items)
+    }
+}
+
+impl<'e, I> BatchBuilder<'e, I> {
+    pub(crate) fn new(executor: &'e Executor, items: I) -> Self {
+        let shutdown = Some(executor.shutdown_token().clone());
+        BatchBuilder { executor, items, limits: Limits { shutdown, ..Limits::default() } }
+    }
+
+    /// Cancels the items that have not started once one has failed, panicked, or taken too long.
+    ///
+    /// ```
+    /// # use reorder_executor::{Executor, Failure};
+    /// # let executor = Executor::builder().workers(1).build()?;
+    /// let report = executor.batch(0..1000).fail_fast().run(|n, _| if n == 3 { Err("three") } else { Ok(n) });
+    /// assert!(matches!(report.outcomes()[3], Err(Failure::Failed("three"))));
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    pub fn fail_fast(mut self) -> Self {
+        self.limits.fails_fast = true;
+        self
+    }
+
+    /// Cancels the items that have not started once the token is cancelled. The token has an example; a second
+    /// one takes the place of the first.
+    pub fn cancelled_by(mut self, token: &CancellationToken) -> Self {
+        self.limits.token = Some(token.clone());
+        self
+    }
+
+    /// The instant from which on no item starts and no result counts.
+    ///
+    /// ```
+    /// # use std::time::Instant;
+    /// # use reorder_executor::{Executor, Failure};
+    /// # let executor = Executor::builder().workers(1).build()?;
+    /// let report = executor.batch(0..3).deadline(Instant::now()).run(|n, _| Ok::<_, ()>(n));
+    /// assert!(report.into_iter().all(|outcome| matches!(outcome, Err(Failure::BatchDeadline))));
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.limits.deadline = Some(deadline);
+        self
+    }
+
+    /// Notes when each item starts and ends, for [`BatchReport::timings`] and [`Ordered::timing`]. It costs two looks at
+    /// the clock per item, and 64 bytes for each that is in memory.
+    pub fn timed(mut self) -> Self {
+        self.limits.timed = true;
+        self
+    }
+
+    /// How long each item may take, from its start. The type has an example.
+    pub fn item_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.item_timeout = Some(timeout);
+        self
+    }
+
+    /// Takes the builder apart, for a call of another kind with the same limits.
+    #[cfg(feature = "requests")]
+    pub(crate) fn into_parts(self) -> (&'e Executor, I, Limits) {
+        (self.executor, self.items, self.limits)
+    }
+
+    /// Runs `job` on each item, in any order and on this thread, too, and returns the outcome of each in the order
+    /// of the input. Items that do not start are dropped.
+    ///
+    /// # Panics
+    ///
+    /// As [`Executor::execute_batch`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Executor::execute_batch`]: it waits for the items that have started.
+    pub fn run<U, E, F>(self, job: F) -> BatchReport<U, E>
+    where
+        I: IntoIterator<IntoIter: Send, Item: Send>,
+        U: Send,
+        E: Send,
+        F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Sync,
+    {
+        let policy = LimitPolicy::new(self.limits);
+        let run = |item| {
+            let ran = run_item(&policy, item, &job, |_| ());
+            if outcome::is_item_failure(&ran.outcome) {
+                policy.fail();
+            }
+            ran
+        };
+        if !policy.settings.timed {
+            let outcomes = self.executor.map(self.items, |item| run(item).outcome);
+            return BatchReport::new(outcomes, policy.late(), Vec::new());
+        }
+        let clock = TimingLog::new(0);
+        let ran = self.executor.map(self.items, |item| {
+            let ran = run(item);
+            (ran.outcome, clock.timing(ran.started, ran.completed))
+        });
+        let (outcomes, timings) = ran.into_iter().unzip();
+        BatchReport::new(outcomes, policy.late(), timings)
+    }
+
+    /// As [`run`](BatchBuilder::run), but returns at once. The items run on the workers, whether anybody waits for
+    /// them or not.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use reorder_executor::{Executor, Failure};
+    /// # let executor = Executor::builder().workers(2).build()?;
+    /// let batch = executor.batch([1, 60_000, 2]).item_timeout(Duration::from_millis(400));
+    /// let handle = batch.submit(|millis, _| {
+    ///     std::thread::sleep(Duration::from_millis(millis));
+    ///     Ok::<_, ()>(millis)
+    /// })?;
+    /// // It does not wait for the minute that the second item takes.
+    /// let outcomes = handle.wait().into_outcomes();
+    /// assert!(matches!(outcomes[..], [Ok(1), Err(Failure::ItemDeadline), Ok(2)]));
+    /// # std::mem::forget(executor);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`], with the items, if the executor was shut down.
+    ///
+    /// # Panics
+    ///
+    /// If the items panic, which are collected first, or memory is too short.
+    ///
+    /// # Progress
+    ///
+    /// It waits for no item.
+    pub fn submit<U, E, F>(
+        self,
+        job: F,
+    ) -> Result<BatchHandle<U, E>, Refused<Vec<<I as IntoIterator>::Item>>>
+    where
+        I: IntoIterator<Item: Send + 'static>,
+        U: Send + 'static,
+        E: Send + 'static,
+        F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync + 'static,
+    {
+        let BatchBuilder { executor, items, limits } = self;
+        let items: Vec<I::Item> = items.into_iter().collect();
+        let Some(admission) = Admission::new(executor.scheduler()) else {
+            return Err(Refused::new(items));
+        };
+        let count = items.len();
+        let window = count.max(1);
+        let source = items.into_iter();
+        let outcomes = start(executor, admission, source, window, limits, job);
+        Ok(BatchHandle::new(outcomes, count))
+    }
+
+    /// Runs `job` on the items of a source, which may be endless, and yields the outcomes in the order of the
+    /// source. [`Executor::stream`] with limits: the outcome of the head is there when its deadline is, and the
+    /// order goes on.
+    ///
+    /// Where a cancellation or the deadline of the batch ends it early, the source is pulled no further: those that
+    /// were pulled have an outcome each, and one more failure comes for all that was not.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use reorder_executor::{Executor, Failure};
+    /// # let executor = Executor::builder().workers(2).build()?;
+    /// let batch = executor.batch(0_u64..).item_timeout(Duration::from_millis(400));
+    /// let mut outcomes = batch.stream(|n, _| {
+    ///     std::thread::sleep(Duration::from_secs(if n == 1 { 60 } else { 0 }));
+    ///     Ok::<_, ()>(n)
+    /// })?;
+    /// assert!(matches!(outcomes.next(), Some(Ok(0))));
+    /// assert!(matches!(outcomes.next(), Some(Err(Failure::ItemDeadline))));
+    /// assert!(matches!(outcomes.next(), Some(Ok(2))));
+    /// # std::mem::forget(executor);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`], with the source, if the executor was shut down.
+    ///
+    /// # Panics
+    ///
+    /// As [`Executor::stream`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Executor::stream`]. Its consumer does not help, unless it is a worker of the executor: then a job that it
+    /// runs itself keeps it past a deadline.
+    pub fn stream<U, E, F>(self, job: F) -> Result<Ordered<'static, U, E>, Refused<I::IntoIter>>
+    where
+        I: IntoIterator<IntoIter: Send + 'static, Item: Send>,
+        U: Send + 'static,
+        E: Send + 'static,
+        F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync + 'static,
+    {
+        let BatchBuilder { executor, items, limits } = self;
+        let source = items.into_iter();
+        let Some(admission) = Admission::new(executor.scheduler()) else {
+            return Err(Refused::new(source));
+        };
+        let window = executor.window();
+        Ok(start(executor, admission, source, window, limits, job))
+    }
+}
+
+/// Starts a stream with limits.
+fn start<I, U, E, F>(
+    executor: &Executor,
+    admission: Admission,
+    source: I,
+    window: usize,
+    limits: Limits,
+    job: F,
+) -> Ordered<'static, U, E>
+where
+    I: Iterator + Send + 'static,
+    I::Item: Send,
+    U: Send + 'static,
+    E: Send + 'static,
+    F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync + 'static,
+{
+    let limits = Arc::new(LimitState::new(limits, window.next_power_of_two()));
+    let shared = Arc::clone(&limits);
+    let run = move |(index, item): (usize, I::Item)| {
+        let note_start = |started| shared.start(index as u64, started);
+        let ran = run_item(&shared.policy, item, &job, note_start);
+        if let Some(log) = &shared.timing_log {
+            log.note(index as u64, ran.started, ran.completed);
+        }
+        ran.outcome
+    };
+    let (core, consumer_end) = open_stream(executor, source.enumerate(), window, Some(limits), run);
+    publish_with_limits(executor, admission, Arc::new(core), consumer_end)
+}
+
+impl<I> fmt::Debug for BatchBuilder<'_, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BatchBuilder").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// What became of an item, and when, if that was to be told: it has no end if it did not start.
+struct Ran<U, E> {
+    outcome: Outcome<U, E>,
+    started: Option<Instant>,
+    completed: Option<Instant>,
+}
+
+fn run_item<T, U, E>(
+    policy: &LimitPolicy,
+    item: T,
+    job: &impl Fn(T, &Job<'_>) -> Result<U, E>,
+    note_start: impl FnOnce(Option<Instant>),
+) -> Ran<U, E> {
+    let time = || policy.is_timed().then(now);
+    let started = time();
+    if let Err(stop) = policy.start(started) {
+        discard(item);
+        return Ran { outcome: Err(stop.into()), started: None, completed: None };
+    }
+    note_start(started);
+    let context = Job { policy, started };
+    let outcome = match catch_unwind(AssertUnwindSafe(|| job(item, &context))) {
+        Ok(returned) => returned.map_err(Failure::Failed),
+        Err(payload) => Err(Failure::Panicked(Panic::new(payload))),
+    };
+    let completed = time();
+    let outcome = match policy.finish(started, completed) {
+        Ok(()) => outcome,
+        Err(stop) => {
+            discard(outcome);
+            Err(stop.into())
+        }
+    };
+    Ran { outcome, started, completed }
+}
+
+impl<E> From<Stop> for Failure<E> {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Cancelled => Failure::Cancelled,
+            Stop::ShutDown => Failure::ShutDown,
+            Stop::BatchDeadline => Failure::BatchDeadline,
+            Stop::ItemDeadline => Failure::ItemDeadline,
+        }
+    }
+}
+
+/// What a job of a [`BatchBuilder`] can ask about itself.
+pub struct Job<'a> {
+    policy: &'a LimitPolicy,
+    started: Option<Instant>,
+}
+
+impl Job<'_> {
+    /// Whether the batch was cancelled, the executor shut down, or a deadline of this item has passed: then its
+    /// result will not count, or is not needed. [`BatchBuilder`] has an example.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: two loads, and a look at the clock if there are deadlines.
+    pub fn should_stop(&self) -> bool {
+        self.policy.should_stop(self.started, self.policy.is_timed().then(now))
+    }
+}
+
+impl fmt::Debug for Job<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job").field("should_stop", &self.should_stop()).finish_non_exhaustive()
+    }
+}

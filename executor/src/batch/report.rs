@@ -1,0 +1,177 @@
+//! What comes of a batch.
+
+use std::convert::Infallible;
+
+use crate::limits::timing::{self, Timing};
+#[cfg(feature = "requests")]
+use crate::observe::request_stats::RequestStats;
+use crate::outcome::{Failure, Outcome};
+
+/// The outcome of every item of a batch, in the order of the input.
+///
+/// From [`Executor::execute_batch`](crate::Executor::execute_batch),
+/// [`BatchBuilder::run`](crate::BatchBuilder::run) and [`BatchHandle::wait`](crate::BatchHandle::wait). All is over;
+/// nothing here waits for anything.
+///
+/// ```
+/// use reorder_executor::Executor;
+///
+/// let executor = Executor::builder().workers(2).build()?;
+/// let report = executor.execute_batch(["7", "x", "9"], |text| text.parse::<u32>().unwrap());
+/// let values: Vec<u32> = report.into_iter().filter_map(Result::ok).collect();
+/// assert_eq!(values, [7, 9]);
+/// # Ok::<(), reorder_executor::BuildError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "an outcome may be a failure"]
+pub struct BatchReport<U, E = Infallible> {
+    outcomes: Vec<Outcome<U, E>>,
+    late: usize,
+    /// As many as there are outcomes, or none.
+    timings: Vec<Timing>,
+    #[cfg(feature = "requests")]
+    requests: Option<RequestStats>,
+}
+
+impl<U, E> BatchReport<U, E> {
+    pub(crate) fn new(outcomes: Vec<Outcome<U, E>>, late: usize, mut timings: Vec<Timing>) -> Self {
+        timing::note_waits(&mut timings);
+        BatchReport {
+            outcomes,
+            late,
+            timings,
+            #[cfg(feature = "requests")]
+            requests: None,
+        }
+    }
+
+    #[cfg(feature = "requests")]
+    pub(crate) fn with_requests(mut self, requests: Option<RequestStats>) -> Self {
+        self.requests = requests;
+        self
+    }
+
+    /// What its requests met; `None` for what was not made by [`BatchBuilder::requests`].
+    /// [`Requests`](crate::Requests) has an example.
+    ///
+    /// [`BatchBuilder::requests`]: crate::BatchBuilder::requests
+    #[cfg(feature = "requests")]
+    pub fn requests(&self) -> Option<&RequestStats> {
+        self.requests.as_ref()
+    }
+
+    /// When each item ran, at its index, if that was to be [noted](crate::BatchBuilder::timed); else none.
+    ///
+    /// ```
+    /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let report = executor.batch(["a", "bc"]).timed().run(|text, _| Ok::<_, ()>(text.len()));
+    /// for timing in report.timings() {
+    ///     assert!(timing.submitted() <= timing.started().expect("all have run"));
+    ///     assert!(timing.started() <= timing.completed());
+    /// }
+    /// assert!((1..=2).contains(&report.peak_concurrency().expect("it was timed")));
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    pub fn timings(&self) -> &[Timing] {
+        &self.timings
+    }
+
+    /// How many items were under way at the same time at the most, [requests](crate::Requests) from their first attempt on.
+    /// `None` if the batch was not timed, or had no items.
+    pub fn peak_concurrency(&self) -> Option<usize> {
+        self.is_timed().then(|| timing::peak_concurrency(&self.timings))
+    }
+
+    /// How large a window the batch would have filled: from the first item that was missing up to the last that had
+    /// started, at the most. `None` as there.
+    pub fn window_high_water(&self) -> Option<usize> {
+        self.is_timed().then(|| timing::window_high_water(&self.timings))
+    }
+
+    fn is_timed(&self) -> bool {
+        !self.timings.is_empty()
+    }
+
+    /// How many results had come after their item was given up, and were dropped. [`BatchBuilder`](crate::BatchBuilder) has an
+    /// example.
+    pub fn late_results(&self) -> usize {
+        self.late
+    }
+
+    /// The outcomes: the one at `index` is that of the input at `index`.
+    ///
+    /// ```
+    /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let report = executor.execute_batch([8, 0], |n| 8 / n);
+    /// let failed = report.outcomes().iter().filter(|outcome| outcome.is_err()).count();
+    /// assert_eq!(failed, 1);
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    pub fn outcomes(&self) -> &[Outcome<U, E>] {
+        &self.outcomes
+    }
+
+    /// The outcomes, by value.
+    ///
+    /// ```
+    /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let outcomes = executor.execute_batch(["a", "b"], str::to_owned).into_outcomes();
+    /// assert_eq!(outcomes.into_iter().map(Result::unwrap).collect::<String>(), "ab");
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    pub fn into_outcomes(self) -> Vec<Outcome<U, E>> {
+        self.outcomes
+    }
+
+    /// All values, or the first failure with the index of its item.
+    ///
+    /// ```
+    /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let report = executor.execute_batch([4, 2, 0, 0], |n| 8 / n);
+    /// let (index, _failure) = report.into_values().unwrap_err();
+    /// assert_eq!(index, 2);
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The failure with the lowest index, if there is one. An item that was cancelled or shut down is named only if
+    /// no other failed: it does not tell why.
+    pub fn into_values(self) -> Result<Vec<U>, (usize, Failure<E>)> {
+        let (mut values, mut cancelled) = (Vec::with_capacity(self.outcomes.len()), None);
+        for (index, outcome) in self.outcomes.into_iter().enumerate() {
+            match outcome {
+                Ok(value) => values.push(value),
+                Err(failure @ (Failure::Cancelled | Failure::ShutDown)) => {
+                    cancelled = cancelled.or(Some((index, failure)));
+                }
+                Err(failure) => return Err((index, failure)),
+            }
+        }
+        cancelled.map_or(Ok(values), Err)
+    }
+}
+
+impl<U, E> IntoIterator for BatchReport<U, E> {
+    type Item = Outcome<U, E>;
+    type IntoIter = std::vec::IntoIter<Outcome<U, E>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.outcomes.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_failure_is_one_that_tells_why() {
+        let first = |outcomes| BatchReport::<u8, &str>::new(outcomes, 0, Vec::new()).into_values();
+        assert!(matches!(first(vec![Ok(1), Ok(2)]).as_deref(), Ok([1, 2])));
+        let failed = vec![Ok(1), Err(Failure::Cancelled), Err(Failure::Failed("why"))];
+        assert!(matches!(first(failed), Err((2, Failure::Failed("why")))));
+        let cancelled = vec![Ok(1), Err(Failure::Cancelled), Err(Failure::Cancelled)];
+        assert!(matches!(first(cancelled), Err((1, Failure::Cancelled))));
+    }
+}

@@ -1,0 +1,88 @@
+//! What items of a kind cost when they ran last. A hint, by which a batch that its caller finishes in
+//! no time is spared the trouble of being shared.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// How many kinds are remembered. Another one with the same place takes it over.
+pub(crate) const JOB_TYPES: usize = 64;
+/// Costs are kept for so many items, to tell fractions of nanoseconds.
+const SAMPLE: u32 = 1 << 10;
+
+/// A kind of job, by the address of code that was compiled for it alone.
+#[derive(Clone, Copy)]
+pub(crate) struct JobType(usize);
+
+impl JobType {
+    pub(crate) fn of_code(code: *const ()) -> JobType {
+        JobType(code.addr())
+    }
+
+    /// Its place, and what tells it from others there.
+    pub(crate) fn place(self) -> (usize, u32) {
+        let mixed = (self.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed as usize >> 16 & (JOB_TYPES - 1), (mixed >> 32) as u32)
+    }
+}
+
+/// For each place, a kind and the nanoseconds of a lot, in 32 bits each.
+pub(crate) struct CostHistory([AtomicU64; JOB_TYPES]);
+
+impl CostHistory {
+    pub(crate) fn new() -> CostHistory {
+        CostHistory([const { AtomicU64::new(0) }; JOB_TYPES])
+    }
+
+    /// How long so many items should take, if any of the kind ran before.
+    pub(crate) fn expect(&self, job_type: JobType, items: usize) -> Option<Duration> {
+        let (place, tag) = job_type.place();
+        // ORDERING: cost_history:expect: Relaxed; a hint.
+        let word = self.0[place].load(Relaxed);
+        let nanos = u64::from(word as u32).saturating_mul(items as u64) / u64::from(SAMPLE);
+        ((word >> 32) as u32 == tag && word != 0).then(|| Duration::from_nanos(nanos))
+    }
+
+    /// So many items, at least 1, took so long.
+    pub(crate) fn record(&self, job_type: JobType, items: usize, took: Duration) {
+        let (place, tag) = job_type.place();
+        let sample = took.as_nanos() * u128::from(SAMPLE) / items as u128;
+        let sample = u32::try_from(sample).unwrap_or(u32::MAX);
+        // ORDERING: cost_history:record: Relaxed; a hint.
+        self.0[place].store(u64::from(tag) << 32 | u64::from(sample), Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_kind_costs_is_scaled_to_its_items() {
+        let (history, job_type) = (CostHistory::new(), JobType(4096));
+        assert_eq!(history.expect(job_type, 5), None);
+        history.record(job_type, 64, Duration::from_nanos(96));
+        assert_eq!(history.expect(job_type, 64), Some(Duration::from_nanos(96)));
+        assert_eq!(history.expect(job_type, 1_000_000), Some(Duration::from_nanos(1_500_000)));
+        history.record(job_type, 1, Duration::MAX);
+        assert!(
+            history.expect(job_type, 1).unwrap() > Duration::from_millis(4),
+            "the most it keeps"
+        );
+    }
+
+    #[test]
+    fn kinds_are_not_mistaken_for_each_other() {
+        let history = CostHistory::new();
+        let job_types = || (0..2 * JOB_TYPES).map(|job_type| JobType(4096 + 16 * job_type));
+        for (job_type, nanos) in job_types().zip(1..) {
+            history.record(job_type, 1, Duration::from_nanos(nanos));
+        }
+        let known = job_types().zip(1..).filter_map(|(job_type, nanos)| {
+            let expected = history.expect(job_type, 1)?;
+            assert_eq!(expected, Duration::from_nanos(nanos));
+            Some(())
+        });
+        assert!((1..=JOB_TYPES).contains(&known.count()));
+    }
+}

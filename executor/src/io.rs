@@ -1,0 +1,15 @@
+//! What goes into a call and what comes out of it: shared by `map`, `stream` and `requests`.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `pull` | the right to pull a user's iterator, and the pull itself |
+//! | `source` | the source of a stream, and the ring positions of its items |
+//! | `chunk` | the outcomes of neighbouring items, in one slot of a ring |
+//! | `ordered_output` | the producing end of a stream's ring |
+//! | `reserved` | writing values into the reserved part of a vector |
+
+pub(crate) mod chunk;
+pub(crate) mod ordered_output;
+pub(crate) mod pull;
+pub(crate) mod reserved;
+pub(crate) mod source;

@@ -1,0 +1,108 @@
+//! The outcomes of neighbouring items of a stream: they travel in one slot of its ring.
+
+use std::array;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use reorder_ring::Ring;
+
+use crate::outcome::Outcome;
+use crate::primitive::{Mutex, MutexGuard, lock};
+
+pub(crate) type Chunk<U, E = Infallible> = Vec<Outcome<U, E>>;
+/// The ring of a stream.
+pub(crate) type ChunkRing<U, E> = Arc<Ring<Chunk<U, E>>>;
+
+/// How many outcomes a chunk has at the most.
+pub(crate) const MOST: usize = 256;
+const CLASSES: usize = MOST.ilog2() as usize + 1;
+
+/// Emptied chunks, whose memory is used again, by size: chunks of class `c` have room for 2^`c` outcomes.
+///
+/// A chunk of class `c` is taken for more than 2^(`c` - 1) outcomes. So a stream never has more than
+/// 2 / 2^`c` of its window in chunks of that class, and all of them can be kept: the memory of a class stays
+/// below that of two windows of outcomes, and how often it is asked for does not depend on how long the
+/// stream is, nor on how the size of its chunks varies.
+pub(crate) struct Spares<U, E = Infallible> {
+    classes: Mutex<[Vec<Chunk<U, E>>; CLASSES]>,
+}
+
+impl<U, E> Spares<U, E> {
+    pub(crate) fn new() -> Spares<U, E> {
+        Spares { classes: Mutex::new(array::from_fn(|_| Vec::new())) }
+    }
+
+    fn classes(&self) -> MutexGuard<'_, [Vec<Chunk<U, E>>; CLASSES]> {
+        lock(&self.classes)
+    }
+
+    /// An empty chunk with room for so many outcomes, from 1 to [`MOST`].
+    pub(crate) fn take(&self, outcomes: usize) -> Chunk<U, E> {
+        let room = outcomes.next_power_of_two();
+        let spare = self.classes()[room.ilog2() as usize].pop();
+        spare.unwrap_or_else(|| Chunk::with_capacity(room))
+    }
+
+    /// Keeps an empty chunk.
+    pub(crate) fn put(&self, chunk: Chunk<U, E>) {
+        debug_assert!(chunk.is_empty());
+        if let Some(class) = chunk.capacity().checked_ilog2() {
+            self.classes()[(class as usize).min(CLASSES - 1)].push(chunk);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    #[test]
+    fn memory_is_used_again_for_as_many_outcomes() {
+        let spares = Spares::<u64>::new();
+        let large = spares.take(48);
+        let place = large.as_ptr();
+        spares.put(large);
+        let small = spares.take(3);
+        assert_ne!(small.as_ptr(), place, "it is too large to be spent on three");
+        let again = spares.take(64);
+        assert_eq!((again.as_ptr(), again.capacity()), (place, 64));
+        let another = spares.take(64);
+        assert_ne!(another.as_ptr(), place, "there are no more");
+    }
+
+    #[test]
+    fn every_size_finds_what_was_kept_of_it() {
+        let spares = Spares::<u64>::new();
+        for outcomes in 1..=MOST {
+            let chunk = spares.take(outcomes);
+            assert!(chunk.capacity() >= outcomes);
+            let place = chunk.as_ptr();
+            spares.put(chunk);
+            let again = spares.take(outcomes);
+            assert_eq!(again.as_ptr(), place, "{outcomes}");
+            spares.put(again);
+        }
+        assert_eq!(spares.classes().each_ref().map(Vec::len), [1; CLASSES]);
+    }
+
+    #[test]
+    fn two_windows_of_each_size_are_enough() {
+        const WINDOW: usize = 1024;
+        let spares = Spares::<u64>::new();
+        let mut out = VecDeque::<(usize, Chunk<u64>)>::new();
+        for step in 0..100_000 {
+            // Long stretches of small ones, of large ones, and of both.
+            let outcomes = step * 7 % (1 + step / 1000 * 31 % MOST) + 1;
+            while out.iter().map(|(outcomes, _)| outcomes).sum::<usize>() + outcomes > WINDOW {
+                spares.put(out.pop_front().expect("one is less than a window").1);
+            }
+            out.push_back((outcomes, spares.take(outcomes)));
+        }
+        out.into_iter().for_each(|(_, chunk)| spares.put(chunk));
+        for (class, kept) in spares.classes().iter().enumerate() {
+            assert!((1..=(2 * WINDOW) >> class).contains(&kept.len()), "{} of {class}", kept.len());
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Pulling a user's iterator.
+//!
+//! One thread at a time has the right to pull. No thread waits for it: a thread that does not get
+//! it looks for other work.
+//!
+//! | from | to | by |
+//! |---|---|---|
+//! | `OPEN` | `PULLING` | CAS of the thread that pulls |
+//! | `PULLING` | `OPEN` | the puller; more may come |
+//! | `PULLING` | `FULL` | the puller that found the window full |
+//! | `PULLING` | `ENDED` | the puller; the source is asked no more |
+//! | `FULL` | `OPEN` | CAS of the consumer that made space, or of the puller that looked again |
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::primitive::{AtomicU8, Mutex, MutexGuard, into_inner, lock};
+
+const OPEN: u8 = 0;
+const PULLING: u8 = 1;
+const FULL: u8 = 2;
+const ENDED: u8 = 3;
+
+/// What a puller leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Any thread may pull.
+    Open,
+    /// No thread may pull until the consumer has made space.
+    Full,
+    /// No thread pulls any more.
+    Ended,
+}
+
+/// The right to pull, and the state that only the puller touches.
+pub(crate) struct PullLock<T> {
+    phase: AtomicU8,
+    state: Mutex<T>,
+}
+
+impl<T> PullLock<T> {
+    /// Returns a lock that any thread may take.
+    pub(crate) fn new(state: T) -> PullLock<T> {
+        PullLock { phase: AtomicU8::new(OPEN), state: Mutex::new(state) }
+    }
+
+    /// Returns a lock that no thread can take.
+    pub(crate) fn ended(state: T) -> PullLock<T> {
+        PullLock { phase: AtomicU8::new(ENDED), state: Mutex::new(state) }
+    }
+
+    /// Returns `true` if a thread could pull now.
+    pub(crate) fn is_open(&self) -> bool {
+        // ORDERING: pull:look: Relaxed; ordered by the fences in `idle`.
+        self.phase.load(Relaxed) == OPEN
+    }
+
+    /// Takes the right to pull. Returns `None` if another thread has it, or there is nothing to
+    /// pull.
+    pub(crate) fn try_start(&self) -> Option<Puller<'_, T>> {
+        // ORDERING: pull:start: Relaxed; the lock of the state orders all that the puller reads.
+        self.phase.compare_exchange(OPEN, PULLING, Relaxed, Relaxed).ok()?;
+        Some(Puller(self))
+    }
+
+    /// Returns `true` if the puller found the window full, and no thread has seen space since.
+    pub(crate) fn is_full(&self) -> bool {
+        // ORDERING: pull:full: Relaxed; ordered by the fence `stream:space`.
+        self.phase.load(Relaxed) == FULL
+    }
+
+    /// Changes the phase from `FULL` to `OPEN`. Returns `true` if this call did it.
+    pub(crate) fn reopen(&self) -> bool {
+        // ORDERING: pull:reopen: Relaxed; as `pull:start`.
+        self.phase.compare_exchange(FULL, OPEN, Relaxed, Relaxed).is_ok()
+    }
+
+    /// Locks the state if no puller has it.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        // A panic under this lock is caught by `pull`, so the lock is never poisoned.
+        self.state.try_lock().ok()
+    }
+
+    pub(crate) fn into_inner(self) -> T {
+        into_inner(self.state)
+    }
+}
+
+/// The right to pull. Its owner has to give it up by [`release`](PulledState::release).
+pub(crate) struct Puller<'a, T>(&'a PullLock<T>);
+
+impl<'a, T> Puller<'a, T> {
+    /// Returns the state, for this thread alone.
+    pub(crate) fn lock(self) -> PulledState<'a, T> {
+        PulledState { lock: self.0, state: lock(&self.0.state) }
+    }
+}
+
+/// The state, while its puller has it.
+pub(crate) struct PulledState<'a, T> {
+    lock: &'a PullLock<T>,
+    pub(crate) state: MutexGuard<'a, T>,
+}
+
+impl<T> PulledState<'_, T> {
+    /// Gives up the right to pull. The state stays locked until `self` is dropped.
+    pub(crate) fn release(&self, phase: Phase) {
+        let phase = match phase {
+            Phase::Open => OPEN,
+            Phase::Full => FULL,
+            Phase::Ended => ENDED,
+        };
+        // ORDERING: pull:release: Relaxed; within the lock of the state.
+        self.lock.phase.store(phase, Relaxed);
+    }
+}
+
+/// Why a source is asked no more.
+pub(crate) enum SourceEnd {
+    /// It has returned `None`.
+    Exhausted,
+    /// It has panicked with this payload.
+    Panicked(Box<dyn Any + Send>),
+}
+
+/// Pulls as many items as `wanted` says, and hands each of them to `put`.
+///
+/// Returns why the source brought fewer, or `None`. A panic of the source is caught, also one in
+/// its `size_hint` when `wanted` asks for it. What came before it was put.
+#[inline]
+pub(crate) fn pull<S: Iterator>(
+    source: &mut S,
+    wanted: impl FnOnce(&S) -> usize,
+    put: impl FnMut(S::Item),
+) -> Option<SourceEnd> {
+    let pulled = catch_unwind(AssertUnwindSafe(move || {
+        // Local to this closure, so that what `put` counts stays in a register.
+        let mut put = put;
+        for _ in 0..wanted(source) {
+            match source.next() {
+                Some(item) => put(item),
+                None => return Some(SourceEnd::Exhausted),
+            }
+        }
+        None
+    }));
+    pulled.unwrap_or_else(|payload| Some(SourceEnd::Panicked(payload)))
+}
+
+/// Returns `true` if the source says that it has no more items. A source that panics when it is
+/// asked does not say so.
+pub(crate) fn is_exhausted(source: &impl Iterator) -> bool {
+    catch_unwind(AssertUnwindSafe(|| source.size_hint().1 == Some(0))).unwrap_or_else(|payload| {
+        crate::unwind::discard(payload);
+        false
+    })
+}

@@ -1,0 +1,15 @@
+//! What ends a call early: deadlines, cancellation, a failed item, a shutdown.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `policy` | the state machine: what an event means for an item |
+//! | `state` | the policy of one call, and the start times of its items |
+//! | `cancellation` | the token that users share |
+//! | `timer` | wake-ups at an instant |
+//! | `timing` | the instants that a call reports |
+
+pub(crate) mod cancellation;
+pub(crate) mod policy;
+pub(crate) mod state;
+pub(crate) mod timer;
+pub(crate) mod timing;

@@ -1,0 +1,336 @@
+//! The machine in a time of its own, against a reference that knows all that happens beforehand.
+
+use super::*;
+
+/// A number of the sequence of xorshift.
+fn random(state: &mut u64, bound: u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    (*state >> 32) % bound
+}
+
+/// An item: when it would start, how long it takes, whether it fails.
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    start: u64,
+    takes: u64,
+    fails: bool,
+}
+
+#[derive(Debug)]
+struct Run {
+    items: Vec<Item>,
+    fails_fast: bool,
+    deadline: Option<u64>,
+    timeout: Option<u64>,
+    cancelled: Option<u64>,
+}
+
+impl Run {
+    fn new(state: &mut u64) -> Run {
+        let items = (0..random(state, 8)).map(|_| Item {
+            start: 0,
+            takes: 1 + random(state, 400),
+            fails: random(state, 4) == 0,
+        });
+        let mut items: Vec<Item> = items.collect();
+        items.iter_mut().for_each(|item| item.start = random(state, 300));
+        let mut sometimes = |bound| (random(state, 2) == 0).then(|| random(state, bound));
+        Run {
+            items,
+            fails_fast: sometimes(2).is_some(),
+            deadline: sometimes(500),
+            timeout: sometimes(400),
+            cancelled: sometimes(500),
+        }
+    }
+
+    /// What comes of each item, by its definition: it starts if nothing has ended the batch by then, and its
+    /// result counts if it comes before both of its deadlines. Whatever has ended the batch for an item began
+    /// earlier.
+    fn expected(&self) -> Vec<Result<bool, Stop>> {
+        let mut order: Vec<usize> = (0..self.items.len()).collect();
+        order.sort_by_key(|&index| self.items[index].start);
+        let mut outcomes = vec![Ok(false); self.items.len()];
+        let mut failed_at = u64::MAX;
+        for index in order {
+            outcomes[index] = self.outcome(index, failed_at);
+            if self.fails_fast {
+                failed_at = failed_at.min(self.failure(index, outcomes[index]));
+            }
+        }
+        outcomes
+    }
+
+    fn outcome(&self, index: usize, failed_at: u64) -> Result<bool, Stop> {
+        let Item { start, takes, fails } = self.items[index];
+        if failed_at <= start || self.cancelled.is_some_and(|at| at <= start) {
+            return Err(Stop::Cancelled);
+        }
+        if self.deadline.is_some_and(|at| at <= start) {
+            return Err(Stop::BatchDeadline);
+        }
+        let end = start + takes;
+        let own = self.timeout.map_or(u64::MAX, |timeout| start + timeout);
+        let shared = self.deadline.unwrap_or(u64::MAX);
+        if shared <= own && shared <= end {
+            Err(Stop::BatchDeadline)
+        } else if own <= end {
+            Err(Stop::ItemDeadline)
+        } else {
+            Ok(fails)
+        }
+    }
+
+    /// All that happens, in its order.
+    fn events(&self) -> Vec<(u64, Event)> {
+        let mut events: Vec<(u64, Event)> =
+            self.cancelled.map(|time| (time, Event::Cancel)).into_iter().collect();
+        for (index, item) in self.items.iter().enumerate() {
+            events.push((item.start, Event::Start(index)));
+            events.push((item.start + item.takes, Event::End(index)));
+        }
+        events.sort_unstable();
+        events
+    }
+
+    /// When the outcome of an item that has run ends a batch which fails fast.
+    fn failure(&self, index: usize, outcome: Result<bool, Stop>) -> u64 {
+        let Item { start, takes, .. } = self.items[index];
+        let fails = matches!(outcome, Ok(true) | Err(Stop::ItemDeadline));
+        if fails { start + takes } else { u64::MAX }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    End(usize),
+    Cancel,
+    Start(usize),
+}
+
+/// What the machine makes of it.
+fn played(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
+    let zero = Instant::now();
+    let at = |time: u64| zero + Duration::from_nanos(time);
+    let token = CancellationToken::new();
+    let policy = LimitPolicy::new(Limits {
+        fails_fast: run.fails_fast,
+        deadline: run.deadline.map(at),
+        item_timeout: run.timeout.map(Duration::from_nanos),
+        token: Some(token.clone()),
+        ..Limits::default()
+    });
+    let mut outcomes = vec![None; run.items.len()];
+    for (time, event) in run.events() {
+        let now = policy.is_timed().then(|| at(time));
+        match event {
+            Event::Cancel => token.cancel(),
+            Event::Start(index) => outcomes[index] = policy.start(now).err().map(Err),
+            Event::End(index) if outcomes[index].is_some() => {}
+            Event::End(index) => {
+                let Item { start, fails, .. } = run.items[index];
+                let started = policy.is_timed().then(|| at(start));
+                let stopped = policy.should_stop(started, now);
+                let finished = policy.finish(started, now);
+                if matches!(finished, Ok(()) if fails) || finished == Err(Stop::ItemDeadline) {
+                    policy.fail();
+                }
+                assert!(stopped || finished.is_ok(), "a job that is told to go on is in time");
+                outcomes[index] = Some(finished.map(|()| fails));
+            }
+        }
+    }
+    (outcomes.into_iter().map(|outcome| outcome.expect("all have ended")).collect(), policy.late())
+}
+
+#[test]
+fn random_runs_are_as_in_the_reference() {
+    let mut state = 0x9E37_79B9_7F4A_7C15;
+    let mut met = [0; 5];
+    for _ in 0..100_000 {
+        let run = Run::new(&mut state);
+        let (outcomes, late) = played(&run);
+        assert_eq!(outcomes, run.expected(), "{run:?}");
+        let started = |index: usize| run.deadline.is_none_or(|at| run.items[index].start < at);
+        let refused = outcomes.iter().enumerate().filter(|&(index, outcome)| {
+            started(index) && matches!(outcome, Err(Stop::BatchDeadline | Stop::ItemDeadline))
+        });
+        assert_eq!(late, refused.count(), "{run:?}");
+        for outcome in outcomes {
+            met[match outcome {
+                Ok(false) => 0,
+                Ok(true) => 1,
+                Err(Stop::Cancelled) => 2,
+                Err(Stop::BatchDeadline) => 3,
+                Err(Stop::ItemDeadline) => 4,
+                Err(Stop::ShutDown) => unreachable!("nobody shuts down"),
+            }] += 1;
+        }
+    }
+    assert!(met.iter().all(|&count| count > 1000), "{met:?}");
+}
+
+/// A consumer that takes one item after the other, and gives up on those that take too long.
+struct Delivery<'a> {
+    run: &'a Run,
+    /// When an item's own outcome is there.
+    completed: Vec<Option<Result<bool, Stop>>>,
+    outcomes: Vec<Result<bool, Stop>>,
+    failed: bool,
+    late: usize,
+}
+
+impl<'a> Delivery<'a> {
+    fn new(run: &'a Run) -> Self {
+        let completed = vec![None; run.items.len()];
+        Delivery { run, completed, outcomes: Vec::new(), failed: false, late: 0 }
+    }
+
+    /// What has ended the call by then.
+    fn stopped(&self, time: u64) -> Option<Stop> {
+        if self.run.fails_fast && self.failed || self.run.cancelled.is_some_and(|at| at <= time) {
+            Some(Stop::Cancelled)
+        } else {
+            self.run.deadline.filter(|&at| at <= time).map(|_| Stop::BatchDeadline)
+        }
+    }
+
+    /// Which deadline of an item that has started has passed first, if one has.
+    fn overdue(&self, index: usize, time: u64) -> Option<Stop> {
+        let own =
+            self.run.timeout.map_or(u64::MAX, |timeout| self.run.items[index].start + timeout);
+        let shared = self.run.deadline.unwrap_or(u64::MAX);
+        let stop = if shared <= own { Stop::BatchDeadline } else { Stop::ItemDeadline };
+        (own.min(shared) <= time).then_some(stop)
+    }
+
+    /// All that happens at an instant, by its definition: ends, then starts, then what the consumer does.
+    fn step(&mut self, time: u64, did_start: &mut [bool]) {
+        for (index, item) in self.run.items.iter().enumerate() {
+            if did_start[index] && item.start + item.takes == time {
+                let outcome = self.overdue(index, time).map_or(Ok(item.fails), Err);
+                let is_given_up = index < self.outcomes.len();
+                self.late += usize::from(is_given_up || outcome.is_err());
+                self.failed |= matches!(outcome, Ok(true) | Err(Stop::ItemDeadline));
+                self.completed[index] = Some(outcome);
+            }
+        }
+        for (index, item) in self.run.items.iter().enumerate() {
+            if item.start == time {
+                let stopped = self.stopped(time);
+                did_start[index] = stopped.is_none();
+                self.completed[index] = stopped.map(Err);
+            }
+        }
+        while let Some(&completed) = self.completed.get(self.outcomes.len()) {
+            let head = self.outcomes.len();
+            let overdue = || self.overdue(head, time).filter(|_| did_start[head]);
+            let cancelled = self.stopped(time).filter(|&stop| stop == Stop::Cancelled);
+            let skipped = cancelled.or_else(overdue).or_else(|| self.stopped(time));
+            match completed.or(skipped.map(Err)) {
+                None => break,
+                Some(outcome) => {
+                    self.failed |= completed.is_none() && outcome == Err(Stop::ItemDeadline);
+                    self.outcomes.push(outcome);
+                }
+            }
+        }
+    }
+}
+
+/// What a consumer of the machine gets, which looks when something happens and when it was told to.
+fn delivered(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
+    let zero = Instant::now();
+    let at = |time: u64| zero + Duration::from_nanos(time);
+    let token = CancellationToken::new();
+    let policy = LimitPolicy::new(Limits {
+        fails_fast: run.fails_fast,
+        deadline: run.deadline.map(at),
+        item_timeout: run.timeout.map(Duration::from_nanos),
+        token: Some(token.clone()),
+        ..Limits::default()
+    });
+    let told = |time: u64| policy.is_timed().then(|| at(time));
+    // At one instant: ends, the cancellation, starts, and then the consumer.
+    let mut events = run.events().into_iter().peekable();
+    let count = run.items.len();
+    let (mut completed, mut started) = (vec![None; count], vec![None; count]);
+    let mut outcomes = Vec::new();
+    let mut timer = Some(0);
+    while let Some(time) = events.peek().map(|&(time, _)| time).into_iter().chain(timer).min() {
+        timer = None;
+        while let Some((_, event)) = events.next_if(|&(next, _)| next == time) {
+            match event {
+                Event::Cancel => token.cancel(),
+                Event::Start(index) => match policy.start(told(time)) {
+                    Ok(()) => started[index] = Some(time),
+                    Err(stop) => completed[index] = Some(Err(stop)),
+                },
+                Event::End(index) if started[index].is_some() => {
+                    let finished = policy.finish(started[index].and_then(told), told(time));
+                    let fails = run.items[index].fails;
+                    if index < outcomes.len() && finished.is_ok() {
+                        policy.count_late();
+                    }
+                    if matches!(finished, Ok(()) if fails) || finished == Err(Stop::ItemDeadline) {
+                        policy.fail();
+                    }
+                    completed[index] = Some(finished.map(|()| fails));
+                }
+                Event::End(_) => {}
+            }
+        }
+        while outcomes.len() < count {
+            let head = outcomes.len();
+            let skipped = || policy.give_up(started[head].and_then(told), told(time));
+            let outcome = match completed[head].map_or_else(|| skipped().map_err(Err), Err) {
+                Ok(until) => {
+                    let nanos = until.map(|until| until.duration_since(zero).as_nanos() as u64);
+                    assert!(nanos.is_none_or(|until| until > time), "a look that is worth it");
+                    timer = nanos;
+                    break;
+                }
+                Err(outcome) => outcome,
+            };
+            if completed[head].is_none() && outcome == Err(Stop::ItemDeadline) {
+                policy.fail();
+            }
+            outcomes.push(outcome);
+        }
+    }
+    (outcomes, policy.late())
+}
+
+#[test]
+fn random_deliveries_are_as_in_the_reference() {
+    let mut state = 0x2545_F491_4F6C_DD1D;
+    let mut late = 0;
+    for _ in 0..100_000 {
+        let mut run = Run::new(&mut state);
+        let shorter = |time: &mut u64| *time = *time / 8 + 1;
+        for item in &mut run.items {
+            shorter(&mut item.start);
+            shorter(&mut item.takes);
+        }
+        [&mut run.deadline, &mut run.timeout, &mut run.cancelled]
+            .into_iter()
+            .flatten()
+            .for_each(shorter);
+        let mut reference = Delivery::new(&run);
+        let mut did_start = vec![false; run.items.len()];
+        (0..120).for_each(|time| reference.step(time, &mut did_start));
+        assert_eq!(delivered(&run), (reference.outcomes, reference.late), "{run:?}");
+        late += reference.late;
+    }
+    assert!(late > 10_000, "{late} late");
+}
+
+#[test]
+fn a_timeout_beyond_the_clock_is_none() {
+    let policy =
+        LimitPolicy::new(Limits { item_timeout: Some(Duration::MAX), ..Limits::default() });
+    let now = Instant::now();
+    assert_eq!(policy.finish(Some(now), Some(now + Duration::from_secs(1))), Ok(()));
+}

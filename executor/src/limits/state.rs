@@ -1,0 +1,97 @@
+//! What the workers and the consumer of a stream with limits share.
+
+use std::time::{Duration, Instant};
+
+use crate::limits::policy::{LimitPolicy, Limits};
+use crate::limits::timing::TimingLog;
+use crate::primitive::{AtomicU64, now};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// So many bits of a word are a time in microseconds; the others tell laps apart.
+const TIME_BITS: u32 = 48;
+
+pub(crate) struct LimitState {
+    pub(crate) policy: LimitPolicy,
+    /// Where instants are noted that are to be reported.
+    pub(crate) timing_log: Option<TimingLog>,
+    epoch: Instant,
+    /// When the items of the window started, one place for each slot; none if items have no time of their own.
+    started: Box<[AtomicU64]>,
+}
+
+impl LimitState {
+    /// For a window of so many items, a power of two.
+    pub(crate) fn new(limits: Limits, window: usize) -> LimitState {
+        let places = if limits.item_timeout.is_some() { window } else { 0 };
+        LimitState {
+            timing_log: limits.timed.then(|| TimingLog::new(window)),
+            policy: LimitPolicy::new(limits),
+            epoch: now(),
+            started: (0..places).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// The time, if anybody needs it.
+    pub(crate) fn now(&self) -> Option<Instant> {
+        self.policy.is_timed().then(now)
+    }
+
+    fn place(&self, index: u64) -> Option<(&AtomicU64, u64)> {
+        let place = self.started.get(index as usize & self.started.len().wrapping_sub(1))?;
+        Some((place, index / self.started.len() as u64))
+    }
+
+    /// Notes when an item started.
+    pub(crate) fn start(&self, index: u64, at: Option<Instant>) {
+        let (Some((place, lap)), Some(at)) = (self.place(index), at) else { return };
+        // Rounded up, so that no item is given up too early, and never 0.
+        let time = at.saturating_duration_since(self.epoch).as_micros() as u64 + 1;
+        // ORDERING: limit_state:start: Relaxed; one word, which says itself which lap it is of. Whoever misses it takes
+        // the item for one that has not started, and looks again.
+        place.store(lap << TIME_BITS | time & ((1 << TIME_BITS) - 1), Relaxed);
+    }
+
+    /// When an item of the window started, if it has.
+    pub(crate) fn started(&self, index: u64) -> Option<Instant> {
+        let (place, lap) = self.place(index)?;
+        // ORDERING: limit_state:started: Relaxed; as `limit_state:start`.
+        let word = place.load(Relaxed);
+        let time = word & ((1 << TIME_BITS) - 1);
+        let is_of_lap = word >> TIME_BITS == lap & (u64::MAX >> TIME_BITS);
+        (is_of_lap && time > 0).then(|| self.epoch + Duration::from_micros(time))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_is_that_of_its_lap() {
+        let limits = Limits { item_timeout: Some(Duration::from_secs(1)), ..Limits::default() };
+        let limits = LimitState::new(limits, 4);
+        let at = limits.epoch + Duration::from_nanos(1_500);
+        assert_eq!(limits.started(2), None);
+        limits.start(2, Some(at));
+        let noted = limits.started(2).expect("it has started");
+        assert!(at <= noted && noted - at <= Duration::from_micros(1), "never too early");
+        assert_eq!((limits.started(6), limits.started(3)), (None, None));
+        limits.start(6, Some(limits.epoch));
+        assert_eq!(limits.started(2), None);
+        assert!(limits.started(6).is_some());
+        let far = 6 + 4 * (1 << 16);
+        assert_eq!(
+            limits.started(far),
+            limits.started(6),
+            "laps are told apart within 2^16 of them"
+        );
+    }
+
+    #[test]
+    fn without_a_timeout_nothing_is_noted() {
+        let limits = LimitState::new(Limits::default(), 4);
+        limits.start(0, Some(limits.epoch));
+        assert_eq!(limits.started(0), None);
+        assert_eq!(limits.now(), None);
+    }
+}

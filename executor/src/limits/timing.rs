@@ -1,0 +1,222 @@
+//! When the items of a batch ran, noted for those who ask for it.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use crate::primitive::{AtomicUsize, Mutex, MutexGuard, lock, now};
+
+/// When an item ran. From [`BatchReport::timings`](crate::BatchReport::timings), which has an example, and
+/// [`Ordered::timing`](crate::Ordered::timing).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    submitted: Instant,
+    ran: Option<Ran>,
+    waited: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ran {
+    started: Instant,
+    completed: Instant,
+    order: usize,
+}
+
+impl Timing {
+    /// When the batch was handed over.
+    pub fn submitted(&self) -> Instant {
+        self.submitted
+    }
+
+    /// When the item started; `None` if it did not, or was given up before its result had come.
+    pub fn started(&self) -> Option<Instant> {
+        self.ran.map(|ran| ran.started)
+    }
+
+    /// When its job returned, or panicked, or a request had no further attempt; `None` as in [`started`](Timing::started).
+    pub fn completed(&self) -> Option<Instant> {
+        self.ran.map(|ran| ran.completed)
+    }
+
+    /// How many items of the batch completed before it; `None` as in [`started`](Timing::started).
+    pub fn completion_order(&self) -> Option<usize> {
+        self.ran.map(|ran| ran.order)
+    }
+
+    /// How long its result waited for its turn: until the last of those before it had completed.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+}
+
+/// Notes the instants of one batch.
+pub(crate) struct TimingLog {
+    submitted: Instant,
+    completed: AtomicUsize,
+    /// Where the workers leave them for a consumer that is elsewhere, with the index, one for each item of the window.
+    places: Box<[Mutex<Noted>]>,
+}
+
+type Noted = Option<(u64, Timing)>;
+
+impl TimingLog {
+    /// For a window of so many items; none if their instants need not be left anywhere.
+    pub(crate) fn new(window: usize) -> TimingLog {
+        let places = (0..window).map(|_| Mutex::new(None)).collect();
+        TimingLog { submitted: now(), completed: AtomicUsize::new(0), places }
+    }
+
+    /// The timing of an item that is done.
+    pub(crate) fn timing(&self, started: Option<Instant>, completed: Option<Instant>) -> Timing {
+        let ran = started.zip(completed).map(|(started, completed)| Ran {
+            started,
+            completed,
+            // ORDERING: timing_log:order: Relaxed; a number.
+            order: self.completed.fetch_add(1, Relaxed),
+        });
+        Timing { submitted: self.submitted, ran, waited: Duration::ZERO }
+    }
+
+    fn place(&self, index: u64) -> MutexGuard<'_, Noted> {
+        let place = &self.places[(index % self.places.len() as u64) as usize];
+        lock(place)
+    }
+
+    /// To be called before the item's outcome is delivered.
+    pub(crate) fn note(&self, index: u64, started: Option<Instant>, completed: Option<Instant>) {
+        let timing = self.timing(started, completed);
+        let mut place = self.place(index);
+        // One that was given up may end when its place is that of a later one.
+        if place.is_none_or(|(noted, _)| noted < index) {
+            *place = Some((index, timing));
+        }
+    }
+
+    /// That of an item which has an outcome.
+    pub(crate) fn take(&self, index: u64) -> Timing {
+        let noted = self.place(index).filter(|&(noted, _)| noted == index);
+        noted.map_or_else(|| self.timing(None, None), |(_, timing)| timing)
+    }
+}
+
+/// How far those have completed that were looked at, in the order of the items.
+#[derive(Default)]
+pub(crate) struct CompletionFrontier(Option<Instant>);
+
+impl CompletionFrontier {
+    /// Fills in how long it had to wait for those before it.
+    pub(crate) fn note(&mut self, timing: &mut Timing) {
+        let Some(completed) = timing.completed() else { return };
+        let slice = self.0.map_or(completed, |last| last.max(completed));
+        timing.waited = slice - completed;
+        self.0 = Some(slice);
+    }
+}
+
+/// Fills in how long each had to wait for those before it.
+pub(crate) fn note_waits(timings: &mut [Timing]) {
+    let mut frontier = CompletionFrontier::default();
+    timings.iter_mut().for_each(|timing| frontier.note(timing));
+}
+
+/// What happens at an instant; at the same one, ends come first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    End(usize),
+    Start(usize),
+}
+
+fn events(timings: &[Timing]) -> Vec<(Instant, Event)> {
+    let ran = timings.iter().enumerate().filter_map(|(index, timing)| Some((index, timing.ran?)));
+    let mut events: Vec<_> = ran
+        .flat_map(|(index, ran)| {
+            // It takes some time, also where the clock does not tell.
+            let end = ran.completed.max(ran.started + Duration::from_nanos(1));
+            [(ran.started, Event::Start(index)), (end, Event::End(index))]
+        })
+        .collect();
+    events.sort_unstable();
+    events
+}
+
+/// How many items ran at the same time at the most.
+pub(crate) fn peak_concurrency(timings: &[Timing]) -> usize {
+    let (mut running, mut peak) = (0_isize, 0);
+    for (_, event) in events(timings) {
+        running += if matches!(event, Event::Start(_)) { 1 } else { -1 };
+        peak = peak.max(running);
+    }
+    peak as usize
+}
+
+/// How far the items that had started reached at the most, from the first that was missing.
+pub(crate) fn window_high_water(timings: &[Timing]) -> usize {
+    let mut is_over: Vec<bool> = timings.iter().map(|timing| timing.ran.is_none()).collect();
+    let (mut head, mut reach, mut high) = (0, 0, 0);
+    for (_, event) in events(timings) {
+        match event {
+            Event::Start(index) => reach = reach.max(index + 1),
+            Event::End(index) => is_over[index] = true,
+        }
+        while is_over.get(head) == Some(&true) {
+            head += 1;
+        }
+        high = high.max(reach.saturating_sub(head));
+    }
+    high
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Items by when they start and end, in milliseconds.
+    fn timings(items: &[(u64, u64)]) -> Vec<Timing> {
+        let submitted = Instant::now();
+        let at = |millis| submitted + Duration::from_millis(millis);
+        let mut timings: Vec<Timing> = items
+            .iter()
+            .enumerate()
+            .map(|(order, &(started, completed))| Timing {
+                submitted,
+                ran: Some(Ran { started: at(started), completed: at(completed), order }),
+                waited: Duration::ZERO,
+            })
+            .collect();
+        note_waits(&mut timings);
+        timings
+    }
+
+    #[test]
+    fn a_result_waits_for_those_before_it() {
+        let mut timings = timings(&[(0, 30), (0, 10), (10, 40), (10, 20)]);
+        let waited = |timings: &[Timing]| -> Vec<u128> {
+            timings.iter().map(|timing| timing.waited().as_millis()).collect()
+        };
+        assert_eq!(waited(&timings), [0, 20, 0, 20]);
+        timings[0].ran = None;
+        note_waits(&mut timings);
+        assert_eq!(waited(&timings)[1..], [0, 0, 20], "what never completed holds nobody up");
+    }
+
+    #[test]
+    fn a_straggler_does_not_take_the_place_of_a_later_item() {
+        let clock = TimingLog::new(2);
+        let at = Some(clock.submitted);
+        clock.note(3, at, at);
+        clock.note(1, at, at);
+        assert_eq!(clock.take(1).completion_order(), None);
+        assert_eq!(clock.take(3).completion_order(), Some(0));
+        clock.note(5, at, at);
+        assert_eq!(clock.take(5).completion_order(), Some(2));
+        assert_eq!(clock.take(4).started(), None);
+    }
+
+    #[test]
+    fn peaks_are_those_of_the_intervals() {
+        let one_by_one = timings(&[(0, 1), (1, 2), (2, 3)]);
+        assert_eq!((peak_concurrency(&one_by_one), window_high_water(&one_by_one)), (1, 1));
+        let late_head = timings(&[(0, 9), (1, 2), (2, 3), (3, 4), (9, 10)]);
+        assert_eq!((peak_concurrency(&late_head), window_high_water(&late_head)), (2, 4));
+        assert_eq!((peak_concurrency(&[]), window_high_water(&[])), (0, 0));
+    }
+}

@@ -1,0 +1,227 @@
+//! What of a batch is done: a position in its ring for each cell of neighbouring items.
+//!
+//! Several threads may have run items of one cell. Each counts what it ran, and the one that
+//! counts the last completes the cell with a token: the ring validates that each cell is finished
+//! once, orders the tokens, and wakes the caller that waits for them.
+
+use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
+
+use reorder_ring::{Lease, Tickets};
+
+use crate::primitive::AtomicUsize;
+use crate::scheduler::work::{CallKind, Progress};
+
+/// A cell has at least so many items, but for the last one.
+const MIN_BLOCK: usize = 64;
+/// What is left of a cell whose items have not come.
+const NOT_PULLED: usize = usize::MAX;
+/// A batch has at most so many cells.
+const MAX_BLOCKS: usize = 1024;
+
+/// How the items of a batch are cut: each cell has a power of two of them.
+#[derive(Clone, Copy)]
+pub(crate) struct BlockLayout {
+    items: usize,
+    shift: u32,
+}
+
+impl BlockLayout {
+    /// `items` is not 0.
+    pub(crate) fn new(items: usize) -> BlockLayout {
+        let per_block = items.div_ceil(MAX_BLOCKS).max(MIN_BLOCK).next_power_of_two();
+        BlockLayout { items, shift: per_block.trailing_zeros() }
+    }
+
+    pub(crate) fn items(self) -> usize {
+        self.items
+    }
+
+    /// How many cells there are.
+    pub(crate) fn blocks(self) -> usize {
+        ((self.items - 1) >> self.shift) + 1
+    }
+
+    pub(crate) fn items_of(self, block: usize) -> Range<usize> {
+        block << self.shift..((block + 1) << self.shift).min(self.items)
+    }
+
+    fn block_of(self, item: usize) -> usize {
+        item >> self.shift
+    }
+}
+
+pub(crate) struct Blocks<'a> {
+    pub(crate) layout: BlockLayout,
+    /// How many items of each cell have not run.
+    left: Box<[AtomicUsize]>,
+    ring: &'a Lease<()>,
+    tickets: Tickets,
+}
+
+impl<'a> Blocks<'a> {
+    /// With a ticket for each cell.
+    pub(crate) fn new(layout: BlockLayout, ring: &'a Lease<()>, tickets: Tickets) -> Blocks<'a> {
+        let left = (0..layout.blocks()).map(|_| AtomicUsize::new(NOT_PULLED)).collect();
+        Blocks { layout, left, ring, tickets }
+    }
+
+    /// To be called once for each cell, before any of its items is counted.
+    pub(crate) fn set_expected(&self, block: usize, items: usize) {
+        // ORDERING: blocks:expect: Relaxed; who counts items of the cell has got them by
+        // `work_ranges:put`.
+        self.left[block].store(items, Relaxed);
+        if items == 0 {
+            self.complete(block);
+        }
+    }
+
+    /// Counts items that were run, each once, of one cell.
+    pub(crate) fn count_finished(&self, items: Range<usize>) {
+        let block = self.layout.block_of(items.start);
+        debug_assert_eq!(block, self.layout.block_of(items.end - 1));
+        // ORDERING: blocks:count: Relaxed; the results are read when nobody visits any more, and the
+        // visits are ordered by the gate.
+        if self.left[block].fetch_sub(items.len(), Relaxed) == items.len() {
+            self.complete(block);
+        }
+    }
+
+    /// How far the batch has come, cell by cell.
+    pub(crate) fn progress(&self) -> Progress {
+        let (mut head, mut pulled, mut waiting) = (None, 0, 0);
+        for (block, left) in self.left.iter().enumerate() {
+            let items = self.layout.items_of(block);
+            // ORDERING: blocks:progress: Relaxed; told to those who ask.
+            let left = left.load(Relaxed);
+            if left != 0 {
+                head = head.or(Some(items.start));
+            }
+            if left != NOT_PULLED {
+                pulled = items.end;
+                // A short last cell expects fewer than it has places.
+                waiting += if head.is_some() { items.len().saturating_sub(left) } else { 0 };
+            }
+        }
+        let head = head.unwrap_or(self.layout.items());
+        Progress {
+            kind: CallKind::Batch,
+            head: head as u64,
+            pulled: pulled as u64,
+            waiting: waiting as u64,
+        }
+    }
+
+    fn complete(&self, block: usize) {
+        let ticket = self.tickets.get(block).expect("a ticket for each block");
+        let completed = self.ring.complete(ticket, ());
+        debug_assert!(completed.is_ok(), "each block is finished once");
+    }
+}
+
+/// Items that one thread ran and has not counted: neighbours are counted together, cell by cell.
+pub(crate) struct CompletionCounter<'a> {
+    blocks: &'a Blocks<'a>,
+    items: Range<usize>,
+}
+
+impl<'a> CompletionCounter<'a> {
+    pub(crate) fn new(blocks: &'a Blocks<'a>) -> CompletionCounter<'a> {
+        CompletionCounter { blocks, items: 0..0 }
+    }
+
+    /// To be called before `items` run, which may take long. They must have run when it is called again.
+    pub(crate) fn add(&mut self, items: Range<usize>) {
+        if self.items.is_empty() {
+            self.items = items;
+            return;
+        }
+        let block = |item| self.blocks.layout.block_of(item);
+        if items.start == self.items.end && block(self.items.start) == block(items.start) {
+            self.items.end = items.end;
+        } else {
+            self.count();
+            self.items = items;
+        }
+    }
+
+    /// Counts all that was added, which must have run.
+    pub(crate) fn count(&mut self) {
+        let layout = self.blocks.layout;
+        while !self.items.is_empty() {
+            let block = layout.items_of(layout.block_of(self.items.start));
+            let end = block.end.min(self.items.end);
+            self.blocks.count_finished(self.items.start..end);
+            self.items.start = end;
+        }
+    }
+}
+
+impl Drop for CompletionCounter<'_> {
+    fn drop(&mut self) {
+        self.count();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_cover_all_items_and_are_not_too_many() {
+        for items in [1, 63, 64, 65, 1000, 1 << 16, (1 << 16) + 1, 1_000_000, usize::MAX / 2] {
+            let layout = BlockLayout::new(items);
+            let blocks = layout.blocks();
+            assert!((1..=MAX_BLOCKS).contains(&blocks), "{items} items, {blocks} blocks");
+            let last = layout.items_of(blocks - 1);
+            assert_eq!((last.end, last.is_empty()), (items, false));
+            assert_eq!(layout.block_of(last.start), blocks - 1);
+            assert!(blocks == 1 || layout.items_of(blocks - 2).end == last.start);
+        }
+    }
+
+    #[test]
+    fn a_cell_is_finished_when_its_last_item_is_counted() {
+        let pool = reorder_ring::RingPool::new();
+        let layout = BlockLayout::new(3 * 64);
+        let lease = pool.lease(layout.blocks()).unwrap();
+        let mut batch = lease.open().unwrap();
+        let blocks = Blocks::new(layout, &lease, batch.reserve_many(layout.blocks()).unwrap());
+        blocks.set_expected(0, 64);
+        blocks.set_expected(1, 2);
+        let mut finished = || batch.drain_ready().count();
+        blocks.count_finished(1..64);
+        blocks.count_finished(64..65);
+        assert_eq!(finished(), 0);
+        blocks.count_finished(0..1);
+        assert_eq!(finished(), 1);
+        blocks.set_expected(2, 0);
+        assert_eq!(finished(), 0, "the second block is missing");
+        blocks.count_finished(65..66);
+        assert_eq!(finished(), 2);
+    }
+
+    #[test]
+    fn neighbours_are_counted_together_and_before_items_of_another_cell_run() {
+        let pool = reorder_ring::RingPool::new();
+        let layout = BlockLayout::new(3 * 64);
+        let lease = pool.lease(layout.blocks()).unwrap();
+        let mut batch = lease.open().unwrap();
+        let blocks = Blocks::new(layout, &lease, batch.reserve_many(layout.blocks()).unwrap());
+        (0..3).for_each(|block| blocks.set_expected(block, 64));
+        let mut finished = || batch.drain_ready().count();
+        let mut counter = CompletionCounter::new(&blocks);
+        counter.add(0..32);
+        counter.add(32..64);
+        assert_eq!(finished(), 0, "they may be running");
+        counter.add(64..130);
+        assert_eq!(finished(), 1);
+        counter.count();
+        assert_eq!(finished(), 1, "across a border");
+        counter.add(140..192);
+        counter.add(130..140);
+        assert_eq!(finished(), 0);
+        drop(counter);
+        assert_eq!(finished(), 1);
+    }
+}

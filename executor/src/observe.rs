@@ -1,0 +1,6 @@
+//! Numbers and events that users can look at.
+
+#[cfg(feature = "requests")]
+pub(crate) mod request_stats;
+pub(crate) mod trace;
+pub(crate) mod worker_status;

@@ -1,0 +1,52 @@
+//! What the requests of one batch met.
+
+use std::time::{Duration, Instant};
+
+/// What the requests of one batch met, and of no other. From
+/// [`BatchReport::requests`](crate::BatchReport::requests) and [`Ordered::requests`](crate::Ordered::requests).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestStats {
+    /// How many attempts were dispatched.
+    pub attempts: u64,
+    /// How many of them were answered by [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry).
+    pub capacity_retries: u64,
+    /// The longest delay of the throttle after an answer to this batch.
+    pub peak_delay: Duration,
+    /// The delay of the throttle by now.
+    pub current_delay: Duration,
+    /// For how long the batch had something to dispatch, and the limiter was closed by the pace.
+    pub waited_for_pace: Duration,
+    /// For how long more it was closed by the throttle.
+    pub waited_for_throttle: Duration,
+}
+
+impl RequestStats {
+    /// Adds a wait at a rate limiter that its pace closed until `paced`, and its throttle until
+    /// `open`.
+    pub(crate) fn waited(&mut self, since: Instant, until: Instant, paced: Instant, open: Instant) {
+        let until = until.min(open);
+        self.waited_for_pace += until.min(paced).saturating_duration_since(since);
+        self.waited_for_throttle += until.saturating_duration_since(since.max(paced));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_for_the_pace_first() {
+        let zero = Instant::now();
+        let at = |millis| zero + Duration::from_millis(millis);
+        let waits = |since, until| {
+            let mut stats = RequestStats::default();
+            stats.waited(at(since), at(until), at(20), at(50));
+            (stats.waited_for_pace.as_millis(), stats.waited_for_throttle.as_millis())
+        };
+        assert_eq!(waits(10, 60), (10, 30), "what comes after it opens is no wait");
+        assert_eq!(waits(10, 15), (5, 0));
+        assert_eq!(waits(30, 45), (0, 15));
+        assert_eq!(waits(55, 60), (0, 0));
+    }
+}

@@ -1,0 +1,350 @@
+//! Random plans, and what comes of them by definition: a look at each item in each millisecond.
+
+use super::*;
+
+/// xorshift64
+fn draw(state: &mut u64, below: u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state % below
+}
+
+fn maybe(state: &mut u64, low: u64, below: u64) -> Option<u64> {
+    (draw(state, 2) == 0).then(|| low + draw(state, below))
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Aimd {
+    floor: u64,
+    ceiling: u64,
+    step: u64,
+    multiplier: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Batch {
+    window: u64,
+    concurrency: usize,
+    within: u64,
+    retries: u32,
+    wait: (u64, u64),
+    timeout: Option<u64>,
+    cancelled: Option<u64>,
+    items: Vec<Script>,
+}
+
+/// Two batches at one limiter.
+#[derive(Clone, Debug)]
+struct Plan {
+    pace: u64,
+    throttle: Option<Aimd>,
+    batches: Vec<Batch>,
+}
+
+impl Plan {
+    fn new(state: &mut u64) -> Plan {
+        let floor = draw(state, 4);
+        let aimd = Aimd {
+            floor,
+            ceiling: floor + 1 + draw(state, 20),
+            step: 1 + draw(state, 4),
+            multiplier: 2 + draw(state, 2),
+        };
+        Plan {
+            pace: draw(state, 6),
+            throttle: (draw(state, 2) == 0).then_some(aimd),
+            batches: (0..1 + draw(state, 2)).map(|_| Batch::new(state)).collect(),
+        }
+    }
+}
+
+impl Batch {
+    fn new(state: &mut u64) -> Batch {
+        let step = |state: &mut u64| match draw(state, 8) {
+            0 => Step::Failed,
+            1..4 => Step::Done,
+            4 => Step::Again(Some(draw(state, 20))),
+            _ => Step::Again(None),
+        };
+        let script = |state: &mut u64| {
+            (0..1 + draw(state, 4)).map(|_| (1 + draw(state, 8), step(state))).collect()
+        };
+        Batch {
+            window: 1 + draw(state, 8),
+            concurrency: 1 + draw(state, 4) as usize,
+            within: 1 + draw(state, 60),
+            retries: draw(state, 5) as u32,
+            wait: (draw(state, 8), draw(state, 16)),
+            timeout: maybe(state, 1, 40),
+            cancelled: maybe(state, 0, 200),
+            items: (0..1 + draw(state, 8)).map(|_| script(state)).collect(),
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        let (first, longest) = (millis(self.wait.0), millis(self.wait.1));
+        Retry::new().within(millis(self.within)).retries(self.retries).wait(first, longest)
+    }
+}
+
+/// What is compared of a batch.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Outcome {
+    ends: Vec<Option<End>>,
+    dispatched: Vec<(u64, u64)>,
+    attempts: u64,
+    retries: u64,
+    peak_delay: u64,
+    waited: (u64, u64),
+}
+
+fn played(plan: &Plan) -> Vec<Outcome> {
+    let throttle = plan.throttle.map(|it| {
+        Throttle::new(millis(it.floor), millis(it.ceiling), millis(it.step))
+            .multiplier(it.multiplier as f64)
+    });
+    let limiter = limiter(plan.pace, throttle);
+    let zero = Instant::now();
+    let mut plays: Vec<Play> = plan
+        .batches
+        .iter()
+        .map(|it| {
+            Play::new(it.retry(), &limiter, it.concurrency, it.window, it.items.clone())
+                .with_timeout(it.timeout)
+                .beside(zero)
+        })
+        .collect();
+    let mut time = 0;
+    loop {
+        let mut next = None;
+        for (play, batch) in plays.iter_mut().zip(&plan.batches) {
+            if batch.cancelled.is_some_and(|at| at == time) && !play.is_over() {
+                play.cancel(time);
+            }
+        }
+        plays.iter_mut().for_each(|play| play.land(time));
+        for (play, batch) in plays.iter_mut().zip(&plan.batches) {
+            play.deliver();
+            let cancelled = batch.cancelled.filter(|&at| at > time);
+            next = next.into_iter().chain(play.act(time)).chain(cancelled).min();
+        }
+        if plays.iter().all(Play::is_over) {
+            break;
+        }
+        time = next.unwrap_or_else(|| panic!("nothing will happen any more: {plan:?}"));
+    }
+    plays
+        .into_iter()
+        .map(|play| {
+            let stats = play.dispatcher.stats(zero, &limiter);
+            let whole = |time: Duration| time.as_millis() as u64;
+            Outcome {
+                ends: play.ends,
+                dispatched: play.dispatched,
+                attempts: stats.attempts,
+                retries: stats.capacity_retries,
+                peak_delay: whole(stats.peak_delay),
+                waited: (whole(stats.waited_for_pace), whole(stats.waited_for_throttle)),
+            }
+        })
+        .collect()
+}
+
+#[derive(Clone, Copy)]
+enum Item {
+    Fresh,
+    Waiting { due: u64 },
+    Running { until: u64, step: Step, round: u64 },
+    Over,
+}
+
+struct Reference<'a> {
+    batch: &'a Batch,
+    items: Vec<Item>,
+    attempts: Vec<u32>,
+    started: Vec<Option<u64>>,
+    outcome: Outcome,
+}
+
+#[derive(Default)]
+struct Service {
+    last: Option<u64>,
+    delay: u64,
+    round: u64,
+}
+
+impl Service {
+    fn closed_until(&self, plan: &Plan) -> (u64, u64) {
+        self.last.map_or((0, 0), |last| (last + plan.pace, last + plan.pace.max(self.delay)))
+    }
+
+    fn answered(&mut self, plan: &Plan, round: u64, done: bool) {
+        let Some(aimd) = plan.throttle.filter(|_| round == self.round) else { return };
+        if done {
+            self.delay = self.delay.saturating_sub(aimd.step).max(aimd.floor);
+        } else {
+            let longer = (self.delay * aimd.multiplier).max(self.delay + aimd.step);
+            self.delay = longer.min(aimd.ceiling);
+            self.round += 1;
+        }
+    }
+}
+
+impl<'a> Reference<'a> {
+    fn new(batch: &'a Batch) -> Self {
+        let count = batch.items.len();
+        Reference {
+            batch,
+            items: vec![Item::Fresh; count],
+            attempts: vec![0; count],
+            started: vec![None; count],
+            outcome: Outcome { ends: vec![None; count], ..Outcome::default() },
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.items.iter().all(|item| matches!(item, Item::Over))
+            && self.outcome.ends.iter().all(Option::is_some)
+    }
+
+    fn end(&mut self, index: usize, end: End) {
+        self.items[index] = Item::Over;
+        self.outcome.ends[index].get_or_insert(end);
+    }
+
+    fn cancel(&mut self) {
+        for index in 0..self.items.len() {
+            self.outcome.ends[index].get_or_insert(End::Cancelled);
+            if !matches!(self.items[index], Item::Running { .. }) {
+                self.items[index] = Item::Over;
+            }
+        }
+    }
+
+    fn is_overdue(&self, index: usize, time: u64) -> bool {
+        let started = self.started[index].expect("it has run");
+        self.batch.timeout.is_some_and(|timeout| started + timeout <= time)
+    }
+
+    fn land(&mut self, time: u64, plan: &Plan, service: &mut Service) {
+        for index in 0..self.items.len() {
+            let Item::Running { until, step, round } = self.items[index] else { continue };
+            if until != time {
+                continue;
+            }
+            if step != Step::Failed {
+                service.answered(plan, round, step == Step::Done);
+                self.outcome.peak_delay = self.outcome.peak_delay.max(service.delay);
+                self.outcome.retries += u64::from(step != Step::Done);
+            }
+            match step {
+                _ if self.is_overdue(index, time) => self.end(index, End::Deadline),
+                Step::Done => self.end(index, End::Done),
+                Step::Failed => self.end(index, End::Failed),
+                Step::Again(after) => self.again(index, time, after),
+            }
+        }
+    }
+
+    fn again(&mut self, index: usize, time: u64, after: Option<u64>) {
+        let attempts = self.attempts[index];
+        let (first, longest) = self.batch.wait;
+        let own = (first << (attempts - 1)).min(longest);
+        let due = time + after.unwrap_or(own);
+        let end = self.started[index].expect("it has run") + self.batch.within;
+        let is_cancelled = self.outcome.ends[index].is_some();
+        if attempts > self.batch.retries || due >= end || is_cancelled {
+            self.end(index, End::Exhausted);
+        } else {
+            self.items[index] = Item::Waiting { due };
+        }
+    }
+
+    fn delivered(&self) -> usize {
+        self.outcome.ends.iter().take_while(|end| end.is_some()).count()
+    }
+
+    /// What could be dispatched if the limiter were open.
+    fn candidate(&self, time: u64) -> Option<usize> {
+        let running = |item: &&Item| matches!(item, Item::Running { .. });
+        if self.items.iter().filter(running).count() >= self.batch.concurrency {
+            return None;
+        }
+        let is_due = |item: &Item| matches!(item, Item::Waiting { due } if *due <= time);
+        let fresh = self.items.iter().position(|item| matches!(item, Item::Fresh));
+        let has_room = |&index: &usize| index < self.delivered() + self.batch.window as usize;
+        self.items.iter().position(is_due).or(fresh.filter(has_room))
+    }
+
+    fn act(&mut self, time: u64, plan: &Plan, service: &mut Service) {
+        loop {
+            // Whoever has no time left is told before anything is dispatched.
+            for index in 0..self.items.len() {
+                if !matches!(self.items[index], Item::Waiting { .. }) {
+                    continue;
+                }
+                let started = self.started[index].expect("it has run");
+                if self.is_overdue(index, time) {
+                    self.end(index, End::Deadline);
+                } else if started + self.batch.within <= time {
+                    self.end(index, End::Exhausted);
+                }
+            }
+            let Some(index) = self.candidate(time) else { return };
+            let (chunk_size, open) = service.closed_until(plan);
+            if time < open {
+                let waited = &mut self.outcome.waited;
+                *(if time < chunk_size { &mut waited.0 } else { &mut waited.1 }) += 1;
+                return;
+            }
+            service.last = Some(time);
+            self.started[index].get_or_insert(time);
+            let script = &self.batch.items[index];
+            let (takes, step) = script[(self.attempts[index] as usize).min(script.len() - 1)];
+            self.attempts[index] += 1;
+            self.outcome.attempts += 1;
+            self.outcome.dispatched.push((time, index as u64));
+            self.items[index] = Item::Running { until: time + takes, step, round: service.round };
+        }
+    }
+}
+
+fn expected(plan: &Plan) -> Vec<Outcome> {
+    let mut service =
+        Service { delay: plan.throttle.map_or(0, |aimd| aimd.floor), ..Service::default() };
+    let mut batches: Vec<_> = plan.batches.iter().map(Reference::new).collect();
+    let mut time = 0;
+    loop {
+        for batch in &mut batches {
+            if batch.batch.cancelled == Some(time) && !batch.is_over() {
+                batch.cancel();
+            }
+        }
+        batches.iter_mut().for_each(|batch| batch.land(time, plan, &mut service));
+        batches.iter_mut().for_each(|batch| batch.act(time, plan, &mut service));
+        if batches.iter().all(Reference::is_over) {
+            return batches.into_iter().map(|batch| batch.outcome).collect();
+        }
+        time += 1;
+    }
+}
+
+#[test]
+fn random_runs_are_as_in_the_reference() {
+    let mut state = 0x9E37_79B9_7F4A_7C15;
+    let mut met = [0_u32; 5];
+    let (mut chunk_size, mut throttled) = (0, 0);
+    for _ in 0..100_000 {
+        let plan = Plan::new(&mut state);
+        let outcomes = played(&plan);
+        assert_eq!(outcomes, expected(&plan), "{plan:?}");
+        for outcome in outcomes {
+            chunk_size += outcome.waited.0;
+            throttled += outcome.waited.1;
+            outcome.ends.into_iter().flatten().for_each(|end| met[end as usize] += 1);
+        }
+    }
+    assert!(met.iter().all(|&count| count > 10_000), "{met:?}");
+    assert!(chunk_size > 100_000 && throttled > 100_000, "{chunk_size} {throttled}");
+}

@@ -1,0 +1,68 @@
+//! Where requests come from, and how their source ends.
+
+use arrayvec::ArrayVec;
+use reorder_ring::Ticket;
+
+use crate::io::pull::SourceEnd;
+use crate::io::source::Filled;
+use crate::outcome::Failure;
+use crate::primitive::{lock, now};
+use crate::requests::driver::{Driver, Error, RequestParts, Source};
+use crate::requests::in_flight::PendingItem;
+use crate::requests::jobs::Jobs;
+use crate::unwind::discard;
+
+impl<P: RequestParts> Driver<P> {
+    /// Pulls one item, and gives the source back to the dispatcher.
+    pub(super) fn pull(&self, mut source: Box<Source<P>>) {
+        let mut items = ArrayVec::<_, 1>::new();
+        let Filled { end, .. } = source.fill(&mut items, 1, true);
+        let mut is_wanted = true;
+        if let Some(item) = items.pop() {
+            let item = self.jobs.keep(item);
+            is_wanted = match source.reserve(1) {
+                Ok(ticket) => {
+                    let pending = PendingItem { ticket, item: Some(item) };
+                    let pulled = lock(&self.dispatcher).pulled(pending, now());
+                    pulled.map_err(|pending| discard(pending.item)).is_ok()
+                }
+                Err(_) => {
+                    discard(item);
+                    false
+                }
+            };
+        }
+        match end {
+            _ if !is_wanted => self.abandon(*source),
+            // A full window would keep the source from being asked, and its end from being seen.
+            None if source.is_exhausted() => self.finish(*source),
+            None => {
+                let source = lock(&self.dispatcher).give_back(source);
+                source.into_iter().for_each(|source| self.abandon(*source));
+            }
+            Some(SourceEnd::Exhausted) => self.finish(*source),
+            Some(SourceEnd::Panicked(payload)) => {
+                if let Some((ticket, failure)) = source.reserve_panic(payload) {
+                    self.deliver_source_panic(ticket, failure);
+                }
+                self.finish(*source);
+            }
+        }
+    }
+
+    fn deliver_source_panic(&self, ticket: Ticket, failure: Failure<Error<P>>) {
+        lock(&self.dispatcher).pulled_finished();
+        self.output.complete_one(ticket, Err(failure));
+    }
+
+    fn finish(&self, source: Source<P>) {
+        source.finish(|ticket, failure| self.deliver_source_panic(ticket, failure));
+        lock(&self.dispatcher).source_ended();
+    }
+
+    /// Drops the source of a batch that wants no more items.
+    pub(super) fn abandon(&self, source: Source<P>) {
+        source.abandon();
+        lock(&self.dispatcher).source_ended();
+    }
+}

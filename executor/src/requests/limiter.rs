@@ -1,0 +1,239 @@
+//! What all batches that call one service have in common.
+
+use std::fmt;
+use std::ptr;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use crate::primitive::{Mutex, MutexGuard, lock};
+use crate::requests::throttle::{Throttle, ThrottleError};
+use crate::scheduler::registry::Scheduler;
+
+/// What stands for "never": no clock comes so far, and all can tell it.
+const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// The instant so much later, if the clock can tell it.
+pub(crate) fn later(at: Instant, by: Duration) -> Instant {
+    at.checked_add(by.min(FAR)).unwrap_or(at)
+}
+
+/// How fast one service is called, by all batches that go [through](crate::Requests::through) it. Clones are the same
+/// limiter.
+///
+/// Between two dispatches, of whichever batch, there is at least the pace, or the delay of the
+/// [`Throttle`] if that is longer. Nothing is saved up: there is no burst at the start, nor after a pause. A retry that
+/// waits on its own meets only what is left of the limiter's time then.
+///
+/// ```
+/// use std::time::Duration;
+/// use reorder_executor::{RateLimiter, Throttle};
+///
+/// let throttle = Throttle::new(Duration::ZERO, Duration::from_secs(5), Duration::from_millis(10));
+/// let limiter = RateLimiter::builder().pace(Duration::from_millis(20)).throttle(throttle).build()?;
+/// assert_eq!(limiter.delay(), Duration::ZERO);
+/// # Ok::<(), reorder_executor::ThrottleError>(())
+/// ```
+#[derive(Clone)]
+pub struct RateLimiter(Arc<Shared>);
+
+struct Shared {
+    pace: Duration,
+    throttle: Option<Throttle>,
+    state: Mutex<State>,
+    /// Whose workers look at batches that go through it.
+    schedulers: Mutex<Vec<Weak<Scheduler>>>,
+}
+
+struct State {
+    /// When something was dispatched last.
+    last: Option<Instant>,
+    delay: Duration,
+    /// Where between none and all of the jitter the next one is.
+    chance: f64,
+    /// How often the throttle has backed off.
+    round: u64,
+    random: fastrand::Rng,
+}
+
+/// How a [`RateLimiter`] is to be. From [`RateLimiter::builder`]; its methods return at once.
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct RateLimiterBuilder {
+    pace: Duration,
+    throttle: Option<Throttle>,
+}
+
+/// An attempt that was let through, for the answer to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dispatch {
+    round: u64,
+}
+
+/// Until when nothing is let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Closed {
+    /// If it were for the pace alone.
+    pub(crate) paced: Instant,
+    pub(crate) open: Instant,
+}
+
+impl RateLimiterBuilder {
+    /// The least time between two dispatches; none without it.
+    pub fn pace(mut self, pace: Duration) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// How that time follows what the service answers; not at all without it.
+    pub fn throttle(mut self, throttle: Throttle) -> Self {
+        self.throttle = Some(throttle);
+        self
+    }
+
+    /// Makes the limiter.
+    ///
+    /// # Errors
+    ///
+    /// [`ThrottleError`] if the throttle would never back off, or never recover.
+    pub fn build(self) -> Result<RateLimiter, ThrottleError> {
+        self.throttle.as_ref().map_or(Ok(()), Throttle::check)?;
+        Ok(RateLimiter::with(self.pace, self.throttle, fastrand::Rng::new()))
+    }
+}
+
+impl RateLimiter {
+    /// Settings for a new limiter.
+    pub fn builder() -> RateLimiterBuilder {
+        RateLimiterBuilder::default()
+    }
+
+    /// One that holds nothing up.
+    pub(crate) fn unlimited() -> RateLimiter {
+        RateLimiter::with(Duration::ZERO, None, fastrand::Rng::with_seed(0))
+    }
+
+    fn with(pace: Duration, throttle: Option<Throttle>, random: fastrand::Rng) -> RateLimiter {
+        let delay = throttle.as_ref().map_or(Duration::ZERO, Throttle::floor);
+        let state = State { last: None, delay, chance: 0.0, round: 0, random };
+        let (state, schedulers) = (Mutex::new(state), Mutex::default());
+        RateLimiter(Arc::new(Shared { pace, throttle, state, schedulers }))
+    }
+
+    /// How long the throttle has two dispatches be apart by now, without jitter; zero without one.
+    ///
+    /// # Progress
+    ///
+    /// Blocking: it takes a lock that is held for a few instructions.
+    pub fn delay(&self) -> Duration {
+        self.state().delay
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.0.state)
+    }
+
+    /// Whether something could be dispatched now.
+    pub(crate) fn check(&self, now: Instant) -> Result<(), Closed> {
+        self.0.is_open(&self.state(), now)
+    }
+
+    /// Lets something through, if it is time to.
+    pub(crate) fn dispatch(&self, now: Instant) -> Result<Dispatch, Closed> {
+        let mut state = self.state();
+        self.0.is_open(&state, now)?;
+        state.last = state.last.max(Some(now));
+        if self.0.throttle.as_ref().is_some_and(Throttle::has_jitter) {
+            state.chance = state.random.f64();
+        }
+        Ok(Dispatch { round: state.round })
+    }
+
+    fn schedulers(&self) -> MutexGuard<'_, Vec<Weak<Scheduler>>> {
+        lock(&self.0.schedulers)
+    }
+
+    /// To be called before something of this hub goes through.
+    pub(crate) fn register(&self, scheduler: &Arc<Scheduler>) {
+        let mut schedulers = self.schedulers();
+        schedulers.retain(|known| known.strong_count() > 0);
+        if !schedulers.iter().any(|known| ptr::eq(known.as_ptr(), Arc::as_ptr(scheduler))) {
+            schedulers.push(Arc::downgrade(scheduler));
+        }
+    }
+
+    /// Takes in whether the service had capacity for what was let through, and returns the delay by now.
+    pub(crate) fn record(&self, dispatch: Dispatch, had_capacity: bool) -> Duration {
+        let mut state = self.state();
+        let before = state.delay;
+        if let (Some(throttle), true) = (&self.0.throttle, dispatch.round == state.round) {
+            if had_capacity {
+                state.delay = throttle.shorter(state.delay);
+            } else {
+                state.delay = throttle.longer(state.delay);
+                state.round += 1;
+            }
+        }
+        let delay = state.delay;
+        drop(state);
+        if delay < before {
+            // It opens earlier than those know who wait for it.
+            let schedulers: Vec<_> = self.schedulers().iter().filter_map(Weak::upgrade).collect();
+            schedulers.iter().for_each(|scheduler| scheduler.idle.notify_work());
+        }
+        delay
+    }
+}
+
+impl Shared {
+    fn is_open(&self, state: &State, now: Instant) -> Result<(), Closed> {
+        let delay = self
+            .throttle
+            .as_ref()
+            .map_or(Duration::ZERO, |throttle| throttle.jittered(state.delay, state.chance));
+        let interval = delay.max(self.pace);
+        let Some(last) = state.last.filter(|_| !interval.is_zero()) else { return Ok(()) };
+        let closed = Closed { paced: later(last, self.pace), open: later(last, interval) };
+        if closed.open <= now { Ok(()) } else { Err(closed) }
+    }
+}
+
+impl fmt::Debug for RateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiter")
+            .field("pace", &self.0.pace)
+            .field("throttle", &self.0.throttle)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::primitive::{Parker, now};
+
+    #[test]
+    fn workers_are_told_when_it_opens_earlier_than_they_know() {
+        let parker = Parker::new();
+        let scheduler = Arc::new(Scheduler::new(vec![parker.unparker()], false));
+        let throttle =
+            Throttle::new(Duration::ZERO, Duration::from_secs(9), Duration::from_secs(3));
+        let limiter = RateLimiter::builder().throttle(throttle).build().unwrap();
+        limiter.register(&scheduler);
+        limiter.register(&scheduler);
+        assert_eq!(limiter.schedulers().len(), 1);
+        let start = now();
+        let first = limiter.dispatch(start).unwrap();
+        assert_eq!(limiter.record(first, false), Duration::from_secs(3));
+        assert_eq!(
+            limiter.record(first, true),
+            Duration::from_secs(3),
+            "that is of an earlier round"
+        );
+        scheduler.idle.start_searching();
+        assert!(scheduler.try_sleep(0));
+        let second = limiter.dispatch(start + Duration::from_secs(3)).unwrap();
+        assert!(scheduler.idle.should_wake(), "nobody was told yet");
+        assert_eq!(limiter.record(second, true), Duration::ZERO);
+        assert!(!scheduler.idle.should_wake(), "the one who slept is on its way");
+    }
+}

@@ -1,0 +1,30 @@
+//! The worker threads and what they run.
+//!
+//! ```text
+//!  callers ──publish──▶ registry: open calls ◀──list── worker ──▶ work.run_slice(time_slice)
+//!     │                    │                              │
+//!     │                    ▼                              ▼
+//!     └─notify_work──▶  idle workers ◀──────────────── try_sleep
+//! ```
+//!
+//! | file | contents |
+//! |---|---|
+//! | `registry` | the open calls: `Scheduler`, which holds all of this |
+//! | `idle` | sleeping and searching workers, and their wake-ups |
+//! | `worker` | the loop of a worker thread |
+//! | `work` | the traits of what workers run |
+//! | `time_slice` | the time that one thread stays with one call |
+//! | `fair_share` | the virtual run time by which workers choose the next call |
+//! | `borrowed` | work that borrows from its caller |
+//! | `admission` | the right to open a call that a shutdown waits for |
+//! | `park` | how other threads wait |
+
+pub(crate) mod admission;
+pub(crate) mod borrowed;
+pub(crate) mod fair_share;
+pub(crate) mod idle;
+pub(crate) mod park;
+pub(crate) mod registry;
+pub(crate) mod time_slice;
+pub(crate) mod work;
+pub(crate) mod worker;

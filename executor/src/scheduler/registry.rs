@@ -1,0 +1,311 @@
+//! The scheduler of one executor: the open calls, and the workers that look for them.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::{Arc, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use reorder_ring::RingPool;
+
+use crate::cost::history::CostHistory;
+use crate::observe::trace;
+use crate::observe::worker_status::WorkerStatuses;
+use crate::primitive::{AtomicBool, AtomicUsize, Condvar, Mutex, Unparker, fence, lock, now};
+use crate::scheduler::fair_share::FairShare;
+use crate::scheduler::idle::Idle;
+use crate::scheduler::work::Published;
+use crate::unwind::catch_panic;
+
+/// The age at which workers that are awake begin to look at a call. A batch that its caller
+/// finishes faster is not worth the cache lines that sharing moves.
+pub(crate) const GRACE: Duration = Duration::from_micros(if cfg!(reorder_loom) { 0 } else { 3 });
+
+/// The interval at which a shutdown looks again. No thread notifies it when a token or a deadline
+/// ends a call.
+const SHUTDOWN_POLL: Duration = Duration::from_millis(50);
+
+/// A published call, and when it was published.
+struct OpenWork {
+    work: Arc<dyn Published>,
+    since: Instant,
+}
+
+struct Calls {
+    open: Vec<OpenWork>,
+    /// The number of calls that are admitted and not published yet.
+    admitted: usize,
+    /// `true` once no more calls are taken in.
+    closed: bool,
+    /// The number of workers that have not ended.
+    workers: usize,
+    /// The number of calls published so far.
+    opened: u64,
+}
+
+/// What a shutdown waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Remaining {
+    /// The number of calls with items that have not run.
+    pub(crate) calls: usize,
+    /// The number of workers that have not ended.
+    pub(crate) workers: usize,
+}
+
+impl Calls {
+    fn remaining(&self) -> Remaining {
+        let unfinished = self.open.iter().filter(|open| !open.work.is_done()).count();
+        Remaining { calls: self.admitted + unfinished, workers: self.workers }
+    }
+}
+
+pub(crate) struct Scheduler {
+    calls: Mutex<Calls>,
+    /// Notified when a call or a worker of a closed scheduler ends.
+    ended: Condvar,
+    /// A copy of `Calls::closed` that is readable without the lock.
+    closing: AtomicBool,
+    /// Changes with the list of open calls. A worker that has seen this version need not lock it.
+    version: AtomicUsize,
+    /// The virtual run time of the call that was chosen last. No open call counts as having less.
+    runtime: AtomicU64,
+    statuses: WorkerStatuses,
+    stopping: AtomicBool,
+    pub(crate) idle: Idle,
+    /// The rings of batches. In the steady state, a batch allocates none.
+    pub(crate) rings: RingPool<()>,
+    /// The costs of items, by type of job.
+    pub(crate) costs: CostHistory,
+    /// `true` if the consumer of a stream runs items that were measured to be cheap.
+    pub(crate) consumer_helps: bool,
+}
+
+impl Scheduler {
+    pub(crate) fn new(unparkers: Vec<Unparker>, consumer_helps: bool) -> Scheduler {
+        Scheduler {
+            calls: Mutex::new(Calls {
+                open: Vec::new(),
+                admitted: 0,
+                closed: false,
+                workers: unparkers.len(),
+                opened: 0,
+            }),
+            ended: Condvar::new(),
+            closing: AtomicBool::new(false),
+            version: AtomicUsize::new(0),
+            runtime: AtomicU64::new(0),
+            statuses: WorkerStatuses::new(unparkers.len(), now()),
+            stopping: AtomicBool::new(false),
+            idle: Idle::new(unparkers),
+            rings: RingPool::new(),
+            costs: CostHistory::new(),
+            consumer_helps,
+        }
+    }
+
+    /// Returns the number of threads that may take part in one batch: the workers and its caller.
+    pub(crate) fn participants(&self) -> usize {
+        self.idle.workers() + 1
+    }
+
+    /// Makes a call visible to the workers. Returns `false` if the scheduler is closed: the owner
+    /// of the call has to run it then.
+    pub(crate) fn publish(&self, work: Arc<dyn Published>, since: Instant) -> bool {
+        let taken = self.change(|calls| (!calls.closed).then(|| self.push(calls, work, since)));
+        if let Some(call) = taken {
+            trace::opened(call);
+            self.idle.notify_work();
+        }
+        taken.is_some()
+    }
+
+    /// Counts a call that will be published. Returns `false` if the scheduler is closed.
+    pub(crate) fn admit(&self) -> bool {
+        self.change(|calls| {
+            calls.admitted += usize::from(!calls.closed);
+            !calls.closed
+        })
+    }
+
+    /// Publishes an admitted call, also if the scheduler was closed meanwhile.
+    pub(crate) fn publish_admitted(&self, work: Arc<dyn Published>, since: Instant) {
+        trace::opened(self.change(|calls| self.push(calls, work, since)));
+        self.idle.notify_work();
+    }
+
+    /// Ends an admission, after its call was published or given up.
+    pub(crate) fn end_admission(&self) {
+        self.change(|calls| calls.admitted -= 1);
+    }
+
+    /// Adds a call to the list and returns its number.
+    fn push(&self, calls: &mut Calls, work: Arc<dyn Published>, since: Instant) -> u64 {
+        calls.opened += 1;
+        work.fair_share().open(calls.opened, self.runtime());
+        calls.open.push(OpenWork { work, since });
+        calls.opened
+    }
+
+    /// Hides a call from workers that look from now on. A worker that runs it stays until its time
+    /// slice ends.
+    pub(crate) fn withdraw(&self, work: &Arc<dyn Published>) {
+        let gone = self.change(|calls| {
+            let place = calls.open.iter().position(|other| Arc::ptr_eq(&other.work, work))?;
+            Some(calls.open.swap_remove(place))
+        });
+        if let Some(gone) = gone {
+            trace::closed(gone.work.fair_share().id());
+            // The last reference may run user code, which must not run under the lock.
+            drop(gone);
+        }
+    }
+
+    fn change<R>(&self, f: impl FnOnce(&mut Calls) -> R) -> R {
+        let mut calls = lock(&self.calls);
+        let result = f(&mut calls);
+        // ORDERING: scheduler:version: Relaxed; changed under the list's lock, see
+        // `scheduler:list`.
+        self.version.fetch_add(1, Relaxed);
+        if calls.closed {
+            self.ended.notify_all();
+        }
+        result
+    }
+
+    fn runtime(&self) -> u64 {
+        // ORDERING: scheduler:runtime: Relaxed; a number.
+        self.runtime.load(Relaxed)
+    }
+
+    /// Advances the virtual run time to that of a chosen call, and the call's to the scheduler's. A
+    /// worker calls this before it runs the call.
+    pub(crate) fn advance(&self, chosen: &FairShare) {
+        // ORDERING: scheduler:advance: Relaxed; as `scheduler:runtime`.
+        let runtime = self.runtime.fetch_max(chosen.runtime(), Relaxed);
+        chosen.catch_up(runtime);
+    }
+
+    /// Fills `list`, which is empty, with the open calls that are older than [`GRACE`].
+    ///
+    /// Returns `false` and does nothing if the calls have not changed since version `seen`, or if
+    /// another thread holds the lock.
+    pub(crate) fn list(
+        &self,
+        seen: &mut Option<usize>,
+        list: &mut Vec<Arc<dyn Published>>,
+    ) -> bool {
+        // ORDERING: scheduler:list: Relaxed; the list that is locked next is of this version or a
+        // later one. Had it been locked before that version was made, this load would come before
+        // it, too.
+        let version = self.version.load(Relaxed);
+        if *seen == Some(version) {
+            return false;
+        }
+        let calls = match self.calls.try_lock() {
+            Ok(calls) => calls,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        let now = now();
+        let old = calls.open.iter().filter(|open| now.duration_since(open.since) >= GRACE);
+        list.extend(old.map(|open| Arc::clone(&open.work)));
+        *seen = (list.len() == calls.open.len()).then_some(version);
+        true
+    }
+
+    /// Returns a number that changes whenever a call is published or withdrawn.
+    pub(crate) fn version(&self) -> usize {
+        // ORDERING: scheduler:activity: Relaxed; a hint.
+        self.version.load(Relaxed)
+    }
+
+    /// Returns `true` if any open call has something to claim.
+    pub(crate) fn any_claimable(&self) -> bool {
+        lock(&self.calls).open.iter().any(|open| open.work.claimable())
+    }
+
+    /// Returns the open calls, each with the instant since when it is open.
+    pub(crate) fn open_calls(&self) -> Vec<(Arc<dyn Published>, Instant)> {
+        lock(&self.calls).open.iter().map(|open| (Arc::clone(&open.work), open.since)).collect()
+    }
+
+    pub(crate) fn worker_statuses(&self) -> &WorkerStatuses {
+        &self.statuses
+    }
+
+    /// Declares a searching worker asleep unless there is work or the scheduler stops; see
+    /// [`Idle::try_sleep`].
+    pub(crate) fn try_sleep(&self, worker: usize) -> bool {
+        self.idle.try_sleep(worker, || self.is_stopping() || self.any_claimable())
+    }
+
+    /// Ends each worker after its time slice. The threads that wait for open calls run them.
+    pub(crate) fn stop(&self) {
+        // ORDERING: scheduler:stop: Relaxed; ordered by the lock of the sleepers. A worker that
+        // enters their list after it was taken here sees the stop, and stays awake.
+        self.stopping.store(true, Relaxed);
+        self.idle.wake_all();
+        let open = self.open_calls();
+        open.iter().for_each(|(work, _)| catch_panic(|| work.notify()));
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        // ORDERING: scheduler:stopping: Relaxed; nothing is passed on by it. A worker that sleeps
+        // next has it from `scheduler:stop`, a thread that waits in a call from the waker's cell.
+        self.stopping.load(Relaxed)
+    }
+
+    /// Takes in no more calls.
+    pub(crate) fn close(&self) {
+        lock(&self.calls).closed = true;
+        // ORDERING: scheduler:close: Relaxed; ordered by the fence in `wait_for`.
+        self.closing.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.calls).closed
+    }
+
+    /// Notifies a shutdown that items have run. A worker calls this after a time slice, and a
+    /// consumer after it ran items.
+    pub(crate) fn after_run(&self) {
+        // ORDERING: scheduler:ran: SeqCst fence, pairs with `scheduler:wait`: either this thread
+        // sees that the scheduler was closed, or the shutdown sees what it has run.
+        fence(SeqCst);
+        // ORDERING: scheduler:closing: Relaxed; ordered by the fence.
+        if self.closing.load(Relaxed) {
+            // With the lock: otherwise the notice could fall between a look and a wait.
+            drop(lock(&self.calls));
+            self.ended.notify_all();
+        }
+    }
+
+    /// Counts a worker that ends.
+    pub(crate) fn worker_ended(&self) {
+        lock(&self.calls).workers -= 1;
+        self.ended.notify_all();
+    }
+
+    /// Waits, after `close`, until what remains is `enough`, or until the deadline. Returns what
+    /// remains then.
+    pub(crate) fn wait_for(
+        &self,
+        enough: impl Fn(Remaining) -> bool,
+        deadline: Option<Instant>,
+    ) -> Remaining {
+        // ORDERING: scheduler:wait: SeqCst fence, pairs with `scheduler:ran`.
+        fence(SeqCst);
+        let mut calls = lock(&self.calls);
+        loop {
+            let remaining = calls.remaining();
+            if enough(remaining) {
+                return remaining;
+            }
+            let time = deadline
+                .map_or(SHUTDOWN_POLL, |at| at.saturating_duration_since(now()).min(SHUTDOWN_POLL));
+            if time.is_zero() {
+                return remaining;
+            }
+            calls = self.ended.wait_timeout(calls, time).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The time that one thread stays with one call.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use crate::primitive::{now, thread_local};
+use crate::scheduler::registry::Scheduler;
+use crate::scheduler::work::Work;
+
+/// The time that a worker stays with one call while others are open.
+const QUANTUM: Duration = Duration::from_micros(200);
+
+thread_local! {
+    /// The schedulers whose jobs this thread runs, the innermost last.
+    #[allow(clippy::missing_const_for_thread_local, reason = "loom's take no const block")]
+    static INSIDE: RefCell<Vec<*const Scheduler>> = RefCell::new(Vec::new());
+}
+
+/// Returns `true` if this thread runs a job of this scheduler.
+pub(crate) fn is_inside(scheduler: &Scheduler) -> bool {
+    INSIDE
+        .try_with(|inside| inside.borrow().contains(&std::ptr::from_ref(scheduler)))
+        .unwrap_or(false)
+}
+
+/// Marks this thread as one that runs a job of a scheduler, until it is dropped.
+pub(crate) struct Inside(());
+
+impl Inside {
+    pub(crate) fn enter(scheduler: &Scheduler) -> Inside {
+        _ = INSIDE.try_with(|inside| inside.borrow_mut().push(scheduler));
+        Inside(())
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        _ = INSIDE.try_with(|inside| inside.borrow_mut().pop());
+    }
+}
+
+/// The stay of a worker, a caller or a consumer with one call.
+pub(crate) struct TimeSlice<'a> {
+    pub(crate) scheduler: &'a Scheduler,
+    /// The thread's number among the participants of a batch: 0 for the caller or the consumer,
+    /// `n + 1` for worker `n`.
+    pub(crate) participant: usize,
+    /// The number of the call, for a worker.
+    call: u64,
+    /// `true` if this thread is a searching worker.
+    searching: Cell<bool>,
+    started: Instant,
+    /// The last reading of the clock. Reading it costs as much as dozens of small items.
+    last: Cell<Instant>,
+    _inside: Inside,
+}
+
+impl<'a> TimeSlice<'a> {
+    /// Starts the time slice of a caller or a consumer.
+    pub(crate) fn own(scheduler: &'a Scheduler) -> TimeSlice<'a> {
+        TimeSlice::new(scheduler, 0, 0, false)
+    }
+
+    /// Starts the time slice of a worker.
+    pub(crate) fn of_worker(
+        scheduler: &'a Scheduler,
+        worker: usize,
+        call: u64,
+        searching: bool,
+    ) -> TimeSlice<'a> {
+        TimeSlice::new(scheduler, worker + 1, call, searching)
+    }
+
+    fn new(
+        scheduler: &'a Scheduler,
+        participant: usize,
+        call: u64,
+        searching: bool,
+    ) -> TimeSlice<'a> {
+        let inside = Inside::enter(scheduler);
+        let started = now();
+        TimeSlice {
+            scheduler,
+            participant,
+            call,
+            searching: Cell::new(searching),
+            started,
+            last: Cell::new(started),
+            _inside: inside,
+        }
+    }
+
+    /// Returns the time from the start to the last reading of the clock.
+    pub(crate) fn length(&self) -> Duration {
+        self.last.get().duration_since(self.started)
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Reads the clock and returns the time since the last reading.
+    pub(crate) fn measure(&self) -> Duration {
+        let now = now();
+        now.duration_since(self.last.replace(now))
+    }
+
+    /// Returns `true` if the time of this thread was up at the last reading of the clock.
+    pub(crate) fn is_over(&self) -> bool {
+        self.length() >= QUANTUM
+    }
+
+    pub(crate) fn is_searching(&self) -> bool {
+        self.searching.get()
+    }
+
+    /// Notes, for snapshots, that this thread begins to run `count` items.
+    pub(crate) fn note_running(&self, first: u64, count: u64) {
+        debug_assert_ne!(count, 0, "a count of 0 stands for the source");
+        self.note(first, count);
+    }
+
+    /// Notes, for snapshots, that this thread begins to pull the source.
+    pub(crate) fn note_pulling(&self) {
+        self.note(0, 0);
+    }
+
+    fn note(&self, first: u64, count: u64) {
+        if let Some(worker) = self.participant.checked_sub(1) {
+            self.scheduler.worker_statuses().set(worker, self.call, first, count, self.last.get());
+        }
+    }
+
+    /// Ends this thread's search and wakes a worker if there is more to claim.
+    ///
+    /// A thread calls this after it claimed items or the right to pull, and before it runs the
+    /// user's code.
+    pub(crate) fn claimed(&self, work: &dyn Work) {
+        let idle = &self.scheduler.idle;
+        let searched = self.searching.replace(false);
+        if searched {
+            idle.stop_searching();
+        }
+        if idle.should_wake() && (work.claimable() || searched && self.scheduler.any_claimable()) {
+            idle.wake_one();
+        }
+    }
+}
+
+impl Drop for TimeSlice<'_> {
+    fn drop(&mut self) {
+        if let Some(worker) = self.participant.checked_sub(1) {
+            self.scheduler.worker_statuses().clear(worker);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What the scheduler sees of an open call.
+
+use crate::scheduler::fair_share::FairShare;
+use crate::scheduler::time_slice::TimeSlice;
+
+/// An open call that has items to run. Workers run all open calls by turns.
+pub(crate) trait Work: Send + Sync {
+    /// Claims items and runs them until nothing is claimable or the time slice is over.
+    ///
+    /// Returns `false` if nothing was claimed. The caller of a batch does not use this method.
+    fn run_slice(&self, slice: &TimeSlice<'_>) -> bool;
+
+    /// Returns `true` if `run_slice` would find something to claim. A worker that goes to sleep on
+    /// the answer asks after a `SeqCst` fence.
+    fn claimable(&self) -> bool;
+
+    /// Returns how far the call has come, or `None` if it is over.
+    fn progress(&self) -> Option<Progress>;
+
+    /// Returns `true` if all items have run and no more will come, although the call is still
+    /// published. (The caller of a batch waits for this and then withdraws it.)
+    fn has_run_all(&self) -> bool {
+        false
+    }
+
+    /// Wakes the thread or task that waits for this call, so that it looks again.
+    fn notify(&self);
+}
+
+/// A call as the scheduler lists it.
+pub(crate) trait Published: Work {
+    /// Returns the run time that workers have spent on this call.
+    fn fair_share(&self) -> &FairShare;
+
+    /// Returns `true` if all items have run and no more will come.
+    fn is_done(&self) -> bool;
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress {
+    pub(crate) kind: CallKind,
+    /// The index of the first item that is missing.
+    pub(crate) head: u64,
+    /// The number of items that have come from the source.
+    pub(crate) pulled: u64,
+    /// The number of items from the head on that have run.
+    pub(crate) waiting: u64,
+}
+
+/// The kind of an open call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallKind {
+    /// A call whose caller waits for all of it, such as [`map`](crate::Executor::map).
+    Batch,
+    /// A call whose outcomes are taken in order: a [`stream`](crate::Executor::stream), or a batch
+    /// that was [submitted](crate::BatchBuilder::submit).
+    Stream,
+}

@@ -1,0 +1,178 @@
+//! The loop of a worker thread.
+//!
+//! A worker searches for a call with something to claim, runs one time slice of it, and searches
+//! again. After [`LOOKS`] vain looks it sleeps.
+
+use std::cell::Cell;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::observe::trace;
+use crate::primitive::{Backoff, Parker, thread_local};
+use crate::scheduler::registry::Scheduler;
+use crate::scheduler::time_slice::TimeSlice;
+use crate::scheduler::work::Published;
+use crate::unwind::discard;
+
+/// The number of looks before a worker sleeps. The first looks follow each other quickly. The
+/// worker yields between the later ones.
+const LOOKS: u32 = if cfg!(any(reorder_loom, reorder_shuttle)) { 1 } else { 48 };
+
+thread_local! {
+    #[allow(clippy::missing_const_for_thread_local, reason = "loom's take no const block")]
+    static SCHEDULER_OF_THIS_WORKER: Cell<*const Scheduler> = Cell::new(std::ptr::null());
+}
+
+/// Returns `true` if the current thread is a worker of this scheduler.
+pub(crate) fn is_worker_of(scheduler: &Scheduler) -> bool {
+    SCHEDULER_OF_THIS_WORKER.try_with(|own| std::ptr::eq(own.get(), scheduler)).unwrap_or(false)
+}
+
+struct Worker {
+    scheduler: Arc<Scheduler>,
+    index: usize,
+    /// The calls that were open at the last look.
+    known: Vec<Arc<dyn Published>>,
+    /// The buffer of the next list. Both buffers are kept, so that a look allocates nothing.
+    spare: Vec<Arc<dyn Published>>,
+    /// The version of `known`.
+    version: Option<usize>,
+    /// The place in `known` of the call that this worker ran last.
+    last: usize,
+    searching: bool,
+}
+
+/// Runs the worker with this index until the scheduler stops.
+pub(crate) fn run(scheduler: Arc<Scheduler>, index: usize, parker: Parker) {
+    SCHEDULER_OF_THIS_WORKER.with(|own| own.set(Arc::as_ptr(&scheduler)));
+    let mut worker = Worker {
+        scheduler,
+        index,
+        known: Vec::new(),
+        spare: Vec::new(),
+        version: None,
+        last: 0,
+        searching: false,
+    };
+    while !worker.scheduler.is_stopping() {
+        if !worker.search() && worker.try_sleep() {
+            parker.park();
+            worker.searching = true;
+        }
+    }
+    worker.retire();
+}
+
+impl Worker {
+    /// Looks for work for a short while. Returns `true` if it ran some.
+    fn search(&mut self) -> bool {
+        let backoff = Backoff::new();
+        let (mut version, mut looks) = (self.scheduler.version(), 0);
+        loop {
+            if self.run_one() {
+                return true;
+            }
+            self.start_searching();
+            let now = self.scheduler.version();
+            looks += 1;
+            if now != version && self.scheduler.idle.has_one_searcher() {
+                // Callers are active. One worker stays awake for them: waking one costs more than
+                // a small batch.
+                (version, looks) = (now, 0);
+            }
+            if looks == LOOKS || self.scheduler.is_stopping() {
+                return false;
+            }
+            backoff.snooze();
+        }
+    }
+
+    fn start_searching(&mut self) {
+        if !self.searching {
+            self.searching = true;
+            self.scheduler.idle.start_searching();
+        }
+    }
+
+    /// Runs one time slice of the open call that comes next. Returns `false` if no call has
+    /// anything to claim.
+    fn run_one(&mut self) -> bool {
+        if self.scheduler.list(&mut self.version, &mut self.spare) {
+            mem::swap(&mut self.known, &mut self.spare);
+            self.discard_spare();
+        }
+        let Some(place) = self.choose() else { return false };
+        self.last = place;
+        let work = &self.known[place];
+        self.scheduler.advance(work.fair_share());
+        let call = work.fair_share().id();
+        let _span = trace::time_slice(self.index, call);
+        let slice = TimeSlice::of_worker(&self.scheduler, self.index, call, self.searching);
+        // Jobs are caught one by one. This catches a `Drop` of the user's between two of them.
+        let ran = catch_unwind(AssertUnwindSafe(|| work.run_slice(&slice)));
+        self.searching = slice.is_searching();
+        work.fair_share().charge(slice.length());
+        drop(slice);
+        self.scheduler.after_run();
+        ran.unwrap_or_else(|payload| {
+            discard(payload);
+            true
+        })
+    }
+
+    /// Returns the place of the call with the least run time of those that have something to claim.
+    /// Calls with the same run time are taken by turns.
+    fn choose(&self) -> Option<usize> {
+        let mut chosen: Option<(u64, usize)> = None;
+        for step in 1..=self.known.len() {
+            let place = (self.last + step) % self.known.len();
+            let work = &self.known[place];
+            let runtime = work.fair_share().runtime();
+            if chosen.is_none_or(|(least, _)| runtime < least) && work.claimable() {
+                chosen = Some((runtime, place));
+            }
+        }
+        chosen.map(|(_, place)| place)
+    }
+
+    /// Returns `true` if this worker has to park.
+    fn try_sleep(&mut self) -> bool {
+        // A sleeping worker must not keep a closed call alive.
+        mem::swap(&mut self.known, &mut self.spare);
+        self.discard_spare();
+        self.start_searching();
+        self.version = None;
+        if self.scheduler.is_stopping() {
+            return false;
+        }
+        let asleep = self.scheduler.try_sleep(self.index);
+        self.searching = !asleep;
+        asleep
+    }
+
+    /// Drops the calls in `spare`. The last reference to a call may run the user's code, so another
+    /// worker searches meanwhile if it has to.
+    fn discard_spare(&mut self) {
+        if self.spare.is_empty() {
+            return;
+        }
+        if mem::take(&mut self.searching) {
+            let idle = &self.scheduler.idle;
+            idle.stop_searching();
+            if idle.should_wake() && self.scheduler.any_claimable() {
+                idle.wake_one();
+            }
+        }
+        self.spare.drain(..).for_each(discard);
+    }
+
+    fn retire(mut self) {
+        mem::swap(&mut self.known, &mut self.spare);
+        self.discard_spare();
+        if self.searching {
+            self.scheduler.idle.stop_searching();
+        }
+        self.scheduler.worker_ended();
+    }
+}

@@ -1,0 +1,125 @@
+//! What the limits of a stream mean for its consumer.
+//!
+//! A consumer does not wait for an item whose time is up. It *skips* the head: it evicts the head's
+//! position from the ring, and the head's outcome is a failure. If a limit ends the whole stream,
+//! the consumer skips each item that was pulled. One last failure then stands for all items that
+//! were not.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use reorder_ring::{Consumer, Reason};
+
+use crate::io::chunk::ChunkRing;
+use crate::limits::policy::Stop;
+use crate::limits::state::LimitState;
+use crate::limits::timing::{CompletionFrontier, Timing};
+use crate::observe::trace;
+use crate::stream::work::StreamWork;
+
+/// What a consumer does about a head that is missing.
+pub(crate) enum HeadAction {
+    /// It waits, until the given instant if there is one.
+    Wait(Option<Instant>),
+    /// It looks at the head again: an outcome came, or the head was skipped.
+    LookAgain,
+    /// It ends: no more items will come.
+    End,
+}
+
+/// The limits of a stream, as its consumer applies them.
+pub(crate) struct HeadLimits {
+    state: Arc<LimitState>,
+    /// Why the consumer skipped the head that it takes next.
+    skipped: Option<Stop>,
+    /// Why nothing more is pulled. `None` again if the source turns out to have ended by itself.
+    ended_by: Option<Stop>,
+    frontier: CompletionFrontier,
+    /// The timing of the outcome that was taken last, if the stream is timed.
+    timing: Option<Timing>,
+}
+
+impl HeadLimits {
+    pub(crate) fn new(state: Arc<LimitState>) -> HeadLimits {
+        HeadLimits {
+            state,
+            skipped: None,
+            ended_by: None,
+            frontier: CompletionFrontier::default(),
+            timing: None,
+        }
+    }
+
+    /// Skips the missing head at `index` if its time is up. If not, the
+    /// consumer also looks again at the instant that `due` returns.
+    pub(crate) fn check_head<U, E>(
+        &mut self,
+        index: u64,
+        consumer: &mut Consumer<ChunkRing<U, E>>,
+        stream: &dyn StreamWork,
+        due: impl FnOnce() -> Option<Instant>,
+    ) -> HeadAction {
+        let (state, policy) = (&self.state, &self.state.policy);
+        let stop = match policy.give_up(state.started(index), state.now()) {
+            Ok(until) => return HeadAction::Wait(until.into_iter().chain(due()).min()),
+            Err(stop) => stop,
+        };
+        if stop != Stop::ItemDeadline && self.ended_by.is_none() {
+            self.ended_by = Some(stop);
+            stream.cancel();
+        }
+        match consumer.evict_head() {
+            Ok(()) => {
+                self.skipped = Some(stop);
+                stream.skip(index);
+                trace::skipped(stream.fair_share().id(), index, &stop);
+                if stop == Stop::ItemDeadline {
+                    policy.fail();
+                }
+                HeadAction::LookAgain
+            }
+            // No more items were pulled.
+            Err(Reason::Unreserved) => HeadAction::End,
+            // Its outcome is being written.
+            Err(_) => HeadAction::Wait(None),
+        }
+    }
+
+    /// Returns `true` if the stream was cancelled and the consumer has not acted on it.
+    pub(crate) fn is_newly_cancelled(&self) -> bool {
+        self.ended_by.is_none() && self.state.policy.cancelled().is_some()
+    }
+
+    /// Returns why the consumer skipped the head, once.
+    pub(crate) fn take_skipped(&mut self) -> Option<Stop> {
+        self.skipped.take()
+    }
+
+    /// Returns why nothing more is pulled.
+    pub(crate) fn ended_by(&self) -> Option<Stop> {
+        self.ended_by
+    }
+
+    /// Notes that the source had ended by itself: no item is left out.
+    pub(crate) fn source_ended(&mut self) {
+        self.ended_by = None;
+    }
+
+    /// Notes the timing of the outcome at `index`, which was taken.
+    pub(crate) fn note_timing(&mut self, index: u64) {
+        if let Some(log) = &self.state.timing_log {
+            let mut timing = log.take(index);
+            self.frontier.note(&mut timing);
+            self.timing = Some(timing);
+        }
+    }
+
+    pub(crate) fn timing(&self) -> Option<Timing> {
+        self.timing
+    }
+
+    /// Returns the number of results that came too late.
+    pub(crate) fn late(&self) -> usize {
+        self.state.policy.late()
+    }
+}

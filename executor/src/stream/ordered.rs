@@ -1,0 +1,341 @@
+//! The consumer's handle of a stream.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+use std::time::Instant;
+
+use reorder_ring::{Consumer, Delivery, TryNextError};
+
+use crate::io::chunk::{Chunk, ChunkRing, Spares};
+use crate::limits::policy::Stop;
+use crate::limits::state::LimitState;
+use crate::limits::timer::TaskTimer;
+use crate::limits::timing::Timing;
+#[cfg(feature = "requests")]
+use crate::observe::request_stats::RequestStats;
+use crate::outcome::Failure;
+use crate::primitive::Backoff;
+use crate::scheduler::park;
+use crate::scheduler::registry::Scheduler;
+use crate::scheduler::time_slice::TimeSlice;
+use crate::scheduler::work::Published;
+use crate::scheduler::worker;
+use crate::stream::head_limits::{HeadAction, HeadLimits};
+use crate::stream::work::StreamWork;
+
+mod iterate;
+mod task;
+
+use task::TaskWaker;
+
+/// The consuming end of a stream's ring.
+pub(crate) struct ConsumerEnd<U, E> {
+    pub(crate) consumer: Consumer<ChunkRing<U, E>>,
+    pub(crate) spares: Arc<Spares<U, E>>,
+    pub(crate) limits: Option<Arc<LimitState>>,
+}
+
+/// The outcomes of a stream's items, in the order of its source.
+///
+/// While the next outcome is missing, the consumer's own thread runs items if these were measured to
+/// be cheap and the source promises more by its `size_hint`; also if it is a worker of the executor,
+/// or the executor was dropped. See [`Builder::consumer_helps`](crate::Builder::consumer_helps).
+///
+/// Where outcomes are small and many, `for_each`, `fold` and `count`, also behind `map` or `filter`, get them faster than
+/// a `for` loop does.
+///
+/// Dropping it stops the stream: the source is pulled no further and dropped, results that are
+/// still on their way are refused by the ring and dropped where they were made. It does not wait
+/// for them, and may be forgotten: the stream then runs to the end of its window and stays there. What its job
+/// captured goes with the last of them; a worker that is at another job may keep it until that returns.
+///
+/// ```
+/// use reorder_executor::Executor;
+///
+/// let executor = Executor::builder().workers(2).build()?;
+/// let lines = ["3", "1", "four", "1"];
+/// // Parsed in parallel, summed up to the first that is wrong, in order.
+/// let mut sum = 0;
+/// for number in executor.stream(lines, str::parse::<u32>) {
+///     let Ok(number) = number? else { break };
+///     sum += number;
+/// }
+/// assert_eq!(sum, 4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Progress
+///
+/// `next` blocks until the outcome of the next item is there, however many are behind it. If this
+/// thread does not run items itself, it needs a worker that is not kept by other jobs.
+///
+/// # Panics
+///
+/// Dropping it passes on a panic in the `Drop` of a result that nobody took. Jobs, the
+/// source and what they captured are caught.
+#[must_use = "dropping a stream stops it"]
+pub struct Ordered<'a, U: Send, E: Send = Infallible> {
+    /// `None` once the stream has ended.
+    consumer: Option<Consumer<ChunkRing<U, E>>>,
+    /// The outcomes that were taken from the ring and not returned yet. While `next` pops them,
+    /// they stand back to front.
+    chunk: Chunk<U, E>,
+    spares: Arc<Spares<U, E>>,
+    stream: Arc<dyn StreamWork + 'a>,
+    scheduler: Arc<Scheduler>,
+    /// The stream as the workers know it, to be withdrawn. A scope withdraws its own streams.
+    published: Option<Arc<dyn Published>>,
+    /// `true` if the scheduler was closed before the workers could know of the stream.
+    is_unlisted: bool,
+    /// The number of outcomes taken from the ring, those of `chunk` included.
+    taken: u64,
+    /// The value of `taken` at which the pullers are told of space next.
+    next_space: u64,
+    limits: Option<HeadLimits>,
+    /// The waker of the task that polled last, as other threads get it.
+    waker: Option<Arc<TaskWaker>>,
+    /// The timer of a task that has to look again.
+    timer: TaskTimer,
+}
+
+impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
+    pub(crate) fn new(
+        consumer_end: ConsumerEnd<U, E>,
+        stream: Arc<dyn StreamWork + 'a>,
+        scheduler: &Arc<Scheduler>,
+        published: Option<Arc<dyn Published>>,
+        is_unlisted: bool,
+    ) -> Self {
+        let ConsumerEnd { consumer, spares, limits } = consumer_end;
+        Ordered {
+            next_space: half_window(&consumer),
+            consumer: Some(consumer),
+            chunk: Chunk::new(),
+            spares,
+            taken: 0,
+            stream,
+            scheduler: Arc::clone(scheduler),
+            published,
+            is_unlisted,
+            limits: limits.map(HeadLimits::new),
+            waker: None,
+            timer: TaskTimer::default(),
+        }
+    }
+
+    /// Returns `true` if no other thread may be there to run the items: the executor is gone, or
+    /// its workers wait for each other.
+    fn must_run(&self) -> bool {
+        self.is_unlisted || self.scheduler.is_stopping() || worker::is_worker_of(&self.scheduler)
+    }
+
+    fn may_help(&self) -> bool {
+        // A consumer with deadlines runs nothing that might keep it from them.
+        self.must_run()
+            || self.limits.is_none() && self.scheduler.consumer_helps && self.stream.is_cheap()
+    }
+
+    /// Runs a chunk of the stream's items if this thread may. Returns `false` if it did not.
+    fn help(&self, only_if_needed: bool) -> bool {
+        if !(self.must_run() || !only_if_needed && self.may_help()) {
+            return false;
+        }
+        let helped = self.stream.help(&TimeSlice::own(&self.scheduler), self.must_run());
+        self.scheduler.after_run();
+        helped
+    }
+
+    /// Blocks until there is a delivery. Returns `None` at the end.
+    fn wait(&mut self) -> Option<Delivery<Chunk<U, E>>> {
+        let backoff = Backoff::new();
+        loop {
+            match self.consumer.as_mut()?.try_next() {
+                Ok(delivery) => return Some(delivery),
+                Err(TryNextError::Pending) => {}
+                Err(TryNextError::Ended) => return self.source_ended(),
+                Err(_) => return None,
+            }
+            self.stream.notify_space(&self.scheduler);
+            match self.check_head_before_help() {
+                Some(HeadAction::LookAgain) => continue,
+                Some(HeadAction::End) => return None,
+                Some(HeadAction::Wait(_)) | None => {}
+            }
+            if self.help(false) {
+                continue;
+            }
+            if !backoff.is_completed() {
+                // Waking this thread costs its waker as much as a small item, so it looks a few
+                // times first.
+                backoff.snooze();
+                continue;
+            }
+            let until = match self.check_head() {
+                HeadAction::Wait(until) => until,
+                HeadAction::LookAgain => continue,
+                HeadAction::End => return None,
+            };
+            let helps = self.may_help();
+            let (stream, scheduler, limits) = (&self.stream, &self.scheduler, &self.limits);
+            let is_due = |at: Instant| until.is_none_or(|until| at < until);
+            let has_work = || {
+                // Asked again after the waker is in place: what changes later uses it.
+                (helps || scheduler.is_stopping()) && stream.claimable()
+                    || helps && stream.next_due().is_some_and(is_due)
+                    || limits.as_ref().is_some_and(HeadLimits::is_newly_cancelled)
+            };
+            match park::wait_for_head(self.consumer.as_mut()?, stream.consumer(), until, has_work) {
+                Some(Ok(Some(delivery))) => return Some(delivery),
+                Some(Ok(None)) => return self.source_ended(),
+                Some(Err(_)) => return None,
+                None => {}
+            }
+        }
+    }
+
+    /// Notes that all items of the source were taken.
+    fn source_ended<T>(&mut self) -> Option<T> {
+        if let Some(limits) = &mut self.limits {
+            limits.source_ended();
+        }
+        None
+    }
+
+    /// A consumer that runs the items itself has deadlines to keep in between.
+    fn check_head_before_help(&mut self) -> Option<HeadAction> {
+        self.must_run().then(|| self.check_head())
+    }
+
+    /// Skips the missing head if its time is up.
+    fn check_head(&mut self) -> HeadAction {
+        let must_run = self.must_run();
+        let (Some(limits), Some(consumer)) = (&mut self.limits, &mut self.consumer) else {
+            return HeadAction::Wait(None);
+        };
+        let due = || must_run.then(|| self.stream.next_due()).flatten();
+        limits.check_head(self.taken, consumer, &*self.stream, due)
+    }
+
+    fn prepare_refill(&mut self) {
+        // Before there is space again: as many chunks as fit the window are enough.
+        self.spares.put(mem::take(&mut self.chunk));
+        self.stream.delivered().set(self.taken);
+        // The pullers are told of space once per half window, not at every chunk.
+        if self.taken >= self.next_space {
+            self.next_space = self.taken + self.consumer.as_ref().map_or(1, half_window);
+            self.stream.notify_space(&self.scheduler);
+        }
+    }
+
+    /// Stores what came, in order. Returns `false` at the end.
+    fn accept(&mut self, delivery: Option<Delivery<Chunk<U, E>>>) -> bool {
+        let skipped = self.limits.as_mut().and_then(HeadLimits::take_skipped);
+        self.chunk = match (delivery.map(|delivery| delivery.outcome), self.stopped_by()) {
+            (Some(Ok(chunk)), _) => chunk,
+            (Some(Err(gap)), _) => {
+                Chunk::from([Err(skipped.map_or(Failure::Gap(gap), Failure::from))])
+            }
+            // Items that were not pulled any more must not be missing silently.
+            (None, Some(stop)) if self.consumer.is_some() => {
+                self.stop();
+                Chunk::from([Err(stop.into())])
+            }
+            (None, _) => return false,
+        };
+        if let Some(limits) = &mut self.limits {
+            // Where there are limits, a chunk has one outcome.
+            limits.note_timing(self.taken);
+        }
+        self.taken += self.chunk.len() as u64;
+        true
+    }
+
+    fn stopped_by(&self) -> Option<Stop> {
+        self.limits.as_ref().and_then(HeadLimits::ended_by)
+    }
+
+    /// Takes the next chunk, after the last one was returned. Returns `false` at the end.
+    #[cold]
+    fn refill(&mut self) -> bool {
+        self.prepare_refill();
+        let delivery = self.wait();
+        self.accept(delivery)
+    }
+
+    /// Returns why the stream ended early, once the last outcome was returned.
+    pub(crate) fn ended_by(&self) -> Option<Stop> {
+        self.stopped_by().filter(|_| self.consumer.is_none())
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.stream.is_done()
+    }
+
+    /// Returns the number of results so far that came after their item was given up. They were
+    /// dropped.
+    ///
+    /// Always 0 for a stream without limits; see [`BatchBuilder::stream`](crate::BatchBuilder::stream).
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: one load.
+    pub fn late_results(&self) -> usize {
+        self.limits.as_ref().map_or(0, HeadLimits::late)
+    }
+
+    /// Returns when the item ran whose outcome was returned last, if the stream is
+    /// [timed](crate::BatchBuilder::timed).
+    ///
+    /// ```
+    /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let mut lengths = executor.batch(["a", "bc"]).timed().stream(|text, _| Ok::<_, ()>(text.len()))?;
+    /// while let Some(Ok(length)) = lengths.next() {
+    ///     let timing = lengths.timing().expect("it is timed");
+    ///     println!("{length}: number {:?}, held up for {:?}", timing.completion_order(), timing.waited());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn timing(&self) -> Option<Timing> {
+        self.limits.as_ref().and_then(HeadLimits::timing)
+    }
+
+    /// Returns the statistics of its requests so far, or `None` if the stream was not made by
+    /// [`BatchBuilder::requests`].
+    ///
+    /// # Progress
+    ///
+    /// Blocking: it takes a lock that is held for a few instructions.
+    ///
+    /// [`BatchBuilder::requests`]: crate::BatchBuilder::requests
+    #[cfg(feature = "requests")]
+    pub fn requests(&self) -> Option<RequestStats> {
+        self.stream.requests()
+    }
+
+    fn stop(&mut self) {
+        if let Some(published) = self.published.take() {
+            self.scheduler.withdraw(&published);
+        }
+        self.stream.cancel();
+        // Last, since this drops undelivered values, and their `Drop` may panic.
+        drop((mem::take(&mut self.chunk), self.consumer.take()));
+    }
+}
+
+fn half_window<U, E>(consumer: &Consumer<ChunkRing<U, E>>) -> u64 {
+    (consumer.ring().capacity() as u64 / 2).max(1)
+}
+
+impl<U: Send, E: Send> Drop for Ordered<'_, U, E> {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl<U: Send, E: Send> fmt::Debug for Ordered<'_, U, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ordered").field("consumer", &self.consumer).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,143 @@
+//! A stream whose consumer is a task.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker, ready};
+
+use futures_core::Stream;
+use reorder_ring::Delivery;
+
+use crate::io::chunk::Chunk;
+use crate::outcome::Outcome;
+use crate::stream::head_limits::HeadAction;
+use crate::stream::ordered::Ordered;
+use crate::unwind::{DiscardOnDrop, catch_panic};
+
+/// A task's waker, whose panics stay here: those who use it have counts to keep, cells to leave whole, or, as the
+/// thread of all timers, much else to do.
+pub(super) struct TaskWaker(DiscardOnDrop<Waker>);
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        catch_panic(|| self.0.wake_by_ref());
+    }
+}
+
+impl<U: Send, E: Send> Ordered<'_, U, E> {
+    /// As `wait`, but leaves a waker instead of blocking.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery<Chunk<U, E>>>> {
+        let waker = self.guarded(cx.waker());
+        let cx = &mut Context::from_waker(&waker);
+        loop {
+            // Before the look at what uses it.
+            self.stream.consumer().register(cx.waker());
+            let Some(consumer) = &mut self.consumer else { return Poll::Ready(None) };
+            if let Poll::Ready(next) = consumer.poll_next(cx) {
+                return Poll::Ready(next.map_or(None, |next| next.or_else(|| self.source_ended())));
+            }
+            self.stream.notify_space(&self.scheduler);
+            match self.check_head_before_help() {
+                Some(HeadAction::LookAgain) => continue,
+                Some(HeadAction::End) => return Poll::Ready(None),
+                Some(HeadAction::Wait(_)) | None => {}
+            }
+            if self.help(true) {
+                continue;
+            }
+            match self.check_head() {
+                HeadAction::Wait(None) => return Poll::Pending,
+                HeadAction::Wait(Some(until)) => ready!(self.timer.poll(until, cx)),
+                HeadAction::LookAgain => {}
+                HeadAction::End => return Poll::Ready(None),
+            }
+        }
+    }
+
+    fn guarded(&mut self, waker: &Waker) -> Waker {
+        let known = self.waker.take().filter(|known| known.0.will_wake(waker));
+        let guarded =
+            known.unwrap_or_else(|| Arc::new(TaskWaker(DiscardOnDrop::new(waker.clone()))));
+        Waker::from(Arc::clone(self.waker.insert(guarded)))
+    }
+
+    /// The next outcome for a task, or `None` at the end; else the task is woken when it is worth another look.
+    ///
+    /// Only the task that polled last is woken. It runs no items, unless nobody else would, as above.
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    /// use std::pin::pin;
+    /// use std::task::{Context, Poll, Waker};
+    /// # use reorder_executor::Executor;
+    /// # let executor = Executor::builder().workers(1).build()?;
+    /// let mut lengths = executor.stream(["a", "bc"], str::len);
+    /// let sum = async {
+    ///     let mut sum = 0;
+    ///     while let Some(length) = poll_fn(|cx| lengths.poll_next(cx)).await {
+    ///         sum += length?;
+    ///     }
+    ///     Ok::<_, reorder_executor::Failure>(sum)
+    /// };
+    /// # let mut sum = pin!(sum);
+    /// # let sum = loop {
+    /// #     match sum.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+    /// #         Poll::Ready(sum) => break sum,
+    /// #         Poll::Pending => std::thread::yield_now(),
+    /// #     }
+    /// # };
+    /// assert_eq!(sum?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// It waits for nobody.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome<U, E>>> {
+        loop {
+            if let Some(outcome) = self.chunk.pop() {
+                return Poll::Ready(Some(outcome));
+            }
+            self.prepare_refill();
+            let delivery = ready!(self.poll(cx));
+            if !self.accept(delivery) {
+                self.stop();
+                return Poll::Ready(None);
+            }
+            self.chunk.reverse();
+        }
+    }
+
+    /// Turns this into a `Stream` of the crate `futures-core`.
+    ///
+    /// `Ordered` does not implement the trait itself: with both traits in scope, a call of `next`
+    /// would be ambiguous.
+    ///
+    /// ```
+    /// use futures_util::StreamExt;
+    /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let lengths = executor.stream(["a", "bc"], str::len).into_stream();
+    /// let lengths = futures_executor::block_on(lengths.map(Result::unwrap).collect::<Vec<_>>());
+    /// assert_eq!(lengths, [1, 2]);
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    pub fn into_stream(self) -> impl Stream<Item = Outcome<U, E>> + Send + Unpin {
+        OutcomeStream(self)
+    }
+}
+
+struct OutcomeStream<'a, U: Send, E: Send>(Ordered<'a, U, E>);
+
+// Nothing in it is ever pinned.
+impl<U: Send, E: Send> Unpin for OutcomeStream<'_, U, E> {}
+
+impl<U: Send, E: Send> Stream for OutcomeStream<'_, U, E> {
+    type Item = Outcome<U, E>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome<U, E>>> {
+        self.0.poll_next(cx)
+    }
+}

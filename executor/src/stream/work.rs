@@ -1,0 +1,54 @@
+//! What the handle of a stream needs of it, whatever its source and its job are.
+
+use std::time::Instant;
+
+use crate::io::source::Delivered;
+#[cfg(feature = "requests")]
+use crate::observe::request_stats::RequestStats;
+use crate::primitive::AtomicWaker;
+use crate::scheduler::registry::Scheduler;
+use crate::scheduler::time_slice::TimeSlice;
+use crate::scheduler::work::Published;
+
+pub(crate) trait StreamWork: Published {
+    /// Pulls and runs one chunk on the consumer's thread. Returns `false` if nothing was claimable.
+    ///
+    /// If `must_run`, no other thread may be there to run the items. The consumer then also pulls
+    /// from a source that may block.
+    fn help(&self, slice: &TimeSlice<'_>, must_run: bool) -> bool;
+
+    /// Returns `true` if a consumer that helps would soon be back: items were measured to be cheap,
+    /// and the source promises more.
+    fn is_cheap(&self) -> bool;
+
+    /// Tells the pullers that the consumer has made space. The consumer also calls this before it
+    /// waits.
+    fn notify_space(&self, scheduler: &Scheduler);
+
+    /// Ends the pulling, and drops the source unless a thread is pulling.
+    fn cancel(&self);
+
+    /// Returns `true` after [`cancel`](StreamWork::cancel).
+    fn is_cancelled(&self) -> bool;
+
+    /// Ends the work on an item that the consumer has skipped.
+    fn skip(&self, _index: u64) {}
+
+    /// Returns the instant at which something becomes claimable, if that is known. Asked by a
+    /// consumer that must run the items.
+    fn next_due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Returns the statistics of requests, for a stream of requests.
+    #[cfg(feature = "requests")]
+    fn requests(&self) -> Option<RequestStats> {
+        None
+    }
+
+    /// Returns the cell in which the consumer leaves its waker while it waits.
+    fn consumer(&self) -> &AtomicWaker;
+
+    /// Returns the counter in which the consumer publishes its position.
+    fn delivered(&self) -> &Delivered;
+}

@@ -1,0 +1,65 @@
+//! Panics of the user's code, caught on threads that must go on.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Drops a value of the user's and catches a panic of its `Drop`.
+///
+/// The payload of that panic is dropped too. If that panics as well, the second payload is leaked.
+pub(crate) fn discard<T>(value: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        catch_unwind(AssertUnwindSafe(|| drop(payload))).unwrap_or_else(std::mem::forget);
+    }
+}
+
+/// Runs `f` and discards the payload if `f` panics.
+pub(crate) fn catch_panic(f: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+        discard(payload);
+    }
+}
+
+/// A value of the user's that is [`discard`]ed when it is dropped.
+///
+/// Any thread may drop the last reference to such a value, and none of them could handle the panic.
+pub(crate) struct DiscardOnDrop<T>(Option<T>);
+
+impl<T> DiscardOnDrop<T> {
+    pub(crate) fn new(value: T) -> Self {
+        DiscardOnDrop(Some(value))
+    }
+}
+
+impl<T> std::ops::Deref for DiscardOnDrop<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("it is there until the drop")
+    }
+}
+
+impl<T> Drop for DiscardOnDrop<T> {
+    fn drop(&mut self) {
+        discard(self.0.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::resume_unwind;
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn what_a_drop_panics_with_is_dropped_too() {
+        struct Fragile(Arc<()>);
+        impl Drop for Fragile {
+            fn drop(&mut self) {
+                resume_unwind(Box::new(Arc::clone(&self.0)));
+            }
+        }
+        let alive = Arc::new(());
+        discard(Fragile(Arc::clone(&alive)));
+        assert_eq!(Arc::strong_count(&alive), 1, "the payload was lost");
+    }
+}
