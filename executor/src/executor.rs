@@ -7,11 +7,10 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use crate::limits::cancellation::CancellationToken;
+use crate::limits::CancellationToken;
 use crate::primitive::thread::{self, JoinHandle};
 use crate::primitive::{Parker, processors};
-use crate::scheduler::registry::Scheduler;
-use crate::scheduler::worker;
+use crate::scheduler::{Scheduler, worker};
 
 /// The settings of an executor, checked.
 pub(crate) struct Settings {

@@ -13,3 +13,9 @@ pub(crate) mod ordered_output;
 pub(crate) mod pull;
 pub(crate) mod reserved;
 pub(crate) mod source;
+
+pub(crate) use self::chunk::{Chunk, ChunkRing, Spares};
+pub(crate) use self::ordered_output::OrderedOutput;
+pub(crate) use self::pull::{Phase, PullLock, Puller, SourceEnd, pull};
+pub(crate) use self::reserved::push_reserved;
+pub(crate) use self::source::{Delivered, Filled, OrderedSource};

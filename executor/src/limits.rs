@@ -13,3 +13,9 @@ pub(crate) mod policy;
 pub(crate) mod state;
 pub(crate) mod timer;
 pub(crate) mod timing;
+
+pub(crate) use self::cancellation::CancellationToken;
+pub(crate) use self::policy::{LimitPolicy, Limits, Stop};
+pub(crate) use self::state::LimitState;
+pub(crate) use self::timer::{SharedTimer, TaskTimer};
+pub(crate) use self::timing::{CompletionFrontier, Timing, TimingLog};

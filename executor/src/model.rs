@@ -10,14 +10,10 @@ use loom::cell::UnsafeCell;
 use loom::thread::{self, JoinHandle};
 
 use crate::primitive::{AtomicUsize, Parker};
-use crate::scheduler::borrowed::{BorrowGuard, with_borrowed};
-use crate::scheduler::fair_share::FairShare;
-use crate::scheduler::park;
-use crate::scheduler::registry::Scheduler;
-use crate::scheduler::time_slice::TimeSlice;
-use crate::scheduler::work::Progress;
-use crate::scheduler::work::{Published, Work};
-use crate::scheduler::worker;
+use crate::scheduler::{
+    BorrowGuard, FairShare, Progress, Published, Scheduler, TimeSlice, Work, park, with_borrowed,
+    worker,
+};
 
 /// A hub and its workers, on loom's threads.
 pub struct Workers {

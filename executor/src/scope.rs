@@ -6,13 +6,11 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use crate::batch::report::BatchReport;
+use crate::batch::BatchReport;
 use crate::executor::Executor;
 use crate::primitive::{Mutex, lock, now};
-use crate::scheduler::borrowed::BorrowGuard;
-use crate::stream::open::open_stream;
-use crate::stream::ordered::Ordered;
-use crate::stream::work::StreamWork;
+use crate::scheduler::BorrowGuard;
+use crate::stream::{Ordered, StreamWork, open_stream};
 use crate::unwind::discard;
 
 /// Starts streams and batches that may borrow whatever outlives the scope.

@@ -5,9 +5,7 @@ use std::time::Duration;
 use crate::executor::Executor;
 use crate::observe::trace;
 use crate::primitive::now;
-use crate::scheduler::registry::Remaining;
-use crate::scheduler::time_slice::is_inside;
-use crate::scheduler::worker::is_worker_of;
+use crate::scheduler::{Remaining, is_inside, is_worker_of};
 use crate::unwind::discard;
 
 /// What [`Executor::shutdown`](crate::Executor::shutdown) does about calls that are open, and has an example of.

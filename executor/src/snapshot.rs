@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::executor::Executor;
-use crate::observe::worker_status::BusyWorker;
+use crate::observe::BusyWorker;
 use crate::primitive::now;
-use crate::scheduler::work::{CallKind, Progress, Published};
+use crate::scheduler::{CallKind, Progress, Published};
 use crate::unwind::discard;
 
 /// What is with the first item of a call that is missing.

@@ -17,3 +17,7 @@ pub(crate) mod open;
 pub(crate) mod ordered;
 pub(crate) mod progress;
 pub(crate) mod work;
+
+pub(crate) use self::open::{Opened, open_ring, open_stream, publish_with_limits};
+pub(crate) use self::ordered::Ordered;
+pub(crate) use self::work::StreamWork;

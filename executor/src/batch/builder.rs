@@ -8,15 +8,11 @@ use std::time::{Duration, Instant};
 use crate::batch::handle::{BatchHandle, Refused};
 use crate::batch::report::BatchReport;
 use crate::executor::Executor;
-use crate::limits::cancellation::CancellationToken;
-use crate::limits::policy::{LimitPolicy, Limits, Stop};
-use crate::limits::state::LimitState;
-use crate::limits::timing::TimingLog;
+use crate::limits::{CancellationToken, LimitPolicy, LimitState, Limits, Stop, TimingLog};
 use crate::outcome::{self, Failure, Outcome, Panic};
 use crate::primitive::now;
-use crate::scheduler::admission::Admission;
-use crate::stream::open::{open_stream, publish_with_limits};
-use crate::stream::ordered::Ordered;
+use crate::scheduler::Admission;
+use crate::stream::{Ordered, open_stream, publish_with_limits};
 use crate::unwind::discard;
 
 /// Items with limits. From [`Executor::batch`]; they run in one of three ways:

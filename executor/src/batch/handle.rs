@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::batch::report::BatchReport;
-use crate::limits::timing::Timing;
+use crate::limits::Timing;
 use crate::outcome::Outcome;
-use crate::stream::ordered::Ordered;
+use crate::stream::Ordered;
 
 /// A batch that runs on the workers. From [`BatchBuilder::submit`](crate::BatchBuilder::submit).
 ///

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use crate::limits::timing::{self, Timing};
+use crate::limits::{Timing, timing};
 #[cfg(feature = "requests")]
 use crate::observe::request_stats::RequestStats;
 use crate::outcome::{Failure, Outcome};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::io::chunk::{Chunk, ChunkRing, Spares};
 use crate::io::source::Delivered;
-use crate::limits::state::LimitState;
+use crate::limits::LimitState;
 use crate::outcome::{self, Outcome};
 use crate::primitive::AtomicWaker;
 use crate::unwind::{DiscardOnDrop, catch_panic, discard};

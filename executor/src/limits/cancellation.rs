@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Weak};
 
 use crate::primitive::{AtomicBool, Mutex, MutexGuard, lock};
-use crate::scheduler::work::Published;
+use crate::scheduler::Published;
 use crate::unwind::catch_panic;
 
 /// Cancels the batches and streams that it was given to, from any thread, also from a job.

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use reorder_ring::{Lease, Tickets};
 
 use crate::primitive::AtomicUsize;
-use crate::scheduler::work::{CallKind, Progress};
+use crate::scheduler::{CallKind, Progress};
 
 /// A cell has at least so many items, but for the last one.
 const MIN_BLOCK: usize = 64;

@@ -5,12 +5,11 @@ use std::cell::Cell;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use crate::cost::history::{JOB_TYPES, JobType};
-use crate::io::reserved::push_reserved;
+use crate::cost::{JOB_TYPES, JobType};
+use crate::io::push_reserved;
 use crate::map::results::{Panicked, Results};
 use crate::primitive::{now, thread_local};
-use crate::scheduler::registry::{GRACE, Scheduler};
-use crate::scheduler::time_slice::Inside;
+use crate::scheduler::{GRACE, Inside, Scheduler};
 use crate::unwind::discard;
 
 /// So many items are run between two looks at the clock, after the first.

@@ -12,9 +12,8 @@ use std::time::Duration;
 
 use reorder_ring::{Batch, Consumer, Ring, Tickets, TryNextError};
 
-use crate::cost::chunk_size::chunk_size;
-use crate::cost::history::JobType;
-use crate::io::pull::SourceEnd;
+use crate::cost::{JobType, chunk_size};
+use crate::io::SourceEnd;
 use crate::map::blocks::{BlockLayout, Blocks, CompletionCounter};
 use crate::map::output::{Output, Reached};
 use crate::map::results::{Panicked, Ran, Results};
@@ -22,12 +21,7 @@ use crate::map::source::{self, PulledBlock, SharedSource};
 use crate::map::work_ranges::WorkRanges;
 use crate::observe::trace;
 use crate::primitive::{AtomicWaker, Mutex, into_inner, lock};
-use crate::scheduler::borrowed::with_borrowed;
-use crate::scheduler::park;
-use crate::scheduler::registry::Scheduler;
-use crate::scheduler::time_slice::TimeSlice;
-use crate::scheduler::work::Progress;
-use crate::scheduler::work::Work;
+use crate::scheduler::{Progress, Scheduler, TimeSlice, Work, park, with_borrowed};
 use crate::unwind::discard;
 
 /// How long it should take to run what was claimed at once: claiming is cheap beside that.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::cost::history::JobType;
+use crate::cost::JobType;
 use crate::map::inline;
 use crate::map::parallel;
 use crate::map::results::{Ran, Results, append};
-use crate::scheduler::registry::{GRACE, Scheduler};
+use crate::scheduler::{GRACE, Scheduler};
 
 /// Indices of a batch have 32 bits.
 const LONGEST: usize = u32::MAX as usize;

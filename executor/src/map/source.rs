@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::iter::{Empty, empty};
 use std::ops::Range;
 
-use crate::io::pull::{Phase, PullLock, Puller, SourceEnd, pull};
+use crate::io::{Phase, PullLock, Puller, SourceEnd, pull};
 use crate::map::blocks::BlockLayout;
 use crate::map::output::{Output, Reached};
 

@@ -4,14 +4,11 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::batch::builder::BatchBuilder;
-use crate::batch::handle::{BatchHandle, Refused};
+use crate::batch::{BatchBuilder, BatchHandle, Refused};
 use crate::executor::Executor;
-use crate::limits::policy::Limits;
-use crate::limits::state::LimitState;
-use crate::scheduler::admission::Admission;
-use crate::stream::open::{Opened, open_ring, publish_with_limits};
-use crate::stream::ordered::Ordered;
+use crate::limits::{LimitState, Limits};
+use crate::scheduler::Admission;
+use crate::stream::{Opened, Ordered, open_ring, publish_with_limits};
 
 use crate::requests::attempt_outcome::AttemptOutcome;
 use crate::requests::driver::{Driver, RequestConfig};

@@ -15,12 +15,8 @@ use std::time::Instant;
 
 use reorder_ring::{Gap, Producer};
 
-use crate::io::chunk::ChunkRing;
-use crate::io::ordered_output::OrderedOutput;
-use crate::io::source::OrderedSource;
-use crate::limits::policy::Stop;
-use crate::limits::state::LimitState;
-use crate::limits::timer::SharedTimer;
+use crate::io::{ChunkRing, OrderedOutput, OrderedSource};
+use crate::limits::{LimitState, SharedTimer, Stop};
 use crate::outcome::{Failure, Outcome, Panic};
 use crate::primitive::{AtomicBool, Mutex, lock, now};
 use crate::requests::attempt_outcome::AttemptOutcome;
@@ -29,9 +25,7 @@ use crate::requests::in_flight::{AttemptOwner, AttemptResult, InFlight, PendingI
 use crate::requests::jobs::{Attempt, Jobs};
 use crate::requests::limiter::{Dispatch, RateLimiter};
 use crate::requests::retry::Retry;
-use crate::scheduler::fair_share::FairShare;
-use crate::scheduler::registry::Scheduler;
-use crate::scheduler::time_slice::TimeSlice;
+use crate::scheduler::{FairShare, Scheduler, TimeSlice};
 use crate::unwind::{DiscardOnDrop, discard};
 
 mod source;

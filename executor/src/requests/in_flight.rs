@@ -8,7 +8,7 @@ use reorder_ring::Ticket;
 use crate::requests::attempt_outcome::AttemptOutcome;
 use crate::requests::dispatcher::Entry;
 use crate::requests::limiter::Dispatch;
-use crate::scheduler::registry::Scheduler;
+use crate::scheduler::Scheduler;
 
 /// The position of an item's outcome, and the item while no attempt has it.
 pub(crate) struct PendingItem<K> {

@@ -11,13 +11,12 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, Abortable};
 
-use crate::limits::state::LimitState;
+use crate::limits::LimitState;
 use crate::primitive::{Mutex, MutexGuard, lock, now};
 use crate::requests::attempt_outcome::AttemptOutcome;
 use crate::requests::in_flight::InFlight;
 use crate::requests::spawn::Spawn;
-use crate::scheduler::registry::Scheduler;
-use crate::scheduler::time_slice::Inside;
+use crate::scheduler::{Inside, Scheduler};
 use crate::unwind::{DiscardOnDrop, catch_panic, discard};
 
 /// What a job of a [`Requests`](crate::Requests) can ask about its attempt.

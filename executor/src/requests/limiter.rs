@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::primitive::{Mutex, MutexGuard, lock};
 use crate::requests::throttle::{Throttle, ThrottleError};
-use crate::scheduler::registry::Scheduler;
+use crate::scheduler::Scheduler;
 
 /// What stands for "never": no clock comes so far, and all can tell it.
 const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use reorder_ring::RingPool;
 
-use crate::cost::history::CostHistory;
-use crate::observe::trace;
-use crate::observe::worker_status::WorkerStatuses;
+use crate::cost::CostHistory;
+use crate::observe::{WorkerStatuses, trace};
 use crate::primitive::{AtomicBool, AtomicUsize, Condvar, Mutex, Unparker, fence, lock, now};
 use crate::scheduler::fair_share::FairShare;
 use crate::scheduler::idle::Idle;

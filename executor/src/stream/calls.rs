@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::executor::Executor;
 use crate::primitive::now;
-use crate::scheduler::work::Published;
+use crate::scheduler::Published;
 use crate::stream::open::open_stream;
 use crate::stream::ordered::Ordered;
 

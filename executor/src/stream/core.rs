@@ -11,19 +11,14 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 use reorder_ring::{Producer, Ticket};
 
-use crate::cost::average::AverageCost;
-use crate::cost::chunk_size::chunk_size;
-use crate::io::chunk::{self, Chunk, ChunkRing};
-use crate::io::ordered_output::OrderedOutput;
-use crate::io::pull::{Phase, PullLock, SourceEnd};
-use crate::io::reserved::push_reserved;
-use crate::io::source::{Delivered, Filled, OrderedSource};
+use crate::cost::{AverageCost, chunk_size};
+use crate::io::{
+    Chunk, ChunkRing, Delivered, Filled, OrderedOutput, OrderedSource, Phase, PullLock, SourceEnd,
+    chunk, push_reserved,
+};
 use crate::outcome::{Failure, Outcome, Panic};
 use crate::primitive::{AtomicBool, AtomicU32, AtomicWaker, fence};
-use crate::scheduler::fair_share::FairShare;
-use crate::scheduler::registry::Scheduler;
-use crate::scheduler::time_slice::TimeSlice;
-use crate::scheduler::work::{CallKind, Progress, Published, Work};
+use crate::scheduler::{CallKind, FairShare, Progress, Published, Scheduler, TimeSlice, Work};
 use crate::stream::progress::StreamProgress;
 use crate::stream::work::StreamWork;
 use crate::unwind::{DiscardOnDrop, discard};

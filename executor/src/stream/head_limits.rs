@@ -10,10 +10,8 @@ use std::time::Instant;
 
 use reorder_ring::{Consumer, Reason};
 
-use crate::io::chunk::ChunkRing;
-use crate::limits::policy::Stop;
-use crate::limits::state::LimitState;
-use crate::limits::timing::{CompletionFrontier, Timing};
+use crate::io::ChunkRing;
+use crate::limits::{CompletionFrontier, LimitState, Stop, Timing};
 use crate::observe::trace;
 use crate::stream::work::StreamWork;
 

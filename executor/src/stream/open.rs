@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use reorder_ring::{Producer, Ring};
 
-use crate::cost::chunk_size::max_chunk_size;
+use crate::cost::max_chunk_size;
 use crate::executor::Executor;
-use crate::io::chunk::{ChunkRing, Spares};
-use crate::io::ordered_output::OrderedOutput;
-use crate::limits::state::LimitState;
+use crate::io::{ChunkRing, OrderedOutput, Spares};
+use crate::limits::LimitState;
 use crate::outcome::Outcome;
 use crate::primitive::now;
-use crate::scheduler::admission::Admission;
-use crate::scheduler::work::Published;
+use crate::scheduler::{Admission, Published};
 use crate::stream::core::{ChunkLimit, Core};
 use crate::stream::ordered::{ConsumerEnd, Ordered};
 use crate::stream::work::StreamWork;

@@ -8,20 +8,13 @@ use std::time::Instant;
 
 use reorder_ring::{Consumer, Delivery, TryNextError};
 
-use crate::io::chunk::{Chunk, ChunkRing, Spares};
-use crate::limits::policy::Stop;
-use crate::limits::state::LimitState;
-use crate::limits::timer::TaskTimer;
-use crate::limits::timing::Timing;
+use crate::io::{Chunk, ChunkRing, Spares};
+use crate::limits::{LimitState, Stop, TaskTimer, Timing};
 #[cfg(feature = "requests")]
 use crate::observe::request_stats::RequestStats;
 use crate::outcome::Failure;
 use crate::primitive::Backoff;
-use crate::scheduler::park;
-use crate::scheduler::registry::Scheduler;
-use crate::scheduler::time_slice::TimeSlice;
-use crate::scheduler::work::Published;
-use crate::scheduler::worker;
+use crate::scheduler::{Published, Scheduler, TimeSlice, park, worker};
 use crate::stream::head_limits::{HeadAction, HeadLimits};
 use crate::stream::work::StreamWork;
 

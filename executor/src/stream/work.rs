@@ -2,13 +2,11 @@
 
 use std::time::Instant;
 
-use crate::io::source::Delivered;
+use crate::io::Delivered;
 #[cfg(feature = "requests")]
 use crate::observe::request_stats::RequestStats;
 use crate::primitive::AtomicWaker;
-use crate::scheduler::registry::Scheduler;
-use crate::scheduler::time_slice::TimeSlice;
-use crate::scheduler::work::Published;
+use crate::scheduler::{Published, Scheduler, TimeSlice};
 
 pub(crate) trait StreamWork: Published {
     /// Pulls and runs one chunk on the consumer's thread. Returns `false` if nothing was claimable.

@@ -3,8 +3,7 @@
 use arrayvec::ArrayVec;
 use reorder_ring::Ticket;
 
-use crate::io::pull::SourceEnd;
-use crate::io::source::Filled;
+use crate::io::{Filled, SourceEnd};
 use crate::outcome::Failure;
 use crate::primitive::{lock, now};
 use crate::requests::driver::{Driver, Error, RequestParts, Source};

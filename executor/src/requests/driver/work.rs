@@ -3,17 +3,14 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use crate::io::source::Delivered;
-use crate::observe::request_stats::RequestStats;
+use crate::io::Delivered;
+use crate::observe::RequestStats;
 use crate::primitive::{AtomicWaker, lock, now};
 use crate::requests::dispatcher::Decision;
 use crate::requests::driver::{Driver, RequestParts, discard_entry};
 use crate::requests::jobs::Jobs;
-use crate::scheduler::fair_share::FairShare;
-use crate::scheduler::registry::Scheduler;
-use crate::scheduler::time_slice::TimeSlice;
-use crate::scheduler::work::{CallKind, Progress, Published, Work};
-use crate::stream::work::StreamWork;
+use crate::scheduler::{CallKind, FairShare, Progress, Published, Scheduler, TimeSlice, Work};
+use crate::stream::StreamWork;
 
 impl<P: RequestParts> Work for Driver<P> {
     fn run_slice(&self, slice: &TimeSlice<'_>) -> bool {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 use futures_core::Stream;
 use reorder_ring::Delivery;
 
-use crate::io::chunk::Chunk;
+use crate::io::Chunk;
 use crate::outcome::Outcome;
 use crate::stream::head_limits::HeadAction;
 use crate::stream::ordered::Ordered;
