@@ -23,8 +23,9 @@ impl<T> Ring<T> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most two compare-and-swaps, and a store or, if it is refused, a load, whatever
-    /// other threads do. Waking a waiting consumer comes on top, and calls its waker.
+    /// Wait-free: at most 2 compare-and-swaps and 1 store; if it is refused, 1 load instead of the
+    /// store. Counting a refusal comes on top. So does waking a waiting consumer, which calls its
+    /// waker.
     #[inline]
     pub fn complete(&self, ticket: Ticket, value: T) -> Result<(), Rejected<T>> {
         wake(self.complete_silently(ticket, value)?);
@@ -108,7 +109,7 @@ impl<T> Ring<T> {
     ///
     /// # Progress
     ///
-    /// Wait-free: seven loads. They are not taken at one instant.
+    /// Wait-free: 7 loads. They are not taken at one instant.
     pub fn refusals(&self) -> Refusals {
         self.refusals.read()
     }
@@ -145,7 +146,7 @@ impl<T> Ring<T> {
     ///
     /// # Progress
     ///
-    /// Wait-free: one load.
+    /// Wait-free: 1 load.
     pub fn ticket_from_bits(&self, bits: u128) -> Result<Ticket, TicketError> {
         let (ring, position) = ((bits >> 64) as u64, bits as u64);
         if ring != self.id.get() {
