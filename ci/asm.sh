@@ -55,7 +55,7 @@ check() {
             } else if ($1 ~ /^j/ || $1 ~ /^call/) {
                 # A jump out of the function is a call in the last place.
                 if ($1 ~ /^j/) falls = 0
-                if ($2 ~ /(13complete_cold|13wake_consumer|7refused|9make_room|13take_no_value|4tell|6refuse)17h[0-9a-f]*E(@|$)/) cold++
+                if ($2 ~ /(13complete_cold|13wake_consumer|10refuse_tag|11check_space|13try_next_cold|15notify_producer|6refuse)17h[0-9a-f]*E(@|$)/) cold++
                 else { bad = 1; print "asm: " symbol " calls " $2 }
             } else if ($1 ~ /^ret/ || $1 == "ud2") falls = 0
         }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Mutations of the logic of tags, ring and pool, one at a time; the tests of the ring should notice each.
 # By hand: it takes an hour or more. `docs/VERIFICATION.md` says what to think of those that survive. Arguments
-# are cargo-mutants' own, such as `-f reorder/src/tag.rs`.
+# are cargo-mutants' own, such as `-f reorder/src/ring/tag.rs`.
 #
 # cargo install cargo-mutants --locked
 set -euo pipefail
@@ -18,10 +18,9 @@ export RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_hooks"
 # Interleavings are not what a mutation is about.
 export REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-10000} REORDER_POOL_THREADS=${REORDER_POOL_THREADS-100}
 if [ $# -eq 0 ]; then
-    for file in tag slot storage ring lease end producer consumer settle close permit ticket ticket_bits canceller pool; do
-        set -- "$@" -f "reorder/src/$file.rs"
+    for file in ring producer consumer batch ticket pool; do
+        set -- "$@" -f "reorder/src/$file.rs" -f "reorder/src/$file/*.rs"
     done
-    set -- "$@" -f 'reorder/src/pool/*.rs'
 fi
 cargo mutants -p reorder-ring --output "$target" --timeout 30 --no-shuffle --baseline skip "$@" -- \
     --lib --test ring --test pool --test wire --test progress

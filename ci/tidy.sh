@@ -29,7 +29,6 @@ cargo test -q -p xtask
 cargo xtask labels
 cargo xtask orderings check
 cargo xtask faults check
-cargo xtask bounds check
 
 limit=420
 # Outside of a git checkout (an unpacked package) every file counts.

@@ -232,7 +232,7 @@ impl<R: RingRef<Value = Counted>> Player<R> {
         let Model { base, head, tail, .. } = self.model;
         assert_eq!((view.index, view.reserved), (head - base, tail - head));
         assert_eq!(view.state, self.model.head_state());
-        assert_eq!(on!(self.producer.vacancy()) as u64, self.model.vacancy());
+        assert_eq!(on!(self.producer.space()) as u64, self.model.space());
     }
 }
 

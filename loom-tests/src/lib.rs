@@ -1,7 +1,6 @@
 //! What the models of `reorder-ring` share: how one is explored, and payloads that keep count.
 //!
-//! The models are in `tests/models`, and `ci/loom.sh` runs them. Each family must notice the faults of
-//! `faults/models.toml` that name its models.
+//! The models are in `tests/models`, and `ci/loom.sh` runs them, each family beside twins that must fail.
 //! They need `--cfg reorder_loom`; without it this crate is empty.
 #![cfg(reorder_loom)]
 

@@ -1,16 +1,24 @@
 //! One ordered sequence on a ring, with both of its sides in one hand.
 
 use core::fmt;
+#[cfg(feature = "std")]
+use core::time::Duration;
+#[cfg(feature = "std")]
+use std::time::Instant;
 
-use crate::canceller::Canceller;
+use alloc::sync::Arc;
+
+use crate::consumer::canceller::Canceller;
+use crate::consumer::head_of_line::HeadOfLine;
 use crate::consumer::{Consumer, DrainReady};
 use crate::delivery::Delivery;
-use crate::errors::{Reason, ReserveError, TryNextError};
-use crate::head_of_line::HeadOfLine;
-use crate::permit::Permit;
+use crate::errors::{Busy, Reason, ReserveError, TryNextError};
+#[cfg(feature = "std")]
+use crate::errors::{NextError, NextTimeoutError};
 use crate::producer::Producer;
+use crate::producer::permit::Permit;
 use crate::ring::Ring;
-use crate::ring_ref::RingRef;
+use crate::ring::ring_ref::RingRef;
 use crate::ticket::{Ticket, Tickets};
 
 /// An open batch: what reserves and takes on one thread. [`split`](Batch::split) it for two.
@@ -42,11 +50,11 @@ pub struct Batch<R: RingRef> {
 }
 
 impl<R: RingRef> Batch<R> {
-    pub(crate) fn new(ring: R, epoch: u64) -> Self {
+    pub(crate) fn new(ring: R, number: u64) -> Self {
         let base = ring.base();
         Batch {
             producer: Producer::new(ring.clone(), base),
-            consumer: Consumer::new(ring, base, epoch),
+            consumer: Consumer::new(ring, base, number),
         }
     }
 
@@ -103,13 +111,13 @@ impl<R: RingRef> Batch<R> {
         self.consumer.delivered()
     }
 
-    /// See [`Producer::vacancy`].
+    /// See [`Producer::space`].
     ///
     /// # Progress
     ///
     /// As there.
-    pub fn vacancy(&mut self) -> usize {
-        self.producer.vacancy()
+    pub fn space(&mut self) -> usize {
+        self.producer.space()
     }
 
     /// See [`Producer::reserve`].
@@ -166,17 +174,17 @@ impl<R: RingRef> Batch<R> {
     pub fn try_next(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
         match self.consumer.take_value() {
             Some(delivery) => Ok(delivery),
-            None => self.take_no_value(),
+            None => self.try_next_cold(),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn take_no_value(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
+    fn try_next_cold(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
         if self.delivered() == self.reserved() {
             return Err(TryNextError::Ended);
         }
-        self.consumer.take_no_value()
+        self.consumer.try_next_cold()
     }
 
     /// See [`Consumer::drain_ready`].
@@ -231,11 +239,121 @@ impl<R: RingRef> Batch<R> {
     pub fn canceller(&self) -> Canceller<R> {
         self.consumer.canceller()
     }
+}
 
-    #[cfg(feature = "std")]
-    pub(crate) fn consumer_mut(&mut self) -> &mut Consumer<R> {
-        &mut self.consumer
+#[cfg(feature = "std")]
+impl<R: RingRef> Batch<R> {
+    /// As [`Consumer::next`], but while nothing is reserved and undelivered it returns `None` and
+    /// never blocks: nobody else could reserve.
+    ///
+    /// # Errors
+    ///
+    /// As [`Consumer::next`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Consumer::next`].
+    #[expect(clippy::should_implement_trait, reason = "it blocks, and tells how a batch ended")]
+    pub fn next(&mut self) -> Result<Option<Delivery<R::Value>>, NextError> {
+        if self.delivered() == self.reserved() {
+            return Ok(None);
+        }
+        self.consumer.next()
     }
+
+    /// As [`next`](Batch::next), for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Consumer::next_timeout`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Consumer::next`].
+    pub fn next_timeout(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<Option<Delivery<R::Value>>, NextTimeoutError> {
+        if self.delivered() == self.reserved() {
+            return Ok(None);
+        }
+        self.consumer.next_timeout(timeout)
+    }
+
+    /// As [`next`](Batch::next), until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Consumer::next_timeout`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Consumer::next`].
+    pub fn next_deadline(
+        &mut self,
+        deadline: Instant,
+    ) -> Result<Option<Delivery<R::Value>>, NextTimeoutError> {
+        if self.delivered() == self.reserved() {
+            return Ok(None);
+        }
+        self.consumer.next_deadline(deadline)
+    }
+}
+
+impl<T> Ring<T> {
+    /// Leases the ring to a new batch.
+    ///
+    /// The batch borrows the ring; [`open_owned`](Ring::open_owned) shares an `Arc` instead. The
+    /// type and [`Busy`] have examples.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy::Leased`] while another batch has a side left, or another thread opens or closes
+    /// one; [`Busy::Orphaned`] while a completer of an earlier batch is in mid-write.
+    ///
+    /// # Panics
+    ///
+    /// If the `Drop` of a value panics that such a completer left behind. The ring is usable.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: a constant number of steps, and one per slot if an earlier batch left orphans.
+    pub fn open(&self) -> Result<Batch<&Ring<T>>, Busy> {
+        open(self)
+    }
+
+    /// As [`open`](Ring::open), with handles that share the ring and can be `'static`.
+    ///
+    /// ```
+    /// # use reorder_ring::Ring;
+    /// let ring = std::sync::Arc::new(Ring::with_capacity(1)?);
+    /// let (mut producer, mut consumer) = ring.open_owned()?.split();
+    /// let permit = producer.permit()?;
+    /// std::thread::spawn(move || permit.complete('a')).join().expect("no panic")?;
+    /// assert_eq!(consumer.try_next()?.outcome, Ok('a'));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Ring::open).
+    ///
+    /// # Panics
+    ///
+    /// As [`open`](Ring::open).
+    ///
+    /// # Progress
+    ///
+    /// As [`open`](Ring::open).
+    pub fn open_owned(self: &Arc<Self>) -> Result<Batch<Arc<Ring<T>>>, Busy> {
+        open(Arc::clone(self))
+    }
+}
+
+/// Opens a batch whose handles are clones of `ring`.
+pub(crate) fn open<R: RingRef>(ring: R) -> Result<Batch<R>, Busy> {
+    let number = ring.start_batch()?;
+    Ok(Batch::new(ring, number))
 }
 
 impl<R: RingRef> fmt::Debug for Batch<R> {

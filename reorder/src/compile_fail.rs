@@ -324,7 +324,7 @@ struct FromAWire;
 ///
 /// ```compile_fail,E0004
 /// use reorder_ring::Gap;
-/// fn tell(gap: Gap) -> &'static str {
+/// fn notify_producer(gap: Gap) -> &'static str {
 ///     match gap {
 ///         Gap::Evicted => "evicted",
 ///         Gap::Abandoned => "abandoned",
@@ -333,7 +333,7 @@ struct FromAWire;
 /// ```
 /// ```
 /// use reorder_ring::Gap;
-/// fn tell(gap: Gap) -> &'static str {
+/// fn notify_producer(gap: Gap) -> &'static str {
 ///     match gap {
 ///         Gap::Evicted => "evicted",
 ///         Gap::Abandoned => "abandoned",

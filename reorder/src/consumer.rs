@@ -1,22 +1,30 @@
 //! The side that takes: one delivery per position, in order.
 
+pub(crate) mod canceller;
+pub(crate) mod head_of_line;
+mod poll;
+#[cfg(feature = "stream")]
+pub(crate) mod stream;
+#[cfg(feature = "std")]
+mod wait;
+
 use core::fmt;
 
 use alloc::sync::Arc;
 
-use crate::canceller::Canceller;
-use crate::close::{Departure, Sweep};
+use crate::consumer::canceller::Canceller;
+use crate::consumer::head_of_line::{HeadOfLine, HeadState};
 use crate::delivery::{Delivery, Gap};
-use crate::end::End;
 use crate::errors::{Reason, TryNextError};
-use crate::head_of_line::{HeadOfLine, HeadState};
-use crate::lease::Side;
 use crate::primitive::Ordering::Release;
+use crate::primitive::shared_waker::SharedWaker;
 use crate::ring::Ring;
-use crate::ring_ref::RingRef;
-use crate::storage::Places;
-use crate::tag::State;
-use crate::task::Task;
+use crate::ring::batch_state::Side;
+use crate::ring::close::{SideGuard, Sweep};
+use crate::ring::end_state::End;
+use crate::ring::ring_ref::RingRef;
+use crate::ring::slots::SlotLocator;
+use crate::ring::tag::State;
 use crate::ticket::Ticket;
 
 /// The consumer side of a batch: takes the outcomes in the order of reservation.
@@ -42,27 +50,27 @@ use crate::ticket::Ticket;
 pub struct Consumer<R: RingRef> {
     pub(crate) ring: R,
     /// Where the slots of `ring` are.
-    places: Places<R::Value>,
+    locator: SlotLocator<R::Value>,
     /// The next position to take.
     pub(crate) head: u64,
     base: u64,
-    epoch: u64,
+    batch_number: u64,
     /// The head at which the producer is told of room, if it waits for it; `u64::MAX` before the
     /// split, when it cannot.
-    tell_at: u64,
+    notify_at: u64,
     /// The waker that the ring's cell got last. Kept, so that the cell never drops the last of it.
-    pub(crate) task: Option<Arc<Task>>,
+    pub(crate) waker: Option<Arc<SharedWaker>>,
 }
 
 impl<R: RingRef> Consumer<R> {
-    pub(crate) fn new(ring: R, base: u64, epoch: u64) -> Self {
-        let places = ring.slots.places();
-        Consumer { ring, places, head: base, base, epoch, tell_at: u64::MAX, task: None }
+    pub(crate) fn new(ring: R, base: u64, batch_number: u64) -> Self {
+        let locator = ring.slots.locator();
+        Consumer { ring, locator, head: base, base, batch_number, notify_at: u64::MAX, waker: None }
     }
 
     /// From now on, the producer may wait for room on another thread.
     pub(crate) fn split(mut self) -> Self {
-        self.tell_at = self.head + self.half_window();
+        self.notify_at = self.head + self.half_window();
         self
     }
 
@@ -120,16 +128,14 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most 1 load and 2 stores for a value; 2 loads and 2 stores for a gap; 5 loads for
-    /// neither; if the batch was cancelled, 6 loads and 2 stores or 8 loads.
-    ///
-    /// After the split, the consumer looks for the producer's waker once per half window, and where
-    /// it finds nothing after it took something. Waking a waiting producer comes on top.
+    /// Wait-free: at most five loads and two stores, or eight loads if the batch was cancelled; and,
+    /// if it is split, a look into the producer's waker cell, once per half window and where it
+    /// finds nothing after it took something. Waking a waiting producer comes on top.
     #[inline]
     pub fn try_next(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
         match self.take_value() {
             Some(delivery) => Ok(delivery),
-            None => self.take_no_value(),
+            None => self.try_next_cold(),
         }
     }
 
@@ -137,7 +143,7 @@ impl<R: RingRef> Consumer<R> {
     #[inline]
     pub(crate) fn take_value(&mut self) -> Option<Delivery<R::Value>> {
         // SAFETY: `ring` is borrowed or counted by this handle.
-        let (slot, generation) = unsafe { self.places.slot(self.head) };
+        let (slot, generation) = unsafe { self.locator.slot(self.head) };
         // SAFETY: this handle is the only consumer side, and it holds the right to take until it
         // leaves; `&mut self` keeps it to one thread at a time.
         let value = unsafe { slot.take_value(generation) }?;
@@ -147,15 +153,15 @@ impl<R: RingRef> Consumer<R> {
     /// Takes a head of line that was no value, or tells why it cannot.
     #[cold]
     #[inline(never)]
-    pub(crate) fn take_no_value(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
-        if let Some(delivery) = self.take_settled() {
+    pub(crate) fn try_next_cold(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
+        if let Some(delivery) = self.take_outcome() {
             return Ok(delivery);
         }
-        match self.why_not() {
+        match self.end_or_pending() {
             // A value that was ready, or an end that was declared, before the cancellation goes first, also
             // where it came after the looks so far.
             TryNextError::Cancelled => {
-                self.take_settled().ok_or_else(|| self.end().unwrap_or(TryNextError::Cancelled))
+                self.take_outcome().ok_or_else(|| self.end().unwrap_or(TryNextError::Cancelled))
             }
             why => Err(why),
         }
@@ -165,15 +171,15 @@ impl<R: RingRef> Consumer<R> {
     /// here.
     #[cold]
     #[inline(never)]
-    fn take_settled(&mut self) -> Option<Delivery<R::Value>> {
+    fn take_outcome(&mut self) -> Option<Delivery<R::Value>> {
         let (slot, generation) = self.ring.slot(self.head);
         // SAFETY: as in `take_value`.
         if let Ok(outcome) = unsafe { slot.take(generation) } {
             return Some(self.deliver(outcome));
         }
         // Something was taken since the producer was told last.
-        if self.tell_at < self.head + self.half_window() {
-            self.tell();
+        if self.notify_at < self.head + self.half_window() {
+            self.notify_producer();
         }
         None
     }
@@ -186,8 +192,8 @@ impl<R: RingRef> Consumer<R> {
         // ORDERING: take:head: Release pairs with `reserve:head`: the take comes before the
         // reservation one lap later.
         self.ring.head.store(self.head, Release);
-        if self.head == self.tell_at {
-            self.tell();
+        if self.head == self.notify_at {
+            self.notify_producer();
         }
         Delivery { index, outcome }
     }
@@ -199,9 +205,9 @@ impl<R: RingRef> Consumer<R> {
     /// registration. Both change the cell by read-modify-writes: the later one sees the other.
     #[cold]
     #[inline(never)]
-    fn tell(&mut self) {
-        self.tell_at = self.head + self.half_window();
-        self.ring.room.wake();
+    fn notify_producer(&mut self) {
+        self.notify_at = self.head + self.half_window();
+        self.ring.producer_waker.wake();
     }
 
     /// Takes what is ready, up to the first position that is not.
@@ -224,8 +230,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: each call takes at most 1 load and 2 stores for a value; 2 loads and 2 stores for a
-    /// gap; 2 loads at the end. The rest is as for [`try_next`](Consumer::try_next).
+    /// Each step is one [`try_next`](Consumer::try_next).
     pub fn drain_ready(&mut self) -> DrainReady<'_, R> {
         DrainReady { consumer: self }
     }
@@ -250,7 +255,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: 1 load more than [`Ring::evict`].
+    /// As [`Ring::evict`], and one load.
     pub fn evict_head(&mut self) -> Result<(), Reason> {
         self.evict_index(self.delivered())
     }
@@ -278,7 +283,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: 1 load more than [`Ring::evict`].
+    /// As [`Ring::evict`], and one load.
     pub fn evict_index(&mut self, index: u64) -> Result<(), Reason> {
         let position = self.base.saturating_add(index);
         if position >= self.ring.tail() {
@@ -291,7 +296,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: 2 loads.
+    /// Wait-free: two loads.
     pub fn head_of_line(&self) -> HeadOfLine {
         let (slot, generation) = self.ring.slot(self.head);
         let tail = self.ring.tail();
@@ -301,7 +306,7 @@ impl<R: RingRef> Consumer<R> {
             _ if tag.generation() != generation || self.head >= tail => HeadState::Unreserved,
             State::Vacant | State::Waited => HeadState::Missing,
             State::Writing => HeadState::Writing,
-            State::Ready | State::Evicted | State::Abandoned => HeadState::Settled,
+            State::Ready | State::Evicted | State::Abandoned => HeadState::Ready,
         };
         HeadOfLine { index: self.delivered(), reserved: tail.saturating_sub(self.head), state }
     }
@@ -325,7 +330,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// Wait-free: at most a clone of the `Arc`.
     pub fn canceller(&self) -> Canceller<R> {
-        Canceller::new(self.ring.clone(), self.epoch)
+        Canceller::new(self.ring.clone(), self.batch_number)
     }
 
     fn half_window(&self) -> u64 {
@@ -333,9 +338,9 @@ impl<R: RingRef> Consumer<R> {
     }
 
     /// Why the head cannot be taken. Off the hot path.
-    pub(crate) fn why_not(&self) -> TryNextError {
+    pub(crate) fn end_or_pending(&self) -> TryNextError {
         let cancelled = || {
-            if self.ring.lease.cancelled() {
+            if self.ring.batch_state.is_cancelled() {
                 TryNextError::Cancelled
             } else {
                 TryNextError::Pending
@@ -346,7 +351,7 @@ impl<R: RingRef> Consumer<R> {
 
     /// How the batch ended, if all of it was delivered.
     fn end(&self) -> Option<TryNextError> {
-        let end = self.ring.ended.get()?;
+        let end = self.ring.end_state.get()?;
         (self.ring.tail() == self.head).then_some(match end {
             End::Finished => TryNextError::Ended,
             End::Truncated => TryNextError::Truncated,
@@ -357,17 +362,17 @@ impl<R: RingRef> Consumer<R> {
 impl<R: RingRef> Drop for Consumer<R> {
     fn drop(&mut self) {
         let ring = &*self.ring;
-        let _last = Departure { ring, side: Side::Consumer };
-        if !ring.lease.has(Side::Producer) {
+        let _last = SideGuard { ring, side: Side::Consumer };
+        if !ring.batch_state.has_side(Side::Producer) {
             return;
         }
-        ring.lease.cancel(self.epoch);
+        ring.batch_state.cancel(self.batch_number);
         let tail = ring.tail();
         ring.set_base(tail);
         // SAFETY: this side has the right to take until `_last` gives it up.
         let mut sweep = unsafe { Sweep::new(ring, self.head, tail) };
         // Before values are dropped, whose `Drop` may panic. If the waker panics, `sweep` goes on.
-        ring.room.wake();
+        ring.producer_waker.wake();
         sweep.run();
     }
 }
@@ -397,7 +402,7 @@ impl<R: RingRef> Iterator for DrainReady<'_, R> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        self.consumer.take_value().or_else(|| self.consumer.take_settled())
+        self.consumer.take_value().or_else(|| self.consumer.take_outcome())
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -1,10 +1,10 @@
 //! Rings for many batches, and a way to them for tickets that come late.
 
+mod free_list;
+mod inventory;
 mod lease;
 mod reclaim;
-mod stack;
-mod stock;
-mod table;
+mod ring_table;
 #[cfg(all(test, not(reorder_loom)))]
 #[path = "tests/pool.rs"]
 mod tests;
@@ -18,9 +18,9 @@ use alloc::sync::Arc;
 pub use lease::Lease;
 
 use crate::errors::{CapacityError, Reason, Rejected, TicketError};
-use crate::pool::stock::Stock;
-use crate::refusals::Refusals;
-use crate::settle::wake;
+use crate::pool::inventory::Inventory;
+use crate::ring::complete::wake;
+use crate::ring::refusals::Refusals;
 use crate::ticket::Ticket;
 
 /// Rings for batches that come and go, of differing sizes and on any number of threads.
@@ -57,7 +57,7 @@ use crate::ticket::Ticket;
 ///
 /// Clones share the pool. What it still has is freed when the last clone and the last lease are gone.
 pub struct RingPool<T> {
-    stock: Arc<Stock<T>>,
+    inventory: Arc<Inventory<T>>,
 }
 
 /// What a pool has. From [`RingPool::usage`].
@@ -102,7 +102,7 @@ impl<T> RingPool<T> {
     ///
     /// That of the allocator.
     pub fn with_idle_limit(bytes: usize) -> Self {
-        RingPool { stock: Arc::new(Stock::new(bytes as u64, 0)) }
+        RingPool { inventory: Arc::new(Inventory::new(bytes as u64, 0)) }
     }
 
     /// Leases a ring of at least `capacity` slots, rounded up to a power of two, on which no batch is
@@ -119,11 +119,10 @@ impl<T> RingPool<T> {
     ///
     /// # Progress
     ///
-    /// Lock-free: a compare-and-swap for each attempt on one stack; 4 steps for each slot of a ring
-    /// with an orphan, which a late completer left behind. Without an idle ring of that size, the
-    /// allocator makes one.
+    /// Lock-free while there is an idle ring of that size, plus a step per slot of an idle ring that a
+    /// late completer left behind. Else, that of the allocator.
     pub fn lease(&self, capacity: usize) -> Result<Lease<T>, CapacityError> {
-        self.stock.take(capacity).map(Lease::new)
+        self.inventory.take(capacity).map(Lease::new)
     }
 
     /// As [`Ring::complete`](crate::Ring::complete), on the ring of this pool that the ticket names.
@@ -142,8 +141,8 @@ impl<T> RingPool<T> {
     /// and then. The holder of a lease completes on its own ring, which is wait-free.
     pub fn complete(&self, ticket: Ticket, value: T) -> Result<(), Rejected<T>> {
         let guard = reclaim::pin();
-        let completed = match self.stock.table.find(ticket.ring, &guard) {
-            Some(ring) => ring.complete_silently(ticket, value),
+        let completed = match self.inventory.find(ticket.ring, &guard) {
+            Some(ring) => ring.complete_without_waking(ticket, value),
             None => Err(Rejected { reason: self.refuse_foreign(), value }),
         };
         drop(guard);
@@ -177,8 +176,8 @@ impl<T> RingPool<T> {
     /// As [`complete`](RingPool::complete).
     pub fn evict(&self, ticket: Ticket) -> Result<(), Reason> {
         let guard = reclaim::pin();
-        let evicted = match self.stock.table.find(ticket.ring, &guard) {
-            Some(ring) => ring.evict_silently(ticket),
+        let evicted = match self.inventory.find(ticket.ring, &guard) {
+            Some(ring) => ring.evict_without_waking(ticket),
             None => Err(self.refuse_foreign()),
         };
         drop(guard);
@@ -210,7 +209,7 @@ impl<T> RingPool<T> {
     pub fn ticket_from_bits(&self, bits: u128) -> Result<Ticket, TicketError> {
         let guard = reclaim::pin();
         let name = NonZeroU64::new((bits >> 64) as u64);
-        let ring = name.and_then(|name| self.stock.table.find(name, &guard));
+        let ring = name.and_then(|name| self.inventory.find(name, &guard));
         ring.ok_or(TicketError::Foreign)?.ticket_from_bits(bits)
     }
 
@@ -236,7 +235,7 @@ impl<T> RingPool<T> {
     ///
     /// Lock-free: it frees what is idle, one ring after the other.
     pub fn trim(&self, idle_bytes: usize) {
-        self.stock.trim(idle_bytes as u64);
+        self.inventory.trim(idle_bytes as u64);
         reclaim::collect();
     }
 
@@ -256,11 +255,11 @@ impl<T> RingPool<T> {
     ///
     /// # Progress
     ///
-    /// Wait-free: 3 loads. They are not taken at one instant.
+    /// Wait-free: three loads. They are not taken at one instant.
     pub fn usage(&self) -> PoolUsage {
         PoolUsage {
-            rings: self.stock.rings() as usize,
-            idle_bytes: self.stock.idle_bytes() as usize,
+            rings: self.inventory.rings() as usize,
+            idle_bytes: self.inventory.idle_bytes() as usize,
             deferred_bytes: reclaim::deferred() as usize,
         }
     }
@@ -270,18 +269,17 @@ impl<T> RingPool<T> {
     ///
     /// # Progress
     ///
-    /// As [`complete`](RingPool::complete), and a constant number of loads for each place of the
-    /// pool. They are not taken at one instant. A ring that is freed meanwhile may be counted twice
-    /// or not at all.
+    /// As [`complete`](RingPool::complete), and seven loads per ring. They are not taken at one
+    /// instant, and a ring that is freed meanwhile may be counted twice or not at all.
     pub fn refusals(&self) -> Refusals {
         let guard = reclaim::pin();
-        let rings = self.stock.table.each(&guard).map(|ring| ring.refusals());
-        rings.fold(self.stock.refusals.read(), Refusals::plus)
+        let rings = self.inventory.each(&guard).map(|ring| ring.refusals());
+        rings.fold(self.inventory.refusals.read(), Refusals::plus)
     }
 
     #[cold]
     fn refuse_foreign(&self) -> Reason {
-        self.stock.refusals.count(Reason::Foreign);
+        self.inventory.refusals.count(Reason::Foreign);
         Reason::Foreign
     }
 }
@@ -294,7 +292,7 @@ impl<T> Default for RingPool<T> {
 
 impl<T> Clone for RingPool<T> {
     fn clone(&self) -> Self {
-        RingPool { stock: Arc::clone(&self.stock) }
+        RingPool { inventory: Arc::clone(&self.inventory) }
     }
 }
 

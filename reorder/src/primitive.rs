@@ -22,6 +22,25 @@ pub(crate) use watched::*;
 #[cfg(reorder_loom)]
 mod weakened;
 
+#[cfg(reorder_hooks)]
+pub mod hook;
+pub(crate) mod shared_waker;
+
+/// Makes a few attempts, with growing pauses, before it is worth while to sleep.
+#[cfg(feature = "std")]
+pub(crate) fn spin<R>(mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
+    let backoff = crossbeam_utils::Backoff::new();
+    loop {
+        if let Some(found) = attempt() {
+            return Some(found);
+        }
+        if backoff.is_completed() || cfg!(reorder_loom) {
+            return None;
+        }
+        backoff.snooze();
+    }
+}
+
 impl WakerCell {
     /// Uses the waker in the cell, if there is one.
     pub(crate) fn wake(&self) {

@@ -1,20 +1,23 @@
 //! The side that reserves positions and says when the batch ends.
 
+pub(crate) mod permit;
+mod wait;
+
 use core::fmt;
 
 use alloc::sync::Arc;
 
-use crate::close::Departure;
-use crate::end::End;
 use crate::errors::ReserveError;
-use crate::lease::Side;
-use crate::permit::Permit;
 use crate::primitive::Ordering::{Release, SeqCst};
 use crate::primitive::fence;
+use crate::primitive::shared_waker::SharedWaker;
+use crate::producer::permit::Permit;
 use crate::ring::Ring;
-use crate::ring_ref::RingRef;
-use crate::tag::{State, Tag};
-use crate::task::Task;
+use crate::ring::batch_state::Side;
+use crate::ring::close::SideGuard;
+use crate::ring::end_state::End;
+use crate::ring::ring_ref::RingRef;
+use crate::ring::tag::{State, Tag};
 use crate::ticket::{Ticket, Tickets};
 
 /// The producer side of a batch: reserves positions, in order.
@@ -48,13 +51,13 @@ pub struct Producer<R: RingRef> {
     end: End,
     /// The waker that the ring's cell for room got last. Kept, so that the cell never drops the
     /// last of it.
-    pub(crate) task: Option<Arc<Task>>,
+    pub(crate) waker: Option<Arc<SharedWaker>>,
 }
 
 impl<R: RingRef> Producer<R> {
     pub(crate) fn new(ring: R, base: u64) -> Self {
-        let limit = (base + ring.capacity() as u64).min(ring.end());
-        Producer { ring, tail: base, limit, base, end: End::Truncated, task: None }
+        let limit = (base + ring.capacity() as u64).min(ring.end_of_positions());
+        Producer { ring, tail: base, limit, base, end: End::Truncated, waker: None }
     }
 
     /// The ring, to complete and evict with.
@@ -100,7 +103,7 @@ impl<R: RingRef> Producer<R> {
     /// # let ring = reorder_ring::Ring::<u8>::with_capacity(4)?;
     /// # let (mut producer, _consumer) = ring.open()?.split();
     /// _ = producer.reserve()?;
-    /// let rest = producer.vacancy();
+    /// let rest = producer.space();
     /// assert_eq!(rest, 3);
     /// assert!(producer.reserve_many(rest).is_ok());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -108,8 +111,8 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: 1 load.
-    pub fn vacancy(&mut self) -> usize {
+    /// Wait-free: one load.
+    pub fn space(&mut self) -> usize {
         self.refresh_limit();
         (self.limit - self.tail) as usize
     }
@@ -133,7 +136,7 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most 2 loads and 1 store. It never blocks.
+    /// Wait-free: at most two loads and one store; it never blocks.
     #[inline]
     pub fn reserve(&mut self) -> Result<Ticket, ReserveError> {
         let position = self.advance(1)?;
@@ -166,7 +169,7 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most 2 loads and 1 store, as for one position.
+    /// Wait-free: the same steps as for one position.
     pub fn reserve_many(&mut self, count: usize) -> Result<Tickets, ReserveError> {
         let next = self.advance(count as u64)?;
         Ok(Tickets { ring: self.ring.id, next, end: next + count as u64 })
@@ -224,8 +227,9 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: a constant; for the last side, and for a consumer that goes first, 4 steps more for
-    /// each slot of the window. Waking the consumer and the `Drop` of undelivered values come on top.
+    /// Wait-free, unless this closes the batch because the consumer is gone: then one step per
+    /// position of the window, and the `Drop` of the values in it. Waking a waiting consumer comes
+    /// on top.
     pub fn finish(mut self) {
         self.end = End::Finished;
     }
@@ -234,8 +238,8 @@ impl<R: RingRef> Producer<R> {
     #[inline]
     fn advance(&mut self, count: u64) -> Result<u64, ReserveError> {
         let first = self.tail;
-        if self.limit - first < count || self.ring.lease.is_cancelled() {
-            self.make_room(count)?;
+        if self.limit - first < count || self.ring.batch_state.may_be_cancelled() {
+            self.check_space(count)?;
         }
         self.tail = first + count;
         // ORDERING: reserve:tail: Release pairs with `from_bits:tail`: whoever learns that the
@@ -246,14 +250,14 @@ impl<R: RingRef> Producer<R> {
 
     #[cold]
     #[inline(never)]
-    fn make_room(&mut self, count: u64) -> Result<(), ReserveError> {
-        if self.ring.lease.cancelled() {
+    fn check_space(&mut self, count: u64) -> Result<(), ReserveError> {
+        if self.ring.batch_state.is_cancelled() {
             return Err(ReserveError::Cancelled);
         }
         self.refresh_limit();
         if self.limit - self.tail >= count {
             Ok(())
-        } else if self.limit == self.ring.end() {
+        } else if self.limit == self.ring.end_of_positions() {
             Err(ReserveError::Exhausted)
         } else {
             Err(ReserveError::Full)
@@ -262,31 +266,31 @@ impl<R: RingRef> Producer<R> {
 
     fn refresh_limit(&mut self) {
         let lap_after_head = self.ring.head() + self.ring.capacity() as u64;
-        self.limit = lap_after_head.min(self.ring.end());
+        self.limit = lap_after_head.min(self.ring.end_of_positions());
     }
 
     /// Whether there will never be room, as far as the head last seen tells.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.tail == self.ring.end()
+        self.tail == self.ring.end_of_positions()
     }
 
     /// Tells the consumer how the batch ended, and wakes it if it waits for the next position.
     fn declare_end(&self) {
-        self.ring.ended.declare(self.end);
+        self.ring.end_state.declare(self.end);
         // ORDERING: finish:fence: SeqCst pairs with `wait:fence`: either this side sees the wish on
         // the slot, or the consumer sees the end before it parks.
         fence(SeqCst);
         let (slot, generation) = self.ring.slot(self.tail);
         if slot.peek() == Tag::new(generation, State::Waited) {
             // Nobody can claim an unreserved slot, so the waker is this side's.
-            self.ring.waiter.wake();
+            self.ring.consumer_waker.wake();
         }
     }
 }
 
 impl<R: RingRef> Drop for Producer<R> {
     fn drop(&mut self) {
-        let _last = Departure { ring: &self.ring, side: Side::Producer };
+        let _last = SideGuard { ring: &self.ring, side: Side::Producer };
         self.declare_end();
     }
 }

@@ -1,32 +1,52 @@
-//! The shared ring: its storage, its counters, and what anyone may do with a ticket.
+//! The ring: the slots, and the words that the two sides of a batch share.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `slot`, `tag` | one slot, and its atomic word |
+//! | `slots` | the memory of all slots |
+//! | `complete` | completions, evictions, and tickets from bits |
+//! | `batch_state`, `end_state` | the words of the open batch |
+//! | `open`, `close` | the start and the end of a batch |
+//! | `identity` | the number by which a ticket finds its ring |
+//! | `refusals` | counters for operators |
+//! | `ring_ref` | the reference of a handle to its ring |
+
+pub(crate) mod batch_state;
+pub(crate) mod close;
+pub(crate) mod complete;
+pub(crate) mod end_state;
+pub(crate) mod identity;
+mod open;
+pub(crate) mod refusals;
+pub(crate) mod ring_ref;
+pub(crate) mod slot;
+pub(crate) mod slots;
+pub(crate) mod tag;
 
 use core::fmt;
 use core::num::NonZeroU64;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
-use alloc::sync::Arc;
 use crossbeam_utils::CachePadded;
 
-use crate::batch::Batch;
-use crate::close::Closing;
-use crate::end::EndWord;
-use crate::errors::{Busy, CapacityError};
-use crate::identity;
-use crate::lease::{LeaseWord, Opened};
+use crate::errors::CapacityError;
 use crate::primitive::Ordering::{Acquire, Relaxed};
 use crate::primitive::{AtomicU64, WakerCell};
-use crate::refusals::Counters;
-use crate::ring_ref::RingRef;
-use crate::slot::Slot;
-use crate::storage::{Slots, rounded_capacity};
-use crate::tag::GENERATIONS;
+use crate::ring::batch_state::BatchState;
+use crate::ring::end_state::EndState;
+use crate::ring::refusals::Counters;
+use crate::ring::slot::Slot;
+use crate::ring::slots::{Slots, rounded_capacity};
+use crate::ring::tag::GENERATIONS;
 
-/// A fixed number of slots that host one ordered batch at a time.
+/// A fixed number of slots for one ordered batch at a time.
 ///
-/// [`open`](Ring::open) leases the ring to a [`Batch`]; its producer side reserves positions and
-/// hands out [`Ticket`](crate::Ticket)s, any thread [`complete`](Ring::complete)s them in any order,
-/// and the consumer side gets the results in the order of reservation. When both sides are gone, the
-/// ring can be opened again; tickets of earlier batches are refused then.
+/// 1. [`open`](Ring::open) opens a [`Batch`](crate::Batch) on the ring.
+/// 2. The producer side reserves positions and gets a [`Ticket`](crate::Ticket) for each.
+/// 3. Any thread completes the tickets in any order, with [`complete`](Ring::complete).
+/// 4. The consumer side takes the values in the order of reservation.
+/// 5. When both sides are dropped, the ring can be opened again. It refuses tickets of earlier
+///    batches.
 ///
 /// ```
 /// use reorder_ring::Ring;
@@ -44,36 +64,37 @@ use crate::tag::GENERATIONS;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Ring<T> {
-    /// The first position that was not taken. Stored by the consumer side.
+    /// The first position that is not taken. The consumer side stores it.
     pub(crate) head: CachePadded<AtomicU64>,
-    /// The first position that is not reserved. Stored by the producer side.
+    /// The first position that is not reserved. The producer side stores it.
     pub(crate) tail: CachePadded<AtomicU64>,
-    /// Where the consumer waits for its head.
-    pub(crate) waiter: CachePadded<WakerCell>,
-    /// Where the producer waits for room.
-    pub(crate) room: CachePadded<WakerCell>,
-    pub(crate) lease: LeaseWord,
-    pub(crate) ended: EndWord,
+    /// The waker of a consumer that waits for the head of line.
+    pub(crate) consumer_waker: CachePadded<WakerCell>,
+    /// The waker of a producer that waits for space.
+    pub(crate) producer_waker: CachePadded<WakerCell>,
+    pub(crate) batch_state: BatchState,
+    pub(crate) end_state: EndState,
     /// The first position of the open batch, or of the next one.
     base: AtomicU64,
-    /// The first position of its life.
-    pub(crate) first: u64,
+    /// The first position of the ring's life.
+    pub(crate) first_position: u64,
     pub(crate) slots: Slots<T>,
     pub(crate) id: NonZeroU64,
     pub(crate) refusals: CachePadded<Counters>,
 }
 
-// A panic in user code leaves no slot half changed: values move in and out whole.
+// A panic in user code leaves every slot in a valid state: values are moved in and out as a whole.
 impl<T> UnwindSafe for Ring<T> {}
 impl<T> RefUnwindSafe for Ring<T> {}
 
 impl<T> Ring<T> {
-    /// A ring of at least `capacity` slots, rounded up to a power of two.
+    /// Returns a ring of at least `capacity` slots, rounded up to a power of two.
     ///
-    /// The capacity bounds the window: how many positions can be reserved and not yet delivered.
-    /// A slot takes 8 bytes beside its value, and what alignment asks for. The memory comes zeroed
-    /// from the allocator and is not touched, so that a large ring can cost physical memory only
-    /// as it is used.
+    /// The capacity bounds the window: the number of positions that are reserved and not delivered.
+    /// A slot takes 8 bytes beside its value, and padding for the alignment of the value.
+    ///
+    /// The memory comes zeroed from the allocator and is not written. So the operating system can
+    /// provide the physical memory of a large ring when it is used first.
     ///
     /// ```
     /// # use reorder_ring::Ring;
@@ -83,19 +104,20 @@ impl<T> Ring<T> {
     ///
     /// # Errors
     ///
-    /// [`CapacityError`] if `capacity` is 0, or memory is too small for it.
+    /// [`CapacityError`] if `capacity` is 0, or the memory is too small.
     ///
     /// # Progress
     ///
-    /// That of the allocator, which is asked once.
+    /// As the allocator, which is called once.
     pub fn with_capacity(capacity: usize) -> Result<Ring<T>, CapacityError> {
         Ring::starting_at(capacity, 0)
     }
 
-    /// As [`with_capacity`](Ring::with_capacity), with `first` as the first position.
+    /// Returns a ring as [`with_capacity`](Ring::with_capacity) does, with `first` as the first
+    /// position.
     ///
-    /// Positions end at 2<sup>61</sup> - `capacity`, after 73 years at a billion a second. Starting
-    /// near the end makes it possible to test how a program handles
+    /// Positions end at 2<sup>61</sup> - `capacity`, after 73 years at a billion a second. With a
+    /// first position near the end, a program can test how it handles
     /// [`Exhausted`](crate::ReserveError::Exhausted).
     ///
     /// ```
@@ -111,17 +133,22 @@ impl<T> Ring<T> {
     ///
     /// # Errors
     ///
-    /// As [`with_capacity`](Ring::with_capacity), and if `first` lies beyond the end of positions.
+    /// As for [`with_capacity`](Ring::with_capacity), and if `first` is beyond the end of
+    /// positions.
     ///
     /// # Progress
     ///
-    /// A step per slot, if `first` is not 0, and the allocator's.
+    /// As the allocator, and one step per slot if `first` is not 0.
     pub fn starting_at(capacity: usize, first: u64) -> Result<Ring<T>, CapacityError> {
-        Ring::named(capacity, first, 0)
+        Ring::for_entry(capacity, first, 0)
     }
 
-    /// As `starting_at`, with the place that its pool has for it.
-    pub(crate) fn named(capacity: usize, first: u64, place: u16) -> Result<Self, CapacityError> {
+    /// Returns a ring as `starting_at` does, for an entry of a pool.
+    pub(crate) fn for_entry(
+        capacity: usize,
+        first: u64,
+        entry: u16,
+    ) -> Result<Self, CapacityError> {
         let capacity = rounded_capacity::<T>(capacity)?;
         let end = GENERATIONS - capacity as u64;
         if first > end {
@@ -130,94 +157,48 @@ impl<T> Ring<T> {
         Ok(Ring {
             head: CachePadded::new(AtomicU64::new(first)),
             tail: CachePadded::new(AtomicU64::new(first)),
-            waiter: CachePadded::new(WakerCell::default()),
-            room: CachePadded::new(WakerCell::default()),
-            lease: LeaseWord::free(),
-            ended: EndWord::open(),
+            consumer_waker: CachePadded::new(WakerCell::default()),
+            producer_waker: CachePadded::new(WakerCell::default()),
+            batch_state: BatchState::closed(),
+            end_state: EndState::open(),
             base: AtomicU64::new(first),
-            first,
-            slots: Slots::armed(capacity, first)?,
-            id: identity::fresh(place)?,
+            first_position: first,
+            slots: Slots::vacant_from(capacity, first)?,
+            id: identity::new(entry)?,
             refusals: CachePadded::default(),
         })
     }
 
-    /// How many slots the ring has: a power of two.
+    /// Returns the number of slots: a power of two.
     ///
     /// # Progress
     ///
-    /// Wait-free: it is fixed.
+    /// Wait-free: no shared access.
     pub fn capacity(&self) -> usize {
         self.slots.len()
     }
 
-    /// Leases the ring to a new batch.
-    ///
-    /// The batch borrows the ring; [`open_owned`](Ring::open_owned) shares an `Arc` instead. The
-    /// type and [`Busy`] have examples.
-    ///
-    /// # Errors
-    ///
-    /// [`Busy::Leased`] while another batch has a side left, or another thread opens or closes
-    /// one; [`Busy::Orphaned`] while a completer of an earlier batch is in mid-write.
-    ///
-    /// # Panics
-    ///
-    /// If the `Drop` of a value panics that such a completer left behind. The ring is usable.
-    ///
-    /// # Progress
-    ///
-    /// Wait-free: 2 loads and 1 compare-and-swap; after an orphan, a constant more and 4 steps for each
-    /// slot.
-    pub fn open(&self) -> Result<Batch<&Ring<T>>, Busy> {
-        open(self)
-    }
-
-    /// As [`open`](Ring::open), with handles that share the ring and can be `'static`.
-    ///
-    /// ```
-    /// # use reorder_ring::Ring;
-    /// let ring = std::sync::Arc::new(Ring::with_capacity(1)?);
-    /// let (mut producer, mut consumer) = ring.open_owned()?.split();
-    /// let permit = producer.permit()?;
-    /// std::thread::spawn(move || permit.complete('a')).join().expect("no panic")?;
-    /// assert_eq!(consumer.try_next()?.outcome, Ok('a'));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Ring::open).
-    ///
-    /// # Panics
-    ///
-    /// As [`open`](Ring::open).
-    ///
-    /// # Progress
-    ///
-    /// As [`open`](Ring::open).
-    pub fn open_owned(self: &Arc<Self>) -> Result<Batch<Arc<Ring<T>>>, Busy> {
-        open(Arc::clone(self))
-    }
-
-    /// The slot of a position, and the generation in which it is that position's.
+    /// Returns the slot of a position, and the position's generation of it.
     #[inline]
     pub(crate) fn slot(&self, position: u64) -> (&Slot<T>, u64) {
-        self.slots.of(position)
+        self.slots.slot(position)
     }
 
+    /// Returns the first position that is not taken.
     pub(crate) fn head(&self) -> u64 {
-        // ORDERING: reserve:head: Acquire pairs with `take:head`: the delivery of a position comes
-        // before the reservation one lap later.
+        // ORDERING: reserve:head: Acquire pairs with `take:head`: position `p` is delivered before
+        // position `p + capacity` is reserved.
         self.head.load(Acquire)
     }
 
+    /// Returns the first position that is not reserved.
     pub(crate) fn tail(&self) -> u64 {
-        // ORDERING: from_bits:tail: Acquire pairs with `reserve:tail`, so that a slot is seen armed
-        // once its position is known to be reserved.
+        // ORDERING: from_bits:tail: Acquire pairs with `reserve:tail`: the slot of a position that
+        // is known to be reserved is visible as vacant for it.
         self.tail.load(Acquire)
     }
 
+    /// Returns the first position of the open batch, or of the next one.
     pub(crate) fn base(&self) -> u64 {
         // ORDERING: base:load: Relaxed; the refused claim before it was an Acquire.
         self.base.load(Relaxed)
@@ -225,54 +206,23 @@ impl<T> Ring<T> {
 
     /// Makes every ticket below `base` stale.
     pub(crate) fn set_base(&self, base: u64) {
-        // ORDERING: base:store: Relaxed; published by the hand-on of each slot, and by the lease.
+        // ORDERING: base:store: Relaxed; `take:vacate`, `close:revoke` and `batch:close` publish
+        // it.
         self.base.store(base, Relaxed);
     }
 
-    /// Ends the batch that a forgotten handle left open, if there is one, and polls the orphans, if
-    /// there are any. `false` if an orphan is left.
-    ///
-    /// # Safety
-    ///
-    /// There is no handle left that could be used, and nobody can open the ring meanwhile.
-    #[cfg(feature = "pool")]
-    pub(crate) unsafe fn tidy(&self) -> bool {
-        if self.lease.is_held() {
-            // SAFETY: the caller vouches for sides that can do nothing any more.
-            unsafe { Closing::batch(self) }.run();
-        }
-        if self.lease.is_orphaned() {
-            // SAFETY: the caller has what the lease would give.
-            unsafe { Closing::orphans(self) }.run();
-        }
-        !self.lease.is_orphaned()
-    }
-
-    /// The end of this ring's positions: none is reserved from here on.
-    pub(crate) fn end(&self) -> u64 {
+    /// Returns the end of this ring's positions: no position from it on is reserved.
+    pub(crate) fn end_of_positions(&self) -> u64 {
         GENERATIONS - self.capacity() as u64
     }
 }
 
-pub(crate) fn open<R: RingRef>(ring: R) -> Result<Batch<R>, Busy> {
-    // The first round polls the orphans of an earlier batch, if there are any; the second finds the
-    // ring clean, or gives up.
-    for _ in 0..2 {
-        match ring.lease.try_open()? {
-            Opened::Batch(epoch) => return Ok(Batch::new(ring, epoch)),
-            // SAFETY: the lease was just taken, for a ring that was closed with orphans.
-            Opened::Orphans => unsafe { Closing::orphans(&*ring) }.run(),
-        }
-    }
-    Err(Busy::Orphaned)
-}
-
 impl<T> Drop for Ring<T> {
     fn drop(&mut self) {
-        // A forgotten handle leaves the lease taken, and a completer in mid-write left an orphan.
-        // Otherwise every slot is vacant, and the memory of a large ring need not be touched.
-        if self.lease.is_held() || self.lease.is_orphaned() {
-            // SAFETY: the ring goes, and its slots with it.
+        // A forgotten handle leaves the ring busy, and a completer may have left an orphan.
+        // Otherwise every slot is vacant, and the memory is not read.
+        if self.batch_state.is_busy() || self.batch_state.is_orphaned() {
+            // SAFETY: the slots are not used after the drop of the ring.
             unsafe { self.slots.drop_values() };
         }
     }

@@ -1,5 +1,9 @@
 //! The right to complete one slot, as plain data.
 
+pub(crate) mod bits;
+#[cfg(feature = "serde")]
+mod serde;
+
 use core::fmt;
 use core::iter::FusedIterator;
 use core::num::NonZeroU64;

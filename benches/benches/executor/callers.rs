@@ -1,4 +1,4 @@
-//! Measures 1 to 64 threads that call one executor at the same time.
+//! From 1 to 64 threads that call one executor at the same time.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,8 +9,7 @@ use reorder_executor::Executor;
 use crate::work::Work;
 
 const ITEMS: u64 = 64;
-/// The number of batches per caller. The start of the callers is measured too: with many batches,
-/// its share is small.
+/// Starting the callers is measured too; this many batches each make it small.
 const BATCHES: u64 = 20;
 
 pub(crate) fn numbers(c: &mut Criterion) {
@@ -30,7 +29,7 @@ pub(crate) fn numbers(c: &mut Criterion) {
     }
 }
 
-/// Returns the time that all callers need for all their batches.
+/// All batches of all callers.
 fn round(executor: &Executor, callers: u64, work: Work) -> Duration {
     let start = Instant::now();
     thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Benches of the ring, without the executor.
+//! The ring by itself.
 #![expect(missing_docs, reason = "`criterion_group!` makes a public function")]
 
 mod claim;
@@ -14,7 +14,7 @@ use criterion::{criterion_group, criterion_main};
 criterion_group!(
     benches,
     cycle::payloads,
-    claim::operations,
+    claim::ways,
     distance::distances,
     refusal::reasons,
     reopen::windows,

@@ -1,4 +1,4 @@
-//! Measures a refused completion, for each reason.
+//! A completion that is refused, by reason.
 
 use std::hint::black_box;
 

@@ -1,7 +1,7 @@
-//! Compares our crates with the alternatives of a user, in one run: the peers alternate, and have
-//! the same work and the same number of threads. The program `compare` uses this module.
+//! Us and what a user would pick instead, in one run: the same work, the same number of threads, by
+//! turns. The program `compare` is made of it.
 
-mod comparison;
+mod contest;
 mod cores;
 mod deflate;
 mod files;
@@ -18,38 +18,38 @@ use clap::{Parser, ValueEnum};
 pub use job::busy;
 pub use workloads::Workload;
 
-/// Compares our crates with peers that deliver results in order, and checks the results of all.
+/// Compares us with others who bring results in order, and checks everybody's results.
 ///
-/// Every peer runs once per round, and the first round is a warm-up. Times are nanoseconds per
-/// item. The column "ratio" is the median of a peer divided by ours. The column "by round" is the
-/// median of the ratios of the rounds.
+/// Rounds in which each peer has its turn; the first warms up. Times are nanoseconds per item, by the
+/// median of the rounds; the ratio is a peer's median by ours; beside it the median of the ratios of
+/// each round.
 #[derive(Parser, Clone, Debug, Default)]
 #[command(name = "compare")]
 pub struct Settings {
-    /// Runs only this workload; can be repeated
+    /// Only this workload; may be given several times
     #[arg(short, long = "workload", value_name = "W", value_enum)]
     pub workloads: Vec<Workload>,
 
-    /// Runs only ours and this peer; can be repeated
+    /// Only this peer, beside ours; may be given several times
     #[arg(short, long = "peer", value_name = "P", value_parser = PossibleValuesParser::new(PEERS))]
     pub peers: Vec<String>,
 
-    /// Runs less work in fewer rounds, to check that all peers work; the figures mean little
+    /// Less work and fewer rounds: to see that it runs, not for figures
     #[arg(short, long)]
     pub quick: bool,
 
-    /// Writes the records to this file, as JSON
+    /// Also write the records there, as JSON
     #[arg(short, long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
-    /// Draws a chart per workload into this folder
+    /// Also draw a chart per workload into this folder
     #[arg(short, long, value_name = "DIR")]
     pub svg: Option<PathBuf>,
 }
 
-/// The names of all peers.
+/// Every name that a peer has anywhere.
 const PEERS: [&str; 23] = [
-    comparison::OURS,
+    contest::OURS,
     "ours-iterator",
     "rayon",
     "rayon-chunked",
@@ -75,21 +75,19 @@ const PEERS: [&str; 23] = [
 ];
 
 impl Settings {
-    /// Returns the number of rounds that count.
+    /// Rounds that count.
     fn rounds(&self) -> usize {
         if self.quick { 3 } else { 11 }
     }
 
-    /// Returns the amount for a full or for a quick run.
+    /// So much of something in full, or so much if it is to be quick.
     fn amount<T>(&self, full: T, quick: T) -> T {
         if self.quick { quick } else { full }
     }
 
     fn wants(&self, peer: &str) -> bool {
-        debug_assert!(PEERS.contains(&peer), "there is no peer {peer}");
-        peer == comparison::OURS
-            || self.peers.is_empty()
-            || self.peers.iter().any(|name| name == peer)
+        debug_assert!(PEERS.contains(&peer), "{peer} is no name of a peer");
+        peer == contest::OURS || self.peers.is_empty() || self.peers.iter().any(|one| one == peer)
     }
 
     fn wants_workload(&self, workload: Workload) -> bool {
@@ -97,11 +95,11 @@ impl Settings {
     }
 }
 
-/// Runs the comparisons that the settings ask for, and prints the results of each when it ends.
+/// Runs what is wanted, and tells it as it comes.
 ///
 /// # Errors
 ///
-/// Fails if a file cannot be written, or if a peer has wrong results.
+/// With what could not be written, or whose results were wrong.
 pub fn run(settings: &Settings) -> Result<(), String> {
     let mut records = Vec::new();
     let mut wrong = Vec::new();
@@ -114,11 +112,11 @@ pub fn run(settings: &Settings) -> Result<(), String> {
         if !settings.wants_workload(workload) {
             continue;
         }
-        workload.run(settings, &mut |comparison| {
-            let outcome = comparison.run();
+        workload.run(settings, &mut |contest| {
+            let outcome = contest.run();
             report::print_table(&outcome.records);
-            for error in &outcome.wrong {
-                println!("  WRONG: {error}");
+            for what in &outcome.wrong {
+                println!("  WRONG: {what}");
             }
             let after = cores::two_threads_got();
             cores::warning(before, after).inspect(|text| println!("  {text}"));

@@ -7,12 +7,12 @@ use core::ptr::NonNull;
 
 use alloc::sync::Arc;
 
-use crate::batch::Batch;
+use crate::batch::{self, Batch};
 use crate::errors::Busy;
-use crate::pool::stock::{Held, Pooled};
+use crate::pool::inventory::{HeldRing, PooledRing};
 use crate::primitive::Ordering::{AcqRel, Relaxed};
-use crate::ring::{self, Ring};
-use crate::ring_ref::RingRef;
+use crate::ring::Ring;
+use crate::ring::ring_ref::{RingRef, sealed::Sealed};
 
 /// A ring that is leased from a [`RingPool`](crate::RingPool). It goes back when the last clone of
 /// the lease is dropped.
@@ -39,7 +39,7 @@ use crate::ring_ref::RingRef;
 /// batch that borrows a lease costs nothing. One that owns a clone keeps its ring for good.
 #[must_use = "dropping the lease gives the ring back"]
 pub struct Lease<T> {
-    pooled: NonNull<Pooled<T>>,
+    pooled: NonNull<PooledRing<T>>,
 }
 
 // SAFETY: a lease is a shared reference to a ring and to its pool, and the last one may drop values
@@ -53,13 +53,13 @@ impl<T> UnwindSafe for Lease<T> {}
 impl<T> RefUnwindSafe for Lease<T> {}
 
 impl<T> Lease<T> {
-    pub(crate) fn new(held: Held<'_, T>) -> Self {
+    pub(crate) fn new(held: HeldRing<'_, T>) -> Self {
         let lease = Lease { pooled: held.into_ring() };
         let pooled = lease.pooled();
-        // ORDERING: holders:first: Relaxed; there is no other handle yet.
-        pooled.holders.store(1, Relaxed);
+        // ORDERING: lease:first: Relaxed; there is no other handle yet.
+        pooled.handles.store(1, Relaxed);
         // SAFETY: the pointer came from the pool's `Arc`, which is there, for it is being asked.
-        unsafe { Arc::increment_strong_count(pooled.stock) };
+        unsafe { Arc::increment_strong_count(pooled.inventory) };
         lease
     }
 
@@ -87,10 +87,10 @@ impl<T> Lease<T> {
     ///
     /// As [`Ring::open`], and cloning the lease twice.
     pub fn open_owned(&self) -> Result<Batch<Lease<T>>, Busy> {
-        ring::open(self.clone())
+        batch::open(self.clone())
     }
 
-    fn pooled(&self) -> &Pooled<T> {
+    fn pooled(&self) -> &PooledRing<T> {
         // SAFETY: a ring that is leased is not retired, and its pool is kept by the lease.
         unsafe { self.pooled.as_ref() }
     }
@@ -107,27 +107,29 @@ impl<T> Deref for Lease<T> {
 
 impl<T> Clone for Lease<T> {
     fn clone(&self) -> Self {
-        // ORDERING: holders:clone: Relaxed; a handle is made from one that is there. 64 bits cannot
+        // ORDERING: lease:clone: Relaxed; a handle is made from one that is there. 64 bits cannot
         // be counted up to their end.
-        self.pooled().holders.fetch_add(1, Relaxed);
+        self.pooled().handles.fetch_add(1, Relaxed);
         Lease { pooled: self.pooled }
     }
 }
 
 impl<T> Drop for Lease<T> {
     fn drop(&mut self) {
-        // ORDERING: holders:drop: AcqRel pairs with itself: the last one sees what the others did.
-        if self.pooled().holders.fetch_sub(1, AcqRel) != 1 {
+        // ORDERING: lease:drop: AcqRel pairs with itself: the last one sees what the others did.
+        if self.pooled().handles.fetch_sub(1, AcqRel) != 1 {
             return;
         }
         // SAFETY: the lease counted the pool, and this ends it.
-        let stock = unsafe { Arc::from_raw(self.pooled().stock) };
+        let inventory = unsafe { Arc::from_raw(self.pooled().inventory) };
         // SAFETY: the last handle of the lease is going.
-        let held = unsafe { Held::new(&stock, self.pooled) };
-        held.tidy();
-        stock.put_back(held);
+        let held = unsafe { HeldRing::new(&inventory, self.pooled) };
+        held.clean_up();
+        inventory.put_back(held);
     }
 }
+
+impl<T> Sealed for Lease<T> {}
 
 impl<T> RingRef for Lease<T> {
     type Value = T;

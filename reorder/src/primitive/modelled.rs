@@ -72,7 +72,7 @@ pub(crate) mod park {
     use std::task::{Wake, Waker};
     use std::time::Instant;
 
-    use crate::task::Task;
+    use crate::primitive::shared_waker::SharedWaker;
 
     struct Parker {
         woken: Mutex<bool>,
@@ -87,9 +87,11 @@ pub(crate) mod park {
     }
 
     /// As the real one; a sleep with a deadline is one that times out at once.
-    pub(crate) fn with_current<R>(f: impl FnOnce(&Arc<Task>, &dyn Fn(Option<Instant>)) -> R) -> R {
+    pub(crate) fn with_current<R>(
+        f: impl FnOnce(&Arc<SharedWaker>, &dyn Fn(Option<Instant>)) -> R,
+    ) -> R {
         let parker = Arc::new(Parker { woken: Mutex::new(false), condvar: Condvar::new() });
-        let task = Task::new(Waker::from(Arc::clone(&parker)));
+        let task = SharedWaker::new(Waker::from(Arc::clone(&parker)));
         f(&task, &|deadline| {
             if deadline.is_none() {
                 let mut woken = parker.woken.lock().unwrap();
@@ -105,15 +107,15 @@ pub(crate) mod park {
 /// Something that may be looked at until it ends: a model fails if a look is not ordered before the
 /// end. Loom counts its making as a write, so a look is to be ordered after that, too.
 #[cfg(feature = "pool")]
-pub(crate) struct Life(UnsafeCell<bool>);
+pub(crate) struct AliveCheck(UnsafeCell<bool>);
 
 #[cfg(feature = "pool")]
-impl Life {
-    pub(crate) fn new() -> Life {
-        Life(UnsafeCell::new(true))
+impl AliveCheck {
+    pub(crate) fn new() -> AliveCheck {
+        AliveCheck(UnsafeCell::new(true))
     }
 
-    pub(crate) fn look(&self) {
+    pub(crate) fn check(&self) {
         // SAFETY: loom reports a write that is not ordered with this before it happens.
         let alive = self.0.with(|alive| unsafe { *alive });
         assert!(alive, "it is looked at after its end");

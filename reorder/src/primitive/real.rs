@@ -47,19 +47,21 @@ pub(crate) mod park {
     use std::task::Waker;
     use std::time::Instant;
 
-    use crate::task::Task;
+    use crate::primitive::shared_waker::SharedWaker;
 
-    type Parking = (parking::Parker, Arc<Task>);
+    type Parking = (parking::Parker, Arc<SharedWaker>);
 
     fn new() -> Parking {
         let parker = parking::Parker::new();
-        let task = Task::new(Waker::from(parker.unparker()));
+        let task = SharedWaker::new(Waker::from(parker.unparker()));
         (parker, task)
     }
 
     /// Runs `f` with this thread's wrapped waker and a function that sleeps until the waker is used
     /// or the instant has passed.
-    pub(crate) fn with_current<R>(f: impl FnOnce(&Arc<Task>, &dyn Fn(Option<Instant>)) -> R) -> R {
+    pub(crate) fn with_current<R>(
+        f: impl FnOnce(&Arc<SharedWaker>, &dyn Fn(Option<Instant>)) -> R,
+    ) -> R {
         std::thread_local!(static CURRENT: Parking = new());
         let run = |(parker, task): &Parking| {
             f(task, &|deadline| match deadline {
@@ -79,15 +81,15 @@ pub(crate) mod park {
 
 /// Something that may be looked at until it ends. Loom checks that; here it is nothing.
 #[cfg(feature = "pool")]
-pub(crate) struct Life;
+pub(crate) struct AliveCheck;
 
 #[cfg(feature = "pool")]
-impl Life {
-    pub(crate) fn new() -> Life {
-        Life
+impl AliveCheck {
+    pub(crate) fn new() -> AliveCheck {
+        AliveCheck
     }
 
-    pub(crate) fn look(&self) {}
+    pub(crate) fn check(&self) {}
 
     pub(crate) fn end(&self) {}
 }

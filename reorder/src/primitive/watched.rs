@@ -18,7 +18,7 @@ use super::weakened;
 /// The order of an access at this place.
 fn watched(order: Ordering, place: &Location<'_>) -> Ordering {
     #[cfg(reorder_hooks)]
-    crate::hook::step();
+    crate::primitive::hook::step();
     #[cfg(reorder_loom)]
     let order = weakened::order(order, place);
     _ = place;
@@ -126,7 +126,7 @@ numbers! {
 #[track_caller]
 pub fn fence(order: Ordering) {
     #[cfg(reorder_hooks)]
-    crate::hook::step();
+    crate::primitive::hook::step();
     #[cfg(reorder_loom)]
     if weakened::is_without_its_fence(Location::caller()) {
         return;

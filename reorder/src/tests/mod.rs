@@ -17,15 +17,15 @@ mod writing;
 
 use ledger::Counted;
 
-use crate::slot::hold::Held;
+use crate::ring::slot::paused_write::PausedWrite;
 use crate::{Ring, Ticket};
 
 /// Claims the ticket's slot and stops in mid-write.
-fn hold<T>(ring: &Ring<T>, ticket: Ticket) -> Held<'_, T> {
+fn hold<T>(ring: &Ring<T>, ticket: Ticket) -> PausedWrite<'_, T> {
     try_hold(ring, ticket).expect("the position is missing")
 }
 
-fn try_hold<T>(ring: &Ring<T>, ticket: Ticket) -> Option<Held<'_, T>> {
+fn try_hold<T>(ring: &Ring<T>, ticket: Ticket) -> Option<PausedWrite<'_, T>> {
     let (slot, generation) = ring.slot(ticket.position());
-    slot.hold(generation, &ring.waiter)
+    slot.hold(generation, &ring.consumer_waker)
 }

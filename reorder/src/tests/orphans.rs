@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use super::hold;
 use super::ledger::{Counted, Ledger};
-use crate::slot::hold::Held;
+use crate::ring::slot::paused_write::PausedWrite;
 use crate::{Batch, Busy, Gap, Reason, Ring, Ticket};
 
 const CAPACITY: usize = 4;
@@ -22,7 +22,7 @@ const FATES: [Fate; 3] = [Fate::Value, Fate::Gap(Gap::Evicted), Fate::Gap(Gap::A
 
 impl Fate {
     /// Publishes, and returns how many values are inside the ring now.
-    fn publish(self, held: Held<'_, Counted>, ledger: &Ledger) -> usize {
+    fn publish(self, held: PausedWrite<'_, Counted>, ledger: &Ledger) -> usize {
         match self {
             Fate::Value => held.publish(ledger.value()),
             Fate::Gap(gap) => held.publish_gap(gap),
@@ -36,7 +36,7 @@ fn window<'r>(
     ring: &'r Ring<Counted>,
     index: usize,
     ledger: &Ledger,
-) -> (Batch<&'r Ring<Counted>>, Ticket, Held<'r, Counted>) {
+) -> (Batch<&'r Ring<Counted>>, Ticket, PausedWrite<'r, Counted>) {
     let mut batch = ring.open().unwrap();
     let tickets: Vec<Ticket> = batch.reserve_many(CAPACITY).unwrap().collect();
     let held = hold(ring, tickets[index]);

@@ -5,11 +5,11 @@ mod stopped;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
+use super::inventory::Inventory;
 use super::reclaim;
-use super::stock::Stock;
 use super::{Lease, RingPool};
 use crate::errors::{CapacityError, Reason, ReserveError};
-use crate::identity;
+use crate::ring::identity;
 
 /// One at a time, of those that need rings to be retired and those that hold that up: the bytes that wait
 /// to be freed are counted for the whole process.
@@ -20,14 +20,14 @@ fn alone() -> MutexGuard<'static, ()> {
 
 /// A pool whose rings start near the end of their positions.
 fn late_pool(first: u64) -> RingPool<u8> {
-    RingPool { stock: Arc::new(Stock::new(RingPool::<u8>::IDLE_LIMIT as u64, first)) }
+    RingPool { inventory: Arc::new(Inventory::new(RingPool::<u8>::IDLE_LIMIT as u64, first)) }
 }
 
 #[test]
 fn a_name_leads_to_its_place() {
     for place in [0, 1, 31, 32, 1000, u16::MAX] {
-        let id = identity::fresh(place).unwrap();
-        assert_eq!(identity::place(id), place);
+        let id = identity::new(place).unwrap();
+        assert_eq!(identity::entry(id), place);
     }
 }
 

@@ -17,7 +17,7 @@ fn a_capacity_is_rounded_up_to_a_power_of_two() {
         let ring = Ring::<u8>::with_capacity(asked).unwrap();
         assert_eq!(ring.capacity(), got);
         let mut batch = ring.open().unwrap();
-        assert_eq!(batch.vacancy(), got, "the whole of it is the window");
+        assert_eq!(batch.space(), got, "the whole of it is the window");
         assert_eq!(batch.reserve_many(got).unwrap().len(), got);
         assert_eq!(batch.reserve(), Err(ReserveError::Full));
     }
@@ -127,7 +127,7 @@ fn positions_end_in_exhausted_and_what_came_before_is_delivered() {
             }
             assert_eq!(batch.reserve(), Err(ReserveError::Exhausted));
             assert_eq!(batch.permit().err(), Some(ReserveError::Exhausted));
-            assert_eq!((batch.reserved(), batch.vacancy()), (distance, 0));
+            assert_eq!((batch.reserved(), batch.space()), (distance, 0));
             assert_eq!(batch.reserve_many(0).map(|run| run.len()), Ok(0));
             assert_eq!(batch.try_next(), Err(TryNextError::Ended));
             if let Some(last) = last {
@@ -163,7 +163,7 @@ fn a_ring_at_its_end_opens_for_empty_batches() {
     let mut late = Vec::new();
     for left in [2, 1] {
         let mut batch = ring.open().unwrap();
-        assert_eq!(batch.vacancy(), left);
+        assert_eq!(batch.space(), left);
         let ticket = batch.reserve().unwrap();
         ring.complete(ticket, ledger.value()).unwrap();
         late.push(ticket);
@@ -171,7 +171,7 @@ fn a_ring_at_its_end_opens_for_empty_batches() {
     for _ in 0..3 {
         let (mut producer, mut consumer) = ring.open().unwrap().split();
         assert_eq!(producer.reserve(), Err(ReserveError::Exhausted));
-        assert_eq!(producer.vacancy(), 0);
+        assert_eq!(producer.space(), 0);
         assert_eq!(consumer.try_next().err(), Some(TryNextError::Pending));
         producer.finish();
         assert_eq!(consumer.try_next().err(), Some(TryNextError::Ended));

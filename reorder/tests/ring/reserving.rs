@@ -14,25 +14,25 @@ fn many_are_reserved_all_or_none() {
         for count in [capacity + 1, usize::MAX] {
             assert_eq!(batch.reserve_many(count), Err(ReserveError::Full));
         }
-        assert_eq!((batch.reserved(), batch.vacancy()), (0, capacity));
+        assert_eq!((batch.reserved(), batch.space()), (0, capacity));
         assert_eq!(batch.reserve_many(0).unwrap().len(), 0);
 
         let first = batch.reserve().unwrap();
-        assert_eq!(batch.vacancy(), capacity - 1);
+        assert_eq!(batch.space(), capacity - 1);
         assert_eq!(batch.reserve_many(capacity), Err(ReserveError::Full));
-        assert_eq!((batch.reserved(), batch.vacancy()), (1, capacity - 1));
+        assert_eq!((batch.reserved(), batch.space()), (1, capacity - 1));
         let rest = batch.reserve_many(capacity - 1).unwrap();
         let positions: Vec<_> = rest.map(Ticket::position).collect();
         assert_eq!(positions, (1..capacity as u64).collect::<Vec<_>>());
-        assert_eq!((batch.reserved(), batch.vacancy()), (capacity as u64, 0));
+        assert_eq!((batch.reserved(), batch.space()), (capacity as u64, 0));
         assert_eq!(batch.reserve_many(1), Err(ReserveError::Full));
         assert_eq!(batch.reserve_many(0).unwrap().next(), None, "none always fits");
 
         // A completed position takes room until it is delivered.
         ring.complete(first, ()).unwrap();
-        assert_eq!((batch.vacancy(), batch.reserve()), (0, Err(ReserveError::Full)));
+        assert_eq!((batch.space(), batch.reserve()), (0, Err(ReserveError::Full)));
         batch.try_next().unwrap();
-        assert_eq!(batch.vacancy(), 1);
+        assert_eq!(batch.space(), 1);
         assert_eq!(batch.reserve().map(Ticket::position), Ok(capacity as u64));
     }
 }
@@ -68,11 +68,11 @@ fn the_head_of_line_tells_what_holds_the_batch_up() {
     ring.complete(tickets[1], ()).unwrap();
     assert_eq!(see(&batch), (0, 4, HeadState::Missing));
     ring.complete(tickets[0], ()).unwrap();
-    assert_eq!(see(&batch), (0, 4, HeadState::Settled));
+    assert_eq!(see(&batch), (0, 4, HeadState::Ready));
     assert_eq!(batch.drain_ready().count(), 2);
     assert_eq!(see(&batch), (2, 2, HeadState::Missing));
     batch.evict_head().unwrap();
-    assert_eq!(see(&batch), (2, 2, HeadState::Settled), "a gap can be taken");
+    assert_eq!(see(&batch), (2, 2, HeadState::Ready), "a gap can be taken");
     ring.complete(tickets[3], ()).unwrap();
     assert_eq!(batch.drain_ready().count(), 2);
     assert_eq!(see(&batch), (4, 0, HeadState::Unreserved));

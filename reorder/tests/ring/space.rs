@@ -28,7 +28,7 @@ fn room_is_told_once_per_half_window() {
             }
             assert_eq!(tally.wakes(), before + 1, "capacity {capacity}");
             assert_eq!(producer.poll_space(&mut context), Poll::Ready(Ok(())));
-            assert_eq!(producer.vacancy(), told_after);
+            assert_eq!(producer.space(), told_after);
             assert_eq!(consumer.drain_ready().count(), capacity - told_after);
             assert_eq!(tally.wakes(), before + 1, "nobody waits any more");
         }

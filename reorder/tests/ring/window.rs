@@ -102,7 +102,7 @@ fn a_window_of_gaps_alone_is_delivered_and_makes_room() {
         let gaps: Vec<_> = batch.drain_ready().map(|next| (next.index, next.outcome)).collect();
         let expected: Vec<_> = (0..capacity as u64).map(|i| (i, Err(Gap::Evicted))).collect();
         assert_eq!(gaps, expected);
-        assert_eq!(batch.vacancy(), capacity);
+        assert_eq!(batch.space(), capacity);
     }
 }
 

@@ -1,27 +1,27 @@
-//! The parameters of one run.
+//! What one run does.
 
 use std::fmt;
 
-/// The form of the two sides.
+/// What the sides are.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     Threads,
     Tasks,
 }
 
-/// The side that works on each item, so that the other side waits.
+/// The side that works on each item. The other one waits for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Slow {
     Consumer,
     Producer,
 }
 
-/// The party that completes the positions that the producer reserves.
+/// Who completes what the producer has reserved.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Completer {
-    /// The producer itself, one item at a time and in order.
+    /// The producer itself, one item at a time, in order.
     Producer,
-    /// A third thread or task, which receives chunks and shuffles each of them.
+    /// A third thread or task, which gets runs of items and shuffles each.
     Third,
 }
 
@@ -54,7 +54,7 @@ impl fmt::Display for Completer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Completer::Producer => "the producer",
-            Completer::Third => "third, shuffled",
+            Completer::Third => "a third, mixed",
         })
     }
 }

@@ -1,10 +1,10 @@
-//! The progress of a run, which the watchdog reads.
+//! How far a run has come, for the watchdog to see.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
 
-/// One counter per party. Only its party stores to it.
+/// One counter for each party, which alone stores it.
 #[derive(Default)]
 pub(crate) struct Progress {
     pub(crate) reserved: Counter,

@@ -1,4 +1,4 @@
-//! The processor time and the waits of one side.
+//! Processor time and waits of one side.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,20 +6,19 @@ use std::time::Duration;
 
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Usage {
-    /// The processor time of the side. `None` if the system has no such clock per thread.
+    /// Of the processor, by the clock of the side's thread, if there is one.
     time: Option<Duration>,
-    /// The number of times that the side had to wait.
+    /// How often it found that it had to wait.
     waits: u64,
-    /// The number of times that the side left its thread: a thread went to sleep, or a task
-    /// returned `Pending`. `None` if the system does not count them.
+    /// How often it gave its thread away for that.
     sleeps: Option<u64>,
 }
 
 impl Usage {
-    /// The headings of the columns that `report` fills.
+    /// Of what `report` tells.
     pub(crate) const HEADINGS: &str = "processor      waits     sleeps";
 
-    /// Returns the processor time as a percentage of `elapsed`, and the counts.
+    /// The processor time as a share of `elapsed`, and the counts.
     pub(crate) fn report(&self, elapsed: Duration) -> String {
         let unknown = || String::from("unknown");
         let share = self.time.map_or_else(unknown, |time| {
@@ -30,14 +29,14 @@ impl Usage {
     }
 }
 
-/// Measures a side that runs alone on a new thread: the clock of the thread starts with the side.
-pub(crate) struct ThreadMeter {
+/// Measures a side that has a thread of its own, which has done nothing before.
+pub(crate) struct OfThread {
     waits: u64,
 }
 
-impl ThreadMeter {
+impl OfThread {
     pub(crate) fn start() -> Self {
-        ThreadMeter { waits: 0 }
+        OfThread { waits: 0 }
     }
 
     pub(crate) fn count_wait(&mut self) {
@@ -49,7 +48,7 @@ impl ThreadMeter {
     }
 }
 
-/// Measures a side that is a task: the time of its polls, and the polls that return `Pending`.
+/// Measures a side that is a task: what its polls take, and how many are in vain.
 pub(crate) struct Metered<F> {
     side: Pin<Box<F>>,
     usage: Usage,
@@ -79,30 +78,28 @@ impl<F: Future<Output = ()>> Future for Metered<F> {
     }
 }
 
-/// Counters of the operating system for the calling thread.
+/// What the system knows of the calling thread.
 #[cfg(target_os = "linux")]
 mod thread {
     use std::mem::MaybeUninit;
     use std::time::Duration;
 
-    /// Returns the processor time that the thread has used. Other load on the machine does not add
-    /// to it.
+    /// How much processor time it has used: unlike the time of day, no other load adds to it.
     pub(super) fn time() -> Option<Duration> {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the pointer is valid for the write of a `timespec`.
-        let status = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-        assert_eq!(status, 0);
+        // SAFETY: the call writes a time to the place that it is given, which is valid for it.
+        let answer = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+        assert_eq!(answer, 0);
         Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
     }
 
-    /// Returns the number of times that the thread went to sleep. Preemptions and yields do not
-    /// count.
+    /// How often it went to sleep; being preempted and yielding do not count.
     pub(super) fn sleeps() -> Option<u64> {
         let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-        // SAFETY: the pointer is valid for the write of a `rusage`.
-        let status = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
-        assert_eq!(status, 0);
-        // SAFETY: the call has written the value. The zeroes before it are a valid value, too.
+        // SAFETY: the call writes to the place that it is given, which is valid for it.
+        let answer = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
+        assert_eq!(answer, 0);
+        // SAFETY: it was written; and all-zero bytes are a valid value, too.
         unsafe { usage.assume_init() }.ru_nvcsw.try_into().ok()
     }
 }

@@ -1,18 +1,18 @@
-//! The peers, with one file each, and the traits that they implement.
+//! The peers, a file for each, and what they can be asked for.
 //!
 //! "T threads" means that T threads run jobs:
 //!
-//! | peer | threads for a batch | threads for a stream |
+//! | peer | for a batch | for a stream |
 //! |---|---|---|
-//! | ours | T-1 workers and the helping caller | T-1 workers and the helping consumer; in `gzip` and `waiting`, T workers |
+//! | ours | T-1 workers, and the caller, who helps | T-1 workers and the consumer, who helps; in `gzip` and `waiting`, T workers |
 //! | rayon, orx-parallel, latch | a pool of T; the caller waits | rayon: the same, a window at a time |
-//! | scope-split, tbb | T-1 threads and the caller | tbb: the same |
-//! | pariter, tokio-buffered, channel-heap, mutex, flags, disruptor | as for a stream | T workers; the caller feeds or consumes |
-//! | pigz | | T, by its own option |
-//! | serial, thread-per-item | one; one per item | one |
+//! | scope-split, tbb | T-1 threads, and the caller | tbb: the same |
+//! | pariter, tokio-buffered, channel-heap, mutex, flags, disruptor | as a stream | T workers; the caller feeds or consumes |
+//! | pigz | | T, as it says of itself |
+//! | serial, thread-per-item | one; as many as items | one |
 //!
-//! In the workload `concurrent`, all peers have T workers for 4 callers, including ours, so the
-//! help of the callers is compared, too. In `sleepy`, all have 64.
+//! In workload `concurrent` all have T workers for 4 callers, ours too: a caller who helps is what is
+//! compared there. In `sleepy` all have 64.
 
 mod channel_heap;
 mod disruptor;
@@ -52,15 +52,14 @@ pub(crate) use tokio::Tokio;
 
 use super::job::Job;
 
-/// A peer that runs a job on the numbers below `count` and returns the results in order.
+/// A peer that runs a job on each of the first numbers and has the results in their order.
 pub(crate) trait Collect: Sync {
     fn collect<U: Send + 'static>(&self, count: u64, job: impl Job<u64, U>) -> Vec<U>;
 }
 
-/// A peer that runs a job on the items of a lazy source and delivers the results in order.
-///
-/// At most `window` items are pulled and not yet delivered. Ours ignores `window`: it has the
-/// window with which its executor was built.
+/// A peer that runs a job on the items of a lazy source and hands the results over in their order,
+/// with at most `window` items pulled and not yet handed over. (Ours has its window from when it was
+/// made.)
 pub(crate) trait Stream: Sync {
     fn stream<I, U>(
         &self,
@@ -73,8 +72,8 @@ pub(crate) trait Stream: Sync {
         U: Send + 'static;
 }
 
-/// Collects a stream, for peers that only have streams. Batches of up to 1024 items fit in the
-/// window; for larger batches, the window is so large that it hardly limits them.
+/// A batch by way of a stream, for peers that are made for streams. Its window is large enough for
+/// any batch but the largest, where it is as good as none.
 fn collect_stream<U, P>(peer: &P, count: u64, job: impl Job<u64, U>) -> Vec<U>
 where
     U: Send + 'static,
@@ -86,7 +85,7 @@ where
     results
 }
 
-/// A [`Collect`] that collects a [`Stream`].
+/// Makes a [`Collect`] of a [`Stream`].
 pub(crate) struct Collected<P>(pub(crate) P);
 
 impl<P: Stream> Collect for Collected<P> {

@@ -1,4 +1,4 @@
-//! A plain loop.
+//! A loop.
 
 use super::{Collect, Stream};
 use crate::compare::job::Job;

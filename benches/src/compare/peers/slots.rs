@@ -1,11 +1,12 @@
-//! Slots that pass values between threads without any checks.
+//! Places for values that are written by one thread and read by another, with nothing that checks
+//! it: for the peers that do without.
 
 use std::cell::UnsafeCell;
 
 pub(crate) struct Slots<T>(Box<[UnsafeCell<Option<T>>]>);
 
-// SAFETY: the callers of `put` and `take` promise that no two threads access a slot at once. So
-// values only move from thread to thread, for which `Send` suffices.
+// SAFETY: the callers of `put` and `take` promise that no two threads are at a slot at once, so a
+// value is only ever moved from thread to thread.
 unsafe impl<T: Send> Sync for Slots<T> {}
 
 impl<T> Slots<T> {
@@ -17,15 +18,15 @@ impl<T> Slots<T> {
         self.0.len()
     }
 
-    /// Puts a value into the slot of `index`, which is `index` modulo the number of slots.
+    /// Puts a value into the slot of `index`, modulo their number.
     ///
     /// # Safety
     ///
-    /// No other thread accesses that slot at the same time. Earlier accesses by other threads
-    /// happened before this call.
+    /// Nobody else is at that slot at the same time, and who was there before synchronised with
+    /// this thread.
     #[inline]
     pub(crate) unsafe fn put(&self, index: u64, value: T) {
-        // SAFETY: only the caller accesses the slot.
+        // SAFETY: the caller has the slot to itself.
         unsafe { *self.0[index as usize % self.0.len()].get() = Some(value) };
     }
 
@@ -33,10 +34,10 @@ impl<T> Slots<T> {
     ///
     /// # Safety
     ///
-    /// The same conditions hold as for [`put`](Slots::put).
+    /// As [`put`](Slots::put).
     #[inline]
     pub(crate) unsafe fn take(&self, index: u64) -> Option<T> {
-        // SAFETY: only the caller accesses the slot.
+        // SAFETY: the caller has the slot to itself.
         unsafe { (*self.0[index as usize % self.0.len()].get()).take() }
     }
 }

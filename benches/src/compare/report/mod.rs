@@ -1,4 +1,4 @@
-//! The outputs: a table, JSON, and charts.
+//! What is told: a table, JSON, and charts.
 
 mod json;
 mod record;

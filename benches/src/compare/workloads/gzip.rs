@@ -1,26 +1,25 @@
-//! A real job: compresses files with gzip, in blocks of 128 KiB. As in pigz, a block may refer to
-//! the data before it.
+//! A real job: compressing files with gzip, in blocks of 128 KiB of which each may refer to what
+//! comes before it, as pigz does it.
 //!
-//! The peers in this process get the files in memory and run the same code for each block. `pigz`
-//! and `gzip` read the files, which are in the page cache by then, and discard their output. The
-//! start of the two programs is measured, too.
+//! Those who run in this process are given the files in memory, and run the same code for each
+//! block. pigz and gzip read them, which were just read, and write to nowhere; starting them counts.
 
 use std::time::Instant;
 
 use super::streamed::{Size, Streamed, each_streamer};
-use super::{RunComparison, THREADS};
+use super::{Hold, THREADS};
 use crate::compare::Settings;
-use crate::compare::comparison::{Comparison, Extra, Round, Sample};
+use crate::compare::contest::{Contest, Extra, Round, Sample};
 use crate::compare::deflate::{Block, Piece, deflate, members};
 use crate::compare::files::{self, File};
 use crate::compare::peers::Program;
 
-/// The largest number of outstanding blocks, for all peers.
+/// Blocks that are outstanding at most, whoever streams them.
 const WINDOW: usize = 32;
 
-pub(super) fn run(settings: &Settings, run_comparison: &mut RunComparison<'_>) {
+pub(super) fn run(settings: &Settings, hold: &mut Hold<'_>) {
     let files = files::some(50, settings.amount(4 << 20, 1 << 19));
-    let blocks = Block::split(&files);
+    let blocks = Block::cut(&files);
     if blocks.is_empty() {
         println!("\nskipped: gzip: there are no files to compress");
         return;
@@ -28,29 +27,29 @@ pub(super) fn run(settings: &Settings, run_comparison: &mut RunComparison<'_>) {
     let total: usize = files.iter().map(|file| file.bytes.len()).sum();
     println!("\ngzip: {} files, {total} bytes, {} blocks", files.len(), blocks.len());
     let expected: Vec<Piece> = blocks.iter().cloned().map(deflate).collect();
-    files::check(&members(&blocks, &expected), &files).expect("the serial result is correct");
+    files::check(&members(&blocks, &expected), &files).expect("the serial one compresses");
 
     for threads in THREADS {
-        let mut comparison = Comparison::new("gzip", threads, settings);
+        let mut contest = Contest::new("gzip", threads, settings);
         let blocks = &blocks;
         let mut visitor = Streamed {
-            comparison: &mut comparison,
+            contest: &mut contest,
             window: WINDOW,
             source: || blocks.clone().into_iter(),
             job: deflate,
             expected: &expected,
         };
-        // Our consumer does not help: a block takes too long for that.
+        // Its consumer runs no blocks, for they take too long.
         each_streamer(threads, threads, WINDOW, &mut visitor);
         for peer in ["pigz", "gzip"] {
-            add_program(&mut comparison, peer, threads, blocks.len(), &files);
+            enter(&mut contest, peer, threads, blocks.len(), &files);
         }
-        run_comparison(comparison);
+        hold(contest);
     }
 }
 
-fn add_program<'a>(
-    comparison: &mut Comparison<'a>,
+fn enter<'a>(
+    contest: &mut Contest<'a>,
     peer: &'static str,
     threads: usize,
     blocks: usize,
@@ -60,13 +59,13 @@ fn add_program<'a>(
         println!("skipped: gzip: {peer}: it is not installed");
         return;
     };
-    comparison.add_peer(
+    contest.enter(
         peer,
         || program,
         move |program, round| {
             let mut extra = Extra::default();
             let start = Instant::now();
-            if round == Round::WarmUp {
+            if round == Round::First {
                 let output = program.output(files)?;
                 files::check(&output, files)?;
                 extra.bytes = Some(output.len() as u64);

@@ -1,5 +1,5 @@
-//! The structures of `hand_off` and `solo`, which have no threads: numbered slots that are
-//! completed in any order and taken in order.
+//! The structures of `hand_off` and `solo`: numbered places that are completed in any order and
+//! taken in theirs, without any threads.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -11,24 +11,24 @@ use reorder_ring::{Ring, Ticket};
 
 use crate::compare::peers::{Indexed, MutexBuffer, Reorder};
 
-/// The largest number of slots that are reserved and not taken.
+/// How many places may be reserved and not taken.
 pub(super) const WINDOW: usize = 1024;
 
 pub(super) trait Structure: Sync {
-    /// The right to complete a slot.
+    /// The right to complete a place.
     type Ticket: Copy + Send;
 
     fn new() -> Self;
 
-    /// Returns a function that reserves and a function that takes. The first returns `None` if no
-    /// slot is free, and the second if the head is not complete. The mutex waits instead.
+    /// Begins: the side that reserves, and the side that takes. Nothing comes of them where there
+    /// is no room, or the head is missing.
     fn open(
         &self,
     ) -> (impl FnMut() -> Option<Self::Ticket> + Send, impl FnMut() -> Option<u64> + Send);
 
-    /// Returns the ticket that is `index` after `first`, if it is reserved. Completers that know
-    /// their positions beforehand use it.
-    fn ticket_at(&self, first: Self::Ticket, index: u64) -> Option<Self::Ticket>;
+    /// The ticket that is so many places behind the first, if it has been reserved: for workers who
+    /// know beforehand which places are theirs.
+    fn dealt(&self, first: Self::Ticket, index: u64) -> Option<Self::Ticket>;
 
     fn complete(&self, ticket: Self::Ticket, value: u64);
 }
@@ -37,29 +37,29 @@ impl Structure for Ring<u64> {
     type Ticket = Ticket;
 
     fn new() -> Self {
-        Ring::with_capacity(WINDOW).expect("allocate a ring")
+        Ring::with_capacity(WINDOW).expect("memory for a window")
     }
 
     fn open(&self) -> (impl FnMut() -> Option<Ticket> + Send, impl FnMut() -> Option<u64> + Send) {
-        let batch = Ring::open(self).expect("the ring is free");
+        let batch = Ring::open(self).expect("nobody else has it");
         let (mut producer, mut consumer) = batch.split();
         let take = move || {
             let delivery = consumer.try_next().ok()?;
-            Some(delivery.outcome.expect("no position is evicted"))
+            Some(delivery.outcome.expect("nobody gives up"))
         };
         (move || producer.reserve().ok(), take)
     }
 
-    fn ticket_at(&self, first: Ticket, index: u64) -> Option<Ticket> {
+    fn dealt(&self, first: Ticket, index: u64) -> Option<Ticket> {
         self.ticket_from_bits(first.to_bits() + u128::from(index)).ok()
     }
 
     fn complete(&self, ticket: Ticket, value: u64) {
-        Ring::complete(self, ticket, value).expect("each ticket is completed once");
+        Ring::complete(self, ticket, value).expect("completed once");
     }
 }
 
-/// The range of reserved and not taken slots, for structures whose tickets are numbers.
+/// What is reserved and not taken, for structures whose tickets are numbers.
 #[derive(Default)]
 struct Window {
     head: CachePadded<AtomicU64>,
@@ -83,25 +83,25 @@ impl Window {
         }
     }
 
-    /// Returns the number of taken slots.
+    /// Where the side that takes has come to.
     fn head(&self) -> u64 {
         self.head.load(Ordering::Relaxed)
     }
 
-    fn set_head(&self, head: u64) {
+    fn taken_to(&self, head: u64) {
         self.head.store(head, Ordering::Release);
     }
 
-    fn ticket_at(&self, first: u64, index: u64) -> Option<u64> {
+    fn dealt(&self, first: u64, index: u64) -> Option<u64> {
         let index = first + index;
         (index < self.tail.load(Ordering::Acquire)).then_some(index)
     }
 }
 
-/// Slots with a flag and a value, without any checks.
+/// A flag and a value for each place, which nothing checks.
 pub(super) struct Flags {
-    /// The flag is the index of the value, plus one.
-    slots: Box<[(AtomicU64, AtomicU64)]>,
+    /// The flag is one more than the index whose value is there.
+    places: Box<[(AtomicU64, AtomicU64)]>,
     window: Window,
 }
 
@@ -109,45 +109,43 @@ impl Structure for Flags {
     type Ticket = u64;
 
     fn new() -> Self {
-        let slots = (0..WINDOW).map(|_| Default::default()).collect();
-        Flags { slots, window: Window::default() }
+        let places = (0..WINDOW).map(|_| Default::default()).collect();
+        Flags { places, window: Window::default() }
     }
 
     fn open(&self) -> (impl FnMut() -> Option<u64> + Send, impl FnMut() -> Option<u64> + Send) {
         let mut taken = self.window.head();
         let take = move || {
-            let (flag, value) = &self.slots[taken as usize % WINDOW];
+            let (flag, value) = &self.places[taken as usize % WINDOW];
             if flag.load(Ordering::Acquire) != taken + 1 {
                 return None;
             }
             let value = value.load(Ordering::Relaxed);
             taken += 1;
-            self.window.set_head(taken);
+            self.window.taken_to(taken);
             Some(value)
         };
         (self.window.reserver(), take)
     }
 
-    fn ticket_at(&self, first: u64, index: u64) -> Option<u64> {
-        self.window.ticket_at(first, index)
+    fn dealt(&self, first: u64, index: u64) -> Option<u64> {
+        self.window.dealt(first, index)
     }
 
     fn complete(&self, index: u64, number: u64) {
-        let (flag, value) = &self.slots[index as usize % WINDOW];
+        let (flag, value) = &self.places[index as usize % WINDOW];
         value.store(number, Ordering::Relaxed);
         flag.store(index + 1, Ordering::Release);
     }
 }
 
-/// The least that accepts one completion per slot and never waits.
-///
-/// It has a compare-and-swap and a release store around the write. It has one store each that frees
-/// the slot, publishes the number of reservations, and publishes the number of takes. It refuses a
-/// completion by a panic, wakes no thread, and has a single sequence.
+/// The least that lets one completion of each place through, and never waits: a compare-and-swap and a
+/// release store around the write, and a store each that vacates the place, says how far the reservations
+/// are, and how far the takes. It refuses by panicking, wakes nobody, and knows one sequence only.
 pub(super) struct PairWindow {
-    /// A tag and a value. The tag is twice the index that may be completed here, plus one while the
-    /// value is written, and plus two when it is complete.
-    slots: Box<[(AtomicU64, AtomicU64)]>,
+    /// Twice the index that may be completed here, one more while it is written, two more when it is
+    /// there.
+    places: Box<[(AtomicU64, AtomicU64)]>,
     window: Window,
 }
 
@@ -155,41 +153,41 @@ impl Structure for PairWindow {
     type Ticket = u64;
 
     fn new() -> Self {
-        let slot = |index| (AtomicU64::new(2 * index), AtomicU64::new(0));
-        PairWindow { slots: (0..WINDOW as u64).map(slot).collect(), window: Window::default() }
+        let place = |index| (AtomicU64::new(2 * index), AtomicU64::new(0));
+        PairWindow { places: (0..WINDOW as u64).map(place).collect(), window: Window::default() }
     }
 
     fn open(&self) -> (impl FnMut() -> Option<u64> + Send, impl FnMut() -> Option<u64> + Send) {
         let mut taken = self.window.head();
         let take = move || {
-            let (tag, value) = &self.slots[taken as usize % WINDOW];
+            let (tag, value) = &self.places[taken as usize % WINDOW];
             if tag.load(Ordering::Acquire) != 2 * taken + 2 {
                 return None;
             }
             let value = value.load(Ordering::Relaxed);
             tag.store(2 * (taken + WINDOW as u64), Ordering::Release);
             taken += 1;
-            self.window.set_head(taken);
+            self.window.taken_to(taken);
             Some(value)
         };
         (self.window.reserver(), take)
     }
 
-    fn ticket_at(&self, first: u64, index: u64) -> Option<u64> {
-        self.window.ticket_at(first, index)
+    fn dealt(&self, first: u64, index: u64) -> Option<u64> {
+        self.window.dealt(first, index)
     }
 
     fn complete(&self, index: u64, number: u64) {
-        let (tag, value) = &self.slots[index as usize % WINDOW];
+        let (tag, value) = &self.places[index as usize % WINDOW];
         let (old, writing) = (2 * index, 2 * index + 1);
         let claimed = tag.compare_exchange(old, writing, Ordering::Acquire, Ordering::Acquire);
-        assert!(claimed.is_ok(), "each ticket is completed once");
+        assert!(claimed.is_ok(), "completed once");
         value.store(number, Ordering::Relaxed);
         tag.store(2 * index + 2, Ordering::Release);
     }
 }
 
-/// A mutex around a deque. Both of its functions wait instead of returning `None`.
+/// The mutex around a deque, whose sides sleep where others have nothing to tell.
 pub(super) struct MutexDeque {
     buffer: MutexBuffer<u64>,
     window: Window,
@@ -211,8 +209,8 @@ impl Structure for MutexDeque {
         (reserve, || self.buffer.take())
     }
 
-    fn ticket_at(&self, first: u64, index: u64) -> Option<u64> {
-        self.window.ticket_at(first, index)
+    fn dealt(&self, first: u64, index: u64) -> Option<u64> {
+        self.window.dealt(first, index)
     }
 
     fn complete(&self, index: u64, value: u64) {
@@ -220,10 +218,10 @@ impl Structure for MutexDeque {
     }
 }
 
-/// A mutex around a map of the completed values.
+/// A mutex around a map of what came early.
 #[derive(Default)]
 pub(super) struct MutexMap {
-    completed: Mutex<BTreeMap<u64, u64>>,
+    early: Mutex<BTreeMap<u64, u64>>,
     window: Window,
 }
 
@@ -237,26 +235,24 @@ impl Structure for MutexMap {
     fn open(&self) -> (impl FnMut() -> Option<u64> + Send, impl FnMut() -> Option<u64> + Send) {
         let mut taken = self.window.head();
         let take = move || {
-            let value = self.completed.lock().expect(NO_PANIC).remove(&taken)?;
+            let value = self.early.lock().expect("nothing panics in here").remove(&taken)?;
             taken += 1;
-            self.window.set_head(taken);
+            self.window.taken_to(taken);
             Some(value)
         };
         (self.window.reserver(), take)
     }
 
-    fn ticket_at(&self, first: u64, index: u64) -> Option<u64> {
-        self.window.ticket_at(first, index)
+    fn dealt(&self, first: u64, index: u64) -> Option<u64> {
+        self.window.dealt(first, index)
     }
 
     fn complete(&self, index: u64, value: u64) {
-        self.completed.lock().expect(NO_PANIC).insert(index, value);
+        self.early.lock().expect("nothing panics in here").insert(index, value);
     }
 }
 
-const NO_PANIC: &str = "no thread panics while it holds the lock";
-
-/// A channel to the consumer, which puts the values in order by a heap.
+/// A channel to the consumer, who has a heap.
 pub(super) struct ChannelHeap {
     results: Sender<Indexed<u64>>,
     finished: Receiver<Indexed<u64>>,
@@ -280,17 +276,17 @@ impl Structure for ChannelHeap {
                     None => early.put(self.finished.try_recv().ok()?),
                 }
             };
-            self.window.set_head(early.next());
+            self.window.taken_to(early.next());
             Some(value)
         };
         (self.window.reserver(), take)
     }
 
-    fn ticket_at(&self, first: u64, index: u64) -> Option<u64> {
-        self.window.ticket_at(first, index)
+    fn dealt(&self, first: u64, index: u64) -> Option<u64> {
+        self.window.dealt(first, index)
     }
 
     fn complete(&self, index: u64, value: u64) {
-        self.results.send(Indexed(index, value)).expect("the receiver lives as long as the sender");
+        self.results.send(Indexed(index, value)).expect("the other end is here");
     }
 }

@@ -27,7 +27,7 @@ const WANTED: [(&str, &str); 12] = [
 
 /// States of the head of line, and how a stopped completer went on.
 const WANTED_STATES: [(&str, &str); 3] = [
-    ("head_of_line", "Unreserved Missing Writing Settled"),
+    ("head_of_line", "Unreserved Missing Writing Ready"),
     ("publish", "value gap orphan-value orphan-gap"),
     ("wake", "complete evict abandon finish truncate cancel self publish"),
 ];

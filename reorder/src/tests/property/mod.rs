@@ -16,7 +16,7 @@ use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::Counted;
-use crate::tag::GENERATIONS;
+use crate::ring::tag::GENERATIONS;
 use crate::{Batch, Busy, Ring};
 use coverage::Coverage;
 use model::Model;

@@ -94,7 +94,7 @@ impl Model {
         Ok(())
     }
 
-    pub(super) fn vacancy(&self) -> u64 {
+    pub(super) fn space(&self) -> u64 {
         self.end.min(self.head + self.capacity) - self.tail
     }
 
@@ -102,7 +102,7 @@ impl Model {
         if self.is_cancelled() {
             return Err(ReserveError::Cancelled);
         }
-        if count > self.vacancy() {
+        if count > self.space() {
             let at_the_end = self.head + self.capacity >= self.end;
             return Err(if at_the_end { ReserveError::Exhausted } else { ReserveError::Full });
         }
@@ -169,7 +169,7 @@ impl Model {
         match self.cell(self.head) {
             Cell::Missing => HeadState::Missing,
             Cell::Writing => HeadState::Writing,
-            _ => HeadState::Settled,
+            _ => HeadState::Ready,
         }
     }
 

@@ -12,7 +12,7 @@ use super::Open;
 use super::coverage::Coverage;
 use super::model::{Cell, Model};
 use super::ops::Op;
-use crate::slot::hold::Held;
+use crate::ring::slot::paused_write::PausedWrite;
 use crate::{
     Batch, Canceller, Consumer, Gap, HeadOfLine, Permit, Producer, Reason, Refusals, Rejected,
     Ring, RingRef, Ticket, TryNextError,
@@ -31,7 +31,7 @@ pub(super) struct World<'r, R: RingRef<Value = Counted>> {
     permits: VecDeque<(Ticket, Permit<R>)>,
     cancellers: VecDeque<(u64, Canceller<R>)>,
     /// The stopped completers, and whether they have taken the consumer's waker with them.
-    held: VecDeque<(Ticket, Held<'r, Counted>, bool)>,
+    held: VecDeque<(Ticket, PausedWrite<'r, Counted>, bool)>,
     tally: Arc<Tally>,
     pub(super) waker: Waker,
     /// The position whose next event calls the waker, and how often it was to be called so far.
@@ -382,18 +382,18 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
     }
 
     fn look(&mut self) {
-        let (view, reserved, delivered, vacancy) = match &mut self.sides {
+        let (view, reserved, delivered, space) = match &mut self.sides {
             Sides::Whole(batch) => {
-                (Some(batch.head_of_line()), batch.reserved(), batch.delivered(), batch.vacancy())
+                (Some(batch.head_of_line()), batch.reserved(), batch.delivered(), batch.space())
             }
             Sides::Split(Some(producer), consumer) => {
                 let view = consumer.as_ref().map(Consumer::head_of_line);
                 let delivered = view.map_or(0, |view| view.index);
-                (view, producer.reserved(), delivered, producer.vacancy())
+                (view, producer.reserved(), delivered, producer.space())
             }
             Sides::Split(None, _) => return,
         };
-        assert_eq!(vacancy as u64, self.model.vacancy());
+        assert_eq!(space as u64, self.model.space());
         let Some(view) = view else { return };
         let Model { base, head, tail, .. } = self.model;
         assert_eq!((reserved, delivered), (tail - base, head - base));

@@ -48,7 +48,7 @@ impl Open {
     }
 
     pub(super) fn is_full(&mut self) -> bool {
-        self.producer.vacancy() == 0
+        self.producer.space() == 0
     }
 
     pub(super) fn reserved(&mut self) {

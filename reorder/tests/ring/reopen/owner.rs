@@ -17,7 +17,7 @@ impl<'s, 'd> Actor<'s, 'd> {
             self.stage.opened.store(batch, Release);
             let mut names = [Name::default(); 16];
             for index in 0..self.random(2 * open.ring().capacity() + 1) {
-                if open.vacancy() == 0 && !self.take(&mut open, &names) {
+                if open.space() == 0 && !self.take(&mut open, &names) {
                     break;
                 }
                 names[index] = Name { batch, index: index as u64, position };
@@ -66,7 +66,7 @@ impl<'s, 'd> Actor<'s, 'd> {
 
     /// Takes the head of line if it is there, and compares it with the name of its position.
     fn take(&mut self, open: &mut Batch<&'s Ring<Stamped<'d>>>, names: &[Name]) -> bool {
-        if open.head_of_line().state != HeadState::Settled {
+        if open.head_of_line().state != HeadState::Ready {
             return false;
         }
         let name = names[open.delivered() as usize];

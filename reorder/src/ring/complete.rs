@@ -1,40 +1,41 @@
-//! What anyone may do with a ticket: complete its position, give it up, or bring it back from bits.
+//! The operations with a ticket: complete its position, evict it, or make a ticket from bits.
 
 use core::task::Waker;
 
 use crate::delivery::Gap;
 use crate::errors::{Reason, Rejected, TicketError};
-use crate::refusals::Refusals;
 use crate::ring::Ring;
-use crate::tag::{State, Tag};
+use crate::ring::refusals::Refusals;
+use crate::ring::tag::{State, Tag};
 use crate::ticket::Ticket;
 
 impl<T> Ring<T> {
-    /// Puts the result of a ticket's position into its slot. The type has an example.
+    /// Completes the ticket's position with a value. [`Ring`] has an example.
     ///
     /// # Errors
     ///
-    /// [`Rejected`] with the value and the [`Reason`], if the position cannot take a result (any
-    /// more); nothing was changed then.
+    /// [`Rejected`], with the value and the [`Reason`], if the position does not accept a value.
+    /// The ring is unchanged then.
     ///
     /// # Panics
     ///
-    /// If the waker of a waiting consumer panics; the position is settled then.
+    /// Panics if the waker of a waiting consumer panics. The position is completed then.
     ///
     /// # Progress
     ///
-    /// Wait-free: at most 2 compare-and-swaps and 1 store; if it is refused, 1 load instead of the
-    /// store. Counting a refusal comes on top. So does waking a waiting consumer, which calls its
-    /// waker.
+    /// Wait-free: at most two compare-and-swaps and a store. A refusal takes a load instead of the
+    /// store. The call of a waiting consumer's waker is not included.
     #[inline]
     pub fn complete(&self, ticket: Ticket, value: T) -> Result<(), Rejected<T>> {
-        wake(self.complete_silently(ticket, value)?);
+        wake(self.complete_without_waking(ticket, value)?);
         Ok(())
     }
 
-    /// As `complete`, and leaves it to the caller to wake the consumer: that is user code.
+    /// Completes the ticket's position, and returns the waker of a waiting consumer.
+    ///
+    /// The caller calls the waker, which is user code.
     #[inline]
-    pub(crate) fn complete_silently(
+    pub(crate) fn complete_without_waking(
         &self,
         ticket: Ticket,
         value: T,
@@ -43,14 +44,15 @@ impl<T> Ring<T> {
             return Err(Rejected { reason: self.refuse(Reason::Foreign), value });
         }
         let (slot, generation) = self.slot(ticket.position);
-        slot.complete(generation, value, &self.waiter).map_err(|(seen, value)| Rejected {
-            reason: self.refused(ticket.position, seen),
+        slot.complete(generation, value, &self.consumer_waker).map_err(|(seen, value)| Rejected {
+            reason: self.refuse_tag(ticket.position, seen),
             value,
         })
     }
 
-    /// Gives a ticket's position up: it is delivered as [`Gap::Evicted`], and a completion that
-    /// comes later is refused.
+    /// Evicts the ticket's position: it is delivered as [`Gap::Evicted`].
+    ///
+    /// A later completion is refused.
     ///
     /// ```
     /// # use reorder_ring::{Gap, Reason, Ring};
@@ -65,8 +67,8 @@ impl<T> Ring<T> {
     ///
     /// # Errors
     ///
-    /// The [`Reason`] if there is nothing to give up (any more). A position in mid-write or
-    /// completed is [`Reason::Duplicate`]: it cannot be evicted.
+    /// The [`Reason`] if the position cannot be evicted. For a position that is completed, or whose
+    /// completer is writing, it is [`Reason::Duplicate`].
     ///
     /// # Panics
     ///
@@ -76,25 +78,30 @@ impl<T> Ring<T> {
     ///
     /// As [`complete`](Ring::complete).
     pub fn evict(&self, ticket: Ticket) -> Result<(), Reason> {
-        wake(self.evict_silently(ticket)?);
+        wake(self.evict_without_waking(ticket)?);
         Ok(())
     }
 
-    /// As `evict`, and leaves it to the caller to wake the consumer.
-    pub(crate) fn evict_silently(&self, ticket: Ticket) -> Result<Option<Waker>, Reason> {
-        self.give_up(ticket, Gap::Evicted).map_err(|reason| self.refuse(reason))
+    /// Evicts the ticket's position, and returns the waker of a waiting consumer.
+    ///
+    /// The caller calls the waker, which is user code.
+    pub(crate) fn evict_without_waking(&self, ticket: Ticket) -> Result<Option<Waker>, Reason> {
+        self.leave_gap(ticket, Gap::Evicted).map_err(|reason| self.refuse(reason))
     }
 
-    pub(crate) fn give_up(&self, ticket: Ticket, gap: Gap) -> Result<Option<Waker>, Reason> {
+    /// Completes the ticket's position with a gap, and returns the waker of a waiting consumer.
+    ///
+    /// The caller calls the waker, and counts a refusal if it is to be counted.
+    pub(crate) fn leave_gap(&self, ticket: Ticket, gap: Gap) -> Result<Option<Waker>, Reason> {
         if ticket.ring != self.id {
             return Err(Reason::Foreign);
         }
         let (slot, generation) = self.slot(ticket.position);
-        slot.give_up(generation, gap, &self.waiter)
+        slot.leave_gap(generation, gap, &self.consumer_waker)
             .map_err(|seen| self.reason(ticket.position, seen))
     }
 
-    /// How many completions and evictions this ring has refused, by reason, over all its batches.
+    /// Returns the numbers of refused completions and evictions, by reason, in all batches.
     ///
     /// ```
     /// # let ring = reorder_ring::Ring::with_capacity(1)?;
@@ -109,17 +116,19 @@ impl<T> Ring<T> {
     ///
     /// # Progress
     ///
-    /// Wait-free: 7 loads. They are not taken at one instant.
+    /// Wait-free: seven loads, at different instants.
     pub fn refusals(&self) -> Refusals {
         self.refusals.read()
     }
 
+    /// Counts the refusal of a completion that found this tag, and returns its reason.
     #[cold]
     #[inline(never)]
-    fn refused(&self, position: u64, seen: Tag) -> Reason {
+    fn refuse_tag(&self, position: u64, seen: Tag) -> Reason {
         self.refuse(self.reason(position, seen))
     }
 
+    /// Counts a refusal and returns its reason.
     #[cold]
     #[inline(never)]
     pub(crate) fn refuse(&self, reason: Reason) -> Reason {
@@ -127,14 +136,14 @@ impl<T> Ring<T> {
         reason
     }
 
-    /// The ticket that [`Ticket::to_bits`] turned into bits.
+    /// Returns the ticket with these bits, which [`Ticket::to_bits`] returned before.
     ///
     /// ```
     /// # use reorder_ring::{Ring, TicketError};
     /// # let ring = Ring::<u8>::with_capacity(1)?;
     /// let ticket = ring.open()?.reserve()?;
     /// let bits = ticket.to_bits();
-    /// assert_eq!(ring.ticket_from_bits(bits)?, ticket, "though it is stale by now");
+    /// assert_eq!(ring.ticket_from_bits(bits)?, ticket, "though it is stale now");
     /// let forged = ring.ticket_from_bits(bits + 1);
     /// assert!(matches!(forged, Err(TicketError::Unreserved { position: 1, .. })));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -142,24 +151,25 @@ impl<T> Ring<T> {
     ///
     /// # Errors
     ///
-    /// [`TicketError`] if the bits do not name this ring, or a position that was never reserved.
+    /// [`TicketError`] if the bits contain the identity of another ring, or a position that was
+    /// never reserved.
     ///
     /// # Progress
     ///
-    /// Wait-free: 1 load.
+    /// Wait-free: one load.
     pub fn ticket_from_bits(&self, bits: u128) -> Result<Ticket, TicketError> {
         let (ring, position) = ((bits >> 64) as u64, bits as u64);
         if ring != self.id.get() {
             return Err(TicketError::Foreign);
         }
-        let (first, tail) = (self.first, self.tail());
+        let (first, tail) = (self.first_position, self.tail());
         if !(first..tail).contains(&position) {
             return Err(TicketError::Unreserved { position, first, tail });
         }
         Ok(Ticket { ring: self.id, position })
     }
 
-    /// Why a slot with this tag refused this position.
+    /// Returns the reason why a slot with this tag refuses this position.
     fn reason(&self, position: u64, seen: Tag) -> Reason {
         let generation = self.slots.generation(position);
         if seen.generation() < generation {
@@ -176,6 +186,7 @@ impl<T> Ring<T> {
     }
 }
 
+/// Calls the waker, if there is one.
 #[inline]
 pub(crate) fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {

@@ -1,4 +1,4 @@
-//! How a handle holds its ring: borrowed or counted.
+//! The reference of a handle to its ring: borrowed or counted.
 
 use core::ops::Deref;
 
@@ -8,14 +8,16 @@ use crate::ring::Ring;
 
 /// A reference to a ring: `&Ring<T>`, `Arc<Ring<T>>`, or a `Lease<T>` from a pool.
 ///
-/// Handles are generic over it, so that a borrowed handle costs no reference count and a shared
-/// one can be `'static`. It cannot be implemented outside this crate: handles rely on every
-/// dereference and every clone leading to the same ring.
+/// Handles are generic over the reference. A handle that borrows the ring costs no reference count,
+/// and a handle that shares it can be `'static`.
+///
+/// The trait cannot be implemented outside of this crate. Handles rely on every dereference and
+/// every clone leading to the same ring.
 ///
 /// ```
 /// use reorder_ring::{Consumer, RingRef};
 ///
-/// // Takes the consumer side of a borrowed ring as well as of a shared one.
+/// // Accepts the consumer of a borrowed ring, and of a shared ring.
 /// fn take_ready<R: RingRef>(consumer: &mut Consumer<R>) -> Vec<R::Value> {
 ///     consumer.drain_ready().filter_map(|delivery| delivery.outcome.ok()).collect()
 /// }
@@ -31,7 +33,7 @@ use crate::ring::Ring;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait RingRef: Deref<Target = Ring<Self::Value>> + Clone + sealed::Sealed {
-    /// What the ring carries.
+    /// The type of the values in the ring.
     type Value;
 }
 
@@ -43,10 +45,8 @@ impl<T> RingRef for Arc<Ring<T>> {
     type Value = T;
 }
 
-mod sealed {
+pub(crate) mod sealed {
     pub trait Sealed {}
     impl<T> Sealed for &super::Ring<T> {}
     impl<T> Sealed for super::Arc<super::Ring<T>> {}
-    #[cfg(feature = "pool")]
-    impl<T> Sealed for crate::Lease<T> {}
 }

@@ -1,35 +1,36 @@
-//! How often a ring said no, and why. A view for operators; nothing depends on it.
+//! Counters of refusals, for operators. The protocol does not depend on them.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::errors::Reason;
 
-/// Refused completions and evictions, by [`Reason`]. From [`Ring::refusals`](crate::Ring::refusals).
+/// The numbers of refused completions and evictions, by [`Reason`].
 ///
-/// A [`Permit`](crate::Permit) that is dropped in vain is not counted: nobody asked.
+/// [`Ring::refusals`](crate::Ring::refusals) returns them. They do not include the drop of a
+/// [`Permit`](crate::Permit) whose position was completed or evicted before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusals {
-    /// [`Reason::Foreign`].
+    /// The number of refusals with [`Reason::Foreign`].
     pub foreign: u64,
-    /// [`Reason::Stale`].
+    /// The number of refusals with [`Reason::Stale`].
     pub stale: u64,
-    /// [`Reason::Duplicate`].
+    /// The number of refusals with [`Reason::Duplicate`].
     pub duplicate: u64,
-    /// [`Reason::Evicted`].
+    /// The number of refusals with [`Reason::Evicted`].
     pub evicted: u64,
-    /// [`Reason::Abandoned`].
+    /// The number of refusals with [`Reason::Abandoned`].
     pub abandoned: u64,
-    /// [`Reason::Settled`].
+    /// The number of refusals with [`Reason::Settled`].
     pub settled: u64,
-    /// [`Reason::Unreserved`].
+    /// The number of refusals with [`Reason::Unreserved`].
     pub unreserved: u64,
 }
 
 #[cfg(feature = "pool")]
 impl Refusals {
-    /// The sums.
+    /// Adds two sets of numbers.
     pub(crate) fn plus(self, other: Refusals) -> Refusals {
         Refusals {
             foreign: self.foreign + other.foreign,
@@ -43,17 +44,18 @@ impl Refusals {
     }
 }
 
-/// One counter per reason. Loom does not model them: they are no part of the protocol.
+/// One counter per reason. Loom does not model them, since they are not part of the protocol.
 #[derive(Default)]
 pub(crate) struct Counters([AtomicU64; 7]);
 
 impl Counters {
+    /// Counts a refusal.
     pub(crate) fn count(&self, reason: Reason) {
-        // ORDERING: refusals:count: Relaxed; only the number matters.
+        // ORDERING: refusals:count: Relaxed; the number matters alone.
         self.0[reason as usize].fetch_add(1, Relaxed);
     }
 
-    /// Adds up to another ring's counters.
+    /// Adds the counters of another ring to these.
     #[cfg(feature = "pool")]
     pub(crate) fn add(&self, other: &Counters) {
         for (sum, count) in self.0.iter().zip(&other.0) {
@@ -64,6 +66,7 @@ impl Counters {
         }
     }
 
+    /// Returns the present numbers.
     pub(crate) fn read(&self) -> Refusals {
         // ORDERING: refusals:read: Relaxed; as `refusals:count`.
         let count = |reason: Reason| self.0[reason as usize].load(Relaxed);

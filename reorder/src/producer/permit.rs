@@ -4,8 +4,8 @@ use core::fmt;
 
 use crate::delivery::Gap;
 use crate::errors::Rejected;
-use crate::ring_ref::RingRef;
-use crate::settle::wake;
+use crate::ring::complete::wake;
+use crate::ring::ring_ref::RingRef;
 use crate::ticket::Ticket;
 
 /// The owned right to complete one position.
@@ -94,7 +94,7 @@ impl<R: RingRef> Drop for Permit<R> {
     fn drop(&mut self) {
         if !self.completed {
             // Refused if somebody evicted the position or its batch is closed: nothing to do then.
-            wake(self.ring.give_up(self.ticket, Gap::Abandoned).unwrap_or(None));
+            wake(self.ring.leave_gap(self.ticket, Gap::Abandoned).unwrap_or(None));
         }
     }
 }

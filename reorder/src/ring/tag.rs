@@ -1,36 +1,35 @@
-//! The one atomic word of a slot: which generation it serves, and how far that generation has come.
+//! The tag: the one atomic word of a slot, with a generation and a state.
 //!
 //! ```text
 //!  63                                                    3  2   0
 //! +--------------------------------------------------------+-----+
-//! | generation: how often the slot has been handed on      |state|
+//! | generation: number of times the slot was vacated       |state|
 //! +--------------------------------------------------------+-----+
 //! ```
 //!
-//! A zeroed word is generation 0, vacant: fresh memory from the allocator is a
-//! ring that is ready for use.
+//! A zeroed word is `Vacant` in generation 0, so zeroed memory is a ring that is ready for use.
 
-/// How many low bits of a tag hold the state.
+/// The number of low bits that contain the state.
 const STATE_BITS: u32 = 3;
 
-/// One past the largest generation a tag can hold.
+/// The number of generations that a tag can distinguish.
 pub(crate) const GENERATIONS: u64 = 1 << (u64::BITS - STATE_BITS);
 
-/// How far a slot has come in the generation its tag names.
+/// The state of a slot in the generation of its tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub(crate) enum State {
-    /// Armed: whoever holds the position's ticket may claim it.
+    /// A thread with the position's ticket may claim the slot.
     Vacant = 0,
-    /// Armed, and the consumer waits for it: whoever claims it owns the waker.
+    /// Vacant, and the consumer waits for the slot. The thread that claims it takes the waker.
     Waited = 1,
-    /// Claimed: exactly one thread may write the value.
+    /// Claimed: one thread writes the value.
     Writing = 2,
     /// The value may be taken.
     Ready = 3,
-    /// Given up by an eviction; there is no value.
+    /// A gap: the position was evicted.
     Evicted = 4,
-    /// Given up by a dropped permit; there is no value.
+    /// A gap: the permit of the position was dropped.
     Abandoned = 5,
 }
 
@@ -104,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn zeroed_memory_is_an_armed_slot() {
+    fn zeroed_memory_is_a_vacant_slot() {
         assert_eq!(Tag::from_word(0), Tag::new(0, State::Vacant));
     }
 }

@@ -10,23 +10,23 @@ use alloc::sync::Arc;
 use alloc::task::Wake;
 
 /// What a wait leaves in the ring's cell.
-pub(crate) struct Task(Waker);
+pub(crate) struct SharedWaker(Waker);
 
-impl Task {
-    pub(crate) fn new(waker: Waker) -> Arc<Task> {
-        Arc::new(Task(waker))
+impl SharedWaker {
+    pub(crate) fn new(waker: Waker) -> Arc<SharedWaker> {
+        Arc::new(SharedWaker(waker))
     }
 
     /// A wrapper of `waker`: the last one, if it wakes the same task, or a new one.
-    pub(crate) fn of(waker: &Waker, last: Option<&Arc<Task>>) -> Arc<Task> {
+    pub(crate) fn wrap(waker: &Waker, last: Option<&Arc<SharedWaker>>) -> Arc<SharedWaker> {
         match last {
             Some(last) if last.0.will_wake(waker) => Arc::clone(last),
-            _ => Task::new(waker.clone()),
+            _ => SharedWaker::new(waker.clone()),
         }
     }
 }
 
-impl Wake for Task {
+impl Wake for SharedWaker {
     fn wake(self: Arc<Self>) {
         self.0.wake_by_ref();
     }

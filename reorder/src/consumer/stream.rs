@@ -9,7 +9,7 @@ use futures_core::{FusedStream, Stream};
 use crate::consumer::Consumer;
 use crate::delivery::Delivery;
 use crate::errors::NextError;
-use crate::ring_ref::RingRef;
+use crate::ring::ring_ref::RingRef;
 
 /// The deliveries of a batch as a [`Stream`]. From [`Consumer::into_stream`].
 ///

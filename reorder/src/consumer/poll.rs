@@ -9,19 +9,19 @@ use crate::delivery::Delivery;
 use crate::errors::{NextError, TryNextError};
 use crate::primitive::Ordering::SeqCst;
 use crate::primitive::fence;
-use crate::ring_ref::RingRef;
-use crate::tag::State;
-use crate::task::Task;
+use crate::primitive::shared_waker::SharedWaker;
+use crate::ring::ring_ref::RingRef;
+use crate::ring::tag::State;
 
 /// What came of an attempt to leave a wish on the head of line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Announced {
+pub(crate) enum PreparedWait {
     /// Something happened meanwhile: look again.
-    Changed,
+    Retry,
     /// The value is being written: nobody will wake the consumer, but it takes a few instructions.
     Writing,
     /// The next completion, eviction, end or cancellation will use the waker.
-    Waiting,
+    Registered,
 }
 
 impl<R: RingRef> Consumer<R> {
@@ -52,9 +52,9 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most 19 steps. Registering the waker comes on top: it is cloned, and wrapped in
-    /// an allocation, if it is not the one of the last call. If the head of line is just being
-    /// written, the waker is called at once instead, and the task polls again.
+    /// Wait-free, but for the registration of the waker: it is cloned, and wrapped in an allocation,
+    /// if it is not the one of the last call. If the head of line is just being written, it is
+    /// called at once instead, and the task polls again.
     pub fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
@@ -67,38 +67,38 @@ impl<R: RingRef> Consumer<R> {
                 Err(TryNextError::Cancelled) => return Poll::Ready(Err(NextError::Cancelled)),
                 Err(TryNextError::Pending) => {}
             }
-            match self.announce(Task::of(cx.waker(), self.task.as_ref())) {
+            match self.prepare_wait(SharedWaker::wrap(cx.waker(), self.waker.as_ref())) {
                 // The head went from missing to settled, or the batch ended: the next round ends.
-                Announced::Changed => {}
-                Announced::Writing => {
+                PreparedWait::Retry => {}
+                PreparedWait::Writing => {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Announced::Waiting => return Poll::Pending,
+                PreparedWait::Registered => return Poll::Pending,
             }
         }
     }
 
     /// Leaves a wish to be woken on the head of line. To be called before every park.
-    pub(crate) fn announce(&mut self, task: Arc<Task>) -> Announced {
+    pub(crate) fn prepare_wait(&mut self, waker: Arc<SharedWaker>) -> PreparedWait {
         let (slot, generation) = self.ring.slot(self.head);
         let tag = slot.peek();
         match tag.state() {
             State::Vacant | State::Waited if tag.generation() == generation => {}
-            State::Writing => return Announced::Writing,
-            _ => return Announced::Changed,
+            State::Writing => return PreparedWait::Writing,
+            _ => return PreparedWait::Retry,
         }
-        self.ring.waiter.register(&Waker::from(Arc::clone(&task)));
-        self.task = Some(task);
-        if !slot.announce(generation) {
-            return Announced::Changed;
+        self.ring.consumer_waker.register(&Waker::from(Arc::clone(&waker)));
+        self.waker = Some(waker);
+        if !slot.mark_waited(generation) {
+            return PreparedWait::Retry;
         }
         // ORDERING: wait:fence: SeqCst pairs with `finish:fence`: either the producer sees the wish
         // when it ends the batch, or this side sees the end.
         fence(SeqCst);
-        match self.why_not() {
-            TryNextError::Pending => Announced::Waiting,
-            _ => Announced::Changed,
+        match self.end_or_pending() {
+            TryNextError::Pending => PreparedWait::Registered,
+            _ => PreparedWait::Retry,
         }
     }
 }

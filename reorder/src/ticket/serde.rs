@@ -6,7 +6,7 @@ use serde_core::de::{Deserialize, Deserializer, Error, Visitor};
 use serde_core::ser::{Serialize, Serializer};
 
 use crate::ticket::Ticket;
-use crate::ticket_bits::TicketBits;
+use crate::ticket::bits::TicketBits;
 
 impl Serialize for TicketBits {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

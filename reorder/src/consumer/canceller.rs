@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::primitive::WakerCell;
-use crate::ring_ref::RingRef;
+use crate::ring::ring_ref::RingRef;
 
 /// Cancels one batch from anywhere. A later batch on the same ring is not affected.
 ///
@@ -12,12 +12,12 @@ use crate::ring_ref::RingRef;
 #[derive(Clone)]
 pub struct Canceller<R: RingRef> {
     ring: R,
-    epoch: u64,
+    batch_number: u64,
 }
 
 impl<R: RingRef> Canceller<R> {
-    pub(crate) fn new(ring: R, epoch: u64) -> Self {
-        Canceller { ring, epoch }
+    pub(crate) fn new(ring: R, batch_number: u64) -> Self {
+        Canceller { ring, batch_number }
     }
 
     /// Cancels the batch, unless it was cancelled or is over. Tells whether this call did it.
@@ -47,14 +47,14 @@ impl<R: RingRef> Canceller<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most 1 load and 2 compare-and-swaps. Waking both sides comes on top.
+    /// Wait-free: at most two attempts of a compare-and-swap. Waking comes on top.
     pub fn cancel(&self) -> bool {
-        let cancelled = self.ring.lease.cancel(self.epoch);
+        let cancelled = self.ring.batch_state.cancel(self.batch_number);
         if cancelled {
             // These may be the wakers of the next batch, if this one just ended: every wait
             // registers anew before it parks, so a waker used in vain costs it a look.
-            let _also = Waking(&self.ring.room);
-            self.ring.waiter.wake();
+            let _also = Waking(&self.ring.producer_waker);
+            self.ring.consumer_waker.wake();
         }
         cancelled
     }

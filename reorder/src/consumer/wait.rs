@@ -5,18 +5,17 @@ use std::time::Instant;
 
 use alloc::sync::Arc;
 
-use crate::batch::Batch;
 use crate::consumer::Consumer;
+use crate::consumer::poll::PreparedWait;
 use crate::delivery::Delivery;
 use crate::errors::{NextError, NextTimeoutError, TryNextError};
-use crate::poll::Announced;
-use crate::primitive::park;
-use crate::ring_ref::RingRef;
-use crate::task::Task;
+use crate::primitive::shared_waker::SharedWaker;
+use crate::primitive::{park, spin};
+use crate::ring::ring_ref::RingRef;
 
 /// The first sleep behind a completer in mid-write, and the longest. Each is twice the last, so
 /// the delivery is late by no more than the wait has already taken.
-const SLICES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(50));
+const SLEEPS: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(50));
 
 impl<R: RingRef> Consumer<R> {
     /// Blocks until the head of line is there and takes it; `None` is the normal end of the batch.
@@ -136,56 +135,42 @@ impl<R: RingRef> Consumer<R> {
         &mut self,
         deadline: Option<Instant>,
     ) -> Result<Option<Delivery<R::Value>>, NextTimeoutError> {
-        if let Some(settled) = self.spin() {
-            return settled;
+        if let Some(result) = spin(|| self.wait_result()) {
+            return result;
         }
-        park::with_current(|task, sleep| self.sleep_until(deadline, task, sleep))
+        park::with_current(|waker, sleep| self.sleep_until(deadline, waker, sleep))
     }
 
     fn sleep_until(
         &mut self,
         deadline: Option<Instant>,
-        task: &Arc<Task>,
+        waker: &Arc<SharedWaker>,
         sleep: &dyn Fn(Option<Instant>),
     ) -> Result<Option<Delivery<R::Value>>, NextTimeoutError> {
-        let (mut slice, longest) = SLICES;
+        let (mut pause, longest) = SLEEPS;
         loop {
-            if let Some(settled) = self.settled() {
-                return settled;
+            if let Some(result) = self.wait_result() {
+                return result;
             }
-            match self.announce(Arc::clone(task)) {
-                Announced::Changed => continue,
-                Announced::Waiting => sleep(deadline),
-                Announced::Writing => {
-                    let awake = Instant::now() + slice;
+            match self.prepare_wait(Arc::clone(waker)) {
+                PreparedWait::Retry => continue,
+                PreparedWait::Registered => sleep(deadline),
+                PreparedWait::Writing => {
+                    let awake = Instant::now() + pause;
                     sleep(Some(deadline.map_or(awake, |deadline| deadline.min(awake))));
-                    slice = (slice * 2).min(longest);
+                    pause = (pause * 2).min(longest);
                     relax();
                 }
             }
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return self.settled().unwrap_or(Err(NextTimeoutError::Timeout));
+                return self.wait_result().unwrap_or(Err(NextTimeoutError::Timeout));
             }
-        }
-    }
-
-    /// Looks a few times before it is worth while to sleep.
-    fn spin(&mut self) -> Option<Settled<R::Value>> {
-        let backoff = crossbeam_utils::Backoff::new();
-        loop {
-            if let Some(settled) = self.settled() {
-                return Some(settled);
-            }
-            if backoff.is_completed() || cfg!(reorder_loom) {
-                return None;
-            }
-            backoff.snooze();
         }
     }
 
     /// How a wait ends now, unless the head is pending. Off the hot path from the start: it looks once.
-    fn settled(&mut self) -> Option<Settled<R::Value>> {
-        Some(match self.take_no_value() {
+    fn wait_result(&mut self) -> Option<WaitResult<R::Value>> {
+        Some(match self.try_next_cold() {
             Ok(delivery) => Ok(Some(delivery)),
             Err(TryNextError::Ended) => Ok(None),
             Err(TryNextError::Truncated) => Err(NextTimeoutError::Truncated),
@@ -195,68 +180,10 @@ impl<R: RingRef> Consumer<R> {
     }
 }
 
-type Settled<T> = Result<Option<Delivery<T>>, NextTimeoutError>;
+type WaitResult<T> = Result<Option<Delivery<T>>, NextTimeoutError>;
 
 /// Tells loom, whose sleeps with a deadline return at once, that another thread has to run.
 fn relax() {
     #[cfg(reorder_loom)]
     loom::thread::yield_now();
-}
-
-impl<R: RingRef> Batch<R> {
-    /// As [`Consumer::next`], but while nothing is reserved and undelivered it returns `None` and
-    /// never blocks: nobody else could reserve.
-    ///
-    /// # Errors
-    ///
-    /// As [`Consumer::next`].
-    ///
-    /// # Progress
-    ///
-    /// As [`Consumer::next`].
-    #[expect(clippy::should_implement_trait, reason = "it blocks, and tells how a batch ended")]
-    pub fn next(&mut self) -> Result<Option<Delivery<R::Value>>, NextError> {
-        if self.delivered() == self.reserved() {
-            return Ok(None);
-        }
-        self.consumer_mut().next()
-    }
-
-    /// As [`next`](Batch::next), for at most `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Consumer::next_timeout`].
-    ///
-    /// # Progress
-    ///
-    /// As [`Consumer::next`].
-    pub fn next_timeout(
-        &mut self,
-        timeout: Duration,
-    ) -> Result<Option<Delivery<R::Value>>, NextTimeoutError> {
-        if self.delivered() == self.reserved() {
-            return Ok(None);
-        }
-        self.consumer_mut().next_timeout(timeout)
-    }
-
-    /// As [`next`](Batch::next), until `deadline`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Consumer::next_timeout`].
-    ///
-    /// # Progress
-    ///
-    /// As [`Consumer::next`].
-    pub fn next_deadline(
-        &mut self,
-        deadline: Instant,
-    ) -> Result<Option<Delivery<R::Value>>, NextTimeoutError> {
-        if self.delivered() == self.reserved() {
-            return Ok(None);
-        }
-        self.consumer_mut().next_deadline(deadline)
-    }
 }

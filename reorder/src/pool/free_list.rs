@@ -19,32 +19,32 @@ use crate::primitive::Ordering::{Acquire, Relaxed, Release};
 /// No place: the stack is empty, or this is its lowest.
 pub(crate) const NONE: u16 = u16::MAX;
 
-const PLACE_BITS: u32 = u16::BITS;
+const ENTRY_BITS: u32 = u16::BITS;
 
-pub(crate) struct Stack(CachePadded<AtomicU64>);
+pub(crate) struct FreeList(CachePadded<AtomicU64>);
 
 /// Where a place keeps what lies under it.
 pub(crate) trait Links {
-    fn link(&self, place: u16) -> &AtomicU64;
+    fn link(&self, entry: u16) -> &AtomicU64;
 }
 
-impl Stack {
-    pub(crate) fn empty() -> Stack {
-        Stack(CachePadded::new(AtomicU64::new(u64::from(NONE))))
+impl FreeList {
+    pub(crate) fn empty() -> FreeList {
+        FreeList(CachePadded::new(AtomicU64::new(u64::from(NONE))))
     }
 
     /// Puts a place on top, which lies on no stack.
-    pub(crate) fn push(&self, links: &impl Links, place: u16) {
+    pub(crate) fn push(&self, links: &impl Links, entry: u16) {
         // ORDERING: push:look: Relaxed; the CAS confirms it.
         let mut seen = self.0.load(Relaxed);
         loop {
             // ORDERING: push:link: Relaxed; published by `push:top`. Somebody who pops late may read
             // it too, and then fails.
-            links.link(place).store(u64::from(seen as u16), Relaxed);
+            links.link(entry).store(u64::from(seen as u16), Relaxed);
             // ORDERING: push:top: Release pairs with `pop:look` and `pop:top`: what was done with
             // the place comes before what is done by whoever pops it. Later changes of the word
             // are read-modify-writes, which carry that on.
-            match self.0.compare_exchange(seen, above(seen, place), Release, Relaxed) {
+            match self.0.compare_exchange(seen, above(seen, entry), Release, Relaxed) {
                 Ok(_) => return,
                 Err(now) => seen = now,
             }
@@ -56,13 +56,13 @@ impl Stack {
         // ORDERING: pop:look: Acquire pairs with `push:top`, as the CAS might then leave it out.
         let mut seen = self.0.load(Acquire);
         while seen as u16 != NONE {
-            let place = seen as u16;
+            let entry = seen as u16;
             // ORDERING: pop:link: Relaxed; ordered by the Acquire that read `seen`.
-            let under = links.link(place).load(Relaxed) as u16;
+            let under = links.link(entry).load(Relaxed) as u16;
             // ORDERING: pop:top: Relaxed if it succeeds, for `seen` was acquired; on failure
             // Acquire, as `pop:look`.
             match self.0.compare_exchange(seen, above(seen, under), Relaxed, Acquire) {
-                Ok(_) => return Some(place),
+                Ok(_) => return Some(entry),
                 Err(now) => seen = now,
             }
         }
@@ -71,7 +71,7 @@ impl Stack {
 }
 
 /// The word after `seen`, with `place` on top.
-fn above(seen: u64, place: u16) -> u64 {
-    let version = (seen >> PLACE_BITS).wrapping_add(1);
-    version << PLACE_BITS | u64::from(place)
+fn above(seen: u64, entry: u16) -> u64 {
+    let version = (seen >> ENTRY_BITS).wrapping_add(1);
+    version << ENTRY_BITS | u64::from(entry)
 }

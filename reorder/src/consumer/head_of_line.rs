@@ -42,5 +42,5 @@ pub enum HeadState {
     /// cannot be evicted now.
     Writing,
     /// The next `try_next` delivers it, as a value or as a gap.
-    Settled,
+    Ready,
 }

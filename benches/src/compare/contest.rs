@@ -1,5 +1,4 @@
-//! Runs the peers of a workload in rounds. Every peer runs once per round, so a change of the
-//! machine's load affects all of them.
+//! Rounds in which every peer has its turn, so that what changes on the machine changes for all.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -10,27 +9,27 @@ use hdrhistogram::Histogram;
 use super::Settings;
 use super::report::Record;
 
-/// The name of our own peer, to which all others are compared.
+/// The peer that all others are compared with.
 pub(crate) const OURS: &str = "ours";
 
-/// The measurement of one run.
+/// What one run told.
 #[derive(Debug, Default)]
 pub(crate) struct Sample {
-    /// The nanoseconds per item.
+    /// How long it took, by items, in nanoseconds.
     pub(crate) nanos: f64,
     pub(crate) extra: Extra,
 }
 
-/// Figures besides the time per item, which only some workloads have.
+/// What a workload tells beyond times.
 #[derive(Debug, Default)]
 pub(crate) struct Extra {
-    /// The latencies of batches, in nanoseconds.
+    /// How long batches took, in nanoseconds.
     pub(crate) latencies: Option<Histogram<u64>>,
-    /// The number of items of a batch, if the workload reports batches per second.
+    /// How many items a batch has, where batches are counted.
     pub(crate) batch: Option<u64>,
-    /// The largest number of items that were outstanding at once.
+    /// The most items that were outstanding.
     pub(crate) peak: Option<u64>,
-    /// The number of items, if the time ends when all items but the first have run.
+    /// How many items there were, where only the end of all but the first was timed.
     pub(crate) others: Option<u64>,
     /// The size of the output in bytes.
     pub(crate) bytes: Option<u64>,
@@ -39,7 +38,7 @@ pub(crate) struct Extra {
 impl Extra {
     fn add(&mut self, other: Extra) {
         match (&mut self.latencies, other.latencies) {
-            (Some(all), Some(more)) => all.add(more).expect("the bounds are the same"),
+            (Some(all), Some(more)) => all.add(more).expect("all have the same bounds"),
             (all, more) => *all = all.take().or(more),
         }
         self.batch = self.batch.or(other.batch);
@@ -49,14 +48,14 @@ impl Extra {
     }
 }
 
-/// Measures one run. An error describes a wrong result.
+/// Measures once. An error says what was wrong with the results.
 type Measure<'a> = Box<dyn FnMut(Round) -> Result<Sample, String> + 'a>;
 
-/// The kind of a round.
+/// Which time it is that a peer has its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Round {
-    /// The first round. Its times do not count, so a workload can make checks that take time.
-    WarmUp,
+    /// To warm up. What it took does not count, so more can be checked.
+    First,
     Measured,
 }
 
@@ -65,38 +64,38 @@ struct Entry<'a> {
     measure: Measure<'a>,
 }
 
-/// A comparison of peers in one workload, with one number of threads.
-pub(crate) struct Comparison<'a> {
+/// The peers that do a workload, with a number of threads.
+pub(crate) struct Contest<'a> {
     workload: String,
     threads: usize,
     settings: &'a Settings,
     entries: Vec<Entry<'a>>,
 }
 
-/// The result of a comparison.
+/// What came of a contest.
 #[derive(Default)]
 pub(crate) struct Outcome {
     pub(crate) records: Vec<Record>,
-    /// A message for every peer with wrong results. Such a peer has no record.
+    /// A line for every peer whose results were wrong. It has no record.
     pub(crate) wrong: Vec<String>,
 }
 
-impl<'a> Comparison<'a> {
+impl<'a> Contest<'a> {
     pub(crate) fn new(workload: impl Into<String>, threads: usize, settings: &'a Settings) -> Self {
-        Comparison { workload: workload.into(), threads, settings, entries: Vec::new() }
+        Contest { workload: workload.into(), threads, settings, entries: Vec::new() }
     }
 
-    /// Creates and adds a peer if the settings ask for it.
-    pub(crate) fn add_peer<P: 'a>(
+    /// Lets a peer take part, if it is wanted: only then it is made.
+    pub(crate) fn enter<P: 'a>(
         &mut self,
         peer: &'static str,
         make: impl FnOnce() -> P,
         mut measure: impl FnMut(&P, Round) -> Result<Sample, String> + 'a,
     ) {
         if self.settings.wants(peer) {
-            let state = make();
+            let made = make();
             self.entries
-                .push(Entry { peer, measure: Box::new(move |round| measure(&state, round)) });
+                .push(Entry { peer, measure: Box::new(move |round| measure(&made, round)) });
         }
     }
 
@@ -105,13 +104,12 @@ impl<'a> Comparison<'a> {
         let mut extras = BTreeMap::<&str, Extra>::new();
         let mut wrong = BTreeMap::<&str, String>::new();
         for round in 0..=self.settings.rounds() {
-            let kind = if round == 0 { Round::WarmUp } else { Round::Measured };
-            // Each round begins with another peer, so the first position is not always the same
-            // peer's.
+            let kind = if round == 0 { Round::First } else { Round::Measured };
+            // Each round begins with another peer, so that nobody always comes after the same one.
             let first = round % self.entries.len().max(1);
             self.entries.rotate_left(first);
             for Entry { peer, measure } in &mut self.entries {
-                // The threads of the peer before, which still search for work, go to sleep.
+                // Until threads that look for more work have gone to sleep.
                 thread::sleep(Duration::from_millis(1));
                 match measure(kind) {
                     Ok(sample) => {
@@ -120,7 +118,7 @@ impl<'a> Comparison<'a> {
                             samples.entry(peer).or_default().push(sample.nanos);
                         }
                     }
-                    Err(error) => _ = wrong.entry(peer).or_insert(error),
+                    Err(what) => _ = wrong.entry(peer).or_insert(what),
                 }
             }
             self.entries.rotate_right(first);
@@ -138,9 +136,9 @@ impl<'a> Comparison<'a> {
     ) -> Outcome {
         let mut outcome = Outcome::default();
         for peer in peers {
-            if let Some(error) = wrong.remove(peer) {
-                let Comparison { workload, threads, .. } = self;
-                outcome.wrong.push(format!("{workload}, {threads} threads, {peer}: {error}"));
+            if let Some(what) = wrong.remove(peer) {
+                let Contest { workload, threads, .. } = self;
+                outcome.wrong.push(format!("{workload}, {threads} threads, {peer}: {what}"));
             } else if let Some(rounds) = samples.remove(peer) {
                 let extra = extras.remove(peer).unwrap_or_default();
                 outcome.records.push(Record::new(
@@ -157,13 +155,13 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Fails if the results differ from the expected results.
-pub(crate) fn check_results<U: PartialEq>(results: &[U], expected: &[U]) -> Result<(), String> {
+/// Compares results with what they should be.
+pub(crate) fn same<U: PartialEq>(results: &[U], expected: &[U]) -> Result<(), String> {
     if results.len() != expected.len() {
         return Err(format!("{} results of {} items", results.len(), expected.len()));
     }
     match results.iter().zip(expected).position(|(result, expected)| result != expected) {
         None => Ok(()),
-        Some(index) => Err(format!("the result at index {index} is wrong")),
+        Some(index) => Err(format!("the result at {index} is not the one of item {index}")),
     }
 }

@@ -9,11 +9,11 @@ use alloc::sync::Arc;
 use crate::errors::SpaceError;
 #[cfg(feature = "std")]
 use crate::errors::SpaceTimeoutError;
+use crate::primitive::shared_waker::SharedWaker;
 #[cfg(feature = "std")]
-use crate::primitive::park;
+use crate::primitive::{park, spin};
 use crate::producer::Producer;
-use crate::ring_ref::RingRef;
-use crate::task::Task;
+use crate::ring::ring_ref::RingRef;
 
 impl<R: RingRef> Producer<R> {
     /// Polls for room: ready when at least one position can be reserved.
@@ -42,22 +42,22 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most 4 loads. Registering the waker comes on top: it is cloned, and wrapped in an
-    /// allocation, if it is not the one of the last call.
+    /// Wait-free, but for the registration of the waker: it is cloned, and wrapped in an allocation,
+    /// if it is not the one of the last call.
     pub fn poll_space(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SpaceError>> {
-        if let Some(found) = self.space() {
+        if let Some(found) = self.space_or_end() {
             return Poll::Ready(found);
         }
-        self.ask_for_room(Task::of(cx.waker(), self.task.as_ref()));
-        self.space().map_or(Poll::Pending, Poll::Ready)
+        self.register_for_space(SharedWaker::wrap(cx.waker(), self.waker.as_ref()));
+        self.space_or_end().map_or(Poll::Pending, Poll::Ready)
     }
 
     /// Whether there is room now, or never will be.
-    pub(crate) fn space(&mut self) -> Option<Result<(), SpaceError>> {
-        if self.ring.lease.cancelled() {
+    pub(crate) fn space_or_end(&mut self) -> Option<Result<(), SpaceError>> {
+        if self.ring.batch_state.is_cancelled() {
             return Some(Err(SpaceError::Cancelled));
         }
-        if self.vacancy() > 0 {
+        if self.space() > 0 {
             return Some(Ok(()));
         }
         self.is_exhausted().then_some(Err(SpaceError::Exhausted))
@@ -65,9 +65,9 @@ impl<R: RingRef> Producer<R> {
 
     /// Leaves a waker for the consumer and for cancellers. To be called before every park, with a
     /// look at `space` after it.
-    pub(crate) fn ask_for_room(&mut self, task: Arc<Task>) {
-        self.ring.room.register(&Waker::from(Arc::clone(&task)));
-        self.task = Some(task);
+    pub(crate) fn register_for_space(&mut self, waker: Arc<SharedWaker>) {
+        self.ring.producer_waker.register(&Waker::from(Arc::clone(&waker)));
+        self.waker = Some(waker);
     }
 }
 
@@ -110,35 +110,21 @@ impl<R: RingRef> Producer<R> {
     /// Blocking: it waits for the consumer, which waits for the head of line. The thread sleeps, and
     /// is woken once per half window, and when the consumer finds nothing to take.
     pub fn wait_for_space(&mut self, deadline: Option<Instant>) -> Result<(), SpaceTimeoutError> {
-        if let Some(found) = self.spin_for_space() {
+        if let Some(found) = spin(|| self.space_or_end()) {
             return Ok(found?);
         }
-        park::with_current(|task, sleep| {
+        park::with_current(|waker, sleep| {
             loop {
-                self.ask_for_room(Arc::clone(task));
-                if let Some(found) = self.space() {
+                self.register_for_space(Arc::clone(waker));
+                if let Some(found) = self.space_or_end() {
                     return Ok(found?);
                 }
                 sleep(deadline);
                 if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                    return Ok(self.space().ok_or(SpaceTimeoutError::Timeout)??);
+                    return Ok(self.space_or_end().ok_or(SpaceTimeoutError::Timeout)??);
                 }
             }
         })
-    }
-
-    /// Looks a few times before it is worth while to sleep.
-    fn spin_for_space(&mut self) -> Option<Result<(), SpaceError>> {
-        let backoff = crossbeam_utils::Backoff::new();
-        loop {
-            if let Some(found) = self.space() {
-                return Some(found);
-            }
-            if backoff.is_completed() || cfg!(reorder_loom) {
-                return None;
-            }
-            backoff.snooze();
-        }
     }
 }
 
