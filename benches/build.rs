@@ -1,5 +1,5 @@
-//! Builds the peer `tbb` of `compare`, where a C++ compiler and oneTBB are installed. Without them
-//! there is everything but that peer.
+//! Builds the peer `tbb` of `compare` if a C++ compiler and oneTBB are installed. Without them,
+//! `compare` is built without that peer.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,7 +19,8 @@ fn main() {
     }
 }
 
-/// Compiles for this machine; nothing comes of it where something is missing.
+/// Compiles `source` into a static library in `folder`. Returns `None` for a cross build, and if
+/// the compiler, the archiver or oneTBB is missing.
 fn archive(source: &str, folder: &Path) -> Option<()> {
     let targets = ["HOST", "TARGET"].map(|name| std::env::var(name).ok());
     let [Some(host), Some(target)] = targets else { return None };

@@ -12,6 +12,6 @@ cargo bench -q -p benches --benches -- --test "$@"
 cargo test -q --profile bench -p benches --bin waiting
 # In the profile of the benches, so that nothing is built twice.
 cargo run -q --profile bench -p benches --bin waiting -- --items 200000
-cargo run -q --profile bench -p benches --bin fairness -- --turns 1 --batches 200
+cargo run -q --profile bench -p benches --bin fairness -- --rounds 1 --batches 200
 cargo test -q --profile bench -p benches --lib
 cargo run -q --profile bench -p benches --bin compare -- --quick

@@ -29,6 +29,7 @@ cargo test -q -p xtask
 cargo xtask labels
 cargo xtask orderings check
 cargo xtask faults check
+cargo xtask bounds check
 
 limit=420
 # Outside of a git checkout (an unpacked package) every file counts.

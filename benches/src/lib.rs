@@ -1,15 +1,15 @@
-//! What the benches share: payloads of several sizes, and the hand-off between threads.
+//! Code that the benches share: payloads of several sizes, and a hand-off between threads.
 
 pub mod compare;
 
 use crossbeam_utils::Backoff;
 use reorder_ring::{Ring, Ticket};
 
-/// A payload that a bench can make from a number and check against it.
+/// A payload that a bench can create from a number and check against that number.
 pub trait Payload: Send {
-    /// The payload for a number.
+    /// Creates the payload for a number.
     fn new(number: u64) -> Self;
-    /// The number it was made from.
+    /// Returns the number that the payload was created from.
     fn number(&self) -> u64;
 }
 
@@ -33,7 +33,7 @@ impl<const WORDS: usize> Payload for [u64; WORDS] {
     }
 }
 
-/// A number whose slot has two cache lines: one for its tag, one for itself.
+/// A number whose slot has two cache lines: one for the tag, and one for the number.
 #[derive(Debug)]
 #[repr(align(64))]
 pub struct OwnLine(u64);
@@ -50,28 +50,28 @@ impl Payload for OwnLine {
 
 /// Sends `items` numbers through `ring` and checks their order.
 ///
-/// The calling thread reserves and takes. `completers` threads complete, each every
-/// `completers`-th position, so that neighbouring slots are written by different threads. They
-/// learn of a reservation from the ring itself, by rebuilding its ticket from bits: no queue of
-/// tickets stands between, whose cost would be measured as well.
+/// The calling thread reserves and takes. Each of the `completers` threads completes every
+/// `completers`-th position, so different threads write neighbouring slots. A completer builds the
+/// ticket of a position from bits, and the ring refuses the bits until the position is reserved.
+/// So there is no queue of tickets whose cost would be measured, too.
 ///
 /// # Panics
 ///
-/// If the ring is in use, or a delivery is not the one it should be.
+/// Panics if the ring is in use, or if a delivery is wrong.
 pub fn hand_off<T: Payload>(ring: &Ring<T>, completers: u64, items: u64) {
     let mut batch = ring.open().expect("the ring is free");
     let Some(last) = items.checked_sub(1) else { return };
-    let first = batch.reserve().expect("an open batch has room");
+    let first = batch.reserve().expect("a new batch has free slots");
     std::thread::scope(|scope| {
-        for lane in 0..completers {
-            scope.spawn(move || complete_lane(ring, first, (lane, completers, last)));
+        for start in 0..completers {
+            scope.spawn(move || complete_every(ring, first, (start, completers, last)));
         }
         let backoff = Backoff::new();
         while batch.delivered() < items {
             let before = (batch.reserved(), batch.delivered());
             while batch.reserved() < items && batch.reserve().is_ok() {}
             for delivery in batch.drain_ready() {
-                let value = delivery.outcome.expect("nobody evicts");
+                let value = delivery.outcome.expect("no position is evicted");
                 assert_eq!(value.number(), delivery.index, "out of order");
             }
             if before == (batch.reserved(), batch.delivered()) {
@@ -83,18 +83,18 @@ pub fn hand_off<T: Payload>(ring: &Ring<T>, completers: u64, items: u64) {
     });
 }
 
-/// As [`hand_off`], with the reserving side on a thread of its own, and a consumer that blocks.
+/// Does the same as [`hand_off`], with a producer on its own thread, and a consumer that blocks.
 ///
 /// # Panics
 ///
-/// As [`hand_off`].
+/// Panics if the ring is in use, or if a delivery is wrong.
 pub fn hand_off_split<T: Payload>(ring: &Ring<T>, completers: u64, items: u64) {
     let (mut producer, mut consumer) = ring.open().expect("the ring is free").split();
     let Some(last) = items.checked_sub(1) else { return };
-    let first = producer.reserve().expect("an open batch has room");
+    let first = producer.reserve().expect("a new batch has free slots");
     std::thread::scope(|scope| {
-        for lane in 0..completers {
-            scope.spawn(move || complete_lane(ring, first, (lane, completers, last)));
+        for start in 0..completers {
+            scope.spawn(move || complete_every(ring, first, (start, completers, last)));
         }
         scope.spawn(move || {
             let backoff = Backoff::new();
@@ -107,20 +107,20 @@ pub fn hand_off_split<T: Payload>(ring: &Ring<T>, completers: u64, items: u64) {
             producer.finish();
         });
         while let Some(delivery) = consumer.next().expect("the producer finishes") {
-            let value = delivery.outcome.expect("nobody evicts");
+            let value = delivery.outcome.expect("no position is evicted");
             assert_eq!(value.number(), delivery.index, "out of order");
         }
     });
 }
 
 /// Completes the positions at `start`, `start + step` and so on to `last`, counted from `first`.
-fn complete_lane<T: Payload>(ring: &Ring<T>, first: Ticket, (start, step, last): (u64, u64, u64)) {
+fn complete_every<T: Payload>(ring: &Ring<T>, first: Ticket, (start, step, last): (u64, u64, u64)) {
     for index in (start..=last).step_by(step as usize) {
         complete(ring, first, index);
     }
 }
 
-/// Completes the position `index` places after `first`, as soon as it is reserved.
+/// Completes the position that is `index` after `first`, as soon as it is reserved.
 fn complete<T: Payload>(ring: &Ring<T>, first: Ticket, index: u64) {
     let bits = first.to_bits() + u128::from(index);
     let backoff = Backoff::new();
@@ -130,5 +130,5 @@ fn complete<T: Payload>(ring: &Ring<T>, first: Ticket, index: u64) {
             Err(_) => backoff.snooze(),
         }
     };
-    assert!(ring.complete(ticket, T::new(index)).is_ok(), "refused");
+    assert!(ring.complete(ticket, T::new(index)).is_ok(), "the ring refused a completion");
 }

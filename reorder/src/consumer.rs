@@ -128,9 +128,11 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most five loads and two stores, or eight loads if the batch was cancelled; and,
-    /// if it is split, a look into the producer's waker cell, once per half window and where it
-    /// finds nothing after it took something. Waking a waiting producer comes on top.
+    /// Wait-free: at most 1 load and 2 stores for a value; 2 loads and 2 stores for a gap; 5 loads for
+    /// neither; if the batch was cancelled, 6 loads and 2 stores or 8 loads.
+    ///
+    /// After the split, the consumer looks for the producer's waker once per half window, and where
+    /// it finds nothing after it took something. Waking a waiting producer comes on top.
     #[inline]
     pub fn try_next(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
         match self.take_value() {
@@ -230,7 +232,8 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Each step is one [`try_next`](Consumer::try_next).
+    /// Wait-free: each call takes at most 1 load and 2 stores for a value; 2 loads and 2 stores for a
+    /// gap; 2 loads at the end. The rest is as for [`try_next`](Consumer::try_next).
     pub fn drain_ready(&mut self) -> DrainReady<'_, R> {
         DrainReady { consumer: self }
     }
@@ -255,7 +258,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// As [`Ring::evict`], and one load.
+    /// Wait-free: 1 load more than [`Ring::evict`].
     pub fn evict_head(&mut self) -> Result<(), Reason> {
         self.evict_index(self.delivered())
     }
@@ -283,7 +286,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// As [`Ring::evict`], and one load.
+    /// Wait-free: 1 load more than [`Ring::evict`].
     pub fn evict_index(&mut self, index: u64) -> Result<(), Reason> {
         let position = self.base.saturating_add(index);
         if position >= self.ring.tail() {
@@ -296,7 +299,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: two loads.
+    /// Wait-free: 2 loads.
     pub fn head_of_line(&self) -> HeadOfLine {
         let (slot, generation) = self.ring.slot(self.head);
         let tail = self.ring.tail();

@@ -104,23 +104,35 @@
 //!
 //! Atomic accesses, whatever other threads do:
 //!
+//! <!-- bounds:begin table -->
+//!
 //! | operation | at most | not counted |
 //! |---|---|---|
-//! | [`Ring::complete`], [`Ring::evict`], [`Permit::complete`] or its drop | 2 compare-and-swaps, 1 store; refused: 1 load, 1 addition more | waking the consumer |
-//! | [`Consumer::evict_head`], [`Consumer::evict_index`] | the same, and 1 load | waking the consumer |
-//! | [`Producer::reserve`], [`Producer::reserve_many`] | 3 loads, 1 store | |
-//! | [`Producer::permit`] | the same | cloning an `Arc` |
-//! | [`Consumer::try_next`], a step of [`Consumer::drain_ready`] | 5 loads, 2 stores; 8 loads if it was cancelled; once per half window, a look for a waiting producer | waking the producer |
-//! | [`Producer::space`], [`Ring::ticket_from_bits`] | 1 load | |
-//! | [`Consumer::head_of_line`] | 2 loads | |
-//! | [`Ring::refusals`] | 7 loads | |
-//! | [`Consumer::poll_next`], [`Producer::poll_space`] | a constant | registering the waker, which clones and wraps it |
-//! | [`Canceller::cancel`] | 3 compare-and-swaps | waking both sides |
-//! | [`Ring::open`] | a constant; a step per slot after an orphan | `Drop` of orphaned values |
-//! | [`Producer::finish`], dropping a side | a step per position of the window | waking; `Drop` of what is undelivered |
-//! | `next`, `next_timeout`, `next_deadline`, `wait_for_space` | blocking | |
-//! | `complete`, `evict` and `ticket_from_bits` of a pool | lock-free: it pins an epoch | what the same costs on a ring |
-//! | `lease` and `trim` of a pool | lock-free | the allocator; `Drop` of what late completers left behind |
+//! | [`Producer::reserve`], [`Producer::reserve_many`] | 2 loads and 1 store |  |
+//! | [`Producer::permit`] | 2 loads and 1 store | cloning an `Arc` |
+//! | [`Ring::complete`], [`Permit::complete`] | 2 compare-and-swaps and 1 store; if it is refused, 1 load instead of the store | waking the consumer; counting a refusal |
+//! | [`Ring::evict`], dropping a [`Permit`] | 2 compare-and-swaps and 1 store; if it is refused, 1 load instead of the store | waking the consumer; counting a refusal |
+//! | [`Consumer::evict_head`], [`Consumer::evict_index`] | 1 load more than `Ring::evict` | waking the consumer; counting a refusal |
+//! | [`Consumer::try_next`] | 1 load and 2 stores for a value; 2 loads and 2 stores for a gap; 5 loads for neither; if the batch was cancelled, 6 loads and 2 stores or 8 loads | waking the producer; after the split, a look for its waker, once per half window and when the consumer finds nothing |
+//! | [`Consumer::drain_ready`], for each delivery | 1 load and 2 stores for a value; 2 loads and 2 stores for a gap; 2 loads at the end | as for `try_next` |
+//! | [`Consumer::poll_next`] | 19 steps | registering the waker, which clones and wraps it; as for `try_next` |
+//! | [`Producer::poll_space`] | 4 loads | registering the waker, which clones and wraps it |
+//! | [`Producer::space`] | 1 load |  |
+//! | [`Ring::ticket_from_bits`] | 1 load |  |
+//! | [`Consumer::head_of_line`] | 2 loads |  |
+//! | [`Ring::refusals`] | 7 loads |  |
+//! | [`Canceller::cancel`] | 1 load and 2 compare-and-swaps | waking both sides |
+//! | [`Ring::open`], [`Ring::open_owned`] | 2 loads and 1 compare-and-swap; after an orphan, a constant more and 4 steps for each slot | `Drop` of orphaned values |
+//! | [`Producer::finish`], dropping a side | a constant; for the last side, and for a consumer that goes first, 4 steps more for each slot of the window | waking the other side; `Drop` of undelivered values and of wakers |
+//! | `Consumer::next`, `Consumer::next_timeout`, `Consumer::next_deadline` | blocking: in-order delivery waits for the head |  |
+//! | `Producer::wait_for_space` | blocking: it waits for the consumer |  |
+//! | `RingPool::complete`, `RingPool::evict`, `RingPool::ticket_from_bits` | lock-free: it pins an epoch, and does the same as on a ring | registering the thread at its first pin; freeing memory |
+//! | `RingPool::lease`, dropping the last handle of a lease | lock-free: a compare-and-swap for each attempt on one stack; 4 steps for each slot of a ring with an orphan | the allocator; `Drop` of values; freeing memory |
+//! | `RingPool::trim` | lock-free: the same for each ring that it frees | `Drop` of values; freeing memory |
+//! | `RingPool::usage` | 3 loads |  |
+//! | `RingPool::refusals` | lock-free: it pins an epoch, and takes a constant number of loads for each place of the pool |  |
+//!
+//! <!-- bounds:end -->
 //!
 //! An item that nobody waits for costs one read-modify-write in its life, that of `complete`; the
 //! look for a waiting producer is two in half a window, and none before the split. Where

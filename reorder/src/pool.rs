@@ -119,8 +119,9 @@ impl<T> RingPool<T> {
     ///
     /// # Progress
     ///
-    /// Lock-free while there is an idle ring of that size, plus a step per slot of an idle ring that a
-    /// late completer left behind. Else, that of the allocator.
+    /// Lock-free: a compare-and-swap for each attempt on one stack; 4 steps for each slot of a ring
+    /// with an orphan, which a late completer left behind. Without an idle ring of that size, the
+    /// allocator makes one.
     pub fn lease(&self, capacity: usize) -> Result<Lease<T>, CapacityError> {
         self.inventory.take(capacity).map(Lease::new)
     }
@@ -255,7 +256,7 @@ impl<T> RingPool<T> {
     ///
     /// # Progress
     ///
-    /// Wait-free: three loads. They are not taken at one instant.
+    /// Wait-free: 3 loads. They are not taken at one instant.
     pub fn usage(&self) -> PoolUsage {
         PoolUsage {
             rings: self.inventory.rings() as usize,
@@ -269,8 +270,9 @@ impl<T> RingPool<T> {
     ///
     /// # Progress
     ///
-    /// As [`complete`](RingPool::complete), and seven loads per ring. They are not taken at one
-    /// instant, and a ring that is freed meanwhile may be counted twice or not at all.
+    /// As [`complete`](RingPool::complete), and a constant number of loads for each place of the
+    /// pool. They are not taken at one instant. A ring that is freed meanwhile may be counted twice
+    /// or not at all.
     pub fn refusals(&self) -> Refusals {
         let guard = reclaim::pin();
         let rings = self.inventory.each(&guard).map(|ring| ring.refusals());

@@ -138,7 +138,7 @@ impl<T> Ring<T> {
     ///
     /// # Progress
     ///
-    /// As the allocator, and one step per slot if `first` is not 0.
+    /// As the allocator. If `first` is not 0, every slot is written, too.
     pub fn starting_at(capacity: usize, first: u64) -> Result<Ring<T>, CapacityError> {
         Ring::for_entry(capacity, first, 0)
     }

@@ -1,5 +1,6 @@
 //! The project's own tools. `cargo xtask` without arguments lists them.
 
+mod bounds;
 mod build;
 mod faults;
 mod labels;
@@ -22,6 +23,11 @@ struct Tool {
 
 /// All tools, in the order in which the help lists them.
 const TOOLS: &[Tool] = &[
+    Tool {
+        name: "bounds",
+        help: "renders the tables of step bounds, and compares methods and tests with them",
+        run: bounds::run,
+    },
     Tool {
         name: "faults",
         help: "applies the faults that tests must notice, each to a copy, and runs the tests there",

@@ -33,6 +33,21 @@ pub(crate) fn replace_block(
     Ok(format!("{before}{begin}\n{}\n\n{end}{after}", content.trim_end()))
 }
 
+/// Does the same between two markers in the documentation of a crate or module.
+pub(crate) fn replace_block_in_docs(
+    source: &str,
+    topic: &str,
+    name: &str,
+    content: &str,
+) -> anyhow::Result<String> {
+    let (begin, end) = (format!("<!-- {topic}:begin {name} -->"), format!("<!-- {topic}:end -->"));
+    ensure!(source.matches(&begin).count() == 1, "not exactly one line {begin}");
+    let (before, rest) = source.split_once(&begin).context("no marker")?;
+    let (_, after) = rest.split_once(&end).with_context(|| format!("no {end} after {begin}"))?;
+    let lines: String = content.lines().map(|line| format!("//! {line}\n")).collect();
+    Ok(format!("{before}{begin}\n//!\n{lines}//!\n//! {end}{after}"))
+}
+
 /// Writes the page, or with `only_check` fails if that would change it.
 pub(crate) fn write(path: &str, text: &str, only_check: bool, command: &str) -> anyhow::Result<()> {
     let path = Path::new(path);
@@ -65,6 +80,18 @@ mod tests {
                         <!-- t:begin b -->\n\nother\n\n<!-- t:end -->\n";
         assert_eq!(page, expected);
         assert_eq!(replace_block(&page, "t", "b", "other").unwrap(), page);
+    }
+
+    #[test]
+    fn content_of_documentation_is_replaced() {
+        let source =
+            "//! Text.\n//!\n//! <!-- t:begin a -->\n//! old\n//! <!-- t:end -->\nmod m;\n";
+        let replaced = replace_block_in_docs(source, "t", "a", "one\ntwo\n").unwrap();
+        let expected = "//! Text.\n//!\n//! <!-- t:begin a -->\n//!\n//! one\n//! two\n//!\n\
+                        //! <!-- t:end -->\nmod m;\n";
+        assert_eq!(replaced, expected);
+        assert_eq!(replace_block_in_docs(&replaced, "t", "a", "one\ntwo\n").unwrap(), expected);
+        assert!(replace_block_in_docs(source, "t", "b", "").is_err());
     }
 
     #[test]

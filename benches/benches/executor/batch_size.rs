@@ -1,4 +1,4 @@
-//! Batches of a few nanoseconds an item, from one item to a million.
+//! Measures batches of 1 to 1,000,000 items that take a few nanoseconds each.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use reorder_executor::Executor;

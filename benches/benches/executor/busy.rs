@@ -1,4 +1,5 @@
-//! Futures in order for a consumer that is busy between two of them: ours, and `buffered` of futures.
+//! Compares `stream_async` with `buffered` of the `futures` crate: both deliver the outputs of
+//! futures in order, to a consumer that blocks its thread after each output.
 
 use std::num::NonZeroUsize;
 use std::pin::Pin;
@@ -12,30 +13,30 @@ use reorder_executor::{AttemptOutcome, Executor};
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 const FUTURES: u64 = 100;
-/// At the same time.
+/// The number of futures that run at the same time.
 const RUNNING: usize = 10;
-/// How many calls of a millisecond a future makes, one after the other.
-const CALLS: u32 = 10;
+/// The number of times that a future sleeps for a millisecond.
+const SLEEPS: u32 = 10;
 
 async fn work(n: u64) -> u64 {
-    for _ in 0..CALLS {
+    for _ in 0..SLEEPS {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     n
 }
 
-/// What the consumer does with each.
+/// Blocks the consumer's thread, as it does after each output.
 fn busy() {
     thread::sleep(Duration::from_millis(2));
 }
 
 pub(crate) fn consumers(c: &mut Criterion) {
-    let executor = Executor::builder().workers(1).build().expect("a thread");
+    let executor = Executor::builder().workers(1).build().expect("start an executor");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_time()
         .build()
-        .expect("a thread");
+        .expect("start a runtime");
     let mut group = c.benchmark_group("busy consumer of futures");
     group.sample_size(10);
     group.bench_function("ours", |b| {
@@ -43,12 +44,12 @@ pub(crate) fn consumers(c: &mut Criterion) {
             let handle = runtime.handle().clone();
             let spawner = move |task: Task| drop(handle.spawn(task));
             let requests = executor.batch(0..FUTURES).requests();
-            let requests = requests.concurrency(NonZeroUsize::new(RUNNING).expect("above 0"));
+            let requests = requests.concurrency(NonZeroUsize::new(RUNNING).expect("not zero"));
             let outcomes = requests
                 .stream_async(spawner, |n, _| async move {
                     AttemptOutcome::<_, ()>::Done(work(*n).await)
                 })
-                .expect("it is not shut down");
+                .expect("the executor is not shut down");
             outcomes.inspect(|_| busy()).filter(Result::is_ok).count()
         });
     });

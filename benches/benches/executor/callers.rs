@@ -1,4 +1,4 @@
-//! From 1 to 64 threads that call one executor at the same time.
+//! Measures 1 to 64 threads that call one executor at the same time.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +9,8 @@ use reorder_executor::Executor;
 use crate::work::Work;
 
 const ITEMS: u64 = 64;
-/// Starting the callers is measured too; this many batches each make it small.
+/// The number of batches per caller. The start of the callers is measured too: with many batches,
+/// its share is small.
 const BATCHES: u64 = 20;
 
 pub(crate) fn numbers(c: &mut Criterion) {
@@ -29,7 +30,7 @@ pub(crate) fn numbers(c: &mut Criterion) {
     }
 }
 
-/// All batches of all callers.
+/// Returns the time that all callers need for all their batches.
 fn round(executor: &Executor, callers: u64, work: Work) -> Duration {
     let start = Instant::now();
     thread::scope(|scope| {

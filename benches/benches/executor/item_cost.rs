@@ -1,4 +1,4 @@
-//! Items from a nanosecond to a millisecond, as a batch and as a stream.
+//! Measures items that take from a nanosecond to a millisecond, as a batch and as a stream.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use reorder_executor::Executor;
 
 use crate::work::Work;
 
-/// What all items of a batch take, unless that is less than eight of them.
+/// The nanoseconds that the items of a batch take together. A batch has at least eight items, and
+/// takes longer if they need more.
 const BATCH: u64 = 1_000_000;
 
 pub(crate) fn costs(c: &mut Criterion) {

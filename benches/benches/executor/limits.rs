@@ -1,4 +1,5 @@
-//! What limits cost per item: a batch without them, with each, and the other ways to run it.
+//! Measures the cost of limits per item: a batch without limits, with each of them, and submitted,
+//! streamed and as requests.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -7,8 +8,8 @@ use criterion::{Criterion, Throughput};
 use reorder_executor::{Attempt, AttemptOutcome, BatchBuilder, CancellationToken, Executor, Job};
 
 const ITEMS: u64 = 10_000;
-/// Longer than any measurement takes.
-const FOREVER: Duration = Duration::from_secs(3600);
+/// A limit that no measurement reaches.
+const NEVER_REACHED: Duration = Duration::from_secs(3600);
 
 type Items = std::ops::Range<u64>;
 
@@ -17,7 +18,7 @@ fn job(n: u64, _: &Job<'_>) -> Result<u64, ()> {
 }
 
 pub(crate) fn kinds(c: &mut Criterion) {
-    let executor = Executor::builder().workers(1).build().expect("a thread");
+    let executor = Executor::builder().workers(1).build().expect("start an executor");
     let batch = || executor.batch(0..ITEMS);
     let token = CancellationToken::new();
     let mut group = c.benchmark_group("limits");
@@ -28,22 +29,24 @@ pub(crate) fn kinds(c: &mut Criterion) {
         ("none", Box::new(batch)),
         ("fail_fast", Box::new(|| batch().fail_fast())),
         ("token", Box::new(|| batch().cancelled_by(&token))),
-        ("deadline", Box::new(|| batch().deadline(Instant::now() + FOREVER))),
-        ("item_timeout", Box::new(|| batch().item_timeout(FOREVER))),
+        ("deadline", Box::new(|| batch().deadline(Instant::now() + NEVER_REACHED))),
+        ("item_timeout", Box::new(|| batch().item_timeout(NEVER_REACHED))),
         ("timed", Box::new(|| batch().timed())),
     ];
     for (name, limited) in &limited {
         group.bench_function(*name, |b| b.iter(|| limited().run(job)));
     }
     group.bench_function("submit", |b| {
-        b.iter(|| batch().submit(job).expect("it is not shut down").wait());
+        b.iter(|| batch().submit(job).expect(NOT_SHUT_DOWN).wait());
     });
     group.bench_function("stream", |b| {
-        b.iter(|| batch().stream(job).expect("it is not shut down").filter(Result::is_ok).count());
+        b.iter(|| batch().stream(job).expect(NOT_SHUT_DOWN).filter(Result::is_ok).count());
     });
     let request = |&n: &u64, _: &Attempt| AttemptOutcome::<_, ()>::Done(black_box(n) * 2);
     group.bench_function("requests", |b| {
-        b.iter(|| batch().requests().submit(request).expect("it is not shut down").wait());
+        b.iter(|| batch().requests().submit(request).expect(NOT_SHUT_DOWN).wait());
     });
     group.finish();
 }
+
+const NOT_SHUT_DOWN: &str = "the executor is not shut down";

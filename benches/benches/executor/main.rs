@@ -1,4 +1,4 @@
-//! The executor, each time beside a loop that does the same work.
+//! Benches of the executor, most of them beside a plain loop or another crate with the same work.
 #![expect(missing_docs, reason = "`criterion_group!` makes a public function")]
 
 mod batch_size;

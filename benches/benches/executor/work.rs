@@ -1,17 +1,17 @@
-//! Work that takes a given time on this machine, and no memory.
+//! Provides work that takes a given time on this machine and does not access memory.
 
 use std::hint::black_box;
 use std::sync::LazyLock;
 use std::time::Instant;
 
-/// Steps that depend on each other; what they take is measured once.
+/// A number of steps, each of which needs the result of the step before it.
 #[derive(Clone, Copy)]
 pub(crate) struct Work {
     steps: u64,
 }
 
 impl Work {
-    /// About so many nanoseconds, and at least one step.
+    /// Returns work that takes about `nanoseconds`, and at least one step.
     pub(crate) fn of(nanoseconds: u64) -> Work {
         Work { steps: ((nanoseconds as f64 * *STEPS_PER_NANOSECOND) as u64).max(1) }
     }
@@ -23,6 +23,7 @@ impl Work {
     }
 }
 
+/// The speed of this machine, which is measured once.
 static STEPS_PER_NANOSECOND: LazyLock<f64> = LazyLock::new(|| {
     let sample = Work { steps: 1_000_000 };
     let shortest = (0..5).map(|_| {
@@ -30,5 +31,5 @@ static STEPS_PER_NANOSECOND: LazyLock<f64> = LazyLock::new(|| {
         black_box(sample.run(black_box(1)));
         start.elapsed()
     });
-    sample.steps as f64 / shortest.min().expect("there are five").as_nanos() as f64
+    sample.steps as f64 / shortest.min().expect("there are five samples").as_nanos() as f64
 });

@@ -1,4 +1,4 @@
-//! One thread alone with the ring: the cost of the instructions, without that of the caches.
+//! Measures the ring in one thread: the cost of its instructions, without cache misses.
 
 use std::cell::UnsafeCell;
 use std::hint::black_box;
@@ -10,8 +10,10 @@ use reorder_ring::Ring;
 
 const CAPACITY: usize = 64;
 
-/// Reserve, complete and take, one item at a time. Beside it what no ring can do without: one
-/// compare-and-swap, the write of the payload, one release store, and the payload read back.
+/// Measures the reservation, completion and delivery of one item at a time.
+///
+/// Measures beside it the operations that every such ring needs: one compare-and-swap, the write
+/// of the payload, one release store, and the read of the payload.
 fn cycle<T: Payload>(c: &mut Criterion, size: &str) {
     let mut group = c.benchmark_group(format!("cycle/{size}"));
 
@@ -37,10 +39,10 @@ fn cycle<T: Payload>(c: &mut Criterion, size: &str) {
             number += 1;
             let claimed = tag.compare_exchange(old, old + 1, Ordering::Acquire, Ordering::Acquire);
             assert!(claimed.is_ok());
-            // SAFETY: the cell is used by this thread alone, and no reference to it is kept.
+            // SAFETY: only this thread uses the cell, and there is no reference into it now.
             unsafe { value.get().write(Some(T::new(black_box(number)))) };
             tag.store(old + 2, Ordering::Release);
-            // SAFETY: as above.
+            // SAFETY: only this thread uses the cell, and this is the only reference into it.
             let value = unsafe { &mut *value.get() };
             value.take().unwrap().number()
         });

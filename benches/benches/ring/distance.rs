@@ -1,5 +1,5 @@
-//! How far completions stray from their order, in one thread: blocks of a window, each completed from
-//! its last item to its first, so that its whole length waits for the head of line.
+//! Measures completions that are out of order by up to a given distance, in one thread. The items
+//! of a block are completed from the last to the first, so a whole block waits for its first item.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use reorder_ring::Ring;

@@ -1,4 +1,5 @@
-//! Items that cross threads: reserved and taken on one or two, completed on one or two others.
+//! Measures items that move between threads. One or two threads reserve and take them, and one or
+//! two other threads complete them.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,8 @@ use criterion::{Criterion, Throughput};
 use reorder_ring::Ring;
 
 const CAPACITY: usize = 1024;
-/// Starting the threads is measured too; this many items at a time make it small.
+/// The number of items per iteration. The start of the threads is measured too: with many items,
+/// its share is small.
 const ITEMS: u64 = 100_000;
 
 type HandOff<T> = fn(&Ring<T>, u64, u64);
@@ -46,8 +48,11 @@ pub(crate) fn payloads(c: &mut Criterion) {
     }
 }
 
-/// The same number in slots of 16 bytes, of one cache line (the payload is as long as the rest of
-/// it), and of two (its alignment moves the payload away from the tag).
+/// Measures three layouts of a slot that all carry a number:
+///
+/// * 16 bytes;
+/// * one cache line: the payload fills the line behind the tag;
+/// * two cache lines: the payload's alignment moves it to the line after the tag's.
 pub(crate) fn layouts(c: &mut Criterion) {
     for n in [1, 2] {
         let group = format!("layout, {n} completing");

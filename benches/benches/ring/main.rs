@@ -1,4 +1,4 @@
-//! The ring by itself.
+//! Benches of the ring, without the executor.
 #![expect(missing_docs, reason = "`criterion_group!` makes a public function")]
 
 mod claim;
@@ -14,7 +14,7 @@ use criterion::{criterion_group, criterion_main};
 criterion_group!(
     benches,
     cycle::payloads,
-    claim::ways,
+    claim::operations,
     distance::distances,
     refusal::reasons,
     reopen::windows,

@@ -1,4 +1,4 @@
-//! Leased rings, and tickets that are completed through their pool.
+//! Measures leases of rings, and completions through the pool of a ring.
 
 use std::hint::black_box;
 
@@ -7,17 +7,18 @@ use reorder_ring::{RingPool, Ticket};
 
 const BATCH: usize = 16;
 
-/// A lease and its end; a whole batch on a lease; and a ring that is made each time.
+/// Measures a lease of an idle ring, a lease for which the pool creates a ring, and a whole batch
+/// on a leased ring.
 pub(crate) fn leases(c: &mut Criterion) {
     let pool = RingPool::<u64>::new();
-    let forgetful = RingPool::<u64>::with_idle_limit(0);
+    let keeps_none = RingPool::<u64>::with_idle_limit(0);
     let mut group = c.benchmark_group("lease");
     for capacity in [BATCH, 1024] {
         group.bench_function(BenchmarkId::new("idle", capacity), |b| {
             b.iter(|| drop(black_box(pool.lease(capacity).unwrap())));
         });
-        group.bench_function(BenchmarkId::new("made anew", capacity), |b| {
-            b.iter(|| drop(black_box(forgetful.lease(capacity).unwrap())));
+        group.bench_function(BenchmarkId::new("created", capacity), |b| {
+            b.iter(|| drop(black_box(keeps_none.lease(capacity).unwrap())));
         });
     }
     group.bench_function("batch of 16", |b| {
@@ -33,7 +34,8 @@ pub(crate) fn leases(c: &mut Criterion) {
     group.finish();
 }
 
-/// A batch's completions on its lease and through the pool; and those that come late.
+/// Measures the completions of a batch on its lease and through the pool, and completions that
+/// come too late.
 pub(crate) fn tickets(c: &mut Criterion) {
     let pool = RingPool::new();
     let lease = pool.lease(BATCH).unwrap();
@@ -53,9 +55,9 @@ pub(crate) fn tickets(c: &mut Criterion) {
 
     group.throughput(Throughput::Elements(1));
     let stale = lease.open().unwrap().reserve().unwrap();
-    let forgetful = RingPool::with_idle_limit(0);
-    let freed = forgetful.lease(BATCH).unwrap().open().unwrap().reserve().unwrap();
-    for (name, pool, late) in [("late", &pool, stale), ("late, ring freed", &forgetful, freed)] {
+    let keeps_none = RingPool::with_idle_limit(0);
+    let freed = keeps_none.lease(BATCH).unwrap().open().unwrap().reserve().unwrap();
+    for (name, pool, late) in [("late", &pool, stale), ("late, ring freed", &keeps_none, freed)] {
         group.bench_function(name, |b| {
             b.iter(|| pool.complete(black_box(late), 7).unwrap_err().reason);
         });

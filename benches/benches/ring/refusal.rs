@@ -1,4 +1,4 @@
-//! A completion that is refused, by reason.
+//! Measures a refused completion, for each reason.
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! The end of a batch and the start of the next, on one ring.
+//! Measures the end of a batch and the start of the next, on one ring.
 
 use std::hint::black_box;
 
@@ -7,7 +7,8 @@ use reorder_ring::Ring;
 
 const CAPACITY: usize = 64;
 
-/// An empty batch; one that leaves values behind, and one that delivers them.
+/// Measures a batch without items, a batch that ends with undelivered values, and a batch that
+/// delivers all its values.
 pub(crate) fn windows(c: &mut Criterion) {
     let ring = Ring::<u64>::with_capacity(CAPACITY).unwrap();
     let mut group = c.benchmark_group("reopen");

@@ -1,4 +1,4 @@
-//! Compares us with others, see [`benches::compare`].
+//! Compares our crates with others, see [`benches::compare`].
 
 use std::process::ExitCode;
 
@@ -7,8 +7,8 @@ use clap::Parser;
 fn main() -> ExitCode {
     match benches::compare::run(&benches::compare::Settings::parse()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(what) => {
-            eprintln!("compare: {what}");
+        Err(error) => {
+            eprintln!("compare: {error}");
             ExitCode::FAILURE
         }
     }

@@ -1,5 +1,5 @@
-//! What small batches suffer while a large one runs on the same executor: latency beside it, and without it, in turns
-//! within one run.
+//! Measures the latency of small batches while a large batch runs on the same executor, and while
+//! none does. Rounds of both kinds alternate within one run.
 //!
 //! ```sh
 //! cargo run --release -p benches --bin fairness
@@ -14,21 +14,23 @@ use hdrhistogram::Histogram;
 use reorder_executor::{CancellationToken, Executor};
 
 #[derive(Parser)]
-#[command(about = "The latency of small batches beside one of a million items, and without it")]
+#[command(
+    about = "Measures the latency of small batches, with and without a large batch beside them"
+)]
 struct Args {
-    /// Worker threads; the caller of the small batches comes on top.
+    /// Number of worker threads, without the caller of the small batches.
     #[arg(long, default_value_t = 1)]
     workers: usize,
-    /// Small batches in each turn, with and without the large one beside them.
+    /// Small batches in each half of a round: first without the large batch, then beside it.
     #[arg(long, default_value_t = 500)]
     batches: usize,
-    /// Turns.
+    /// Number of rounds.
     #[arg(long, default_value_t = 11)]
-    turns: usize,
+    rounds: usize,
     /// Items of a small batch.
     #[arg(long, default_value_t = 64)]
     items: usize,
-    /// How long an item computes, in microseconds.
+    /// Computing time of an item, in microseconds.
     #[arg(long, default_value_t = 10)]
     micros: u64,
     /// Items of the large batch.
@@ -48,13 +50,13 @@ fn small_batches(args: &Args, executor: &Executor, latencies: &mut Histogram<u64
             black_box(busy(n as u64, args.micros));
             n
         });
-        latencies.record(start.elapsed().as_nanos() as u64).expect("it grows");
-        assert!(ran.into_iter().eq(0..args.items), "a small batch comes back whole");
+        latencies.record(start.elapsed().as_nanos() as u64).expect("the histogram grows");
+        assert!(ran.into_iter().eq(0..args.items), "a small batch has wrong results");
     }
 }
 
-/// As above, while the large batch runs. It is cancelled then, since it would take longer.
-fn beside_a_large_one(args: &Args, executor: &Executor, latencies: &mut Histogram<u64>) {
+/// Runs small batches while a large batch runs, then cancels the large batch.
+fn beside_large_batch(args: &Args, executor: &Executor, latencies: &mut Histogram<u64>) {
     let (token, micros) = (CancellationToken::new(), args.micros);
     let large = executor
         .batch(0..args.large)
@@ -65,24 +67,24 @@ fn beside_a_large_one(args: &Args, executor: &Executor, latencies: &mut Histogra
         })
         .expect("the executor is not shut down");
     small_batches(args, executor, latencies);
-    assert!(!large.is_finished(), "the large batch was over before the small ones");
+    assert!(!large.is_finished(), "the large batch ended before the small batches");
     token.cancel();
     let ran = large.wait().into_iter().filter(Result::is_ok).count();
-    assert!(ran > 0, "the large batch got no share");
+    assert!(ran > 0, "no item of the large batch ran");
 }
 
 fn main() {
     let args = Args::parse();
-    let executor = Executor::builder().workers(args.workers).build().expect("threads");
-    let new = || Histogram::new(3).expect("three digits");
+    let executor = Executor::builder().workers(args.workers).build().expect("start an executor");
+    let new = || Histogram::new(3).expect("a histogram can have three digits");
     let mut latencies = Latencies { idle: new(), beside: new() };
-    for _ in 0..args.turns {
+    for _ in 0..args.rounds {
         small_batches(&args, &executor, &mut latencies.idle);
-        beside_a_large_one(&args, &executor, &mut latencies.beside);
+        beside_large_batch(&args, &executor, &mut latencies.beside);
     }
     println!(
         "{} batches of {} items of {} µs, {} workers; µs per batch",
-        args.batches * args.turns,
+        args.batches * args.rounds,
         args.items,
         args.micros,
         args.workers

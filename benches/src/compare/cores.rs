@@ -1,4 +1,4 @@
-//! Whether the machine gives its processors to those who measure.
+//! Measures how much processor time the machine gives to this program.
 
 use std::hint::black_box;
 use std::thread;
@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
 
-/// How many processors two threads got that did nothing but spin for a while: their processor time
-/// by the clock on the wall. 2 is undisturbed, on a machine with two processors or more.
+/// Returns the number of processors that two spinning threads get: the sum of their processor
+/// times, divided by the elapsed time. It is 2 if at least two processors are free.
 pub(crate) fn two_threads_got() -> f64 {
     const LONG: Duration = Duration::from_millis(100);
     let spin = || {
@@ -19,11 +19,11 @@ pub(crate) fn two_threads_got() -> f64 {
     };
     thread::scope(|scope| {
         let other = scope.spawn(spin);
-        spin() + other.join().expect("it only spins")
+        spin() + other.join().expect("the thread does not panic")
     })
 }
 
-/// What to say about figures before and after which two threads got so many processors.
+/// Returns a warning if two threads got less than two processors before or after a comparison.
 pub(crate) fn warning(before: f64, after: f64) -> Option<String> {
     let least = before.min(after);
     (least < 1.9).then(|| {
@@ -38,13 +38,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_than_two_can_be_had() {
+    fn two_threads_get_at_most_two_processors() {
         let got = two_threads_got();
         assert!(got > 0.0 && got < 2.1, "{got}");
     }
 
     #[test]
-    fn less_on_either_side_is_told() {
+    fn too_few_processors_before_or_after_give_a_warning() {
         assert_eq!(warning(1.99, 1.95), None);
         assert!(warning(1.99, 1.2).is_some_and(|text| text.contains("1.20")));
         assert!(warning(1.0, 1.99).is_some());

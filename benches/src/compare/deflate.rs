@@ -1,4 +1,4 @@
-//! The job of workload `gzip`: a block in, its piece of a gzip file out.
+//! The job of the workload `gzip`: it compresses a block to a piece of a gzip file.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -7,15 +7,15 @@ use flate2::{Compress, Compression, Crc, FlushCompress};
 
 use super::files::File;
 
-/// What pigz and gzip do unless they are told otherwise.
+/// The default level of pigz and gzip.
 const LEVEL: u32 = 6;
-/// As large as those of pigz.
+/// The default block size of pigz.
 const BLOCK: usize = 128 * 1024;
-/// How far back deflate can refer.
+/// The largest distance of a reference in deflate.
 const DICTIONARY: usize = 32 * 1024;
 
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-/// A last block of deflate, with nothing in it.
+/// An empty last block of a deflate stream.
 const END: [u8; 2] = [0x03, 0x00];
 
 /// A part of a file.
@@ -27,9 +27,9 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// The blocks of all files, in order.
-    pub(crate) fn cut(files: &[File]) -> Vec<Block> {
-        let of_file = |file: &File| {
+    /// Splits the files into blocks, in order.
+    pub(crate) fn split(files: &[File]) -> Vec<Block> {
+        let blocks_of_file = |file: &File| {
             let bytes = Arc::clone(&file.bytes);
             let block = move |start| {
                 let end = bytes.len().min(start + BLOCK);
@@ -37,26 +37,27 @@ impl Block {
             };
             (0..file.bytes.len()).step_by(BLOCK).map(block)
         };
-        files.iter().flat_map(of_file).collect()
+        files.iter().flat_map(blocks_of_file).collect()
     }
 
-    /// What it may refer to, and so many bytes of itself.
-    fn behind(&self, more: usize) -> &[u8] {
+    /// Returns the dictionary of the block, which is the data before it, and up to `more` bytes of
+    /// the block itself.
+    fn dictionary_and(&self, more: usize) -> &[u8] {
         &self.file[self.start.saturating_sub(DICTIONARY)..self.end.min(self.start + more)]
     }
 }
 
-/// A piece of a deflate stream that ends on a byte boundary, and is not the stream's last.
+/// A piece of a deflate stream. It ends on a byte boundary and does not end the stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) bytes: Vec<u8>,
     crc: u32,
 }
 
-/// The same block always becomes the same piece.
+/// Compresses a block. Equal blocks give equal pieces.
 pub(crate) fn deflate(block: Block) -> Piece {
     thread_local! {
-        // Some 300 KiB, too much to make for each block.
+        // The state has some 300 KiB, so it is reused.
         static STATE: RefCell<Compress> =
             RefCell::new(Compress::new(Compression::new(LEVEL), false));
     }
@@ -65,18 +66,19 @@ pub(crate) fn deflate(block: Block) -> Piece {
     STATE.with_borrow_mut(|state| {
         state.reset();
         if block.start > 0 {
-            // The end of the dictionary is hashed together with the bytes behind it, which would be
-            // what another block left there: so lay the right ones out first.
-            state.set_dictionary(block.behind(8)).expect("nothing was compressed before");
+            // The compressor hashes the end of the dictionary together with the bytes behind it.
+            // Those would be left over from another block. The first call puts this block's bytes
+            // there.
+            state.set_dictionary(block.dictionary_and(8)).expect("the state is new");
             state.reset();
-            state.set_dictionary(block.behind(0)).expect("nothing was compressed before");
+            state.set_dictionary(block.dictionary_and(0)).expect("the state is new");
         }
         let before = state.total_in();
         loop {
             let done = (state.total_in() - before) as usize;
             let status = state.compress_vec(&data[done..], &mut bytes, FlushCompress::Sync);
-            status.expect("memory to memory cannot fail");
-            // The flush is complete when it leaves room.
+            status.expect("compression in memory does not fail");
+            // The flush is complete if it does not fill the buffer.
             if bytes.len() < bytes.capacity() {
                 break;
             }
@@ -88,7 +90,7 @@ pub(crate) fn deflate(block: Block) -> Piece {
     Piece { bytes, crc: crc.sum() }
 }
 
-/// The pieces as gzip has them: a member per file.
+/// Returns a gzip file of the pieces, with a member per file.
 pub(crate) fn members(blocks: &[Block], pieces: &[Piece]) -> Vec<u8> {
     let mut output = Vec::new();
     let mut crc = Crc::new();
@@ -122,7 +124,7 @@ mod tests {
     #[test]
     fn pieces_in_order_decompress_to_the_files() {
         let files = [file(1), file(BLOCK), file(3 * BLOCK + 5)];
-        let blocks = Block::cut(&files);
+        let blocks = Block::split(&files);
         assert_eq!(blocks.len(), 6);
         let mut pieces: Vec<Piece> = blocks.iter().cloned().map(deflate).collect();
         assert_eq!(files::check(&members(&blocks, &pieces), &files), Ok(()));
@@ -131,8 +133,8 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_does_not_depend_on_what_came_before() {
-        let blocks = Block::cut(&[file(4 * BLOCK)]);
+    fn a_piece_does_not_depend_on_the_blocks_before() {
+        let blocks = Block::split(&[file(4 * BLOCK)]);
         let pieces: Vec<Piece> = blocks.iter().cloned().map(deflate).collect();
         let mut backwards: Vec<Piece> = blocks.iter().rev().cloned().map(deflate).collect();
         backwards.reverse();

@@ -1,5 +1,4 @@
-//! Files that are on the machine anyway: of this repository, of the crates that it needs, and of the
-//! system.
+//! Finds files on this machine: of the repository, of the crates that it uses, and of the system.
 
 use std::fs;
 use std::io::Read;
@@ -8,26 +7,27 @@ use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 
-/// A file, as it was when it was read.
+/// A file and its content.
 #[derive(Debug)]
 pub(crate) struct File {
     pub(crate) path: PathBuf,
     pub(crate) bytes: Arc<[u8]>,
 }
 
-/// A smaller one is a single block, in which there is nothing to share out.
+/// The minimum size of a file, in bytes.
 const SMALLEST: u64 = 16 * 1024;
-/// Looking at more would take longer than compressing.
-const LOOK_AT: usize = 5000;
+/// The maximum number of files per root. A search through more would take longer than the
+/// compression.
+const FOUND_MAX: usize = 5000;
 
-/// Up to `count` files of up to `largest` bytes, of all sizes and kinds that there are.
+/// Returns up to `count` files of up to `largest` bytes, of different sizes and kinds.
 pub(crate) fn some(count: usize, largest: u64) -> Vec<File> {
     let mut found = Vec::new();
     for root in roots() {
-        let mut of_root = Vec::new();
-        find(&root, largest, &mut of_root);
-        // As many of each root.
-        found.extend(spread(of_root, count));
+        let mut in_root = Vec::new();
+        find(&root, largest, &mut in_root);
+        // The same number of each root.
+        found.extend(spread(in_root, count));
     }
     let read = |path: PathBuf| Some(File { bytes: fs::read(&path).ok()?.into(), path });
     spread(found, count).into_iter().filter_map(read).collect()
@@ -44,7 +44,7 @@ fn roots() -> Vec<PathBuf> {
     roots
 }
 
-/// `count` of them, evenly spread.
+/// Returns `count` of the paths, evenly spread, or all paths if there are fewer.
 fn spread(paths: Vec<PathBuf>, count: usize) -> Vec<PathBuf> {
     let all = paths.len();
     let chosen = |index: &usize| index * count / all != (index + 1) * count / all;
@@ -54,22 +54,22 @@ fn spread(paths: Vec<PathBuf>, count: usize) -> Vec<PathBuf> {
     paths.into_iter().enumerate().filter(|(index, _)| chosen(index)).map(|(_, path)| path).collect()
 }
 
-/// In the order of their names, so that the same machine gives the same files.
+/// Finds files in the order of their names, so a machine gives the same files each time.
 fn find(folder: &Path, largest: u64, found: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths {
-        if found.len() == LOOK_AT {
+        if found.len() == FOUND_MAX {
             return;
         }
-        // Not what a link leads to, which may lead back.
+        // Links are not followed, for they may form a cycle.
         let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
         if metadata.is_dir() {
             find(&path, largest, found);
         } else if metadata.is_file()
             && (SMALLEST..=largest).contains(&metadata.len())
-            // gzip does not compress what it takes for compressed.
+            // gzip skips files whose names it takes for compressed files.
             && !path.to_string_lossy().ends_with("gz")
         {
             found.push(path);
@@ -77,20 +77,24 @@ fn find(folder: &Path, largest: u64, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Decompresses and compares.
+/// Decompresses the data and compares it with the files.
 pub(crate) fn check(compressed: &[u8], files: &[File]) -> Result<(), String> {
     let mut bytes = Vec::new();
     let decoded = MultiGzDecoder::new(compressed).read_to_end(&mut bytes);
-    decoded.map_err(|error| format!("what was compressed is broken: {error}"))?;
+    decoded.map_err(|error| format!("the compressed data is broken: {error}"))?;
     let all: usize = files.iter().map(|file| file.bytes.len()).sum();
     let mut rest = &bytes[..];
     for file in files {
         let Some(after) = rest.strip_prefix(&*file.bytes) else {
-            return Err(format!("{} did not come back as it was", file.path.display()));
+            return Err(format!("{} differs after decompression", file.path.display()));
         };
         rest = after;
     }
-    if rest.is_empty() { Ok(()) } else { Err(format!("{} bytes for {all}", bytes.len())) }
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{} decompressed bytes of {all} bytes", bytes.len()))
+    }
 }
 
 #[cfg(test)]
@@ -98,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_are_spread_and_not_more_than_asked_for() {
+    fn the_paths_are_evenly_spread_and_at_most_the_count() {
         let paths: Vec<PathBuf> = (0..10).map(|number| number.to_string().into()).collect();
         let names = |paths: Vec<PathBuf>| {
             paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().concat()
@@ -110,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_some_on_every_machine_that_builds_this() {
+    fn every_machine_that_builds_this_has_files() {
         let files = some(3, 1 << 20);
         assert_eq!(files.len(), 3);
         assert!(files.iter().all(|file| file.bytes.len() >= SMALLEST as usize));

@@ -1,16 +1,16 @@
-//! What the peers are given to do.
+//! The jobs that the peers run.
 
 use std::hint::black_box;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// A job that every peer can run: some of them want a copy for each thread, or keep it for longer
+/// A job with the bounds of all peers. Some need a copy per thread, and some keep the job longer
 /// than the call.
 pub(crate) trait Job<I, U>: Fn(I) -> U + Copy + Send + Sync + 'static {}
 
 impl<I, U, F: Fn(I) -> U + Copy + Send + Sync + 'static> Job<I, U> for F {}
 
-/// A few nanoseconds of work, of which no two numbers have the same result.
+/// Works for a few nanoseconds. The results of different numbers differ.
 #[inline]
 pub(crate) fn mix(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -19,13 +19,14 @@ pub(crate) fn mix(number: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// As much work as takes `micros` microseconds on a thread that has a processor to itself. It is
-/// counted in steps and not timed, so a thread that loses its processor still has to do it all.
+/// Does the work that takes `micros` microseconds on a thread with its own processor.
+///
+/// The work is a fixed number of steps, so a preempted thread still has to do all of it.
 pub fn busy(number: u64, micros: u64) -> u64 {
     steps(number, micros * steps_per_micro())
 }
 
-/// A job of 1 to 50 microseconds, drawn from the number.
+/// Works for 1 to 50 microseconds; the number determines the time.
 pub(crate) fn uneven(number: u64) -> u64 {
     busy(number, 1 + mix(number) % 50)
 }
@@ -43,7 +44,7 @@ fn steps_per_micro() -> u64 {
             black_box(steps(black_box(1), STEPS));
             start.elapsed()
         };
-        // The quickest of some: whatever interferes makes it slower.
+        // The minimum, for every disturbance makes a sample slower.
         let quickest = (0..20).map(|_| once()).min().unwrap_or(Duration::MAX);
         (u128::from(STEPS) * 1000 / quickest.as_nanos().max(1)).max(1) as u64
     })
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_tell_numbers_apart() {
+    fn different_numbers_have_different_results() {
         let mut results: Vec<u64> = (0..10_000).map(mix).collect();
         results.sort_unstable();
         results.dedup();

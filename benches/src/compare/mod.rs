@@ -1,7 +1,7 @@
-//! Us and what a user would pick instead, in one run: the same work, the same number of threads, by
-//! turns. The program `compare` is made of it.
+//! Compares our crates with the alternatives of a user, in one run: the peers alternate, and have
+//! the same work and the same number of threads. The program `compare` uses this module.
 
-mod contest;
+mod comparison;
 mod cores;
 mod deflate;
 mod files;
@@ -18,38 +18,38 @@ use clap::{Parser, ValueEnum};
 pub use job::busy;
 pub use workloads::Workload;
 
-/// Compares us with others who bring results in order, and checks everybody's results.
+/// Compares our crates with peers that deliver results in order, and checks the results of all.
 ///
-/// Rounds in which each peer has its turn; the first warms up. Times are nanoseconds per item, by the
-/// median of the rounds; the ratio is a peer's median by ours; beside it the median of the ratios of
-/// each round.
+/// Every peer runs once per round, and the first round is a warm-up. Times are nanoseconds per
+/// item. The column "ratio" is the median of a peer divided by ours. The column "by round" is the
+/// median of the ratios of the rounds.
 #[derive(Parser, Clone, Debug, Default)]
 #[command(name = "compare")]
 pub struct Settings {
-    /// Only this workload; may be given several times
+    /// Runs only this workload; can be repeated
     #[arg(short, long = "workload", value_name = "W", value_enum)]
     pub workloads: Vec<Workload>,
 
-    /// Only this peer, beside ours; may be given several times
+    /// Runs only ours and this peer; can be repeated
     #[arg(short, long = "peer", value_name = "P", value_parser = PossibleValuesParser::new(PEERS))]
     pub peers: Vec<String>,
 
-    /// Less work and fewer rounds: to see that it runs, not for figures
+    /// Runs less work in fewer rounds, to check that all peers work; the figures mean little
     #[arg(short, long)]
     pub quick: bool,
 
-    /// Also write the records there, as JSON
+    /// Writes the records to this file, as JSON
     #[arg(short, long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
-    /// Also draw a chart per workload into this folder
+    /// Draws a chart per workload into this folder
     #[arg(short, long, value_name = "DIR")]
     pub svg: Option<PathBuf>,
 }
 
-/// Every name that a peer has anywhere.
+/// The names of all peers.
 const PEERS: [&str; 23] = [
-    contest::OURS,
+    comparison::OURS,
     "ours-iterator",
     "rayon",
     "rayon-chunked",
@@ -75,19 +75,21 @@ const PEERS: [&str; 23] = [
 ];
 
 impl Settings {
-    /// Rounds that count.
+    /// Returns the number of rounds that count.
     fn rounds(&self) -> usize {
         if self.quick { 3 } else { 11 }
     }
 
-    /// So much of something in full, or so much if it is to be quick.
+    /// Returns the amount for a full or for a quick run.
     fn amount<T>(&self, full: T, quick: T) -> T {
         if self.quick { quick } else { full }
     }
 
     fn wants(&self, peer: &str) -> bool {
-        debug_assert!(PEERS.contains(&peer), "{peer} is no name of a peer");
-        peer == contest::OURS || self.peers.is_empty() || self.peers.iter().any(|one| one == peer)
+        debug_assert!(PEERS.contains(&peer), "there is no peer {peer}");
+        peer == comparison::OURS
+            || self.peers.is_empty()
+            || self.peers.iter().any(|name| name == peer)
     }
 
     fn wants_workload(&self, workload: Workload) -> bool {
@@ -95,11 +97,11 @@ impl Settings {
     }
 }
 
-/// Runs what is wanted, and tells it as it comes.
+/// Runs the comparisons that the settings ask for, and prints the results of each when it ends.
 ///
 /// # Errors
 ///
-/// With what could not be written, or whose results were wrong.
+/// Fails if a file cannot be written, or if a peer has wrong results.
 pub fn run(settings: &Settings) -> Result<(), String> {
     let mut records = Vec::new();
     let mut wrong = Vec::new();
@@ -112,11 +114,11 @@ pub fn run(settings: &Settings) -> Result<(), String> {
         if !settings.wants_workload(workload) {
             continue;
         }
-        workload.run(settings, &mut |contest| {
-            let outcome = contest.run();
+        workload.run(settings, &mut |comparison| {
+            let outcome = comparison.run();
             report::print_table(&outcome.records);
-            for what in &outcome.wrong {
-                println!("  WRONG: {what}");
+            for error in &outcome.wrong {
+                println!("  WRONG: {error}");
             }
             let after = cores::two_threads_got();
             cores::warning(before, after).inspect(|text| println!("  {text}"));

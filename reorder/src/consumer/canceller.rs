@@ -47,7 +47,7 @@ impl<R: RingRef> Canceller<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most two attempts of a compare-and-swap. Waking comes on top.
+    /// Wait-free: at most 1 load and 2 compare-and-swaps. Waking both sides comes on top.
     pub fn cancel(&self) -> bool {
         let cancelled = self.ring.batch_state.cancel(self.batch_number);
         if cancelled {

@@ -52,9 +52,9 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free, but for the registration of the waker: it is cloned, and wrapped in an allocation,
-    /// if it is not the one of the last call. If the head of line is just being written, it is
-    /// called at once instead, and the task polls again.
+    /// Wait-free: at most 19 steps. Registering the waker comes on top: it is cloned, and wrapped in
+    /// an allocation, if it is not the one of the last call. If the head of line is just being
+    /// written, the waker is called at once instead, and the task polls again.
     pub fn poll_next(
         &mut self,
         cx: &mut Context<'_>,

@@ -42,8 +42,8 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free, but for the registration of the waker: it is cloned, and wrapped in an allocation,
-    /// if it is not the one of the last call.
+    /// Wait-free: at most 4 loads. Registering the waker comes on top: it is cloned, and wrapped in an
+    /// allocation, if it is not the one of the last call.
     pub fn poll_space(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SpaceError>> {
         if let Some(found) = self.space_or_end() {
             return Poll::Ready(found);

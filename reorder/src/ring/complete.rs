@@ -23,8 +23,9 @@ impl<T> Ring<T> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most two compare-and-swaps and a store. A refusal takes a load instead of the
-    /// store. The call of a waiting consumer's waker is not included.
+    /// Wait-free: at most 2 compare-and-swaps and 1 store; if it is refused, 1 load instead of the
+    /// store. Counting a refusal comes on top. So does waking a waiting consumer, which calls its
+    /// waker.
     #[inline]
     pub fn complete(&self, ticket: Ticket, value: T) -> Result<(), Rejected<T>> {
         wake(self.complete_without_waking(ticket, value)?);
@@ -116,7 +117,7 @@ impl<T> Ring<T> {
     ///
     /// # Progress
     ///
-    /// Wait-free: seven loads, at different instants.
+    /// Wait-free: 7 loads. They are not taken at one instant.
     pub fn refusals(&self) -> Refusals {
         self.refusals.read()
     }
@@ -156,7 +157,7 @@ impl<T> Ring<T> {
     ///
     /// # Progress
     ///
-    /// Wait-free: one load.
+    /// Wait-free: 1 load.
     pub fn ticket_from_bits(&self, bits: u128) -> Result<Ticket, TicketError> {
         let (ring, position) = ((bits >> 64) as u64, bits as u64);
         if ring != self.id.get() {

@@ -1,5 +1,5 @@
-//! The bounds of `docs/ALGORITHM.md`, section 9. Accesses to shared memory; what a wake-up does, and the
-//! count of refusals, is not among them.
+//! The bounds of `docs/bounds.toml`, which `cargo xtask bounds check` compares with these constants. A
+//! step is an access to shared memory. Waking a side and counting a refusal take no steps.
 
 /// The most steps that calls of one operation took.
 pub(crate) struct Bound {

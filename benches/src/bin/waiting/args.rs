@@ -1,27 +1,37 @@
-//! What the user may ask for.
+//! The arguments of the program.
 
 use std::time::Duration;
 
 use clap::{Parser, value_parser};
 
 /// Runs a producer and a consumer that wait for each other, as threads and as tokio tasks, and
-/// tells what the waiting costs.
+/// prints what the waiting costs.
 ///
-/// Fails if an item is lost, doubled, changed or out of order, or if nothing moves any more: then a
-/// wake-up was lost.
+/// Fails if an item is lost, duplicated, changed or out of order. Also fails if a run makes no
+/// progress any more, as it does after a lost wake-up.
 #[derive(Parser, Debug)]
 #[command(name = "waiting")]
 pub(crate) struct Args {
-    /// How many items each of the runs passes on
+    /// Items of each run
     #[arg(long, value_name = "N", default_value_t = 10_000_000)]
     pub(crate) items: u64,
 
-    /// How many items are under way at once, rounded up to a power of two
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = value_parser!(u32).range(1..=1 << 20))]
+    /// Capacity of the ring, rounded up to a power of two
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 16,
+        value_parser = value_parser!(u32).range(1..=1 << 20)
+    )]
     pub(crate) window: u32,
 
-    /// After how many seconds without any progress a run has failed
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = value_parser!(u64).range(1..))]
+    /// Seconds without progress after which a run fails
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 30,
+        value_parser = value_parser!(u64).range(1..)
+    )]
     stall: u64,
 }
 

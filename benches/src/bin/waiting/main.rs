@@ -1,14 +1,19 @@
-//! A producer and a consumer of which one is the slower, so that the other waits: does every wait
-//! end, and how much processor time does it take?
+//! Checks that every wait of a producer and a consumer ends, and measures the processor time that
+//! the waits take. The producer or the consumer is slow, so the other side waits.
 //!
 //! ```sh
 //! cargo run --release -p benches --bin waiting -- [--items N] [--window N] [--stall SECONDS]
 //! ```
 //!
-//! Eight runs: the sides are threads or tokio tasks; the consumer or the producer is the slow one;
-//! and the producer completes its items itself, or hands runs of them to a third, which completes
-//! each in shuffled order. Every item is checked. A lost wake-up would show as a hang, so a watchdog
-//! ends the program with an error when nothing has moved for a while, and says where the sides are.
+//! There are eight runs, one for each combination of these:
+//!
+//! * The sides are threads or tokio tasks.
+//! * The consumer or the producer is slow.
+//! * The producer completes its items itself. Or it sends chunks of tickets to a third thread or
+//!   task, which completes each chunk in shuffled order.
+//!
+//! The consumer checks every item. A lost wake-up would hang the run. So a watchdog ends the
+//! program with an error after some time without progress, and prints the progress of each side.
 
 mod args;
 mod plan;
@@ -30,7 +35,7 @@ use plan::{Completer, Kind, Plan, Slow};
 use usage::Usage;
 use watchdog::Watchdog;
 
-/// What the two sides of one run used.
+/// The waits and the processor time of the two sides of a run.
 struct Sides {
     producer: Usage,
     consumer: Usage,

@@ -1,27 +1,27 @@
-//! What one run does.
+//! The parameters of one run.
 
 use std::fmt;
 
-/// What the sides are.
+/// The form of the two sides.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     Threads,
     Tasks,
 }
 
-/// The side that works on each item. The other one waits for it.
+/// The side that works on each item, so that the other side waits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Slow {
     Consumer,
     Producer,
 }
 
-/// Who completes what the producer has reserved.
+/// The party that completes the positions that the producer reserves.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Completer {
-    /// The producer itself, one item at a time, in order.
+    /// The producer itself, one item at a time and in order.
     Producer,
-    /// A third thread or task, which gets runs of items and shuffles each.
+    /// A third thread or task, which receives chunks and shuffles each of them.
     Third,
 }
 
@@ -54,7 +54,7 @@ impl fmt::Display for Completer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Completer::Producer => "the producer",
-            Completer::Third => "a third, mixed",
+            Completer::Third => "third, shuffled",
         })
     }
 }

@@ -1,10 +1,10 @@
-//! How far a run has come, for the watchdog to see.
+//! The progress of a run, which the watchdog reads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
 
-/// One counter for each party, which alone stores it.
+/// One counter per party. Only its party stores to it.
 #[derive(Default)]
 pub(crate) struct Progress {
     pub(crate) reserved: Counter,

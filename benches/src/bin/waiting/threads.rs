@@ -8,17 +8,17 @@ use reorder_ring::{Consumer, Producer, Ring, TryNextError};
 use crate::Sides;
 use crate::plan::{Completer, Plan, Slow};
 use crate::progress::Progress;
-use crate::usage::{OfThread, Usage};
-use crate::work::{self, Checker, Pace, Run, Shuffler};
+use crate::usage::{ThreadMeter, Usage};
+use crate::work::{self, Checker, Chunk, Load, Shuffler};
 
 pub(crate) fn run(plan: &Plan, ring: &Ring<u64>, progress: &Progress) -> Sides {
     let (producer, consumer) = ring.open().expect("the ring is free").split();
     thread::scope(|scope| {
         let third = (plan.completer == Completer::Third).then(|| {
-            let (sender, runs) = mpsc::channel::<Run>();
+            let (sender, chunks) = mpsc::channel::<Chunk>();
             scope.spawn(move || {
                 let mut shuffler = Shuffler::new();
-                runs.iter().for_each(|run| shuffler.complete(ring, &run, progress));
+                chunks.iter().for_each(|chunk| shuffler.complete(ring, &chunk, progress));
             });
             sender
         });
@@ -35,39 +35,39 @@ fn produce(
     mut producer: Producer<&Ring<u64>>,
     plan: &Plan,
     progress: &Progress,
-    third: Option<Sender<Run>>,
+    third: Option<Sender<Chunk>>,
 ) -> Usage {
-    let mut usage = OfThread::start();
-    let mut pace = Pace::new(plan.slow == Slow::Producer);
+    let mut meter = ThreadMeter::start();
+    let mut load = Load::new(plan.slow == Slow::Producer);
     while producer.reserved() < plan.items {
         if producer.space() == 0 {
-            usage.count_wait();
-            producer.wait_for_space(None).expect("nobody cancels");
+            meter.count_wait();
+            producer.wait_for_space(None).expect("the consumer stays to the end");
         }
         let first = producer.reserved();
         let most = (producer.space() as u64).min(plan.items - first);
-        let count = if third.is_some() { pace.count(most) } else { 1 };
-        (0..count).for_each(|_| pace.work());
-        let tickets = producer.reserve_many(count as usize).expect("there is room");
+        let count = if third.is_some() { load.random_count(most) } else { 1 };
+        (0..count).for_each(|_| load.work());
+        let tickets = producer.reserve_many(count as usize).expect("the ring has free slots");
         progress.reserved.set(first + count);
-        let run = Run { first, tickets };
+        let chunk = Chunk { first, tickets };
         match &third {
-            Some(third) => third.send(run).expect("the third stays to the end"),
-            None => work::complete(producer.ring(), run, progress),
+            Some(third) => third.send(chunk).expect("the third thread stays to the end"),
+            None => work::complete(producer.ring(), chunk, progress),
         }
     }
     producer.finish();
-    usage.end()
+    meter.end()
 }
 
 fn consume(mut consumer: Consumer<&Ring<u64>>, plan: &Plan, progress: &Progress) -> Usage {
-    let mut usage = OfThread::start();
-    let mut pace = Pace::new(plan.slow == Slow::Consumer);
+    let mut meter = ThreadMeter::start();
+    let mut load = Load::new(plan.slow == Slow::Consumer);
     let mut checker = Checker::new(progress);
     loop {
         let next = match consumer.try_next() {
             Err(TryNextError::Pending) => {
-                usage.count_wait();
+                meter.count_wait();
                 consumer.next().expect("the producer finishes")
             }
             Err(TryNextError::Ended) => None,
@@ -75,8 +75,8 @@ fn consume(mut consumer: Consumer<&Ring<u64>>, plan: &Plan, progress: &Progress)
         };
         let Some(delivery) = next else { break };
         checker.check(delivery);
-        pace.work();
+        load.work();
     }
     checker.end(plan.items);
-    usage.end()
+    meter.end()
 }

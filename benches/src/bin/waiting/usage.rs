@@ -1,4 +1,4 @@
-//! Processor time and waits of one side.
+//! The processor time and the waits of one side.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,19 +6,20 @@ use std::time::Duration;
 
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Usage {
-    /// Of the processor, by the clock of the side's thread, if there is one.
+    /// The processor time of the side. `None` if the system has no such clock per thread.
     time: Option<Duration>,
-    /// How often it found that it had to wait.
+    /// The number of times that the side had to wait.
     waits: u64,
-    /// How often it gave its thread away for that.
+    /// The number of times that the side left its thread: a thread went to sleep, or a task
+    /// returned `Pending`. `None` if the system does not count them.
     sleeps: Option<u64>,
 }
 
 impl Usage {
-    /// Of what `report` tells.
+    /// The headings of the columns that `report` fills.
     pub(crate) const HEADINGS: &str = "processor      waits     sleeps";
 
-    /// The processor time as a share of `elapsed`, and the counts.
+    /// Returns the processor time as a percentage of `elapsed`, and the counts.
     pub(crate) fn report(&self, elapsed: Duration) -> String {
         let unknown = || String::from("unknown");
         let share = self.time.map_or_else(unknown, |time| {
@@ -29,14 +30,14 @@ impl Usage {
     }
 }
 
-/// Measures a side that has a thread of its own, which has done nothing before.
-pub(crate) struct OfThread {
+/// Measures a side that runs alone on a new thread: the clock of the thread starts with the side.
+pub(crate) struct ThreadMeter {
     waits: u64,
 }
 
-impl OfThread {
+impl ThreadMeter {
     pub(crate) fn start() -> Self {
-        OfThread { waits: 0 }
+        ThreadMeter { waits: 0 }
     }
 
     pub(crate) fn count_wait(&mut self) {
@@ -48,7 +49,7 @@ impl OfThread {
     }
 }
 
-/// Measures a side that is a task: what its polls take, and how many are in vain.
+/// Measures a side that is a task: the time of its polls, and the polls that return `Pending`.
 pub(crate) struct Metered<F> {
     side: Pin<Box<F>>,
     usage: Usage,
@@ -78,28 +79,30 @@ impl<F: Future<Output = ()>> Future for Metered<F> {
     }
 }
 
-/// What the system knows of the calling thread.
+/// Counters of the operating system for the calling thread.
 #[cfg(target_os = "linux")]
 mod thread {
     use std::mem::MaybeUninit;
     use std::time::Duration;
 
-    /// How much processor time it has used: unlike the time of day, no other load adds to it.
+    /// Returns the processor time that the thread has used. Other load on the machine does not add
+    /// to it.
     pub(super) fn time() -> Option<Duration> {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the call writes a time to the place that it is given, which is valid for it.
-        let answer = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-        assert_eq!(answer, 0);
+        // SAFETY: the pointer is valid for the write of a `timespec`.
+        let status = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+        assert_eq!(status, 0);
         Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
     }
 
-    /// How often it went to sleep; being preempted and yielding do not count.
+    /// Returns the number of times that the thread went to sleep. Preemptions and yields do not
+    /// count.
     pub(super) fn sleeps() -> Option<u64> {
         let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-        // SAFETY: the call writes to the place that it is given, which is valid for it.
-        let answer = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
-        assert_eq!(answer, 0);
-        // SAFETY: it was written; and all-zero bytes are a valid value, too.
+        // SAFETY: the pointer is valid for the write of a `rusage`.
+        let status = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
+        assert_eq!(status, 0);
+        // SAFETY: the call has written the value. The zeroes before it are a valid value, too.
         unsafe { usage.assume_init() }.ru_nvcsw.try_into().ok()
     }
 }

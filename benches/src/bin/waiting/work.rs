@@ -1,4 +1,4 @@
-//! What the parties do with the items: make and check them, and be slow.
+//! The work of the parties on items: create them, check them, and be slow.
 
 use std::hint::black_box;
 
@@ -6,26 +6,28 @@ use reorder_ring::{Delivery, Ring, Tickets};
 
 use crate::progress::Progress;
 
-/// A run of reserved items, of which the first has this index.
-pub(crate) struct Run {
+/// Tickets of consecutive items.
+pub(crate) struct Chunk {
+    /// The index of the first item.
     pub(crate) first: u64,
     pub(crate) tickets: Tickets,
 }
 
-/// What belongs to an index: not the index itself, so that a value at a wrong place is noticed.
+/// Returns the value of an item. It differs from the index, so a delivery that carries its index
+/// as its value fails the check.
 fn value(index: u64) -> u64 {
     index.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0xa5a5
 }
 
-/// Completes a run in order.
-pub(crate) fn complete(ring: &Ring<u64>, run: Run, progress: &Progress) {
-    for (ticket, index) in run.tickets.zip(run.first..) {
+/// Completes a chunk in order.
+pub(crate) fn complete(ring: &Ring<u64>, chunk: Chunk, progress: &Progress) {
+    for (ticket, index) in chunk.tickets.zip(chunk.first..) {
         ring.complete(ticket, value(index)).expect("each ticket is completed once");
         progress.completed.set(index + 1);
     }
 }
 
-/// Completes runs in shuffled order.
+/// Completes the items of each chunk in shuffled order.
 pub(crate) struct Shuffler {
     random: Random,
     offsets: Vec<usize>,
@@ -37,15 +39,15 @@ impl Shuffler {
         Shuffler { random: Random(2), offsets: Vec::new(), completed: 0 }
     }
 
-    pub(crate) fn complete(&mut self, ring: &Ring<u64>, run: &Run, progress: &Progress) {
+    pub(crate) fn complete(&mut self, ring: &Ring<u64>, chunk: &Chunk, progress: &Progress) {
         self.offsets.clear();
-        self.offsets.extend(0..run.tickets.len());
+        self.offsets.extend(0..chunk.tickets.len());
         for last in (1..self.offsets.len()).rev() {
             self.offsets.swap(last, self.random.below(last as u64 + 1) as usize);
         }
         for &offset in &self.offsets {
-            let ticket = run.tickets.get(offset).expect("the offset is within the run");
-            let value = value(run.first + offset as u64);
+            let ticket = chunk.tickets.get(offset).expect("the offset is within the chunk");
+            let value = value(chunk.first + offset as u64);
             ring.complete(ticket, value).expect("each ticket is completed once");
             self.completed += 1;
             progress.completed.set(self.completed);
@@ -53,7 +55,7 @@ impl Shuffler {
     }
 }
 
-/// Checks each delivery against its turn.
+/// Checks the index and the value of each delivery.
 pub(crate) struct Checker<'a> {
     expected: u64,
     progress: &'a Progress,
@@ -81,24 +83,27 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// Time spent on items: little on most, much on few, so that the other side waits for less than it
-/// takes to fall asleep, for more, and for just as long.
-pub(crate) struct Pace {
+/// The load of the slow side: little work on most items, much on few.
+///
+/// So some waits of the other side are shorter than the time to fall asleep, some are as long, and
+/// some are longer.
+pub(crate) struct Load {
     random: Random,
     slow: bool,
 }
 
-impl Pace {
-    /// Some 50 ns, where it was tried.
+impl Load {
+    /// The least work on an item: some 50 ns on the machine where it was measured.
     const STEPS: u32 = 64;
-    /// The longest is 2 to this power times that.
+    /// The most work on an item is `STEPS << OCTAVES`.
     const OCTAVES: u32 = 12;
 
     pub(crate) fn new(slow: bool) -> Self {
-        Pace { random: Random(1), slow }
+        Load { random: Random(1), slow }
     }
 
-    /// Every second item takes `STEPS`, every fourth twice as many, and so on.
+    /// Works on an item if the side is slow. Half of the items take `STEPS`, a quarter take twice
+    /// as many, and so on.
     pub(crate) fn work(&mut self) {
         if !self.slow {
             return;
@@ -109,13 +114,13 @@ impl Pace {
         }
     }
 
-    /// From 1 to `most`, any of them.
-    pub(crate) fn count(&mut self, most: u64) -> u64 {
+    /// Returns a random number from 1 to `most`.
+    pub(crate) fn random_count(&mut self, most: u64) -> u64 {
         1 + self.random.below(most)
     }
 }
 
-/// Xorshift: enough to be unlike in length and order.
+/// An xorshift generator, which is random enough for lengths and orders.
 struct Random(u64);
 
 impl Random {
@@ -126,7 +131,7 @@ impl Random {
         self.0
     }
 
-    /// Below `bound`, as good as evenly if that is small.
+    /// Returns a number below `bound`. The numbers are nearly uniform if `bound` is small.
     fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }

@@ -1,4 +1,4 @@
-//! crossbeam-channel there and back, and a `BinaryHeap` that holds what came early.
+//! `crossbeam-channel` for items and for results, and a `BinaryHeap` for results that come early.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -32,7 +32,8 @@ impl Stream for ChannelHeap {
         let (results, finished) = bounded(window);
         self.0.run_on_each(move || {
             for (index, item) in queue {
-                results.send(Indexed(index, job(item))).expect("the consumer waits for all");
+                let result = Indexed(index, job(item));
+                results.send(result).expect("the consumer waits for all results");
             }
         });
 
@@ -42,13 +43,13 @@ impl Stream for ChannelHeap {
         loop {
             while sent < early.next() + window as u64 {
                 let Some(item) = source.next() else { break };
-                items.send((sent, item)).expect("the workers wait for the end");
+                items.send((sent, item)).expect("the workers wait for items");
                 sent += 1;
             }
             if early.next() == sent {
                 return;
             }
-            early.put(finished.recv().expect("something is outstanding"));
+            early.put(finished.recv().expect("a result is outstanding"));
             while let Some(result) = early.take() {
                 sink(result);
             }
@@ -56,7 +57,7 @@ impl Stream for ChannelHeap {
     }
 }
 
-/// Holds back what came before its turn.
+/// Puts results back in order.
 pub(crate) struct Reorder<U> {
     heap: BinaryHeap<Indexed<U>>,
     next: u64,
@@ -67,7 +68,7 @@ impl<U> Reorder<U> {
         Reorder { heap: BinaryHeap::new(), next }
     }
 
-    /// The index whose turn it is.
+    /// Returns the index of the next result in order.
     pub(crate) fn next(&self) -> u64 {
         self.next
     }
@@ -76,7 +77,7 @@ impl<U> Reorder<U> {
         self.heap.push(result);
     }
 
-    /// What has its turn, if it is here.
+    /// Returns the next result in order, if it has come.
     pub(crate) fn take(&mut self) -> Option<U> {
         let first = self.heap.peek_mut().filter(|first| first.0 == self.next)?;
         self.next += 1;
@@ -84,7 +85,8 @@ impl<U> Reorder<U> {
     }
 }
 
-/// Ordered by index alone, the lowest one as the greatest: a `BinaryHeap` gives that first.
+/// A value that is ordered by its index only. The order is reversed, so a `BinaryHeap` returns the
+/// lowest index first.
 pub(crate) struct Indexed<U>(pub(crate) u64, pub(crate) U);
 
 impl<U> Ord for Indexed<U> {

@@ -1,9 +1,8 @@
-//! disruptor: one handler per thread, each with its share of the sequence numbers, which is how its
-//! documentation splits work, and a poller behind them on the calling thread. That thread publishes
-//! too, in batches.
+//! `disruptor`: one handler per thread, and a poller behind the handlers on the calling thread.
 //!
-//! The documentation's wait is a busy spin, for threads that have a core each. Where they have not,
-//! it yields.
+//! Each handler processes its share of the sequence numbers, as the documentation advises. The
+//! calling thread also publishes the items, in batches. The handlers wait in a busy spin, as the
+//! documentation advises for threads with a core each. If there are fewer cores, they yield.
 
 use std::cell::UnsafeCell;
 use std::thread;
@@ -16,14 +15,14 @@ use crate::compare::job::Job;
 
 pub(crate) struct Disruptor(pub(crate) usize);
 
-/// Handlers see events by shared reference, so what they do with them is the event's concern.
+/// An event. Handlers have shared references only, so the event has interior mutability.
 struct Event<I, U> {
     item: UnsafeCell<Option<I>>,
     result: UnsafeCell<Option<U>>,
 }
 
-// SAFETY: the handlers share the sequence numbers out, and the poller stands behind a barrier: no
-// two threads are at an event at once, and values are only moved from thread to thread.
+// SAFETY: each sequence number belongs to one handler, and the poller waits for the handlers. So no
+// two threads access an event at once. Values only move from thread to thread, so `Send` suffices.
 unsafe impl<I: Send, U: Send> Sync for Event<I, U> {}
 
 impl<I, U> Event<I, U> {
@@ -31,20 +30,20 @@ impl<I, U> Event<I, U> {
         Event { item: UnsafeCell::new(None), result: UnsafeCell::new(None) }
     }
 
-    /// Nothing is put into the rest of a batch that the source does not fill.
+    /// Sets the item: `None` in the rest of a batch that the source does not fill.
     pub(crate) fn set(&mut self, item: Option<I>) {
         *self.item.get_mut() = item;
     }
 
     fn run(&self, job: impl Job<I, U>) {
-        // SAFETY: only the handler whose number it is comes here.
+        // SAFETY: only the handler of this sequence number accesses the event now.
         let item = unsafe { (*self.item.get()).take() };
-        // SAFETY: as above.
+        // SAFETY: only the handler of this sequence number accesses the event now.
         unsafe { *self.result.get() = item.map(job) };
     }
 
     pub(crate) fn take(&self) -> Option<U> {
-        // SAFETY: only the poller comes here, after the handlers.
+        // SAFETY: only the poller accesses the event now, for the handlers have finished with it.
         unsafe { (*self.result.get()).take() }
     }
 }
@@ -55,7 +54,7 @@ struct Wait {
 }
 
 impl Wait {
-    /// For so many threads at once.
+    /// Returns the strategy for `threads` threads that run at the same time.
     pub(crate) fn among(threads: usize) -> Wait {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Wait { yields: cores < threads }
@@ -77,14 +76,14 @@ impl WaitStrategy for Wait {
 }
 
 impl<I: Send + 'static, U: Send + 'static> Event<I, U> {
-    /// The handler number `lane` of `lanes`.
+    /// Returns the handler with the given number, of `handlers` handlers.
     pub(crate) fn handler(
         job: impl Job<I, U>,
-        lane: usize,
-        lanes: usize,
+        number: usize,
+        handlers: usize,
     ) -> impl FnMut(&Self, Sequence, bool) + Send + 'static {
         move |event, sequence, _| {
-            if sequence as usize % lanes == lane {
+            if sequence as usize % handlers == number {
                 event.run(job);
             }
         }
@@ -102,13 +101,13 @@ impl Stream for Disruptor {
         I: Send + 'static,
         U: Send + 'static,
     {
-        let lanes = self.0.max(2);
-        let wait = Wait::among(lanes + 1);
+        let handlers = self.0.max(2);
+        let wait = Wait::among(handlers + 1);
         let mut builder = build_single_producer(window, Event::empty, wait)
-            .handle_events_with(Event::handler(job, 0, lanes))
-            .handle_events_with(Event::handler(job, 1, lanes));
-        for lane in 2..lanes {
-            builder = builder.handle_events_with(Event::handler(job, lane, lanes));
+            .handle_events_with(Event::handler(job, 0, handlers))
+            .handle_events_with(Event::handler(job, 1, handlers));
+        for number in 2..handlers {
+            builder = builder.handle_events_with(Event::handler(job, number, handlers));
         }
         let (mut poller, builder) = builder.and_then().new_event_poller();
         let mut producer = builder.build();
@@ -117,7 +116,7 @@ impl Stream for Disruptor {
         let mut source = source.fuse();
         let (mut fed, mut taken, mut ended) = (0, 0, false);
         while !ended || taken < fed {
-            let room = !ended
+            let published = !ended
                 && producer
                     .try_batch_publish(batch, |events| {
                         for event in events {
@@ -127,7 +126,7 @@ impl Stream for Disruptor {
                         }
                     })
                     .is_ok();
-            if room {
+            if published {
                 fed += batch;
             }
             match poller.poll() {
@@ -137,7 +136,7 @@ impl Stream for Disruptor {
                         event.take().into_iter().for_each(&mut *sink);
                     }
                 }
-                Err(Polling::NoEvents) if !room => wait.wait(),
+                Err(Polling::NoEvents) if !published => wait.wait(),
                 Err(_) => {}
             }
         }

@@ -1,8 +1,9 @@
-//! Slots with a plain flag each, that nothing checks: whoever comes twice, late or with another's
-//! index corrupts it.
+//! Slots with a plain flag each, without any checks.
 //!
-//! The caller feeds items through the slots and takes the results from there, the workers share a
-//! counter. Nobody sleeps: whoever waits spins, then yields.
+//! A worker that completes an index twice, too late, or another worker's index, corrupts the data.
+//!
+//! The caller puts items into the slots and takes the results from them. The workers share a
+//! counter. No thread sleeps: a waiting thread spins, then yields.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,11 +21,12 @@ impl Flags {
     }
 }
 
-/// What the flag of `index` is set to when the item is there, and when the result is.
+/// Returns the flag that says that the slot holds the item of `index`.
 const fn item_of(index: u64) -> u64 {
     2 * index + 1
 }
 
+/// Returns the flag that says that the slot holds the result of `index`.
 const fn result_of(index: u64) -> u64 {
     2 * index + 2
 }
@@ -52,7 +54,7 @@ impl<I, U> Shared<I, U> {
         &self.flags[index as usize % self.flags.len()]
     }
 
-    /// One item after the other, to the end.
+    /// Runs the job on one item after the other, until the end.
     fn work(&self, job: impl Job<I, U>) {
         loop {
             let index = self.claimed.fetch_add(1, Ordering::Relaxed);
@@ -63,9 +65,10 @@ impl<I, U> Shared<I, U> {
                 }
                 backoff.snooze();
             }
-            // SAFETY: the flag gives the slot to whoever claimed its index.
+            // SAFETY: with this flag, only the worker that claimed the index accesses the slot. The
+            // load of the flag synchronises with the caller's store.
             let item = unsafe { self.items.take(index) }.expect("the flag says so");
-            // SAFETY: as above.
+            // SAFETY: as for the item.
             unsafe { self.results.put(index, job(item)) };
             self.flag(index).store(result_of(index), Ordering::Release);
         }
@@ -84,8 +87,8 @@ impl Stream for Flags {
         U: Send + 'static,
     {
         let shared = Arc::new(Shared::new(window));
-        let of_worker = Arc::clone(&shared);
-        self.0.run_on_each(move || of_worker.work(job));
+        let for_workers = Arc::clone(&shared);
+        self.0.run_on_each(move || for_workers.work(job));
 
         let mut source = source.fuse();
         let (mut fed, mut taken) = (0, 0);
@@ -96,7 +99,8 @@ impl Stream for Flags {
                     shared.end.store(fed, Ordering::Relaxed);
                     break;
                 };
-                // SAFETY: the caller took what was in the slot before.
+                // SAFETY: only the caller accesses the slot, for it has taken the slot's last
+                // result.
                 unsafe { shared.items.put(fed, item) };
                 shared.flag(fed).store(item_of(fed), Ordering::Release);
                 fed += 1;
@@ -105,7 +109,8 @@ impl Stream for Flags {
                 return;
             }
             if shared.flag(taken).load(Ordering::Acquire) == result_of(taken) {
-                // SAFETY: the flag gives the slot to the caller.
+                // SAFETY: with this flag, only the caller accesses the slot. The load of the flag
+                // synchronises with the worker's store.
                 sink(unsafe { shared.results.take(taken) }.expect("the flag says so"));
                 taken += 1;
                 backoff.reset();

@@ -1,5 +1,5 @@
-//! A slot for each result, and a latch that counts down: what a finite batch needs at least. Chunks
-//! are claimed from a counter, eight for each thread.
+//! A slot for each result, and a latch that counts down: the least that a finite batch needs.
+//! Workers claim chunks from a counter; there are about eight chunks per thread.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -47,32 +47,36 @@ impl<U> Batch<U> {
             }
             let ran = chunk.end - chunk.start;
             for index in chunk {
-                // SAFETY: the counter gives each index to one thread.
+                // SAFETY: the counter gives each index to one thread, and the caller takes the
+                // results later.
                 unsafe { self.slots.put(index, job(index)) };
             }
             if self.missing.fetch_sub(ran, Ordering::AcqRel) == ran {
-                *self.done.lock().expect("nothing panics in here") = true;
+                *self.done.lock().expect(NO_PANIC) = true;
                 self.all.notify_one();
             }
         }
     }
 
     fn wait(&self) {
-        let done = self.done.lock().expect("nothing panics in here");
+        let done = self.done.lock().expect(NO_PANIC);
         let done = self.all.wait_while(done, |done| !*done);
-        drop(done.expect("nothing panics in here"));
+        drop(done.expect(NO_PANIC));
     }
 }
+
+const NO_PANIC: &str = "no thread panics while it holds the lock";
 
 impl Collect for Latch {
     fn collect<U: Send + 'static>(&self, count: u64, job: impl Job<u64, U>) -> Vec<U> {
         let batch = Arc::new(Batch::new(count));
         let chunk = (count / (8 * self.threads)).max(1);
-        let of_worker = Arc::clone(&batch);
-        self.pool.run_on_each(move || of_worker.work(chunk, job));
+        let for_workers = Arc::clone(&batch);
+        self.pool.run_on_each(move || for_workers.work(chunk, job));
         batch.wait();
-        // SAFETY: every index has been put, before the latch was open.
-        let take = |index| unsafe { batch.slots.take(index) }.expect("the latch is open");
+        // SAFETY: the workers have put all results before the latch opened, and the wait for the
+        // latch synchronises with them.
+        let take = |index| unsafe { batch.slots.take(index) }.expect("all results are there");
         (0..count).map(take).collect()
     }
 }

@@ -1,18 +1,18 @@
-//! The peers, a file for each, and what they can be asked for.
+//! The peers, with one file each, and the traits that they implement.
 //!
 //! "T threads" means that T threads run jobs:
 //!
-//! | peer | for a batch | for a stream |
+//! | peer | threads for a batch | threads for a stream |
 //! |---|---|---|
-//! | ours | T-1 workers, and the caller, who helps | T-1 workers and the consumer, who helps; in `gzip` and `waiting`, T workers |
+//! | ours | T-1 workers and the helping caller | T-1 workers and the helping consumer; in `gzip` and `waiting`, T workers |
 //! | rayon, orx-parallel, latch | a pool of T; the caller waits | rayon: the same, a window at a time |
-//! | scope-split, tbb | T-1 threads, and the caller | tbb: the same |
-//! | pariter, tokio-buffered, channel-heap, mutex, flags, disruptor | as a stream | T workers; the caller feeds or consumes |
-//! | pigz | | T, as it says of itself |
-//! | serial, thread-per-item | one; as many as items | one |
+//! | scope-split, tbb | T-1 threads and the caller | tbb: the same |
+//! | pariter, tokio-buffered, channel-heap, mutex, flags, disruptor | as for a stream | T workers; the caller feeds or consumes |
+//! | pigz | | T, by its own option |
+//! | serial, thread-per-item | one; one per item | one |
 //!
-//! In workload `concurrent` all have T workers for 4 callers, ours too: a caller who helps is what is
-//! compared there. In `sleepy` all have 64.
+//! In the workload `concurrent`, all peers have T workers for 4 callers, including ours, so the
+//! help of the callers is compared, too. In `sleepy`, all have 64.
 
 mod channel_heap;
 mod disruptor;
@@ -52,14 +52,15 @@ pub(crate) use tokio::Tokio;
 
 use super::job::Job;
 
-/// A peer that runs a job on each of the first numbers and has the results in their order.
+/// A peer that runs a job on the numbers below `count` and returns the results in order.
 pub(crate) trait Collect: Sync {
     fn collect<U: Send + 'static>(&self, count: u64, job: impl Job<u64, U>) -> Vec<U>;
 }
 
-/// A peer that runs a job on the items of a lazy source and hands the results over in their order,
-/// with at most `window` items pulled and not yet handed over. (Ours has its window from when it was
-/// made.)
+/// A peer that runs a job on the items of a lazy source and delivers the results in order.
+///
+/// At most `window` items are pulled and not yet delivered. Ours ignores `window`: it has the
+/// window with which its executor was built.
 pub(crate) trait Stream: Sync {
     fn stream<I, U>(
         &self,
@@ -72,8 +73,8 @@ pub(crate) trait Stream: Sync {
         U: Send + 'static;
 }
 
-/// A batch by way of a stream, for peers that are made for streams. Its window is large enough for
-/// any batch but the largest, where it is as good as none.
+/// Collects a stream, for peers that only have streams. Batches of up to 1024 items fit in the
+/// window; for larger batches, the window is so large that it hardly limits them.
 fn collect_stream<U, P>(peer: &P, count: u64, job: impl Job<u64, U>) -> Vec<U>
 where
     U: Send + 'static,
@@ -85,7 +86,7 @@ where
     results
 }
 
-/// Makes a [`Collect`] of a [`Stream`].
+/// A [`Collect`] that collects a [`Stream`].
 pub(crate) struct Collected<P>(pub(crate) P);
 
 impl<P: Stream> Collect for Collected<P> {

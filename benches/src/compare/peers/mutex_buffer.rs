@@ -1,8 +1,8 @@
-//! The reorder buffer that most programs write first: a mutex around everything, one condition
-//! variable for room and one for the head.
+//! The reorder buffer that most programs write first: a mutex around everything, a condition
+//! variable for free slots, and one for the head.
 //!
-//! One per batch, or one for all batches under an outer lock, which is how a buffer that is shared
-//! is kept from mixing batches.
+//! There is a buffer per batch, or one buffer for all batches. An outer lock then keeps the batches
+//! apart.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use super::{Collect, Pool, Stream, collect_stream};
 use crate::compare::job::Job;
 
-/// A buffer for each batch.
+/// A peer with a buffer per batch.
 pub(crate) struct MutexPerBatch(Pool);
 
 impl MutexPerBatch {
@@ -33,12 +33,12 @@ impl Stream for MutexPerBatch {
     {
         let feed = Mutex::new(Some(source));
         let shared = Arc::new((MutexBuffer::with_capacity(window), feed));
-        let of_worker = Arc::clone(&shared);
+        let for_workers = Arc::clone(&shared);
         self.0.run_on_each(move || {
-            let (buffer, feed) = &*of_worker;
-            // The place is reserved with the source locked: items get their places in their order.
+            let (buffer, feed) = &*for_workers;
+            // The worker reserves while it holds the source, so indices follow the items' order.
             let pull = || {
-                let mut feed = feed.lock().expect("no source panics");
+                let mut feed = feed.lock().expect("the source does not panic");
                 let source = feed.as_mut()?;
                 let index = buffer.reserve();
                 let item = source.next();
@@ -58,7 +58,7 @@ impl Stream for MutexPerBatch {
     }
 }
 
-/// One buffer for all batches, so one batch at a time.
+/// A peer with one buffer for all batches, which therefore run one at a time.
 pub(crate) struct MutexForAll {
     inner: MutexPerBatch,
     one_at_a_time: Mutex<()>,
@@ -72,15 +72,15 @@ impl MutexForAll {
 
 impl Collect for MutexForAll {
     fn collect<U: Send + 'static>(&self, count: u64, job: impl Job<u64, U>) -> Vec<U> {
-        let _alone = self.one_at_a_time.lock().expect("no job panics");
+        let _guard = self.one_at_a_time.lock().expect("no job panics");
         collect_stream(&self.inner, count, job)
     }
 }
 
-/// Slots from the head of line on, up to a capacity.
+/// A queue of slots that starts at the head of line and has a capacity.
 pub(crate) struct MutexBuffer<U> {
     state: Mutex<State<U>>,
-    room: Condvar,
+    free: Condvar,
     ready: Condvar,
     capacity: usize,
 }
@@ -90,8 +90,10 @@ struct State<U> {
     /// The index of the first slot.
     head: u64,
     end: Option<u64>,
-    /// Telling a condition variable is a system call, so nobody is told who does not wait.
+    /// `true` if the producer must be notified. A notification is a system call, so it is left out
+    /// if the producer does not wait.
     producer_waits: bool,
+    /// `true` if the consumer must be notified.
     consumer_waits: bool,
 }
 
@@ -105,24 +107,25 @@ impl<U> MutexBuffer<U> {
                 producer_waits: false,
                 consumer_waits: false,
             }),
-            room: Condvar::new(),
+            free: Condvar::new(),
             ready: Condvar::new(),
             capacity,
         }
     }
 
-    /// Waits for room, and reserves. One thread at a time.
+    /// Reserves a slot, and waits for a free slot if there is none. Only one thread may call this
+    /// at a time.
     pub(crate) fn reserve(&self) -> u64 {
         let mut state = self.lock();
         while state.slots.len() == self.capacity {
             state.producer_waits = true;
-            state = self.room.wait(state).expect(NO_PANIC);
+            state = self.free.wait(state).expect(NO_PANIC);
         }
         state.slots.push_back(None);
         state.head + state.slots.len() as u64 - 1
     }
 
-    /// Gives back the last reservation, and says that there will be no other.
+    /// Cancels the last reservation and ends the sequence.
     pub(crate) fn finish(&self) {
         let mut state = self.lock();
         state.slots.pop_back();
@@ -134,15 +137,15 @@ impl<U> MutexBuffer<U> {
 
     pub(crate) fn complete(&self, index: u64, value: U) {
         let mut state = self.lock();
-        let place = (index - state.head) as usize;
-        state.slots[place] = Some(value);
-        if place == 0 && mem::take(&mut state.consumer_waits) {
+        let offset = (index - state.head) as usize;
+        state.slots[offset] = Some(value);
+        if offset == 0 && mem::take(&mut state.consumer_waits) {
             drop(state);
             self.ready.notify_one();
         }
     }
 
-    /// Waits for the head of line; nothing after the end.
+    /// Waits for the head of line and takes it. Returns `None` after the end.
     pub(crate) fn take(&self) -> Option<U> {
         let mut state = self.lock();
         loop {
@@ -154,7 +157,7 @@ impl<U> MutexBuffer<U> {
                 state.head += 1;
                 if mem::take(&mut state.producer_waits) {
                     drop(state);
-                    self.room.notify_one();
+                    self.free.notify_one();
                 }
                 return Some(value);
             }
@@ -168,4 +171,4 @@ impl<U> MutexBuffer<U> {
     }
 }
 
-const NO_PANIC: &str = "nothing panics with the lock";
+const NO_PANIC: &str = "no thread panics while it holds the lock";

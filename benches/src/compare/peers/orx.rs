@@ -1,5 +1,5 @@
-//! orx-parallel: `collect`, with its adaptive runner and its persistent pool. The pool starts no
-//! more threads than the machine has processors. There is nothing for ordered streams.
+//! `orx-parallel`: `collect`, with its adaptive runner and its persistent pool. The pool starts at
+//! most one thread per processor. The crate has no ordered streams.
 
 use orx_parallel::{BasicPool, IntoParIter, Par, Pool, Runner};
 
@@ -16,7 +16,7 @@ impl Orx {
 
 impl Collect for Orx {
     fn collect<U: Send + 'static>(&self, count: u64, job: impl Job<u64, U>) -> Vec<U> {
-        let count = usize::try_from(count).expect("as many as fit in memory");
+        let count = usize::try_from(count).expect("the results fit in memory");
         (0..count)
             .into_par()
             .runner(Runner::adaptive_with_pool(&self.0))

@@ -1,4 +1,4 @@
-//! Ours: `map_indexed`, since others are given an index range as well, `map`, and `stream`.
+//! Ours: `map_indexed`, `map` and `stream`. `map_indexed` takes a range, as the peers do.
 
 use reorder_executor::Executor;
 
@@ -10,18 +10,18 @@ pub(crate) struct Ours(Executor);
 impl Ours {
     pub(crate) fn new(workers: usize, window: usize) -> Ours {
         let builder = Executor::builder().workers(workers).window(window);
-        Ours(builder.build().expect("an executor"))
+        Ours(builder.build().expect("start an executor"))
     }
 }
 
 impl Collect for Ours {
     fn collect<U: Send + 'static>(&self, count: u64, job: impl Job<u64, U>) -> Vec<U> {
-        let count = usize::try_from(count).expect("as many as fit in memory");
+        let count = usize::try_from(count).expect("the results fit in memory");
         self.0.map_indexed(count, |index| job(index as u64))
     }
 }
 
-/// The same batch, given as an iterator.
+/// Our peer with `map`, which takes an iterator.
 pub(crate) struct OursIterator(pub(crate) Ours);
 
 impl Collect for OursIterator {

@@ -1,4 +1,5 @@
-//! pariter: `parallel_map`, with a buffer of the window. Its threads live as long as the iterator.
+//! `pariter`: `parallel_map`, whose buffer has the size of the window. Its threads live as long as
+//! the iterator.
 
 use ::pariter::IteratorExt;
 

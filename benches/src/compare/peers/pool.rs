@@ -1,5 +1,4 @@
-//! A plain pool of threads, for the peers that are a structure and not a library: a channel of
-//! boxed jobs.
+//! A simple thread pool with a channel of boxed jobs, for peers that have no threads themselves.
 
 use std::thread::{self, JoinHandle};
 
@@ -22,11 +21,11 @@ impl Pool {
         Pool { jobs: Some(jobs), threads: (0..threads).map(work).collect() }
     }
 
-    /// Gives each thread a copy of `runner`, to be run when it has time.
-    pub(crate) fn run_on_each(&self, runner: impl FnOnce() + Clone + Send + 'static) {
-        let jobs = self.jobs.as_ref().expect("it is there until the drop");
+    /// Queues a copy of `job` for each thread.
+    pub(crate) fn run_on_each(&self, job: impl FnOnce() + Clone + Send + 'static) {
+        let jobs = self.jobs.as_ref().expect("the sender lives until the pool is dropped");
         for _ in &self.threads {
-            jobs.send(Box::new(runner.clone())).expect("the threads are there");
+            jobs.send(Box::new(job.clone())).expect("the threads live as long as the pool");
         }
     }
 }

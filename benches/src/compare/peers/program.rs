@@ -1,4 +1,4 @@
-//! pigz, and gzip: programs of the system, which compress files.
+//! `pigz` and `gzip`: programs of the system that compress files.
 
 use std::process::{Command, Output, Stdio};
 
@@ -10,27 +10,27 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// If it is installed.
+    /// Returns the program if it is installed.
     pub(crate) fn find(name: &'static str, threads: usize) -> Option<Program> {
         let version = Command::new(name).arg("--version").stdout(Stdio::null()).status();
         version.is_ok_and(|status| status.success()).then_some(Program { name, threads })
     }
 
-    /// Compresses, and has the output.
+    /// Compresses the files and returns the output.
     pub(crate) fn output(&self, files: &[File]) -> Result<Vec<u8>, String> {
-        let Output { status, stdout, .. } = self.told(self.command(files).output())?;
+        let Output { status, stdout, .. } = self.with_name(self.command(files).output())?;
         if status.success() { Ok(stdout) } else { Err(format!("{}: {status}", self.name)) }
     }
 
-    /// Compresses, and throws the output away.
+    /// Compresses the files and discards the output.
     pub(crate) fn run(&self, files: &[File]) -> Result<(), String> {
-        let status = self.told(self.command(files).stdout(Stdio::null()).status())?;
+        let status = self.with_name(self.command(files).stdout(Stdio::null()).status())?;
         if status.success() { Ok(()) } else { Err(format!("{}: {status}", self.name)) }
     }
 
     fn command(&self, files: &[File]) -> Command {
         let mut command = Command::new(self.name);
-        // To standard output, without names and times, at the level that the others have.
+        // To standard output, without names and times, at the level of the other peers.
         command.args(["-c", "-n", "-6"]);
         if self.name == "pigz" {
             command.arg("-p").arg(self.threads.to_string());
@@ -39,7 +39,8 @@ impl Program {
         command
     }
 
-    fn told<T>(&self, result: std::io::Result<T>) -> Result<T, String> {
+    /// Adds the name of the program to an error.
+    fn with_name<T>(&self, result: std::io::Result<T>) -> Result<T, String> {
         result.map_err(|error| format!("{}: {error}", self.name))
     }
 }

@@ -1,6 +1,8 @@
-//! rayon: `collect`, and for a stream one parallel `collect_into_vec` per window, which is how its
-//! documentation keeps an order: called from outside the pool, as most programs do, or with the
-//! whole stream inside, where no window pays for the way into the pool.
+//! `rayon`: `collect` for a batch, and one parallel `collect_into_vec` per window for a stream. The
+//! documentation keeps an order in this way.
+//!
+//! A stream runs outside the pool, as in most programs, or inside. Outside, each window pays for
+//! the entry into the pool.
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -12,14 +14,14 @@ pub(crate) struct Rayon(ThreadPool);
 
 impl Rayon {
     pub(crate) fn new(threads: usize) -> Rayon {
-        Rayon(ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool"))
+        Rayon(ThreadPoolBuilder::new().num_threads(threads).build().expect("start a pool"))
     }
 }
 
 impl Collect for Rayon {
     fn collect<U: Send + 'static>(&self, count: u64, job: impl Job<u64, U>) -> Vec<U> {
-        let count = usize::try_from(count).expect("as many as fit in memory");
-        // An indexed range, whose results are written in place.
+        let count = usize::try_from(count).expect("the results fit in memory");
+        // `rayon` writes the results of an indexed range in place.
         self.0.install(|| (0..count).into_par_iter().map(|index| job(index as u64)).collect())
     }
 }
@@ -41,7 +43,8 @@ impl Stream for Rayon {
     }
 }
 
-/// The source is pulled and the results are consumed by a thread of the pool.
+/// The peer whose stream runs inside the pool: a thread of the pool pulls the source and consumes
+/// the results.
 pub(crate) struct RayonInside(pub(crate) Rayon);
 
 impl Stream for RayonInside {

@@ -1,5 +1,4 @@
-//! `std::thread::scope`: one equal part for each thread, the last for the caller; and a thread for
-//! each item.
+//! `std::thread::scope`, with an equal part for each thread, or with a thread for each item.
 
 use std::mem::MaybeUninit;
 use std::thread;
@@ -7,6 +6,7 @@ use std::thread;
 use super::Collect;
 use crate::compare::job::Job;
 
+/// A peer that splits a batch into equal parts. The caller runs the last part.
 pub(crate) struct StaticSplit(pub(crate) usize);
 
 impl Collect for StaticSplit {
@@ -14,9 +14,9 @@ impl Collect for StaticSplit {
         let count = count as usize;
         let part = count.div_ceil(self.0).max(1);
         let mut results = Vec::with_capacity(count);
-        let fill = |(number, places): (usize, &mut [MaybeUninit<U>])| {
-            for (index, place) in (number * part..).zip(places) {
-                place.write(job(index as u64));
+        let fill = |(number, output): (usize, &mut [MaybeUninit<U>])| {
+            for (index, slot) in (number * part..).zip(output) {
+                slot.write(job(index as u64));
             }
         };
         thread::scope(|scope| {
@@ -27,7 +27,7 @@ impl Collect for StaticSplit {
             }
             last.into_iter().for_each(fill);
         });
-        // SAFETY: the parts are all of them, and were filled.
+        // SAFETY: the parts cover all `count` elements, and all parts have been filled.
         unsafe { results.set_len(count) };
         results
     }

@@ -1,4 +1,4 @@
-//! A loop.
+//! A plain loop.
 
 use super::{Collect, Stream};
 use crate::compare::job::Job;

@@ -1,12 +1,11 @@
-//! Places for values that are written by one thread and read by another, with nothing that checks
-//! it: for the peers that do without.
+//! Slots that pass values between threads without any checks.
 
 use std::cell::UnsafeCell;
 
 pub(crate) struct Slots<T>(Box<[UnsafeCell<Option<T>>]>);
 
-// SAFETY: the callers of `put` and `take` promise that no two threads are at a slot at once, so a
-// value is only ever moved from thread to thread.
+// SAFETY: the callers of `put` and `take` promise that no two threads access a slot at once. So
+// values only move from thread to thread, for which `Send` suffices.
 unsafe impl<T: Send> Sync for Slots<T> {}
 
 impl<T> Slots<T> {
@@ -18,15 +17,15 @@ impl<T> Slots<T> {
         self.0.len()
     }
 
-    /// Puts a value into the slot of `index`, modulo their number.
+    /// Puts a value into the slot of `index`, which is `index` modulo the number of slots.
     ///
     /// # Safety
     ///
-    /// Nobody else is at that slot at the same time, and who was there before synchronised with
-    /// this thread.
+    /// No other thread accesses that slot at the same time. Earlier accesses by other threads
+    /// happened before this call.
     #[inline]
     pub(crate) unsafe fn put(&self, index: u64, value: T) {
-        // SAFETY: the caller has the slot to itself.
+        // SAFETY: only the caller accesses the slot.
         unsafe { *self.0[index as usize % self.0.len()].get() = Some(value) };
     }
 
@@ -34,10 +33,10 @@ impl<T> Slots<T> {
     ///
     /// # Safety
     ///
-    /// As [`put`](Slots::put).
+    /// The same conditions hold as for [`put`](Slots::put).
     #[inline]
     pub(crate) unsafe fn take(&self, index: u64) -> Option<T> {
-        // SAFETY: the caller has the slot to itself.
+        // SAFETY: only the caller accesses the slot.
         unsafe { (*self.0[index as usize % self.0.len()].get()).take() }
     }
 }

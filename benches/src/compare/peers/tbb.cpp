@@ -19,7 +19,7 @@ struct Arenas {
           of_caller([threads] { return tbb::task_arena(threads); }) {}
 
     tbb::global_control limit;
-    // One for each thread that calls. The one that it has anyway has no more places than there are
+    // An arena per calling thread. The default arena of a thread is limited to the number of
     // processors.
     tbb::enumerable_thread_specific<tbb::task_arena> of_caller;
 };

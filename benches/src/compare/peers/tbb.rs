@@ -1,7 +1,7 @@
-//! oneTBB: `parallel_for` over an array for a batch, and `parallel_pipeline` for a stream, with slices
-//! as tokens, which its documentation advises for small items. The caller is one of the threads.
+//! oneTBB: `parallel_for` over an array for a batch, and `parallel_pipeline` for a stream.
 //!
-//! C++ calls back for a range or a slice, not for each item.
+//! The tokens of the pipeline are slices, as the documentation advises for small items. The caller
+//! is one of the threads. The C++ code calls back once per range or slice, not once per item.
 
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -36,16 +36,16 @@ unsafe extern "C" {
 
 pub(crate) struct Tbb(NonNull<Arenas>);
 
-// SAFETY: each thread that calls uses an arena of its own.
+// SAFETY: any thread may delete the arenas.
 unsafe impl Send for Tbb {}
-// SAFETY: as above.
+// SAFETY: each calling thread uses its own arena.
 unsafe impl Sync for Tbb {}
 
 impl Tbb {
-    /// With the caller.
+    /// Creates a peer with `threads` threads, including the caller.
     pub(crate) fn new(threads: usize) -> Tbb {
-        let threads = i32::try_from(threads).expect("as many as a machine can run");
-        // SAFETY: it may be called by anybody.
+        let threads = i32::try_from(threads).expect("a machine can run the threads");
+        // SAFETY: the function has no conditions.
         let arenas = unsafe { compare_tbb_new(threads) };
         Tbb(NonNull::new(arenas).expect("new never returns null"))
     }
@@ -53,55 +53,60 @@ impl Tbb {
 
 impl Drop for Tbb {
     fn drop(&mut self) {
-        // SAFETY: nobody uses it any more.
+        // SAFETY: the pointer is from `compare_tbb_new`, and this is its last use.
         unsafe { compare_tbb_delete(self.0.as_ptr()) };
     }
 }
 
-struct Places<U, J> {
+/// The memory for the results of a batch, and its job.
+struct Output<U, J> {
     first: *mut U,
     job: J,
 }
 
-impl<U, J: Job<u64, U>> Places<U, J> {
+impl<U, J: Job<u64, U>> Output<U, J> {
+    /// Runs the job on a range of indices.
+    ///
     /// # Safety
     ///
-    /// The context is one of these, with places from `start` to `end` that nobody else writes.
+    /// `context` points to an `Output` with memory for the results from `start` to `end`. No other
+    /// thread writes these.
     unsafe extern "C" fn run(context: *const Context, start: usize, end: usize) {
-        // SAFETY: the caller says so.
-        let places = unsafe { &*context.cast::<Self>() };
+        // SAFETY: `context` points to an `Output`.
+        let output = unsafe { &*context.cast::<Self>() };
         for index in start..end {
-            let result = (places.job)(index as u64);
-            // SAFETY: the place is in the range.
-            let place = unsafe { places.first.add(index) };
-            // SAFETY: nobody else writes it.
-            unsafe { place.write(result) };
+            let result = (output.job)(index as u64);
+            // SAFETY: the memory contains the range.
+            let slot = unsafe { output.first.add(index) };
+            // SAFETY: no other thread writes the results of the range.
+            unsafe { slot.write(result) };
         }
     }
 }
 
 impl Collect for Tbb {
     fn collect<U: Send + 'static>(&self, count: u64, job: impl Job<u64, U>) -> Vec<U> {
-        /// That of the type of the job, which has no name.
+        /// Returns `Output::run` for the type of the job, which has no name.
         fn run_of<U, J: Job<u64, U>>(
-            _: &Places<U, J>,
+            _: &Output<U, J>,
         ) -> unsafe extern "C" fn(*const Context, usize, usize) {
-            Places::<U, J>::run
+            Output::<U, J>::run
         }
-        let count = usize::try_from(count).expect("as many as fit in memory");
+        let count = usize::try_from(count).expect("the results fit in memory");
         let mut results = Vec::with_capacity(count);
-        let places = Places { first: results.as_mut_ptr(), job };
-        let (context, run) = (ptr::from_ref(&places).cast(), run_of(&places));
-        // SAFETY: it gives each index below `count` to one thread, and returns when all have run.
+        let output = Output { first: results.as_mut_ptr(), job };
+        let (context, run) = (ptr::from_ref(&output).cast(), run_of(&output));
+        // SAFETY: oneTBB gives each index below `count` to one thread, and returns when the job has
+        // run on all of them.
         unsafe { compare_tbb_for(self.0.as_ptr(), count, context, run) };
-        // SAFETY: all were written.
+        // SAFETY: the job has written the results of all indices.
         unsafe { results.set_len(count) };
         results
     }
 }
 
-/// What the three filters of a pipeline need. The first and the last run on one thread at a time,
-/// and in order; the one in the middle only uses the job.
+/// The data of the three filters of a pipeline. The first filter and the last filter run on one
+/// thread at a time and in order. The filter between them uses only the job.
 struct Filters<'s, I, U, S, J, F> {
     source: UnsafeCell<S>,
     slice: usize,
@@ -110,20 +115,22 @@ struct Filters<'s, I, U, S, J, F> {
     items: PhantomData<(I, U)>,
 }
 
-/// A token.
+/// A token: some items, and later their results.
 struct Slice<I, U> {
     items: Vec<I>,
     results: Vec<U>,
 }
 
 impl<I, U, S: Iterator<Item = I>, J: Job<I, U>, F: FnMut(U)> Filters<'_, I, U, S, J, F> {
+    /// Pulls the items of a token. Returns null at the end.
+    ///
     /// # Safety
     ///
-    /// The context is one of these, and this is the only thread here.
+    /// `context` points to a `Self`, and no other thread runs this filter.
     unsafe extern "C" fn pull(context: *const Context) -> *mut Token {
-        // SAFETY: the caller says so.
+        // SAFETY: `context` points to a `Self`.
         let filters = unsafe { &*context.cast::<Self>() };
-        // SAFETY: the caller says so.
+        // SAFETY: only this filter uses the source, and no other thread runs it.
         let source = unsafe { &mut *filters.source.get() };
         let items: Vec<I> = source.take(filters.slice).collect();
         if items.is_empty() {
@@ -132,26 +139,31 @@ impl<I, U, S: Iterator<Item = I>, J: Job<I, U>, F: FnMut(U)> Filters<'_, I, U, S
         Box::into_raw(Box::new(Slice::<I, U> { items, results: Vec::new() })).cast()
     }
 
+    /// Runs the job on the items of a token.
+    ///
     /// # Safety
     ///
-    /// The context is one of these, and the token is from `pull` and this thread's.
+    /// `context` points to a `Self`. `token` is from `pull`, and no other thread uses it.
     unsafe extern "C" fn run(context: *const Context, token: *mut Token) {
-        // SAFETY: the caller says so.
+        // SAFETY: `context` points to a `Self`.
         let filters = unsafe { &*context.cast::<Self>() };
-        // SAFETY: the caller says so.
+        // SAFETY: the token is from `pull`, and no other thread uses it.
         let slice = unsafe { &mut *token.cast::<Slice<I, U>>() };
         slice.results = slice.items.drain(..).map(filters.job).collect();
     }
 
+    /// Delivers the results of a token and frees it.
+    ///
     /// # Safety
     ///
-    /// The context is one of these, this is the only thread here, and the token is its own.
+    /// `context` points to a `Self`, and no other thread runs this filter. `token` is from `pull`,
+    /// and this is its last use.
     unsafe extern "C" fn take(context: *const Context, token: *mut Token) {
-        // SAFETY: the caller says so.
+        // SAFETY: `context` points to a `Self`.
         let filters = unsafe { &*context.cast::<Self>() };
-        // SAFETY: it was made of a box, and nobody comes back to it.
+        // SAFETY: `pull` made the token from a box, and this is the token's last use.
         let slice = unsafe { Box::from_raw(token.cast::<Slice<I, U>>()) };
-        // SAFETY: the caller says so.
+        // SAFETY: only this filter uses the sink, and no other thread runs it.
         let sink = unsafe { &mut **filters.sink.get() };
         slice.results.into_iter().for_each(sink);
     }
@@ -159,9 +171,9 @@ impl<I, U, S: Iterator<Item = I>, J: Job<I, U>, F: FnMut(U)> Filters<'_, I, U, S
     fn pipe(self, arenas: &Tbb, tokens: usize) {
         let context = ptr::from_ref(&self).cast();
         let (pull, run, take) = (Self::pull, Self::run, Self::take);
-        // SAFETY: the first and the last are serial filters, and a token goes through one filter
-        // at a time. It returns when all tokens are through. What is sent to another thread there,
-        // the bounds of `Stream` allow to be sent.
+        // SAFETY: the first filter and the last filter are serial, and a token is in one filter at
+        // a time. The call returns when all tokens have left the pipeline. The bounds of `Stream`
+        // allow all values that move to another thread to do so.
         unsafe { compare_tbb_pipeline(arenas.0.as_ptr(), tokens, context, pull, run, take) };
     }
 }
@@ -177,7 +189,7 @@ impl Stream for Tbb {
         I: Send + 'static,
         U: Send + 'static,
     {
-        // Several tokens per thread, as the documentation advises, and as large as that allows.
+        // About 16 tokens: several per thread, as the documentation advises.
         let slice = (window / 16).max(1);
         let filters = Filters {
             source: UnsafeCell::new(source.fuse()),

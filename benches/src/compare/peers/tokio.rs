@@ -1,5 +1,5 @@
-//! futures' `buffered` over tasks of tokio. Jobs that block go to the threads that tokio has for
-//! that, all others are plain tasks.
+//! `buffered` of the `futures` crate, over tokio tasks. Jobs that block run on tokio's blocking
+//! threads; all other jobs are plain tasks.
 
 use futures::StreamExt;
 use tokio::runtime::{Builder, Runtime};
@@ -15,14 +15,14 @@ pub(crate) struct Tokio {
 impl Tokio {
     pub(crate) fn new(threads: usize) -> Tokio {
         let runtime = Builder::new_multi_thread().worker_threads(threads).build();
-        Tokio { runtime: runtime.expect("a runtime"), blocking: false }
+        Tokio { runtime: runtime.expect("start a runtime"), blocking: false }
     }
 
-    /// For jobs that block.
+    /// Creates the peer for jobs that block.
     pub(crate) fn blocking(threads: usize) -> Tokio {
         let runtime =
             Builder::new_multi_thread().worker_threads(1).max_blocking_threads(threads).build();
-        Tokio { runtime: runtime.expect("a runtime"), blocking: true }
+        Tokio { runtime: runtime.expect("start a runtime"), blocking: true }
     }
 }
 

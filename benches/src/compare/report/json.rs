@@ -1,4 +1,4 @@
-//! The records for programs.
+//! Writes the records as JSON.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -20,7 +20,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::compare::contest::Extra;
+    use crate::compare::comparison::Extra;
 
     /// The program's users read these names.
     #[test]
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn workloads_that_tell_more_have_more_fields() {
+    fn workloads_with_extra_figures_have_more_fields() {
         let mut latencies = Histogram::new(3).unwrap();
         (1..=1000).for_each(|micros| latencies.record(micros * 1000).unwrap());
         let extra = Extra {
@@ -60,8 +60,8 @@ mod tests {
         let read = serde_json::to_value(record).unwrap();
         assert_eq!(read["batches_per_s"], json!(1e9 / 64_000.0));
         for (name, about) in [("p50_us", 500.0), ("p99_us", 990.0), ("p999_us", 999.0)] {
-            let told = read[name].as_f64().unwrap();
-            assert!((told / about - 1.0).abs() < 0.01, "{name}: {told}");
+            let percentile = read[name].as_f64().unwrap();
+            assert!((percentile / about - 1.0).abs() < 0.01, "{name}: {percentile}");
         }
         assert_eq!(read["others_us"], json!(64.0));
         assert_eq!((&read["peak"], &read["bytes"]), (&json!(1024), &json!(10)));

@@ -1,4 +1,4 @@
-//! What is told: a table, JSON, and charts.
+//! The outputs: a table, JSON, and charts.
 
 mod json;
 mod record;

@@ -1,10 +1,10 @@
-//! What a peer did in a workload.
+//! The results of a peer in a workload.
 
 use serde::Serialize;
 
-use crate::compare::contest::Extra;
+use crate::compare::comparison::Extra;
 
-/// Times are nanoseconds per item.
+/// The results of a peer in a workload. Times are nanoseconds per item.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Record {
     pub(crate) workload: String,
@@ -13,11 +13,11 @@ pub(crate) struct Record {
     pub(crate) median_ns: f64,
     pub(crate) min_ns: f64,
     pub(crate) max_ns: f64,
-    /// The peer's median by ours; nothing if ours is not there.
+    /// The median of the peer divided by ours. `None` if there is no record of ours.
     pub(crate) ratio: Option<f64>,
-    /// The median of the ratios of each round: what disturbs a round disturbs both.
+    /// The median of the ratios of the rounds. A disturbance of a round affects both times.
     pub(crate) round_ratio: Option<f64>,
-    /// The times by round.
+    /// The times of the rounds.
     #[serde(skip)]
     rounds: Vec<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,11 +28,11 @@ pub(crate) struct Record {
     pub(crate) p99_us: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) p999_us: Option<f64>,
-    /// The most items that were pulled from the source and not yet on their way into the consumer's
-    /// hands.
+    /// The largest number of items that were pulled from the source and not yet delivered. One
+    /// result on its way to the consumer does not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) peak: Option<u64>,
-    /// Until all items but the first had run.
+    /// The microseconds until all items but the first had run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) others_us: Option<f64>,
     /// The size of the output.
@@ -41,7 +41,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// From the times of the rounds, of which there is at least one.
+    /// Creates a record from the times of the rounds, of which there is at least one.
     pub(crate) fn new(
         workload: &str,
         threads: usize,
@@ -73,20 +73,20 @@ impl Record {
         }
     }
 
-    /// Sets the ratios of records of one contest.
+    /// Sets the ratios of the records of one comparison.
     pub(crate) fn compare(records: &mut [Record], ours: &str) {
         let Some(ours) = records.iter().find(|record| record.peer == ours).cloned() else { return };
         for record in records {
             record.ratio = Some(record.median_ns / ours.median_ns);
-            let by_ours = |(peer, ours): (&f64, &f64)| peer / ours;
+            let ratio = |(peer, ours): (&f64, &f64)| peer / ours;
             let (_, median, _) =
-                spread(record.rounds.iter().zip(&ours.rounds).map(by_ours).collect());
+                spread(record.rounds.iter().zip(&ours.rounds).map(ratio).collect());
             record.round_ratio = Some(median);
         }
     }
 }
 
-/// The least, the median and the most.
+/// Returns the minimum, the median and the maximum.
 fn spread(mut figures: Vec<f64>) -> (f64, f64, f64) {
     figures.sort_by(f64::total_cmp);
     (figures[0], figures[figures.len() / 2], figures[figures.len() - 1])
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_disturbs_a_round_is_not_in_its_ratio() {
+    fn a_slow_round_does_not_change_its_ratio() {
         let record = |peer, rounds| Record::new("tiny", 2, peer, rounds, &Extra::default());
         let mut records =
             [record("rayon", vec![2.0, 20.0, 2.4]), record("ours", vec![1.0, 10.0, 12.0])];

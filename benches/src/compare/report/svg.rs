@@ -1,4 +1,4 @@
-//! The records as charts: bars from the quickest peer to the slowest.
+//! Draws the records as charts, with a bar per peer, from the fastest to the slowest.
 
 use std::path::Path;
 
@@ -11,33 +11,33 @@ const WIDTH: i32 = 720;
 const BAR: i32 = 14;
 const ROW: i32 = 20;
 const HEADING: i32 = 28;
-/// Where bars begin, after the names.
+/// The start of the bars, right of the names.
 const LEFT: i32 = 130;
-/// Where the longest may end, before the numbers.
+/// The end of the longest bar, left of the numbers.
 const RIGHT: i32 = 560;
-/// Longer than so many times ours a bar is not drawn.
+/// The length of the longest bar in multiples of ours. Longer bars are cut.
 const LONGEST: f64 = 10.0;
 
 const OURS: RGBColor = RGBColor(0x1f, 0x6f, 0xb4);
 const OTHERS: RGBColor = RGBColor(0xb4, 0xbc, 0xc4);
 
-/// Writes a chart per workload into `folder`, named after it.
+/// Writes a chart per workload into `folder`. The file has the name of the workload.
 pub(crate) fn write(folder: &Path, records: &[Record]) -> Result<(), String> {
     std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    for of_workload in records.chunk_by(|one, next| one.workload == next.workload) {
-        let path = folder.join(format!("{}.svg", of_workload[0].workload));
-        let contests: Vec<_> =
-            of_workload.chunk_by(|one, next| one.threads == next.threads).collect();
-        draw(&path, &contests).map_err(|error| format!("{}: {error}", path.display()))?;
+    for workload in records.chunk_by(|record, next| record.workload == next.workload) {
+        let path = folder.join(format!("{}.svg", workload[0].workload));
+        let comparisons: Vec<_> =
+            workload.chunk_by(|record, next| record.threads == next.threads).collect();
+        draw(&path, &comparisons).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(())
 }
 
-fn draw(path: &Path, contests: &[&[Record]]) -> Result<(), Box<dyn std::error::Error>> {
-    let height = |contest: &&[Record]| HEADING + ROW * contest.len() as i32;
-    let whole = contests.iter().map(height).sum::<i32>() + ROW / 2;
+fn draw(path: &Path, comparisons: &[&[Record]]) -> Result<(), Box<dyn std::error::Error>> {
+    let height = |comparison: &&[Record]| HEADING + ROW * comparison.len() as i32;
+    let whole = comparisons.iter().map(height).sum::<i32>() + ROW / 2;
     let area = SVGBackend::new(path, (WIDTH as u32, whole as u32)).into_drawing_area();
-    // Without it, text in black could not be read on a dark page.
+    // Black text would be invisible on a dark page.
     area.fill(&WHITE)?;
     let text = |size: i32, horizontally| {
         let anchor = Pos::new(horizontally, VPos::Center);
@@ -45,29 +45,30 @@ fn draw(path: &Path, contests: &[&[Record]]) -> Result<(), Box<dyn std::error::E
     };
 
     let mut y = 0;
-    for contest in contests {
-        let mut contest: Vec<_> = contest.iter().collect();
-        contest.sort_by(|one, other| one.median_ns.total_cmp(&other.median_ns));
-        let threads = match contest[0].threads {
+    for comparison in comparisons {
+        let mut comparison: Vec<_> = comparison.iter().collect();
+        comparison.sort_by(|a, b| a.median_ns.total_cmp(&b.median_ns));
+        let threads = match comparison[0].threads {
             1 => "one thread".to_owned(),
             threads => format!("{threads} threads"),
         };
-        let heading = format!("{}, {threads}: ns per item, and by ours", contest[0].workload);
+        let heading = format!("{}, {threads}: ns per item, ratio to ours", comparison[0].workload);
         area.draw(&Text::new(heading, (10, y + HEADING / 2), text(14, HPos::Left)))?;
         y += HEADING;
 
-        let ours = contest.iter().find_map(|record| record.ratio.map(|by| record.median_ns / by));
-        let slowest = contest.last().map_or(1.0, |record| record.median_ns);
+        let ours =
+            comparison.iter().find_map(|record| record.ratio.map(|ratio| record.median_ns / ratio));
+        let slowest = comparison.last().map_or(1.0, |record| record.median_ns);
         let longest = ours.map_or(slowest, |ours| slowest.min(ours * LONGEST));
         let x = |nanos: f64| {
             LEFT + (f64::from(RIGHT - LEFT) * nanos.min(longest) / longest).round() as i32
         };
-        for record in contest {
+        for record in comparison {
             let (top, middle) = (y + (ROW - BAR) / 2, y + ROW / 2);
             let colour = if record.peer == "ours" { OURS } else { OTHERS };
             let bar = [(LEFT, top), (x(record.median_ns), top + BAR)];
             area.draw(&Rectangle::new(bar, colour.filled()))?;
-            // From the least to the most.
+            // A line from the minimum to the maximum.
             let spread = vec![(x(record.min_ns), middle), (x(record.max_ns), middle)];
             area.draw(&PathElement::new(spread, BLACK))?;
             let name = record.peer.clone();
@@ -86,7 +87,7 @@ fn draw(path: &Path, contests: &[&[Record]]) -> Result<(), Box<dyn std::error::E
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::contest::Extra;
+    use crate::compare::comparison::Extra;
 
     #[test]
     fn a_chart_per_workload_has_every_peer_and_every_number_of_threads() {
@@ -104,9 +105,9 @@ mod tests {
         let tiny = std::fs::read_to_string(folder.join("tiny.svg")).unwrap();
         let solo = std::fs::read_to_string(folder.join("solo.svg")).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
-        for told in ["2 threads", "4 threads", "serial", "rayon", "ours", "4.00, 2.00", "… 70.00"]
+        for text in ["2 threads", "4 threads", "serial", "rayon", "ours", "4.00, 2.00", "… 70.00"]
         {
-            assert!(tiny.contains(told), "{told} is not in {tiny}");
+            assert!(tiny.contains(text), "{text} is not in {tiny}");
         }
         assert!(solo.contains("one thread") && !solo.contains("tiny"));
     }

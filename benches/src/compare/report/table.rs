@@ -1,10 +1,10 @@
-//! The records for people.
+//! Prints the records as a table.
 
 use std::fmt::Write;
 
 use super::Record;
 
-/// Prints the records of one contest.
+/// Prints the records of one comparison.
 pub(crate) fn print(records: &[Record]) {
     print!("{}", table(records));
 }
@@ -13,7 +13,7 @@ fn table(records: &[Record]) -> String {
     let Some(first) = records.first() else { return String::new() };
     let threads = if first.threads == 1 { "thread" } else { "threads" };
     let mut text = format!("\n{}, {} {threads}; ns per item\n", first.workload, first.threads);
-    let told = [
+    let columns = [
         column(records, "peer", |record| Some(record.peer.clone())),
         column(records, "median", |record| Some(time(record.median_ns))),
         column(records, "min", |record| Some(time(record.min_ns))),
@@ -29,10 +29,10 @@ fn table(records: &[Record]) -> String {
         column(records, "bytes", |record| record.bytes.map(|bytes| bytes.to_string())),
     ];
     for row in 0..=records.len() {
-        for (number, cells) in told.iter().flatten().enumerate() {
+        for (number, cells) in columns.iter().flatten().enumerate() {
             let width = cells.iter().map(String::len).max().unwrap_or(0);
             let cell = &cells[row];
-            // Names begin at the left, numbers end at the right.
+            // The names are aligned to the left, the numbers to the right.
             _ = match number {
                 0 => write!(text, "  {cell:width$}"),
                 _ => write!(text, "  {cell:>width$}"),
@@ -43,7 +43,7 @@ fn table(records: &[Record]) -> String {
     text
 }
 
-/// A heading and its cells; nothing if there is nothing to tell.
+/// Returns a heading and its cells, or `None` if all cells are empty.
 fn column(
     records: &[Record],
     heading: &str,
@@ -56,7 +56,7 @@ fn column(
     })
 }
 
-/// With as many digits as mean something.
+/// Formats a time with a precision that fits its size.
 pub(super) fn time(nanos: f64) -> String {
     match nanos {
         ..100.0 => format!("{nanos:.2}"),
@@ -68,10 +68,10 @@ pub(super) fn time(nanos: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::contest::Extra;
+    use crate::compare::comparison::Extra;
 
     #[test]
-    fn columns_stand_below_each_other_and_empty_ones_are_left_out() {
+    fn columns_are_aligned_and_empty_columns_are_left_out() {
         let extra = Extra { peak: Some(8), ..Extra::default() };
         let mut records = [
             Record::new("bounded", 2, "ours", vec![6.0], &extra),

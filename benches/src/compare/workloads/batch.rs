@@ -1,8 +1,8 @@
-//! The peers for batches, and what is the same wherever a batch is collected.
+//! The peers for batches, and the measurement of a batch.
 
 use std::time::Instant;
 
-use crate::compare::contest::{Contest, OURS, Sample, same};
+use crate::compare::comparison::{Comparison, OURS, Sample, check_results};
 use crate::compare::job::Job;
 #[cfg(tbb)]
 use crate::compare::peers::Tbb;
@@ -11,7 +11,7 @@ use crate::compare::peers::{
     Ours, OursIterator, Pariter, Rayon, Serial, StaticSplit, Tokio,
 };
 
-/// Is shown a peer after the other. It makes those that it wants.
+/// A visitor of peers. It creates the peers that it measures.
 pub(super) trait Visitor {
     fn visit<P: Collect + 'static>(
         &mut self,
@@ -20,7 +20,7 @@ pub(super) trait Visitor {
     );
 }
 
-/// Those that run jobs which need a processor.
+/// Shows the visitor the peers for jobs that compute.
 pub(super) fn each_collector(threads: usize, our_workers: usize, visitor: &mut impl Visitor) {
     visitor.visit(OURS, move || Ours::new(our_workers, 1024));
     visitor.visit("ours-iterator", move || OursIterator(Ours::new(our_workers, 1024)));
@@ -40,9 +40,9 @@ pub(super) fn each_collector(threads: usize, our_workers: usize, visitor: &mut i
     visitor.visit("serial", move || Serial);
 }
 
-/// One batch after the other, each timed as a whole.
+/// Measures each peer with one batch at a time, which is timed as a whole.
 pub(super) struct OneBatch<'c, 'a, J> {
-    pub(super) contest: &'c mut Contest<'a>,
+    pub(super) comparison: &'c mut Comparison<'a>,
     pub(super) job: J,
     pub(super) expected: &'a [u64],
 }
@@ -55,11 +55,11 @@ impl<J: Job<u64, u64>> Visitor for OneBatch<'_, '_, J> {
     ) {
         let (job, expected) = (self.job, self.expected);
         let count = expected.len() as u64;
-        self.contest.enter(peer, make, move |peer, _| {
+        self.comparison.add_peer(peer, make, move |peer, _| {
             let start = Instant::now();
             let results = peer.collect(count, job);
             let nanos = start.elapsed().as_nanos() as f64 / count as f64;
-            same(&results, expected)?;
+            check_results(&results, expected)?;
             Ok(Sample { nanos, ..Sample::default() })
         });
     }
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::compare::Settings;
 
-    /// Has all results, two of them in each other's place.
+    /// Returns all results, but swaps two of them.
     struct Swapped(usize);
 
     impl Collect for Swapped {
@@ -81,7 +81,7 @@ mod tests {
         }
     }
 
-    /// Has all but the last.
+    /// Returns all results but the last.
     struct Short;
 
     impl Collect for Short {
@@ -95,37 +95,38 @@ mod tests {
     }
 
     #[test]
-    fn wrong_results_are_noticed_and_have_no_record() {
+    fn wrong_results_give_an_error_and_no_record() {
         let settings = Settings { quick: true, ..Settings::default() };
         let expected: Vec<u64> = (0..10).map(square).collect();
-        let mut contest = Contest::new("wrong", 2, &settings);
-        let mut visitor = OneBatch { contest: &mut contest, job: square, expected: &expected };
+        let mut comparison = Comparison::new("wrong", 2, &settings);
+        let mut visitor =
+            OneBatch { comparison: &mut comparison, job: square, expected: &expected };
         visitor.visit(OURS, move || Serial);
         visitor.visit("flags", move || Swapped(8));
         visitor.visit("latch", move || Short);
-        let outcome = contest.run();
-        let told: Vec<_> = outcome.records.iter().map(|record| &*record.peer).collect();
-        assert_eq!(told, [OURS]);
+        let outcome = comparison.run();
+        let peers: Vec<_> = outcome.records.iter().map(|record| &*record.peer).collect();
+        assert_eq!(peers, [OURS]);
         assert_eq!(
             outcome.wrong,
             [
-                "wrong, 2 threads, flags: the result at 8 is not the one of item 8",
+                "wrong, 2 threads, flags: the result at index 8 is wrong",
                 "wrong, 2 threads, latch: 9 results of 10 items",
             ]
         );
     }
 
     #[test]
-    fn every_peer_brings_every_batch_in_order() {
+    fn every_peer_returns_every_batch_in_order() {
         let settings = Settings { quick: true, ..Settings::default() };
         for count in [1, 7, 2000] {
             let expected: Vec<u64> = (0..count).map(square).collect();
             for threads in [2, 3] {
-                let mut contest = Contest::new("order", threads, &settings);
+                let mut comparison = Comparison::new("order", threads, &settings);
                 let mut visitor =
-                    OneBatch { contest: &mut contest, job: square, expected: &expected };
+                    OneBatch { comparison: &mut comparison, job: square, expected: &expected };
                 each_collector(threads, threads - 1, &mut visitor);
-                let outcome = contest.run();
+                let outcome = comparison.run();
                 assert_eq!(outcome.wrong, [""; 0]);
                 assert_eq!(outcome.records.len(), 14 + usize::from(cfg!(tbb)));
             }

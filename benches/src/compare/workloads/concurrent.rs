@@ -1,5 +1,5 @@
-//! Four callers at once, with many small batches each, on one executor: whether they stay apart
-//! without waiting for each other.
+//! Four callers run many small batches each, at the same time and on one executor. Checks that each
+//! batch gets its own results, and measures how long the callers wait for each other.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -9,42 +9,42 @@ use std::time::Instant;
 use hdrhistogram::Histogram;
 
 use super::batch::{Visitor, each_collector};
-use super::{Hold, THREADS};
+use super::{RunComparison, THREADS};
 use crate::compare::Settings;
-use crate::compare::contest::{Contest, Extra, Sample, same};
+use crate::compare::comparison::{Comparison, Extra, Sample, check_results};
 use crate::compare::job::{Job, busy, mix};
 use crate::compare::peers::Collect;
 
 const CALLERS: u64 = 4;
-/// Items of a batch.
+/// The number of items of a batch.
 const ITEMS: u64 = 64;
 
-pub(super) fn run(settings: &Settings, hold: &mut Hold<'_>) {
+pub(super) fn run(settings: &Settings, run_comparison: &mut RunComparison<'_>) {
     for threads in THREADS {
-        let mut contest = Contest::new("concurrent-ns", threads, settings);
+        let mut comparison = Comparison::new("concurrent-ns", threads, settings);
         let batches = settings.amount(250, 50);
-        let mut visitor = Callers { contest: &mut contest, batches, job: mix };
+        let mut visitor = Callers { comparison: &mut comparison, batches, job: mix };
         each_collector(threads, threads, &mut visitor);
-        hold(contest);
+        run_comparison(comparison);
     }
     for threads in THREADS {
-        let mut contest = Contest::new("concurrent-20us", threads, settings);
+        let mut comparison = Comparison::new("concurrent-20us", threads, settings);
         let batches = settings.amount(250, 10);
-        let mut visitor = Callers { contest: &mut contest, batches, job: after_20us };
+        let mut visitor = Callers { comparison: &mut comparison, batches, job: after_20us };
         each_collector(threads, threads, &mut visitor);
-        hold(contest);
+        run_comparison(comparison);
     }
 }
 
-/// What [`mix`] tells, later.
+/// Returns the result of [`mix`] after 20 µs of work.
 fn after_20us(number: u64) -> u64 {
     black_box(busy(number, 20));
     mix(number)
 }
 
 struct Callers<'c, 'a, J> {
-    contest: &'c mut Contest<'a>,
-    /// Of each caller.
+    comparison: &'c mut Comparison<'a>,
+    /// The number of batches per caller.
     batches: u64,
     job: J,
 }
@@ -56,8 +56,8 @@ impl<J: Job<u64, u64>> Visitor for Callers<'_, '_, J> {
         make: impl Fn() -> P + Copy + 'static,
     ) {
         let (batches, job) = (self.batches, self.job);
-        self.contest.enter(peer, make, move |peer, _| {
-            let mut latencies = Histogram::new(3).expect("three digits are few enough");
+        self.comparison.add_peer(peer, make, move |peer, _| {
+            let mut latencies = Histogram::new(3).expect(DIGITS);
             let ready = Barrier::new(CALLERS as usize);
             let ready = &ready;
             let callers = thread::scope(|scope| {
@@ -69,15 +69,16 @@ impl<J: Job<u64, u64>> Visitor for Callers<'_, '_, J> {
                 callers.into_iter().map(join).collect::<Result<Vec<_>, _>>()
             });
             let callers = callers.map_err(|_| "a caller panicked")?;
-            let start = callers.iter().map(|caller| caller.start).min().expect("there are some");
-            let end = callers.iter().map(|caller| caller.end).max().expect("there are some");
+            let start = callers.iter().map(|caller| caller.start).min().expect("there are callers");
+            let end = callers.iter().map(|caller| caller.end).max().expect("there are callers");
             for caller in callers {
-                latencies.add(&caller.latencies).expect("all have the same bounds");
-                // No batch has the numbers of another, so what came to the wrong one is noticed.
+                latencies.add(&caller.latencies).expect("the bounds are the same");
+                // The batches have different numbers, so results of another batch are an error.
                 for (batch, results) in (caller.first..).zip(&caller.results) {
                     let first = batch * ITEMS;
                     let expected: Vec<u64> = (first..first + ITEMS).map(mix).collect();
-                    same(results, &expected).map_err(|what| format!("batch {batch}: {what}"))?;
+                    check_results(results, &expected)
+                        .map_err(|error| format!("batch {batch}: {error}"))?;
                 }
             }
             let items = CALLERS * batches * ITEMS;
@@ -89,8 +90,11 @@ impl<J: Job<u64, u64>> Visitor for Callers<'_, '_, J> {
     }
 }
 
-/// What a caller saw.
+const DIGITS: &str = "a histogram can have three digits";
+
+/// The results and times of a caller.
 struct Caller {
+    /// The number of the first batch.
     first: u64,
     results: Vec<Vec<u64>>,
     latencies: Histogram<u64>,
@@ -99,7 +103,7 @@ struct Caller {
 }
 
 impl Caller {
-    /// Calls one batch after the other, from number `first` on.
+    /// Runs one batch after the other, beginning with number `first`.
     fn run(
         peer: &impl Collect,
         first: u64,
@@ -108,9 +112,9 @@ impl Caller {
         ready: &Barrier,
     ) -> Caller {
         let mut results = Vec::with_capacity(batches as usize);
-        let mut latencies = Histogram::new(3).expect("three digits are few enough");
-        // So that it does not grow while it is timed.
-        latencies.record(u64::from(u32::MAX)).expect("it grows");
+        let mut latencies = Histogram::new(3).expect(DIGITS);
+        // The histogram grows here, so it does not grow during the measurement.
+        latencies.record(u64::from(u32::MAX)).expect("the histogram grows");
         latencies.reset();
         ready.wait();
         let start = Instant::now();
@@ -118,7 +122,7 @@ impl Caller {
         for batch in first..first + batches {
             results.push(peer.collect(ITEMS, move |index| job(batch * ITEMS + index)));
             let now = Instant::now();
-            latencies.record((now - last).as_nanos() as u64).expect("it grows");
+            latencies.record((now - last).as_nanos() as u64).expect("the histogram grows");
             last = now;
         }
         Caller { first, results, latencies, start, end: last }
@@ -130,10 +134,10 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::compare::contest::OURS;
+    use crate::compare::comparison::OURS;
     use crate::compare::peers::Serial;
 
-    /// Gives every batch what the batch before it asked for, whoever that was.
+    /// Returns the results of the batch before, of any caller.
     #[derive(Default)]
     struct Mixed(Mutex<Option<Box<dyn std::any::Any + Send>>>);
 
@@ -149,25 +153,25 @@ mod tests {
     }
 
     #[test]
-    fn results_of_another_batch_are_noticed() {
+    fn results_of_another_batch_are_an_error() {
         let settings = Settings { quick: true, ..Settings::default() };
-        let mut contest = Contest::new("mixed", 2, &settings);
-        let mut visitor = Callers { contest: &mut contest, batches: 3, job: mix };
+        let mut comparison = Comparison::new("mixed", 2, &settings);
+        let mut visitor = Callers { comparison: &mut comparison, batches: 3, job: mix };
         visitor.visit(OURS, move || Serial);
         visitor.visit("mutex", Mixed::default);
-        let outcome = contest.run();
+        let outcome = comparison.run();
         assert_eq!(outcome.wrong.len(), 1);
         assert!(outcome.wrong[0].contains("mutex: batch"), "{}", outcome.wrong[0]);
-        let told = &outcome.records[0];
-        assert!(told.batches_per_s.is_some() && told.p50_us <= told.p999_us);
+        let record = &outcome.records[0];
+        assert!(record.batches_per_s.is_some() && record.p50_us <= record.p999_us);
     }
 
     #[test]
     fn every_peer_keeps_the_batches_of_its_callers_apart() {
         let settings = Settings { quick: true, ..Settings::default() };
-        let mut contest = Contest::new("apart", 2, &settings);
-        each_collector(2, 2, &mut Callers { contest: &mut contest, batches: 20, job: mix });
-        let outcome = contest.run();
+        let mut comparison = Comparison::new("apart", 2, &settings);
+        each_collector(2, 2, &mut Callers { comparison: &mut comparison, batches: 20, job: mix });
+        let outcome = comparison.run();
         assert_eq!(outcome.wrong, [""; 0]);
         assert_eq!(outcome.records.len(), 14 + usize::from(cfg!(tbb)));
     }

@@ -1,25 +1,26 @@
-//! A real job: compressing files with gzip, in blocks of 128 KiB of which each may refer to what
-//! comes before it, as pigz does it.
+//! A real job: compresses files with gzip, in blocks of 128 KiB. As in pigz, a block may refer to
+//! the data before it.
 //!
-//! Those who run in this process are given the files in memory, and run the same code for each
-//! block. pigz and gzip read them, which were just read, and write to nowhere; starting them counts.
+//! The peers in this process get the files in memory and run the same code for each block. `pigz`
+//! and `gzip` read the files, which are in the page cache by then, and discard their output. The
+//! start of the two programs is measured, too.
 
 use std::time::Instant;
 
 use super::streamed::{Size, Streamed, each_streamer};
-use super::{Hold, THREADS};
+use super::{RunComparison, THREADS};
 use crate::compare::Settings;
-use crate::compare::contest::{Contest, Extra, Round, Sample};
+use crate::compare::comparison::{Comparison, Extra, Round, Sample};
 use crate::compare::deflate::{Block, Piece, deflate, members};
 use crate::compare::files::{self, File};
 use crate::compare::peers::Program;
 
-/// Blocks that are outstanding at most, whoever streams them.
+/// The largest number of outstanding blocks, for all peers.
 const WINDOW: usize = 32;
 
-pub(super) fn run(settings: &Settings, hold: &mut Hold<'_>) {
+pub(super) fn run(settings: &Settings, run_comparison: &mut RunComparison<'_>) {
     let files = files::some(50, settings.amount(4 << 20, 1 << 19));
-    let blocks = Block::cut(&files);
+    let blocks = Block::split(&files);
     if blocks.is_empty() {
         println!("\nskipped: gzip: there are no files to compress");
         return;
@@ -27,29 +28,29 @@ pub(super) fn run(settings: &Settings, hold: &mut Hold<'_>) {
     let total: usize = files.iter().map(|file| file.bytes.len()).sum();
     println!("\ngzip: {} files, {total} bytes, {} blocks", files.len(), blocks.len());
     let expected: Vec<Piece> = blocks.iter().cloned().map(deflate).collect();
-    files::check(&members(&blocks, &expected), &files).expect("the serial one compresses");
+    files::check(&members(&blocks, &expected), &files).expect("the serial result is correct");
 
     for threads in THREADS {
-        let mut contest = Contest::new("gzip", threads, settings);
+        let mut comparison = Comparison::new("gzip", threads, settings);
         let blocks = &blocks;
         let mut visitor = Streamed {
-            contest: &mut contest,
+            comparison: &mut comparison,
             window: WINDOW,
             source: || blocks.clone().into_iter(),
             job: deflate,
             expected: &expected,
         };
-        // Its consumer runs no blocks, for they take too long.
+        // Our consumer does not help: a block takes too long for that.
         each_streamer(threads, threads, WINDOW, &mut visitor);
         for peer in ["pigz", "gzip"] {
-            enter(&mut contest, peer, threads, blocks.len(), &files);
+            add_program(&mut comparison, peer, threads, blocks.len(), &files);
         }
-        hold(contest);
+        run_comparison(comparison);
     }
 }
 
-fn enter<'a>(
-    contest: &mut Contest<'a>,
+fn add_program<'a>(
+    comparison: &mut Comparison<'a>,
     peer: &'static str,
     threads: usize,
     blocks: usize,
@@ -59,13 +60,13 @@ fn enter<'a>(
         println!("skipped: gzip: {peer}: it is not installed");
         return;
     };
-    contest.enter(
+    comparison.add_peer(
         peer,
         || program,
         move |program, round| {
             let mut extra = Extra::default();
             let start = Instant::now();
-            if round == Round::First {
+            if round == Round::WarmUp {
                 let output = program.output(files)?;
                 files::check(&output, files)?;
                 extra.bytes = Some(output.len() as u64);

@@ -1,10 +1,12 @@
-//! The structures alone, across threads: one that reserves, some that complete out of order, and one
-//! that takes.
+//! The structures without an executor, between threads: a producer, some completers that complete
+//! out of order, and a consumer.
 //!
-//! Through one queue, the workers get their tickets from the one who reserves. Dealt out statically,
-//! each knows its places beforehand and learns from the structure itself that they were reserved,
-//! so that no queue is measured along with it. All wait in the same way: they spin, then yield; but
-//! the sides of the mutex sleep on its condition variables, which is what these are for.
+//! In `hand-off-queue`, the completers get their tickets from the producer, through one queue. In
+//! `hand-off-dealt`, each completer knows its positions beforehand and asks the structure whether
+//! they are reserved. So no queue is measured along with the structure.
+//!
+//! All threads wait in the same way: they spin, then yield. The exception is the mutex, whose
+//! producer and consumer sleep on its condition variables.
 
 use std::thread;
 use std::time::Instant;
@@ -14,67 +16,75 @@ use crossbeam_utils::Backoff;
 use reorder_ring::Ring;
 
 use super::structure::{ChannelHeap, Flags, MutexDeque, MutexMap, PairWindow, Structure, WINDOW};
-use super::{Hold, THREADS};
+use super::{RunComparison, THREADS};
 use crate::compare::Settings;
-use crate::compare::contest::{Contest, OURS, Sample, same};
+use crate::compare::comparison::{Comparison, OURS, Sample, check_results};
 use crate::compare::peers::{Disruptor, Stream};
 
-/// How the workers get their tickets.
+/// The way in which the completers get their tickets.
 #[derive(Clone, Copy)]
-enum Way {
+enum Distribution {
+    /// From a queue that the producer fills.
     Queue,
+    /// Each completer has a fixed share of the positions.
     Dealt,
 }
 
-pub(super) fn run(settings: &Settings, hold: &mut Hold<'_>) {
+pub(super) fn run(settings: &Settings, run_comparison: &mut RunComparison<'_>) {
     let expected: Vec<u64> = (0..settings.amount(500_000, 50_000)).collect();
-    for (name, way) in [("hand-off-queue", Way::Queue), ("hand-off-dealt", Way::Dealt)] {
+    for (name, distribution) in
+        [("hand-off-queue", Distribution::Queue), ("hand-off-dealt", Distribution::Dealt)]
+    {
         for threads in THREADS {
-            let mut contest = Contest::new(name, threads, settings);
-            let mut relay = Relay { contest: &mut contest, way, threads, expected: &expected };
-            relay.enter::<Ring<u64>>(OURS);
-            relay.enter::<Flags>("flags");
-            relay.enter::<PairWindow>("pair-window");
-            relay.enter::<MutexDeque>("mutex");
-            relay.enter::<MutexMap>("mutex-map");
-            relay.enter::<ChannelHeap>("channel-heap");
-            if let Way::Dealt = way {
-                relay.enter_disruptor();
+            let mut comparison = Comparison::new(name, threads, settings);
+            let mut hand_off =
+                HandOff { comparison: &mut comparison, distribution, threads, expected: &expected };
+            hand_off.add::<Ring<u64>>(OURS);
+            hand_off.add::<Flags>("flags");
+            hand_off.add::<PairWindow>("pair-window");
+            hand_off.add::<MutexDeque>("mutex");
+            hand_off.add::<MutexMap>("mutex-map");
+            hand_off.add::<ChannelHeap>("channel-heap");
+            if let Distribution::Dealt = distribution {
+                hand_off.add_disruptor();
             }
-            hold(contest);
+            run_comparison(comparison);
         }
     }
 }
 
-struct Relay<'c, 'a> {
-    contest: &'c mut Contest<'a>,
-    way: Way,
+struct HandOff<'c, 'a> {
+    comparison: &'c mut Comparison<'a>,
+    distribution: Distribution,
     threads: usize,
     expected: &'a [u64],
 }
 
-impl Relay<'_, '_> {
-    fn enter<S: Structure + 'static>(&mut self, peer: &'static str) {
-        let &mut Relay { way, threads, expected, .. } = self;
+impl HandOff<'_, '_> {
+    fn add<S: Structure + 'static>(&mut self, peer: &'static str) {
+        let &mut HandOff { distribution, threads, expected, .. } = self;
         let mut results = Vec::with_capacity(expected.len());
-        self.contest.enter(peer, S::new, move |structure, _| {
+        self.comparison.add_peer(peer, S::new, move |structure, _| {
             results.clear();
             let start = Instant::now();
-            match way {
-                Way::Queue => through_queue(structure, threads, expected.len(), &mut results),
-                Way::Dealt => dealt(structure, threads, expected.len(), &mut results),
+            match distribution {
+                Distribution::Queue => {
+                    through_queue(structure, threads, expected.len(), &mut results)
+                }
+                Distribution::Dealt => dealt(structure, threads, expected.len(), &mut results),
             }
             let nanos = start.elapsed().as_nanos() as f64 / expected.len() as f64;
-            same(&results, expected)?;
+            check_results(&results, expected)?;
             Ok(Sample { nanos, ..Sample::default() })
         });
     }
 
-    /// It deals numbers out to handlers, whose threads are its own; the one who reserves also takes.
-    fn enter_disruptor(&mut self) {
-        let &mut Relay { threads, expected, .. } = self;
+    /// Adds `disruptor`, which also gives each handler a fixed share of the numbers. It has its own
+    /// threads for the handlers, and its producer is also the consumer.
+    fn add_disruptor(&mut self) {
+        let &mut HandOff { threads, expected, .. } = self;
         let mut results = Vec::with_capacity(expected.len());
-        self.contest.enter(
+        self.comparison.add_peer(
             "disruptor",
             || Disruptor(threads),
             move |peer, _| {
@@ -83,15 +93,15 @@ impl Relay<'_, '_> {
                 let start = Instant::now();
                 peer.stream(0..count, WINDOW, |number| number, &mut |number| results.push(number));
                 let nanos = start.elapsed().as_nanos() as f64 / count as f64;
-                same(&results, expected)?;
+                check_results(&results, expected)?;
                 Ok(Sample { nanos, ..Sample::default() })
             },
         );
     }
 }
 
-/// Comes back with what `attempt` has to tell.
-fn until<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+/// Repeats `attempt` until it returns a value.
+fn retry<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
     let backoff = Backoff::new();
     loop {
         match attempt() {
@@ -107,11 +117,11 @@ fn through_queue(structure: &impl Structure, threads: usize, count: usize, resul
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                // `None` is the end.
-                while let Some((ticket, number)) = until(|| queue.pop()) {
+                // `None` in the queue is the end.
+                while let Some((ticket, number)) = retry(|| queue.pop()) {
                     match queue.pop() {
-                        // Two at a time are completed in the wrong order.
-                        Some(Some((next, its_number))) => structure.complete(next, its_number),
+                        // The completer completes the second ticket first.
+                        Some(Some((next, next_number))) => structure.complete(next, next_number),
                         Some(None) => {
                             structure.complete(ticket, number);
                             return;
@@ -124,39 +134,39 @@ fn through_queue(structure: &impl Structure, threads: usize, count: usize, resul
         }
         scope.spawn(|| {
             for number in 0..count as u64 {
-                let ticket = until(&mut reserve);
-                until(|| queue.push(Some((ticket, number))).ok());
+                let ticket = retry(&mut reserve);
+                retry(|| queue.push(Some((ticket, number))).ok());
             }
             for _ in 0..threads {
-                until(|| queue.push(None).ok());
+                retry(|| queue.push(None).ok());
             }
         });
         for _ in 0..count {
-            results.push(until(&mut take));
+            results.push(retry(&mut take));
         }
     });
 }
 
 fn dealt(structure: &impl Structure, threads: usize, count: usize, results: &mut Vec<u64>) {
     let (mut reserve, mut take) = structure.open();
-    let Some(first) = (count > 0).then(|| until(&mut reserve)) else { return };
+    let Some(first) = (count > 0).then(|| retry(&mut reserve)) else { return };
     thread::scope(|scope| {
-        for lane in 0..threads {
+        for completer in 0..threads {
             scope.spawn(move || {
-                // Two at a time are completed in the wrong order.
-                for number in (lane..count).step_by(2 * threads) {
+                // The completer completes the second of its next two positions first.
+                for number in (completer..count).step_by(2 * threads) {
                     for number in [number + threads, number] {
                         if number < count {
-                            let ticket = until(|| structure.dealt(first, number as u64));
+                            let ticket = retry(|| structure.ticket_at(first, number as u64));
                             structure.complete(ticket, number as u64);
                         }
                     }
                 }
             });
         }
-        scope.spawn(move || (1..count).for_each(|_| _ = until(&mut reserve)));
+        scope.spawn(move || (1..count).for_each(|_| _ = retry(&mut reserve)));
         for _ in 0..count {
-            results.push(until(&mut take));
+            results.push(retry(&mut take));
         }
     });
 }
@@ -165,31 +175,33 @@ fn dealt(structure: &impl Structure, threads: usize, count: usize, results: &mut
 mod tests {
     use super::*;
 
-    /// All of them, opened three times each.
-    fn each(mut run: impl FnMut(&dyn Fn(&mut Vec<u64>, usize, usize, Way))) {
-        fn twin<S: Structure>(structure: &S) -> impl Fn(&mut Vec<u64>, usize, usize, Way) {
-            |results, threads, count, way| match way {
-                Way::Queue => through_queue(structure, threads, count, results),
-                Way::Dealt => dealt(structure, threads, count, results),
+    type Run<'r> = &'r dyn Fn(&mut Vec<u64>, usize, usize, Distribution);
+
+    /// Calls `test` with each structure, as a function that runs it.
+    fn each(mut test: impl FnMut(Run<'_>)) {
+        fn run<S: Structure>(structure: &S) -> impl Fn(&mut Vec<u64>, usize, usize, Distribution) {
+            |results, threads, count, distribution| match distribution {
+                Distribution::Queue => through_queue(structure, threads, count, results),
+                Distribution::Dealt => dealt(structure, threads, count, results),
             }
         }
-        run(&twin(&<Ring<u64> as Structure>::new()));
-        run(&twin(&Flags::new()));
-        run(&twin(&PairWindow::new()));
-        run(&twin(&MutexDeque::new()));
-        run(&twin(&MutexMap::new()));
-        run(&twin(&ChannelHeap::new()));
+        test(&run(&<Ring<u64> as Structure>::new()));
+        test(&run(&Flags::new()));
+        test(&run(&PairWindow::new()));
+        test(&run(&MutexDeque::new()));
+        test(&run(&MutexMap::new()));
+        test(&run(&ChannelHeap::new()));
     }
 
     #[test]
-    fn every_structure_brings_the_numbers_in_order() {
+    fn every_structure_returns_the_numbers_in_order() {
         each(|run| {
-            for way in [Way::Queue, Way::Dealt] {
+            for distribution in [Distribution::Queue, Distribution::Dealt] {
                 for (threads, count) in [(1, 1), (2, 5000), (3, 3001)] {
                     let mut results = Vec::new();
-                    run(&mut results, threads, count, way);
+                    run(&mut results, threads, count, distribution);
                     let expected: Vec<u64> = (0..count as u64).collect();
-                    assert_eq!(same(&results, &expected), Ok(()));
+                    assert_eq!(check_results(&results, &expected), Ok(()));
                 }
             }
         });

@@ -1,6 +1,7 @@
-//! What it costs to have nothing to do: the processor time of the whole process while a pool of
-//! threads has no work, and while a consumer waits for a slow head. An item is a millisecond of
-//! waiting, so 10^6 ns is one processor kept busy.
+//! Measures the cost of idle threads: the processor time of the process while a pool has no work
+//! (`idle`), and while a consumer waits for a slow head (`waiting`).
+//!
+//! An item is a millisecond of waiting, so 10^6 ns per item is one busy processor.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,31 +9,33 @@ use std::time::{Duration, Instant};
 use cpu_time::ProcessTime;
 
 use super::streamed::{self, each_streamer};
-use super::{Hold, THREADS, batch};
+use super::{RunComparison, THREADS, batch};
 use crate::compare::Settings;
-use crate::compare::contest::{Contest, Sample, same};
+use crate::compare::comparison::{Comparison, Sample, check_results};
 use crate::compare::job::mix;
 use crate::compare::peers::{Collect, Stream};
 
-pub(super) fn run(settings: &Settings, hold: &mut Hold<'_>) {
+pub(super) fn run(settings: &Settings, run_comparison: &mut RunComparison<'_>) {
     for threads in THREADS {
-        let mut contest = Contest::new("idle", threads, settings);
+        let mut comparison = Comparison::new("idle", threads, settings);
         let long = Duration::from_millis(settings.amount(200, 20));
-        batch::each_collector(threads, threads, &mut Idle { contest: &mut contest, long });
-        hold(contest);
+        batch::each_collector(threads, threads, &mut Idle { comparison: &mut comparison, long });
+        run_comparison(comparison);
     }
     for threads in THREADS {
-        let mut contest = Contest::new("waiting", threads, settings);
+        let mut comparison = Comparison::new("waiting", threads, settings);
         let count = threads as u64 * settings.amount(2, 1);
-        each_streamer(threads, threads, 64, &mut Waiting { contest: &mut contest, count });
-        hold(contest);
+        each_streamer(threads, threads, 64, &mut Waiting { comparison: &mut comparison, count });
+        run_comparison(comparison);
     }
 }
 
-/// Peers are made for their turn alone: those who are idle in the meantime would be measured too.
-/// `serial`, which has no threads, shows what the measuring itself costs.
+/// Measures pools without work.
+///
+/// A peer exists only while it is measured, for idle threads of other peers would be measured, too.
+/// `serial` has no threads and shows the cost of the measurement.
 struct Idle<'c, 'a> {
-    contest: &'c mut Contest<'a>,
+    comparison: &'c mut Comparison<'a>,
     long: Duration,
 }
 
@@ -45,13 +48,13 @@ impl batch::Visitor for Idle<'_, '_> {
         const ITEMS: u64 = 10_000;
         let long = self.long;
         let expected: Vec<u64> = (0..ITEMS).map(mix).collect();
-        self.contest.enter(
+        self.comparison.add_peer(
             peer,
             || (),
             move |(), _| {
                 let pool = make();
-                same(&pool.collect(ITEMS, mix), &expected)?;
-                // Until threads that look for more work have gone to sleep.
+                check_results(&pool.collect(ITEMS, mix), &expected)?;
+                // The threads of the pool, which still search for work, go to sleep.
                 thread::sleep(Duration::from_millis(5));
                 Ok(used_while(|| thread::sleep(long)))
             },
@@ -59,9 +62,9 @@ impl batch::Visitor for Idle<'_, '_> {
     }
 }
 
-/// Streams of items that sleep.
+/// Measures streams of items that sleep.
 struct Waiting<'c, 'a> {
-    contest: &'c mut Contest<'a>,
+    comparison: &'c mut Comparison<'a>,
     count: u64,
 }
 
@@ -77,7 +80,7 @@ impl streamed::Visitor for Waiting<'_, '_> {
         make: impl Fn() -> P + Copy + 'static,
     ) {
         let count = self.count;
-        self.contest.enter(
+        self.comparison.add_peer(
             peer,
             || (),
             move |(), _| {
@@ -86,14 +89,14 @@ impl streamed::Visitor for Waiting<'_, '_> {
                 let sample = used_while(|| {
                     pool.stream(0..count, 64, slow, &mut |number| results.push(number));
                 });
-                same(&results, &(0..count).collect::<Vec<_>>())?;
+                check_results(&results, &(0..count).collect::<Vec<_>>())?;
                 Ok(sample)
             },
         );
     }
 }
 
-/// The processor time that this process used, by each millisecond that it took.
+/// Returns the processor time that this process uses per millisecond of `wait`.
 fn used_while(wait: impl FnOnce()) -> Sample {
     let (start, used) = (Instant::now(), ProcessTime::now());
     wait();

@@ -1,4 +1,4 @@
-//! The workloads, a file for each.
+//! The workloads.
 
 mod batch;
 mod bounded;
@@ -16,9 +16,9 @@ mod uneven;
 use clap::ValueEnum;
 
 use super::Settings;
-use super::contest::Contest;
+use super::comparison::Comparison;
 
-/// What is asked of the peers.
+/// A workload, or a group of workloads in one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Workload {
     /// A few ns per item, 10^6 items, collected
@@ -27,7 +27,7 @@ pub enum Workload {
     Uneven,
     /// A few ns per item, streamed from an iterator, at most 1024 outstanding
     Bounded,
-    /// 4 callers with 250 batches of 64 items each, on one executor
+    /// 4 callers on one executor, each with 250 batches of 64 items
     Concurrent,
     /// 64 items that sleep, with 64 workers
     Sleepy,
@@ -37,28 +37,28 @@ pub enum Workload {
     Solo,
     /// Compressing 50 files
     Gzip,
-    /// Processor time per millisecond without work, and of a consumer that waits
+    /// Processor time per millisecond of a pool without work, and of a consumer that waits
     Idle,
 }
 
-/// Runs a contest and tells what came of it.
-type Hold<'h> = dyn FnMut(Contest<'_>) + 'h;
+/// Runs a comparison and prints its results.
+type RunComparison<'r> = dyn FnMut(Comparison<'_>) + 'r;
 
-/// How many threads run jobs, where a workload does not say otherwise.
+/// The numbers of threads that run jobs, in most workloads.
 const THREADS: [usize; 2] = [2, 4];
 
 impl Workload {
-    pub(super) fn run(self, settings: &Settings, hold: &mut Hold<'_>) {
+    pub(super) fn run(self, settings: &Settings, run_comparison: &mut RunComparison<'_>) {
         match self {
-            Workload::Tiny => tiny::run(settings, hold),
-            Workload::Uneven => uneven::run(settings, hold),
-            Workload::Bounded => bounded::run(settings, hold),
-            Workload::Concurrent => concurrent::run(settings, hold),
-            Workload::Sleepy => sleepy::run(settings, hold),
-            Workload::HandOff => hand_off::run(settings, hold),
-            Workload::Solo => solo::run(settings, hold),
-            Workload::Gzip => gzip::run(settings, hold),
-            Workload::Idle => idle::run(settings, hold),
+            Workload::Tiny => tiny::run(settings, run_comparison),
+            Workload::Uneven => uneven::run(settings, run_comparison),
+            Workload::Bounded => bounded::run(settings, run_comparison),
+            Workload::Concurrent => concurrent::run(settings, run_comparison),
+            Workload::Sleepy => sleepy::run(settings, run_comparison),
+            Workload::HandOff => hand_off::run(settings, run_comparison),
+            Workload::Solo => solo::run(settings, run_comparison),
+            Workload::Gzip => gzip::run(settings, run_comparison),
+            Workload::Idle => idle::run(settings, run_comparison),
         }
     }
 }

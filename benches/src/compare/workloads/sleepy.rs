@@ -1,15 +1,15 @@
-//! Items that sleep, with a worker for each: whether all are shared out at once, also if the first
-//! one does not end soon.
+//! Items that sleep, with a worker for each. Measures whether all items start at once, also if the
+//! first item takes long.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Hold;
+use super::RunComparison;
 use super::batch::{OneBatch, Visitor};
 use crate::compare::Settings;
-use crate::compare::contest::{Contest, Extra, OURS, Sample, same};
+use crate::compare::comparison::{Comparison, Extra, OURS, Sample, check_results};
 #[cfg(tbb)]
 use crate::compare::peers::Tbb;
 use crate::compare::peers::{
@@ -17,25 +17,26 @@ use crate::compare::peers::{
     StaticSplit, ThreadPerItem, Tokio,
 };
 
-/// Items, and workers.
+/// The number of items and of workers.
 const MANY: usize = 64;
 
-pub(super) fn run(settings: &Settings, hold: &mut Hold<'_>) {
+pub(super) fn run(settings: &Settings, run_comparison: &mut RunComparison<'_>) {
     let expected: Vec<u64> = (0..MANY as u64).collect();
-    let mut contest = Contest::new("sleepy", MANY, settings);
+    let mut comparison = Comparison::new("sleepy", MANY, settings);
     let sleep = |number| {
         thread::sleep(Duration::from_millis(10));
         number
     };
-    each_sleeper(&mut OneBatch { contest: &mut contest, job: sleep, expected: &expected });
-    hold(contest);
+    each_sleeper(&mut OneBatch { comparison: &mut comparison, job: sleep, expected: &expected });
+    run_comparison(comparison);
 
-    let mut contest = Contest::new("sleepy-slow-first", MANY, settings);
-    each_sleeper(&mut SlowFirst { contest: &mut contest, expected: &expected });
-    hold(contest);
+    let mut comparison = Comparison::new("sleepy-slow-first", MANY, settings);
+    each_sleeper(&mut SlowFirst { comparison: &mut comparison, expected: &expected });
+    run_comparison(comparison);
 }
 
-/// Not those whose workers spin: 64 of them would.
+/// Shows the visitor the peers for jobs that sleep. Peers whose workers spin are left out, for 64
+/// workers would spin.
 fn each_sleeper(visitor: &mut impl Visitor) {
     visitor.visit(OURS, move || Ours::new(MANY, MANY));
     visitor.visit("thread-per-item", move || ThreadPerItem);
@@ -52,14 +53,14 @@ fn each_sleeper(visitor: &mut impl Visitor) {
     visitor.visit("serial", move || Serial);
 }
 
-/// The first item takes 100 ms. What is timed is when the last of the others was done.
+/// Measures the time until all items but the first are done. The first item takes 100 ms.
 struct SlowFirst<'c, 'a> {
-    contest: &'c mut Contest<'a>,
+    comparison: &'c mut Comparison<'a>,
     expected: &'a [u64],
 }
 
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
-/// In nanoseconds after `EPOCH`.
+/// The time at which the last item but the first was done, in nanoseconds after `EPOCH`.
 static LAST_DONE: AtomicU64 = AtomicU64::new(0);
 
 fn slow_first(number: u64) -> u64 {
@@ -78,11 +79,11 @@ impl Visitor for SlowFirst<'_, '_> {
         make: impl Fn() -> P + Copy + 'static,
     ) {
         let expected = self.expected;
-        self.contest.enter(peer, make, move |peer, _| {
+        self.comparison.add_peer(peer, make, move |peer, _| {
             let start = EPOCH.elapsed().as_nanos() as u64;
             LAST_DONE.store(start, Ordering::Relaxed);
             let results = peer.collect(MANY as u64, slow_first);
-            same(&results, expected)?;
+            check_results(&results, expected)?;
             let nanos = LAST_DONE.load(Ordering::Relaxed) - start;
             Ok(Sample {
                 nanos: nanos as f64 / MANY as f64,

@@ -1,11 +1,10 @@
-//! The peers for streams, what is the same wherever something is streamed, and the check of the
-//! bound.
+//! The peers for streams, the measurement of a stream, and the check of its window.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::compare::contest::{Contest, Extra, OURS, Round, Sample, same};
+use crate::compare::comparison::{Comparison, Extra, OURS, Round, Sample, check_results};
 use crate::compare::job::Job;
 #[cfg(tbb)]
 use crate::compare::peers::Tbb;
@@ -14,7 +13,7 @@ use crate::compare::peers::{
     Stream, Tokio,
 };
 
-/// Is shown a peer after the other. It makes those that it wants.
+/// A visitor of peers. It creates the peers that it measures.
 pub(super) trait Visitor {
     fn visit<P: Stream + 'static>(
         &mut self,
@@ -23,6 +22,7 @@ pub(super) trait Visitor {
     );
 }
 
+/// Shows the visitor the peers for streams.
 pub(super) fn each_streamer(
     threads: usize,
     our_workers: usize,
@@ -43,12 +43,14 @@ pub(super) fn each_streamer(
     visitor.visit("serial", move || Serial);
 }
 
-/// One stream after the other, each timed as a whole. The bound is checked in the round that does
-/// not count, for what checks it is shared by all threads.
+/// Measures each peer with one stream at a time, which is timed as a whole.
+///
+/// The warm-up round checks that at most `window` items are outstanding. Other rounds do not, for
+/// the counters of the check are shared by all threads and cost time.
 pub(super) struct Streamed<'c, 'a, S, J, U> {
-    pub(super) contest: &'c mut Contest<'a>,
+    pub(super) comparison: &'c mut Comparison<'a>,
     pub(super) window: usize,
-    /// Makes the source anew.
+    /// Creates a source for each round.
     pub(super) source: S,
     pub(super) job: J,
     pub(super) expected: &'a [U],
@@ -69,25 +71,26 @@ where
     ) {
         let &mut Streamed { window, source, job, expected, .. } = self;
         let mut results = Vec::with_capacity(expected.len());
-        self.contest.enter(peer, make, move |peer, round| {
+        self.comparison.add_peer(peer, make, move |peer, round| {
             let mut extra = Extra::default();
             results.clear();
             let start = Instant::now();
-            if round == Round::First {
+            if round == Round::WarmUp {
                 extra.peak = Some(peak(peer, window, source(), job, &mut results)?);
             } else {
                 peer.stream(source(), window, job, &mut |result| results.push(result));
             }
             let nanos = start.elapsed().as_nanos() as f64 / expected.len() as f64;
-            same(&results, expected)?;
+            check_results(&results, expected)?;
             extra.bytes = results.iter().map(Size::bytes).sum();
             Ok(Sample { nanos, extra })
         });
     }
 }
 
-/// Results whose size is worth telling.
+/// A result that may have a size to report.
 pub(super) trait Size {
+    /// Returns the size in bytes, or `None` if the size is not reported.
     fn bytes(&self) -> Option<u64>;
 }
 
@@ -97,8 +100,10 @@ impl Size for u64 {
     }
 }
 
-/// Streams, and tells how many items were outstanding at most, besides the one that is on its way
-/// into the consumer's hands.
+/// Runs a stream and returns the largest number of outstanding items.
+///
+/// The number is read whenever the peer pulls an item, which is not counted yet. This allows for
+/// one result that has left the peer's window and is on its way to `sink`.
 fn peak<I, U>(
     peer: &impl Stream,
     window: usize,
@@ -111,24 +116,25 @@ where
     U: Send + 'static,
 {
     #[derive(Default)]
-    struct Seen {
+    struct Counts {
         received: AtomicU64,
         peak: AtomicU64,
     }
-    let seen = Arc::new(Seen::default());
-    let of_source = Arc::clone(&seen);
+    let counts = Arc::new(Counts::default());
+    let for_source = Arc::clone(&counts);
     let watched = source.enumerate().map(move |(before, item)| {
-        let outstanding = (before as u64).saturating_sub(of_source.received.load(Ordering::SeqCst));
-        of_source.peak.fetch_max(outstanding, Ordering::SeqCst);
+        let received = for_source.received.load(Ordering::SeqCst);
+        let outstanding = (before as u64).saturating_sub(received);
+        for_source.peak.fetch_max(outstanding, Ordering::SeqCst);
         item
     });
     peer.stream(watched, window, job, &mut |result| {
-        seen.received.fetch_add(1, Ordering::SeqCst);
+        counts.received.fetch_add(1, Ordering::SeqCst);
         results.push(result);
     });
-    let peak = seen.peak.load(Ordering::SeqCst);
+    let peak = counts.peak.load(Ordering::SeqCst);
     if peak > window as u64 {
-        return Err(format!("{peak} items were outstanding, of at most {window}"));
+        return Err(format!("{peak} items were outstanding, more than the window of {window}"));
     }
     Ok(peak)
 }
@@ -138,7 +144,7 @@ mod tests {
     use super::*;
     use crate::compare::Settings;
 
-    /// Pulls everything before it hands anything over.
+    /// Pulls all items before it delivers the first result.
     struct Greedy;
 
     impl Stream for Greedy {
@@ -161,12 +167,12 @@ mod tests {
     }
 
     #[test]
-    fn who_pulls_too_much_is_noticed() {
+    fn a_peer_that_pulls_too_much_gives_an_error() {
         let settings = Settings { quick: true, ..Settings::default() };
         let expected: Vec<u64> = (0..50).map(double).collect();
-        let mut contest = Contest::new("bound", 2, &settings);
+        let mut comparison = Comparison::new("bound", 2, &settings);
         let mut visitor = Streamed {
-            contest: &mut contest,
+            comparison: &mut comparison,
             window: 8,
             source: || 0..50,
             job: double,
@@ -174,30 +180,30 @@ mod tests {
         };
         visitor.visit(OURS, move || Serial);
         visitor.visit("flags", move || Greedy);
-        let outcome = contest.run();
+        let outcome = comparison.run();
         assert_eq!(outcome.records.len(), 1);
         assert_eq!(outcome.records[0].peak, Some(0));
-        let wrong = "bound, 2 threads, flags: 49 items were outstanding, of at most 8";
+        let wrong = "bound, 2 threads, flags: 49 items were outstanding, more than the window of 8";
         assert_eq!(outcome.wrong, [wrong]);
     }
 
     #[test]
-    fn every_peer_brings_every_stream_in_order_and_within_its_window() {
+    fn every_peer_delivers_every_stream_in_order_and_within_its_window() {
         let settings = Settings { quick: true, ..Settings::default() };
         for count in [0, 1, 7, 3000] {
             let expected: Vec<u64> = (0..count).map(double).collect();
             for (threads, window) in [(2, 8), (3, 256)] {
-                let mut contest = Contest::new("order", threads, &settings);
+                let mut comparison = Comparison::new("order", threads, &settings);
                 let source = || 0..count;
                 let mut visitor = Streamed {
-                    contest: &mut contest,
+                    comparison: &mut comparison,
                     window,
                     source,
                     job: double,
                     expected: &expected,
                 };
                 each_streamer(threads, threads, window, &mut visitor);
-                let outcome = contest.run();
+                let outcome = comparison.run();
                 assert_eq!(outcome.wrong, [""; 0]);
                 assert_eq!(outcome.records.len(), 10 + usize::from(cfg!(tbb)));
             }

@@ -1,5 +1,5 @@
-//! The structures of `hand_off` and `solo`: numbered places that are completed in any order and
-//! taken in theirs, without any threads.
+//! The structures of `hand_off` and `solo`, which have no threads: numbered slots that are
+//! completed in any order and taken in order.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -11,24 +11,24 @@ use reorder_ring::{Ring, Ticket};
 
 use crate::compare::peers::{Indexed, MutexBuffer, Reorder};
 
-/// How many places may be reserved and not taken.
+/// The largest number of slots that are reserved and not taken.
 pub(super) const WINDOW: usize = 1024;
 
 pub(super) trait Structure: Sync {
-    /// The right to complete a place.
+    /// The right to complete a slot.
     type Ticket: Copy + Send;
 
     fn new() -> Self;
 
-    /// Begins: the side that reserves, and the side that takes. Nothing comes of them where there
-    /// is no room, or the head is missing.
+    /// Returns a function that reserves and a function that takes. The first returns `None` if no
+    /// slot is free, and the second if the head is not complete. The mutex waits instead.
     fn open(
         &self,
     ) -> (impl FnMut() -> Option<Self::Ticket> + Send, impl FnMut() -> Option<u64> + Send);
 
-    /// The ticket that is so many places behind the first, if it has been reserved: for workers who
-    /// know beforehand which places are theirs.
-    fn dealt(&self, first: Self::Ticket, index: u64) -> Option<Self::Ticket>;
+    /// Returns the ticket that is `index` after `first`, if it is reserved. Completers that know
+    /// their positions beforehand use it.
+    fn ticket_at(&self, first: Self::Ticket, index: u64) -> Option<Self::Ticket>;
 
     fn complete(&self, ticket: Self::Ticket, value: u64);
 }
@@ -37,29 +37,29 @@ impl Structure for Ring<u64> {
     type Ticket = Ticket;
 
     fn new() -> Self {
-        Ring::with_capacity(WINDOW).expect("memory for a window")
+        Ring::with_capacity(WINDOW).expect("allocate a ring")
     }
 
     fn open(&self) -> (impl FnMut() -> Option<Ticket> + Send, impl FnMut() -> Option<u64> + Send) {
-        let batch = Ring::open(self).expect("nobody else has it");
+        let batch = Ring::open(self).expect("the ring is free");
         let (mut producer, mut consumer) = batch.split();
         let take = move || {
             let delivery = consumer.try_next().ok()?;
-            Some(delivery.outcome.expect("nobody gives up"))
+            Some(delivery.outcome.expect("no position is evicted"))
         };
         (move || producer.reserve().ok(), take)
     }
 
-    fn dealt(&self, first: Ticket, index: u64) -> Option<Ticket> {
+    fn ticket_at(&self, first: Ticket, index: u64) -> Option<Ticket> {
         self.ticket_from_bits(first.to_bits() + u128::from(index)).ok()
     }
 
     fn complete(&self, ticket: Ticket, value: u64) {
-        Ring::complete(self, ticket, value).expect("completed once");
+        Ring::complete(self, ticket, value).expect("each ticket is completed once");
     }
 }
 
-/// What is reserved and not taken, for structures whose tickets are numbers.
+/// The range of reserved and not taken slots, for structures whose tickets are numbers.
 #[derive(Default)]
 struct Window {
     head: CachePadded<AtomicU64>,
@@ -83,25 +83,25 @@ impl Window {
         }
     }
 
-    /// Where the side that takes has come to.
+    /// Returns the number of taken slots.
     fn head(&self) -> u64 {
         self.head.load(Ordering::Relaxed)
     }
 
-    fn taken_to(&self, head: u64) {
+    fn set_head(&self, head: u64) {
         self.head.store(head, Ordering::Release);
     }
 
-    fn dealt(&self, first: u64, index: u64) -> Option<u64> {
+    fn ticket_at(&self, first: u64, index: u64) -> Option<u64> {
         let index = first + index;
         (index < self.tail.load(Ordering::Acquire)).then_some(index)
     }
 }
 
-/// A flag and a value for each place, which nothing checks.
+/// Slots with a flag and a value, without any checks.
 pub(super) struct Flags {
-    /// The flag is one more than the index whose value is there.
-    places: Box<[(AtomicU64, AtomicU64)]>,
+    /// The flag is the index of the value, plus one.
+    slots: Box<[(AtomicU64, AtomicU64)]>,
     window: Window,
 }
 
@@ -109,43 +109,45 @@ impl Structure for Flags {
     type Ticket = u64;
 
     fn new() -> Self {
-        let places = (0..WINDOW).map(|_| Default::default()).collect();
-        Flags { places, window: Window::default() }
+        let slots = (0..WINDOW).map(|_| Default::default()).collect();
+        Flags { slots, window: Window::default() }
     }
 
     fn open(&self) -> (impl FnMut() -> Option<u64> + Send, impl FnMut() -> Option<u64> + Send) {
         let mut taken = self.window.head();
         let take = move || {
-            let (flag, value) = &self.places[taken as usize % WINDOW];
+            let (flag, value) = &self.slots[taken as usize % WINDOW];
             if flag.load(Ordering::Acquire) != taken + 1 {
                 return None;
             }
             let value = value.load(Ordering::Relaxed);
             taken += 1;
-            self.window.taken_to(taken);
+            self.window.set_head(taken);
             Some(value)
         };
         (self.window.reserver(), take)
     }
 
-    fn dealt(&self, first: u64, index: u64) -> Option<u64> {
-        self.window.dealt(first, index)
+    fn ticket_at(&self, first: u64, index: u64) -> Option<u64> {
+        self.window.ticket_at(first, index)
     }
 
     fn complete(&self, index: u64, number: u64) {
-        let (flag, value) = &self.places[index as usize % WINDOW];
+        let (flag, value) = &self.slots[index as usize % WINDOW];
         value.store(number, Ordering::Relaxed);
         flag.store(index + 1, Ordering::Release);
     }
 }
 
-/// The least that lets one completion of each place through, and never waits: a compare-and-swap and a
-/// release store around the write, and a store each that vacates the place, says how far the reservations
-/// are, and how far the takes. It refuses by panicking, wakes nobody, and knows one sequence only.
+/// The least that accepts one completion per slot and never waits.
+///
+/// It has a compare-and-swap and a release store around the write. It has one store each that frees
+/// the slot, publishes the number of reservations, and publishes the number of takes. It refuses a
+/// completion by a panic, wakes no thread, and has a single sequence.
 pub(super) struct PairWindow {
-    /// Twice the index that may be completed here, one more while it is written, two more when it is
-    /// there.
-    places: Box<[(AtomicU64, AtomicU64)]>,
+    /// A tag and a value. The tag is twice the index that may be completed here, plus one while the
+    /// value is written, and plus two when it is complete.
+    slots: Box<[(AtomicU64, AtomicU64)]>,
     window: Window,
 }
 
@@ -153,41 +155,41 @@ impl Structure for PairWindow {
     type Ticket = u64;
 
     fn new() -> Self {
-        let place = |index| (AtomicU64::new(2 * index), AtomicU64::new(0));
-        PairWindow { places: (0..WINDOW as u64).map(place).collect(), window: Window::default() }
+        let slot = |index| (AtomicU64::new(2 * index), AtomicU64::new(0));
+        PairWindow { slots: (0..WINDOW as u64).map(slot).collect(), window: Window::default() }
     }
 
     fn open(&self) -> (impl FnMut() -> Option<u64> + Send, impl FnMut() -> Option<u64> + Send) {
         let mut taken = self.window.head();
         let take = move || {
-            let (tag, value) = &self.places[taken as usize % WINDOW];
+            let (tag, value) = &self.slots[taken as usize % WINDOW];
             if tag.load(Ordering::Acquire) != 2 * taken + 2 {
                 return None;
             }
             let value = value.load(Ordering::Relaxed);
             tag.store(2 * (taken + WINDOW as u64), Ordering::Release);
             taken += 1;
-            self.window.taken_to(taken);
+            self.window.set_head(taken);
             Some(value)
         };
         (self.window.reserver(), take)
     }
 
-    fn dealt(&self, first: u64, index: u64) -> Option<u64> {
-        self.window.dealt(first, index)
+    fn ticket_at(&self, first: u64, index: u64) -> Option<u64> {
+        self.window.ticket_at(first, index)
     }
 
     fn complete(&self, index: u64, number: u64) {
-        let (tag, value) = &self.places[index as usize % WINDOW];
+        let (tag, value) = &self.slots[index as usize % WINDOW];
         let (old, writing) = (2 * index, 2 * index + 1);
         let claimed = tag.compare_exchange(old, writing, Ordering::Acquire, Ordering::Acquire);
-        assert!(claimed.is_ok(), "completed once");
+        assert!(claimed.is_ok(), "each ticket is completed once");
         value.store(number, Ordering::Relaxed);
         tag.store(2 * index + 2, Ordering::Release);
     }
 }
 
-/// The mutex around a deque, whose sides sleep where others have nothing to tell.
+/// A mutex around a deque. Both of its functions wait instead of returning `None`.
 pub(super) struct MutexDeque {
     buffer: MutexBuffer<u64>,
     window: Window,
@@ -209,8 +211,8 @@ impl Structure for MutexDeque {
         (reserve, || self.buffer.take())
     }
 
-    fn dealt(&self, first: u64, index: u64) -> Option<u64> {
-        self.window.dealt(first, index)
+    fn ticket_at(&self, first: u64, index: u64) -> Option<u64> {
+        self.window.ticket_at(first, index)
     }
 
     fn complete(&self, index: u64, value: u64) {
@@ -218,10 +220,10 @@ impl Structure for MutexDeque {
     }
 }
 
-/// A mutex around a map of what came early.
+/// A mutex around a map of the completed values.
 #[derive(Default)]
 pub(super) struct MutexMap {
-    early: Mutex<BTreeMap<u64, u64>>,
+    completed: Mutex<BTreeMap<u64, u64>>,
     window: Window,
 }
 
@@ -235,24 +237,26 @@ impl Structure for MutexMap {
     fn open(&self) -> (impl FnMut() -> Option<u64> + Send, impl FnMut() -> Option<u64> + Send) {
         let mut taken = self.window.head();
         let take = move || {
-            let value = self.early.lock().expect("nothing panics in here").remove(&taken)?;
+            let value = self.completed.lock().expect(NO_PANIC).remove(&taken)?;
             taken += 1;
-            self.window.taken_to(taken);
+            self.window.set_head(taken);
             Some(value)
         };
         (self.window.reserver(), take)
     }
 
-    fn dealt(&self, first: u64, index: u64) -> Option<u64> {
-        self.window.dealt(first, index)
+    fn ticket_at(&self, first: u64, index: u64) -> Option<u64> {
+        self.window.ticket_at(first, index)
     }
 
     fn complete(&self, index: u64, value: u64) {
-        self.early.lock().expect("nothing panics in here").insert(index, value);
+        self.completed.lock().expect(NO_PANIC).insert(index, value);
     }
 }
 
-/// A channel to the consumer, who has a heap.
+const NO_PANIC: &str = "no thread panics while it holds the lock";
+
+/// A channel to the consumer, which puts the values in order by a heap.
 pub(super) struct ChannelHeap {
     results: Sender<Indexed<u64>>,
     finished: Receiver<Indexed<u64>>,
@@ -276,17 +280,17 @@ impl Structure for ChannelHeap {
                     None => early.put(self.finished.try_recv().ok()?),
                 }
             };
-            self.window.taken_to(early.next());
+            self.window.set_head(early.next());
             Some(value)
         };
         (self.window.reserver(), take)
     }
 
-    fn dealt(&self, first: u64, index: u64) -> Option<u64> {
-        self.window.dealt(first, index)
+    fn ticket_at(&self, first: u64, index: u64) -> Option<u64> {
+        self.window.ticket_at(first, index)
     }
 
     fn complete(&self, index: u64, value: u64) {
-        self.results.send(Indexed(index, value)).expect("the other end is here");
+        self.results.send(Indexed(index, value)).expect("the receiver lives as long as the sender");
     }
 }

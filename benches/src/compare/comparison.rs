@@ -1,4 +1,5 @@
-//! Rounds in which every peer has its turn, so that what changes on the machine changes for all.
+//! Runs the peers of a workload in rounds. Every peer runs once per round, so a change of the
+//! machine's load affects all of them.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -9,27 +10,27 @@ use hdrhistogram::Histogram;
 use super::Settings;
 use super::report::Record;
 
-/// The peer that all others are compared with.
+/// The name of our own peer, to which all others are compared.
 pub(crate) const OURS: &str = "ours";
 
-/// What one run told.
+/// The measurement of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Sample {
-    /// How long it took, by items, in nanoseconds.
+    /// The nanoseconds per item.
     pub(crate) nanos: f64,
     pub(crate) extra: Extra,
 }
 
-/// What a workload tells beyond times.
+/// Figures besides the time per item, which only some workloads have.
 #[derive(Debug, Default)]
 pub(crate) struct Extra {
-    /// How long batches took, in nanoseconds.
+    /// The latencies of batches, in nanoseconds.
     pub(crate) latencies: Option<Histogram<u64>>,
-    /// How many items a batch has, where batches are counted.
+    /// The number of items of a batch, if the workload reports batches per second.
     pub(crate) batch: Option<u64>,
-    /// The most items that were outstanding.
+    /// The largest number of items that were outstanding at once.
     pub(crate) peak: Option<u64>,
-    /// How many items there were, where only the end of all but the first was timed.
+    /// The number of items, if the time ends when all items but the first have run.
     pub(crate) others: Option<u64>,
     /// The size of the output in bytes.
     pub(crate) bytes: Option<u64>,
@@ -38,7 +39,7 @@ pub(crate) struct Extra {
 impl Extra {
     fn add(&mut self, other: Extra) {
         match (&mut self.latencies, other.latencies) {
-            (Some(all), Some(more)) => all.add(more).expect("all have the same bounds"),
+            (Some(all), Some(more)) => all.add(more).expect("the bounds are the same"),
             (all, more) => *all = all.take().or(more),
         }
         self.batch = self.batch.or(other.batch);
@@ -48,14 +49,14 @@ impl Extra {
     }
 }
 
-/// Measures once. An error says what was wrong with the results.
+/// Measures one run. An error describes a wrong result.
 type Measure<'a> = Box<dyn FnMut(Round) -> Result<Sample, String> + 'a>;
 
-/// Which time it is that a peer has its turn.
+/// The kind of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Round {
-    /// To warm up. What it took does not count, so more can be checked.
-    First,
+    /// The first round. Its times do not count, so a workload can make checks that take time.
+    WarmUp,
     Measured,
 }
 
@@ -64,38 +65,38 @@ struct Entry<'a> {
     measure: Measure<'a>,
 }
 
-/// The peers that do a workload, with a number of threads.
-pub(crate) struct Contest<'a> {
+/// A comparison of peers in one workload, with one number of threads.
+pub(crate) struct Comparison<'a> {
     workload: String,
     threads: usize,
     settings: &'a Settings,
     entries: Vec<Entry<'a>>,
 }
 
-/// What came of a contest.
+/// The result of a comparison.
 #[derive(Default)]
 pub(crate) struct Outcome {
     pub(crate) records: Vec<Record>,
-    /// A line for every peer whose results were wrong. It has no record.
+    /// A message for every peer with wrong results. Such a peer has no record.
     pub(crate) wrong: Vec<String>,
 }
 
-impl<'a> Contest<'a> {
+impl<'a> Comparison<'a> {
     pub(crate) fn new(workload: impl Into<String>, threads: usize, settings: &'a Settings) -> Self {
-        Contest { workload: workload.into(), threads, settings, entries: Vec::new() }
+        Comparison { workload: workload.into(), threads, settings, entries: Vec::new() }
     }
 
-    /// Lets a peer take part, if it is wanted: only then it is made.
-    pub(crate) fn enter<P: 'a>(
+    /// Creates and adds a peer if the settings ask for it.
+    pub(crate) fn add_peer<P: 'a>(
         &mut self,
         peer: &'static str,
         make: impl FnOnce() -> P,
         mut measure: impl FnMut(&P, Round) -> Result<Sample, String> + 'a,
     ) {
         if self.settings.wants(peer) {
-            let made = make();
+            let state = make();
             self.entries
-                .push(Entry { peer, measure: Box::new(move |round| measure(&made, round)) });
+                .push(Entry { peer, measure: Box::new(move |round| measure(&state, round)) });
         }
     }
 
@@ -104,12 +105,13 @@ impl<'a> Contest<'a> {
         let mut extras = BTreeMap::<&str, Extra>::new();
         let mut wrong = BTreeMap::<&str, String>::new();
         for round in 0..=self.settings.rounds() {
-            let kind = if round == 0 { Round::First } else { Round::Measured };
-            // Each round begins with another peer, so that nobody always comes after the same one.
+            let kind = if round == 0 { Round::WarmUp } else { Round::Measured };
+            // Each round begins with another peer, so the first position is not always the same
+            // peer's.
             let first = round % self.entries.len().max(1);
             self.entries.rotate_left(first);
             for Entry { peer, measure } in &mut self.entries {
-                // Until threads that look for more work have gone to sleep.
+                // The threads of the peer before, which still search for work, go to sleep.
                 thread::sleep(Duration::from_millis(1));
                 match measure(kind) {
                     Ok(sample) => {
@@ -118,7 +120,7 @@ impl<'a> Contest<'a> {
                             samples.entry(peer).or_default().push(sample.nanos);
                         }
                     }
-                    Err(what) => _ = wrong.entry(peer).or_insert(what),
+                    Err(error) => _ = wrong.entry(peer).or_insert(error),
                 }
             }
             self.entries.rotate_right(first);
@@ -136,9 +138,9 @@ impl<'a> Contest<'a> {
     ) -> Outcome {
         let mut outcome = Outcome::default();
         for peer in peers {
-            if let Some(what) = wrong.remove(peer) {
-                let Contest { workload, threads, .. } = self;
-                outcome.wrong.push(format!("{workload}, {threads} threads, {peer}: {what}"));
+            if let Some(error) = wrong.remove(peer) {
+                let Comparison { workload, threads, .. } = self;
+                outcome.wrong.push(format!("{workload}, {threads} threads, {peer}: {error}"));
             } else if let Some(rounds) = samples.remove(peer) {
                 let extra = extras.remove(peer).unwrap_or_default();
                 outcome.records.push(Record::new(
@@ -155,13 +157,13 @@ impl<'a> Contest<'a> {
     }
 }
 
-/// Compares results with what they should be.
-pub(crate) fn same<U: PartialEq>(results: &[U], expected: &[U]) -> Result<(), String> {
+/// Fails if the results differ from the expected results.
+pub(crate) fn check_results<U: PartialEq>(results: &[U], expected: &[U]) -> Result<(), String> {
     if results.len() != expected.len() {
         return Err(format!("{} results of {} items", results.len(), expected.len()));
     }
     match results.iter().zip(expected).position(|(result, expected)| result != expected) {
         None => Ok(()),
-        Some(index) => Err(format!("the result at {index} is not the one of item {index}")),
+        Some(index) => Err(format!("the result at index {index} is wrong")),
     }
 }
