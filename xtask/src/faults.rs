@@ -48,10 +48,22 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
             list(groups.of(group)?.into_iter());
             Ok(())
         }
-        ["apply", name, folder] => copy::with_fault(&root, groups.fault(name)?, Path::new(folder)),
+        ["apply", name, folder] => apply(name, Path::new(folder)),
         ["run", group, names @ ..] => run::run(&root, &groups, group, names),
         _ => bail!("{USAGE}"),
     }
+}
+
+/// Returns the names of the faults in a group.
+pub(crate) fn names(group: &str) -> anyhow::Result<Vec<String>> {
+    let groups = Groups::read(&std::env::current_dir()?)?;
+    Ok(groups.of(group)?.iter().map(|fault| fault.name.clone()).collect())
+}
+
+/// Copies the workspace into a folder that is empty or does not exist, with a fault.
+pub(crate) fn apply(name: &str, folder: &Path) -> anyhow::Result<()> {
+    let root = std::env::current_dir()?;
+    copy::with_fault(&root, Groups::read(&root)?.fault(name)?, folder)
 }
 
 /// Fails unless every entry applies.

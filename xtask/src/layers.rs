@@ -11,7 +11,6 @@
 //! It reads `use` items and paths that begin with `crate`, `self` or `super`, outside of tests. An
 //! item that another module re-exports counts as an import from the module that defines it.
 
-mod graph;
 mod imports;
 mod rules;
 mod tree;

@@ -1,13 +1,17 @@
 //! The project's own tools. `cargo xtask` without arguments lists them.
 
+mod asm;
 mod bounds;
 mod build;
 mod faults;
+mod graph;
+mod instructions;
 mod labels;
 mod layers;
 mod notes;
 mod orderings;
 mod pages;
+mod probe;
 mod prose;
 mod syntax;
 
@@ -24,6 +28,11 @@ struct Tool {
 /// All tools, in the order in which the help lists them.
 const TOOLS: &[Tool] = &[
     Tool {
+        name: "asm",
+        help: "reads the machine code of the hot paths: no loop, one locked instruction per item",
+        run: asm::run,
+    },
+    Tool {
         name: "bounds",
         help: "renders the tables of step bounds, and compares methods and tests with them",
         run: bounds::run,
@@ -32,6 +41,11 @@ const TOOLS: &[Tool] = &[
         name: "faults",
         help: "applies the faults that tests must notice, each to a copy, and runs the tests there",
         run: faults::run,
+    },
+    Tool {
+        name: "instructions",
+        help: "counts the instructions of each operation, and compares them with the baseline",
+        run: instructions::run,
     },
     Tool {
         name: "labels",

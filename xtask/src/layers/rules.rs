@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::graph::{Graph, cycles};
 use super::imports::{Import, imports};
 use super::tree::Tree;
+use crate::graph::{Graph, cycles};
 
 /// The most files of one import cycle.
 const FILES_IN_A_CYCLE: usize = 3;

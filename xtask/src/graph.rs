@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The nodes that each node points to.
-pub(super) type Graph = BTreeMap<String, BTreeSet<String>>;
+pub(crate) type Graph = BTreeMap<String, BTreeSet<String>>;
 
 /// Returns the sets of nodes that all reach each other, the largest first. Single nodes are left
 /// out.
-pub(super) fn cycles(graph: &Graph) -> Vec<Vec<String>> {
+pub(crate) fn cycles(graph: &Graph) -> Vec<Vec<String>> {
     let mut finished = Vec::new();
     let mut seen = BTreeSet::new();
     for node in graph.keys() {
