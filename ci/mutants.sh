@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Mutations of the logic of tags, ring and pool, one at a time; the tests of the ring should notice each.
-# By hand: it takes an hour or more. `docs/VERIFICATION.md` says what to think of those that survive. Arguments
+# By hand: it takes an hour or more. `docs/verification.md` says what to think of those that survive. Arguments
 # are cargo-mutants' own, such as `-f reorder/src/ring/tag.rs`.
 #
 # cargo install cargo-mutants --locked

@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 pub(crate) const RING: &str = "docs/ALGORITHM.md";
 
 /// The page with the argument for the executor.
-pub(crate) const EXECUTOR: &str = "docs/EXECUTOR.md";
+pub(crate) const EXECUTOR: &str = "docs/executor.md";
 
 /// Replaces the lines between two markers of a Markdown page.
 ///
