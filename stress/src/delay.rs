@@ -1,5 +1,5 @@
-//! Delays between the steps of an operation, where another thread could make a difference. With
-//! `--cfg reorder_hooks` only: without it, nothing is ever delayed.
+//! Delays before accesses to shared memory, so that other threads run between the steps of an
+//! operation. They need `--cfg reorder_hooks`. Without it, the functions here delay nothing.
 
 #[cfg(reorder_hooks)]
 use std::{cell::RefCell, hint, thread, time::Duration};
@@ -7,8 +7,8 @@ use std::{cell::RefCell, hint, thread, time::Duration};
 #[cfg(reorder_hooks)]
 use crate::random::Random;
 
-/// Runs `f`. Before some of the steps that this thread takes in the ring, chosen by `seed`, it lets others
-/// run.
+/// Runs `f` with delays before some of the steps that this thread takes in the ring. `seed` selects
+/// the steps.
 pub fn with_delays<R>(seed: u64, f: impl FnOnce() -> R) -> R {
     #[cfg(reorder_hooks)]
     {
@@ -22,17 +22,17 @@ pub fn with_delays<R>(seed: u64, f: impl FnOnce() -> R) -> R {
     }
 }
 
-/// From now on, every thread lets others run before some of its steps in the ring and the executor.
+/// Delays some of the steps that each thread takes in the ring and in the executor, from now on.
 pub fn delay_everywhere() {
     #[cfg(reorder_hooks)]
     reorder_ring::hook::everywhere(|| {
         std::thread_local! {
             static RANDOM: RefCell<Option<Random>> = const { RefCell::new(None) };
         }
-        // A thread that ends has no numbers any more.
+        // A thread that ends has dropped its generator, and is not delayed.
         _ = RANDOM.try_with(|random| {
             let mut random = random.borrow_mut();
-            rarely_delay(random.get_or_insert_with(|| Random::new(crate::number_of_thread())));
+            rarely_delay(random.get_or_insert_with(|| Random::new(crate::thread_number())));
         });
     });
 }

@@ -1,4 +1,4 @@
-//! Real threads, made to meet where it matters: what the checks of this folder have in common.
+//! Shared code of the stress tests: random numbers, and delays that make real threads race.
 
 mod delay;
 mod random;
@@ -6,9 +6,9 @@ mod random;
 pub use delay::{delay_everywhere, with_delays};
 pub use random::Random;
 
-/// A number that no other thread of this process has.
+/// Returns the number of the calling thread, which is unique in this process.
 #[cfg(reorder_hooks)]
-fn number_of_thread() -> u64 {
+fn thread_number() -> u64 {
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
     static NEXT: AtomicU64 = AtomicU64::new(0);
     std::thread_local! {

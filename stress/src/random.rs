@@ -1,16 +1,16 @@
-//! Numbers that repeat with their seed.
+//! Random numbers that are the same for the same seed.
 
-/// A xorshift generator.
+/// An xorshift generator.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// Seeds next to each other give numbers that have nothing in common.
+    /// Creates a generator. Neighbouring seeds give unrelated numbers.
     pub fn new(seed: u64) -> Random {
         Random((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
-    /// A number below `bound`.
+    /// Returns a number below `bound`.
     pub fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -18,7 +18,7 @@ impl Random {
         (self.0 >> 32) as usize % bound
     }
 
-    /// True once in so many times.
+    /// Returns `true` with a probability of one in `times`.
     pub fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }

@@ -1,4 +1,4 @@
-//! Calls with the time at which each began and ended, and the search for an order of them.
+//! A history: calls with the times at which they began and ended, and the search for an order.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use crate::spec::{Spec, Step};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
 
-/// Numbers moments, the same for all threads. What ends before something else begins has the lower number.
+/// A logical clock that all threads share. If a call ends before another call begins, its end has
+/// the lower time.
 #[derive(Default)]
 pub(crate) struct Clock(AtomicU64);
 
@@ -34,7 +35,7 @@ impl<'a> Log<'a> {
         Log { clock, calls: Vec::new() }
     }
 
-    /// Makes a call; `steps` tells what its answer means.
+    /// Makes a call and records it, with the steps that `steps` returns for its answer.
     pub(crate) fn call<A>(
         &mut self,
         f: impl FnOnce() -> A,
@@ -68,36 +69,39 @@ impl History {
 
     pub(crate) fn assert_linearizable(&self, seed: u64) {
         let ends = self.events().len();
-        // That there is no order takes a search of all, which is short for what is short.
+        // The search must try all orders to find that there is none, which is quick for a short
+        // prefix. So it begins with short prefixes.
         let quarters = [ends / 4, ends / 2, ends - ends / 4, ends];
         let Some(bad) = quarters.into_iter().find(|&end| !self.is_linearizable(end)) else {
             return;
         };
         let first = (1..bad).find(|&end| !self.is_linearizable(end)).unwrap_or(bad);
         panic!(
-            "history {seed} is not linearizable, on a ring of {} slots, once time {} has come:\n{}",
+            "history {seed} on a ring of {} slots is not linearizable from time {} on:\n{}",
             self.capacity,
             self.events()[first - 1].0,
             self.listing()
         );
     }
 
-    /// Whether there is an order for what happens up to this event. For the tester, each step of a call has a
-    /// thread of its own: they all lie within the call.
+    /// Returns `true` if there is an order of the steps up to the event number `end`.
+    ///
+    /// The steps of a call may take effect anywhere within the call. So the tester gets a separate
+    /// thread for each step of a call.
     fn is_linearizable(&self, end: usize) -> bool {
         let mut tester = LinearizabilityTester::new(Spec::new(self.capacity));
         for (_, thread, call, begins) in self.events().into_iter().take(end) {
             for (number, &step) in call.steps.iter().enumerate() {
                 let id = (thread, number);
-                let told =
+                let recorded =
                     if begins { tester.on_invoke(id, step) } else { tester.on_return(id, true) };
-                told.expect("calls of a thread follow each other");
+                recorded.expect("the calls of a thread follow each other");
             }
         }
         tester.is_consistent()
     }
 
-    /// Both ends of each call, by time.
+    /// Returns the beginnings and ends of all calls, ordered by time.
     fn events(&self) -> Vec<(u64, usize, &Call, bool)> {
         let mut events: Vec<_> = self
             .threads

@@ -1,16 +1,18 @@
-//! Histories of real threads on one ring, each checked against what a ring would answer to one thread: is
-//! there an order of all calls, each within its time, in which a sequential ring gives the same answers?
+//! Checks that histories of real threads on one ring are linearizable.
 //!
-//! `REORDER_HISTORIES` is how many there are.
+//! A history is linearizable if there is an order of its calls in which a sequential ring gives the
+//! same answers. In that order, each call takes effect between its beginning and its end.
+//!
+//! The environment variable `REORDER_HISTORIES` sets the number of histories.
 
 mod history;
 #[path = "../../../reorder/src/tests/property/model.rs"]
-#[expect(dead_code, reason = "some of it is for the property tests")]
+#[expect(dead_code, reason = "some functions are for the property tests")]
 mod model;
 mod spec;
 mod threads;
 
-// The model finds them at the root of its crate.
+// The model imports these types from the root of the crate.
 use reorder_ring::{Busy, Gap, HeadState, Reason, ReserveError, TryNextError};
 
 use std::panic::resume_unwind;
@@ -21,57 +23,62 @@ use std::time::Duration;
 use history::History;
 use spec::Step;
 
-/// How long one history may take. What has an order shows it at once; that there is none can take a search of
-/// astronomic length.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How many histories may take longer: they count for nothing, and their threads search on.
-const UNDECIDED: usize = 2;
+/// The maximum time of a search. The search finds an existing order at once, but it can take almost
+/// forever to find that there is none.
+const SEARCH_LIMIT: Duration = Duration::from_secs(20);
+/// The maximum number of searches that may take longer. Their histories do not count, and their
+/// threads continue to search.
+const UNDECIDED_MAX: usize = 2;
 
 #[test]
 fn histories_are_linearizable() {
-    let told = std::env::var("REORDER_HISTORIES").ok();
-    let count = told.map_or(2000, |told| told.parse().expect("a number of histories"));
-    let (mut steps, mut undecided, mut met) = (0, Vec::new(), Met::default());
+    let count = std::env::var("REORDER_HISTORIES").ok();
+    let count = count.map_or(2000, |count| count.parse().expect("a number of histories"));
+    let (mut steps, mut undecided, mut answers) = (0, Vec::new(), Answers::default());
     for seed in 0..count {
         let history = threads::run(seed);
         steps += history.steps();
-        history.each_step(|step| met.add(step));
+        history.each_step(|step| answers.add(step));
         undecided.extend(decide(history, seed));
-        assert!(undecided.len() <= UNDECIDED, "too many histories take longer than {PATIENCE:?}");
+        assert!(
+            undecided.len() <= UNDECIDED_MAX,
+            "too many histories take longer than {SEARCH_LIMIT:?}"
+        );
     }
     println!(
-        "linearizable: {count} histories, {} undecided, {steps} steps: {met:?}",
+        "linearizable: {count} histories, {} undecided, {steps} steps: {answers:?}",
         undecided.len()
     );
-    // They may have been decided meanwhile.
+    // Some searches may have ended meanwhile.
     for search in undecided.into_iter().filter(JoinHandle::is_finished) {
         search.join().unwrap_or_else(|payload| resume_unwind(payload));
     }
-    met.assert_all();
+    answers.assert_all();
 }
 
-/// Looks for an order of the history. If there is none, this panics; if that takes too long, the search goes on.
+/// Searches for an order of the history, and panics if there is none. Returns the searching thread
+/// if it exceeds the limit.
 fn decide(history: History, seed: u64) -> Option<JoinHandle<()>> {
-    let (found, out) = mpsc::channel();
+    let (sender, found) = mpsc::channel();
     let search = thread::spawn(move || {
         history.assert_linearizable(seed);
-        _ = found.send(());
+        _ = sender.send(());
     });
-    match out.recv_timeout(PATIENCE) {
+    match found.recv_timeout(SEARCH_LIMIT) {
         Ok(()) => None,
         Err(RecvTimeoutError::Timeout) => {
-            println!("linearizable: history {seed} takes longer than {PATIENCE:?}");
+            println!("linearizable: history {seed} takes longer than {SEARCH_LIMIT:?}");
             Some(search)
         }
         Err(RecvTimeoutError::Disconnected) => {
-            resume_unwind(search.join().expect_err("it has found no order"))
+            resume_unwind(search.join().expect_err("the search has found no order"))
         }
     }
 }
 
-/// How often each kind of answer came.
+/// The number of answers of each kind.
 #[derive(Debug, Default)]
-struct Met {
+struct Answers {
     accepted: u64,
     duplicate: u64,
     evicted: u64,
@@ -86,7 +93,7 @@ struct Met {
     orphaned: u64,
 }
 
-impl Met {
+impl Answers {
     fn add(&mut self, step: &Step) {
         let count = match step {
             Step::Claim(_, Ok(())) => &mut self.accepted,
@@ -99,18 +106,18 @@ impl Met {
             Step::Cancel(true) => &mut self.cancelled,
             Step::Take(_, Ok(_)) => &mut self.values,
             Step::Take(_, Err(_)) => &mut self.gaps,
-            Step::Nothing(TryNextError::Ended | TryNextError::Truncated) => &mut self.ends,
+            Step::NoDelivery(TryNextError::Ended | TryNextError::Truncated) => &mut self.ends,
             Step::Open(Err(Busy::Orphaned)) => &mut self.orphaned,
             _ => return,
         };
         *count += 1;
     }
 
-    /// Histories that never meet an answer say nothing about it. An orphan takes a delay at one place, so it
-    /// is not asked for.
+    /// Panics if an answer never occurred, for then the histories do not check it. Orphans may be
+    /// missing: they need a delay at one particular step.
     fn assert_all(&self) {
-        let Met { accepted, duplicate, evicted, abandoned, settled, stale, .. } = *self;
-        let Met { full, cancelled, values, gaps, ends, .. } = *self;
+        let Answers { accepted, duplicate, evicted, abandoned, settled, stale, .. } = *self;
+        let Answers { full, cancelled, values, gaps, ends, .. } = *self;
         let all = [
             accepted, duplicate, evicted, abandoned, settled, stale, full, cancelled, values, gaps,
             ends,

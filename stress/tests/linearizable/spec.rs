@@ -1,14 +1,14 @@
-//! What a ring answers to one thread, as steps.
+//! The sequential specification of a ring, as steps.
 //!
-//! A call is one step where it takes effect at one instant, and several where it does not; each lies
-//! somewhere within the call:
+//! A call that takes effect at one instant is one step. Other calls are several steps, and each of
+//! them takes effect at some instant within the call:
 //!
 //! | call | steps |
 //! |---|---|
-//! | a completion or an eviction | the claim of the position, from when on others are refused; the result |
-//! | a delivery | the take, from when on others are refused; the room for the producer |
-//! | a reservation | a look whether the batch is cancelled; the reservation |
-//! | the end of a side | the end is declared, by the producer; it begins to leave; it has left |
+//! | a completion or an eviction | it claims the position, and the ring refuses later claims; it publishes the result |
+//! | a delivery | it takes the position, and the ring refuses later claims; it frees the slot for the producer |
+//! | a reservation | it checks that the batch is not cancelled; it reserves |
+//! | the end of a side | the producer declares the end; the side begins to leave; the side has left |
 
 use std::collections::HashMap;
 
@@ -16,32 +16,39 @@ use crate::model::{Cell, Model};
 use crate::{Busy, Gap, HeadState, Reason, ReserveError, TryNextError};
 use stateright::semantics::SequentialSpec;
 
-/// Positions are counted from the first of the ring, indices from the first of a batch.
+/// A step with its answer. Positions count from the first position of the ring, indices from the
+/// first position of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Open(Result<(), Busy>),
-    LookForCancel,
+    /// The first step of a reservation: the batch is not cancelled.
+    CheckCancel,
     Reserve(Result<u64, ReserveError>),
-    /// Whether bits of this position were taken for a ticket.
+    /// Builds a ticket of this position from bits. The flag is `true` if the ring accepts the bits.
     Rebuild(u64, bool),
     Claim(u64, Result<(), Reason>),
-    Settle(u64, Cell),
-    /// The same for a permit that is dropped, which does not tell whether it was in time.
-    GiveUp(u64),
-    GivenUp(u64),
-    /// An index that cannot be evicted, for it is not reserved.
+    /// Publishes the result of a claimed position.
+    Publish(u64, Cell),
+    /// The claim by a dropped permit. The drop does not return whether the claim was in time.
+    AbandonClaim(u64),
+    /// The publication of the gap by a dropped permit.
+    AbandonPublish(u64),
+    /// The refusal to evict an index that is not reserved.
     Unreserved(u64),
     Take(u64, Result<usize, Gap>),
-    MakeRoom,
-    Nothing(TryNextError),
+    /// The second step of a delivery: the producer may reuse the slot.
+    Free,
+    NoDelivery(TryNextError),
     Head(HeadState),
     Cancel(bool),
-    Declare(TryNextError),
+    DeclareEnd(TryNextError),
+    /// A side begins to leave.
     Leave(Side),
+    /// A side has left.
     Left(Side),
 }
 
-/// The epoch of the only batch whose cancellers are used.
+/// The epoch of the first batch. Only its cancellers are used.
 const FIRST_BATCH: u64 = 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,65 +61,73 @@ pub(crate) enum Side {
 pub(crate) struct Spec {
     model: Model,
     capacity: u64,
-    /// The head, as far as the producer has been told.
-    room: u64,
-    is_looked: bool,
-    /// Whether the permit that is just being dropped was in time.
-    gives_up: Option<bool>,
-    /// The positions whose slots are being taken back.
-    doomed: HashMap<u64, Cell>,
-    /// How many sides are about to leave.
+    /// The head that the producer knows. Slots below it are free.
+    freed: u64,
+    /// `true` after the first step of a reservation.
+    cancel_checked: bool,
+    /// `Some` while a permit is dropped: `true` if its claim was in time.
+    abandon: Option<bool>,
+    /// The positions that leaving sides are closing, with the state before.
+    closing: HashMap<u64, Cell>,
+    /// The number of sides that have begun to leave and have not left.
     leaving: u32,
 }
 
 impl Spec {
     pub(crate) fn new(capacity: u64) -> Spec {
         let model = Model::new(capacity, 0, u64::MAX >> 3);
-        let (room, is_looked, gives_up, doomed, leaving) = (0, false, None, HashMap::new(), 0);
-        Spec { model, capacity, room, is_looked, gives_up, doomed, leaving }
+        Spec {
+            model,
+            capacity,
+            freed: 0,
+            cancel_checked: false,
+            abandon: None,
+            closing: HashMap::new(),
+            leaving: 0,
+        }
     }
 
-    /// Takes the step, if it can be now.
+    /// Takes the step. Returns `false` if the step is impossible now.
     fn step(&mut self, step: Step) -> bool {
         match step {
             Step::Open(answer) if self.leaving > 0 => answer == Err(Busy::Leased),
             Step::Open(answer) => self.model.open() == answer,
-            Step::LookForCancel => {
-                self.is_looked = true;
+            Step::CheckCancel => {
+                self.cancel_checked = true;
                 !self.model.is_cancelled()
             }
             Step::Reserve(answer) => self.reserve(answer),
             Step::Rebuild(position, is_ticket) => (position < self.model.tail) == is_ticket,
             Step::Claim(position, answer) => self.claim(position, answer),
-            Step::Settle(position, cell) => {
+            Step::Publish(position, cell) => {
                 let is_claimed = self.model.cell(position) == Cell::Writing;
                 if is_claimed {
                     self.model.publish(position, cell);
                 }
                 is_claimed
             }
-            Step::GiveUp(position) => {
-                self.gives_up = Some(self.change(position, Cell::Writing));
+            Step::AbandonClaim(position) => {
+                self.abandon = Some(self.change(position, Cell::Writing));
                 true
             }
-            Step::GivenUp(position) => {
-                let gives_up = self.gives_up.take();
-                if gives_up == Some(true) {
+            Step::AbandonPublish(position) => {
+                let abandon = self.abandon.take();
+                if abandon == Some(true) {
                     self.change(position, Cell::Gap(Gap::Abandoned));
                 }
-                gives_up.is_some()
+                abandon.is_some()
             }
             Step::Unreserved(index) => self.model.evict_index(index) == Err(Reason::Unreserved),
             Step::Take(index, outcome) => self.model.next() == Ok((index, outcome)),
-            Step::MakeRoom => {
-                let is_taken = self.room < self.model.head;
-                self.room = self.model.head;
+            Step::Free => {
+                let is_taken = self.freed < self.model.head;
+                self.freed = self.model.head;
                 is_taken
             }
-            Step::Nothing(why) => self.model.next() == Err(why),
+            Step::NoDelivery(error) => self.model.next() == Err(error),
             Step::Head(state) => self.model.head_state() == state,
             Step::Cancel(cancels) => self.model.cancel(FIRST_BATCH) == cancels,
-            Step::Declare(end) => {
+            Step::DeclareEnd(end) => {
                 self.model.declare(end);
                 true
             }
@@ -121,7 +136,7 @@ impl Spec {
                 let is_leaving = self.leaving > 0;
                 self.leaving = self.leaving.saturating_sub(1);
                 if self.leaving == 0 {
-                    self.doomed.clear();
+                    self.closing.clear();
                 }
                 is_leaving
             }
@@ -129,52 +144,56 @@ impl Spec {
     }
 
     fn reserve(&mut self, answer: Result<u64, ReserveError>) -> bool {
-        let is_full = self.model.tail == self.room + self.capacity;
+        let is_full = self.model.tail == self.freed + self.capacity;
         match answer {
             Err(ReserveError::Full) => is_full && !self.model.is_cancelled(),
             Err(_) => self.model.is_cancelled(),
             Ok(position) => {
-                let is_looked = std::mem::take(&mut self.is_looked);
-                is_looked && !is_full && self.model.advance(1) == position
+                let cancel_checked = std::mem::take(&mut self.cancel_checked);
+                cancel_checked && !is_full && self.model.advance(1) == position
             }
         }
     }
 
     fn claim(&mut self, position: u64, answer: Result<(), Reason>) -> bool {
-        let doomed = self.doomed.get(&position).copied();
-        if doomed.is_some_and(|cell| cell.refusal() == answer.err()) {
+        let closing = self.closing.get(&position).copied();
+        if closing.is_some_and(|cell| cell.refusal() == answer.err()) {
             if answer.is_ok() {
-                self.doomed.remove(&position);
+                self.closing.remove(&position);
                 self.model.set(position, Cell::Writing);
             }
             return true;
         }
-        // Once a slot was seen taken back, it stays so.
-        self.doomed.remove(&position);
+        // A call has seen the position closed, and it stays closed.
+        self.closing.remove(&position);
         if answer == Err(Reason::Stale) && self.is_left_behind(position) {
             self.model.set(position, Cell::Settled);
         }
         let is_late = self.leaving > 0 && answer == Err(Reason::Settled);
         let expected = self.model.change(position, Cell::Writing);
-        // What was delivered is stale from when on the batch closes, which is not when its side began to leave.
+        // A delivered position is stale once its batch closes, which is later than the step `Leave`.
+        // In between, the ring still answers `Settled`.
         expected == answer || is_late && expected == Err(Reason::Stale)
     }
 
-    /// Whether this was claimed in time, while its batch closed. It may have been taken back with the others, or
-    /// be an orphan for the next batch to find.
+    /// Returns `true` if the position was claimed and published while its batch closed. The close
+    /// may have removed it with the others. Or it is an orphan that the next `open` removes.
     fn is_left_behind(&self, position: u64) -> bool {
         let cell = self.model.cell(position);
         position < self.model.base && matches!(cell, Cell::Ready(_) | Cell::Gap(_))
     }
 
-    /// Moves a position that is missing, or that its permit is giving up, on. Of one that is being taken back
-    /// nobody can tell whether it was in time.
+    /// Changes a missing position to `Writing`, or a position in `Writing` to another state.
+    /// Returns `false` if the position is in another state.
+    ///
+    /// If a leaving side is closing the position, this changes the state before the close. The
+    /// answer of the call does not show whether the change was before it.
     fn change(&mut self, position: u64, to: Cell) -> bool {
         let is_ready = |cell| match to {
             Cell::Writing => cell == Cell::Missing,
             _ => cell == Cell::Writing,
         };
-        if let Some(cell) = self.doomed.get_mut(&position).filter(|cell| is_ready(**cell)) {
+        if let Some(cell) = self.closing.get_mut(&position).filter(|cell| is_ready(**cell)) {
             *cell = to;
             return true;
         }
@@ -194,16 +213,16 @@ impl Spec {
         for position in before.head..before.tail {
             let cell = before.cell(position);
             if cell != self.model.cell(position) {
-                self.doomed.insert(position, cell);
+                self.closing.insert(position, cell);
             }
         }
-        self.room = self.room.max(self.model.head);
+        self.freed = self.freed.max(self.model.head);
         self.leaving += 1;
         true
     }
 }
 
-/// A history holds what was answered, so that each step of it only has to be possible.
+/// A step contains its answer, so the answer of the specification is whether the step is possible.
 impl SequentialSpec for Spec {
     type Op = Step;
     type Ret = bool;

@@ -1,5 +1,5 @@
-//! What the threads of a history do: one that reserves, one that takes and then has a batch of its own, and
-//! two that complete, evict and cancel what they have no part in.
+//! The threads of a history: a producer, a consumer that opens a second batch later, and two
+//! threads that complete, evict and cancel.
 
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -14,9 +14,9 @@ use reorder_ring::{
 };
 use reorder_stress::{Random, with_delays};
 
-/// How many positions the first batch has, at most.
+/// The maximum number of positions of the first batch.
 const ITEMS: usize = 4;
-/// How many calls a thread makes, or a few more.
+/// The approximate number of calls of a thread.
 const CALLS: usize = 8;
 
 type Handle<'r> = &'r Ring<usize>;
@@ -32,9 +32,9 @@ pub(crate) fn run(seed: u64) -> History {
         next_value: number as usize * 1000,
     };
     let mut first = actor(0);
-    let batch = first.open().expect("nobody else has the ring");
+    let batch = first.open().expect("the ring is free");
     let (mut producer, consumer) = batch.split();
-    let ticket = first.reserve(&mut producer).expect("there is room");
+    let ticket = first.reserve(&mut producer).expect("the ring has free slots");
     let canceller = consumer.canceller();
 
     let logs = thread::scope(|scope| {
@@ -44,9 +44,9 @@ pub(crate) fn run(seed: u64) -> History {
             scope.spawn(move || with_delays(seed * 8 + 2, || consuming.consume(consumer))),
         ];
         for number in 3..5 {
-            let (stranger, canceller) = (actor(number), canceller.clone());
+            let (completer, canceller) = (actor(number), canceller.clone());
             threads.push(scope.spawn(move || {
-                with_delays(seed * 8 + number, || stranger.interfere(ticket, &canceller))
+                with_delays(seed * 8 + number, || completer.interfere(ticket, &canceller))
             }));
         }
         let ended = threads.into_iter().map(|thread| thread.join().unwrap());
@@ -82,7 +82,7 @@ impl<'r> Actor<'r> {
     fn consume(mut self, mut consumer: Consumer<Handle<'r>>) -> Log<'r> {
         for _ in 0..self.random.below(2 * CALLS) {
             match self.random.below(10) {
-                0 => self.look(&consumer),
+                0 => self.head_of_line(&consumer),
                 1 => self.evict_index(&mut consumer),
                 _ => match self.take(&mut consumer) {
                     Ok(()) => {}
@@ -93,13 +93,13 @@ impl<'r> Actor<'r> {
         }
         self.leave(consumer);
         if let Some(batch) = (0..CALLS).find_map(|_| self.open()) {
-            self.own(batch);
+            self.second_batch(batch);
         }
         self.log
     }
 
-    /// A whole batch in one hand, while late tickets of the first one come in.
-    fn own(&mut self, batch: Batch<Handle<'r>>) {
+    /// Runs both sides of a batch, while other threads still use tickets of the first batch.
+    fn second_batch(&mut self, batch: Batch<Handle<'r>>) {
         let (mut producer, mut consumer) = batch.split();
         for _ in 0..2 {
             if let Ok(ticket) = self.reserve(&mut producer) {
@@ -114,6 +114,7 @@ impl<'r> Actor<'r> {
         self.leave(consumer);
     }
 
+    /// Completes and evicts positions near `first`, and sometimes cancels the batch.
     fn interfere(mut self, first: Ticket, canceller: &Canceller<Handle<'r>>) -> Log<'r> {
         for _ in 0..self.random.below(CALLS) {
             let distance = self.random.below(ITEMS + 1) as u64;
@@ -161,9 +162,11 @@ impl<'r> Actor<'r> {
         }
     }
 
-    /// Somebody may have been faster, which a drop does not tell.
+    /// Drops a permit. Another thread may have completed the position before; the drop does not
+    /// report that.
     fn drop_permit(&mut self, permit: Permit<Handle<'r>>, position: u64) {
-        self.log.call(|| drop(permit), |()| vec![Step::GiveUp(position), Step::GivenUp(position)]);
+        let steps = vec![Step::AbandonClaim(position), Step::AbandonPublish(position)];
+        self.log.call(|| drop(permit), |()| steps);
     }
 
     fn complete(&mut self, ticket: Ticket) {
@@ -190,13 +193,13 @@ impl<'r> Actor<'r> {
         self.log.call(take, taken).map(drop)
     }
 
-    fn look(&mut self, consumer: &Consumer<Handle<'r>>) {
+    fn head_of_line(&mut self, consumer: &Consumer<Handle<'r>>) {
         self.log.call(|| consumer.head_of_line(), |head| vec![Step::Head(head.state)]);
     }
 
     fn evict_index(&mut self, consumer: &mut Consumer<Handle<'r>>) {
         let index = self.random.below(ITEMS) as u64;
-        // The only batch with evictions of this kind is the first of the ring.
+        // Only the first batch of the ring has such evictions, so its indices equal positions.
         let steps = |answer: &Result<(), Reason>| match *answer {
             Err(Reason::Unreserved) => vec![Step::Unreserved(index)],
             answer => evicted(index, answer),
@@ -210,7 +213,7 @@ impl<'r> Actor<'r> {
         let side = Side::Producer(end);
         self.log.call(
             || if finishes { producer.finish() } else { drop(producer) },
-            |()| vec![Step::Declare(end), Step::Leave(side), Step::Left(side)],
+            |()| vec![Step::DeclareEnd(end), Step::Leave(side), Step::Left(side)],
         );
     }
 
@@ -225,7 +228,7 @@ impl<'r> Actor<'r> {
     }
 }
 
-/// What a poll says, in the words of `try_next`.
+/// Polls once and returns the result as `try_next` would.
 fn polled(consumer: &mut Consumer<Handle<'_>>) -> Result<Delivery<usize>, TryNextError> {
     match consumer.poll_next(&mut Context::from_waker(Waker::noop())) {
         Poll::Pending => Err(TryNextError::Pending),
@@ -237,12 +240,12 @@ fn polled(consumer: &mut Consumer<Handle<'_>>) -> Result<Delivery<usize>, TryNex
 }
 
 fn reserved(answer: Result<u64, ReserveError>) -> Vec<Step> {
-    let look = answer.is_ok().then_some(Step::LookForCancel);
-    look.into_iter().chain([Step::Reserve(answer)]).collect()
+    let check = answer.is_ok().then_some(Step::CheckCancel);
+    check.into_iter().chain([Step::Reserve(answer)]).collect()
 }
 
 fn completed(position: u64, value: usize, answer: &Result<(), Rejected<usize>>) -> Vec<Step> {
-    settled(
+    claimed(
         position,
         Cell::Ready(value),
         answer.as_ref().map(|_| ()).map_err(|rejected| rejected.reason),
@@ -250,17 +253,17 @@ fn completed(position: u64, value: usize, answer: &Result<(), Rejected<usize>>) 
 }
 
 fn evicted(position: u64, answer: Result<(), Reason>) -> Vec<Step> {
-    settled(position, Cell::Gap(Gap::Evicted), answer)
+    claimed(position, Cell::Gap(Gap::Evicted), answer)
 }
 
-fn settled(position: u64, cell: Cell, answer: Result<(), Reason>) -> Vec<Step> {
-    let result = answer.is_ok().then_some(Step::Settle(position, cell));
-    [Step::Claim(position, answer)].into_iter().chain(result).collect()
+fn claimed(position: u64, cell: Cell, answer: Result<(), Reason>) -> Vec<Step> {
+    let publish = answer.is_ok().then_some(Step::Publish(position, cell));
+    [Step::Claim(position, answer)].into_iter().chain(publish).collect()
 }
 
 fn taken(answer: &Result<Delivery<usize>, TryNextError>) -> Vec<Step> {
     match answer {
-        Ok(Delivery { index, outcome }) => vec![Step::Take(*index, *outcome), Step::MakeRoom],
-        Err(why) => vec![Step::Nothing(*why)],
+        Ok(Delivery { index, outcome }) => vec![Step::Take(*index, *outcome), Step::Free],
+        Err(error) => vec![Step::NoDelivery(*error)],
     }
 }

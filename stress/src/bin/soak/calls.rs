@@ -1,5 +1,7 @@
-//! Calls of one executor from many threads at once. Each result says for whom it is, and is counted; some
-//! jobs panic, as do some sources, and some results when they are dropped.
+//! Calls of one executor from many threads at the same time.
+//!
+//! Each result carries its call and its index, and is counted. Some jobs panic, some sources panic,
+//! and so do the drops of some results.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -11,11 +13,11 @@ use reorder_stress::Random;
 
 const CALLS: u64 = 120;
 
-/// How many results there are that nobody has dropped.
+/// The number of results that are not dropped yet.
 static ALIVE: AtomicU64 = AtomicU64::new(0);
 
-/// For when nobody calls.
-pub(crate) fn assert_nothing_is_left() {
+/// Panics if there are results. No call may be running.
+pub(crate) fn assert_no_results_left() {
     assert_eq!(ALIVE.load(SeqCst), 0, "results were lost");
 }
 
@@ -65,26 +67,27 @@ impl Calls {
     }
 }
 
-/// A call, and an index in it.
+/// The identity of an item: its call, and its index in the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Name {
+struct ItemId {
     call: u64,
     index: usize,
 }
 
-impl Name {
-    /// A number that repeats, and that no neighbour has.
-    fn mark(self, bound: usize) -> usize {
+impl ItemId {
+    /// Returns a number below `bound` that depends on the item only. The numbers of neighbours are
+    /// unrelated.
+    fn random(self, bound: usize) -> usize {
         Random::new(self.call << 20 ^ self.index as u64).below(bound)
     }
 
     fn job_panics(self) -> bool {
-        self.mark(64) == 0
+        self.random(64) == 0
     }
 
-    /// A few nanoseconds, mostly; sometimes a turn for others, or a sleep.
+    /// Works for a few nanoseconds in most items. Yields or sleeps in some.
     fn work(self) {
-        match self.mark(1000) {
+        match self.random(1000) {
             0 => thread::sleep(Duration::from_micros(100)),
             1..20 => thread::yield_now(),
             _ => {}
@@ -92,55 +95,55 @@ impl Name {
     }
 }
 
-/// What a job returns.
+/// The result of a job. The drop of some results panics, unless they were taken.
 struct Value {
-    name: Name,
+    id: ItemId,
     taken: bool,
 }
 
 impl Value {
-    fn new(name: Name) -> Value {
+    fn new(id: ItemId) -> Value {
         ALIVE.fetch_add(1, SeqCst);
-        Value { name, taken: false }
+        Value { id, taken: false }
     }
 
-    fn take(mut self) -> Name {
+    fn take(mut self) -> ItemId {
         self.taken = true;
-        self.name
+        self.id
     }
 }
 
 impl Drop for Value {
     fn drop(&mut self) {
         ALIVE.fetch_sub(1, SeqCst);
-        if !self.taken && self.name.mark(16) == 0 && !thread::panicking() {
-            resume_unwind(Box::new("a fragile result"));
+        if !self.taken && self.id.random(16) == 0 && !thread::panicking() {
+            resume_unwind(Box::new("the drop of a result panics"));
         }
     }
 }
 
-/// The job of an index, which may panic with its name.
-fn job(name: Name) -> Value {
-    name.work();
-    if name.job_panics() {
-        resume_unwind(Box::new(name));
+/// Runs the job of an item. Some jobs panic, with their item's identity as the payload.
+fn job(id: ItemId) -> Value {
+    id.work();
+    if id.job_panics() {
+        resume_unwind(Box::new(id));
     }
-    Value::new(name)
+    Value::new(id)
 }
 
 pub(crate) fn run(executor: &Executor, seed: u64) -> Calls {
-    let mut caller = Caller { executor, random: Random::new(seed), met: Calls::default() };
+    let mut caller = Caller { executor, random: Random::new(seed), counts: Calls::default() };
     for call in seed * CALLS..(seed + 1) * CALLS {
         caller.call(call);
-        caller.met.calls += 1;
+        caller.counts.calls += 1;
     }
-    caller.met
+    caller.counts
 }
 
 struct Caller<'e> {
     executor: &'e Executor,
     random: Random,
-    met: Calls,
+    counts: Calls,
 }
 
 impl Caller<'_> {
@@ -162,68 +165,68 @@ impl Caller<'_> {
 
     fn map(&mut self, call: u64, items: usize) {
         let indices = self.executor.map(0..items, |index| {
-            Name { call, index }.work();
+            ItemId { call, index }.work();
             index
         });
         assert!(indices.into_iter().eq(0..items), "call {call}");
-        self.met.results += items as u64;
+        self.counts.results += items as u64;
     }
 
     fn map_in_map(&mut self, call: u64, items: usize) {
         let executor = self.executor;
         let sums = executor.map_indexed(items, |index| {
-            executor.map(0..index, |inner| Name { call, index: inner }.work()).len()
+            executor.map(0..index, |inner| ItemId { call, index: inner }.work()).len()
         });
         assert!(sums.into_iter().eq(0..items), "call {call}");
-        self.met.nested += items as u64;
+        self.counts.nested += items as u64;
     }
 
     fn batch(&mut self, call: u64, items: usize) {
-        let report = self.executor.execute_batch(0..items, |index| job(Name { call, index }));
+        let report = self.executor.execute_batch(0..items, |index| job(ItemId { call, index }));
         let outcomes = report.into_outcomes();
         assert_eq!(outcomes.len(), items);
         for (index, outcome) in outcomes.into_iter().enumerate() {
-            self.check(Name { call, index }, outcome);
+            self.check(ItemId { call, index }, outcome);
         }
     }
 
-    /// A result of this very item, or the panic of it.
-    fn check(&mut self, name: Name, outcome: Result<Value, Failure>) {
+    /// Checks that the outcome is the result or the panic of this item.
+    fn check(&mut self, id: ItemId, outcome: Result<Value, Failure>) {
         let found = match outcome {
             Ok(value) => {
-                self.met.results += 1;
-                assert!(!name.job_panics(), "{name:?}");
+                self.counts.results += 1;
+                assert!(!id.job_panics(), "{id:?}");
                 value.take()
             }
             Err(Failure::Panicked(panic)) => {
-                self.met.panicked += 1;
-                *panic.into_payload().downcast().expect("the name is the payload")
+                self.counts.panicked += 1;
+                *panic.into_payload().downcast().expect("the payload is the item's identity")
             }
-            Err(failure) => panic!("{name:?}: {failure}"),
+            Err(failure) => panic!("{id:?}: {failure}"),
         };
-        assert_eq!(found, name);
+        assert_eq!(found, id);
     }
 
-    /// The panic of a source is the caller's, and what was mapped before is dropped.
+    /// Checks that the caller gets the panic of its source. The executor drops the earlier results.
     fn broken_source(&mut self, call: u64, items: usize) {
         let source = (0..=items).inspect(|&index| {
             if index == items {
                 resume_unwind(Box::new(call));
             }
         });
-        let made = |index| {
-            let mut value = Value::new(Name { call, index });
+        let job = |index| {
+            let mut value = Value::new(ItemId { call, index });
             value.taken = true;
             value
         };
-        let caught = catch_unwind(AssertUnwindSafe(|| self.executor.map(source, made)));
+        let caught = catch_unwind(AssertUnwindSafe(|| self.executor.map(source, job)));
         let payload = caught.err().expect("the source has panicked");
-        assert_eq!(*payload.downcast::<u64>().expect("the call is the payload"), call);
-        self.met.broken_sources += 1;
+        assert_eq!(*payload.downcast::<u64>().expect("the payload is the call"), call);
+        self.counts.broken_sources += 1;
     }
 
     fn stream(&mut self, call: u64, items: usize, most: usize) {
-        let stream = self.executor.stream(0..items, move |index| job(Name { call, index }));
+        let stream = self.executor.stream(0..items, move |index| job(ItemId { call, index }));
         self.take(call, items, most, stream);
     }
 
@@ -233,23 +236,23 @@ impl Caller<'_> {
         let executor = self.executor;
         executor.scope(|scope| {
             let call = &borrowed;
-            let stream = scope.stream(0..items, |index| job(Name { call: *call, index }));
+            let stream = scope.stream(0..items, |index| job(ItemId { call: *call, index }));
             self.take(*call, items, most, stream);
         });
     }
 
-    /// Takes so many, then drops the rest.
+    /// Takes up to `most` outcomes, then drops the stream.
     fn take(&mut self, call: u64, items: usize, most: usize, mut stream: Ordered<'_, Value>) {
         for index in 0..items.min(most) {
-            let outcome = stream.next().expect("there are more");
-            self.check(Name { call, index }, outcome);
+            let outcome = stream.next().expect("the stream has more items");
+            self.check(ItemId { call, index }, outcome);
         }
         if most > items {
             assert!(stream.next().is_none(), "call {call}");
             return;
         }
-        self.met.streams_dropped += 1;
+        self.counts.streams_dropped += 1;
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(stream)));
-        self.met.drops_panicked += u64::from(dropped.is_err());
+        self.counts.drops_panicked += u64::from(dropped.is_err());
     }
 }

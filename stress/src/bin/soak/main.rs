@@ -1,12 +1,18 @@
-//! Everything at once, for as long as it is told: sixteen threads, with delays before their steps.
+//! Tests all parts at the same time, for a given time. 18 threads work, with delays before their
+//! steps.
 //!
-//! In rounds of which each has its own numbers: batches of all sizes over a pool, with tickets that come late,
-//! twice, damaged, or to the wrong ring, and cancellations (`traffic`); values whose `Drop` panics
-//! (`fragile`); calls of one executor from many threads, with jobs, sources and results that panic
-//! (`calls`). Each checks what it is answered. At the end of a round all values are gone, and all rings.
+//! Each round has its own random numbers, and runs three loads beside each other:
+//!
+//! * `traffic`: batches of all sizes on the rings of a pool. Some tickets come late, twice, damaged
+//!   or to the wrong ring, and some batches are cancelled.
+//! * `drop_panics`: batches of values whose `Drop` panics.
+//! * `calls`: calls of one executor from many threads. Some jobs, sources and drops of results
+//!   panic.
+//!
+//! Each load checks all answers. At the end of a round, all values are dropped and all rings freed.
 
 mod calls;
-mod fragile;
+mod drop_panics;
 mod memory;
 mod report;
 #[path = "../../../../reorder/tests/pool/traffic/mod.rs"]
@@ -21,25 +27,30 @@ use clap::Parser;
 use report::Report;
 use traffic::{Plan, Traffic};
 
-/// Runs everything at once, and checks every answer. Without `--cfg reorder_hooks` there are no delays.
+/// Tests all parts of the crates at the same time and checks every answer. Has delays only with
+/// `--cfg reorder_hooks`.
 #[derive(Parser, Debug)]
 #[command(name = "soak")]
 struct Args {
-    /// For how many minutes to go on
+    /// Minutes to run
     #[arg(value_name = "MINUTES")]
     minutes: f64,
 
-    /// Where the random numbers begin
+    /// Seed of the random numbers of the first round
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 }
 
-/// So low that rings are freed all the time.
+/// The bytes of idle rings that the pool keeps: so few that it frees rings all the time.
 const IDLE_LIMIT: usize = 1 << 20;
-/// The threads of a round: of the traffic, with fragile values, callers and workers of the executor.
+/// The threads of the traffic.
 const TRAFFIC: usize = 6;
-const FRAGILE: u64 = 2;
+/// The threads that own batches of values with panicking drops. Each has a second thread that
+/// completes.
+const DROP_PANICS: u64 = 2;
+/// The threads that call the executor.
 const CALLERS: u64 = 5;
+/// The workers of the executor.
 const WORKERS: usize = 3;
 
 fn main() {
@@ -53,7 +64,7 @@ fn main() {
         report.peak = memory::peak();
         if report.rounds.is_power_of_two() {
             println!(
-                "soak: {} rounds, {:.0?}, {} KiB at the most",
+                "soak: {} rounds, {:.0?}, at most {} KiB",
                 report.rounds,
                 start.elapsed(),
                 report.peak
@@ -75,18 +86,19 @@ fn round(seed: u64, report: &mut Report) {
             outcome.assert_memory_is_bounded();
             outcome.met
         });
-        let fragile: Vec<_> =
-            (0..FRAGILE).map(|n| scope.spawn(move || fragile::run(seed * FRAGILE + n))).collect();
+        let drop_panics: Vec<_> = (0..DROP_PANICS)
+            .map(|n| scope.spawn(move || drop_panics::run(seed * DROP_PANICS + n)))
+            .collect();
         let executor = &executor;
         let calls: Vec<_> = (0..CALLERS)
             .map(|n| scope.spawn(move || calls::run(executor, seed * CALLERS + n)))
             .collect();
         report.traffic.add(&joined(traffic));
-        fragile.into_iter().for_each(|thread| report.fragile.add(&joined(thread)));
+        drop_panics.into_iter().for_each(|thread| report.drop_panics.add(&joined(thread)));
         calls.into_iter().for_each(|thread| report.calls.add(&joined(thread)));
     });
     drop(executor);
-    calls::assert_nothing_is_left();
+    calls::assert_no_results_left();
 }
 
 fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {

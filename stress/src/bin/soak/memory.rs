@@ -1,8 +1,8 @@
-//! How much memory the process has had.
+//! The peak memory of the process.
 
 use std::fs;
 
-/// The most KiB that were resident at one time; 0 where the system does not tell.
+/// Returns the peak resident memory in KiB, or 0 if the system does not report it.
 pub(crate) fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -1,9 +1,9 @@
-//! What all rounds have met.
+//! The counts of all rounds.
 
 use std::fmt;
 
 use crate::calls::Calls;
-use crate::fragile::Fragile;
+use crate::drop_panics::DropPanics;
 use crate::traffic::Answers;
 use reorder_ring::Reason;
 
@@ -11,29 +11,29 @@ use reorder_ring::Reason;
 pub(crate) struct Report {
     pub(crate) rounds: u64,
     pub(crate) traffic: Answers,
-    pub(crate) fragile: Fragile,
+    pub(crate) drop_panics: DropPanics,
     pub(crate) calls: Calls,
-    /// In KiB.
+    /// The peak memory in KiB.
     pub(crate) peak: u64,
 }
 
 impl Report {
-    /// What was never met was not checked.
+    /// Panics if an answer never occurred, for such an answer was not checked.
     pub(crate) fn assert_all(&self) {
         self.traffic.assert_all();
-        self.fragile.assert_all();
+        self.drop_panics.assert_all();
         self.calls.assert_all();
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { rounds, traffic, fragile, calls, peak } = self;
+        let Report { rounds, traffic, drop_panics, calls, peak } = self;
         writeln!(f, "soak: {rounds} rounds")?;
         writeln!(
             f,
-            "soak: pool: {} completed, {} delivered, {} gaps, {} cancelled, {} forged; {} rings and {} KiB to be \
-             freed at the most",
+            "soak: pool: {} completed, {} delivered, {} gaps, {} cancelled, {} forged; \
+             at most {} rings and {} KiB waited to be freed",
             traffic.accepted,
             traffic.delivered,
             traffic.gaps,
@@ -47,8 +47,8 @@ impl fmt::Display for Report {
         for reason in [Foreign, Stale, Duplicate, Evicted, Abandoned, Settled] {
             write!(f, " {} {reason:?}", traffic.refused[reason as usize])?;
         }
-        writeln!(f, "\nsoak: fragile values: {fragile:?}")?;
+        writeln!(f, "\nsoak: values with panicking drops: {drop_panics:?}")?;
         writeln!(f, "soak: executor: {calls:?}")?;
-        write!(f, "soak: nothing lost, leaked or misdelivered; {peak} KiB of memory at the most")
+        write!(f, "soak: nothing lost, leaked or misdelivered; at most {peak} KiB of memory")
     }
 }

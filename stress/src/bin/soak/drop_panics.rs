@@ -1,4 +1,5 @@
-//! Batches of values whose `Drop` panics, now and then. Whoever drops them gets the panic; the ring goes on.
+//! Batches of values whose `Drop` sometimes panics. The thread that drops a value gets the panic,
+//! and the ring stays usable.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ const BATCHES: u64 = 200;
 const CAPACITY: usize = 8;
 
 #[derive(Debug, Default)]
-pub(crate) struct Fragile {
+pub(crate) struct DropPanics {
     batches: u64,
     completed: u64,
     refused: u64,
@@ -21,9 +22,9 @@ pub(crate) struct Fragile {
     orphaned: u64,
 }
 
-impl Fragile {
-    pub(crate) fn add(&mut self, other: &Fragile) {
-        let Fragile { batches, completed, refused, delivered, panicked, orphaned } = other;
+impl DropPanics {
+    pub(crate) fn add(&mut self, other: &DropPanics) {
+        let DropPanics { batches, completed, refused, delivered, panicked, orphaned } = other;
         self.batches += batches;
         self.completed += completed;
         self.refused += refused;
@@ -32,9 +33,10 @@ impl Fragile {
         self.orphaned += orphaned;
     }
 
-    /// An orphan takes a delay at one place, and is not asked for.
+    /// Panics if an answer never occurred. Orphans may be missing: they need a delay at one
+    /// particular step.
     pub(crate) fn assert_all(&self) {
-        let Fragile { completed, refused, delivered, panicked, .. } = *self;
+        let DropPanics { completed, refused, delivered, panicked, .. } = *self;
         assert!(
             [completed, refused, delivered, panicked].iter().all(|&count| count > 0),
             "{self:?}"
@@ -42,7 +44,7 @@ impl Fragile {
     }
 }
 
-/// Panics when it is dropped, if it is told to.
+/// A value whose drop panics if `panics` is set.
 struct Value {
     panics: bool,
     alive: Arc<AtomicU64>,
@@ -58,61 +60,64 @@ impl Value {
 impl Drop for Value {
     fn drop(&mut self) {
         self.alive.fetch_sub(1, Relaxed);
-        // Without the panic hook, which would tell of each; never two at a time, which would abort.
+        // `resume_unwind` does not call the panic hook, which would print each panic. A second
+        // panic during an unwind would abort the process.
         if self.panics && !thread::panicking() {
-            resume_unwind(Box::new("a fragile value"));
+            resume_unwind(Box::new("the drop of a value panics"));
         }
     }
 }
 
-/// One thread owns the batches; another one completes what it is told of, early or late.
-pub(crate) fn run(seed: u64) -> Fragile {
+/// Runs one thread that owns the batches, and another thread that completes tickets in time or too
+/// late.
+pub(crate) fn run(seed: u64) -> DropPanics {
     let (ring, alive) = (Ring::with_capacity(CAPACITY).unwrap(), Arc::new(AtomicU64::new(0)));
     let mut owner = Actor::new(&ring, &alive, seed * 2);
-    let (tickets, told) = std::sync::mpsc::sync_channel(2 * CAPACITY);
+    let (tickets, queue) = std::sync::mpsc::sync_channel(2 * CAPACITY);
     thread::scope(|scope| {
         let (ring, alive) = (&ring, &alive);
-        let stranger = scope.spawn(move || {
-            let mut stranger = Actor::new(ring, alive, seed * 2 + 1);
-            told.iter().for_each(|ticket| stranger.complete(ticket));
-            stranger.met
+        let completer = scope.spawn(move || {
+            let mut completer = Actor::new(ring, alive, seed * 2 + 1);
+            queue.iter().for_each(|ticket| completer.complete(ticket));
+            completer.counts
         });
         for _ in 0..BATCHES {
-            owner.batch(|ticket| tickets.send(ticket).expect("the stranger listens to the end"));
+            owner.batch(|ticket| tickets.send(ticket).expect("the completer receives to the end"));
         }
         drop(tickets);
-        owner.met.add(&crate::joined(stranger));
-        // Once an orphan may be in the way, of which the first look has got rid.
+        owner.counts.add(&crate::joined(completer));
+        // The first attempt may drop an orphan's value and get its panic. It still removes the
+        // orphan, so the second attempt succeeds.
         let opens = owner.open().or_else(|| owner.open()).is_some();
-        assert!(opens, "the ring does not go on after panics");
+        assert!(opens, "the ring is not usable after panics");
     });
-    let met = owner.met;
+    let counts = owner.counts;
     _ = catch_unwind(AssertUnwindSafe(|| drop(ring)));
     assert_eq!(alive.load(Relaxed), 0, "values were lost");
-    met
+    counts
 }
 
 struct Actor<'r> {
     ring: &'r Ring<Value>,
     alive: &'r Arc<AtomicU64>,
     random: Random,
-    met: Fragile,
+    counts: DropPanics,
 }
 
 impl<'r> Actor<'r> {
     fn new(ring: &'r Ring<Value>, alive: &'r Arc<AtomicU64>, seed: u64) -> Self {
-        Actor { ring, alive, random: Random::new(seed), met: Fragile::default() }
+        Actor { ring, alive, random: Random::new(seed), counts: DropPanics::default() }
     }
 
-    fn batch(&mut self, mut tell: impl FnMut(Ticket)) {
+    fn batch(&mut self, mut send: impl FnMut(Ticket)) {
         let Some(mut batch) = self.open() else { return };
-        self.met.batches += 1;
+        self.counts.batches += 1;
         for _ in 0..self.random.below(2 * CAPACITY) {
             let Ok(ticket) = batch.reserve() else { break };
             match self.random.below(4) {
                 0 => self.complete(ticket),
                 1 => _ = self.ring.evict(ticket),
-                _ => tell(ticket),
+                _ => send(ticket),
             }
             if self.random.once_in(2) {
                 self.take(&mut batch);
@@ -124,22 +129,22 @@ impl<'r> Actor<'r> {
     fn open(&mut self) -> Option<Batch<&'r Ring<Value>>> {
         let ring = self.ring;
         let mut opened = None;
-        // What an orphan has left is dropped here; the panic comes after the ring was put in order.
+        // `open` drops the value of an orphan. If that panics, `open` has cleaned the ring before.
         self.catch(|| opened = Some(ring.open()));
         match opened? {
             Ok(batch) => Some(batch),
             Err(Busy::Orphaned) => {
-                self.met.orphaned += 1;
+                self.counts.orphaned += 1;
                 thread::yield_now();
                 None
             }
-            Err(busy) => panic!("nobody else opens it: {busy}"),
+            Err(busy) => panic!("no other thread opens the ring: {busy}"),
         }
     }
 
     fn take(&mut self, batch: &mut Batch<&'r Ring<Value>>) {
         if let Ok(delivery) = batch.try_next() {
-            self.met.delivered += u64::from(delivery.outcome.is_ok());
+            self.counts.delivered += u64::from(delivery.outcome.is_ok());
             self.catch(|| drop(delivery));
         }
     }
@@ -147,9 +152,9 @@ impl<'r> Actor<'r> {
     fn complete(&mut self, ticket: Ticket) {
         let value = Value::new(&mut self.random, self.alive);
         match self.ring.complete(ticket, value) {
-            Ok(()) => self.met.completed += 1,
+            Ok(()) => self.counts.completed += 1,
             Err(rejected) => {
-                self.met.refused += 1;
+                self.counts.refused += 1;
                 self.catch(|| drop(rejected));
             }
         }
@@ -157,6 +162,6 @@ impl<'r> Actor<'r> {
 
     fn catch(&mut self, f: impl FnOnce()) {
         let caught = catch_unwind(AssertUnwindSafe(f));
-        self.met.panicked += u64::from(caught.is_err());
+        self.counts.panicked += u64::from(caught.is_err());
     }
 }
