@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Checks histories of real threads on one ring. Each must have an order of all calls in which a sequential ring
-# gives the same answers. Then tries each fault of `faults/linearizable.toml` in a copy of the source: some
-# history there must have no such order.
+# Checks histories of real threads on one ring. Each must have an order of all calls in which a
+# sequential ring gives the same answers. Then tries each fault of `faults/linearizable.toml` in a
+# copy of the source. Some history there must have no such order.
 #
-# REORDER_HISTORIES is how many histories there are. Arguments select faults.
+# REORDER_HISTORIES is the number of histories. Arguments select faults.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Explores the models of `loom-tests`. Then tries each fault of `faults/models.toml` in a copy of the source:
-# the model that the entry names must fail there.
+# Explores the models of `loom-tests`. Then tries each fault of `faults/models.toml` in a copy of
+# the source. The model that the entry names must fail there.
 #
 # `ci/orderings.sh` covers orderings that are too weak.
 #
-# LOOM_MAX_PREEMPTIONS replaces the bounds of the models, for a deeper search or a quicker one. The faults are
-# tried with the models' own bounds. Arguments select faults: `ci/loom.sh visitors_not_waited_for`.
+# LOOM_MAX_PREEMPTIONS replaces the bounds of the models, for a deeper search or a quicker one. The
+# faults are tried with the models' own bounds. Arguments select faults:
+# `ci/loom.sh visitors_not_waited_for`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

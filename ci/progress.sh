@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Wait-freedom, shown: with a hook before each access to shared memory, how many of them an operation
-# takes (real threads, and all executions of loom models), and that all others finish while a thread is
-# stopped before any of them. Then tries each fault of `faults/progress.toml` in a copy of the source.
-# Arguments select faults.
+# Shows that operations are wait-free. A hook before each access to shared memory counts the steps
+# of an operation, in real threads and in all executions of loom models. It also stops a thread
+# before each step, and all other threads must finish meanwhile.
+#
+# Then tries each fault of `faults/progress.toml` in a copy of the source. Arguments select faults.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,11 +15,13 @@ ran() { sed -n 's/^test result: ok. \([0-9]*\) passed.*/\1/p' "$1"; }
 
 if [ $# -eq 0 ]; then
     RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_hooks" CARGO_TARGET_DIR=$target \
-        cargo test -q -p reorder-ring --test progress >"$target/log" 2>&1 || { cat "$target/log"; exit 1; }
+        cargo test -q -p reorder-ring --test progress >"$target/log" 2>&1 ||
+        { cat "$target/log"; exit 1; }
     [ "$(ran "$target/log")" -gt 0 ] || { echo "progress: no test ran"; exit 1; }
     echo "progress: $(ran "$target/log") tests of real threads pass"
 
-    RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_hooks --cfg reorder_loom --cfg crossbeam_loom" CARGO_TARGET_DIR=$target \
+    RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_hooks --cfg reorder_loom --cfg crossbeam_loom" \
+        CARGO_TARGET_DIR=$target \
         cargo test -q --release -p loom-tests --test progress -- --nocapture >"$target/log" 2>&1 ||
         { cat "$target/log"; exit 1; }
     [ "$(ran "$target/log")" -gt 0 ] || { echo "progress: no model ran"; exit 1; }

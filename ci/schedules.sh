@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Tests the executor under random schedules (shuttle). Then tries each fault of `faults/schedules.toml` in a copy
-# of the source: some test must fail there by a deadlock.
+# Tests the executor under random schedules (shuttle). Then tries each fault of
+# `faults/schedules.toml` in a copy of the source. Some test must fail there by a deadlock.
 #
-# REORDER_SCHEDULES is how many schedules each test gets from either scheduler. Arguments select faults.
+# REORDER_SCHEDULES is the number of schedules that each test gets from either scheduler. Arguments
+# select faults.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,9 +12,10 @@ mkdir -p "$target"
 export REORDER_SCHEDULES=${REORDER_SCHEDULES-3000}
 
 if [ $# -eq 0 ]; then
-    # What is caught is printed as well, with the schedule that led there: only a failure's is of interest.
+    # The tests also print panics that they catch, with the schedule. Only a failure is of interest.
     if ! RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_shuttle" RUST_BACKTRACE=0 CARGO_TARGET_DIR=$target \
-        timeout 600 cargo test -q --release -p reorder-executor --test schedules >"$target/log" 2>&1; then
+        timeout 600 cargo test -q --release -p reorder-executor --test schedules \
+        >"$target/log" 2>&1; then
         tail -n 200 "$target/log"
         echo "schedules: a test fails"
         exit 1
@@ -23,7 +25,8 @@ if [ $# -eq 0 ]; then
         echo "schedules: no test ran"
         exit 1
     fi
-    echo "schedules: $passed tests pass, each with $REORDER_SCHEDULES random schedules and as many by PCT"
+    echo "schedules: $passed tests pass," \
+        "each with $REORDER_SCHEDULES random schedules and as many by PCT"
 fi
 
 cargo xtask faults run schedules "$@"

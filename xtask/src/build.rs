@@ -1,7 +1,8 @@
 //! Runs cargo and the programs that it builds.
 
 use std::env;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -72,6 +73,27 @@ pub(crate) fn wait(
     Ok(None)
 }
 
+/// Runs a program with its output in a file. Returns `None` if it takes longer than the limit.
+pub(crate) fn run_logged(
+    command: &mut Command,
+    log: &Path,
+    limit: Option<Duration>,
+) -> anyhow::Result<Option<ExitStatus>> {
+    let file = File::create(log).with_context(|| log.display().to_string())?;
+    let mut child = command.stdout(file.try_clone()?).stderr(file).spawn()?;
+    wait(&mut child, limit)
+}
+
+/// Returns the message of the first panic of a model.
+///
+/// Returns `None` if the model only counted fewer executions than it should have. A change that
+/// shortens an exploration was not noticed.
+pub(crate) fn panic_message(log: &str) -> Option<&str> {
+    let mut lines = log.lines().skip_while(|line| !line.contains(" panicked at "));
+    lines.next()?;
+    lines.next().filter(|why| !why.is_empty() && !why.contains("fewer than"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +113,16 @@ mod tests {
         assert!(status.unwrap().success());
         let mut slow = Command::new("sleep").arg("60").spawn().unwrap();
         assert!(wait(&mut slow, Some(Duration::from_millis(20))).unwrap().is_none());
+    }
+
+    #[test]
+    fn only_a_model_that_fails_by_a_panic_has_a_message() {
+        let log = "running 1 test\nthread 'm' panicked at a.rs:1:2:\nassertion failed: x\nnote\n";
+        assert_eq!(panic_message(log), Some("assertion failed: x"));
+        let fewer = "thread 'm' panicked at a.rs:1:2:\n5 executions, fewer than 10\n";
+        assert_eq!(panic_message(fewer), None);
+        assert_eq!(panic_message("no word\n"), None);
+        assert_eq!(panic_message("thread 'm' panicked at a.rs:1:2:\n"), None);
+        assert_eq!(panic_message("thread 'm' panicked at a.rs:1:2:\n\n"), None);
     }
 }

@@ -1,8 +1,9 @@
 //! Faults that the tests must notice.
 //!
-//! A test that has never failed proves nothing. Each entry in `faults/` is a small change of the source that
-//! breaks what some test guards. An entry names a function, a text in it, and the text that replaces it. It
-//! names no file, and white space and comments do not matter. So it survives moved and reformatted code.
+//! A test that has never failed proves nothing. Each entry in `faults/` is a small change of the
+//! source that breaks what some test guards. An entry names a function, a text in it, and the text
+//! that replaces it. It names no file, and white space and comments do not matter. So an entry
+//! still applies after code was moved or formatted.
 //!
 //! | module | does |
 //! |---|---|
@@ -27,11 +28,14 @@ use anyhow::bail;
 use apply::Workspace;
 use entries::Groups;
 
+use crate::orderings;
+
 const USAGE: &str = "usage:
-  cargo xtask faults check                every entry applies, and the result is Rust
-  cargo xtask faults list [GROUP]         the names, tests and descriptions of the faults
-  cargo xtask faults apply FAULT DIR      copies the workspace into the empty folder DIR, with the fault
-  cargo xtask faults run GROUP [FAULT...] tries the faults of a group, or some: do its tests notice?";
+  cargo xtask faults check                 checks that every entry applies, and the result is Rust
+  cargo xtask faults list [GROUP]          lists names, tests and descriptions
+  cargo xtask faults apply FAULT DIR       copies the workspace into the empty folder DIR,
+                                           with the fault
+  cargo xtask faults run GROUP [FAULT...]  runs the tests of a group against its faults, or some";
 
 /// Runs the subcommand that the arguments name.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
@@ -66,20 +70,21 @@ pub(crate) fn apply(name: &str, folder: &Path) -> anyhow::Result<()> {
     copy::with_fault(&root, Groups::read(&root)?.fault(name)?, folder)
 }
 
-/// Fails unless every entry applies.
+/// Fails unless every entry applies, and the model that it names exists.
 fn check(root: &Path, groups: &Groups) -> anyhow::Result<()> {
     let mut workspace = Workspace::new(root);
     let mut count = 0;
     let mut failed = 0;
     for (group, fault) in groups.all() {
         count += 1;
-        if let Err(error) = workspace.changed(fault) {
+        let model = fault.noticed_by.as_deref().map_or(Ok(()), orderings::model_exists);
+        if let Err(error) = workspace.changed(fault).and(model) {
             failed += 1;
             println!("faults: {group}/{}: {error:#}", fault.name);
         }
     }
     if failed > 0 {
-        bail!("{failed} of {count} entries do not apply: write them anew for the changed source");
+        bail!("{failed} of {count} entries do not fit the source: change them with it");
     }
     println!("faults: {count} entries apply");
     Ok(())
@@ -87,7 +92,8 @@ fn check(root: &Path, groups: &Groups) -> anyhow::Result<()> {
 
 fn list<'a>(faults: impl Iterator<Item = &'a entries::Fault>) {
     for fault in faults {
+        let words: Vec<&str> = fault.description.split_whitespace().collect();
         let test = fault.noticed_by.as_deref().unwrap_or("any test of the group");
-        println!("{} ({test}): {}", fault.name, fault.description.trim());
+        println!("{} ({test}): {}", fault.name, words.join(" "));
     }
 }

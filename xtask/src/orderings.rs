@@ -39,11 +39,14 @@ fn render(orderings: &Orderings, only_check: bool) -> anyhow::Result<()> {
 /// Fails if a pair names a model that is not among the models' source.
 fn models_exist(orderings: &Orderings) -> anyhow::Result<()> {
     let pairs = orderings.books().into_iter().flat_map(|book| &book.pairs);
-    for model in pairs.flat_map(|pair| &pair.models) {
-        let (module, function) = model.split_once("::").with_context(|| model.clone())?;
-        let file = format!("loom-tests/tests/models/{module}.rs");
-        let source = fs::read_to_string(&file).context(file.clone())?;
-        ensure!(source.contains(&format!("fn {function}(")), "{file}: no model {function}");
-    }
+    pairs.flat_map(|pair| &pair.models).try_for_each(|model| model_exists(model))
+}
+
+/// Fails if a model, such as `wake::waker_replaced`, is not among the models' source.
+pub(crate) fn model_exists(model: &str) -> anyhow::Result<()> {
+    let (module, function) = model.split_once("::").with_context(|| model.to_owned())?;
+    let file = format!("loom-tests/tests/models/{module}.rs");
+    let source = fs::read_to_string(&file).context(file.clone())?;
+    ensure!(source.contains(&format!("fn {function}(")), "{file}: no model {function}");
     Ok(())
 }

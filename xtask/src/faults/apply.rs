@@ -10,7 +10,7 @@ use super::entries::{Edit, Fault};
 use super::source::{File, Function, Source};
 use super::tokens::{self, Token};
 
-/// The source of each crate that an entry named so far.
+/// Reads the source of each crate when an entry first names it.
 #[derive(Debug)]
 pub(super) struct Workspace {
     root: PathBuf,
@@ -20,7 +20,7 @@ pub(super) struct Workspace {
 /// A range of bytes of a file, and what stands there instead.
 type Change<'a> = (Range<usize>, &'a str);
 
-/// Where the text of an edit stands.
+/// A place in the source where the text of an edit stands.
 struct Place<'a> {
     file: &'a File,
     function: &'a Function,

@@ -26,7 +26,7 @@ pub(super) struct Group {
 #[serde(deny_unknown_fields)]
 pub(super) struct Fault {
     pub(super) name: String,
-    /// What the faulty code does.
+    /// Says in plain words how the faulty code behaves.
     pub(super) description: String,
     /// The test that must fail. Without it, any test of the group.
     pub(super) noticed_by: Option<String>,
@@ -77,7 +77,7 @@ impl Groups {
         self.0.iter().flat_map(|(name, group)| group.faults.iter().map(move |f| (&**name, f)))
     }
 
-    /// Returns the faults of a group, also those that it borrows.
+    /// Returns the faults of a group, including the borrowed ones.
     pub(super) fn of(&self, name: &str) -> anyhow::Result<Vec<&Fault>> {
         let Some(group) = self.0.get(name) else {
             let known: Vec<&str> = self.0.keys().map(|name| &**name).collect();
@@ -96,7 +96,8 @@ impl Groups {
         found.map(|(_, fault)| fault).with_context(|| format!("there is no fault `{name}`"))
     }
 
-    /// Refuses two faults of one name, entries without content, and borrowed faults that do not exist.
+    /// Refuses two faults of one name, entries without content, and borrowed faults that do not
+    /// exist.
     fn check(&self) -> anyhow::Result<()> {
         let mut names = BTreeMap::new();
         for (group, fault) in self.all() {
@@ -106,6 +107,9 @@ impl Groups {
             }
             ensure!(!fault.description.trim().is_empty(), "{group}/{name}: no description");
             ensure!(!fault.edits.is_empty(), "{group}/{name}: no edit");
+            // The models run one at a time.
+            let names_test = fault.noticed_by.is_some() || group != "models";
+            ensure!(names_test, "{group}/{name}: no model that must notice it");
         }
         for group in self.0.keys() {
             self.of(group).with_context(|| format!("faults/{group}.toml"))?;
@@ -164,6 +168,9 @@ replacement = ''
         let unknown = [("models", ENTRY), ("more", "borrows = ['models/loud']")];
         assert!(format!("{:#}", groups(&twice).unwrap_err()).contains("already"));
         assert!(format!("{:#}", groups(&unknown).unwrap_err()).contains("models/loud"));
+        let no_model = ENTRY.replace("noticed_by = \"wake::one\"", "");
+        assert!(groups(&[("models", &no_model)]).is_err());
+        assert!(groups(&[("progress", &no_model)]).is_ok());
         assert!(groups(&[("models", &ENTRY.replace("function", "file"))]).is_err());
         assert!(groups(&[("models", &ENTRY.replace("It wakes nobody.", ""))]).is_err());
     }

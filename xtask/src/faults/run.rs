@@ -1,65 +1,64 @@
-//! Builds a copy of the workspace for each fault, runs the tests of its group there, and says whether they
-//! noticed it.
+//! Builds a copy of the workspace for each fault, runs the tests of its group there, and says
+//! whether they noticed the fault.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 
 use super::copy;
 use super::entries::{Fault, Groups};
+use crate::build;
 
-/// How the tests of a group are built and run.
+/// Says how the tests of a group are built and run.
 struct Suite {
     group: &'static str,
     /// The folder within the target directory.
     folder: &'static str,
     flags: &'static str,
+    /// The folder of the package that has the tests.
+    package: &'static str,
     cargo: &'static [&'static str],
-    /// Variables of the environment that are not set yet, and their values.
+    /// Variables for the tests, unless the caller has set them.
     variables: &'static [(&'static str, &'static str)],
-    /// A run that takes longer has not noticed the fault.
-    seconds: u32,
-    /// How many faults are tried at once.
+    /// The longest run, in seconds. A longer one has not noticed the fault.
+    seconds: u64,
+    /// Returns the number of faults to try at the same time.
     at_once: fn() -> usize,
     evidence: Evidence,
 }
 
-/// What the output of a failed run must have, so that the fault is the reason.
+/// The text that a failed run must print, so that the fault is the reason.
 enum Evidence {
-    /// A panic other than that of a model that had too few executions.
+    /// The message of a panic, but not one about too few executions of a model.
     Panic,
-    /// A line with one of these texts.
+    /// A line that contains one of these.
     Line(&'static [&'static str]),
+    /// A line that begins with this.
+    Start(&'static str),
 }
 
-/// The options that build a changed crate quickly. A fault is noticed early in a search, so that quick
-/// compilation is worth more than quick code. One copy differs from the next in a few lines.
-const QUICK: [&str; 4] = [
-    "--config",
-    "profile.release.package.loom-tests.opt-level=0",
-    "--config",
-    "profile.release.incremental=true",
-];
+/// Reuses what was built for the last copy. One copy differs from the next in a few lines.
+const INCREMENTAL: &str = "profile.release.incremental=true";
 
+/// Builds the models quickly. A fault is noticed early in a search, so that quick compilation is
+/// worth more than quick code.
+const QUICK: &str = "profile.release.package.loom-tests.opt-level=0";
+
+#[rustfmt::skip]
 const SUITES: &[Suite] = &[
     Suite {
         group: "models",
         folder: "loom",
         flags: "--cfg reorder_loom --cfg crossbeam_loom",
+        package: "loom-tests",
         cargo: &[
-            "--release",
-            "-p",
-            "loom-tests",
-            "--test",
-            "models",
-            QUICK[0],
-            QUICK[1],
-            QUICK[2],
-            QUICK[3],
+            "--release", "-p", "loom-tests", "--test", "models",
+            "--config", QUICK, "--config", INCREMENTAL,
         ],
         variables: &[],
         seconds: 300,
@@ -70,16 +69,20 @@ const SUITES: &[Suite] = &[
         group: "schedules",
         folder: "schedules",
         flags: "--cfg reorder_shuttle",
-        cargo: &["--release", "-p", "reorder-executor", "--test", "schedules", QUICK[2], QUICK[3]],
+        package: "executor",
+        cargo: &[
+            "--release", "-p", "reorder-executor", "--test", "schedules", "--config", INCREMENTAL,
+        ],
         variables: &[("REORDER_SCHEDULES", "3000")],
         seconds: 600,
         at_once: one,
-        evidence: Evidence::Line(&["\ndeadlock"]),
+        evidence: Evidence::Start("deadlock"),
     },
     Suite {
         group: "progress",
         folder: "progress",
         flags: "--cfg reorder_hooks",
+        package: "reorder",
         cargo: &["-p", "reorder-ring", "--test", "progress"],
         variables: &[("REORDER_STANDSTILL", "2")],
         seconds: 120,
@@ -90,7 +93,10 @@ const SUITES: &[Suite] = &[
         group: "linearizable",
         folder: "linearizable",
         flags: "--cfg reorder_hooks",
-        cargo: &["--release", "-p", "reorder-stress", "--test", "linearizable", QUICK[2], QUICK[3]],
+        package: "stress",
+        cargo: &[
+            "--release", "-p", "reorder-stress", "--test", "linearizable", "--config", INCREMENTAL,
+        ],
         variables: &[("REORDER_HISTORIES", "3000")],
         seconds: 600,
         at_once: one,
@@ -106,20 +112,20 @@ fn one() -> usize {
     1
 }
 
-/// What became of one fault.
+/// The result of trying one fault.
 #[derive(Debug)]
 enum Outcome {
-    /// The tests failed. The line says how.
+    /// The tests failed because of the fault. The line says how.
     Noticed(String),
-    /// The tests did not fail, or not because of the fault.
+    /// The tests did not fail, or failed for another reason.
     Survived(String),
 }
 
-/// Runs the tests of a group against each of its faults, or against those that are named.
+/// Runs the tests of a group against its faults, or against the named faults only.
 pub(super) fn run(root: &Path, groups: &Groups, group: &str, names: &[&str]) -> anyhow::Result<()> {
     let Some(suite) = SUITES.iter().find(|suite| suite.group == group) else {
         let known: Vec<&str> = SUITES.iter().map(|suite| suite.group).collect();
-        bail!("no tests are known for the group `{group}`, but for {}", known.join(", "));
+        bail!("cannot run the group `{group}`, only {}", known.join(", "));
     };
     let faults = if names.is_empty() {
         groups.of(group)?
@@ -127,8 +133,7 @@ pub(super) fn run(root: &Path, groups: &Groups, group: &str, names: &[&str]) -> 
         names.iter().map(|name| groups.fault(name)).collect::<anyhow::Result<_>>()?
     };
     ensure!(!faults.is_empty(), "the group `{group}` has no faults");
-    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let target = root.join(target).join(suite.folder);
+    let target = build::target().join(suite.folder);
     fs::create_dir_all(&target)?;
 
     let next = AtomicUsize::new(0);
@@ -159,7 +164,7 @@ pub(super) fn run(root: &Path, groups: &Groups, group: &str, names: &[&str]) -> 
     Ok(())
 }
 
-/// One of the places where faults are tried side by side.
+/// A place for one copy at a time. Several faults are tried at once, in several places.
 struct Slot<'a> {
     root: &'a Path,
     target: &'a Path,
@@ -167,110 +172,93 @@ struct Slot<'a> {
 }
 
 impl Slot<'_> {
-    /// Copies, applies, builds and runs.
+    /// Copies the workspace, applies the fault, builds the tests and runs them.
     fn attempt(&self, suite: &Suite, fault: &Fault) -> anyhow::Result<Outcome> {
         let copy = self.target.join(format!("copy{}", self.slot));
-        let log = self.target.join(format!("{}.log", fault.name));
         if copy.exists() {
             fs::remove_dir_all(&copy)?;
         }
         copy::with_fault(self.root, fault, &copy)?;
-        // What is built of a copy has a place of its own: cargo would take it for what is built of the original.
+        // The copies have a build folder of their own. Cargo would take them for the original.
         let build = self.target.join(format!("copies{}", self.slot));
-        let cargo = |command: Command| suite.cargo(command, &copy, &build);
+        let mut cargo = build::cargo();
+        cargo.arg("test").args(suite.cargo).arg("--no-run").current_dir(&copy);
+        cargo.env("CARGO_TARGET_DIR", build).env("RUSTFLAGS", build::flags(suite.flags));
+        let program = copy.join(build::test_program(&mut cargo)?);
 
-        let mut command = cargo(Command::new("cargo"));
-        if !output(command.arg("--no-run"), &log)?.success() {
-            bail!("it does not compile:\n{}", fs::read_to_string(&log)?);
-        }
-        let mut command = Command::new("timeout");
-        command.arg(suite.seconds.to_string()).arg("cargo");
-        let mut command = cargo(command);
-        command.arg("-q");
-        if matches!(suite.evidence, Evidence::Panic) {
-            let model = fault.noticed_by.as_deref().context("no model that should notice it")?;
-            command.args(["--", "--exact", model, "--nocapture"]);
-        }
-        let status = output(&mut command, &log)?;
+        let mut tests = Command::new(program);
+        build::forget_cargo(&mut tests);
+        suite.prepare(&mut tests, fault);
+        let log = self.target.join(format!("{}.log", fault.name));
+        let limit = Duration::from_secs(suite.seconds);
+        let status =
+            build::run_logged(tests.current_dir(copy.join(suite.package)), &log, Some(limit))?;
         fs::remove_dir_all(&copy)?;
-        // A panic may print what is not UTF-8.
+        // The message of a panic need not be UTF-8.
         let printed = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
-        Ok(suite.evidence.judge(status, &printed, fault.noticed_by.as_deref(), &log))
+        let outcome = suite.evidence.judge(status, &printed);
+        Ok(match suite.model(fault) {
+            Some(model) => outcome.of(model),
+            None => outcome,
+        })
     }
 }
 
 impl Suite {
-    /// Completes a command that is `cargo`, or ends in it, so that it tests the copy.
-    fn cargo(&self, mut command: Command, copy: &Path, build: &PathBuf) -> Command {
-        let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
-        command.arg("test").args(self.cargo).current_dir(copy);
-        command.env("CARGO_TARGET_DIR", build).env("RUSTFLAGS", format!("{flags} {}", self.flags));
+    /// Sets the arguments and variables of the tests.
+    fn prepare(&self, tests: &mut Command, fault: &Fault) {
+        if let Some(model) = self.model(fault) {
+            tests.args(["--exact", model, "--nocapture"]);
+        }
         // The models keep their own bounds.
-        command.env("RUST_BACKTRACE", "0").env_remove("LOOM_MAX_PREEMPTIONS");
+        tests.env("RUST_BACKTRACE", "0").env_remove("LOOM_MAX_PREEMPTIONS");
         for (name, value) in self.variables {
             if std::env::var_os(name).is_none() {
-                command.env(name, value);
+                tests.env(name, value);
             }
         }
-        command
+    }
+
+    /// Returns the model that must notice the fault. Groups other than the models have none. All
+    /// their tests run, also for a fault that they borrow from the models.
+    fn model<'a>(&self, fault: &'a Fault) -> Option<&'a str> {
+        fault.noticed_by.as_deref().filter(|_| self.group == "models")
     }
 }
 
-/// Runs a command, and writes all that it prints into a file.
-fn output(command: &mut Command, log: &Path) -> anyhow::Result<ExitStatus> {
-    let file = File::create(log)?;
-    command.stdin(Stdio::null()).stderr(file.try_clone()?).stdout(file);
-    command.status().with_context(|| format!("running {:?}", command.get_program()))
+impl Outcome {
+    /// Puts the name of the model before the reason.
+    fn of(self, model: &str) -> Self {
+        match self {
+            Self::Noticed(why) => Self::Noticed(format!("{model}: {why}")),
+            Self::Survived(why) => Self::Survived(format!("{model}: {why}")),
+        }
+    }
 }
-
-/// The status by which `timeout` says that it ended the command.
-const TIMED_OUT: i32 = 124;
 
 impl Evidence {
-    /// Decides whether a run noticed the fault.
-    ///
-    /// A run that succeeds, takes too long, or fails for another reason has not.
-    fn judge(
-        &self,
-        status: ExitStatus,
-        printed: &str,
-        noticed_by: Option<&str>,
-        log: &Path,
-    ) -> Outcome {
-        let test = noticed_by.map(|name| format!("{name}: ")).unwrap_or_default();
-        if status.success() {
-            return Outcome::Survived(format!("{test}no test fails"));
-        }
-        if status.code() == Some(TIMED_OUT) {
-            return Outcome::Survived(format!("{test}the tests do not end, see {}", log.display()));
-        }
-        match self.reason(printed) {
-            Some(reason) => Outcome::Noticed(format!("{test}{reason}")),
-            None => {
-                let last: Vec<&str> = printed.lines().rev().take(60).collect();
-                let last: Vec<&str> = last.into_iter().rev().collect();
-                let last = last.join("\n");
-                Outcome::Survived(format!("{test}the tests fail for another reason:\n{last}"))
-            }
-        }
+    /// Decides whether a run noticed the fault. A run that took too long has no status.
+    fn judge(&self, status: Option<ExitStatus>, printed: &str) -> Outcome {
+        let why = match status {
+            None => "the tests take too long",
+            Some(status) if status.success() => "no test fails",
+            Some(_) => match self.reason(printed) {
+                Some(reason) => return Outcome::Noticed(reason.to_owned()),
+                None => "the tests fail for another reason",
+            },
+        };
+        let skipped = printed.lines().count().saturating_sub(60);
+        let last: Vec<&str> = printed.lines().skip(skipped).collect();
+        Outcome::Survived(format!("{why}:\n{}", last.join("\n")))
     }
 
-    /// Returns the line that shows that the fault was noticed.
+    /// Returns the line which shows that the fault was noticed.
     fn reason<'a>(&self, printed: &'a str) -> Option<&'a str> {
+        let mut lines = printed.lines();
         match self {
-            Self::Panic => {
-                let mut lines = printed.lines();
-                lines.find(|line| line.contains(" panicked at "))?;
-                lines.next().filter(|line| !line.is_empty() && !line.contains("fewer than"))
-            }
-            Self::Line(wanted) => {
-                let at = wanted.iter().filter_map(|wanted| printed.find(wanted)).min()?;
-                let start = match printed[at..].starts_with('\n') {
-                    true => at + 1,
-                    false => printed[..at].rfind('\n').map_or(0, |end| end + 1),
-                };
-                printed[start..].lines().next()
-            }
+            Self::Panic => build::panic_message(printed),
+            Self::Line(texts) => lines.find(|line| texts.iter().any(|text| line.contains(text))),
+            Self::Start(text) => lines.find(|line| line.starts_with(text)),
         }
     }
 }
@@ -279,13 +267,9 @@ impl Evidence {
 mod tests {
     use super::*;
 
-    fn status(code: i32) -> ExitStatus {
-        Command::new("sh").args(["-c", &format!("exit {code}")]).status().unwrap()
-    }
-
     fn is_noticed(evidence: &Evidence, code: i32, printed: &str) -> bool {
-        let outcome = evidence.judge(status(code), printed, Some("model"), Path::new("log"));
-        matches!(outcome, Outcome::Noticed(why) if why.starts_with("model: "))
+        let status = Command::new("sh").args(["-c", &format!("exit {code}")]).status().unwrap();
+        matches!(evidence.judge(Some(status), printed), Outcome::Noticed(_))
     }
 
     const PANIC: &str = "running 1 test\nthread 'x' panicked at src/a.rs:1:2:\ndeadlock; 2 left\n";
@@ -299,10 +283,13 @@ mod tests {
     #[test]
     fn end_without_a_panic_is_not_noticed() {
         assert!(!is_noticed(&Evidence::Panic, 0, PANIC));
-        assert!(!is_noticed(&Evidence::Panic, TIMED_OUT, PANIC));
         assert!(!is_noticed(&Evidence::Panic, 137, "running 1 test\nKilled\n"));
         assert!(!is_noticed(&Evidence::Panic, 101, "thread 'x' panicked at src/a.rs:1:2:\n"));
-        assert!(!is_noticed(&Evidence::Panic, 101, "thread 'x' panicked at src/a.rs:1:2:\n\n"));
+    }
+
+    #[test]
+    fn run_that_takes_too_long_has_not_noticed() {
+        assert!(matches!(Evidence::Panic.judge(None, PANIC), Outcome::Survived(_)));
     }
 
     #[test]
@@ -312,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn other_failure_is_not_noticed() {
+    fn failure_for_another_reason_is_not_noticed() {
         let evidence = Evidence::Line(&["all stand still", "and may take"]);
         assert!(is_noticed(&evidence, 101, "a\nx takes 7, and may take 6\nb"));
         assert!(is_noticed(&evidence, 101, "all stand still"));
@@ -322,9 +309,15 @@ mod tests {
     }
 
     #[test]
-    fn text_may_have_to_begin_its_line() {
-        let evidence = Evidence::Line(&["\ndeadlock"]);
+    fn evidence_may_have_to_begin_its_line() {
+        let evidence = Evidence::Start("deadlock");
         assert_eq!(evidence.reason("a\ndeadlock: 1\nb"), Some("deadlock: 1"));
         assert_eq!(evidence.reason("a deadlock"), None);
+    }
+
+    #[test]
+    fn name_of_the_model_comes_before_the_reason() {
+        let outcome = Outcome::Noticed("deadlock".to_owned()).of("wake::one");
+        assert!(matches!(outcome, Outcome::Noticed(why) if why == "wake::one: deadlock"));
     }
 }

@@ -71,7 +71,8 @@ impl File {
 }
 
 impl Function {
-    /// Returns `true` if the last parts of the function's full name are `name`, such as `Calls::left`.
+    /// Returns `true` if the function's full name ends in the parts of `name`, such as
+    /// `Calls::left`.
     pub(super) fn is_called(&self, name: &str) -> bool {
         let wanted: Vec<&str> = name.split("::").collect();
         self.names.iter().rev().zip(wanted.iter().rev()).all(|(own, wanted)| own == wanted)

@@ -12,7 +12,8 @@ pub(super) struct Token {
     pub(super) bytes: Range<usize>,
 }
 
-/// Operators of several characters. `>>` and `<<` are missing, because in generics `>>` is two tokens.
+/// Operators of several characters. `>>` and `<<` are missing, because in generics `>>` is two
+/// tokens.
 const OPERATORS: &[&str] = &[
     "..=", "...", "::", "->", "=>", "==", "!=", "<=", ">=", "&&", "||", "+=", "-=", "*=", "/=",
     "%=", "^=", "&=", "|=", "..",

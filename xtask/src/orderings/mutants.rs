@@ -1,7 +1,7 @@
 //! Weakens each order in turn, and runs the models of its pairs.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -163,7 +163,7 @@ impl Models {
             .args(["--test-threads", "2"])
             .env("LOOM_MAX_PREEMPTIONS", "1")
             .env("REORDER_ORDERINGS", &list);
-        if !run_logged(&mut models, &log, None)?.is_some_and(|status| status.success()) {
+        if !build::run_logged(&mut models, &log, None)?.is_some_and(|status| status.success()) {
             let log = fs::read_to_string(&log)?;
             let tail = log.lines().count().saturating_sub(40);
             log.lines().skip(tail).for_each(|line| println!("{line}"));
@@ -184,34 +184,17 @@ impl Models {
                 .args(["--exact", model, "--nocapture"])
                 .env("REORDER_WEAKEN", format!("{place}:{}", part.name()));
             // A model that takes too long has noticed nothing.
-            let Some(status) = run_logged(&mut command, &log, Some(TIME_LIMIT))? else { continue };
+            let Some(status) = build::run_logged(&mut command, &log, Some(TIME_LIMIT))? else {
+                continue;
+            };
             let log = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
-            if let Some(why) = panic_message(&log).filter(|_| !status.success()) {
+            if let Some(why) = build::panic_message(&log).filter(|_| !status.success()) {
                 return Ok(Fate::Killed(model.clone(), why.to_owned()));
             }
         }
         let argued = orderings.is_argued(label, *part);
         Ok(if argued { Fate::Argued } else { Fate::Survived(models) })
     }
-}
-
-/// Runs a program with its output in a file. Returns `None` if it takes longer than the limit.
-fn run_logged(
-    command: &mut Command,
-    log: &Path,
-    limit: Option<Duration>,
-) -> anyhow::Result<Option<std::process::ExitStatus>> {
-    let file = File::create(log).with_context(|| log.display().to_string())?;
-    let mut child = command.stdout(file.try_clone()?).stderr(file).spawn()?;
-    build::wait(&mut child, limit)
-}
-
-/// Returns the message of the first panic, unless the model only counted fewer executions: a mutant
-/// that shortens an exploration was not noticed.
-fn panic_message(log: &str) -> Option<&str> {
-    let mut lines = log.lines().skip_while(|line| !line.contains(" panicked at "));
-    lines.next()?;
-    lines.next().filter(|why| !why.is_empty() && !why.contains("fewer than"))
 }
 
 #[cfg(test)]
@@ -235,15 +218,6 @@ mod tests {
         assert_eq!(found, [mutant(Part::Release), mutant(Part::Acquire)]);
         assert!(mutants("a.rs:1:release\n", folder.path()).is_err());
         assert!(mutants("a.rs:4:both\n", folder.path()).is_err());
-    }
-
-    #[test]
-    fn only_a_model_that_fails_by_a_panic_kills() {
-        let log = "running 1 test\nthread 'm' panicked at a.rs:1:2:\nassertion failed: x\nnote\n";
-        assert_eq!(panic_message(log), Some("assertion failed: x"));
-        let fewer = "thread 'm' panicked at a.rs:1:2:\n5 executions, fewer than 10\n";
-        assert_eq!(panic_message(fewer), None);
-        assert_eq!(panic_message("no word\n"), None);
     }
 
     #[test]
