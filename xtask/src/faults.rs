@@ -21,9 +21,10 @@ mod run;
 mod source;
 mod tokens;
 
+use std::fs;
 use std::path::Path;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail, ensure};
 
 use apply::Workspace;
 use entries::Groups;
@@ -87,6 +88,19 @@ fn check(root: &Path, groups: &Groups) -> anyhow::Result<()> {
         bail!("{failed} of {count} entries do not fit the source: change them with it");
     }
     println!("faults: {count} entries apply");
+    check_example(root)
+}
+
+/// Fails unless the example in CONTRIBUTING.md is a fault of the models.
+fn check_example(root: &Path) -> anyhow::Result<()> {
+    let read = |file: &str| fs::read_to_string(root.join(file)).with_context(|| file.to_owned());
+    let (page, models) = (read("CONTRIBUTING.md")?, read("faults/models.toml")?);
+    let (_, example) = page.split_once("```toml\n").context("CONTRIBUTING.md has no example")?;
+    let (example, _) = example.split_once("```").context("the example has no end")?;
+    ensure!(
+        models.contains(example),
+        "the example in CONTRIBUTING.md is not in faults/models.toml"
+    );
     Ok(())
 }
 
