@@ -26,6 +26,8 @@ RUSTDOCFLAGS="${RUSTDOCFLAGS-} -D warnings" cargo doc -q --no-deps --workspace -
 echo "tidy: documentation: ok"
 
 cargo test -q -p xtask
+cargo xtask layers
+cargo xtask layers --self-test
 cargo xtask labels
 cargo xtask orderings check
 cargo xtask faults check

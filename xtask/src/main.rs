@@ -1,5 +1,6 @@
 //! The project's own tools. `cargo xtask` without arguments lists them.
 
+mod api;
 mod asm;
 mod bounds;
 mod build;
@@ -27,6 +28,11 @@ struct Tool {
 
 /// All tools, in the order in which the help lists them.
 const TOOLS: &[Tool] = &[
+    Tool {
+        name: "api",
+        help: "compares the public items with docs/api and with the last release",
+        run: api::run,
+    },
     Tool {
         name: "asm",
         help: "reads the machine code of the hot paths: no loop, one locked instruction per item",
