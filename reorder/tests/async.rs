@@ -1,4 +1,4 @@
-//! Both sides as tasks that wait for each other, and streams that end in each way.
+//! Producer and consumer as tasks that wait for each other, and streams that end in each way.
 #![cfg(all(feature = "std", not(miri)))]
 
 use std::future::poll_fn;
@@ -75,8 +75,8 @@ mod stream {
     use futures_core::{FusedStream, Stream};
     use reorder_ring::{ConsumerStream, NextError, Ring, RingRef};
 
-    /// Everything the stream gives while it does not wait.
-    fn rest<R: RingRef<Value = u64>>(
+    /// Takes all items that are ready.
+    fn take_ready<R: RingRef<Value = u64>>(
         stream: &mut ConsumerStream<R>,
     ) -> Vec<Result<u64, NextError>> {
         let mut context = Context::from_waker(Waker::noop());
@@ -88,7 +88,7 @@ mod stream {
     }
 
     #[test]
-    fn a_stream_tells_its_end_once() {
+    fn a_stream_reports_its_end_once() {
         for finish in [true, false] {
             let ring = Ring::with_capacity(4).unwrap();
             let (mut producer, consumer) = ring.open().unwrap().split();
@@ -102,11 +102,11 @@ mod stream {
             }
             let expected: &[_] =
                 if finish { &[Ok(7)] } else { &[Ok(7), Err(NextError::Truncated)] };
-            assert_eq!(rest(&mut stream), expected);
+            assert_eq!(take_ready(&mut stream), expected);
             assert!(stream.is_terminated());
             assert_eq!(stream.size_hint(), (0, Some(0)));
-            assert_eq!(rest(&mut stream), []);
-            assert!(ring.open().is_ok(), "the end of the stream ends the batch");
+            assert_eq!(take_ready(&mut stream), []);
+            assert!(ring.open().is_ok(), "the ended stream keeps its batch open");
         }
     }
 
@@ -115,7 +115,7 @@ mod stream {
         let ring = Ring::<u64>::with_capacity(4).unwrap();
         let (mut producer, consumer) = ring.open().unwrap().split();
         let mut stream = consumer.into_stream();
-        assert_eq!(rest(&mut stream), []);
+        assert_eq!(take_ready(&mut stream), []);
         assert!(!stream.is_terminated());
         drop(stream);
         assert!(producer.reserve().is_err());

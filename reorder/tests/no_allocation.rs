@@ -1,5 +1,5 @@
-//! Hot operations neither ask for memory nor give some back: here the process aborts if they do. A file of
-//! its own, for the allocator is that of the whole program.
+//! Hot operations neither allocate nor free memory: here the process aborts if they do. These tests
+//! have their own file because the global allocator serves the whole process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -12,10 +12,11 @@ use reorder_ring::{Gap, Reason, ReserveError, Ring, Ticket, TryNextError};
 
 thread_local!(static FORBIDDEN: Cell<bool> = const { Cell::new(false) });
 
-struct Forbidding;
+/// Aborts the process if a thread uses it while `FORBIDDEN` is set.
+struct AbortingAllocator;
 
 #[global_allocator]
-static ALLOCATOR: Forbidding = Forbidding;
+static ALLOCATOR: AbortingAllocator = AbortingAllocator;
 
 fn check() {
     if FORBIDDEN.get() {
@@ -23,22 +24,22 @@ fn check() {
     }
 }
 
-// SAFETY: every call is the system allocator's, or ends the process.
-unsafe impl GlobalAlloc for Forbidding {
+// SAFETY: every call is forwarded to the system allocator, or ends the process.
+unsafe impl GlobalAlloc for AbortingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         check();
-        // SAFETY: passed on to the caller.
+        // SAFETY: the caller upholds the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         check();
-        // SAFETY: passed on to the caller.
+        // SAFETY: the caller upholds the contract of `dealloc`.
         unsafe { System.dealloc(memory, layout) }
     }
 }
 
-/// Runs `f`, in which this thread must not touch the allocator.
+/// Runs `f`. The process aborts if this thread uses the allocator meanwhile.
 fn strict<R>(f: impl FnOnce() -> R) -> R {
     FORBIDDEN.set(true);
     let result = f();
@@ -49,7 +50,7 @@ fn strict<R>(f: impl FnOnce() -> R) -> R {
 type Value = Box<u32>;
 
 #[test]
-fn every_answer_of_every_hot_operation() {
+fn no_result_of_a_hot_operation_uses_the_allocator() {
     let ring = Ring::<Value>::with_capacity(4).unwrap();
     for _ in 0..3 {
         let (mut producer, mut consumer) = ring.open().unwrap().split();
@@ -81,9 +82,9 @@ fn every_answer_of_every_hot_operation() {
     }
 }
 
-/// A waiting consumer's waker is used and dropped; this one is nobody's.
+/// The completion calls the consumer's waker and drops it. The waker of this test does nothing.
 #[test]
-fn completion_of_a_head_that_is_waited_for() {
+fn completion_of_a_waited_head_does_not_use_the_allocator() {
     let ring = Ring::<Value>::with_capacity(1).unwrap();
     let (mut producer, mut consumer) = ring.open().unwrap().split();
     let mut context = std::task::Context::from_waker(Waker::noop());
@@ -96,21 +97,21 @@ fn completion_of_a_head_that_is_waited_for() {
 }
 
 #[test]
-fn completions_that_meet() {
+fn concurrent_completions_of_one_position_do_not_use_the_allocator() {
     let ring = Ring::<Value>::with_capacity(8).unwrap();
     let (mut producer, mut consumer) = ring.open().unwrap().split();
     thread::scope(|scope| {
         let ring = &ring;
         let (completers, refused): (Vec<mpsc::Sender<Ticket>>, Vec<_>) = (0..2)
             .map(|_| {
-                let (tickets, mine) = mpsc::channel();
+                let (tickets, received) = mpsc::channel();
                 let refused = scope.spawn(move || {
                     let complete = |ticket| {
                         let value = Box::new(7);
-                        // What is refused is dropped outside.
+                        // A refused value is dropped after `strict` has returned.
                         strict(|| ring.complete(ticket, value))
                     };
-                    mine.into_iter().filter(|&ticket| complete(ticket).is_err()).count()
+                    received.into_iter().filter(|&ticket| complete(ticket).is_err()).count()
                 });
                 (tickets, refused)
             })
@@ -130,20 +131,20 @@ fn completions_that_meet() {
         }
         drop(completers);
         let refused: usize = refused.into_iter().map(|thread| thread.join().unwrap()).sum();
-        assert!(refused >= 2000, "one of two for each: {refused}");
+        assert!(refused >= 2000, "one of two completions of each position is refused: {refused}");
     });
 }
 
-/// The process that is started here touches the allocator where it must not.
+/// Starts a process that uses the allocator inside `strict`. That process must abort.
 #[test]
-fn the_allocator_does_abort() {
+fn the_allocator_aborts_inside_strict() {
     const SEED: &str = "REORDER_SEED_ALLOCATION";
     if std::env::var_os(SEED).is_some() {
         strict(|| drop(Box::new(1)));
         return;
     }
     let mut seeded = Command::new(std::env::current_exe().unwrap());
-    seeded.args(["--exact", "the_allocator_does_abort"]).env(SEED, "1");
+    seeded.args(["--exact", "the_allocator_aborts_inside_strict"]).env(SEED, "1");
     let status = seeded.output().unwrap().status;
-    assert!(!status.success(), "it was not noticed: {status}");
+    assert!(!status.success(), "the allocation was not noticed: {status}");
 }

@@ -1,7 +1,7 @@
-//! In steady state a pool asks the allocator for nothing. A file of its own: the allocator that counts
-//! is that of the whole program.
+//! In steady state a pool does not use the allocator. These tests have their own file because the
+//! global allocator counts for the whole process.
 //!
-//! `REORDER_STEADY_BATCHES` sets another number of batches.
+//! `REORDER_STEADY_BATCHES` sets the number of batches.
 #![cfg(feature = "pool")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -18,7 +18,7 @@ const BATCHES: u64 = if cfg!(miri) { 100 } else { 100_000 };
 
 thread_local!(static CALLS: Cell<u64> = const { Cell::new(0) });
 
-/// Counts how often each thread asks for memory or gives some back.
+/// Counts, per thread, the calls that allocate or free memory.
 struct Counting;
 
 #[global_allocator]
@@ -28,39 +28,40 @@ fn count() {
     CALLS.set(CALLS.get() + 1);
 }
 
-// SAFETY: every call is the system allocator's; the count is a thread-local word without a destructor.
+// SAFETY: every call is forwarded to the system allocator. The count is a thread-local word
+// without a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: passed on to the caller.
+        // SAFETY: the caller upholds the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: passed on to the caller.
+        // SAFETY: the caller upholds the contract of `alloc_zeroed`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
-        // SAFETY: passed on to the caller.
+        // SAFETY: the caller upholds the contract of `realloc`.
         unsafe { System.realloc(memory, layout, size) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         count();
-        // SAFETY: passed on to the caller.
+        // SAFETY: the caller upholds the contract of `dealloc`.
         unsafe { System.dealloc(memory, layout) }
     }
 }
 
 fn batches() -> u64 {
-    let told = std::env::var("REORDER_STEADY_BATCHES").ok();
-    told.map_or(BATCHES, |batches| batches.parse().expect("a number of batches"))
+    let batches = std::env::var("REORDER_STEADY_BATCHES").ok();
+    batches.map_or(BATCHES, |text| text.parse().expect("a number of batches"))
 }
 
-/// Runs so many batches after a few to warm up; none may touch the allocator, on this thread.
+/// Runs `batches` batches after a warm-up, and asserts that this thread does not use the allocator.
 #[track_caller]
 fn assert_steady(batches: u64, batch: impl FnMut(u64)) {
     assert_none(batches, calls(batches, batch));
@@ -75,26 +76,26 @@ fn calls(batches: u64, mut batch: impl FnMut(u64)) -> u64 {
 
 #[track_caller]
 fn assert_none(batches: u64, calls: u64) {
-    assert_eq!(calls, 0, "calls of the allocator in {batches} batches");
+    assert_eq!(calls, 0, "{calls} calls of the allocator in {batches} batches");
 }
 
-/// One test at a time, on a thread that is joined: a thread which ends leaves its registration with the
-/// epochs to be freed by others.
-fn alone(test: impl FnOnce() + Send) {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    joined([test]);
+/// Runs `test` while no other test runs, on a thread that is joined. A thread that ends leaves its
+/// registration with the epochs to other threads, which would free it during their own test.
+fn serial(test: impl FnOnce() + Send) {
+    static SERIAL: Mutex<()> = Mutex::new(());
+    let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
+    run_and_join([test]);
 }
 
-/// Runs each on a thread of its own, until all of them have ended.
-fn joined<F: FnOnce() + Send>(threads: impl IntoIterator<Item = F>) {
+/// Runs each closure on a thread of its own, and joins all threads.
+fn run_and_join<F: FnOnce() + Send>(threads: impl IntoIterator<Item = F>) {
     thread::scope(|scope| {
         let threads: Vec<_> = threads.into_iter().map(|thread| scope.spawn(thread)).collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
 }
 
-/// Takes the values of a whole window, each of which is its index.
+/// Takes a full window of values: `first`, `first + 1`, and so on.
 fn take_all<R: RingRef<Value = u64>>(batch: &mut Batch<R>, first: u64) {
     let mut next = 0;
     for delivery in batch.drain_ready() {
@@ -113,17 +114,17 @@ fn the_count_sees_an_allocation() {
 
 #[test]
 fn a_pool_without_idle_memory_allocates_for_each_batch() {
-    alone(|| {
+    serial(|| {
         let pool = RingPool::<u64>::with_idle_limit(0);
         let before = CALLS.get();
         (0..10).for_each(|_| drop(pool.lease(ITEMS)));
-        assert!(CALLS.get() - before >= 20, "the tests below would not notice");
+        assert!(CALLS.get() - before >= 20, "the count would not notice an allocation");
     });
 }
 
 #[test]
 fn batches_that_borrow_their_lease_allocate_nothing() {
-    alone(|| {
+    serial(|| {
         let pool = RingPool::new();
         assert_steady(batches(), |number| {
             let lease = pool.lease(ITEMS).unwrap();
@@ -139,7 +140,7 @@ fn batches_that_borrow_their_lease_allocate_nothing() {
 
 #[test]
 fn batches_that_own_their_lease_and_permits_allocate_nothing() {
-    alone(|| {
+    serial(|| {
         let pool = RingPool::new();
         assert_steady(batches(), |number| {
             let mut batch = pool.lease(ITEMS).unwrap().open_owned().unwrap();
@@ -152,10 +153,10 @@ fn batches_that_own_their_lease_and_permits_allocate_nothing() {
     });
 }
 
-/// Completing through the pool pins an epoch: that allocates nothing either.
+/// A completion through the pool pins an epoch, which must not allocate either.
 #[test]
-fn tickets_that_go_through_the_pool_late_or_not_allocate_nothing() {
-    alone(|| {
+fn completions_through_the_pool_allocate_nothing_late_or_not() {
+    serial(|| {
         let pool = RingPool::new();
         let mut kept: Option<Ticket> = None;
         assert_steady(batches(), |number| {
@@ -177,7 +178,7 @@ fn tickets_that_go_through_the_pool_late_or_not_allocate_nothing() {
 
 #[test]
 fn batches_of_mixed_sizes_allocate_nothing() {
-    alone(|| {
+    serial(|| {
         let pool = RingPool::new();
         assert_steady(batches() / 4, |number| {
             let leases = [1, ITEMS, 100, 1 << (number % 13)].map(|size| pool.lease(size).unwrap());
@@ -190,18 +191,18 @@ fn batches_of_mixed_sizes_allocate_nothing() {
     });
 }
 
-/// Each completes its own tickets and, late, those of the other.
+/// Each thread completes its own tickets and, late, one ticket of each batch of the other thread.
 #[test]
 fn two_threads_on_one_pool_allocate_nothing() {
-    alone(|| {
+    serial(|| {
         let pool = RingPool::new();
-        let posts: [Mutex<Option<Ticket>>; 2] = Default::default();
+        let late_tickets: [Mutex<Option<Ticket>>; 2] = Default::default();
         let both = Barrier::new(2);
-        joined([0, 1].map(|own| {
-            let (pool, posts, both) = (&pool, &posts, &both);
+        run_and_join([0, 1].map(|own| {
+            let (pool, late_tickets, both) = (&pool, &late_tickets, &both);
             move || {
                 let calls = calls(batches(), |number| {
-                    // Enough rings for whatever both of them do at one time.
+                    // The pool has two rings after this: enough for both threads at any time.
                     if number == WARM_UP / 2 {
                         let leases = [pool.lease(ITEMS), pool.lease(ITEMS)];
                         both.wait();
@@ -210,16 +211,19 @@ fn two_threads_on_one_pool_allocate_nothing() {
                     let lease = pool.lease(ITEMS).unwrap();
                     let mut batch = lease.open().unwrap();
                     let tickets = batch.reserve_many(ITEMS).unwrap();
-                    if let Some(late) = posts[1 - own].lock().unwrap().take() {
-                        assert!(pool.complete(late, u64::MAX).is_err(), "completed before");
+                    if let Some(late) = late_tickets[1 - own].lock().unwrap().take() {
+                        assert!(
+                            pool.complete(late, u64::MAX).is_err(),
+                            "a late ticket was accepted"
+                        );
                     }
                     for index in (0..ITEMS).rev() {
                         pool.complete(tickets.get(index).unwrap(), number + index as u64).unwrap();
                     }
-                    *posts[own].lock().unwrap() = tickets.get(0);
+                    *late_tickets[own].lock().unwrap() = tickets.get(0);
                     take_all(&mut batch, number);
                 });
-                // Neither ends while the other counts.
+                // Neither thread ends while the other still counts.
                 both.wait();
                 assert_none(batches(), calls);
             }
@@ -227,20 +231,20 @@ fn two_threads_on_one_pool_allocate_nothing() {
     });
 }
 
-/// After its first wait, which makes what the thread sleeps on.
+/// The first wait of a thread allocates its parker. Later waits allocate nothing.
 #[test]
 fn a_consumer_that_waits_allocates_nothing() {
-    alone(|| {
+    serial(|| {
         let pool = RingPool::new();
         let (posted, changed) = (Mutex::new(None::<Tickets>), Condvar::new());
-        // A wake-up is a hundred times the work of an item.
+        // A wake-up costs about a hundred times as much as an item.
         let batches = batches() / 10;
         thread::scope(|scope| {
             let completer = scope.spawn(|| {
                 assert_steady(batches, |_| {
                     let posted = posted.lock().unwrap();
-                    let mut posted = changed.wait_while(posted, |post| post.is_none()).unwrap();
-                    let tickets = posted.take().expect("it is there");
+                    let mut posted = changed.wait_while(posted, |posted| posted.is_none()).unwrap();
+                    let tickets = posted.take().expect("tickets were posted");
                     drop(posted);
                     for index in (0..ITEMS).rev() {
                         pool.complete(tickets.get(index).unwrap(), index as u64).unwrap();

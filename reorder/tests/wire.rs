@@ -1,11 +1,12 @@
-//! Tickets that leave the process as text, as JSON or as CBOR, and what may come back instead.
+//! Tickets that leave the process as text, JSON or CBOR, and the damaged or forged bits that may
+//! come back.
 
 use reorder_ring::{ParseTicketError, Reason, Ring, TicketBits, TicketError};
 
 const SOME: u128 = 0x0123_4567_89ab_cdef_0000_0000_0000_00ff;
 const TEXT: &str = "0123456789abcdef00000000000000ff";
 
-/// What is no text of a ticket, and why.
+/// Returns texts that name no ticket, each with its error.
 fn malformed() -> Vec<(String, ParseTicketError)> {
     let too_short = |length| ParseTicketError::TooShort { length };
     let too_long = |length| ParseTicketError::TooLong { length };
@@ -25,7 +26,7 @@ fn malformed() -> Vec<(String, ParseTicketError)> {
         (with(16, ":"), not_hex(16, ':')),
         (with(31, "g"), not_hex(31, 'g')),
         (with(5, "\0"), not_hex(5, '\0')),
-        // As many bytes as there should be, but not as many digits; and a digit of another script.
+        // The right number of bytes, but not of digits. Then a digit of another script.
         (with(5, "é")[..32].to_owned(), not_hex(5, 'é')),
         (with(30, "１"), not_hex(30, '１')),
         ("not a ticket".to_owned(), not_hex(0, 'n')),
@@ -51,7 +52,7 @@ fn text_has_32_digits_and_comes_back() {
 }
 
 #[test]
-fn malformed_text_is_refused_with_what_was_given_and_what_is_allowed() {
+fn the_error_for_malformed_text_names_the_input_and_the_expected_length() {
     for (text, expected) in malformed() {
         let error = text.parse::<TicketBits>().unwrap_err();
         assert_eq!(error, expected, "{text:?}");
@@ -61,14 +62,14 @@ fn malformed_text_is_refused_with_what_was_given_and_what_is_allowed() {
                 length.to_string()
             }
             ParseTicketError::NotHex { found, .. } => format!("{found:?}"),
-            error => panic!("{error:?} is new"),
+            error => panic!("{error:?} has no case in this test"),
         };
         assert!(message.contains(&given) && message.contains("32"), "{message}");
     }
 }
 
-/// Sends the bits of two tickets through `wire` and completes what comes back; then sends what no
-/// ring has issued.
+/// Sends the bits of two tickets through `wire`, and completes the tickets that come back. Then
+/// sends bits that no ring has issued.
 fn travel(wire: impl Fn(TicketBits) -> TicketBits) {
     let ring = Ring::with_capacity(4).unwrap();
     let other = Ring::<u8>::with_capacity(4).unwrap();
@@ -84,8 +85,8 @@ fn travel(wire: impl Fn(TicketBits) -> TicketBits) {
     assert!(batch.drain_ready().map(|delivery| delivery.outcome).eq([Ok(0), Ok(1)]));
 
     let foreign = other.open().unwrap().reserve().unwrap();
-    assert_eq!(back(foreign.into()), Err(TicketError::Foreign), "of another ring");
-    // Each single bit: damage, or somebody's guess.
+    assert_eq!(back(foreign.into()), Err(TicketError::Foreign), "a ticket of another ring");
+    // Each single bit may be damaged or forged.
     let last = tickets[1].to_bits();
     for bit in 0..128 {
         let expected = match (last ^ 1 << bit) as u64 {
@@ -95,7 +96,7 @@ fn travel(wire: impl Fn(TicketBits) -> TicketBits) {
         };
         assert_eq!(back((last ^ 1 << bit).into()), expected, "bit {bit}");
     }
-    // It names the next position, which is issued later.
+    // These bits name the next position, which is reserved later.
     let early = TicketBits::from(last + 1);
     assert!(matches!(back(early), Err(TicketError::Unreserved { position: 2, tail: 2, .. })));
     let third = batch.reserve().unwrap();
@@ -109,7 +110,7 @@ fn a_ticket_travels_as_text() {
 
 #[cfg(feature = "pool")]
 #[test]
-fn a_ticket_comes_back_to_its_pool() {
+fn a_pool_rebuilds_its_own_tickets() {
     use reorder_ring::RingPool;
 
     let (pool, other) = (RingPool::new(), RingPool::<u8>::new());
@@ -162,14 +163,14 @@ mod serde {
     }
 
     #[test]
-    fn people_get_the_digits_and_machines_the_bytes() {
+    fn text_formats_get_digits_and_binary_formats_get_bytes() {
         let ring = Ring::<u8>::with_capacity(2).unwrap();
         let ticket = ring.open().unwrap().reserve().unwrap();
         let bits = TicketBits::from(ticket);
         assert_eq!(serde_json::to_string(&bits).unwrap(), format!("\"{bits}\""));
         assert_eq!(serde_json::to_string(&ticket).unwrap(), format!("\"{bits}\""));
         assert_eq!(to_cbor(&ticket), to_cbor(&bits));
-        // 0x50 is the mark of 16 bytes.
+        // 0x50 is the CBOR header of 16 bytes.
         let bytes = [&[0x50][..], &SOME.to_be_bytes()].concat();
         assert_eq!(to_cbor(&TicketBits::from(SOME)), bytes);
     }
@@ -185,7 +186,7 @@ mod serde {
             let error = serde_json::from_str::<TicketBits>(json).unwrap_err().to_string();
             assert!(error.contains("32 hexadecimal digits"), "{json}: {error}");
         }
-        // Cut in transit.
+        // The text may be truncated on its way.
         let json = serde_json::to_string(&TicketBits::from(SOME)).unwrap();
         for length in 0..json.len() {
             assert!(serde_json::from_str::<TicketBits>(&json[..length]).is_err());
@@ -201,18 +202,18 @@ mod serde {
         }
         let cbor = to_cbor(&TicketBits::from(SOME));
         for length in 0..cbor.len() {
-            assert!(from_cbor::<TicketBits>(&cbor[..length]).is_err(), "cut to {length}");
+            assert!(from_cbor::<TicketBits>(&cbor[..length]).is_err(), "truncated to {length}");
         }
     }
 
-    /// Buffers of flattened fields give what they have, whatever is asked for.
+    /// The buffers of flattened fields offer the form that they hold, whichever form is requested.
     #[test]
-    fn each_form_is_read_where_the_other_is_expected() {
+    fn each_form_is_accepted_where_the_other_is_expected() {
         let some = Ok(TicketBits::from(SOME));
         let bytes = SOME.to_be_bytes();
         assert_eq!(TicketBits::deserialize(BytesDeserializer::<Error>::new(&bytes)), some);
         assert_eq!(TicketBits::deserialize(StrDeserializer::<Error>::new(TEXT)), some);
         let text = BytesDeserializer::<Error>::new(TEXT.as_bytes());
-        assert!(TicketBits::deserialize(text).is_err(), "32 bytes are not 32 digits");
+        assert!(TicketBits::deserialize(text).is_err(), "32 bytes were taken for 32 digits");
     }
 }

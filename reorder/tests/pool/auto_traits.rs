@@ -1,5 +1,5 @@
-//! Which handles of a pool may cross threads. What must not compile is tested by the documentation
-//! of the crate's module `compile_fail`.
+//! The auto traits of the handles of a pool. The doc tests of the crate's module `compile_fail`
+//! hold the programs that must not compile.
 
 use std::cell::Cell;
 use std::marker::PhantomPinned;
@@ -10,7 +10,7 @@ use std::thread;
 
 use reorder_ring::{Batch, Canceller, Consumer, Lease, Permit, PoolUsage, Producer, RingPool};
 
-/// May be sent, not shared.
+/// A type that is `Send` and not `Sync`.
 type Value = Cell<u8>;
 
 const fn send<T: Send>() {}
@@ -33,14 +33,14 @@ all! {
     send: Permit<Lease<Value>>, Canceller<Lease<Value>>;
     sync: Permit<Lease<Value>>, Canceller<Lease<Value>>;
     copy: PoolUsage;
-    // A pool of one thread works on its one thread.
+    // A pool of values that are not `Send` works on one thread.
     clone: RingPool<Rc<u8>>, Lease<Rc<u8>>, Canceller<Lease<Rc<u8>>>;
     default: RingPool<Rc<u8>>;
     unpin: RingPool<PhantomPinned>, Lease<PhantomPinned>;
     unwind: RingPool<Value>, RingPool<&'static mut Value>, Lease<&'static mut Value>;
 }
 
-// A lease is a pointer, so that handles which own one are as small as those that borrow.
+// A lease is one pointer: an owning handle is as small as a borrowing handle.
 const _: () = assert!(size_of::<Option<Lease<u8>>>() == size_of::<usize>());
 const _: () = assert!(size_of::<Permit<Lease<u8>>>() <= 40);
 
@@ -68,7 +68,7 @@ fn values_that_cannot_be_sent_can_pass_through_a_pool_of_one_thread() {
         let ticket = batch.reserve().unwrap();
         pool.complete(ticket, Rc::clone(&value)).unwrap();
         assert!(Rc::ptr_eq(&batch.try_next().unwrap().outcome.unwrap(), &value));
-        // One more goes with the lease.
+        // The end of the lease drops a second value.
         pool.complete(batch.reserve().unwrap(), Rc::clone(&value)).unwrap();
     }
     assert_eq!(Rc::strong_count(&value), 1);

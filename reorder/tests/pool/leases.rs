@@ -1,4 +1,4 @@
-//! Leasing, returning, leasing again; and every kind of handle that keeps a lease.
+//! Leasing a ring, returning it, leasing it again, and the handles that keep a lease.
 
 use std::sync::mpsc;
 use std::thread;
@@ -7,19 +7,20 @@ use crate::ledger::{Counted, Ledger};
 use crate::tally::Tally;
 use reorder_ring::{Busy, CapacityError, Gap, Lease, Permit, Reason, ReserveError, Ring, RingPool};
 
-/// Tells rings apart: a ring that was retired and one made later never share an identity.
+/// Returns the identity of the leased ring. A ring never has the identity of a ring that was freed
+/// before.
 fn identity<T>(lease: &Lease<T>) -> u64 {
     let ticket = lease.open().unwrap().reserve().unwrap();
     (ticket.to_bits() >> 64) as u64
 }
 
-/// Whether every ring of the pool is leased.
+/// Returns `true` if every ring of the pool is leased.
 fn all_leased<T>(pool: &RingPool<T>) -> bool {
     pool.usage().idle_bytes == 0
 }
 
 #[test]
-fn a_ring_that_came_back_is_leased_again_and_its_positions_go_on() {
+fn a_returned_ring_is_leased_again_and_its_positions_continue() {
     let pool = RingPool::new();
     let mut tickets = Vec::new();
     for _ in 0..3 {
@@ -36,7 +37,7 @@ fn a_ring_that_came_back_is_leased_again_and_its_positions_go_on() {
 }
 
 #[test]
-fn leases_at_one_time_have_rings_of_their_own() {
+fn concurrent_leases_have_different_rings() {
     let pool = RingPool::new();
     let leases: Vec<_> = (0..100).map(|_| pool.lease(2).unwrap()).collect();
     let mut batches: Vec<_> = leases.iter().map(|lease| lease.open().unwrap()).collect();
@@ -60,10 +61,10 @@ fn a_lease_gets_a_ring_of_its_size() {
             if round == 0 {
                 seen.push(identity(&lease));
             }
-            assert_eq!(identity(&lease), seen[log], "a ring per size");
+            assert_eq!(identity(&lease), seen[log], "not the ring of this size");
         }
     }
-    // What is between two powers of two gets the greater.
+    // A capacity between two powers of two is rounded up.
     for (asked, given) in [(3, 4), (5, 8), (1000, 1024), (1025, 2048)] {
         let lease = pool.lease(asked).unwrap();
         assert_eq!((lease.capacity(), pool.usage().rings), (given, 13));
@@ -71,14 +72,14 @@ fn a_lease_gets_a_ring_of_its_size() {
 }
 
 #[test]
-fn a_capacity_that_no_ring_can_have_is_refused_and_costs_no_ring() {
+fn an_impossible_capacity_is_refused_and_leaves_no_ring() {
     let pool = RingPool::<u64>::new();
     for capacity in [0, usize::MAX, usize::MAX / 2 + 1] {
         let refused = Ring::<u64>::with_capacity(capacity).unwrap_err();
         assert_eq!(pool.lease(capacity).unwrap_err(), refused);
     }
     if cfg!(target_pointer_width = "64") {
-        // The allocator says no: the place goes back.
+        // The allocator refuses, and the pool returns the table entry of the ring.
         for _ in 0..3 {
             let error = pool.lease(1 << 58).unwrap_err();
             assert!(matches!(error, CapacityError::OutOfMemory { .. }), "{error}");
@@ -131,7 +132,7 @@ fn each_owned_handle_keeps_the_lease() {
 }
 
 #[test]
-fn owned_handles_work_on_other_threads_after_pool_and_lease_are_gone() {
+fn owned_handles_work_on_other_threads_without_pool_and_lease() {
     let ledger = Ledger::default();
     let (mut producer, mut consumer) = {
         let pool = RingPool::new();
@@ -180,7 +181,7 @@ fn a_lease_that_outlives_its_pool_is_usable_and_frees_it() {
         let tickets = batch.reserve_many(2).unwrap();
         tickets.for_each(|ticket| lease.complete(ticket, ledger.value()).unwrap());
         drop(batch.try_next().unwrap());
-        // The other value goes with the batch.
+        // The batch drops the other value.
         drop(batch);
         drop(lease);
     }
@@ -203,7 +204,7 @@ fn a_lease_can_end_on_another_thread() {
 }
 
 #[test]
-fn clones_of_a_pool_are_one_pool() {
+fn clones_of_a_pool_share_its_rings() {
     let pool = RingPool::new();
     let other = pool.clone();
     let lease = pool.lease(1).unwrap();
@@ -216,13 +217,13 @@ fn clones_of_a_pool_are_one_pool() {
     drop(batch);
     drop(lease);
     drop(pool);
-    assert_eq!(other.usage().rings, 1, "it is still there");
+    assert_eq!(other.usage().rings, 1, "the ring was freed");
     drop(other.lease(1).unwrap());
     assert_eq!(other.usage().rings, 1);
 }
 
 #[test]
-fn a_permit_of_a_lease_leaves_a_gap_or_comes_too_late() {
+fn a_permit_that_is_dropped_leaves_a_gap_and_a_late_permit_is_refused() {
     let pool = RingPool::new();
     let mut batch = pool.lease(4).unwrap().open_owned().unwrap();
     let (kept, lost, late) =
@@ -232,11 +233,11 @@ fn a_permit_of_a_lease_leaves_a_gap_or_comes_too_late() {
     assert_eq!(batch.try_next().unwrap().outcome, Ok(1));
     assert_eq!(batch.try_next().unwrap().outcome, Err(Gap::Abandoned));
     drop(batch);
-    // It has a count of the lease, so its ring is not another's by now.
+    // The late permit keeps the lease, so that its ring is not leased again.
     let other = pool.lease(4).unwrap();
     assert_eq!(pool.usage().rings, 2);
     assert_eq!(late.complete(2).unwrap_err().reason, Reason::Stale);
-    assert!(!all_leased(&pool), "the permit was the last");
+    assert!(!all_leased(&pool), "the last permit did not end the lease");
     drop(other);
 }
 
@@ -249,7 +250,7 @@ fn a_canceller_of_an_earlier_lease_cancels_nothing() {
     assert!(canceller.cancel());
     assert_eq!(batch.reserve(), Err(ReserveError::Cancelled));
     drop(batch);
-    // The canceller still keeps the ring; a batch that follows on it is another one.
+    // The canceller still keeps the lease. It does not belong to the next batch on that lease.
     let mut next = lease.open_owned().unwrap();
     assert!(!canceller.cancel());
     let ticket = next.reserve().unwrap();
@@ -278,7 +279,7 @@ fn a_completion_through_the_pool_wakes_the_waiting_consumer() {
 }
 
 #[test]
-fn what_a_pool_and_a_lease_show_needs_nothing_of_their_values() {
+fn pool_and_lease_implement_debug_for_any_value() {
     struct Opaque;
     let pool = RingPool::<Opaque>::default();
     let lease = pool.lease(2).unwrap();

@@ -1,5 +1,5 @@
-//! The pool through its public interface. What needs a thread stopped within a call is tested inside
-//! of the crate.
+//! Tests of the pool through its public interface. The tests inside the crate stop a thread within
+//! a call.
 #![cfg(feature = "pool")]
 
 #[path = "../ring/ledger.rs"]
@@ -8,8 +8,8 @@ mod ledger;
 mod tally;
 
 mod auto_traits;
-mod forgotten;
-mod late;
+mod forgotten_handles;
+mod late_tickets;
 mod leases;
 mod memory;
 mod payloads;

@@ -1,10 +1,10 @@
-//! How much a pool keeps, and that it goes.
+//! The memory that a pool keeps, and its release.
 
 use std::thread;
 
 use reorder_ring::{Lease, RingPool};
 
-/// How many bytes a ring of this capacity counts as.
+/// Returns the number of idle bytes for which the pool counts a ring of this capacity.
 fn bytes<T>(capacity: usize) -> usize {
     let pool = RingPool::<T>::new();
     drop(pool.lease(capacity).unwrap());
@@ -16,7 +16,7 @@ fn leases<T>(pool: &RingPool<T>, capacity: usize, count: usize) -> Vec<Lease<T>>
 }
 
 #[test]
-fn bytes_are_those_of_the_slots_and_a_little_more() {
+fn a_ring_counts_as_the_bytes_of_its_slots_and_a_small_rest() {
     for (slots, capacity) in [(16, 1), (16 * 4096, 4096)] {
         let (least, most) = (slots, slots + 1000);
         assert!((least..most).contains(&bytes::<u64>(capacity)));
@@ -25,7 +25,7 @@ fn bytes_are_those_of_the_slots_and_a_little_more() {
 }
 
 #[test]
-fn trim_frees_idle_rings_down_to_so_many_bytes() {
+fn trim_frees_idle_rings_down_to_the_given_bytes() {
     let pool = RingPool::<u64>::new();
     let one = bytes::<u64>(16);
     let leased = pool.lease(16).unwrap();
@@ -36,18 +36,18 @@ fn trim_frees_idle_rings_down_to_so_many_bytes() {
         pool.trim(most);
         assert_eq!((pool.usage().idle_bytes, pool.usage().rings), (left * one, left + 1));
     }
-    assert!(leased.open().is_ok(), "what is leased is not idle");
+    assert!(leased.open().is_ok(), "a leased ring was trimmed");
 }
 
 #[test]
-fn the_largest_are_trimmed_first() {
+fn the_largest_rings_are_trimmed_first() {
     let pool = RingPool::<u64>::new();
     let kept = [leases(&pool, 4, 3), leases(&pool, 1024, 3)].concat();
     drop(kept);
     pool.trim(3 * bytes::<u64>(4));
     assert_eq!(pool.usage().rings, 3);
     drop(leases(&pool, 4, 3));
-    assert_eq!(pool.usage().rings, 3, "they are of that size");
+    assert_eq!(pool.usage().rings, 3, "a small ring was trimmed");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn rings_of_one_size_stay_within_the_limit() {
             drop(leases(&pool, 64, count));
             assert!(pool.usage().idle_bytes <= limit);
         }
-        assert_eq!(pool.usage().rings, limit / one, "and use it");
+        assert_eq!(pool.usage().rings, limit / one, "the limit is not used");
     }
 }
 
@@ -69,20 +69,21 @@ fn rings_of_mixed_sizes_stay_within_the_limit() {
     for limit in [0, 3 * small, 20 * small, bytes::<u64>(1024), 2 * bytes::<u64>(4096)] {
         let pool = RingPool::<u64>::with_idle_limit(limit);
         drop(leases(&pool, 1, 40));
-        // A few at a time, so that a size which is leased all at once comes back all at once.
+        // A few rings at a time: all rings of a step are leased together and return one by one.
         for (capacity, count) in [(4096, 1), (16, 5), (1024, 8), (1, 3), (4096, 4), (256, 2)] {
             for lease in leases(&pool, capacity, count) {
                 drop(lease);
                 let idle = pool.usage().idle_bytes;
-                assert!(idle <= limit, "{idle} of {limit} bytes, after one of {capacity}");
+                assert!(idle <= limit, "{idle} of {limit} bytes after a ring of {capacity}");
             }
         }
     }
 }
 
-/// A pool that is full of what nobody uses any more makes room for what is used.
+/// The idle memory is full of rings of a size that is no longer used. They make way for rings of
+/// the size that is used.
 #[test]
-fn a_size_in_use_displaces_the_others() {
+fn rings_of_a_used_size_displace_rings_of_unused_sizes() {
     let (small, large) = (bytes::<u64>(16), bytes::<u64>(256));
     let limit = 20 * small;
     assert!(large < limit);
@@ -94,16 +95,16 @@ fn a_size_in_use_displaces_the_others() {
     }
     let rings = pool.usage().rings;
     drop(pool.lease(256).unwrap());
-    assert_eq!(pool.usage().rings, rings, "it is kept by now");
+    assert_eq!(pool.usage().rings, rings, "the large ring is not kept");
     assert!(rings < 20, "{rings} rings");
-    // What it displaced is not more than had to be.
+    // The large ring displaced no more rings than necessary.
     assert!(pool.usage().idle_bytes > limit - large, "{:?}", pool.usage());
 }
 
-/// One that comes back does a bounded part of the work that it makes necessary: two rings of other sizes, and then it
-/// goes itself.
+/// The return of a ring does a bounded amount of work: it frees at most two rings of other sizes,
+/// and then the returned ring itself.
 #[test]
-fn a_large_one_does_not_pay_for_many_small_ones_at_once() {
+fn the_return_of_a_large_ring_frees_few_small_rings() {
     let pool = RingPool::<u64>::with_idle_limit(bytes::<u64>(1024));
     let small = bytes::<u64>(1024) / bytes::<u64>(16);
     drop(leases(&pool, 16, small));
@@ -113,11 +114,11 @@ fn a_large_one_does_not_pay_for_many_small_ones_at_once() {
 }
 
 #[test]
-fn what_waits_to_be_freed_goes_with_the_next_trims() {
+fn the_next_trims_free_deferred_rings() {
     let pool = RingPool::<u64>::with_idle_limit(0);
     drop(leases(&pool, 256, 10));
     assert_eq!(pool.usage().rings, 0);
-    // Other tests of this process may be within a call, and leave something too.
+    // Other tests of this process may be within a call, and defer memory, too.
     while pool.usage().deferred_bytes != 0 {
         pool.trim(0);
         thread::yield_now();
@@ -125,7 +126,7 @@ fn what_waits_to_be_freed_goes_with_the_next_trims() {
 }
 
 #[test]
-fn a_pool_never_has_more_rings_than_were_leased_at_one_time() {
+fn a_pool_never_has_more_rings_than_were_leased_at_once() {
     let pool = RingPool::<u64>::new();
     thread::scope(|scope| {
         for worker in 0..8 {

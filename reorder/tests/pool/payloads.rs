@@ -1,12 +1,12 @@
-//! Values of every shape through the rings of a pool: of no size, of a page, aligned to one, and with
-//! lifetimes that end before their rings are freed.
+//! Values of various types in the rings of a pool: zero-sized, as large as a page, over-aligned,
+//! and with lifetimes that end before their rings are freed.
 
 use std::cell::Cell;
 
 use reorder_ring::{Reason, RingPool};
 
-/// Takes values through rings that are used again and rings that are freed; `check` says whether a
-/// value is the one that was made for a number.
+/// Passes values through rings that are reused and rings that are freed. `check` returns `true` if
+/// a value is the one that `make` returned for that number.
 fn every_way<T>(make: impl Fn(u64) -> T, check: impl Fn(&T, u64) -> bool) {
     for limit in [0, usize::MAX] {
         let pool = RingPool::with_idle_limit(limit);
@@ -26,13 +26,13 @@ fn every_way<T>(make: impl Fn(u64) -> T, check: impl Fn(&T, u64) -> bool) {
             }
             if let Some(late) = late.replace(tickets[0]) {
                 let refused = pool.complete(late, make(number)).unwrap_err();
-                assert!(check(&refused.value, number), "a refused value comes back whole");
+                assert!(check(&refused.value, number), "a refused value comes back intact");
             }
             for _ in 0..capacity.div_ceil(2) {
                 let delivery = batch.try_next().expect("all are completed");
                 assert!(delivery.outcome.is_ok_and(|value| check(&value, number)));
             }
-            // The other half goes with the batch, with the lease, or with the pool.
+            // The batch, the lease or the pool drops the other half.
             match number {
                 0 | 3 => drop(batch),
                 1 | 4 => std::mem::forget(batch),
@@ -49,42 +49,42 @@ fn every_way<T>(make: impl Fn(u64) -> T, check: impl Fn(&T, u64) -> bool) {
 }
 
 #[test]
-fn values_of_no_size_come_through() {
+fn zero_sized_values_arrive() {
     every_way(|_| (), |(), _| true);
 }
 
-thread_local!(static NOTHINGS: Cell<i64> = const { Cell::new(0) });
+thread_local!(static ZERO_SIZED: Cell<i64> = const { Cell::new(0) });
 
-/// Of no size; the thread counts how many there are.
-struct Nothing;
+/// A zero-sized value. Each thread counts its values that are alive.
+struct ZeroSized;
 
-impl Nothing {
-    fn new() -> Nothing {
-        NOTHINGS.set(NOTHINGS.get() + 1);
-        Nothing
+impl ZeroSized {
+    fn new() -> ZeroSized {
+        ZERO_SIZED.set(ZERO_SIZED.get() + 1);
+        ZeroSized
     }
 }
 
-impl Drop for Nothing {
+impl Drop for ZeroSized {
     fn drop(&mut self) {
-        NOTHINGS.set(NOTHINGS.get() - 1);
-        assert!(NOTHINGS.get() >= 0, "dropped once more than made");
+        ZERO_SIZED.set(ZERO_SIZED.get() - 1);
+        assert!(ZERO_SIZED.get() >= 0, "more values were dropped than made");
     }
 }
 
 #[test]
-fn values_of_no_size_are_dropped_as_often_as_they_were_made() {
-    every_way(|_| Nothing::new(), |_, _| true);
-    assert_eq!(NOTHINGS.get(), 0);
+fn zero_sized_values_are_dropped_as_often_as_they_were_made() {
+    every_way(|_| ZeroSized::new(), |_, _| true);
+    assert_eq!(ZERO_SIZED.get(), 0);
 }
 
 #[test]
-fn values_of_a_page_come_whole() {
+fn values_of_a_page_arrive_intact() {
     let words = |number: u64| std::array::from_fn::<u64, 512, _>(|i| number.rotate_left(i as u32));
     every_way(words, |value, number| *value == words(number));
 }
 
-/// Aligned to a page, and knows it.
+/// A value that is aligned to a page, and checks its own alignment.
 #[repr(align(4096))]
 struct Page(u64);
 
@@ -96,7 +96,7 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        assert!(self.is(self.0), "dropped at a place that is not aligned");
+        assert!(self.is(self.0), "a value is dropped at an address that is not aligned");
     }
 }
 
@@ -106,11 +106,11 @@ fn over_aligned_values_keep_their_alignment() {
 }
 
 #[test]
-fn values_that_own_come_whole() {
+fn values_that_own_memory_arrive_intact() {
     every_way(|number| number.to_string(), |value, number| *value == number.to_string());
 }
 
-/// Reads what it borrows when it is dropped.
+/// Uses its borrow when it is dropped.
 struct Borrower<'a>(&'a Cell<u64>);
 
 impl Drop for Borrower<'_> {
@@ -119,9 +119,10 @@ impl Drop for Borrower<'_> {
     }
 }
 
-/// Retired rings are freed some time, on some thread: what their values borrowed is gone by then.
+/// A retired ring is freed later, on any thread. The data that its values borrowed may be gone by
+/// then.
 #[test]
-fn values_may_borrow_what_ends_before_their_rings_are_freed() {
+fn values_may_borrow_data_that_ends_before_their_rings_are_freed() {
     for round in 0..50 {
         let drops = Box::new(Cell::new(0));
         let pool = RingPool::with_idle_limit(0);
@@ -136,10 +137,10 @@ fn values_may_borrow_what_ends_before_their_rings_are_freed() {
                 std::mem::forget(batch);
             }
         }
-        assert_eq!(drops.get(), 12, "the values are gone, though their rings may not be");
+        assert_eq!(drops.get(), 12, "a value outlives its lease");
         drop(pool);
         drop(drops);
     }
-    // What is left is freed here, if not before.
+    // Frees the rings that are left.
     RingPool::<u8>::new().trim(0);
 }

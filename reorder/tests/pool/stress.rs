@@ -1,6 +1,6 @@
-//! A thousand threads' worth of batches over one pool, and what is left of them.
+//! The batches of a thousand threads over one pool, and the memory that they leave.
 //!
-//! `REORDER_POOL_THREADS` sets another number of threads, for builds that are slow.
+//! `REORDER_POOL_THREADS` sets the number of threads, for slow builds.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -12,22 +12,22 @@ use crate::traffic::{Plan, Traffic};
 
 const THREADS: usize = if cfg!(miri) { 4 } else { 1000 };
 const FREED_RINGS: u64 = if cfg!(miri) { 50 } else { 20_000 };
-/// So low that rings are freed all the time.
+/// The limit is so low that rings are freed all the time.
 const IDLE_LIMIT: usize = 1 << 20;
 
 #[test]
-fn batches_of_a_thousand_threads_keep_apart_and_leave_nothing() {
+fn batches_of_a_thousand_threads_stay_isolated_and_leave_nothing() {
     Traffic::new(Plan::new(THREADS, IDLE_LIMIT)).run().assert_memory_is_bounded();
 }
 
-/// Tickets keep coming in for rings of one slot, the moment that these are freed. A value that got into
-/// the next ring, in the same memory, would be delivered there.
+/// Late threads use tickets of rings of one slot while these rings are freed. A value that reached
+/// the next ring in the same memory would be delivered there.
 #[test]
-fn tickets_of_rings_that_are_just_being_freed_reach_no_other() {
+fn tickets_of_rings_that_are_being_freed_reach_no_other_ring() {
     let pool = RingPool::<u128>::with_idle_limit(0);
-    // All positions are 0, so that half of the bits are enough.
+    // All positions are 0, so that the upper half of the bits is enough.
     let (posted, over) = (AtomicU64::new(0), AtomicBool::new(false));
-    let met = AtomicU64::new(0);
+    let accepted_count = AtomicU64::new(0);
     thread::scope(|scope| {
         let late = [0, 1].map(|_| {
             scope.spawn(|| {
@@ -35,7 +35,7 @@ fn tickets_of_rings_that_are_just_being_freed_reach_no_other() {
                     let bits = u128::from(posted.load(Relaxed)) << 64;
                     let Ok(ticket) = pool.ticket_from_bits(bits) else { continue };
                     let accepted = |_: &u32| pool.complete(ticket, bits).is_ok();
-                    met.fetch_add((0..20).filter(accepted).count() as u64, Relaxed);
+                    accepted_count.fetch_add((0..20).filter(accepted).count() as u64, Relaxed);
                 }
             })
         });
@@ -55,5 +55,5 @@ fn tickets_of_rings_that_are_just_being_freed_reach_no_other() {
         late.into_iter().for_each(|thread| thread.join().unwrap());
         outcome.unwrap();
     });
-    assert!(cfg!(miri) || met.load(Relaxed) > 0, "no ticket has met its ring");
+    assert!(cfg!(miri) || accepted_count.load(Relaxed) > 0, "no ticket has reached its ring");
 }

@@ -1,7 +1,8 @@
-//! The bounds of `docs/bounds.toml`, which `cargo xtask bounds check` compares with these constants. A
-//! step is an access to shared memory. Waking a side and counting a refusal take no steps.
+//! The step bounds of `docs/bounds.toml`. `cargo xtask bounds check` compares that file with these
+//! constants. A step is an access to shared memory. Waking a side and counting a refusal take no
+//! steps.
 
-/// The most steps that calls of one operation took.
+/// The largest number of steps that a call of one operation may take.
 pub(crate) struct Bound {
     pub(crate) operation: &'static str,
     pub(crate) most: usize,
@@ -21,11 +22,11 @@ pub(crate) const CANCEL: Bound = bound("cancel", 3);
 pub(crate) const FROM_BITS: Bound = bound("ticket_from_bits", 1);
 
 impl Bound {
-    /// Runs one call, and returns how many steps it took besides.
+    /// Runs one call, and returns its result and its number of steps.
     ///
     /// # Panics
     ///
-    /// If these are too many.
+    /// Panics if the call takes more steps than the bound.
     #[track_caller]
     pub(crate) fn check<R>(&self, call: impl FnOnce() -> R) -> (R, usize) {
         let (result, steps) = reorder_ring::hook::count(call);

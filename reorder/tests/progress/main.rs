@@ -1,14 +1,15 @@
-//! Wait-freedom, shown: how many steps each operation takes at the most, and that all operations of all
-//! others finish while any one thread is stopped before any of its steps.
+//! Tests of wait-freedom. `steps` checks the bound on the steps of each operation.
+//! `stopped_thread` checks that all other threads finish while one thread is stopped.
 //!
-//! A step is an access to shared memory. They need `--cfg reorder_hooks`; `ci/progress.sh` runs them.
+//! A step is an access to shared memory. These tests need `--cfg reorder_hooks`, and
+//! `ci/progress.sh` runs them.
 #![cfg(all(reorder_hooks, not(reorder_loom)))]
 
-#[allow(dead_code, reason = "others ask it more")]
+#[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../ring/ledger.rs"]
 mod ledger;
 
 mod bounds;
-mod everybody;
-mod frozen;
 mod steps;
+mod stopped_thread;
+mod world;

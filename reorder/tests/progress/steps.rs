@@ -1,4 +1,4 @@
-//! How many steps each operation takes.
+//! The number of steps of each operation.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -12,12 +12,12 @@ use reorder_ring::{NextError, Ring, Ticket, TryNextError, hook};
 use crate::bounds::{
     Bound, CANCEL, COMPLETE, EVICT, FROM_BITS, POLL_NEXT, POLL_SPACE, RESERVE, TRY_NEXT,
 };
-use crate::everybody::World;
+use crate::world::World;
 
 const BATCHES: u32 = 50;
 const ITEMS: u32 = 400;
 
-/// The bound is one that is met, not just one that holds.
+/// Runs a call that must take exactly as many steps as its bound allows.
 #[track_caller]
 fn reach<R>(bound: &Bound, call: impl FnOnce() -> R) -> R {
     let (result, steps) = bound.check(call);
@@ -51,9 +51,10 @@ fn bounds_are_reached() {
     world.finish();
 }
 
-/// The wish that a wait has left on the position after the last costs the next batch nothing.
+/// A consumer waited for a position that was never reserved. Its slot is `Vacant` again in the next
+/// batch, so that the completion there takes no extra step.
 #[test]
-fn wish_of_an_ended_batch_is_forgotten() {
+fn close_resets_the_waited_state_after_the_last_position() {
     let mut world = World::new(1, 0);
     world.wait();
     drop((world.producer.take(), world.consumer.take()));
@@ -61,12 +62,13 @@ fn wish_of_an_ended_batch_is_forgotten() {
     let ticket = batch.reserve().unwrap();
     let (completed, steps) = hook::count(|| world.ring.complete(ticket, world.ledger.value()));
     completed.unwrap();
-    assert_eq!(steps, COMPLETE.most - 1, "a claim and a publication");
+    assert_eq!(steps, COMPLETE.most - 1, "not just a claim and a publication");
 }
 
-/// A cancellation comes between the announcement of a wait and the last look before it.
+/// The longest poll: a cancellation comes after the consumer has announced its wait, and before its
+/// last check for the end.
 #[test]
-fn poll_is_overtaken_as_late_as_it_can_be() {
+fn poll_that_a_cancellation_overtakes_late_reaches_its_bound() {
     let mut world = World::new(2, 1);
     drop(world.producer.take());
     let (steps, canceller) = (Rc::new(Cell::new(0)), world.canceller.clone());
@@ -86,9 +88,10 @@ fn poll_is_overtaken_as_late_as_it_can_be() {
     world.finish();
 }
 
-/// A side leaves, and another canceller comes first, each just before an attempt.
+/// The longest cancellation: the producer leaves before the first compare-and-swap, and another
+/// canceller cancels before the second.
 #[test]
-fn cancellation_is_overtaken_as_often_as_it_can_be() {
+fn cancellation_that_is_overtaken_twice_reaches_its_bound() {
     let mut world = World::new(2, 0);
     let (canceller, other) = (world.canceller.clone(), world.canceller.clone());
     let (steps, mut producer) = (Rc::new(Cell::new(0)), world.producer.take());
@@ -102,12 +105,12 @@ fn cancellation_is_overtaken_as_often_as_it_can_be() {
         counting.set(counting.get() + 1);
     };
     let cancelled = hook::with(overtake, || canceller.cancel());
-    assert!(!cancelled, "the other one was faster");
+    assert!(!cancelled, "the other canceller came first");
     assert_eq!(steps.get(), CANCEL.most);
     world.finish();
 }
 
-/// Batches with all roles at once, each call within its bound.
+/// Runs batches with all roles on threads of their own. Each call stays within its bound.
 #[test]
 fn bounds_hold_under_stress() {
     let ring = Ring::with_capacity(2).unwrap();
@@ -116,10 +119,10 @@ fn bounds_hold_under_stress() {
     }
 }
 
-/// Ends a batch of which a thread has failed, so that the others do not wait for it.
-struct EndsAll<'a>(&'a AtomicBool);
+/// Ends the batch if its thread panics, so that the other threads do not wait for ever.
+struct EndOnPanic<'a>(&'a AtomicBool);
 
-impl Drop for EndsAll<'_> {
+impl Drop for EndOnPanic<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             self.0.store(true, Relaxed);
@@ -135,14 +138,14 @@ fn batch(ring: &Ring<u32>) {
         let (doubles, evictor) = mpsc::channel::<Ticket>();
         let over = &over;
         scope.spawn(move || {
-            let _end = EndsAll(over);
+            let _end = EndOnPanic(over);
             for ticket in completer {
                 let rebuilt = FROM_BITS.check(|| ring.ticket_from_bits(ticket.to_bits())).0;
                 _ = COMPLETE.check(|| ring.complete(rebuilt.unwrap(), 1));
             }
         });
         scope.spawn(move || {
-            let _end = EndsAll(over);
+            let _end = EndOnPanic(over);
             for ticket in evictor {
                 if ticket.position() % 3 == 0 {
                     _ = EVICT.check(|| ring.evict(ticket));
@@ -166,7 +169,7 @@ fn batch(ring: &Ring<u32>) {
             }
             producer.finish();
         });
-        let _end = EndsAll(over);
+        let _end = EndOnPanic(over);
         let mut context = Context::from_waker(Waker::noop());
         while !over.load(Relaxed) {
             let next = TRY_NEXT.check(|| consumer.try_next()).0;

@@ -1,5 +1,5 @@
-//! Which handles may cross threads, and how large they are. What must not compile is tested by the
-//! documentation of the crate's module `compile_fail`.
+//! The auto traits and the sizes of the handles. The doc tests of the crate's module `compile_fail`
+//! hold the programs that must not compile.
 
 use std::cell::Cell;
 use std::mem::size_of;
@@ -13,7 +13,7 @@ use reorder_ring::{
     ReserveError, Ring, Ticket, TicketBits, TicketError, Tickets, TryNextError,
 };
 
-/// May be sent, not shared.
+/// A type that is `Send` and not `Sync`.
 type Value = Cell<u8>;
 
 const fn send<T: Send>() {}
@@ -33,7 +33,7 @@ all! {
     sync: Ring<Value>, Arc<Ring<Value>>, Ticket, Tickets, Delivery<u8>, Rejected<u8>;
     copy: Ticket, Delivery<u8>, Rejected<u8>, Gap, Reason, Busy, HeadOfLine, HeadState;
     clone: Tickets, Canceller<&'static Ring<Value>>, Canceller<Arc<Ring<Value>>>;
-    // A single-threaded ring works on its one thread.
+    // A ring of values that are not `Send` works on one thread.
     clone: Canceller<&'static Ring<std::rc::Rc<u8>>>;
     unpin: Ring<std::marker::PhantomPinned>, Ticket;
     unwind: Ring<Value>, Ring<&'static mut Value>;
@@ -59,10 +59,10 @@ macro_rules! handles {
 handles!(Batch, Producer, Consumer, Permit, Canceller);
 all! { send: DrainReady<'static, &'static Ring<Value>>; }
 
-// Two words, so that it fits a pair of registers and `to_bits` loses nothing.
+// A ticket has two words: it fits a pair of registers, and `to_bits` loses nothing.
 const _: () = assert!(size_of::<Ticket>() == 16 && size_of::<TicketBits>() == 16);
 const _: () = assert!(size_of::<Option<Ticket>>() == size_of::<Ticket>());
-// A borrowed permit counts nothing: reference, ticket, index and a flag.
+// A borrowed permit has no reference count: it is a reference, a ticket, an index and a flag.
 const _: () = assert!(size_of::<Permit<&Ring<u8>>>() <= 40);
 
 #[test]
@@ -71,7 +71,7 @@ fn values_that_cannot_be_shared_can_pass_through_a_shared_ring() {
     let (mut producer, mut consumer) = ring.open().unwrap().split();
     let (ticket, permit) = (producer.reserve().unwrap(), producer.permit().unwrap());
     thread::scope(|scope| {
-        // ThreadSanitizer sees these joins, and not that of the scope.
+        // ThreadSanitizer sees these joins, but not the join of the scope.
         scope.spawn(|| ring.complete(ticket, Cell::new(1)).unwrap()).join().unwrap();
         scope.spawn(move || permit.complete(Cell::new(2)).unwrap()).join().unwrap();
     });

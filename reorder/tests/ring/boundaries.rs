@@ -1,4 +1,4 @@
-//! The smallest and largest rings, and the end of positions.
+//! The smallest and the largest rings, and the last positions.
 
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use reorder_ring::{
     TryNextError,
 };
 
-/// One past the last position of a ring without slots; each slot costs one.
+/// The first position that does not exist, on a ring without slots. A ring ends one position
+/// earlier for each of its slots.
 const POSITIONS: u64 = 1 << 61;
 
 #[test]
@@ -17,14 +18,14 @@ fn a_capacity_is_rounded_up_to_a_power_of_two() {
         let ring = Ring::<u8>::with_capacity(asked).unwrap();
         assert_eq!(ring.capacity(), got);
         let mut batch = ring.open().unwrap();
-        assert_eq!(batch.space(), got, "the whole of it is the window");
+        assert_eq!(batch.space(), got, "the window is smaller than the capacity");
         assert_eq!(batch.reserve_many(got).unwrap().len(), got);
         assert_eq!(batch.reserve(), Err(ReserveError::Full));
     }
 }
 
 #[test]
-fn a_capacity_of_nothing_is_refused() {
+fn a_capacity_of_zero_is_refused() {
     for first in [0, 1, POSITIONS, u64::MAX] {
         let error = Ring::<u8>::starting_at(0, first).unwrap_err();
         assert_eq!(error, CapacityError::Zero);
@@ -54,13 +55,13 @@ fn a_capacity_beyond_the_address_space_is_refused() {
     assert_too_large::<[u8; 4096]>(4104);
 }
 
-/// A quarter of the address space, which no allocator has.
+/// The ring would take a quarter of the address space, which no allocator provides.
 #[cfg(all(target_pointer_width = "64", not(miri)))]
 #[test]
 fn a_capacity_beyond_the_memory_is_refused() {
-    // The allocators of the sanitizers stop the process instead, unless they are told not to.
-    if ["ASAN_OPTIONS", "TSAN_OPTIONS"].into_iter().any(stops_without_memory) {
-        eprintln!("skipped: the sanitizer's allocator does not refuse: allocator_may_return_null");
+    // The allocator of a sanitizer aborts the process instead, unless its options say otherwise.
+    if ["ASAN_OPTIONS", "TSAN_OPTIONS"].into_iter().any(aborts_without_memory) {
+        eprintln!("skipped: the sanitizer needs the option allocator_may_return_null=1");
         return;
     }
     for first in [0, 1] {
@@ -71,8 +72,8 @@ fn a_capacity_beyond_the_memory_is_refused() {
 }
 
 #[cfg(all(target_pointer_width = "64", not(miri)))]
-fn stops_without_memory(sanitizer: &str) -> bool {
-    std::env::var(sanitizer).is_ok_and(|with| !with.contains("allocator_may_return_null=1"))
+fn aborts_without_memory(variable: &str) -> bool {
+    std::env::var(variable).is_ok_and(|options| !options.contains("allocator_may_return_null=1"))
 }
 
 #[test]
@@ -90,8 +91,8 @@ fn a_first_position_beyond_the_end_is_refused() {
     }
 }
 
-/// Reserves, completes backwards and takes `count` positions, all at once.
-fn lap<R: RingRef<Value = u64>>(batch: &mut Batch<R>, count: usize) -> Vec<Ticket> {
+/// Reserves `count` positions at once, completes them in reverse order, and takes them.
+fn use_positions<R: RingRef<Value = u64>>(batch: &mut Batch<R>, count: usize) -> Vec<Ticket> {
     let first = batch.reserved();
     let tickets: Vec<_> = batch.reserve_many(count).unwrap().collect();
     for &ticket in tickets.iter().rev() {
@@ -105,7 +106,7 @@ fn lap<R: RingRef<Value = u64>>(batch: &mut Batch<R>, count: usize) -> Vec<Ticke
 }
 
 #[test]
-fn positions_end_in_exhausted_and_what_came_before_is_delivered() {
+fn after_the_last_position_reserve_is_exhausted_and_all_values_are_delivered() {
     for capacity in [1, 2, 4, 8] {
         let end = POSITIONS - capacity as u64;
         for distance in 0..=3 * capacity as u64 {
@@ -114,12 +115,12 @@ fn positions_end_in_exhausted_and_what_came_before_is_delivered() {
             let mut left = distance as usize;
             let mut last = None;
             while left > 0 {
-                // One more than is left is refused, and takes nothing away.
+                // A request for one position too many is refused, and reserves none.
                 if left < capacity {
                     assert_eq!(batch.reserve_many(left + 1), Err(ReserveError::Exhausted));
                 }
                 let count = left.min(capacity);
-                last = lap(&mut batch, count).pop();
+                last = use_positions(&mut batch, count).pop();
                 left -= count;
             }
             for count in [1, capacity] {
@@ -148,9 +149,9 @@ fn a_full_window_at_the_end_is_exhausted_rather_than_full() {
     for capacity in [1, 2, 4] {
         let ring = Ring::starting_at(capacity, POSITIONS - 2 * capacity as u64).unwrap();
         let mut batch = ring.open().unwrap();
-        assert_eq!(batch.reserve_many(capacity + 1), Err(ReserveError::Exhausted), "not full");
+        assert_eq!(batch.reserve_many(capacity + 1), Err(ReserveError::Exhausted), "not `Full`");
         let tickets = batch.reserve_many(capacity).unwrap();
-        assert_eq!(batch.reserve(), Err(ReserveError::Exhausted), "nothing ever fits again");
+        assert_eq!(batch.reserve(), Err(ReserveError::Exhausted), "space never appears again");
         tickets.for_each(|ticket| ring.complete(ticket, ticket.position()).unwrap());
         assert_eq!(batch.drain_ready().count(), capacity);
         assert_eq!(batch.reserve(), Err(ReserveError::Exhausted));
@@ -192,13 +193,13 @@ fn empty_batches_follow_each_other() {
         let (producer, mut consumer) = ring.open().unwrap().split();
         assert_eq!(ring.open().unwrap_err(), Busy::Leased);
         producer.finish();
-        assert_eq!(ring.open().unwrap_err(), Busy::Leased, "one side is left");
+        assert_eq!(ring.open().unwrap_err(), Busy::Leased, "the consumer is left");
         assert_eq!(consumer.try_next(), Err(TryNextError::Ended));
         drop(consumer);
         if round % 10 == 0 {
             let mut batch = ring.open().unwrap();
-            let tickets = lap(&mut batch, 1);
-            assert_eq!(tickets[0].position(), round / 10, "an empty batch uses no position");
+            let tickets = use_positions(&mut batch, 1);
+            assert_eq!(tickets[0].position(), round / 10, "an empty batch used a position");
         }
     }
 }

@@ -1,15 +1,15 @@
-//! Values that know whether they were dropped, and how often.
+//! Values whose drops are counted.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
-/// Counts the drops of each value that it made.
+/// Makes values, and counts the drops of each.
 #[derive(Clone, Default)]
 pub(crate) struct Ledger(Arc<Mutex<Counts>>);
 
 #[derive(Default)]
 struct Counts {
-    /// The drops of each value.
+    /// The number of drops of each value, by its `id`.
     drops: Vec<u32>,
     alive: usize,
 }
@@ -21,6 +21,7 @@ pub(crate) struct Counted {
 }
 
 impl Ledger {
+    /// Returns a new value.
     pub(crate) fn value(&self) -> Counted {
         let mut counts = self.counts();
         counts.drops.push(0);
@@ -32,7 +33,7 @@ impl Ledger {
         self.counts().drops[id] != 0
     }
 
-    /// How many values are not dropped yet.
+    /// Returns the number of values that are not dropped yet.
     pub(crate) fn alive(&self) -> usize {
         self.counts().alive
     }
@@ -52,7 +53,7 @@ impl Drop for Counted {
     fn drop(&mut self) {
         let mut counts = self.ledger.counts();
         counts.drops[self.id] += 1;
-        assert_eq!(counts.drops[self.id], 1, "value {} is dropped again", self.id);
+        assert_eq!(counts.drops[self.id], 1, "value {} is dropped twice", self.id);
         counts.alive -= 1;
     }
 }

@@ -1,5 +1,5 @@
-//! The ring through its public interface. What needs a completer stopped in mid-write is tested
-//! inside of the crate.
+//! Tests of the ring through its public interface. The tests inside the crate stop a completer
+//! while it writes.
 
 #[cfg(all(target_os = "linux", not(miri), feature = "std"))]
 mod cpu_time;
@@ -8,16 +8,16 @@ mod tally;
 
 mod auto_traits;
 mod boundaries;
-mod ends;
-mod forgotten;
+mod end_states;
+mod forgotten_handles;
+mod gaps;
 mod order;
 mod payloads;
 mod reopen;
-mod reserving;
+mod reserve;
 mod space;
 mod user_drop;
 #[cfg(feature = "std")]
 mod waits;
-mod wakers;
-mod wakes;
-mod window;
+mod wake_ups;
+mod waker_panics;

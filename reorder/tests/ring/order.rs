@@ -1,4 +1,4 @@
-//! Order across threads, however the consumer waits.
+//! The order of delivery across threads, for each way to wait.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ const WORKERS: usize = 2;
 type Next = Result<Option<Delivery<u64>>, NextError>;
 type Take = fn(&mut Consumer<&Ring<u64>>) -> Next;
 
-/// Every way to wait for the next delivery.
+/// Each way to wait for the next delivery.
 const TAKES: &[(&str, Take)] = &[
     ("try_next", by_trying),
     ("poll_next", by_polling),
@@ -48,7 +48,7 @@ impl Wake for Unpark {
 }
 
 fn by_polling(consumer: &mut Consumer<&Ring<u64>>) -> Next {
-    // A new waker for every wait, so that each replaces the one before.
+    // Each wait has a new waker, which replaces the waker of the wait before.
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     loop {
         match consumer.poll_next(&mut Context::from_waker(&waker)) {
@@ -62,7 +62,8 @@ fn by_polling(consumer: &mut Consumer<&Ring<u64>>) -> Next {
 fn by_timeouts(consumer: &mut Consumer<&Ring<u64>>) -> Next {
     use reorder_ring::NextTimeoutError;
     use std::time::Duration;
-    // From none to far more than a completion takes: some waits time out, and are taken up again.
+    // The timeout grows from zero to far more than a completion takes. Waits that time out are
+    // repeated.
     let mut timeout = Duration::ZERO;
     loop {
         match consumer.next_timeout(timeout) {
@@ -75,10 +76,10 @@ fn by_timeouts(consumer: &mut Consumer<&Ring<u64>>) -> Next {
     }
 }
 
-/// The index that is evicted instead of completed, in each group of as many.
+/// The index that is evicted instead of completed in each group, and the size of a group.
 const EVICTED: (u64, u64) = (3, 7);
 
-/// Reserves all, as the window allows, and sends the tickets off.
+/// Reserves all positions, as the window allows, and sends their tickets to the workers.
 fn reserve(producer: &mut Producer<&Ring<u64>>, tickets: &Sender<Ticket>) {
     while producer.reserved() < ITEMS {
         match producer.reserve() {
@@ -89,7 +90,7 @@ fn reserve(producer: &mut Producer<&Ring<u64>>, tickets: &Sender<Ticket>) {
     }
 }
 
-/// Takes a few tickets at a time, without waiting for more, and settles them backwards.
+/// Receives up to five tickets at a time, and completes or evicts their positions in reverse order.
 fn work(ring: &Ring<u64>, first: u64, tickets: &Mutex<Receiver<Ticket>>) {
     loop {
         let some: Vec<_> = {
@@ -112,13 +113,13 @@ fn value(index: u64) -> u64 {
     index.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// Runs one batch on four threads and returns how it ended.
+/// Runs one batch on four threads, and returns its end.
 fn stream(ring: &Ring<u64>, first: u64, take: Take, finish: bool) -> Next {
     let (mut producer, consumer) = ring.open().unwrap().split();
     let (sender, tickets) = channel();
     let tickets = Mutex::new(tickets);
     thread::scope(|scope| {
-        // In here, so that a failure drops it, and ends the producer.
+        // Owned by this closure, so that a failure drops the consumer and ends the producer.
         let mut consumer = consumer;
         let workers = [(); WORKERS].map(|()| scope.spawn(|| work(ring, first, &tickets)));
         let producing = scope.spawn(move || {
@@ -133,7 +134,7 @@ fn stream(ring: &Ring<u64>, first: u64, take: Take, finish: bool) -> Next {
             assert_eq!(take(&mut consumer), Ok(Some(Delivery { index, outcome })));
         }
         let end = take(&mut consumer);
-        // ThreadSanitizer sees these joins, and not that of the scope.
+        // ThreadSanitizer sees these joins, but not the join of the scope.
         producing.join().unwrap();
         workers.into_iter().for_each(|worker| worker.join().unwrap());
         end
@@ -141,7 +142,7 @@ fn stream(ring: &Ring<u64>, first: u64, take: Take, finish: bool) -> Next {
 }
 
 #[test]
-fn what_workers_complete_in_any_order_is_delivered_in_the_order_of_reservation() {
+fn values_completed_in_any_order_are_delivered_in_the_order_of_reservation() {
     for capacity in [1, 8] {
         let ring = Ring::with_capacity(capacity).unwrap();
         let mut first = 0;

@@ -1,19 +1,19 @@
-//! Values of every shape: of no size, of a page, aligned to one, and with lifetimes.
+//! Values of various types: zero-sized, as large as a page, over-aligned, owning and borrowing.
 
 use std::cell::Cell;
 use std::fmt::Debug;
 
 use reorder_ring::{Gap, Reason, Ring};
 
-/// Takes values through every way in and out of rings of several capacities; `check` says
-/// whether a value is the one that was made for a number.
+/// Passes values through every way in and out of rings of several capacities. `check` returns
+/// `true` if a value is the one that `make` returned for that number.
 fn every_way<T>(make: impl Fn(u64) -> T, check: impl Fn(&T, u64) -> bool) {
     for capacity in [1, 2, 3, 8] {
         let ring = Ring::with_capacity(capacity).unwrap();
         let mut number = 0;
         for round in 0..3 {
             let mut batch = ring.open().unwrap();
-            for _lap in 0..3 {
+            for _window in 0..3 {
                 let tickets: Vec<_> = batch.reserve_many(ring.capacity()).unwrap().collect();
                 let first = number;
                 number += tickets.len() as u64;
@@ -25,16 +25,16 @@ fn every_way<T>(make: impl Fn(u64) -> T, check: impl Fn(&T, u64) -> bool) {
                         ring.complete(ticket, make(number)).unwrap();
                     }
                     let rejected = ring.complete(ticket, make(!number)).unwrap_err();
-                    assert!(check(&rejected.value, !number), "a refused value comes back whole");
+                    assert!(check(&rejected.value, !number), "a refused value comes back intact");
                 }
                 for number in first..number {
-                    match batch.try_next().expect("all are settled").outcome {
+                    match batch.try_next().expect("each position has an outcome").outcome {
                         Ok(value) => assert!(number % 5 != 4 && check(&value, number)),
                         Err(gap) => assert_eq!((number % 5, gap), (4, Gap::Evicted)),
                     }
                 }
             }
-            // What is undelivered goes with the batch, or with the ring.
+            // The batch or the ring drops the values that were not delivered.
             let tickets = batch.reserve_many(ring.capacity()).unwrap();
             let late = tickets.get(0).unwrap();
             for ticket in tickets {
@@ -51,32 +51,32 @@ fn every_way<T>(make: impl Fn(u64) -> T, check: impl Fn(&T, u64) -> bool) {
     }
 }
 
-thread_local!(static NOTHINGS: Cell<i64> = const { Cell::new(0) });
+thread_local!(static ZERO_SIZED: Cell<i64> = const { Cell::new(0) });
 
-/// Of no size; the thread counts how many there are.
-struct Nothing;
+/// A zero-sized value. Each thread counts its values that are alive.
+struct ZeroSized;
 
-impl Nothing {
-    fn new() -> Nothing {
-        NOTHINGS.set(NOTHINGS.get() + 1);
-        Nothing
+impl ZeroSized {
+    fn new() -> ZeroSized {
+        ZERO_SIZED.set(ZERO_SIZED.get() + 1);
+        ZeroSized
     }
 }
 
-impl Drop for Nothing {
+impl Drop for ZeroSized {
     fn drop(&mut self) {
-        NOTHINGS.set(NOTHINGS.get() - 1);
-        assert!(NOTHINGS.get() >= 0, "dropped once more than made");
+        ZERO_SIZED.set(ZERO_SIZED.get() - 1);
+        assert!(ZERO_SIZED.get() >= 0, "more values were dropped than made");
     }
 }
 
 #[test]
-fn values_of_no_size_are_dropped_as_often_as_they_were_made() {
-    every_way(|_| Nothing::new(), |_, _| true);
-    assert_eq!(NOTHINGS.get(), 0);
+fn zero_sized_values_are_dropped_as_often_as_they_were_made() {
+    every_way(|_| ZeroSized::new(), |_, _| true);
+    assert_eq!(ZERO_SIZED.get(), 0);
 }
 
-/// Aligned to a page, and knows it.
+/// A value that is aligned to a page, and checks its own alignment.
 #[repr(align(4096))]
 struct Page(u64);
 
@@ -88,7 +88,7 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        assert!(self.is(self.0), "dropped at a place that is not aligned");
+        assert!(self.is(self.0), "a value is dropped at an address that is not aligned");
     }
 }
 
@@ -97,28 +97,28 @@ fn over_aligned_values_keep_their_alignment() {
     every_way(Page, |page, number| page.is(number));
 }
 
-/// Of no size, and aligned all the same.
+/// A zero-sized value that is aligned to a page.
 #[repr(align(4096))]
-struct Edge;
+struct AlignedZeroSized;
 
 #[test]
-fn over_aligned_values_of_no_size_keep_their_alignment() {
-    every_way(|_| Edge, |edge, _| std::ptr::from_ref(edge).addr() % 4096 == 0);
+fn over_aligned_zero_sized_values_keep_their_alignment() {
+    every_way(|_| AlignedZeroSized, |value, _| std::ptr::from_ref(value).addr() % 4096 == 0);
 }
 
 #[test]
-fn values_of_a_page_come_whole() {
+fn values_of_a_page_arrive_intact() {
     let words = |number: u64| std::array::from_fn::<u64, 512, _>(|i| number.rotate_left(i as u32));
     every_way(words, |value, number| *value == words(number));
 }
 
-/// `make` without `check`: equal means the same.
+/// As `every_way`, for values that can be compared.
 fn equal<T: PartialEq + Debug>(make: impl Fn(u64) -> T) {
     every_way(&make, |value, number| *value == make(number));
 }
 
 #[test]
-fn values_that_own_or_borrow_come_whole() {
+fn values_that_own_or_borrow_arrive_intact() {
     equal(|number| number.to_string());
     equal(|number| Some(Box::new(number)));
     equal(|number| u128::from(number) << 64);

@@ -1,5 +1,5 @@
-//! A producer that waits for room: what wakes it, how it ends, and that nothing is lost when both
-//! sides wait for each other.
+//! A producer that waits for space: its wake-ups, the end of its wait, and two sides that wait for
+//! each other.
 
 use std::task::{Context, Poll};
 
@@ -9,50 +9,50 @@ use reorder_ring::{Ring, SpaceError};
 const FIRST_OF_LAST: u64 = (1 << 61) - 1;
 
 #[test]
-fn room_is_told_once_per_half_window() {
-    for (capacity, told_after) in [(1, 1), (2, 1), (4, 2), (8, 4), (16, 8)] {
+fn the_producer_is_woken_once_per_half_window() {
+    for (capacity, wakes_after) in [(1, 1), (2, 1), (4, 2), (8, 4), (16, 8)] {
         let ring = Ring::with_capacity(capacity).unwrap();
         let (mut producer, mut consumer) = ring.open().unwrap().split();
         let (tally, waker) = Tally::new();
         let mut context = Context::from_waker(&waker);
-        // Twice, so that it does not depend on where the window stands.
+        // Twice, with the window at two different positions.
         for _ in 0..2 {
             for ticket in producer.reserve_many(capacity).unwrap() {
                 ring.complete(ticket, ()).unwrap();
             }
             let before = tally.wakes();
             assert_eq!(producer.poll_space(&mut context), Poll::Pending);
-            for taken in 1..=told_after {
+            for taken in 1..=wakes_after {
                 assert_eq!(tally.wakes(), before, "capacity {capacity}, {taken} taken");
                 consumer.try_next().unwrap();
             }
             assert_eq!(tally.wakes(), before + 1, "capacity {capacity}");
             assert_eq!(producer.poll_space(&mut context), Poll::Ready(Ok(())));
-            assert_eq!(producer.space(), told_after);
-            assert_eq!(consumer.drain_ready().count(), capacity - told_after);
-            assert_eq!(tally.wakes(), before + 1, "nobody waits any more");
+            assert_eq!(producer.space(), wakes_after);
+            assert_eq!(consumer.drain_ready().count(), capacity - wakes_after);
+            assert_eq!(tally.wakes(), before + 1, "the producer does not wait any more");
         }
     }
 }
 
 #[test]
-fn room_is_told_when_nothing_is_left_to_take() {
+fn the_producer_is_woken_when_nothing_is_left_to_take() {
     let ring = Ring::with_capacity(8).unwrap();
     let (mut producer, mut consumer) = ring.open().unwrap().split();
     let mut tickets = producer.reserve_many(8).unwrap();
     let (tally, waker) = Tally::new();
     assert_eq!(producer.poll_space(&mut Context::from_waker(&waker)), Poll::Pending);
     assert!(consumer.try_next().is_err());
-    assert_eq!(tally.wakes(), 0, "there is no room to tell of");
+    assert_eq!(tally.wakes(), 0, "there is no space yet");
     ring.complete(tickets.next().unwrap(), ()).unwrap();
     consumer.try_next().unwrap();
-    assert_eq!(tally.wakes(), 0, "less than half a window");
+    assert_eq!(tally.wakes(), 0, "there is space for less than half a window");
     assert!(consumer.try_next().is_err());
     assert_eq!(tally.wakes(), 1);
 }
 
 #[test]
-fn a_wait_that_is_in_vain_says_so() {
+fn a_wait_for_space_that_never_comes_ends_with_its_reason() {
     let ring = Ring::<u8>::with_capacity(1).unwrap();
     let (tally, waker) = Tally::new();
     let mut context = Context::from_waker(&waker);
@@ -105,7 +105,7 @@ mod blocking {
 
     const ITEMS: u64 = if cfg!(miri) { 200 } else { 300_000 };
 
-    /// Which side is the slow one.
+    /// The side that is slow.
     #[derive(Clone, Copy)]
     enum Slow {
         Producer,
@@ -113,7 +113,7 @@ mod blocking {
         Neither,
     }
 
-    fn now_and_then(number: u64) {
+    fn delay(number: u64) {
         if number % 4096 == 0 {
             thread::sleep(Duration::from_micros(100));
         }
@@ -133,7 +133,7 @@ mod blocking {
                     let producing = scope.spawn(move || {
                         for number in 0..ITEMS / 3 {
                             if matches!(slow, Slow::Producer) {
-                                now_and_then(number);
+                                delay(number);
                             }
                             producer.wait_for_space(None).unwrap();
                             ring.complete(producer.reserve().unwrap(), number).unwrap();
@@ -145,7 +145,7 @@ mod blocking {
                         assert_eq!(delivery.outcome, Ok(expected));
                         expected += 1;
                         if matches!(slow, Slow::Consumer) {
-                            now_and_then(expected);
+                            delay(expected);
                         }
                     }
                     producing.join().unwrap();
@@ -170,7 +170,7 @@ mod blocking {
                 producer.wait_for_space(None).unwrap();
                 producer
             });
-            // Long enough that it usually sleeps by then.
+            // Usually the producer is asleep after this.
             thread::sleep(Duration::from_millis(20));
             consumer.try_next().unwrap();
             assert!(waiting.join().unwrap().reserve().is_ok());
@@ -179,7 +179,7 @@ mod blocking {
 
     #[cfg(all(target_os = "linux", not(miri)))]
     #[test]
-    fn a_second_without_room_costs_little_processor_time() {
+    fn a_second_without_space_costs_little_processor_time() {
         let ring = Ring::with_capacity(1).unwrap();
         let (mut producer, _consumer) = ring.open().unwrap().split();
         let _never_completed: reorder_ring::Ticket = producer.reserve().unwrap();

@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 
+/// The number of calls of a waker.
 #[derive(Default)]
 pub(crate) struct Tally(AtomicUsize);
 
 impl Tally {
-    /// A counter, and a waker that counts in it.
+    /// Returns a counter, and a waker whose calls it counts.
     pub(crate) fn new() -> (Arc<Tally>, Waker) {
         let tally = Arc::new(Tally::default());
         (Arc::clone(&tally), Waker::from(tally))
     }
 
-    /// How often the waker was called.
+    /// Returns the number of calls.
     pub(crate) fn wakes(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }

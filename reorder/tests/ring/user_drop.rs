@@ -1,4 +1,5 @@
-//! User code that runs when a batch or a ring goes: a `Drop` that panics, or that calls back.
+//! User code that runs when a batch or a ring is dropped: a `Drop` that panics, or that calls the
+//! ring.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,22 +8,22 @@ use std::sync::{Arc, Weak};
 use crate::ledger::{Counted, Ledger};
 use reorder_ring::{Batch, Busy, Reason, Ring, Ticket, TryNextError};
 
-/// Counted, and its drop panics if it is armed.
-struct Bomb {
+/// A counted value. Its drop panics if it is armed.
+struct PanicsIfArmed {
     armed: bool,
     _counted: Counted,
 }
 
-impl Drop for Bomb {
+impl Drop for PanicsIfArmed {
     fn drop(&mut self) {
         if self.armed {
-            // As a panic, without the message on the terminal.
+            // As `panic!`, but it prints no message.
             resume_unwind(Box::new("armed"));
         }
     }
 }
 
-/// In which order the sides of a batch go.
+/// The order in which the sides of a batch end.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Whole,
@@ -35,8 +36,8 @@ enum End {
 const ENDS: [End; 5] =
     [End::Whole, End::ConsumerFirst, End::ProducerFirst, End::FinishedFirst, End::FinishedLast];
 
-/// Ends the batch; returns how many of the steps panicked. No value outlives the consumer.
-fn end(batch: Batch<&Ring<Bomb>>, end: End, ledger: &Ledger) -> usize {
+/// Ends the batch, and returns the number of drops that panicked. No value outlives the consumer.
+fn end(batch: Batch<&Ring<PanicsIfArmed>>, end: End, ledger: &Ledger) -> usize {
     if let End::Whole = end {
         return panics(|| drop(batch));
     }
@@ -58,40 +59,40 @@ fn panics(f: impl FnOnce()) -> usize {
     usize::from(catch_unwind(AssertUnwindSafe(f)).is_err())
 }
 
-/// A batch on the ring with a full window, from which `taken` were delivered, and whose value at
-/// `armed` panics when it is dropped.
+/// Opens a batch, of which `taken` values are delivered and a full window is ready. The value at
+/// `armed` of the window panics when it is dropped.
 fn window<'r>(
-    ring: &'r Ring<Bomb>,
+    ring: &'r Ring<PanicsIfArmed>,
     taken: usize,
     armed: usize,
     ledger: &Ledger,
-) -> (Batch<&'r Ring<Bomb>>, Vec<Ticket>) {
+) -> (Batch<&'r Ring<PanicsIfArmed>>, Vec<Ticket>) {
     let mut batch = ring.open().unwrap();
-    let bomb = |armed| Bomb { armed, _counted: ledger.value() };
+    let make = |armed| PanicsIfArmed { armed, _counted: ledger.value() };
     for _ in 0..taken {
-        ring.complete(batch.reserve().unwrap(), bomb(false)).unwrap();
+        ring.complete(batch.reserve().unwrap(), make(false)).unwrap();
         batch.try_next().ok().unwrap();
     }
     let tickets: Vec<_> = batch.reserve_many(ring.capacity()).unwrap().collect();
     for (index, &ticket) in tickets.iter().enumerate() {
-        ring.complete(ticket, bomb(index == armed)).unwrap();
+        ring.complete(ticket, make(index == armed)).unwrap();
     }
     (batch, tickets)
 }
 
 #[test]
-fn a_drop_that_panics_while_a_batch_closes_panics_once_and_spares_no_other_value() {
+fn a_drop_that_panics_while_a_batch_closes_leaks_no_other_value() {
     for capacity in [1, 2, 4, 8] {
         for (way, taken, armed) in ways(capacity) {
             let (ring, ledger) = (Ring::with_capacity(capacity).unwrap(), Ledger::default());
-            // Twice: the second batch meets what the first left.
+            // The second batch uses the ring after the panic in the first.
             for _ in 0..2 {
                 let (batch, tickets) = window(&ring, taken, armed, &ledger);
                 let context = format!("{way:?}, slot {armed} of {capacity}");
                 assert_eq!(end(batch, way, &ledger), 1, "{context}");
                 assert_eq!(ledger.alive(), 0, "{context}");
                 for ticket in tickets {
-                    let late = Bomb { armed: false, _counted: ledger.value() };
+                    let late = PanicsIfArmed { armed: false, _counted: ledger.value() };
                     let rejected = ring.complete(ticket, late).unwrap_err();
                     assert_eq!(rejected.reason, Reason::Stale, "{context}");
                 }
@@ -112,7 +113,7 @@ fn ways(capacity: usize) -> impl Iterator<Item = (End, usize, usize)> {
 }
 
 #[test]
-fn a_drop_that_panics_while_a_ring_goes_panics_once_and_spares_no_other_value() {
+fn a_drop_that_panics_while_a_ring_is_dropped_leaks_no_other_value() {
     for capacity in [1, 2, 4, 8] {
         for armed in 0..capacity {
             let (ring, ledger) = (Ring::with_capacity(capacity).unwrap(), Ledger::default());
@@ -129,7 +130,7 @@ fn a_delivered_value_may_panic_in_its_drop() {
     let (ring, ledger) = (Ring::with_capacity(2).unwrap(), Ledger::default());
     let (mut batch, _) = window(&ring, 0, 0, &ledger);
     assert_eq!(panics(|| drop(batch.try_next())), 1);
-    assert_eq!(batch.delivered(), 1, "it counts as delivered");
+    assert_eq!(batch.delivered(), 1, "the value counts as delivered");
     assert!(ledger.is_dropped(0) && !ledger.is_dropped(1));
     assert_eq!(panics(|| batch.drain_ready().for_each(drop)), 0);
     assert_eq!(batch.try_next().err(), Some(TryNextError::Ended));
@@ -137,11 +138,11 @@ fn a_delivered_value_may_panic_in_its_drop() {
     ledger.assert_each_dropped_once();
 }
 
-/// Calls back into its own ring when it is dropped.
+/// Calls its own ring when it is dropped.
 struct Caller {
     ring: Weak<Ring<Caller>>,
     ticket: Ticket,
-    /// How a call with its own ticket is refused by then.
+    /// The reason with which the ring refuses the value's own ticket during the drop.
     reason: Reason,
     calls: Arc<AtomicUsize>,
 }
@@ -152,14 +153,14 @@ impl Drop for Caller {
         self.calls.fetch_add(1, Ordering::Relaxed);
         assert_eq!(ring.open().unwrap_err(), Busy::Leased, "a batch is open, or being closed");
         assert_eq!(ring.evict(self.ticket), Err(self.reason));
-        // Without a ring to call, so that this ends.
+        // This value has no ring to call, so that the recursion ends.
         let silent = Caller { ring: Weak::new(), calls: Arc::clone(&self.calls), ..*self };
         assert_eq!(ring.complete(self.ticket, silent).unwrap_err().reason, self.reason);
     }
 }
 
 #[test]
-fn a_drop_may_call_back_into_its_ring() {
+fn a_drop_may_call_its_ring() {
     let ring = Arc::new(Ring::with_capacity(4).unwrap());
     let calls = Arc::new(AtomicUsize::new(0));
     let value = |ticket, reason| Caller {

@@ -1,4 +1,4 @@
-//! Time: what a wait costs, and deadlines at both ends of the clock.
+//! Timed waits: their processor time, and deadlines at both ends of the clock.
 
 use std::sync::Arc;
 use std::thread;
@@ -8,7 +8,7 @@ use reorder_ring::{Consumer, Delivery, NextTimeoutError, Ring};
 
 const TIMEOUT: Result<Option<Delivery<u8>>, NextTimeoutError> = Err(NextTimeoutError::Timeout);
 
-/// What is delivered first, if it is this value.
+/// Returns the first delivery of a batch, with this value.
 fn first(value: u8) -> Result<Option<Delivery<u8>>, NextTimeoutError> {
     Ok(Some(Delivery { index: 0, outcome: Ok(value) }))
 }
@@ -27,10 +27,10 @@ fn a_second_before_a_missing_head_costs_little_processor_time() {
 }
 
 #[test]
-fn a_deadline_in_the_past_still_takes_what_is_there() {
+fn a_wait_with_a_deadline_in_the_past_takes_a_ready_value() {
     let ring = Ring::with_capacity(2).unwrap();
     let (mut producer, mut consumer) = ring.open().unwrap().split();
-    // The start of the clock, or as near to it as can be told.
+    // A minute ago, or the present if the clock began less than a minute ago.
     let now = Instant::now();
     let past = now.checked_sub(Duration::from_secs(60)).unwrap_or(now);
     assert_eq!(consumer.next_deadline(past), TIMEOUT);
@@ -48,8 +48,8 @@ fn a_wait_does_not_end_before_its_deadline() {
     let ring = Ring::with_capacity(2).unwrap();
     let mut batch = ring.open().unwrap();
     for millis in [0, 1, 5, 20] {
-        // A wait that gave up leaves its wish, and this wakes a thread that does not sleep: its next
-        // sleep is over at once.
+        // A wait that times out leaves its slot `Waited`. The completion then unparks a thread that
+        // does not sleep, so that its next park returns at once.
         let ticket = batch.reserve().unwrap();
         assert_eq!(batch.next_timeout(Duration::from_millis(1)), TIMEOUT);
         ring.complete(ticket, 1).unwrap();
@@ -58,7 +58,7 @@ fn a_wait_does_not_end_before_its_deadline() {
         let missing = batch.reserve().unwrap();
         let deadline = Instant::now() + Duration::from_millis(millis);
         assert_eq!(batch.next_deadline(deadline), TIMEOUT);
-        // A bound from below: no load on the machine breaks it.
+        // This is a lower bound, which holds under any load.
         assert!(Instant::now() >= deadline, "after {millis} ms");
         ring.evict(missing).unwrap();
         batch.try_next().unwrap();
@@ -78,10 +78,10 @@ fn a_wait_after_a_timeout_is_woken() {
                 }
                 consumer
             });
-            // The last wait comes from another thread than those before.
+            // The last wait runs on another thread than the waits before.
             let mut consumer = waiting.join().unwrap();
             let waiting = scope.spawn(move || consumer.next());
-            // Usually long enough that the consumer sleeps; right in any case.
+            // Usually the consumer is asleep after this. The test is correct in any case.
             thread::sleep(Duration::from_millis(5));
             ring.complete(ticket, 6).unwrap();
             let next = waiting.join().unwrap();
@@ -92,7 +92,7 @@ fn a_wait_after_a_timeout_is_woken() {
 
 #[test]
 fn times_beyond_the_clock_are_no_deadline() {
-    // The longest that can be told, and the first beyond it.
+    // The longest time that the clock can represent, and longer ones.
     let longest = (0..u64::BITS).rev().map(|bit| Duration::from_secs(1 << bit));
     let longest = longest.into_iter().find(|time| Instant::now().checked_add(*time).is_some());
     for timeout in [Duration::MAX, longest.unwrap(), Duration::from_secs(u64::MAX >> 1)] {
@@ -101,13 +101,13 @@ fn times_beyond_the_clock_are_no_deadline() {
         let ticket = producer.reserve().unwrap();
         thread::scope(|scope| {
             let waiting = scope.spawn(move || consumer.next_timeout(timeout));
-            // As above.
+            // Usually the consumer is asleep after this.
             thread::sleep(Duration::from_millis(5));
             ring.complete(ticket, 7).unwrap();
             assert_eq!(waiting.join().unwrap(), first(7), "{timeout:?}");
         });
     }
-    // In one hand, too.
+    // The same for a batch that is not split.
     let ring = Ring::with_capacity(2).unwrap();
     let mut batch = ring.open().unwrap();
     assert_eq!(batch.next_timeout(Duration::MAX), Ok(None));
@@ -116,7 +116,7 @@ fn times_beyond_the_clock_are_no_deadline() {
     assert_eq!(batch.next_timeout(Duration::MAX), first(8));
 }
 
-/// Waits when its thread ends, and sends what it got.
+/// Waits in the destructor of a thread-local, and sends the results.
 struct LastWait {
     consumer: Consumer<Arc<Ring<u8>>>,
     got: std::sync::mpsc::Sender<Result<Option<Delivery<u8>>, NextTimeoutError>>,
@@ -127,18 +127,18 @@ impl Drop for LastWait {
         for _ in 0..2 {
             self.got.send(self.consumer.next_timeout(Duration::from_millis(1))).unwrap();
         }
-        // The main thread completes it now.
+        // The main thread completes the position after the second message.
         self.got.send(self.consumer.next_timeout(Duration::MAX)).unwrap();
     }
 }
 
 #[test]
-fn a_thread_that_ends_can_wait() {
+fn a_thread_can_wait_while_it_drops_its_thread_locals() {
     use std::cell::RefCell;
     thread_local!(static LAST: RefCell<Option<LastWait>> = const { RefCell::new(None) });
 
-    // Thread-locals go in an order of their own: the one that waits is made before the ring's own
-    // is used, or after.
+    // The order of destruction depends on the order of first use. The test uses its own
+    // thread-local before or after the thread-local of the ring.
     for waits_before in [false, true] {
         let ring = Arc::new(Ring::with_capacity(2).unwrap());
         let (mut producer, mut consumer) = ring.open_owned().unwrap().split();

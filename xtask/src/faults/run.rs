@@ -87,7 +87,7 @@ const SUITES: &[Suite] = &[
         variables: &[("REORDER_STANDSTILL", "2")],
         seconds: 120,
         at_once: one,
-        evidence: Evidence::Line(&["all stand still", "and may take"]),
+        evidence: Evidence::Line(&["the other threads block", "and may take"]),
     },
     Suite {
         group: "linearizable",
@@ -300,12 +300,12 @@ mod tests {
 
     #[test]
     fn failure_for_another_reason_is_not_noticed() {
-        let evidence = Evidence::Line(&["all stand still", "and may take"]);
+        let evidence = Evidence::Line(&["the other threads block", "and may take"]);
         assert!(is_noticed(&evidence, 101, "a\nx takes 7, and may take 6\nb"));
-        assert!(is_noticed(&evidence, 101, "all stand still"));
+        assert!(is_noticed(&evidence, 101, "the other threads block"));
         assert!(!is_noticed(&evidence, 101, PANIC));
-        assert!(!is_noticed(&evidence, 0, "all stand still"));
-        assert_eq!(evidence.reason("a\nx, all stand still\nb"), Some("x, all stand still"));
+        assert!(!is_noticed(&evidence, 0, "the other threads block"));
+        assert_eq!(evidence.reason("a\nx, the other threads block\nb"), Some("x, the other threads block"));
     }
 
     #[test]

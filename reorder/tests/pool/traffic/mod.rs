@@ -1,21 +1,23 @@
-//! Batches of all sizes on many threads, over one pool with a second one beside it; half of their tickets
-//! come late, twice, or to the wrong ring or pool.
+//! Batches of all sizes on many threads, over the pool under test and a second pool. Half of the
+//! tickets come late, twice, or to the wrong ring or pool.
 //!
-//! A thread leases rings, fills them and takes from them. Tickets that it gives away lie in a post for
-//! a while, a moment or a hundred batches, until some thread completes or evicts them. Every value carries
-//! the name of the position that it is for. Every answer is compared with what is known: which batches
-//! are closed, and which positions their owner has settled itself. What a batch does follows from its number;
-//! how the batches meet is up to the scheduler.
+//! A thread leases rings, fills them and takes from them. It leaves some of its tickets in the
+//! exchange, where they stay for a moment or for a hundred batches, until some thread completes or
+//! evicts them. Every value carries the name of the position that it is for.
 //!
-//! Used by the tests of the public interface, by those inside of the crate, with a thread stopped within a
-//! call, and by the soak.
+//! Every answer is compared with the known state: the batches that are closed, and the positions
+//! that their owner has completed, evicted or abandoned itself. The number of a batch decides its
+//! operations, and the scheduler decides how the batches interleave.
+//!
+//! Three suites use this module: the tests of the public interface, the tests inside the crate that
+//! stop a thread within a call, and the soak.
 
-mod actor;
-mod open;
+mod exchange;
+mod open_batch;
 mod owner;
-mod post;
 mod random;
-mod stranger;
+mod received;
+mod test_thread;
 mod value;
 
 use std::boxed::Box;
@@ -25,22 +27,23 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, Scope};
 use std::time::Duration;
 
-use actor::Actor;
-use post::Post;
+use exchange::Exchange;
 use reorder_ring::{PoolUsage, Reason, RingPool};
-use value::{Drops, Stamped};
+use test_thread::TestThread;
+use value::{DropCounts, NamedValue};
 
-/// The most threads that there are at one time; each starts the next one when it ends.
+/// The largest number of threads at one time. Each starts the next one when it ends.
 const AT_ONCE: usize = 64;
-/// How many batches each thread opens, one after the other.
+/// The number of batches that each thread opens, one after the other.
 const BATCHES: usize = 4;
 const LARGEST: usize = if cfg!(miri) { 8 } else { 4096 };
-/// What may wait to be freed, and one ring for each thread that is just asking whether it may wait, too.
+/// The limit of the deferred bytes. Each thread may exceed the pool's own limit by one ring, while
+/// it checks that limit.
 const MOST_DEFERRED: usize = (8 << 20) + AT_ONCE * (1000 + LARGEST * 64);
-/// More rings than can be leased at one time, all sizes together.
-const MOST_RINGS: usize = (LARGEST.ilog2() as usize + 1) * (AT_ONCE + post::KEPT_RINGS);
+/// The limit of the rings, of all sizes together: more than can be leased at one time.
+const MOST_RINGS: usize = (LARGEST.ilog2() as usize + 1) * (AT_ONCE + exchange::KEPT_RINGS);
 
-/// Where a batch stands, as far as its owner has said.
+/// The state of a batch, as its owner has published it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
     Open,
@@ -48,37 +51,37 @@ enum State {
     Closed,
 }
 
-/// How much traffic there is.
+/// The amount of traffic of a run.
 #[derive(Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) threads: usize,
     pub(crate) at_once: usize,
-    /// How many idle bytes the pool keeps; the one beside it keeps none.
+    /// The idle bytes that the pool under test may keep. The second pool keeps none.
     pub(crate) idle_limit: usize,
     pub(crate) seed: usize,
 }
 
 impl Plan {
-    /// So many threads, or as many as `REORDER_POOL_THREADS` says.
-    #[allow(dead_code, reason = "not for the soak")]
+    /// Returns a plan with `threads` threads, or with the number in `REORDER_POOL_THREADS`.
+    #[allow(dead_code, reason = "the soak does not use it")]
     pub(crate) fn new(threads: usize, idle_limit: usize) -> Plan {
-        let told = std::env::var("REORDER_POOL_THREADS").ok();
-        let threads = told.map_or(threads, |told| told.parse().expect("a number of threads"));
+        let variable = std::env::var("REORDER_POOL_THREADS").ok();
+        let threads = variable.map_or(threads, |text| text.parse().expect("a number of threads"));
         Plan { threads, at_once: AT_ONCE, idle_limit, seed: 0 }
     }
 }
 
-/// What all threads of a run share.
+/// The state that all threads of a run share.
 pub(crate) struct Traffic {
-    /// The one under test, and the one beside it.
-    pools: [RingPool<Stamped>; 2],
+    /// The pool under test, and the second pool.
+    pools: [RingPool<NamedValue>; 2],
     plan: Plan,
     started: AtomicUsize,
-    /// By the number of the batch.
+    /// The state of each batch, by its number.
     states: Box<[AtomicU8]>,
-    post: Post,
-    drops: Arc<Drops>,
-    met: Mutex<Answers>,
+    exchange: Exchange,
+    drops: Arc<DropCounts>,
+    answers: Mutex<Answers>,
 }
 
 impl Traffic {
@@ -88,25 +91,25 @@ impl Traffic {
             plan,
             started: AtomicUsize::new(0),
             states: (0..plan.threads * BATCHES).map(|_| AtomicU8::new(State::Open as u8)).collect(),
-            post: Post::new(),
+            exchange: Exchange::new(),
             drops: Arc::default(),
-            met: Mutex::default(),
+            answers: Mutex::default(),
         }
     }
 
-    /// Runs all threads, and settles what they left.
+    /// Runs all threads, and then uses the tickets and handles that are left in the exchange.
     pub(crate) fn run(self) -> Outcome {
         thread::scope(|scope| (0..self.plan.at_once).for_each(|_| self.start_next(scope)));
-        let mut last = Actor::new(&self, self.states.len());
-        last.empty_the_post();
+        let mut last = TestThread::new(&self, self.states.len());
+        last.empty_exchange();
         last.end();
 
-        let met = self.met.into_inner().unwrap();
-        // A short run may miss some of them.
+        let answers = self.answers.into_inner().unwrap();
+        // A short run may miss some of the answers.
         if self.plan.threads >= 500 {
-            met.assert_all();
+            answers.assert_all();
         }
-        Outcome { met, drops: self.drops, pools: self.pools, plan: self.plan }
+        Outcome { answers, drops: self.drops, pools: self.pools, plan: self.plan }
     }
 
     fn start_next<'s>(&'s self, scope: &'s Scope<'s, '_>) {
@@ -114,9 +117,9 @@ impl Traffic {
         if number < self.plan.threads {
             scope.spawn(move || {
                 for batch in number * BATCHES..(number + 1) * BATCHES {
-                    let mut actor = Actor::new(self, self.plan.seed.wrapping_add(batch));
-                    actor.own(batch as u32);
-                    actor.end();
+                    let mut test_thread = TestThread::new(self, self.plan.seed.wrapping_add(batch));
+                    test_thread.own(batch as u32);
+                    test_thread.end();
                 }
                 self.start_next(scope);
             });
@@ -136,21 +139,23 @@ impl Traffic {
     }
 }
 
-/// What is left of a run.
+/// The answers, counts and pools of a finished run.
 pub(crate) struct Outcome {
-    pub(crate) met: Answers,
-    drops: Arc<Drops>,
-    pools: [RingPool<Stamped>; 2],
+    pub(crate) answers: Answers,
+    drops: Arc<DropCounts>,
+    pools: [RingPool<NamedValue>; 2],
     plan: Plan,
 }
 
 impl Outcome {
-    /// At no time was there more than there may be. Afterwards a few batches bring the idle memory back
-    /// under its limit, if a thread within a call has kept them from it before; and all of it can be had
-    /// back.
+    /// Asserts that the pools never had too many rings or deferred bytes, and that all memory can
+    /// be freed.
+    ///
+    /// A thread that was stopped within a call may have kept the idle memory above its limit. A few
+    /// batches then bring it below the limit again.
     pub(crate) fn assert_memory_is_bounded(&self) {
-        assert!(self.met.most_deferred_bytes <= MOST_DEFERRED, "{:?}", self.met);
-        assert!(self.met.most_rings <= MOST_RINGS, "{:?}", self.met);
+        assert!(self.answers.most_deferred_bytes <= MOST_DEFERRED, "{:?}", self.answers);
+        assert!(self.answers.most_rings <= MOST_RINGS, "{:?}", self.answers);
         for (pool, limit) in self.pools.iter().zip([self.plan.idle_limit, 0]) {
             eventually(pool, |usage| usage.idle_bytes <= limit, || drop(pool.lease(1).unwrap()));
             let nothing = |usage: PoolUsage| usage.rings + usage.deferred_bytes == 0;
@@ -159,18 +164,24 @@ impl Outcome {
         self.assert_nothing_is_lost();
     }
 
-    /// Compares what was made with what was delivered, returned and dropped. When all rings are gone:
-    /// an idle one may have an orphan, which is dropped when the ring is polled.
+    /// Asserts that each value was delivered, returned, or dropped by a ring.
+    ///
+    /// All rings must have been freed: an idle ring may have an orphan, whose value is dropped only
+    /// when the ring is polled.
     fn assert_nothing_is_lost(&self) {
-        let ([made, retrieved, reclaimed], met) = (self.drops.counts(), &self.met);
-        assert_eq!(retrieved, met.delivered + met.refused(), "delivered or returned");
-        assert_eq!(reclaimed, met.accepted - met.delivered, "dropped by a ring");
-        assert_eq!(made, retrieved + reclaimed, "all of them");
+        let ([made, retrieved, reclaimed], answers) = (self.drops.counts(), &self.answers);
+        assert_eq!(
+            retrieved,
+            answers.delivered + answers.refused(),
+            "values delivered or returned"
+        );
+        assert_eq!(reclaimed, answers.accepted - answers.delivered, "values dropped by a ring");
+        assert_eq!(made, retrieved + reclaimed, "all values");
     }
 }
 
-/// Takes some steps until the usage is as it should be. Other tests of the process may be within a call,
-/// and hold that up.
+/// Repeats `step` until the usage satisfies `is_so`. Other tests of the process may be within a
+/// call and delay this.
 fn eventually<T>(pool: &RingPool<T>, is_so: impl Fn(PoolUsage) -> bool, step: impl Fn()) {
     for _ in 0..10_000 {
         if is_so(pool.usage()) {
@@ -179,19 +190,19 @@ fn eventually<T>(pool: &RingPool<T>, is_so: impl Fn(PoolUsage) -> bool, step: im
         step();
         thread::sleep(Duration::from_micros(100));
     }
-    panic!("it stays: {:?}", pool.usage());
+    panic!("the usage stays at {:?}", pool.usage());
 }
 
-/// How often each answer came, and how much memory there was.
+/// The number of times that each answer came, and the largest memory usage.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     pub(crate) accepted: u64,
     pub(crate) delivered: u64,
     pub(crate) gaps: u64,
     pub(crate) cancelled: u64,
-    /// By reason.
+    /// The refusals, by reason.
     pub(crate) refused: [u64; 7],
-    /// Bits that were damaged on their way.
+    /// The tickets whose bits were damaged.
     pub(crate) forged: u64,
     pub(crate) most_deferred_bytes: usize,
     pub(crate) most_rings: usize,
@@ -215,10 +226,10 @@ impl Answers {
         self.most_rings = self.most_rings.max(other.most_rings);
     }
 
-    /// A run that never meets an answer says nothing about it.
+    /// Asserts that each answer came at least once. Otherwise the run has tested too little.
     pub(crate) fn assert_all(&self) {
         assert!(self.delivered > 0 && self.gaps > 0 && self.cancelled > 0, "{self:?}");
-        assert!(self.forged > 0, "nobody damaged any bits");
+        assert!(self.forged > 0, "no bits were damaged");
         assert!(self.accepted > self.delivered, "no value was left to its ring");
         use Reason::{Abandoned, Duplicate, Evicted, Foreign, Settled, Stale};
         for reason in [Foreign, Stale, Duplicate, Evicted, Abandoned, Settled] {

@@ -1,4 +1,4 @@
-//! Numbers that repeat with their seed.
+//! Reproducible random numbers.
 
 pub(super) struct Random(u64);
 
@@ -7,7 +7,7 @@ impl Random {
         Random((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
-    /// A number below `bound`, by xorshift.
+    /// Returns a number below `bound`, by xorshift.
     pub(super) fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -15,7 +15,7 @@ impl Random {
         (self.0 >> 32) as usize % bound
     }
 
-    /// True once in so many times.
+    /// Returns `true` with probability `1 / times`.
     pub(super) fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }

@@ -1,11 +1,11 @@
-//! Values that say for which position they were made, and are counted when they are dropped.
+//! Values that carry the name of their position, and whose drops are counted.
 
 use std::boxed::Box;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// A batch of the whole run, and a place in it.
+/// The name of a position: the number of its batch in the run, and its index in the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Name {
     pub(crate) batch: u32,
@@ -13,7 +13,7 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    /// A different word for each name and salt.
+    /// Returns a word that differs for each name and salt.
     fn mark(self, salt: u64) -> u64 {
         let word = u64::from(self.batch) << 32 | u64::from(self.index);
         (word ^ salt << 61).wrapping_mul(0xD6E8_FEB8_6659_FD93).rotate_left(29)
@@ -24,41 +24,41 @@ impl Name {
     }
 }
 
-/// How many values were made and dropped.
+/// The numbers of values that were made and dropped.
 #[derive(Default)]
-pub(crate) struct Drops {
+pub(crate) struct DropCounts {
     made: AtomicU64,
-    /// By somebody who had got them back.
+    /// Values that were dropped after they had been delivered or returned.
     retrieved: AtomicU64,
-    /// By a ring.
+    /// Values that a ring dropped.
     reclaimed: AtomicU64,
 }
 
-impl Drops {
-    /// Made, retrieved, reclaimed.
+impl DropCounts {
+    /// Returns the numbers of values made, retrieved and reclaimed.
     pub(crate) fn counts(&self) -> [u64; 3] {
         [&self.made, &self.retrieved, &self.reclaimed].map(|count| count.load(Relaxed))
     }
 }
 
-/// A value for one position, of several words, which a torn copy would mix. One of them is on the heap, so
-/// that a second drop is a second release of memory.
-pub(crate) struct Stamped {
+/// A value for one position. It has several words, which a torn copy would mix. One word is on the
+/// heap, so that a second drop frees memory twice.
+pub(crate) struct NamedValue {
     name: Name,
     marks: [u64; 3],
     boxed: Box<u64>,
     retrieved: bool,
-    drops: Arc<Drops>,
+    drops: Arc<DropCounts>,
 }
 
-impl Stamped {
-    pub(crate) fn new(name: Name, drops: &Arc<Drops>) -> Self {
+impl NamedValue {
+    pub(crate) fn new(name: Name, drops: &Arc<DropCounts>) -> Self {
         drops.made.fetch_add(1, Relaxed);
         let (marks, boxed) = (name.marks(), Box::new(name.mark(0)));
-        Stamped { name, marks, boxed, retrieved: false, drops: Arc::clone(drops) }
+        NamedValue { name, marks, boxed, retrieved: false, drops: Arc::clone(drops) }
     }
 
-    /// The end of a value that came back or was delivered: it must be the one for this position.
+    /// Drops a value that was delivered or returned. It must be the value of this position.
     #[track_caller]
     pub(crate) fn retrieve(mut self, name: Name) {
         assert_eq!(self.name, name, "a value of another position");
@@ -70,11 +70,11 @@ impl Stamped {
     }
 }
 
-impl Drop for Stamped {
+impl Drop for NamedValue {
     fn drop(&mut self) {
-        assert!(self.is_whole(), "a torn value, or a dead one: {:?}", self.name);
+        assert!(self.is_whole(), "a torn value, or a dropped one: {:?}", self.name);
         *self.boxed = !*self.boxed;
-        let Drops { retrieved, reclaimed, .. } = &*self.drops;
+        let DropCounts { retrieved, reclaimed, .. } = &*self.drops;
         let counter = if self.retrieved { retrieved } else { reclaimed };
         counter.fetch_add(1, Relaxed);
     }

@@ -84,7 +84,7 @@ fn round(seed: u64, report: &mut Report) {
                 Plan { threads: 60, at_once: TRAFFIC, idle_limit: IDLE_LIMIT, seed: seed as usize };
             let outcome = Traffic::new(plan).run();
             outcome.assert_memory_is_bounded();
-            outcome.met
+            outcome.answers
         });
         let drop_panics: Vec<_> = (0..DROP_PANICS)
             .map(|n| scope.spawn(move || drop_panics::run(seed * DROP_PANICS + n)))

@@ -1,4 +1,5 @@
-//! How a batch ends, told apart by every way to take: pending, ended, truncated, cancelled.
+//! The end states of a batch: pending, ended, truncated, cancelled. Every way to take reports the
+//! same state.
 
 use std::task::{Context, Poll, Waker};
 
@@ -8,9 +9,9 @@ use reorder_ring::{
 
 type Answer = Result<Delivery<u8>, TryNextError>;
 
-/// What every way to take says, which must be the same. To be asked when nothing can be taken.
+/// Asserts that every way to take reports the same state, and returns it. Nothing may be ready.
 #[track_caller]
-fn ask(consumer: &mut Consumer<&Ring<u8>>) -> TryNextError {
+fn end_state(consumer: &mut Consumer<&Ring<u8>>) -> TryNextError {
     let answer = consumer.try_next().unwrap_err();
     assert!(consumer.drain_ready().next().is_none());
     let polled = consumer.poll_next(&mut Context::from_waker(Waker::noop()));
@@ -28,7 +29,7 @@ fn ask(consumer: &mut Consumer<&Ring<u8>>) -> TryNextError {
     answer
 }
 
-/// As a poll says it.
+/// Returns the same state as `poll_next` reports it.
 fn poll(answer: TryNextError) -> Poll<Result<Option<Delivery<u8>>, NextError>> {
     match answer {
         TryNextError::Pending => Poll::Pending,
@@ -39,7 +40,7 @@ fn poll(answer: TryNextError) -> Poll<Result<Option<Delivery<u8>>, NextError>> {
     }
 }
 
-/// As a wait with a deadline says it.
+/// Returns the same state as a wait with a deadline reports it.
 #[cfg(feature = "std")]
 fn timed(answer: TryNextError) -> Result<Option<Delivery<u8>>, reorder_ring::NextTimeoutError> {
     use reorder_ring::NextTimeoutError;
@@ -52,9 +53,9 @@ fn timed(answer: TryNextError) -> Result<Option<Delivery<u8>>, reorder_ring::Nex
     }
 }
 
-/// As `ask`, of a batch in one hand.
+/// As `end_state`, for a batch that is not split.
 #[track_caller]
-fn ask_batch(batch: &mut Batch<&Ring<u8>>) -> TryNextError {
+fn end_state_of_batch(batch: &mut Batch<&Ring<u8>>) -> TryNextError {
     let answer = batch.try_next().unwrap_err();
     assert!(batch.drain_ready().next().is_none());
     #[cfg(feature = "std")]
@@ -69,7 +70,7 @@ fn ask_batch(batch: &mut Batch<&Ring<u8>>) -> TryNextError {
     answer
 }
 
-/// Ends the batch as declared, or by dropping its producer.
+/// Ends the batch by `finish`, or else by dropping its producer.
 fn end(producer: Producer<&Ring<u8>>, finish: bool) {
     if finish {
         producer.finish();
@@ -82,31 +83,31 @@ fn value(answer: Answer) -> (u64, u8) {
 }
 
 #[test]
-fn a_batch_pends_until_its_producer_ends_it_and_all_is_delivered() {
-    for (finish, told) in [(true, TryNextError::Ended), (false, TryNextError::Truncated)] {
+fn a_batch_is_pending_until_its_producer_has_ended_and_all_is_delivered() {
+    for (finish, state) in [(true, TryNextError::Ended), (false, TryNextError::Truncated)] {
         for items in 0..=3_u8 {
             let ring = Ring::with_capacity(4).unwrap();
             let (mut producer, mut consumer) = ring.open().unwrap().split();
-            assert_eq!(ask(&mut consumer), TryNextError::Pending, "nothing is reserved");
+            assert_eq!(end_state(&mut consumer), TryNextError::Pending, "nothing is reserved");
             let tickets = producer.reserve_many(items.into()).unwrap();
             if items > 0 {
-                assert_eq!(ask(&mut consumer), TryNextError::Pending, "the head is missing");
+                assert_eq!(end_state(&mut consumer), TryNextError::Pending, "the head is missing");
             }
             end(producer, finish);
             for (index, ticket) in tickets.enumerate() {
-                assert_eq!(ask(&mut consumer), TryNextError::Pending, "{index} of {items}");
+                assert_eq!(end_state(&mut consumer), TryNextError::Pending, "{index} of {items}");
                 ring.complete(ticket, index as u8).unwrap();
                 assert_eq!(value(consumer.try_next()), (index as u64, index as u8));
             }
             for _ in 0..2 {
-                assert_eq!(ask(&mut consumer), told, "after {items}");
+                assert_eq!(end_state(&mut consumer), state, "after {items} items");
             }
         }
     }
 }
 
 #[test]
-fn a_cancelled_batch_delivers_what_is_ready_at_its_head() {
+fn a_cancelled_batch_delivers_the_ready_positions_at_its_head() {
     for ended in [None, Some(false), Some(true)] {
         let ring = Ring::with_capacity(4).unwrap();
         let (mut producer, mut consumer) = ring.open().unwrap().split();
@@ -115,7 +116,7 @@ fn a_cancelled_batch_delivers_what_is_ready_at_its_head() {
             ring.complete(tickets[index], index as u8).unwrap();
         }
         assert!(consumer.canceller().cancel());
-        assert!(!consumer.canceller().cancel(), "once");
+        assert!(!consumer.canceller().cancel(), "the second cancellation reports success");
         assert_eq!(producer.reserve(), Err(ReserveError::Cancelled));
         assert_eq!(producer.reserve_many(0), Err(ReserveError::Cancelled));
         assert_eq!(producer.permit().err(), Some(ReserveError::Cancelled));
@@ -128,17 +129,17 @@ fn a_cancelled_batch_delivers_what_is_ready_at_its_head() {
         };
         assert_eq!(value(consumer.try_next()), (0, 0));
         assert_eq!(value(consumer.try_next()), (1, 1));
-        assert_eq!(ask(&mut consumer), TryNextError::Cancelled);
-        // A completion that comes all the same is as good as before.
+        assert_eq!(end_state(&mut consumer), TryNextError::Cancelled);
+        // A completion after the cancellation is accepted and delivered.
         ring.complete(tickets[2], 2).unwrap();
         assert_eq!(value(consumer.try_next()), (2, 2));
         assert_eq!(value(consumer.try_next()), (3, 3));
-        let told = match ended {
+        let state = match ended {
             None => TryNextError::Cancelled,
             Some(true) => TryNextError::Ended,
             Some(false) => TryNextError::Truncated,
         };
-        assert_eq!(ask(&mut consumer), told, "an end that was reached is told as it was declared");
+        assert_eq!(end_state(&mut consumer), state, "a reached end takes precedence");
         drop(producer);
     }
 }
@@ -151,46 +152,46 @@ fn a_producer_that_panics_truncates_its_batch() {
         let mut producer = producer;
         let ticket = producer.reserve().unwrap();
         ring.complete(ticket, 7).unwrap();
-        std::panic::resume_unwind(Box::new("no more input"));
+        std::panic::resume_unwind(Box::new("the producer panics"));
     }));
     assert!(panicked.is_err());
     assert_eq!(value(consumer.try_next()), (0, 7));
-    assert_eq!(ask(&mut consumer), TryNextError::Truncated);
+    assert_eq!(end_state(&mut consumer), TryNextError::Truncated);
 }
 
 #[test]
-fn a_batch_in_one_hand_is_at_its_end_whenever_all_is_delivered() {
+fn a_batch_that_is_not_split_has_ended_whenever_all_is_delivered() {
     let ring = Ring::with_capacity(2).unwrap();
     let mut batch = ring.open().unwrap();
     for index in 0..3 {
-        assert_eq!(ask_batch(&mut batch), TryNextError::Ended);
+        assert_eq!(end_state_of_batch(&mut batch), TryNextError::Ended);
         let ticket = batch.reserve().unwrap();
-        assert_eq!(ask_batch(&mut batch), TryNextError::Pending);
+        assert_eq!(end_state_of_batch(&mut batch), TryNextError::Pending);
         ring.complete(ticket, 5).unwrap();
         assert_eq!(value(batch.try_next()), (index, 5));
     }
     let ticket = batch.reserve().unwrap();
     assert!(batch.canceller().cancel());
-    assert_eq!(ask_batch(&mut batch), TryNextError::Cancelled);
+    assert_eq!(end_state_of_batch(&mut batch), TryNextError::Cancelled);
     assert_eq!(batch.reserve(), Err(ReserveError::Cancelled));
     ring.complete(ticket, 6).unwrap();
     assert_eq!(value(batch.try_next()), (3, 6));
-    assert_eq!(ask_batch(&mut batch), TryNextError::Ended);
+    assert_eq!(end_state_of_batch(&mut batch), TryNextError::Ended);
 }
 
 #[test]
-fn a_consumer_that_goes_first_cancels_its_batch() {
+fn a_consumer_that_leaves_first_cancels_its_batch() {
     let ring = Ring::with_capacity(2).unwrap();
     let (mut producer, consumer) = ring.open().unwrap().split();
     let canceller = consumer.canceller();
     let ticket = producer.reserve().unwrap();
     drop(consumer);
-    assert!(!canceller.cancel(), "it is cancelled");
+    assert!(!canceller.cancel(), "the batch is already cancelled");
     assert_eq!(producer.reserve(), Err(ReserveError::Cancelled));
     assert_eq!(ring.complete(ticket, 1).unwrap_err().reason, reorder_ring::Reason::Stale);
     assert!(ring.open().is_err());
     producer.finish();
-    assert!(!canceller.cancel(), "it is over");
+    assert!(!canceller.cancel(), "the batch is closed");
     assert!(ring.open().is_ok());
 }
 
@@ -204,9 +205,9 @@ fn a_canceller_of_an_earlier_batch_does_nothing() {
     let (mut producer, mut consumer) = ring.open().unwrap().split();
     assert!(stale.iter().all(|canceller| !canceller.cancel()));
     let ticket = producer.reserve().unwrap();
-    assert_eq!(ask(&mut consumer), TryNextError::Pending);
+    assert_eq!(end_state(&mut consumer), TryNextError::Pending);
     ring.complete(ticket, 3).unwrap();
     assert_eq!(value(consumer.try_next()), (0, 3));
-    assert!(consumer.canceller().cancel(), "its own does");
-    assert_eq!(ask(&mut consumer), TryNextError::Cancelled);
+    assert!(consumer.canceller().cancel(), "a canceller of this batch cancels it");
+    assert_eq!(end_state(&mut consumer), TryNextError::Cancelled);
 }

@@ -1,4 +1,4 @@
-//! Whatever settles or ends what a consumer already waits for wakes it.
+//! Each event that a consumer waits for wakes it: completions, gaps, ends and cancellations.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -10,23 +10,23 @@ use reorder_ring::{Canceller, Consumer, Delivery, Gap, NextError, Permit, Produc
 type R = Arc<Ring<u8>>;
 type Next = Result<Option<Delivery<u8>>, NextError>;
 
-/// What happens to a waiting consumer, and what it gets.
+/// An event that wakes the consumer, and the result of its wait.
 struct Event {
     name: &'static str,
-    /// How many positions are reserved before the consumer waits; it waits for the first of them.
+    /// The number of positions that are reserved before the wait. The consumer waits for the first.
     reserved: usize,
-    act: fn(&mut Rest),
+    act: fn(&mut OtherHandles),
     next: Next,
 }
 
-/// All but the consumer. What an event leaves of it stays to the end of the wait.
-struct Rest {
+/// All handles but the consumer. Handles that the event does not use live until the wait has ended.
+struct OtherHandles {
     producer: Option<Producer<R>>,
     permits: Vec<Permit<R>>,
     canceller: Canceller<R>,
 }
 
-impl Rest {
+impl OtherHandles {
     fn producer(&mut self) -> &mut Producer<R> {
         self.producer.as_mut().unwrap()
     }
@@ -40,7 +40,7 @@ const EVENTS: &[Event] = &[
         next: Ok(Some(Delivery { index: 0, outcome: Ok(7) })),
     },
     Event {
-        name: "a completion behind which others are complete",
+        name: "a completion before a position that is complete",
         reserved: 2,
         act: |rest| {
             rest.permits.remove(1).complete(8).unwrap();
@@ -49,7 +49,7 @@ const EVENTS: &[Event] = &[
         next: Ok(Some(Delivery { index: 0, outcome: Ok(7) })),
     },
     Event {
-        name: "a completion of what was reserved during the wait",
+        name: "a completion of a position that was reserved during the wait",
         reserved: 0,
         act: |rest| rest.producer().permit().unwrap().complete(7).unwrap(),
         next: Ok(Some(Delivery { index: 0, outcome: Ok(7) })),
@@ -58,7 +58,7 @@ const EVENTS: &[Event] = &[
         name: "an eviction",
         reserved: 1,
         act: |rest| {
-            // The next position, and the one before: any thread may evict by its bits.
+            // The bits of the head's ticket are one less than the bits of the next ticket.
             let after = rest.producer().reserve().unwrap();
             let ring = rest.producer().ring();
             let head = ring.ticket_from_bits(after.to_bits() - 1).unwrap();
@@ -111,8 +111,8 @@ const EVENTS: &[Event] = &[
     },
 ];
 
-/// Another batch on the ring, after `delivered` positions of it were delivered.
-fn open(ring: &R, delivered: u64, reserved: usize) -> (Consumer<R>, Rest) {
+/// Opens a batch on the ring, delivers `delivered` positions, and reserves `reserved` more.
+fn open(ring: &R, delivered: u64, reserved: usize) -> (Consumer<R>, OtherHandles) {
     let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
     for _ in 0..delivered {
         producer.permit().unwrap().complete(0).unwrap();
@@ -120,7 +120,7 @@ fn open(ring: &R, delivered: u64, reserved: usize) -> (Consumer<R>, Rest) {
     }
     let permits = (0..reserved).map(|_| producer.permit().unwrap()).collect();
     let canceller = consumer.canceller();
-    (consumer, Rest { producer: Some(producer), permits, canceller })
+    (consumer, OtherHandles { producer: Some(producer), permits, canceller })
 }
 
 fn expected(event: &Event, delivered: u64) -> Next {
@@ -130,10 +130,10 @@ fn expected(event: &Event, delivered: u64) -> Next {
 }
 
 #[test]
-fn a_polled_consumer_is_woken_once_by_whatever_it_waits_for() {
+fn each_event_wakes_a_polled_consumer_once() {
     for event in EVENTS {
         for capacity in [2, 4] {
-            // One ring for several waits: each meets what the one before left.
+            // All waits use one ring, so that each finds the state that the wait before left.
             let ring = Arc::new(Ring::with_capacity(capacity).unwrap());
             for delivered in 0..=2 * capacity as u64 {
                 let context = format!("{} after {delivered}", event.name);
@@ -143,13 +143,21 @@ fn a_polled_consumer_is_woken_once_by_whatever_it_waits_for() {
                 let mut poll = |waker: &Waker| consumer.poll_next(&mut Context::from_waker(waker));
                 assert_eq!(poll(&first_waker), Poll::Pending, "{context}");
                 assert_eq!(poll(&waker), Poll::Pending, "{context}");
-                assert_eq!((first.wakes(), tally.wakes()), (0, 0), "{context}: nothing happened");
+                assert_eq!(
+                    (first.wakes(), tally.wakes()),
+                    (0, 0),
+                    "{context}: woken before the event"
+                );
                 (event.act)(&mut rest);
-                assert_eq!(first.wakes(), 0, "{context}: the last waker alone counts");
+                assert_eq!(first.wakes(), 0, "{context}: the replaced waker was called");
                 assert_eq!(tally.wakes(), 1, "{context}");
                 assert_eq!(poll(&waker), Poll::Ready(expected(event, delivered)), "{context}");
                 drop((consumer, rest, waker));
-                assert_eq!(Arc::strong_count(&tally), 1, "{context}: closing drops the waker");
+                assert_eq!(
+                    Arc::strong_count(&tally),
+                    1,
+                    "{context}: the closed batch keeps the waker"
+                );
             }
         }
     }
@@ -157,7 +165,7 @@ fn a_polled_consumer_is_woken_once_by_whatever_it_waits_for() {
 
 #[cfg(feature = "std")]
 #[test]
-fn a_blocked_consumer_is_woken_by_whatever_it_waits_for() {
+fn each_event_wakes_a_blocked_consumer() {
     use std::time::Duration;
 
     for event in EVENTS {
@@ -165,7 +173,7 @@ fn a_blocked_consumer_is_woken_by_whatever_it_waits_for() {
         for (delivered, pause) in [(0, 0), (1, 5), (2, 5)] {
             let (mut consumer, mut rest) = open(&ring, delivered, event.reserved);
             let waiting = thread::spawn(move || consumer.next());
-            // Usually long enough that the consumer sleeps; right in any case.
+            // Usually the consumer is asleep after this. The test is correct in any case.
             thread::sleep(Duration::from_millis(pause));
             (event.act)(&mut rest);
             let next = waiting.join().unwrap();
@@ -198,7 +206,7 @@ fn a_consumer_that_waits_sees_the_end_after_few_or_no_items() {
                     }
                 });
                 for _ in 0..items {
-                    // As above.
+                    // Usually the consumer is asleep after this.
                     thread::sleep(Duration::from_millis(3));
                     producer.permit().unwrap().complete(1).unwrap();
                 }
@@ -216,7 +224,7 @@ fn a_consumer_that_waits_sees_the_end_after_few_or_no_items() {
 }
 
 #[test]
-fn a_canceller_of_an_earlier_batch_wakes_nobody() {
+fn a_canceller_of_an_earlier_batch_wakes_no_consumer() {
     let ring = Ring::<u8>::with_capacity(2).unwrap();
     let batch = ring.open().unwrap();
     let stale = batch.canceller();

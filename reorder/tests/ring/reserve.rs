@@ -1,13 +1,13 @@
-//! Reserving, the tickets that come of it, and what a batch says about itself.
+//! Reserving, the tickets that it returns, and the state that a batch reports.
 
+use crate::gaps::{CAPACITIES, full};
 use crate::ledger::Ledger;
-use crate::window::{CAPACITIES, full};
 use reorder_ring::{
     Batch, HeadState, Reason, ReserveError, Ring, Ticket, TicketError, TryNextError,
 };
 
 #[test]
-fn many_are_reserved_all_or_none() {
+fn reserve_many_reserves_all_positions_or_none() {
     for capacity in CAPACITIES {
         let ring = Ring::<()>::with_capacity(capacity).unwrap();
         let mut batch = ring.open().unwrap();
@@ -26,9 +26,9 @@ fn many_are_reserved_all_or_none() {
         assert_eq!(positions, (1..capacity as u64).collect::<Vec<_>>());
         assert_eq!((batch.reserved(), batch.space()), (capacity as u64, 0));
         assert_eq!(batch.reserve_many(1), Err(ReserveError::Full));
-        assert_eq!(batch.reserve_many(0).unwrap().next(), None, "none always fits");
+        assert_eq!(batch.reserve_many(0).unwrap().next(), None, "an empty run always fits");
 
-        // A completed position takes room until it is delivered.
+        // A completed position takes space until it is delivered.
         ring.complete(first, ()).unwrap();
         assert_eq!((batch.space(), batch.reserve()), (0, Err(ReserveError::Full)));
         batch.try_next().unwrap();
@@ -38,7 +38,7 @@ fn many_are_reserved_all_or_none() {
 }
 
 #[test]
-fn a_run_of_tickets_can_be_walked_and_indexed() {
+fn a_run_of_tickets_can_be_iterated_and_indexed() {
     let ring = Ring::<()>::with_capacity(8).unwrap();
     let (_batch, expected) = full(&ring);
     drop(_batch);
@@ -57,39 +57,39 @@ fn a_run_of_tickets_can_be_walked_and_indexed() {
 }
 
 #[test]
-fn the_head_of_line_tells_what_holds_the_batch_up() {
+fn the_head_of_line_reports_the_state_of_the_head() {
     let ring = Ring::with_capacity(4).unwrap();
     let (mut batch, tickets) = full(&ring);
-    let see = |batch: &Batch<_>| {
-        let head = batch.head_of_line();
-        (head.index, head.reserved, head.state)
+    let head = |batch: &Batch<_>| {
+        let line = batch.head_of_line();
+        (line.index, line.reserved, line.state)
     };
-    assert_eq!(see(&batch), (0, 4, HeadState::Missing));
+    assert_eq!(head(&batch), (0, 4, HeadState::Missing));
     ring.complete(tickets[1], ()).unwrap();
-    assert_eq!(see(&batch), (0, 4, HeadState::Missing));
+    assert_eq!(head(&batch), (0, 4, HeadState::Missing));
     ring.complete(tickets[0], ()).unwrap();
-    assert_eq!(see(&batch), (0, 4, HeadState::Ready));
+    assert_eq!(head(&batch), (0, 4, HeadState::Ready));
     assert_eq!(batch.drain_ready().count(), 2);
-    assert_eq!(see(&batch), (2, 2, HeadState::Missing));
+    assert_eq!(head(&batch), (2, 2, HeadState::Missing));
     batch.evict_head().unwrap();
-    assert_eq!(see(&batch), (2, 2, HeadState::Ready), "a gap can be taken");
+    assert_eq!(head(&batch), (2, 2, HeadState::Ready), "a gap can be taken");
     ring.complete(tickets[3], ()).unwrap();
     assert_eq!(batch.drain_ready().count(), 2);
-    assert_eq!(see(&batch), (4, 0, HeadState::Unreserved));
+    assert_eq!(head(&batch), (4, 0, HeadState::Unreserved));
     batch.reserve().unwrap();
-    assert_eq!(see(&batch), (4, 1, HeadState::Missing));
+    assert_eq!(head(&batch), (4, 1, HeadState::Missing));
 }
 
 #[test]
-fn what_a_ring_did_not_hand_out_it_does_not_accept() {
+fn tickets_and_bits_that_the_ring_did_not_issue_are_refused() {
     let (ring, ledger) = (Ring::with_capacity(2).unwrap(), Ledger::default());
     let other = Ring::<()>::with_capacity(2).unwrap();
     let (mut batch, tickets) = full(&ring);
-    let (mut strange, strangers) = full(&other);
-    assert_eq!(tickets[0].position(), strangers[0].position());
-    let rejected = ring.complete(strangers[0], ledger.value()).unwrap_err();
+    let (mut other_batch, foreign) = full(&other);
+    assert_eq!(tickets[0].position(), foreign[0].position());
+    let rejected = ring.complete(foreign[0], ledger.value()).unwrap_err();
     assert_eq!(rejected.reason, Reason::Foreign);
-    assert_eq!(ring.evict(strangers[0]), Err(Reason::Foreign));
+    assert_eq!(ring.evict(foreign[0]), Err(Reason::Foreign));
     assert_eq!(batch.try_next().err(), Some(TryNextError::Pending));
 
     ring.complete(tickets[0], ledger.value()).unwrap();
@@ -109,8 +109,8 @@ fn what_a_ring_did_not_hand_out_it_does_not_accept() {
         ring.ticket_from_bits(beyond | u128::from(u64::MAX)).unwrap_err().to_string(),
         format!("position {} was never reserved: those from 0 and below 2 were", u64::MAX)
     );
-    assert_eq!(strange.try_next().err(), Some(TryNextError::Pending));
-    drop((rejected, again, batch, strange));
+    assert_eq!(other_batch.try_next().err(), Some(TryNextError::Pending));
+    drop((rejected, again, batch, other_batch));
     drop(ring);
     ledger.assert_each_dropped_once();
 }

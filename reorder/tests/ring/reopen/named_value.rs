@@ -1,64 +1,64 @@
-//! Values that say for which position they were made, and are counted when they are dropped.
+//! Values that carry the name of their position, and whose drops are counted.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// A position, and its place in its batch: what a ticket and its value have in common.
+/// The name of a position: its batch, and its index there. A value carries the name of its ticket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Name {
-    /// Counted from 1.
+    /// The number of the batch, from 1.
     pub(super) batch: u64,
     pub(super) index: u64,
     pub(super) position: u64,
 }
 
 impl Name {
-    /// In one word, which one atomic load brings whole.
+    /// Packs the name into one word, for atomic loads and stores.
     pub(super) fn to_word(self) -> u64 {
         assert!(self.position < 1 << 32 && self.batch < 1 << 24 && self.index < 1 << 8);
         self.position << 32 | self.batch << 8 | self.index
     }
 
-    /// `None` for a word in which nothing was stored yet.
+    /// Returns `None` if no name was stored in the word yet.
     pub(super) fn from_word(word: u64) -> Option<Name> {
         let batch = word >> 8 & 0xFF_FFFF;
         (batch != 0).then_some(Name { batch, index: word & 0xFF, position: word >> 32 })
     }
 }
 
-/// How many values were dropped.
+/// The numbers of dropped values.
 #[derive(Default)]
-pub(super) struct Drops {
-    /// By somebody who had got them back.
+pub(super) struct DropCounts {
+    /// Values that were dropped after they had been delivered or returned.
     retrieved: AtomicU64,
-    /// By the ring.
+    /// Values that the ring dropped.
     reclaimed: AtomicU64,
 }
 
-impl Drops {
+impl DropCounts {
     pub(super) fn counts(&self) -> (u64, u64) {
         (self.retrieved.load(Relaxed), self.reclaimed.load(Relaxed))
     }
 }
 
-/// A value for one position. Boxed, so that a second drop is a second release of memory.
-pub(super) struct Stamped<'a>(Box<Stamp<'a>>);
+/// A value for one position. It is boxed, so that a second drop frees memory twice.
+pub(super) struct NamedValue<'a>(Box<Contents<'a>>);
 
-struct Stamp<'a> {
+struct Contents<'a> {
     ring: u128,
     name: Name,
     checksum: u64,
     retrieved: bool,
-    drops: &'a Drops,
+    drops: &'a DropCounts,
 }
 
-impl<'a> Stamped<'a> {
-    pub(super) fn new(ring: u128, name: Name, drops: &'a Drops) -> Self {
+impl<'a> NamedValue<'a> {
+    pub(super) fn new(ring: u128, name: Name, drops: &'a DropCounts) -> Self {
         let checksum = checksum(ring, name);
-        Stamped(Box::new(Stamp { ring, name, checksum, retrieved: false, drops }))
+        NamedValue(Box::new(Contents { ring, name, checksum, retrieved: false, drops }))
     }
 
-    /// The end of a value that came back or was delivered: it must be the one for this position.
+    /// Drops a value that was delivered or returned. It must be the value of this position.
     #[track_caller]
     pub(super) fn retrieve(mut self, ring: u128, name: Name) {
         assert_eq!((self.0.ring, self.0.name), (ring, name), "a value of another position");
@@ -67,13 +67,14 @@ impl<'a> Stamped<'a> {
     }
 }
 
-impl Drop for Stamped<'_> {
+impl Drop for NamedValue<'_> {
     fn drop(&mut self) {
-        let stamp = &mut *self.0;
-        assert_eq!(stamp.checksum, checksum(stamp.ring, stamp.name), "a torn value, or a dead one");
-        stamp.checksum = !stamp.checksum;
-        let drops = stamp.drops;
-        let counter = if stamp.retrieved { &drops.retrieved } else { &drops.reclaimed };
+        let contents = &mut *self.0;
+        let expected = checksum(contents.ring, contents.name);
+        assert_eq!(contents.checksum, expected, "a torn value, or a dropped one");
+        contents.checksum = !contents.checksum;
+        let drops = contents.drops;
+        let counter = if contents.retrieved { &drops.retrieved } else { &drops.reclaimed };
         counter.fetch_add(1, Relaxed);
     }
 }

@@ -1,4 +1,5 @@
-//! Handles that are forgotten, that outlive their ring's last other owner, or that go in any order.
+//! Handles that are forgotten, that outlive the other owners of their ring, or that are dropped in
+//! any order.
 
 use std::mem::forget;
 use std::sync::Arc;
@@ -13,8 +14,8 @@ fn ring() -> (Ring<Counted>, Ledger) {
     (Ring::with_capacity(CAPACITY).unwrap(), Ledger::default())
 }
 
-/// A batch with a delivered position, two ready ones and a missing one.
-fn begun<'r>(ring: &'r Ring<Counted>, ledger: &Ledger) -> Batch<&'r Ring<Counted>> {
+/// Opens a batch with one delivered position, two ready positions and one missing position.
+fn partly_taken_batch<'r>(ring: &'r Ring<Counted>, ledger: &Ledger) -> Batch<&'r Ring<Counted>> {
     let mut batch = ring.open().unwrap();
     let tickets = batch.reserve_many(CAPACITY).unwrap();
     for ticket in tickets.take(CAPACITY - 1) {
@@ -26,15 +27,15 @@ fn begun<'r>(ring: &'r Ring<Counted>, ledger: &Ledger) -> Batch<&'r Ring<Counted
 }
 
 #[test]
-fn a_forgotten_batch_keeps_its_ring_and_its_values_go_with_the_ring() {
+fn a_forgotten_batch_keeps_its_ring_leased_and_the_ring_drops_its_values() {
     let (ring, ledger) = ring();
-    let mut batch = begun(&ring, &ledger);
+    let mut batch = partly_taken_batch(&ring, &ledger);
     let ticket = batch.reserve().unwrap();
     forget(batch);
     for _ in 0..2 {
         assert_eq!(ring.open().unwrap_err(), Busy::Leased);
     }
-    // Its tickets are as good as ever, also after the ring moved: the batch borrowed it before.
+    // The tickets are still valid, also after the ring has moved. Only the batch borrowed the ring.
     let ring = Box::new(ring);
     ring.complete(ticket, ledger.value()).unwrap();
     assert_eq!(ring.complete(ticket, ledger.value()).unwrap_err().reason, Reason::Duplicate);
@@ -46,15 +47,23 @@ fn a_forgotten_batch_keeps_its_ring_and_its_values_go_with_the_ring() {
 #[test]
 fn a_forgotten_producer_leaves_the_consumer_pending_and_the_ring_leased() {
     let (ring, ledger) = ring();
-    let (producer, mut consumer) = begun(&ring, &ledger).split();
+    let (producer, mut consumer) = partly_taken_batch(&ring, &ledger).split();
     forget(producer);
     assert_eq!(consumer.drain_ready().filter(|next| next.outcome.is_ok()).count(), 2);
     assert_eq!(consumer.try_next().err(), Some(TryNextError::Pending));
     consumer.evict_head().unwrap();
     assert_eq!(consumer.try_next().ok().map(|next| next.outcome.err()), Some(Some(Gap::Evicted)));
-    assert_eq!(consumer.try_next().err(), Some(TryNextError::Pending), "no end was declared");
+    assert_eq!(
+        consumer.try_next().err(),
+        Some(TryNextError::Pending),
+        "the producer declared no end"
+    );
     assert!(consumer.canceller().cancel());
-    assert_eq!(consumer.try_next().err(), Some(TryNextError::Cancelled), "a way out is left");
+    assert_eq!(
+        consumer.try_next().err(),
+        Some(TryNextError::Cancelled),
+        "a cancellation ends the wait"
+    );
     drop(consumer);
     assert_eq!(ring.open().unwrap_err(), Busy::Leased);
     drop(ring);
@@ -62,9 +71,9 @@ fn a_forgotten_producer_leaves_the_consumer_pending_and_the_ring_leased() {
 }
 
 #[test]
-fn values_behind_a_forgotten_producer_go_with_the_consumer() {
+fn the_consumer_drops_the_values_behind_a_forgotten_producer() {
     let (ring, ledger) = ring();
-    let (producer, consumer) = begun(&ring, &ledger).split();
+    let (producer, consumer) = partly_taken_batch(&ring, &ledger).split();
     forget(producer);
     drop(consumer);
     assert_eq!(ledger.alive(), 0);
@@ -72,9 +81,9 @@ fn values_behind_a_forgotten_producer_go_with_the_consumer() {
 }
 
 #[test]
-fn a_forgotten_consumer_lets_the_window_run_full_and_keeps_the_ring_leased() {
+fn a_forgotten_consumer_leaves_the_window_full_and_the_ring_leased() {
     let (ring, ledger) = ring();
-    let (mut producer, consumer) = begun(&ring, &ledger).split();
+    let (mut producer, consumer) = partly_taken_batch(&ring, &ledger).split();
     forget(consumer);
     let ticket = producer.reserve().unwrap();
     ring.complete(ticket, ledger.value()).unwrap();
@@ -94,11 +103,11 @@ fn a_forgotten_permit_stalls_its_batch_until_it_is_evicted() {
     let ticket = batch.reserve().unwrap();
     ring.complete(ticket, ledger.value()).unwrap();
     assert_eq!(batch.try_next().err(), Some(TryNextError::Pending));
-    assert_eq!(batch.head_of_line().state, HeadState::Missing, "it can be seen");
+    assert_eq!(batch.head_of_line().state, HeadState::Missing, "the head of line is not reported");
     batch.evict_head().unwrap();
     let outcomes: Vec<_> = batch.drain_ready().map(|next| next.outcome.map(drop)).collect();
     assert_eq!(outcomes, [Err(Gap::Evicted), Ok(())]);
-    // It does not keep the ring either.
+    // A forgotten permit does not keep the ring leased.
     forget(batch.permit().unwrap());
     drop(batch);
     drop(ring.open().unwrap());
@@ -106,10 +115,10 @@ fn a_forgotten_permit_stalls_its_batch_until_it_is_evicted() {
 }
 
 #[test]
-#[expect(clippy::forget_non_drop, reason = "that they need no drop is what is tested")]
+#[expect(clippy::forget_non_drop, reason = "the test is that they need no drop")]
 fn forgotten_tickets_cancellers_and_drains_change_nothing() {
     let (ring, ledger) = ring();
-    let mut batch = begun(&ring, &ledger);
+    let mut batch = partly_taken_batch(&ring, &ledger);
     forget(batch.canceller());
     let mut drain = batch.drain_ready();
     assert!(drain.next().is_some());
@@ -138,7 +147,7 @@ fn permutations(items: &mut [usize], fixed: usize, visit: &mut impl FnMut(&[usiz
 }
 
 #[test]
-fn owned_handles_may_go_in_any_order() {
+fn owned_handles_may_be_dropped_in_any_order() {
     let mut orders = 0;
     permutations(&mut [0, 1, 2, 3, 4, 5], 0, &mut |order| {
         orders += 1;
@@ -156,14 +165,14 @@ fn owned_handles_may_go_in_any_order() {
             Some(Box::new(move || drop(ring))),
             Some(Box::new(move || drop(producer))),
             Some(Box::new(move || drop(consumer))),
-            // Accepted or refused, depending on the order: it is dropped once in any case.
+            // The order decides whether the value is accepted. It is dropped once in both cases.
             Some(Box::new(move || drop(kept.complete(value)))),
             Some(Box::new(move || drop(dropped))),
             Some(Box::new(move || drop(canceller))),
         ];
-        for (gone, &handle) in order.iter().enumerate() {
-            assert_eq!(weak.strong_count(), 6 - gone, "each handle counts once");
-            handles[handle].take().expect("each goes once")();
+        for (dropped, &handle) in order.iter().enumerate() {
+            assert_eq!(weak.strong_count(), 6 - dropped, "each handle counts once");
+            handles[handle].take().expect("an order has each handle once")();
         }
         assert_eq!(weak.strong_count(), 0);
         ledger.assert_each_dropped_once();
@@ -172,7 +181,7 @@ fn owned_handles_may_go_in_any_order() {
 }
 
 #[test]
-fn owned_handles_work_on_other_threads_after_everyone_else_is_gone() {
+fn owned_handles_work_on_other_threads_without_another_owner() {
     let ledger = Ledger::default();
     let ring = Arc::new(Ring::with_capacity(CAPACITY).unwrap());
     let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
@@ -217,7 +226,7 @@ fn a_batch_can_be_the_value_of_another_ring() {
             outer.complete(ticket, batch).map_err(|rejected| rejected.reason).unwrap();
             assert_eq!(ring.open().unwrap_err(), Busy::Leased);
         }
-        // Of each pair, one is delivered and the other closed together with its batch.
+        // Of each pair, one inner batch is delivered. The outer batch closes the other one.
         let mut first = batches.try_next().ok().unwrap().outcome.ok().unwrap();
         assert!(std::ptr::eq(first.ring(), &*pair[0]));
         assert!(first.try_next().is_ok());

@@ -1,4 +1,4 @@
-//! Gaps: any position of a full window may be evicted or abandoned, and the order goes on.
+//! Gaps: any position of a full window may be evicted or abandoned, and the order is kept.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,14 +7,14 @@ use reorder_ring::{Batch, Delivery, Gap, Reason, ReserveError, Ring, Ticket, Try
 
 pub(crate) const CAPACITIES: [usize; 5] = [1, 2, 4, 8, 16];
 
-/// A batch that has reserved all it can.
+/// Opens a batch and reserves a full window.
 pub(crate) fn full<T>(ring: &Ring<T>) -> (Batch<&Ring<T>>, Vec<Ticket>) {
     let mut batch = ring.open().unwrap();
     let tickets = batch.reserve_many(ring.capacity()).unwrap().collect();
     (batch, tickets)
 }
 
-/// Who gives a position up, and when its neighbours are completed.
+/// The way of an eviction: by index or by ticket, after all completions or before.
 #[derive(Clone, Copy, Debug)]
 struct How {
     by_index: bool,
@@ -22,7 +22,7 @@ struct How {
 }
 
 #[test]
-fn any_slot_of_a_full_window_can_be_evicted_and_the_order_goes_on() {
+fn any_slot_of_a_full_window_can_be_evicted_and_the_order_is_kept() {
     for capacity in CAPACITIES {
         for index in 0..capacity {
             for (by_index, last) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -45,7 +45,7 @@ fn evict_one(capacity: usize, index: usize, how: How) {
             ring.complete(tickets[other], value).unwrap();
         }
     };
-    // The value of a late completion comes back, whatever became of its position.
+    // A late completion returns its value, in each later state of its position.
     let refused = |reason: Reason| {
         let value = ledger.value();
         let id = value.id;
@@ -73,7 +73,7 @@ fn evict_one(capacity: usize, index: usize, how: How) {
     }
     refused(Reason::Settled);
 
-    // The slot serves the next lap, and its old ticket still does not reach it.
+    // The slot serves its next position, and the old ticket does not reach it.
     let again: Vec<_> = batch.reserve_many(capacity).unwrap().collect();
     refused(Reason::Settled);
     for &ticket in &again {
@@ -91,14 +91,18 @@ fn evict_one(capacity: usize, index: usize, how: How) {
 }
 
 #[test]
-fn a_window_of_gaps_alone_is_delivered_and_makes_room() {
+fn a_window_of_gaps_only_is_delivered_and_makes_space() {
     for capacity in CAPACITIES {
         let ring = Ring::<()>::with_capacity(capacity).unwrap();
         let (mut batch, tickets) = full(&ring);
         for ticket in tickets.into_iter().rev() {
             ring.evict(ticket).unwrap();
         }
-        assert_eq!(batch.reserve(), Err(ReserveError::Full), "a gap takes room until delivered");
+        assert_eq!(
+            batch.reserve(),
+            Err(ReserveError::Full),
+            "a gap takes space until it is delivered"
+        );
         let gaps: Vec<_> = batch.drain_ready().map(|next| (next.index, next.outcome)).collect();
         let expected: Vec<_> = (0..capacity as u64).map(|i| (i, Err(Gap::Evicted))).collect();
         assert_eq!(gaps, expected);
@@ -107,7 +111,7 @@ fn a_window_of_gaps_alone_is_delivered_and_makes_room() {
 }
 
 #[test]
-fn an_eviction_by_index_reaches_what_is_reserved_and_missing() {
+fn an_eviction_by_index_succeeds_for_missing_positions_only() {
     let ring = Ring::with_capacity(4).unwrap();
     drop(full::<&str>(&ring));
     let mut batch = ring.open().unwrap();
@@ -117,7 +121,7 @@ fn an_eviction_by_index_reaches_what_is_reserved_and_missing() {
         assert_eq!(batch.evict_index(index), Err(Reason::Unreserved), "index {index}");
     }
     ring.complete(tickets[1], "one").unwrap();
-    assert_eq!(batch.evict_index(1), Err(Reason::Duplicate), "a value is not evicted");
+    assert_eq!(batch.evict_index(1), Err(Reason::Duplicate), "a value was evicted");
     assert_eq!(batch.evict_index(2), Ok(()));
     assert_eq!(batch.evict_index(2), Err(Reason::Evicted));
     assert_eq!(batch.evict_head(), Ok(()));
@@ -131,7 +135,7 @@ fn an_eviction_by_index_reaches_what_is_reserved_and_missing() {
 }
 
 #[test]
-fn a_dropped_permit_is_a_gap_at_its_place() {
+fn a_dropped_permit_is_a_gap_at_its_index() {
     for capacity in CAPACITIES {
         for dropped in 0..capacity {
             let ring = Ring::with_capacity(capacity).unwrap();
@@ -164,10 +168,10 @@ fn a_permit_that_comes_too_late_changes_nothing() {
     assert_eq!(rejected.reason, Reason::Evicted);
     drop(permits.remove(0));
     let gaps: Vec<_> = batch.drain_ready().map(|next| next.outcome.err()).collect();
-    assert_eq!(gaps, [Some(Gap::Evicted); 2], "dropping the permit left the gap as it was");
+    assert_eq!(gaps, [Some(Gap::Evicted); 2], "the dropped permit changed the gap");
     drop(batch);
 
-    // The position of the next batch that lives in the slot of the last permit.
+    // The last permit is dropped while the next batch uses its slot.
     let mut batch = ring.open().unwrap();
     let tickets: Vec<_> = batch.reserve_many(4).unwrap().collect();
     drop(permits);
@@ -194,7 +198,7 @@ fn a_panic_while_a_permit_is_held_is_a_gap() {
 }
 
 #[test]
-fn draining_stops_at_what_is_missing_and_sees_what_comes_meanwhile() {
+fn draining_stops_at_a_missing_position_and_takes_later_completions() {
     let ring = Ring::with_capacity(8).unwrap();
     let (mut batch, tickets) = full(&ring);
     for index in [0, 1, 3] {
@@ -207,7 +211,7 @@ fn draining_stops_at_what_is_missing_and_sees_what_comes_meanwhile() {
     assert_eq!(drain.by_ref().map(|next| next.index).collect::<Vec<_>>(), [1, 2, 3]);
     assert!(drain.next().is_none());
     ring.complete(tickets[4], 4).unwrap();
-    assert_eq!(drain.next().map(|next| next.index), Some(4), "it may be asked again");
+    assert_eq!(drain.next().map(|next| next.index), Some(4), "the drain does not continue");
     assert_eq!(batch.delivered(), 5);
     assert_eq!(batch.try_next(), Err(TryNextError::Pending));
 }

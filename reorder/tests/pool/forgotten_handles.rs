@@ -1,4 +1,4 @@
-//! Batches and leases that are forgotten.
+//! Forgotten batches and leases.
 
 use std::mem::{ManuallyDrop, forget};
 use std::thread;
@@ -8,29 +8,34 @@ use reorder_ring::{Busy, Lease, Reason, RingPool, Ticket, TryNextError};
 
 const CAPACITY: usize = 4;
 
-/// Completes a window on the lease, takes one value, reserves one more; forgets the batch.
+/// Opens a batch and completes a full window, takes one value, and reserves one more position. Then
+/// forgets the batch.
 fn forget_a_batch(lease: &Lease<Counted>, ledger: &Ledger) -> Vec<Ticket> {
     let mut batch = lease.open().unwrap();
     let tickets: Vec<_> = batch.reserve_many(CAPACITY).unwrap().collect();
     tickets[1..].iter().for_each(|&ticket| lease.complete(ticket, ledger.value()).unwrap());
     lease.complete(tickets[0], ledger.value()).unwrap();
     drop(batch.try_next().unwrap());
-    // One lap further, and missing.
+    // This position reuses the slot of the first one, and stays missing.
     let missing = batch.reserve().unwrap();
     forget(batch);
     [tickets, vec![missing]].concat()
 }
 
 #[test]
-fn a_forgotten_batch_that_borrows_is_closed_with_its_lease() {
+fn the_end_of_a_lease_closes_a_forgotten_batch_that_borrows_it() {
     let (pool, ledger) = (RingPool::new(), Ledger::default());
     for round in 1..=3 {
         let lease = pool.lease(CAPACITY).unwrap();
-        assert_eq!(pool.usage().rings, 1, "nothing was lost in round {round}");
+        assert_eq!(pool.usage().rings, 1, "a ring was lost before round {round}");
         let tickets = forget_a_batch(&lease, &ledger);
-        assert_eq!(lease.open().unwrap_err(), Busy::Leased, "until the lease ends");
+        assert_eq!(
+            lease.open().unwrap_err(),
+            Busy::Leased,
+            "the forgotten batch is open until the lease ends"
+        );
         assert_eq!(ledger.alive(), CAPACITY - 1);
-        // Its tickets are good till then, also through the pool.
+        // The tickets are valid until then, also through the pool.
         assert_eq!(pool.complete(tickets[0], ledger.value()).unwrap_err().reason, Reason::Settled);
         pool.complete(tickets[CAPACITY], ledger.value()).unwrap();
         drop(lease);
@@ -56,7 +61,7 @@ fn a_ring_of_a_forgotten_batch_can_be_retired_with_its_lease() {
 }
 
 #[test]
-fn one_forgotten_side_of_a_borrowed_batch_goes_with_the_lease() {
+fn the_end_of_a_lease_closes_a_batch_with_one_forgotten_side() {
     let (pool, ledger) = (RingPool::new(), Ledger::default());
     for forgets_the_producer in [true, false] {
         let lease = pool.lease(CAPACITY).unwrap();
@@ -83,7 +88,7 @@ fn one_forgotten_side_of_a_borrowed_batch_goes_with_the_lease() {
 }
 
 #[test]
-fn a_waiting_consumer_that_was_forgotten_is_not_woken_by_the_next_batch() {
+fn the_next_batch_does_not_wake_a_forgotten_consumer() {
     let pool = RingPool::new();
     let (tally, waker) = crate::tally::Tally::new();
     let mut context = std::task::Context::from_waker(&waker);
@@ -104,28 +109,29 @@ fn a_waiting_consumer_that_was_forgotten_is_not_woken_by_the_next_batch() {
     }
 }
 
-/// The batch is forgotten for as long as the test looks, and found again, for the sake of leak checkers.
+/// `ManuallyDrop` stands for `forget`: the test drops the batch in the end, so that leak detectors
+/// do not report it.
 #[test]
-fn a_forgotten_batch_that_owns_its_lease_keeps_the_ring_for_good() {
+fn a_forgotten_batch_that_owns_its_lease_keeps_the_ring_leased() {
     let (pool, ledger) = (RingPool::new(), Ledger::default());
     let mut batch = pool.lease(CAPACITY).unwrap().open_owned().unwrap();
     let tickets: Vec<_> = batch.reserve_many(CAPACITY).unwrap().collect();
     pool.complete(tickets[0], ledger.value()).unwrap();
     let mut forgotten = ManuallyDrop::new(batch);
 
-    // Its ring is nobody else's, nor is it trimmed.
+    // The ring is neither leased again nor trimmed.
     let others: Vec<_> = (0..10).map(|_| pool.lease(CAPACITY).unwrap()).collect();
     assert_eq!(pool.usage().rings, 11);
     drop(others);
     pool.trim(0);
     assert_eq!((pool.usage().rings, ledger.alive()), (1, 1));
-    // Its tickets are as good as ever, as long as somebody has the pool.
+    // The tickets are valid as long as there is a handle of the pool.
     pool.complete(tickets[1], ledger.value()).unwrap();
     assert_eq!(pool.complete(tickets[0], ledger.value()).unwrap_err().reason, Reason::Duplicate);
     drop(pool);
     assert_eq!(ledger.alive(), 2);
 
-    // It could even be used.
+    // The batch itself is still usable.
     assert!(forgotten.try_next().is_ok());
     drop(ManuallyDrop::into_inner(forgotten));
     ledger.assert_each_dropped_once();
@@ -141,7 +147,7 @@ fn a_forgotten_lease_keeps_its_ring() {
     assert_eq!(pool.complete(tickets[1], ledger.value()).unwrap_err().reason, Reason::Duplicate);
     drop(pool);
     assert_eq!(ledger.alive(), CAPACITY - 1);
-    // On another thread, and last of all: it frees the pool.
+    // The last lease frees the pool, here on another thread.
     thread::spawn(move || drop(ManuallyDrop::into_inner(forgotten))).join().unwrap();
     ledger.assert_each_dropped_once();
 }

@@ -1,38 +1,38 @@
-//! What the owner of a batch and a stranger to it have in common.
+//! The operations that a thread performs on its own batch and on batches of other threads.
 
 use super::random::Random;
-use super::value::{Name, Stamped};
+use super::value::{Name, NamedValue};
 use super::{Answers, State, Traffic};
 use reorder_ring::{PoolUsage, Reason, Rejected};
 
-/// A thread in the time of one batch.
-pub(super) struct Actor<'s> {
+/// A thread during one of its batches.
+pub(super) struct TestThread<'s> {
     pub(super) traffic: &'s Traffic,
     pub(super) random: Random,
-    pub(super) met: Answers,
+    pub(super) answers: Answers,
 }
 
-impl<'s> Actor<'s> {
+impl<'s> TestThread<'s> {
     pub(super) fn new(traffic: &'s Traffic, seed: usize) -> Self {
-        Actor { traffic, random: Random::new(seed as u64), met: Answers::default() }
+        TestThread { traffic, random: Random::new(seed as u64), answers: Answers::default() }
     }
 
+    /// Adds the answers of this thread to the answers of the run.
     pub(super) fn end(self) {
-        self.traffic.met.lock().unwrap().add(&self.met);
+        self.traffic.answers.lock().unwrap().add(&self.answers);
     }
 
-    /// Completes a position in the way that is given, and compares the answer with what is known of its
-    /// batch.
+    /// Completes a position by `way`, and compares the answer with the state of its batch.
     pub(super) fn complete(
         &mut self,
         name: Name,
-        way: impl FnOnce(Stamped) -> Result<(), Rejected<Stamped>>,
+        way: impl FnOnce(NamedValue) -> Result<(), Rejected<NamedValue>>,
     ) -> Result<(), Reason> {
         let before = self.traffic.state(name.batch);
-        match way(Stamped::new(name, &self.traffic.drops)) {
+        match way(NamedValue::new(name, &self.traffic.drops)) {
             Ok(()) => {
                 assert_ne!(before, State::Closed, "{name:?} was accepted");
-                self.met.accepted += 1;
+                self.answers.accepted += 1;
                 Ok(())
             }
             Err(rejected) => {
@@ -42,26 +42,26 @@ impl<'s> Actor<'s> {
         }
     }
 
-    /// As `complete`, where the ticket has no business.
+    /// Completes a position by `way`, on the wrong ring or pool. The answer must be `wanted`.
     pub(super) fn misdirect(
         &mut self,
         name: Name,
         wanted: Reason,
-        way: impl FnOnce(Stamped) -> Result<(), Rejected<Stamped>>,
+        way: impl FnOnce(NamedValue) -> Result<(), Rejected<NamedValue>>,
     ) {
-        match way(Stamped::new(name, &self.traffic.drops)) {
+        match way(NamedValue::new(name, &self.traffic.drops)) {
             Ok(()) => panic!("{name:?} was accepted elsewhere"),
             Err(rejected) => assert_eq!(self.returned(rejected, name), wanted, "{name:?}"),
         }
     }
 
-    fn returned(&mut self, rejected: Rejected<Stamped>, name: Name) -> Reason {
+    fn returned(&mut self, rejected: Rejected<NamedValue>, name: Name) -> Reason {
         rejected.value.retrieve(name);
-        self.met.refused[rejected.reason as usize] += 1;
+        self.answers.refused[rejected.reason as usize] += 1;
         rejected.reason
     }
 
-    /// As `complete`, for an eviction.
+    /// Evicts a position by `way`, and compares the answer with the state of its batch.
     pub(super) fn evict(
         &mut self,
         name: Name,
@@ -76,23 +76,24 @@ impl<'s> Actor<'s> {
         answer
     }
 
-    /// Whether this may be why a call was refused that began when its batch was in the state `before`.
+    /// Asserts that the reason may be true for a call that began when its batch was in the state
+    /// `before`.
     fn check(&self, reason: Reason, name: Name, before: State) {
         let plausible = match reason {
-            // Foreign: its ring was freed.
+            // `Foreign` means that the ring was freed.
             Reason::Stale | Reason::Foreign => self.traffic.state(name.batch) != State::Open,
             Reason::Settled => before != State::Closed,
-            // Of a closed batch, if its completer was preempted in mid-write.
+            // True also for a closed batch, if its completer was preempted while it writes.
             Reason::Duplicate | Reason::Evicted | Reason::Abandoned => true,
             _ => false,
         };
         assert!(plausible, "{name:?} was refused as {reason:?}, and its batch was {before:?}");
     }
 
-    /// Notes how much memory there is.
-    pub(super) fn look(&mut self, pool: usize) {
+    /// Records the memory usage of a pool.
+    pub(super) fn record_usage(&mut self, pool: usize) {
         let PoolUsage { rings, deferred_bytes, .. } = self.traffic.pools[pool].usage();
-        self.met.most_rings = self.met.most_rings.max(rings);
-        self.met.most_deferred_bytes = self.met.most_deferred_bytes.max(deferred_bytes);
+        self.answers.most_rings = self.answers.most_rings.max(rings);
+        self.answers.most_deferred_bytes = self.answers.most_deferred_bytes.max(deferred_bytes);
     }
 }

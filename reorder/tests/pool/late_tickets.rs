@@ -1,14 +1,14 @@
-//! Tickets that come late, twice, or to the wrong pool, and how their refusals are counted.
+//! Tickets that come late, twice, or to the wrong pool, and the counts of their refusals.
 
 use crate::ledger::Ledger;
 use reorder_ring::{Gap, Reason, Refusals, Ring, RingPool, Ticket, TicketError};
 
-/// A pool that frees every ring whose lease ends.
-fn forgetful<T>() -> RingPool<T> {
+/// Returns a pool that frees each ring when its lease ends.
+fn pool_without_idle_rings<T>() -> RingPool<T> {
     RingPool::with_idle_limit(0)
 }
 
-/// The ticket of a batch that is over; its lease has ended.
+/// Returns a ticket of a batch that is closed, and whose lease has ended.
 fn late_ticket<T>(pool: &RingPool<T>, capacity: usize) -> Ticket {
     let lease = pool.lease(capacity).unwrap();
     let mut batch = lease.open().unwrap();
@@ -16,7 +16,7 @@ fn late_ticket<T>(pool: &RingPool<T>, capacity: usize) -> Ticket {
 }
 
 #[test]
-fn each_reason_comes_through_the_pool_as_from_the_ring() {
+fn the_pool_returns_each_reason_that_the_ring_returns() {
     let (pool, ledger) = (RingPool::new(), Ledger::default());
     let stale = late_ticket(&pool, 8);
     let lease = pool.lease(8).unwrap();
@@ -27,7 +27,7 @@ fn each_reason_comes_through_the_pool_as_from_the_ring() {
     drop(batch.try_next().unwrap());
     pool.complete(ready, ledger.value()).unwrap();
     pool.evict(evicted).unwrap();
-    // A permit can have the place of a ticket only as its own.
+    // The position of a permit has no ticket. Its bits follow from the bits of an earlier ticket.
     drop(batch.permit().unwrap());
     let given_up = pool.ticket_from_bits(abandoned.to_bits() + 2).unwrap();
     let foreign = Ring::<u8>::with_capacity(8).unwrap().open().unwrap().reserve().unwrap();
@@ -44,7 +44,7 @@ fn each_reason_comes_through_the_pool_as_from_the_ring() {
         let id = value.id;
         let rejected = pool.complete(ticket, value).unwrap_err();
         assert_eq!((rejected.reason, rejected.value.id), (reason, id));
-        assert!(!ledger.is_dropped(id), "it comes back whole");
+        assert!(!ledger.is_dropped(id), "the refused value was dropped");
         assert_eq!(pool.evict(ticket), Err(reason));
     }
     for ticket in [abandoned, missing] {
@@ -54,7 +54,7 @@ fn each_reason_comes_through_the_pool_as_from_the_ring() {
     assert_eq!(
         outcomes,
         [Ok(()), Err(Gap::Evicted), Ok(()), Ok(()), Err(Gap::Abandoned)],
-        "refusals changed nothing"
+        "a refusal changed an outcome"
     );
     let Refusals { foreign, stale, duplicate, evicted, abandoned, settled, unreserved, .. } =
         pool.refusals();
@@ -78,20 +78,20 @@ fn a_ticket_of_an_earlier_lease_never_reaches_the_next() {
         }
         pool.complete(tickets[1], round).unwrap();
         late.extend(tickets);
-        // The first is still missing when the lease ends.
+        // The first position is still missing when the lease ends.
     }
     assert_eq!((pool.usage().rings, pool.refusals().stale), (1, 2 * 20 * 19));
 }
 
 #[test]
-fn tickets_of_rings_that_are_gone_are_foreign() {
-    let pool = forgetful();
+fn tickets_of_freed_rings_are_foreign() {
+    let pool = pool_without_idle_rings();
     let mut late = Vec::new();
     for _ in 0..100 {
         late.push(late_ticket(&pool, 2));
     }
     assert_eq!(pool.usage().rings, 0);
-    // A ring that has a place of theirs, and another name.
+    // This ring has the table entry of an earlier ring, but another identity.
     let lease = pool.lease(2).unwrap();
     let mut batch = lease.open().unwrap();
     let here = batch.reserve().unwrap();
@@ -162,8 +162,8 @@ fn bits_of_positions_that_are_not_reserved_are_refused() {
 }
 
 #[test]
-fn refusals_of_rings_that_are_gone_still_count() {
-    let pool = forgetful();
+fn refusals_of_freed_rings_still_count() {
+    let pool = pool_without_idle_rings();
     for _ in 0..10 {
         let lease = pool.lease(2).unwrap();
         let mut batch = lease.open().unwrap();

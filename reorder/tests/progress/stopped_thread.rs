@@ -1,4 +1,4 @@
-//! Any one thread, stopped before each of its steps in turn.
+//! All other threads finish while any one thread is stopped before any of its steps.
 
 use std::sync::mpsc;
 use std::task::{Context, Waker};
@@ -7,79 +7,82 @@ use std::time::Duration;
 
 use reorder_ring::{RingPool, hook};
 
-use crate::everybody::World;
 use crate::ledger::Ledger;
+use crate::world::World;
 
-/// So long is waited for what should take microseconds, before it is taken for standing still.
-fn standstill() -> Duration {
-    let told = std::env::var("REORDER_STANDSTILL").ok();
-    Duration::from_secs(told.map_or(60, |seconds| seconds.parse().expect("a number of seconds")))
+/// Returns the time after which the other threads count as blocked. They should take microseconds.
+fn time_limit() -> Duration {
+    let seconds = std::env::var("REORDER_STANDSTILL").ok();
+    Duration::from_secs(seconds.map_or(60, |text| text.parse().expect("a number of seconds")))
 }
 
 type Call = Box<dyn FnOnce() + Send>;
 
-/// Runs `scenario` again and again, its first call stopped before step 0, 1, ... until that ends without
-/// being stopped; meanwhile its second call has to end. `least` is how many steps there are to stop at.
-fn freeze(least: usize, scenario: impl Fn(&Ledger) -> (Call, Call)) {
+/// Runs `scenario` repeatedly. Its first call is stopped before step 0, then before step 1, and so
+/// on, until that call ends without a stop. Each time, the second call has to end meanwhile.
+///
+/// The first call must have at least `least` steps.
+fn stop_at_each_step(least: usize, scenario: impl Fn(&Ledger) -> (Call, Call)) {
     for step in 0.. {
         let ledger = Ledger::default();
-        let (victim, others) = scenario(&ledger);
+        let (stopped_call, others) = scenario(&ledger);
         let (stops, stopped) = mpsc::channel();
-        let (goes_on, may_go_on) = mpsc::channel::<()>();
-        let victim = thread::spawn(move || {
+        let (resume, resumed) = mpsc::channel::<()>();
+        let stopped_call = thread::spawn(move || {
             let mut left = Some(step);
             let stop = move || {
                 if left == Some(0) {
                     stops.send(()).unwrap();
-                    // Until the other end is dropped, by a panic too.
-                    assert!(may_go_on.recv().is_err());
+                    // Returns when `resume` is dropped, also by a panic.
+                    assert!(resumed.recv().is_err());
                 }
                 left = left.and_then(|left: usize| left.checked_sub(1));
             };
-            hook::with(stop, victim);
+            hook::with(stop, stopped_call);
         });
-        // The victim has dropped its end if it is through without a stop.
+        // The thread drops `stops` if it ends without a stop.
         let is_stopped = stopped.recv().is_ok();
         let (end, ended) = mpsc::channel();
         let others = thread::spawn(move || {
             others();
             end.send(()).unwrap();
         });
-        let went_on = ended.recv_timeout(standstill());
-        drop(goes_on);
-        let outcomes = (others.join(), victim.join());
+        let finished = ended.recv_timeout(time_limit());
+        drop(resume);
+        let outcomes = (others.join(), stopped_call.join());
         assert_ne!(
-            went_on,
+            finished,
             Err(mpsc::RecvTimeoutError::Timeout),
-            "before step {step} all stand still"
+            "the other threads block while a thread is stopped before step {step}"
         );
-        outcomes.0.and(outcomes.1).unwrap_or_else(|_| panic!("stopped before step {step}"));
+        outcomes.0.and(outcomes.1).unwrap_or_else(|_| panic!("a panic with a stop before {step}"));
         ledger.assert_each_dropped_once();
         if !is_stopped {
-            assert!(step >= least, "it was stopped before {step} steps only");
+            assert!(step >= least, "the call has {step} steps only");
             return;
         }
     }
 }
 
-/// A batch of `capacity` with `reserved` positions; `victim` takes what it needs of it.
-fn freeze_in(
+/// Stops the call that `make_call` returns, on a batch of `capacity` with `reserved` positions.
+/// `make_call` takes the handles that it needs from the batch.
+fn stop_in_batch(
     least: usize,
     (capacity, reserved): (usize, usize),
-    victim: impl Fn(&mut World) -> Call,
+    make_call: impl Fn(&mut World) -> Call,
 ) {
-    freeze(least, |ledger| {
+    stop_at_each_step(least, |ledger| {
         let mut world = World::new(capacity, reserved);
         world.ledger = ledger.clone();
-        (victim(&mut world), Box::new(|| world.finish()))
+        (make_call(&mut world), Box::new(|| world.finish()))
     });
 }
 
-/// The same where the consumer waits for its head, if there is one.
-fn freeze_waited(least: usize, victim: impl Fn(&mut World) -> Call) {
-    freeze_in(least, (2, 2), |world| {
+/// As `stop_in_batch`, while the consumer waits for its head.
+fn stop_while_consumer_waits(least: usize, make_call: impl Fn(&mut World) -> Call) {
+    stop_in_batch(least, (2, 2), |world| {
         world.wait();
-        victim(world)
+        make_call(world)
     });
 }
 
@@ -93,16 +96,16 @@ fn eviction(world: &mut World) -> Call {
     Box::new(move || _ = ring.evict(ticket))
 }
 
-fn permit(world: &mut World) -> reorder_ring::Permit<crate::everybody::Shared> {
+fn permit(world: &mut World) -> reorder_ring::Permit<crate::world::Shared> {
     world.producer.as_mut().unwrap().permit().unwrap()
 }
 
 #[test]
 fn complete() {
-    freeze_in(2, (2, 2), completion);
-    freeze_waited(3, completion);
-    // Of a position that is settled.
-    freeze_in(1, (2, 2), |world| {
+    stop_in_batch(2, (2, 2), completion);
+    stop_while_consumer_waits(3, completion);
+    // Completes a position that is complete already.
+    stop_in_batch(1, (2, 2), |world| {
         world.complete(0);
         completion(world)
     });
@@ -110,23 +113,23 @@ fn complete() {
 
 #[test]
 fn evict() {
-    freeze_in(1, (2, 2), eviction);
-    freeze_waited(3, eviction);
+    stop_in_batch(1, (2, 2), eviction);
+    stop_while_consumer_waits(3, eviction);
 }
 
 #[test]
 fn permits() {
     for capacity in [1, 2] {
-        freeze_in(2, (capacity, 0), |world| {
+        stop_in_batch(2, (capacity, 0), |world| {
             let (permit, value) = (permit(world), world.ledger.value());
             Box::new(move || _ = permit.complete(value))
         });
-        freeze_in(1, (capacity, 0), |world| {
+        stop_in_batch(1, (capacity, 0), |world| {
             let permit = permit(world);
             Box::new(move || drop(permit))
         });
     }
-    freeze_in(3, (1, 0), |world| {
+    stop_in_batch(3, (1, 0), |world| {
         let permit = permit(world);
         world.wait();
         Box::new(move || drop(permit))
@@ -136,7 +139,7 @@ fn permits() {
 #[test]
 fn reserve() {
     for reserved in 0..=2 {
-        freeze_in(2, (2, reserved), |world| {
+        stop_in_batch(2, (2, reserved), |world| {
             let mut producer = world.producer.take().unwrap();
             Box::new(move || {
                 _ = producer.reserve();
@@ -147,23 +150,23 @@ fn reserve() {
 }
 
 #[test]
-fn wait_for_room() {
-    freeze_in(4, (2, 2), |world| {
+fn wait_for_space() {
+    stop_in_batch(4, (2, 2), |world| {
         let mut producer = world.producer.take().unwrap();
         Box::new(move || _ = producer.poll_space(&mut Context::from_waker(Waker::noop())))
     });
 }
 
-/// Completed are the first so many of two.
+/// The first `completed` of two positions are complete.
 #[test]
 fn take() {
     for completed in 0..=2 {
-        freeze_in(4, (2, 2), |world| {
+        stop_in_batch(4, (2, 2), |world| {
             (0..completed).for_each(|index| world.complete(index));
             let mut consumer = world.consumer.take().unwrap();
             Box::new(move || while consumer.try_next().is_ok() {})
         });
-        freeze_in(5, (2, 2), |world| {
+        stop_in_batch(5, (2, 2), |world| {
             (0..completed).for_each(|index| world.complete(index));
             let mut consumer = world.consumer.take().unwrap();
             Box::new(move || {
@@ -176,7 +179,7 @@ fn take() {
 
 #[test]
 fn evict_from_the_consumer() {
-    freeze_in(2, (2, 2), |world| {
+    stop_in_batch(2, (2, 2), |world| {
         let mut consumer = world.consumer.take().unwrap();
         Box::new(move || {
             _ = consumer.evict_index(1);
@@ -187,7 +190,7 @@ fn evict_from_the_consumer() {
 
 #[test]
 fn cancel() {
-    freeze_waited(2, |world| {
+    stop_while_consumer_waits(2, |world| {
         let canceller = world.canceller.clone();
         Box::new(move || _ = canceller.cancel())
     });
@@ -195,33 +198,33 @@ fn cancel() {
 
 #[test]
 fn leave() {
-    // With values that nobody took, and a wish where the producer ends.
+    // The batch has values that were not taken, or its consumer waits for the first position.
     for (completed, waits) in [(2, false), (0, true), (1, false)] {
-        let make = |world: &mut World| {
+        let prepare = |world: &mut World| {
             (0..completed).for_each(|index| world.complete(index));
             if waits {
                 world.wait();
             }
         };
-        freeze_in(4, (2, 2), |world| {
-            make(world);
+        stop_in_batch(4, (2, 2), |world| {
+            prepare(world);
             let producer = world.producer.take().unwrap();
             Box::new(move || producer.finish())
         });
-        freeze_in(4, (2, 2), |world| {
-            make(world);
+        stop_in_batch(4, (2, 2), |world| {
+            prepare(world);
             let consumer = world.consumer.take().unwrap();
             Box::new(move || drop(consumer))
         });
-        // As the last one, which closes.
-        freeze_in(6, (2, 2), |world| {
-            make(world);
+        // The consumer leaves last, and closes the batch.
+        stop_in_batch(6, (2, 2), |world| {
+            prepare(world);
             drop(world.producer.take());
             let consumer = world.consumer.take().unwrap();
             Box::new(move || drop(consumer))
         });
     }
-    freeze_in(4, (2, 0), |world| {
+    stop_in_batch(4, (2, 0), |world| {
         world.wait();
         let producer = world.producer.take().unwrap();
         Box::new(move || producer.finish())
@@ -230,17 +233,18 @@ fn leave() {
 
 #[test]
 fn open() {
-    freeze_in(2, (2, 2), |world| {
+    stop_in_batch(2, (2, 2), |world| {
         drop((world.producer.take(), world.consumer.take()));
         let ring = world.ring.clone();
         Box::new(move || drop(ring.open()))
     });
 }
 
-/// One who completes late, through the pool, while its ring goes back and is leased again.
+/// A completer with a late ticket is stopped in a call to the pool. Meanwhile rings are returned
+/// and leased again.
 #[test]
 fn late_ticket_of_a_pool() {
-    freeze(3, |ledger| {
+    stop_at_each_step(3, |ledger| {
         let pool = RingPool::with_idle_limit(0);
         let lease = pool.lease(2).unwrap();
         let mut batch = lease.open().unwrap();

@@ -1,4 +1,4 @@
-//! What all other threads do while one is stopped: everything, to the end.
+//! A batch with all its roles, which runs to its end while one thread is stopped.
 
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -9,11 +9,11 @@ use crate::ledger::{Counted, Ledger};
 
 pub(crate) type Shared = Arc<Ring<Counted>>;
 
-/// A ring and what belongs to its batch, of which the thread that is stopped takes a part.
+/// A ring, and the handles and tickets of its batch. The thread that is stopped takes some of them.
 pub(crate) struct World {
     pub(crate) ring: Shared,
     pub(crate) ledger: Ledger,
-    /// All that were reserved so far.
+    /// The tickets of all reserved positions.
     pub(crate) tickets: Vec<Ticket>,
     pub(crate) producer: Option<Producer<Shared>>,
     pub(crate) consumer: Option<Consumer<Shared>>,
@@ -21,7 +21,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A split batch, with so many positions reserved.
+    /// Opens and splits a batch, and reserves `reserved` positions.
     pub(crate) fn new(capacity: usize, reserved: usize) -> World {
         let ring = Arc::new(Ring::with_capacity(capacity).unwrap());
         let (mut producer, consumer) = ring.open_owned().unwrap().split();
@@ -40,13 +40,14 @@ impl World {
         self.ring.complete(self.tickets[index], self.ledger.value()).unwrap();
     }
 
-    /// The consumer waits for its head.
+    /// Polls the consumer, whose head is missing.
     pub(crate) fn wait(&mut self) {
         let consumer = self.consumer.as_mut().unwrap();
         assert!(consumer.poll_next(&mut Context::from_waker(Waker::noop())).is_pending());
     }
 
-    /// Each operation of each role that is left, in a row; then all go, and the ring is opened again.
+    /// Calls each operation of each role that the stopped thread left. Then drops all handles and
+    /// opens the ring again.
     pub(crate) fn finish(mut self) {
         let mut context = Context::from_waker(Waker::noop());
         if let Some(producer) = &mut self.producer {

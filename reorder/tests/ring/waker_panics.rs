@@ -1,4 +1,4 @@
-//! Wakers whose own code panics: the wait that met the panic is lost, and no other.
+//! Wakers that panic: only the wait in which the panic occurs is lost.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -7,19 +7,19 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use reorder_ring::Ring;
 
-/// What the wakers of a test do next, and how often they were called.
+/// Controls which calls of a waker panic, and counts its wakes.
 #[derive(Default)]
-struct Script {
+struct Control {
     clone_panics: AtomicBool,
     drop_panics: AtomicBool,
     wake_panics: AtomicBool,
     wakes: AtomicUsize,
 }
 
-impl Script {
+impl Control {
     fn waker(&'static self) -> Waker {
         // SAFETY: the functions of the table honour the contract of `RawWaker`: the data is a
-        // `&'static Script`, which is `Sync`, and there is nothing to release.
+        // `&'static Control`, which is `Sync`, and there is nothing to release.
         unsafe { Waker::new(std::ptr::from_ref(self).cast(), &TABLE) }
     }
 
@@ -32,56 +32,56 @@ static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, dro
 
 /// # Safety
 ///
-/// The data is that of a waker of [`Script::waker`].
-unsafe fn script(data: *const ()) -> &'static Script {
-    // SAFETY: the caller says so.
-    unsafe { &*data.cast::<Script>() }
+/// `data` must be the data of a waker from [`Control::waker`].
+unsafe fn control(data: *const ()) -> &'static Control {
+    // SAFETY: by the contract of this function, `data` points to a `Control`.
+    unsafe { &*data.cast::<Control>() }
 }
 
 unsafe fn clone(data: *const ()) -> RawWaker {
-    // SAFETY: the table is that of `Script::waker`.
-    assert!(!unsafe { script(data) }.clone_panics.swap(false, Ordering::SeqCst), "clone");
+    // SAFETY: only `Control::waker` makes wakers with this table.
+    assert!(!unsafe { control(data) }.clone_panics.swap(false, Ordering::SeqCst), "clone");
     RawWaker::new(data, &TABLE)
 }
 
 unsafe fn wake(data: *const ()) {
-    // SAFETY: as above.
+    // SAFETY: the data is passed on unchanged.
     unsafe { wake_by_ref(data) };
 }
 
 unsafe fn wake_by_ref(data: *const ()) {
-    // SAFETY: as above.
-    let script = unsafe { script(data) };
-    script.wakes.fetch_add(1, Ordering::SeqCst);
-    assert!(!script.wake_panics.swap(false, Ordering::SeqCst), "wake");
+    // SAFETY: only `Control::waker` makes wakers with this table.
+    let control = unsafe { control(data) };
+    control.wakes.fetch_add(1, Ordering::SeqCst);
+    assert!(!control.wake_panics.swap(false, Ordering::SeqCst), "wake");
 }
 
 unsafe fn drop_waker(data: *const ()) {
-    // SAFETY: as above.
-    assert!(!unsafe { script(data) }.drop_panics.swap(false, Ordering::SeqCst), "drop");
+    // SAFETY: only `Control::waker` makes wakers with this table.
+    assert!(!unsafe { control(data) }.drop_panics.swap(false, Ordering::SeqCst), "drop");
 }
 
-/// A script that is never dropped, as wakers of it may not be either.
-fn kept() -> &'static Script {
-    // Where a leak detector finds it.
-    static ALL: Mutex<Vec<&'static Script>> = Mutex::new(Vec::new());
-    let script = Box::leak(Box::default());
-    ALL.lock().unwrap().push(script);
-    script
+/// Returns a control that is never dropped, since a waker of it may be leaked, too.
+fn leaked_control() -> &'static Control {
+    // Leak detectors do not report memory that a static refers to.
+    static ALL: Mutex<Vec<&'static Control>> = Mutex::new(Vec::new());
+    let control = Box::leak(Box::default());
+    ALL.lock().unwrap().push(control);
+    control
 }
 
-/// A wait on `script`'s waker is ended by the completion of its position.
-fn assert_wakes(ring: &Ring<u32>, script: &'static Script) {
+/// Asserts that a completion wakes a consumer that waits with a waker of `control`.
+fn assert_wakes(ring: &Ring<u32>, control: &'static Control) {
     let (mut producer, mut consumer) = ring.open().unwrap().split();
     let ticket = producer.reserve().unwrap();
-    let waker = script.waker();
-    let before = script.wakes();
+    let waker = control.waker();
+    let before = control.wakes();
     assert!(consumer.poll_next(&mut Context::from_waker(&waker)).is_pending());
     ring.complete(ticket, 7).unwrap();
-    assert_eq!(script.wakes(), before + 1);
+    assert_eq!(control.wakes(), before + 1);
     let Poll::Ready(Ok(Some(delivery))) = consumer.poll_next(&mut Context::from_waker(&waker))
     else {
-        panic!("it was completed")
+        panic!("the position was completed")
     };
     assert_eq!(delivery.outcome, Ok(7));
 }
@@ -89,60 +89,60 @@ fn assert_wakes(ring: &Ring<u32>, script: &'static Script) {
 #[test]
 fn a_clone_that_panics_leaves_the_ring_able_to_wake() {
     let ring = Ring::with_capacity(1).unwrap();
-    let script = kept();
+    let control = leaked_control();
     {
         let (mut producer, mut consumer) = ring.open().unwrap().split();
         let ticket = producer.reserve().unwrap();
-        let waker = script.waker();
-        script.clone_panics.store(true, Ordering::SeqCst);
+        let waker = control.waker();
+        control.clone_panics.store(true, Ordering::SeqCst);
         let poll = AssertUnwindSafe(|| consumer.poll_next(&mut Context::from_waker(&waker)));
         catch_unwind(poll).expect_err("the clone panics");
         assert!(consumer.poll_next(&mut Context::from_waker(&waker)).is_pending());
         ring.complete(ticket, 7).unwrap();
-        assert_eq!(script.wakes(), 1, "the next poll of the same wait is woken");
+        assert_eq!(control.wakes(), 1, "the next poll of the same wait was not woken");
     }
-    assert_wakes(&ring, script);
+    assert_wakes(&ring, control);
 }
 
 #[test]
 fn a_replaced_waker_whose_drop_panics_leaves_the_ring_able_to_wake() {
     let ring = Ring::with_capacity(1).unwrap();
-    let (replaced, script) = (kept(), kept());
+    let (replaced, control) = (leaked_control(), leaked_control());
     {
         let (mut producer, mut consumer) = ring.open().unwrap().split();
         let ticket = producer.reserve().unwrap();
-        let (first, second) = (replaced.waker(), script.waker());
+        let (first, second) = (replaced.waker(), control.waker());
         assert!(consumer.poll_next(&mut Context::from_waker(&first)).is_pending());
         std::mem::forget(first);
         replaced.drop_panics.store(true, Ordering::SeqCst);
         let poll = AssertUnwindSafe(|| consumer.poll_next(&mut Context::from_waker(&second)));
-        catch_unwind(poll).expect_err("the drop of the replaced one panics");
+        catch_unwind(poll).expect_err("the drop of the replaced waker panics");
         assert!(consumer.poll_next(&mut Context::from_waker(&second)).is_pending());
         ring.complete(ticket, 7).unwrap();
-        assert_eq!(script.wakes(), 1);
+        assert_eq!(control.wakes(), 1);
     }
-    assert_wakes(&ring, script);
+    assert_wakes(&ring, control);
 }
 
 #[test]
 fn a_waker_left_behind_whose_drop_panics_leaves_the_ring_usable() {
     let ring = Ring::with_capacity(1).unwrap();
-    let script = kept();
+    let control = leaked_control();
     let (mut producer, mut consumer) = ring.open().unwrap().split();
     _ = producer.reserve().unwrap();
-    let waker = script.waker();
+    let waker = control.waker();
     assert!(consumer.poll_next(&mut Context::from_waker(&waker)).is_pending());
     std::mem::forget(waker);
-    script.drop_panics.store(true, Ordering::SeqCst);
+    control.drop_panics.store(true, Ordering::SeqCst);
     let leave = AssertUnwindSafe(|| drop((producer, consumer)));
     catch_unwind(leave).expect_err("the last drop of the waker panics");
-    assert_wakes(&ring, kept());
+    assert_wakes(&ring, leaked_control());
 }
 
 #[test]
-fn a_wake_that_panics_keeps_no_other_side_asleep() {
+fn a_wake_that_panics_does_not_keep_the_other_side_asleep() {
     let ring = Ring::<u8>::with_capacity(1).unwrap();
-    let (consuming, producing) = (kept(), kept());
+    let (consuming, producing) = (leaked_control(), leaked_control());
     let (mut producer, mut consumer) = ring.open().unwrap().split();
     let _never_completed = producer.reserve().unwrap();
     let (consumer_waker, producer_waker) = (consuming.waker(), producing.waker());
