@@ -1,4 +1,4 @@
-//! The input, as numbers.
+//! Reads the input as numbers.
 
 pub(crate) struct Bytes<'a>(&'a [u8]);
 
@@ -7,14 +7,14 @@ impl<'a> Bytes<'a> {
         Bytes(bytes)
     }
 
-    /// `None` at the end.
+    /// Returns the next byte, or `None` at the end.
     pub(crate) fn next(&mut self) -> Option<u8> {
         let (&first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(first)
     }
 
-    /// 0 beyond the end.
+    /// Returns the next byte, or 0 at the end.
     pub(crate) fn byte(&mut self) -> u8 {
         self.next().unwrap_or_default()
     }

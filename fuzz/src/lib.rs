@@ -1,17 +1,18 @@
-//! What the targets do with the bytes that they are given.
+//! The functions of the fuzz targets, which get the input bytes.
 //!
-//! `ring_ops` and `pool_ops` play operations and compare each answer with the model of the property tests;
-//! `ticket_bits` looks for bits that are taken for a ticket and are none.
+//! * `ring_ops` and `pool_ops` run operations and compare each answer with the model of the
+//!   property tests.
+//! * `ticket_bits` searches for bits that a ring accepts although it has issued no such ticket.
 
 mod bytes;
-mod home;
+mod completer;
+mod harness;
 #[path = "../../reorder/tests/ring/ledger.rs"]
-#[expect(dead_code, reason = "some of it is for tests")]
+#[expect(dead_code, reason = "some functions are for tests")]
 mod ledger;
 #[path = "../../reorder/src/tests/property/model.rs"]
-#[expect(dead_code, reason = "nobody stops in mid-write here")]
+#[expect(dead_code, reason = "no completer stops while it writes here")]
 mod model;
-mod player;
 mod pool_ops;
 mod ring_ops;
 mod ticket_bits;
@@ -20,5 +21,5 @@ pub use pool_ops::pool_ops;
 pub use ring_ops::ring_ops;
 pub use ticket_bits::ticket_bits;
 
-// The model finds them at the root of its crate.
+// The model imports these types from the root of the crate.
 use reorder_ring::{Busy, Gap, HeadState, Reason, ReserveError, TryNextError};

@@ -1,14 +1,16 @@
-//! Operations on the rings of one pool: leases that come and go, and tickets of all of them.
+//! Operations on the rings of one pool: leases, and completions by tickets of all rings.
 
 use crate::bytes::Bytes;
+use crate::harness::Harness;
 use crate::ledger::{Counted, Ledger};
 use crate::model::Model;
-use crate::player::Player;
 use reorder_ring::{Lease, Reason, RingPool, Ticket, TicketError};
 
+/// Runs the operations that the bytes encode.
+///
 /// # Panics
 ///
-/// If an answer differs from the model's.
+/// Panics if an answer differs from the answer of the model.
 pub fn pool_ops(bytes: &[u8]) {
     let mut bytes = Bytes::new(bytes);
     let idle_limit = match bytes.byte() {
@@ -16,7 +18,7 @@ pub fn pool_ops(bytes: &[u8]) {
         few => usize::from(few) % 8 * 1000,
     };
     let ledger = Ledger::default();
-    let mut world = World {
+    let mut tested = TestedPool {
         pool: RingPool::with_idle_limit(idle_limit),
         idle_limit,
         rings: Vec::new(),
@@ -24,37 +26,37 @@ pub fn pool_ops(bytes: &[u8]) {
     };
     while let Some(op) = bytes.next() {
         let (at, n) = (usize::from(bytes.byte()), usize::from(bytes.byte()));
-        world.step(op, at, n, &ledger);
-        world.check(&ledger);
+        tested.step(op, at, n, &ledger);
+        tested.check(&ledger);
     }
-    drop(world);
+    drop(tested);
     ledger.assert_each_dropped_once();
 }
 
-struct World {
+struct TestedPool {
     pool: RingPool<Counted>,
     idle_limit: usize,
-    rings: Vec<Known>,
-    /// Whether there was a reason to free an idle ring.
+    rings: Vec<TestedRing>,
+    /// `true` if the pool had a reason to free an idle ring.
     may_free: bool,
 }
 
-/// A ring that was leased once.
-struct Known {
+/// A ring that was leased at least once.
+struct TestedRing {
     identity: u64,
     lease: Option<Lease<Counted>>,
-    player: Player<Lease<Counted>>,
-    /// It was freed, and never comes again.
-    is_gone: bool,
+    harness: Harness<Lease<Counted>>,
+    /// `true` if the pool has freed the ring, which then never returns.
+    is_freed: bool,
 }
 
-impl Known {
+impl TestedRing {
     fn is_leased(&self) -> bool {
-        self.lease.is_some() || self.player.has_handles()
+        self.lease.is_some() || self.harness.has_handles()
     }
 }
 
-impl World {
+impl TestedPool {
     fn step(&mut self, op: u8, at: usize, n: usize, ledger: &Ledger) {
         if op < 24 {
             return self.lease(1 + n % 9);
@@ -65,40 +67,40 @@ impl World {
             40..52 => drop(self.rings[at].lease.take()),
             52..56 => self.forget(at, n, ledger),
             56..60 => self.trim(n * 100),
-            60..68 => self.elsewhere(at, n, ledger),
-            _ if !self.rings[at].is_leased() => self.late(at, n, ledger),
+            60..68 => self.use_foreign_ticket(at, n, ledger),
+            _ if !self.rings[at].is_leased() => self.use_late_ticket(at, n, ledger),
             _ => {
-                let Known { player, lease, .. } = &mut self.rings[at];
+                let TestedRing { harness, lease, .. } = &mut self.rings[at];
                 match lease {
-                    Some(lease) if n.is_multiple_of(2) => player.step(op, n, &**lease, ledger),
-                    _ => player.step(op, n, &self.pool, ledger),
+                    Some(lease) if n.is_multiple_of(2) => harness.step(op, n, &**lease, ledger),
+                    _ => harness.step(op, n, &self.pool, ledger),
                 }
             }
         }
-        self.returned(at);
+        self.close_after_lease(at);
     }
 
-    /// The first batch tells which ring it is, and is given up.
+    /// Leases a ring. A first batch shows which ring it is, and is dropped.
     fn lease(&mut self, capacity: usize) {
-        let lease = self.pool.lease(capacity).expect("there is memory");
+        let lease = self.pool.lease(capacity).expect("allocate a ring");
         assert_eq!(lease.capacity(), capacity.next_power_of_two());
-        let mut batch = lease.open_owned().expect("it is leased clean");
-        let first = batch.reserve().expect("there is room");
+        let mut batch = lease.open_owned().expect("a leased ring is free");
+        let first = batch.reserve().expect("a new batch has free slots");
         let identity = (first.to_bits() >> 64) as u64;
         let found = self.rings.iter().position(|ring| ring.identity == identity);
         let at = found.unwrap_or_else(|| {
-            assert_eq!(first.position(), 0, "a new ring");
+            assert_eq!(first.position(), 0, "the first position of a new ring");
             let model = Model::new(lease.capacity() as u64, 0, 1 << 60);
-            let player = Player::new(model);
-            self.rings.push(Known { identity, lease: None, player, is_gone: false });
+            let harness = Harness::new(model);
+            self.rings.push(TestedRing { identity, lease: None, harness, is_freed: false });
             self.rings.len() - 1
         });
         let ring = &mut self.rings[at];
-        assert!(!ring.is_leased() && !ring.is_gone, "leased twice, or after it was freed");
-        ring.player.open(Ok(batch));
-        assert_eq!(ring.player.model.reserve(1), Ok(first.position()));
-        ring.player.tickets.push(first);
-        ring.player.drop_whole();
+        assert!(!ring.is_leased() && !ring.is_freed, "the ring is leased already, or was freed");
+        ring.harness.open(Ok(batch));
+        assert_eq!(ring.harness.model.reserve(1), Ok(first.position()));
+        ring.harness.tickets.push(first);
+        ring.harness.drop_whole();
         ring.lease = Some(lease);
     }
 
@@ -109,51 +111,51 @@ impl World {
     }
 
     fn open(&mut self, at: usize) {
-        let Known { lease, player, .. } = &mut self.rings[at];
+        let TestedRing { lease, harness, .. } = &mut self.rings[at];
         if let Some(lease) = lease {
-            player.open(lease.open_owned());
+            harness.open(lease.open_owned());
         }
     }
 
-    /// A batch that borrows the lease and is never closed.
+    /// Opens a batch that borrows the lease, and forgets it, so the batch is not closed.
     fn forget(&mut self, at: usize, n: usize, ledger: &Ledger) {
-        let Known { lease: Some(lease), player, .. } = &mut self.rings[at] else { return };
+        let TestedRing { lease: Some(lease), harness, .. } = &mut self.rings[at] else { return };
         let opened = lease.open();
-        assert_eq!(opened.as_ref().err().copied(), player.model.open().err());
+        assert_eq!(opened.as_ref().err().copied(), harness.model.open().err());
         let Ok(mut batch) = opened else { return };
         for round in 0..n % 4 {
             let answer = batch.reserve();
-            assert_eq!(answer.map(Ticket::position), player.model.reserve(1));
-            player.tickets.extend(answer);
-            player.step(7, round, &**lease, ledger);
+            assert_eq!(answer.map(Ticket::position), harness.model.reserve(1));
+            harness.tickets.extend(answer);
+            harness.step(7, round, &**lease, ledger);
         }
         std::mem::forget(batch);
     }
 
-    /// What the end of a lease does: it closes a forgotten batch.
-    fn returned(&mut self, at: usize) {
+    /// Closes a forgotten batch in the model, as the end of a lease does on the ring.
+    fn close_after_lease(&mut self, at: usize) {
         let ring = &mut self.rings[at];
-        if !ring.is_leased() && ring.player.model.is_open() {
-            ring.player.drop_whole();
+        if !ring.is_leased() && ring.harness.model.is_open() {
+            ring.harness.drop_whole();
         }
     }
 
-    /// A ticket of a ring that is idle or freed.
-    fn late(&mut self, at: usize, n: usize, ledger: &Ledger) {
+    /// Uses a ticket of a ring that is idle or freed.
+    fn use_late_ticket(&mut self, at: usize, n: usize, ledger: &Ledger) {
         let ring = &mut self.rings[at];
-        let ticket = ring.player.pick(n).expect("each has one");
+        let ticket = ring.harness.pick(n).expect("each ring has a ticket");
         let value = ledger.value();
         let id = value.id;
         let refused = self.pool.complete(ticket, value).unwrap_err();
-        assert_eq!(refused.value.id, id, "another value came back");
-        assert_eq!(refused.reason, if ring.is_gone { Reason::Foreign } else { Reason::Stale });
+        assert_eq!(refused.value.id, id, "the pool returned another value");
+        assert_eq!(refused.reason, if ring.is_freed { Reason::Foreign } else { Reason::Stale });
         assert_eq!(self.pool.evict(ticket), Err(refused.reason));
     }
 
-    /// A ticket on the next ring.
-    fn elsewhere(&mut self, at: usize, n: usize, ledger: &Ledger) {
+    /// Uses a ticket on another ring.
+    fn use_foreign_ticket(&mut self, at: usize, n: usize, ledger: &Ledger) {
         let next = (at + 1) % self.rings.len();
-        let ticket = self.rings[at].player.pick(n).expect("each has one");
+        let ticket = self.rings[at].harness.pick(n).expect("each ring has a ticket");
         let Some(lease) = self.rings[next].lease.as_ref().filter(|_| next != at) else { return };
         let refused = lease.complete(ticket, ledger.value()).unwrap_err();
         assert_eq!(refused.reason, Reason::Foreign);
@@ -161,23 +163,23 @@ impl World {
         assert_eq!(lease.ticket_from_bits(ticket.to_bits()), Err(TicketError::Foreign));
     }
 
-    /// Finds out which rings were freed, and counts.
+    /// Finds out which rings were freed, and checks the usage and the number of values.
     fn check(&mut self, ledger: &Ledger) {
         for ring in &mut self.rings {
-            let ticket = ring.player.tickets[0];
+            let ticket = ring.harness.tickets[0];
             match self.pool.ticket_from_bits(ticket.to_bits()) {
-                Ok(found) => assert!(found == ticket && !ring.is_gone),
+                Ok(found) => assert!(found == ticket && !ring.is_freed),
                 Err(error) => {
                     assert_eq!(error, TicketError::Foreign);
-                    assert!(!ring.is_leased() && (self.may_free || ring.is_gone));
-                    ring.is_gone = true;
+                    assert!(!ring.is_leased() && (self.may_free || ring.is_freed));
+                    ring.is_freed = true;
                 }
             }
         }
         let usage = self.pool.usage();
         assert!(usage.idle_bytes <= self.idle_limit);
-        assert_eq!(usage.rings, self.rings.iter().filter(|ring| !ring.is_gone).count());
-        let inside: usize = self.rings.iter().map(|ring| ring.player.model.ready().len()).sum();
-        assert_eq!(ledger.alive(), inside, "values inside of the rings");
+        assert_eq!(usage.rings, self.rings.iter().filter(|ring| !ring.is_freed).count());
+        let inside: usize = self.rings.iter().map(|ring| ring.harness.model.ready().len()).sum();
+        assert_eq!(ledger.alive(), inside, "the values inside the rings");
     }
 }

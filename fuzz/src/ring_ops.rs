@@ -1,16 +1,18 @@
-//! Operations on one ring, which starts anywhere.
+//! Operations on one ring, which starts at any position.
 
 use std::sync::Arc;
 
 use crate::bytes::Bytes;
+use crate::harness::Harness;
 use crate::ledger::{Counted, Ledger};
 use crate::model::Model;
-use crate::player::Player;
 use reorder_ring::{CapacityError, Reason, Ring};
 
+/// Runs the operations that the bytes encode.
+///
 /// # Panics
 ///
-/// If an answer differs from the model's.
+/// Panics if an answer differs from the answer of the model.
 pub fn ring_ops(bytes: &[u8]) {
     let mut bytes = Bytes::new(bytes);
     let capacity = 1 + usize::from(bytes.byte()) % 9;
@@ -18,36 +20,39 @@ pub fn ring_ops(bytes: &[u8]) {
     let Err(CapacityError::FirstPosition { largest: end, .. }) =
         Ring::<Counted>::starting_at(capacity, u64::MAX)
     else {
-        panic!("positions have an end");
+        panic!("a ring accepts a first position beyond the end");
     };
     let first = match bytes.byte() {
         near @ 0..64 => end - u64::from(near),
         far => u64::from(far) - 64,
     };
-    let ring = Arc::new(Ring::starting_at(capacity, first).expect("it is not beyond the end"));
-    let other = Ring::<Counted>::with_capacity(1).expect("there is memory");
-    let foreign = other.open().expect("it is new").reserve().expect("there is room");
+    let ring = Ring::starting_at(capacity, first).expect("the position is not beyond the end");
+    let ring = Arc::new(ring);
+    let other = Ring::<Counted>::with_capacity(1).expect("allocate a ring");
+    let mut batch = other.open().expect("a new ring is free");
+    let foreign = batch.reserve().expect("a new batch has free slots");
+    drop(batch);
     let ledger = Ledger::default();
-    let mut player = Player::new(Model::new(rounded, first, end));
+    let mut harness = Harness::new(Model::new(rounded, first, end));
     while let Some(op) = bytes.next() {
         let n = usize::from(bytes.byte());
         match op {
-            0..32 => player.open(ring.open_owned()),
+            0..32 => harness.open(ring.open_owned()),
             32 => {
                 let refused = ring.complete(foreign, ledger.value()).unwrap_err();
                 assert_eq!(refused.reason, Reason::Foreign);
                 assert_eq!(ring.evict(foreign), Err(Reason::Foreign));
             }
             33 => {
-                if let Some(ticket) = player.pick(n) {
+                if let Some(ticket) = harness.pick(n) {
                     let refused = other.complete(ticket, ledger.value()).unwrap_err();
                     assert_eq!(refused.reason, Reason::Foreign);
                 }
             }
-            _ => player.step(op, n, &*ring, &ledger),
+            _ => harness.step(op, n, &*ring, &ledger),
         }
-        assert_eq!(ledger.alive(), player.model.ready().len(), "values inside of the ring");
+        assert_eq!(ledger.alive(), harness.model.ready().len(), "the values inside the ring");
     }
-    drop((player, ring));
+    drop((harness, ring));
     ledger.assert_each_dropped_once();
 }

@@ -1,72 +1,74 @@
-//! Bits and texts near those of tickets, and far from them.
+//! Bits and texts that are tickets, are similar to tickets, or are unrelated to tickets.
 
 use std::collections::HashSet;
 
 use crate::bytes::Bytes;
 use reorder_ring::{Lease, Ring, RingPool, Ticket, TicketBits};
 
+/// Checks which bits and texts the rings and the pool accept as tickets.
+///
 /// # Panics
 ///
-/// If something is taken for a ticket that was not issued, or the other way round.
+/// Panics if bits are accepted that were not issued, or if issued bits are refused.
 pub fn ticket_bits(bytes: &[u8]) {
     let mut bytes = Bytes::new(bytes);
     let pool = RingPool::with_idle_limit(usize::from(bytes.byte()) % 8 * 1000);
     let leases: Vec<_> = (0..1 + bytes.byte() % 4)
-        .map(|_| pool.lease(1 + usize::from(bytes.byte()) % 9).expect("there is memory"))
+        .map(|_| pool.lease(1 + usize::from(bytes.byte()) % 9).expect("allocate a ring"))
         .collect();
     let first = u64::from(bytes.byte());
-    let lone = Ring::<()>::starting_at(8, first).expect("there is memory");
-    let mut issued = issue(&lone, bytes.byte());
+    let separate = Ring::<()>::starting_at(8, first).expect("allocate a ring");
+    let mut issued = issue(&separate, bytes.byte());
     let in_pool: HashSet<_> = leases.iter().flat_map(|lease| issue(lease, bytes.byte())).collect();
     issued.extend(&in_pool);
 
-    while let Some(way) = bytes.next() {
+    while let Some(kind) = bytes.next() {
         let near = issued.iter().copied().max().unwrap_or_default();
-        let bits = match way % 5 {
+        let bits = match kind % 5 {
             0 => bytes.word(),
             1 => near ^ bytes.word(),
             2 => near ^ 1 << (bytes.byte() % 128),
             3 => near.wrapping_add(u128::from(bytes.byte())),
             _ => near.wrapping_sub(u128::from(bytes.byte())),
         };
-        check(&lone, &leases, &pool, bits, &issued, &in_pool);
+        check(&separate, &leases, &pool, bits, &issued, &in_pool);
         check_text(bits, &mut bytes);
     }
 }
 
-/// What a ring has issued, in two batches.
+/// Reserves positions in two batches, and returns the bits of their tickets.
 fn issue(ring: &Ring<()>, count: u8) -> HashSet<u128> {
     let mut issued = HashSet::new();
     for part in [count % 16, count / 16] {
-        let mut batch = ring.open().expect("it is free");
+        let mut batch = ring.open().expect("the ring is free");
         let tickets = batch.reserve_many(usize::from(part) % (ring.capacity() + 1));
-        issued.extend(tickets.expect("there is room").map(Ticket::to_bits));
+        issued.extend(tickets.expect("a new batch has free slots").map(Ticket::to_bits));
     }
     issued
 }
 
 fn check(
-    lone: &Ring<()>,
+    separate: &Ring<()>,
     leases: &[Lease<()>],
     pool: &RingPool<()>,
     bits: u128,
     issued: &HashSet<u128>,
     in_pool: &HashSet<u128>,
 ) {
-    let mut takers = 0;
-    for ring in leases.iter().map(|lease| &**lease).chain([lone]) {
+    let mut accepted = 0;
+    for ring in leases.iter().map(|lease| &**lease).chain([separate]) {
         if let Ok(ticket) = ring.ticket_from_bits(bits) {
             assert_eq!(ticket.to_bits(), bits);
-            takers += 1;
+            accepted += 1;
         }
     }
-    assert_eq!(takers, usize::from(issued.contains(&bits)), "{bits:032x}");
+    assert_eq!(accepted, usize::from(issued.contains(&bits)), "{bits:032x}");
     let found = pool.ticket_from_bits(bits);
     assert_eq!(found.is_ok(), in_pool.contains(&bits), "{bits:032x}");
     assert!(found.is_err() || found.map(Ticket::to_bits) == Ok(bits));
 }
 
-/// The text of the bits, damaged in some places.
+/// Checks the text of the bits, and the text with up to three random changes.
 fn check_text(bits: u128, bytes: &mut Bytes<'_>) {
     let text = TicketBits::from(bits).to_string();
     assert_eq!(text.parse(), Ok(TicketBits::from(bits)));

@@ -1,13 +1,14 @@
-//! An async service that calls something slow for each request, many at a time, and answers in the
-//! order of the requests. One call dies and one is aborted; their places are gaps, and the others do
-//! not wait for them.
+//! An async service that makes a slow call for each request, several at a time, and answers in the
+//! order of the requests. One call panics and one call is aborted. Each leaves a gap, and the later
+//! answers do not wait for it.
 //!
 //! ```sh
 //! cargo run -p reorder-ring --features stream --example async_fan_out
 //! ```
 //!
-//! Both sides are tasks that wait without blocking a thread: one for room in the window, the other for
-//! the head of line. Dropping the stream of answers cancels the batch, as when a client hangs up.
+//! The producer and the consumer are tasks that do not block a thread. The producer waits for a
+//! free slot, and the consumer waits for the head of line. If the client disconnects, the service
+//! drops the stream of answers, and that cancels the batch.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -18,37 +19,38 @@ use futures_core::Stream;
 use reorder_ring::{Gap, Producer, Ring, SpaceError};
 
 const REQUESTS: u64 = 40;
-/// The one whose call panics.
-const POISONED: u64 = 13;
-/// The one whose call never ends, and is given up.
-const HUNG: u64 = 21;
-/// At most so many calls are under way, or done and not answered.
+/// The request whose call panics.
+const PANICS: u64 = 13;
+/// The request whose call never ends, and is aborted.
+const HANGS: u64 = 21;
+/// The maximum number of requests that were called and are not answered yet.
 const WINDOW: usize = 8;
 
 type SharedRing = Arc<Ring<String>>;
 
-/// Stands for a remote call; later requests are often faster.
+/// Simulates a remote call. The calls of later requests are often faster.
 async fn call(request: u64) -> String {
     tokio::time::sleep(Duration::from_millis(request * 7 % 11)).await;
-    assert!(request != POISONED, "this call dies, on purpose");
-    if request == HUNG {
+    assert!(request != PANICS, "this call panics on purpose");
+    if request == HANGS {
         std::future::pending::<()>().await;
     }
     format!("answer {request}")
 }
 
-/// Spawns a task per request. A task that dies or is aborted drops its permit, and so leaves a gap.
+/// Spawns a task per request. A task that panics or is aborted drops its permit, which leaves a
+/// gap.
 async fn fan_out(mut producer: Producer<SharedRing>) -> Result<(), SpaceError> {
     for request in 0..REQUESTS {
         poll_fn(|cx| producer.poll_space(cx)).await?;
-        let permit = producer.permit().expect("there is room");
+        let permit = producer.permit().expect("the ring has a free slot");
         let task = tokio::spawn(async move {
             let answer = call(request).await;
-            // Refused if the batch was given up meanwhile; nobody wants the answer then.
+            // The ring refuses the answer if the batch was cancelled. It is not needed then.
             _ = permit.complete(answer);
         });
-        if request == HUNG {
-            // Stands for a timeout around the call.
+        if request == HANGS {
+            // Simulates a timeout of the call.
             task.abort();
         }
     }
@@ -63,7 +65,7 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut answers = consumer.into_stream();
     let (mut expected, mut gaps) = (0, Vec::new());
-    // `StreamExt` of the crates futures or tokio-stream spares the `poll_fn`.
+    // With `StreamExt` of `futures` or `tokio-stream`, this is `answers.next().await`.
     while let Some(delivery) = poll_fn(|cx| Pin::new(&mut answers).poll_next(cx)).await {
         let delivery = delivery?;
         assert_eq!(delivery.index, expected, "out of order");
@@ -78,7 +80,7 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     }
     fanning_out.await??;
     assert_eq!(expected, REQUESTS);
-    assert_eq!(gaps, [POISONED, HUNG].map(|request| (request, Gap::Abandoned)));
+    assert_eq!(gaps, [PANICS, HANGS].map(|request| (request, Gap::Abandoned)));
     Ok(())
 }
 

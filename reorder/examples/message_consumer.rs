@@ -1,18 +1,18 @@
-//! An at-least-once message consumer: the broker may deliver a message twice, workers finish in any
-//! order, and offsets are committed in order, each once, and only when all before them are done.
+//! An at-least-once message consumer. The broker may deliver a message twice, and the workers
+//! finish in any order. The consumer commits each offset once and in order.
 //!
 //! ```sh
 //! cargo run -p reorder-ring --example message_consumer
 //! ```
 //!
-//! A message carries its ticket as text in a header, so that a repeated delivery carries the same one.
+//! A message carries its ticket as text in a header. A repeated delivery carries the same ticket.
 //!
-//! * Whichever worker completes it first counts; the other one is refused, and knows that its work
-//!   was in vain.
-//! * A message that cannot be handled is evicted by its ticket: it goes to the dead letters, and the
-//!   offsets behind it are committed nevertheless.
-//! * A header from before a restart, or one that is damaged, is refused before any work is done: the
-//!   broker will deliver what was not committed anew.
+//! * The first completion of a message counts. The ring refuses the second, so its worker knows
+//!   that its work was redundant.
+//! * If a worker cannot handle a message, it evicts the message by its ticket. The message becomes
+//!   a dead letter, and later offsets are still committed.
+//! * The ring refuses a damaged header, and a header from before a restart. The worker notices that
+//!   before it works. The broker will deliver the uncommitted messages again.
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -22,13 +22,13 @@ use std::time::Duration;
 use reorder_ring::{Consumer, Gap, NextError, Producer, Ring, Ticket, TicketBits};
 
 const MESSAGES: u64 = 200;
-/// The one that no worker can handle.
+/// The message that no worker can handle.
 const POISONED: u64 = 77;
 const WORKERS: usize = 3;
-/// How many messages may be under way, or done and not committed.
+/// The maximum number of messages that are delivered and not committed.
 const WINDOW: usize = 16;
 
-/// What the broker delivers.
+/// A message of the broker.
 #[derive(Clone)]
 struct Message {
     offset: u64,
@@ -36,22 +36,22 @@ struct Message {
     receipt: String,
 }
 
-/// What a worker has done besides.
+/// The deliveries of a worker that did not count.
 #[derive(Default)]
-struct Vain {
+struct Redundant {
     repeated: u64,
     unknown: u64,
 }
 
-/// Stands for the broker: every fifth message is delivered twice, and first of all come two that
-/// this consumer knows nothing of.
+/// Simulates the broker. It first delivers two messages with unknown tickets, and it delivers every
+/// fifth message twice.
 fn deliver(mut producer: Producer<&Ring<u64>>, leftover: String, messages: &SyncSender<Message>) {
-    let send = |message| messages.send(message).expect("the workers go on until the last message");
+    let send = |message| messages.send(message).expect("the workers receive to the end");
     send(Message { offset: 0, receipt: leftover[..20].to_owned() });
     send(Message { offset: 0, receipt: leftover });
     for offset in 0..MESSAGES {
         producer.wait_for_space(None).expect("the consumer commits to the end");
-        let ticket = producer.reserve().expect("there is room");
+        let ticket = producer.reserve().expect("the ring has a free slot");
         let message = Message { offset, receipt: TicketBits::from(ticket).to_string() };
         if offset % 5 == 0 {
             send(message.clone());
@@ -61,25 +61,26 @@ fn deliver(mut producer: Producer<&Ring<u64>>, leftover: String, messages: &Sync
     producer.finish();
 }
 
-/// The ticket of a message, if it is of this consumer.
+/// Returns the ticket of a message, if this run of the consumer has issued it.
 fn ticket(ring: &Ring<u64>, receipt: &str) -> Result<Ticket, Box<dyn std::error::Error>> {
     let bits: TicketBits = receipt.parse()?;
     Ok(ring.ticket_from_bits(bits.into())?)
 }
 
-/// Stands for the work; later messages are often faster.
+/// Simulates the work. Later messages are often faster.
 fn handle(offset: u64) -> Result<u64, &'static str> {
     thread::sleep(Duration::from_micros(offset * 37 % 500));
     if offset == POISONED { Err("cannot be handled") } else { Ok(offset) }
 }
 
-/// Handles messages until there are no more, and returns how many it handled in vain.
-fn work(ring: &Ring<u64>, messages: &Mutex<Receiver<Message>>) -> Vain {
-    let mut vain = Vain::default();
+/// Handles messages until there are no more, and returns the number of redundant deliveries.
+fn work(ring: &Ring<u64>, messages: &Mutex<Receiver<Message>>) -> Redundant {
+    let mut redundant = Redundant::default();
     loop {
-        let Ok(message) = messages.lock().expect("no worker panics").recv() else { return vain };
+        let message = messages.lock().expect("no worker panics").recv();
+        let Ok(message) = message else { return redundant };
         let Ok(ticket) = ticket(ring, &message.receipt) else {
-            vain.unknown += 1;
+            redundant.unknown += 1;
             continue;
         };
         let counted = match handle(message.offset) {
@@ -87,19 +88,19 @@ fn work(ring: &Ring<u64>, messages: &Mutex<Receiver<Message>>) -> Vain {
             Err(_) => ring.evict(ticket).is_ok(),
         };
         if !counted {
-            vain.repeated += 1;
+            redundant.repeated += 1;
         }
     }
 }
 
-/// Commits offsets in order. Returns how many, and the dead letters among them.
+/// Commits offsets in order. Returns the number of offsets, and the dead letters among them.
 fn commit(mut consumer: Consumer<&Ring<u64>>) -> Result<(u64, Vec<u64>), NextError> {
     let (mut committed, mut dead) = (0, Vec::new());
     while let Some(delivery) = consumer.next()? {
         match delivery.outcome {
-            Ok(offset) => assert_eq!(offset, committed, "committed before one that precedes it"),
+            Ok(offset) => assert_eq!(offset, committed, "the offset is committed out of order"),
             Err(Gap::Evicted) => dead.push(delivery.index),
-            Err(gap) => panic!("there are no permits: {gap}"),
+            Err(gap) => panic!("this program has no permits: {gap}"),
         }
         committed += 1;
     }
@@ -107,7 +108,7 @@ fn commit(mut consumer: Consumer<&Ring<u64>>) -> Result<(u64, Vec<u64>), NextErr
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Stands for a run of this program that crashed before it committed.
+    // Simulates a run of this program that crashed before it committed.
     let crashed = Ring::<u64>::with_capacity(WINDOW)?;
     let leftover = TicketBits::from(crashed.open()?.reserve()?).to_string();
 
@@ -116,18 +117,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (sender, receiver) = sync_channel(WINDOW);
     let receiver = Mutex::new(receiver);
 
-    let (committed, vain) = thread::scope(|scope| {
+    let (committed, redundant) = thread::scope(|scope| {
         scope.spawn(move || deliver(producer, leftover, &sender));
         let workers = [(); WORKERS].map(|()| scope.spawn(|| work(ring, &receiver)));
         let committed = commit(consumer);
         (committed, workers.map(|worker| worker.join().expect("no worker panics")))
     });
     let (committed, dead) = committed?;
-    let repeated: u64 = vain.iter().map(|vain| vain.repeated).sum();
-    let unknown: u64 = vain.iter().map(|vain| vain.unknown).sum();
+    let repeated: u64 = redundant.iter().map(|redundant| redundant.repeated).sum();
+    let unknown: u64 = redundant.iter().map(|redundant| redundant.unknown).sum();
     println!("{committed} of {MESSAGES} offsets committed, in order; dead letters: {dead:?}");
-    println!("{repeated} repeated deliveries handled in vain: {:?}", ring.refusals());
-    println!("{unknown} deliveries of another run, or damaged");
+    println!("{repeated} repeated deliveries refused: {:?}", ring.refusals());
+    println!("{unknown} deliveries with a damaged ticket or a ticket of another run");
     assert_eq!((committed, dead), (MESSAGES, vec![POISONED]));
     assert_eq!((repeated, unknown), (MESSAGES / 5, 2));
     Ok(())

@@ -1,13 +1,16 @@
-//! A pipeline with a release thread: lines are read by one thread, parsed by several, and released
-//! by one, in the order in which they were read.
+//! A pipeline: one thread reads lines, several threads parse them, and one thread releases them in
+//! the order in which they were read.
 //!
 //! ```sh
 //! cargo run -p reorder-ring --example pipeline
 //! ```
 //!
-//! Each line travels with a permit. A worker that panics drops it, and the line becomes a gap at its
-//! place: the release thread neither waits for it for ever nor mistakes the next line for it. A worker
-//! that hangs keeps its permit; `next_timeout` notices, and `evict_head` gives the line up.
+//! Each line has a permit. A worker that panics drops the permit, and the ring delivers a gap for
+//! the line. So the release thread does not wait for the line, and does not take the next line for
+//! it.
+//!
+//! A worker that hangs keeps its permit. The release thread could notice that with `next_timeout`,
+//! and give the line up with `evict_head`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -18,7 +21,7 @@ use reorder_ring::{Consumer, Gap, NextError, Permit, Producer, Ring};
 
 const LINES: u64 = 1000;
 const WORKERS: usize = 3;
-/// How many lines may be under way, or parsed and not released.
+/// The maximum number of lines that are read and not released.
 const WINDOW: usize = 64;
 
 type Lines<'r> = (String, Permit<&'r Ring<u64>>);
@@ -27,9 +30,9 @@ type Lines<'r> = (String, Permit<&'r Ring<u64>>);
 fn read<'r>(mut producer: Producer<&'r Ring<u64>>, lines: &SyncSender<Lines<'r>>) {
     for number in 0..LINES {
         let line = if number == 500 { "not a number".to_owned() } else { number.to_string() };
-        producer.wait_for_space(None).expect("lines are released to the end");
-        let permit = producer.permit().expect("there is room");
-        lines.send((line, permit)).expect("the workers go on until the last line");
+        producer.wait_for_space(None).expect("the release thread takes all lines");
+        let permit = producer.permit().expect("the ring has a free slot");
+        lines.send((line, permit)).expect("the workers receive to the end");
     }
     producer.finish();
 }
@@ -37,18 +40,17 @@ fn read<'r>(mut producer: Producer<&'r Ring<u64>>, lines: &SyncSender<Lines<'r>>
 /// Parses lines until there are no more.
 fn work(lines: &Mutex<Receiver<Lines<'_>>>) {
     loop {
-        let Ok((line, permit)) = lines.lock().expect("nobody panics with it").recv() else {
-            return;
-        };
-        // A line that cannot be parsed costs itself and no other.
+        let line = lines.lock().expect("no worker panics while it holds the lock").recv();
+        let Ok((line, permit)) = line else { return };
+        // If a line cannot be parsed, the worker goes on with the next line.
         _ = catch_unwind(AssertUnwindSafe(|| {
             let number: u64 = line.parse().expect("a number");
-            permit.complete(number * number).expect("nobody else has this permit");
+            permit.complete(number * number).expect("only this permit completes the line");
         }));
     }
 }
 
-/// Releases in order, and returns how many lines there were and how many of them were gaps.
+/// Releases the lines in order, and returns the numbers of lines and of gaps.
 fn release(mut consumer: Consumer<&Ring<u64>>) -> Result<(u64, u64), NextError> {
     let (mut lines, mut gaps) = (0, 0);
     while let Some(delivery) = consumer.next()? {
@@ -56,7 +58,7 @@ fn release(mut consumer: Consumer<&Ring<u64>>) -> Result<(u64, u64), NextError> 
         match delivery.outcome {
             Ok(square) => assert_eq!(square, lines * lines),
             Err(Gap::Abandoned) => gaps += 1,
-            Err(gap) => panic!("nobody evicts: {gap}"),
+            Err(gap) => panic!("this program evicts no line: {gap}"),
         }
         lines += 1;
     }
@@ -76,7 +78,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         release(consumer)
     })?;
-    println!("{lines} lines released in order, {gaps} of them lost by a worker");
+    println!("{lines} lines released in order; gaps after a panic: {gaps}");
     assert_eq!((lines, gaps), (LINES, 1));
     Ok(())
 }

@@ -1,19 +1,19 @@
-//! Fan-out over a pool that knows nothing of order, such as rayon's: blocks of a file are checked by
-//! whichever thread is free, and come out in the order of the file. One check panics; its place is a
-//! gap, and the blocks behind it do not wait for it.
+//! Fan-out over a pool without any order, such as rayon's. The threads of the pool check the blocks
+//! of a file, and the program releases the blocks in the order of the file. One check panics and
+//! leaves a gap, and the later blocks do not wait for it.
 //!
 //! ```sh
 //! cargo run -p reorder-ring --example rayon_fan_out
 //! ```
 //!
-//! The same works with any pool that takes a closure. Three things matter:
+//! The same works with any pool that runs closures. Three things matter:
 //!
-//! * The permit goes into the closure. However that ends, its place in the order is settled: by a
-//!   value, or by a gap if it panics or never runs.
-//! * Waiting for room, and for the next result, is done on threads outside of the pool. A pool whose
-//!   threads wait for its own jobs can come to a standstill.
-//! * The oldest job is the one that everybody waits for. Spawned from outside, rayon's jobs start in
-//!   order; from a thread of the pool itself, `spawn_fifo` keeps them so, and `spawn` does not.
+//! * The closure owns the permit, so each position is completed. It gets a value, or it gets a gap
+//!   if the closure panics or never runs.
+//! * The threads that wait for a free slot or for the next result are not threads of the pool. A
+//!   pool whose threads wait for its own jobs can deadlock.
+//! * All later results wait for the oldest job, so jobs should start in order. They do if a thread
+//!   outside the pool spawns them. A thread of the pool must use `spawn_fifo` instead of `spawn`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,14 +24,15 @@ use reorder_ring::{Consumer, Gap, NextError, Producer, Ring, SpaceTimeoutError};
 
 const BLOCKS: u64 = 2_000;
 const BLOCK_BYTES: usize = 4096;
-/// The one whose check panics.
+/// The block whose check panics.
 const DAMAGED: u64 = 777;
 const THREADS: usize = 3;
-/// At most so many blocks are under way, or checked and not released.
+/// The maximum number of blocks that are read and not released.
 const WINDOW: usize = 32;
 
-/// How many blocks are in memory, and how many were at most.
+/// The number of blocks in memory.
 static IN_MEMORY: AtomicUsize = AtomicUsize::new(0);
+/// The largest number of blocks that were in memory.
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 type SharedRing = Arc<Ring<Checked>>;
@@ -42,15 +43,15 @@ struct Block {
 }
 
 impl Block {
-    /// Stands for reading the next block of a file.
+    /// Simulates the read of the next block of a file.
     fn read(number: u64) -> Block {
         PEAK.fetch_max(IN_MEMORY.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
         Block { number, bytes: vec![number as u8; BLOCK_BYTES] }
     }
 
-    /// Stands for the work; some blocks take longer than others.
+    /// Simulates the work. Some blocks take longer than others.
     fn check(self) -> Checked {
-        assert!(self.number != DAMAGED, "this check panics, on purpose");
+        assert!(self.number != DAMAGED, "this check panics on purpose");
         let rounds = 1 + self.number * 7 % 5;
         let sum = |_| self.bytes.iter().map(|&byte| u64::from(byte)).sum();
         Checked { sum: (0..rounds).map(sum).max().unwrap_or(0), block: self }
@@ -71,12 +72,12 @@ struct Checked {
 /// Reads blocks as fast as the window allows, and spawns a job for each.
 fn fan_out(mut producer: Producer<SharedRing>, pool: &ThreadPool) -> Result<(), SpaceTimeoutError> {
     for number in 0..BLOCKS {
-        // Room first, then the block: what waits should not fill the memory.
+        // Waits before the read, so no block is in memory while the producer waits.
         producer.wait_for_space(None)?;
-        let permit = producer.permit().expect("there is room");
+        let permit = producer.permit().expect("the ring has a free slot");
         let block = Block::read(number);
         pool.spawn(move || {
-            // Refused if the batch was given up meanwhile; nobody wants the result then.
+            // The ring refuses the result if the batch was cancelled. It is not needed then.
             _ = permit.complete(block.check());
         });
     }
@@ -84,7 +85,7 @@ fn fan_out(mut producer: Producer<SharedRing>, pool: &ThreadPool) -> Result<(), 
     Ok(())
 }
 
-/// Releases blocks in order, and returns how many there were and which of them were gaps.
+/// Releases blocks in order, and returns the number of blocks and the indices of the gaps.
 fn release(mut consumer: Consumer<SharedRing>) -> Result<(u64, Vec<u64>), NextError> {
     let (mut blocks, mut gaps) = (0, Vec::new());
     while let Some(delivery) = consumer.next()? {
@@ -95,7 +96,7 @@ fn release(mut consumer: Consumer<SharedRing>) -> Result<(u64, Vec<u64>), NextEr
                 assert_eq!(sum, blocks % 256 * BLOCK_BYTES as u64);
             }
             Err(Gap::Abandoned) => gaps.push(delivery.index),
-            Err(gap) => panic!("nobody evicts: {gap}"),
+            Err(gap) => panic!("this program evicts no block: {gap}"),
         }
         blocks += 1;
     }
@@ -105,8 +106,8 @@ fn release(mut consumer: Consumer<SharedRing>) -> Result<(u64, Vec<u64>), NextEr
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = ThreadPoolBuilder::new()
         .num_threads(THREADS)
-        // Without a handler, rayon aborts the process when a spawned job panics. The gap tells all
-        // that there is to tell.
+        // Without a handler, rayon aborts the process when a spawned job panics. The gap reports
+        // the panic, so the handler does nothing.
         .panic_handler(|_payload| {})
         .build()?;
     let ring: SharedRing = Arc::new(Ring::with_capacity(WINDOW)?);
@@ -121,7 +122,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let peak = PEAK.load(Ordering::Relaxed);
     println!("{blocks} blocks released in order; gaps: {gaps:?}; at most {peak} in memory");
     assert_eq!((blocks, gaps), (BLOCKS, vec![DAMAGED]));
-    // A window, and the block that is being released.
+    // A window of blocks, and the block that is being released.
     assert!(peak <= WINDOW + 1);
     Ok(())
 }

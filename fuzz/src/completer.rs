@@ -1,17 +1,17 @@
-//! Where a ticket can be used: on its ring, or through its pool.
+//! The types that complete tickets: a ring, and a pool.
 
 use crate::ledger::Counted;
 use reorder_ring::{Reason, Rejected, Ring, RingPool, Ticket, TicketError};
 
-pub(crate) trait Home {
+pub(crate) trait Completer {
     fn complete(&self, ticket: Ticket, value: Counted) -> Result<(), Rejected<Counted>>;
     fn evict(&self, ticket: Ticket) -> Result<(), Reason>;
     fn ticket_from_bits(&self, bits: u128) -> Result<Ticket, TicketError>;
 }
 
-macro_rules! home {
+macro_rules! completer {
     ($($type:ident)+) => { $(
-        impl Home for $type<Counted> {
+        impl Completer for $type<Counted> {
             fn complete(&self, ticket: Ticket, value: Counted) -> Result<(), Rejected<Counted>> {
                 $type::complete(self, ticket, value)
             }
@@ -27,4 +27,4 @@ macro_rules! home {
     )+ };
 }
 
-home!(Ring RingPool);
+completer!(Ring RingPool);

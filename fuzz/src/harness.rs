@@ -1,6 +1,6 @@
-//! A ring with the handles of its batch beside the model, and how each operation compares the two.
+//! Runs operations on a ring and on its model, and compares the answers.
 
-use crate::home::Home;
+use crate::completer::Completer;
 use crate::ledger::{Counted, Ledger};
 use crate::model::{Cell, Model};
 use reorder_ring::{
@@ -8,9 +8,10 @@ use reorder_ring::{
     TicketError, TryNextError,
 };
 
-pub(crate) struct Player<R: RingRef<Value = Counted>> {
+/// The handles of a ring, and the model of the ring.
+pub(crate) struct Harness<R: RingRef<Value = Counted>> {
     pub(crate) model: Model,
-    /// All that were ever reserved.
+    /// All tickets that were ever reserved.
     pub(crate) tickets: Vec<Ticket>,
     sides: Sides<R>,
     permits: Vec<(Ticket, Permit<R>)>,
@@ -22,10 +23,11 @@ enum Sides<R: RingRef> {
     Split(Option<Producer<R>>, Option<Consumer<R>>),
 }
 
-/// Calls a method of the side that has it; does nothing if that side is gone.
+/// Calls a method of the producer or of the consumer. Returns from the function if that side was
+/// dropped.
 macro_rules! on {
-    ($player:ident . $side:ident . $method:ident ( $($argument:expr)? )) => {
-        match &mut $player.sides {
+    ($harness:ident . $side:ident . $method:ident ( $($argument:expr)? )) => {
+        match &mut $harness.sides {
             Sides::Whole(batch) => batch.$method($($argument)?),
             Sides::Split(_producer, _consumer) => match on!(@ $side _producer _consumer) {
                 Some(side) => side.$method($($argument)?),
@@ -37,13 +39,13 @@ macro_rules! on {
     (@ consumer $producer:ident $consumer:ident) => { $consumer };
 }
 
-impl<R: RingRef<Value = Counted>> Player<R> {
+impl<R: RingRef<Value = Counted>> Harness<R> {
     pub(crate) fn new(model: Model) -> Self {
         let (permits, cancellers) = (Vec::new(), Vec::new());
-        Player { model, tickets: Vec::new(), sides: Sides::Split(None, None), permits, cancellers }
+        Harness { model, tickets: Vec::new(), sides: Sides::Split(None, None), permits, cancellers }
     }
 
-    /// Whether there is any handle that keeps the ring.
+    /// Returns `true` if a handle keeps the ring alive.
     pub(crate) fn has_handles(&self) -> bool {
         let has_sides = !matches!(self.sides, Sides::Split(None, None));
         has_sides || !self.permits.is_empty() || !self.cancellers.is_empty()
@@ -56,9 +58,9 @@ impl<R: RingRef<Value = Counted>> Player<R> {
         }
     }
 
-    /// One of the operations on handles; a ticket goes `home`.
-    pub(crate) fn step(&mut self, op: u8, n: usize, home: &impl Home, ledger: &Ledger) {
-        _ = self.pick(n).map(|ticket| self.neighbour(ticket, n as u64, home));
+    /// Runs the operation number `op`. Completions and evictions by ticket go to `completer`.
+    pub(crate) fn step(&mut self, op: u8, n: usize, completer: &impl Completer, ledger: &Ledger) {
+        _ = self.pick(n).map(|ticket| self.neighbour(ticket, n as u64, completer));
         match op % 20 {
             0 => self.split(),
             1 | 2 => self.reserve(),
@@ -66,8 +68,8 @@ impl<R: RingRef<Value = Counted>> Player<R> {
             4 => self.permit(),
             5 => self.permit_complete(n, ledger),
             6 => self.permit_drop(n),
-            7..=9 => _ = self.pick(n).map(|ticket| self.complete(ticket, home, ledger)),
-            10 => _ = self.pick(n).map(|ticket| self.evict(ticket, home)),
+            7..=9 => _ = self.pick(n).map(|ticket| self.complete(ticket, completer, ledger)),
+            10 => _ = self.pick(n).map(|ticket| self.evict(ticket, completer)),
             11 => self.evict_index(n as u64 % 10),
             12 | 13 => self.try_next(),
             14 => self.drain_ready(),
@@ -75,11 +77,11 @@ impl<R: RingRef<Value = Counted>> Player<R> {
             16 => self.drop_consumer(),
             17 => self.keep_canceller(),
             18 => self.cancel(n),
-            _ => self.look(),
+            _ => self.check_head_of_line(),
         }
     }
 
-    /// A ticket so many reservations ago.
+    /// Returns the ticket of the reservation number `ago`, counted back from the last one.
     pub(crate) fn pick(&self, ago: usize) -> Option<Ticket> {
         let ago = ago.checked_rem(self.tickets.len())?;
         Some(self.tickets[self.tickets.len() - 1 - ago])
@@ -112,7 +114,7 @@ impl<R: RingRef<Value = Counted>> Player<R> {
     }
 
     fn permit(&mut self) {
-        // Its ticket is known by another one of the same ring.
+        // A permit does not tell its ticket. Another ticket of the ring has the same identity bits.
         let Some(near) = self.tickets.last().copied() else { return };
         let index = self.model.tail - self.model.base;
         let answer = on!(self.producer.permit());
@@ -121,7 +123,8 @@ impl<R: RingRef<Value = Counted>> Player<R> {
         let (Ok(permit), Ok(position)) = (answer, expected) else { return };
         assert_eq!(permit.index(), index);
         let bits = near.to_bits() >> 64 << 64 | u128::from(position);
-        let ticket = on!(self.producer.ring()).ticket_from_bits(bits).expect("it is reserved");
+        let ticket =
+            on!(self.producer.ring()).ticket_from_bits(bits).expect("the position is reserved");
         self.tickets.push(ticket);
         self.permits.push((ticket, permit));
     }
@@ -138,22 +141,22 @@ impl<R: RingRef<Value = Counted>> Player<R> {
         _ = self.model.change(ticket.position(), Cell::Gap(Gap::Abandoned));
     }
 
-    fn complete(&mut self, ticket: Ticket, home: &impl Home, ledger: &Ledger) {
+    fn complete(&mut self, ticket: Ticket, completer: &impl Completer, ledger: &Ledger) {
         let value = ledger.value();
-        self.completed(ticket, value.id, home.complete(ticket, value));
+        self.completed(ticket, value.id, completer.complete(ticket, value));
     }
 
     fn completed(&mut self, ticket: Ticket, id: usize, answer: Result<(), Rejected<Counted>>) {
         let expected = self.model.change(ticket.position(), Cell::Ready(id));
-        assert_eq!(answer.as_ref().map_err(|no| no.reason).copied(), expected);
+        assert_eq!(answer.as_ref().map_err(|rejected| rejected.reason).copied(), expected);
         if let Err(rejected) = answer {
-            assert_eq!(rejected.into_inner().id, id, "another value came back");
+            assert_eq!(rejected.into_inner().id, id, "the ring returned another value");
         }
     }
 
-    fn evict(&mut self, ticket: Ticket, home: &impl Home) {
+    fn evict(&mut self, ticket: Ticket, completer: &impl Completer) {
         let expected = self.model.change(ticket.position(), Cell::Gap(Gap::Evicted));
-        assert_eq!(home.evict(ticket), expected);
+        assert_eq!(completer.evict(ticket), expected);
     }
 
     fn evict_index(&mut self, index: u64) {
@@ -165,12 +168,12 @@ impl<R: RingRef<Value = Counted>> Player<R> {
         assert_eq!(answer, self.model.evict_index(index));
     }
 
-    /// Bits of a position near that of a ticket are good if it was reserved.
-    fn neighbour(&self, ticket: Ticket, distance: u64, home: &impl Home) {
+    /// Checks that the bits of a position near a ticket are accepted if the position is reserved.
+    fn neighbour(&self, ticket: Ticket, distance: u64, completer: &impl Completer) {
         let bits = ticket.to_bits() + u128::from(distance);
         let Model { first, tail, .. } = self.model;
         let position = ticket.position() + distance;
-        match home.ticket_from_bits(bits) {
+        match completer.ticket_from_bits(bits) {
             Ok(found) => assert!(found.to_bits() == bits && position < tail),
             Err(error) => assert_eq!(error, TicketError::Unreserved { position, first, tail }),
         }
@@ -182,12 +185,12 @@ impl<R: RingRef<Value = Counted>> Player<R> {
         if is_whole && self.model.head == self.model.tail {
             assert_eq!(answer.err(), Some(TryNextError::Ended));
         } else {
-            assert_eq!(answer.map(known), self.model.next());
+            assert_eq!(answer.map(numbered), self.model.next());
         }
     }
 
     fn drain_ready(&mut self) {
-        let taken: Vec<_> = on!(self.consumer.drain_ready()).map(known).collect();
+        let taken: Vec<_> = on!(self.consumer.drain_ready()).map(numbered).collect();
         let expected: Vec<_> = std::iter::from_fn(|| self.model.next().ok()).collect();
         assert_eq!(taken, expected);
     }
@@ -227,7 +230,7 @@ impl<R: RingRef<Value = Counted>> Player<R> {
         assert_eq!(canceller.cancel(), self.model.cancel(epoch));
     }
 
-    fn look(&mut self) {
+    fn check_head_of_line(&mut self) {
         let view = on!(self.consumer.head_of_line());
         let Model { base, head, tail, .. } = self.model;
         assert_eq!((view.index, view.reserved), (head - base, tail - head));
@@ -236,12 +239,12 @@ impl<R: RingRef<Value = Counted>> Player<R> {
     }
 }
 
-/// A delivery, with its value known by its number.
-fn known(delivery: Delivery<Counted>) -> (u64, Result<usize, Gap>) {
+/// Returns the index of a delivery, and the number of its value.
+fn numbered(delivery: Delivery<Counted>) -> (u64, Result<usize, Gap>) {
     (delivery.index, delivery.outcome.map(|value| value.id))
 }
 
-fn take<T>(among: &mut Vec<T>, n: usize) -> Option<T> {
-    let at = n.checked_rem(among.len())?;
-    Some(among.swap_remove(at))
+fn take<T>(items: &mut Vec<T>, n: usize) -> Option<T> {
+    let at = n.checked_rem(items.len())?;
+    Some(items.swap_remove(at))
 }
