@@ -4,6 +4,7 @@ mod api;
 mod asm;
 mod bounds;
 mod build;
+mod ci;
 mod faults;
 mod graph;
 mod instructions;
@@ -42,6 +43,16 @@ const TOOLS: &[Tool] = &[
         name: "bounds",
         help: "renders the tables of step bounds, and compares methods and tests with them",
         run: bounds::run,
+    },
+    Tool {
+        name: "ci",
+        help: "runs the checks of a change, or those that the arguments name",
+        run: ci::run,
+    },
+    Tool {
+        name: "deep",
+        help: "runs the long checks before a release, or those that the arguments name",
+        run: ci::deep,
     },
     Tool {
         name: "faults",
