@@ -12,6 +12,7 @@ mod labels;
 mod layers;
 mod notes;
 mod orderings;
+mod package;
 mod pages;
 mod probe;
 mod prose;
@@ -78,6 +79,11 @@ const TOOLS: &[Tool] = &[
         name: "orderings",
         help: "renders the tables of atomic accesses; weakens each order and runs the models",
         run: orderings::run,
+    },
+    Tool {
+        name: "package",
+        help: "checks that unpacked packages have the files that they need, and no others",
+        run: package::run,
     },
     Tool {
         name: "prose",

@@ -305,7 +305,10 @@ mod tests {
         assert!(is_noticed(&evidence, 101, "the other threads block"));
         assert!(!is_noticed(&evidence, 101, PANIC));
         assert!(!is_noticed(&evidence, 0, "the other threads block"));
-        assert_eq!(evidence.reason("a\nx, the other threads block\nb"), Some("x, the other threads block"));
+        assert_eq!(
+            evidence.reason("a\nx, the other threads block\nb"),
+            Some("x, the other threads block")
+        );
     }
 
     #[test]
