@@ -222,12 +222,12 @@ impl<R: RingRef<Value = Counted>> Harness<R> {
 
     fn keep_canceller(&mut self) {
         let canceller = on!(self.consumer.canceller());
-        self.cancellers.push((self.model.epoch, canceller));
+        self.cancellers.push((self.model.batch_number, canceller));
     }
 
     fn cancel(&mut self, n: usize) {
-        let Some((epoch, canceller)) = take(&mut self.cancellers, n) else { return };
-        assert_eq!(canceller.cancel(), self.model.cancel(epoch));
+        let Some((batch, canceller)) = take(&mut self.cancellers, n) else { return };
+        assert_eq!(canceller.cancel(), self.model.cancel(batch));
     }
 
     fn check_head_of_line(&mut self) {

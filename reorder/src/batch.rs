@@ -1,4 +1,4 @@
-//! One ordered sequence on a ring, with both of its sides in one hand.
+//! An open batch: both sides in one handle, until it is split.
 
 use core::fmt;
 #[cfg(feature = "std")]
@@ -21,10 +21,11 @@ use crate::ring::Ring;
 use crate::ring::ring_ref::RingRef;
 use crate::ticket::{Ticket, Tickets};
 
-/// An open batch: what reserves and takes on one thread. [`split`](Batch::split) it for two.
+/// An open batch, which reserves and takes on one thread. [`split`](Batch::split) makes a handle
+/// for each side, for two threads.
 ///
-/// Tickets and permits may be completed on any thread in either case. Dropping the batch closes
-/// it: what is undelivered is dropped, and its tickets are stale.
+/// Tickets and permits may be completed on any thread in either case. Dropping the batch closes it:
+/// undelivered values are dropped, and its tickets are stale.
 ///
 /// ```
 /// use reorder_ring::{Ring, TryNextError};
@@ -36,13 +37,13 @@ use crate::ticket::{Ticket, Tickets};
 /// }
 /// assert_eq!(batch.try_next()?.outcome, Ok("a"));
 /// assert_eq!(batch.try_next()?.outcome, Ok("b"));
-/// // Nobody else could reserve more, so there is nothing to wait for, but this side still can.
+/// // No other handle could reserve a position meanwhile, so this is an end. More may be reserved.
 /// assert_eq!(batch.try_next(), Err(TryNextError::Ended));
 /// assert!(batch.reserve().is_ok());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The methods are those of [`Producer`] and [`Consumer`], whose pages have their examples.
+/// The methods do the same as the methods of [`Producer`] and [`Consumer`], which have examples.
 #[must_use = "dropping the batch closes it"]
 pub struct Batch<R: RingRef> {
     producer: Producer<R>,
@@ -58,8 +59,9 @@ impl<R: RingRef> Batch<R> {
         }
     }
 
-    /// The two sides, for two threads. Only then can the batch be
-    /// [finished](Producer::finish) before its consumer is.
+    /// Splits the batch into its two sides, for two threads.
+    ///
+    /// Only a producer of its own can [finish](Producer::finish) the batch.
     ///
     /// ```
     /// # use reorder_ring::Ring;
@@ -69,7 +71,7 @@ impl<R: RingRef> Batch<R> {
     /// std::thread::scope(|scope| {
     ///     scope.spawn(move || {
     ///         let ticket = producer.reserve().expect("the window is empty");
-    ///         ring.complete(ticket, 'a').expect("nobody evicts it");
+    ///         ring.complete(ticket, 'a').expect("it is not evicted");
     ///         producer.finish();
     ///     });
     /// });
@@ -84,88 +86,88 @@ impl<R: RingRef> Batch<R> {
         (self.producer, self.consumer.split())
     }
 
-    /// See [`Producer::ring`].
+    /// Returns the ring. See [`Producer::ring`].
     ///
     /// # Progress
     ///
-    /// As there.
+    /// As [`Producer::ring`].
     pub fn ring(&self) -> &Ring<R::Value> {
         self.producer.ring()
     }
 
-    /// See [`Producer::reserved`].
+    /// Returns the number of positions that were reserved. See [`Producer::reserved`].
     ///
     /// # Progress
     ///
-    /// As there.
+    /// As [`Producer::reserved`].
     pub fn reserved(&self) -> u64 {
         self.producer.reserved()
     }
 
-    /// See [`Consumer::delivered`].
+    /// Returns the number of positions that were delivered. See [`Consumer::delivered`].
     ///
     /// # Progress
     ///
-    /// As there.
+    /// As [`Consumer::delivered`].
     pub fn delivered(&self) -> u64 {
         self.consumer.delivered()
     }
 
-    /// See [`Producer::space`].
+    /// Returns the number of positions that can be reserved now. See [`Producer::space`].
     ///
     /// # Progress
     ///
-    /// As there.
+    /// As [`Producer::space`].
     pub fn space(&mut self) -> usize {
         self.producer.space()
     }
 
-    /// See [`Producer::reserve`].
+    /// Reserves the next position. See [`Producer::reserve`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Producer::reserve`].
     ///
     /// # Progress
     ///
-    /// As there.
+    /// As [`Producer::reserve`].
     #[inline]
     pub fn reserve(&mut self) -> Result<Ticket, ReserveError> {
         self.producer.reserve()
     }
 
-    /// See [`Producer::reserve_many`].
+    /// Reserves the next `count` positions, all or none. See [`Producer::reserve_many`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Producer::reserve_many`].
     ///
     /// # Progress
     ///
-    /// As there.
+    /// As [`Producer::reserve_many`].
     pub fn reserve_many(&mut self, count: usize) -> Result<Tickets, ReserveError> {
         self.producer.reserve_many(count)
     }
 
-    /// See [`Producer::permit`].
+    /// Reserves the next position as a [`Permit`]. See [`Producer::permit`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Producer::permit`].
     ///
     /// # Progress
     ///
-    /// As there.
+    /// As [`Producer::permit`].
     pub fn permit(&mut self) -> Result<Permit<R>, ReserveError> {
         self.producer.permit()
     }
 
-    /// Takes the head of line, if it is there.
+    /// Takes the head of line, if it is ready.
     ///
     /// # Errors
     ///
-    /// As [`Consumer::try_next`], but never `Truncated`: while nothing is reserved and undelivered,
-    /// the answer is [`TryNextError::Ended`], and more may be reserved after it.
+    /// As for [`Consumer::try_next`], but never `Truncated`. If every reserved position is
+    /// delivered, the error is [`TryNextError::Ended`]. More positions may be reserved afterwards.
     ///
     /// # Progress
     ///
@@ -187,55 +189,55 @@ impl<R: RingRef> Batch<R> {
         self.consumer.try_next_cold()
     }
 
-    /// See [`Consumer::drain_ready`].
+    /// Returns an iterator that takes ready positions. See [`Consumer::drain_ready`].
     ///
     /// # Progress
     ///
-    /// As there.
+    /// As [`Consumer::drain_ready`].
     pub fn drain_ready(&mut self) -> DrainReady<'_, R> {
         DrainReady::new(&mut self.consumer)
     }
 
-    /// See [`Consumer::evict_head`].
+    /// Evicts the head of line. See [`Consumer::evict_head`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Consumer::evict_head`].
     ///
     /// # Progress
     ///
-    /// As there.
+    /// As [`Consumer::evict_head`].
     pub fn evict_head(&mut self) -> Result<(), Reason> {
         self.consumer.evict_head()
     }
 
-    /// See [`Consumer::evict_index`].
+    /// Evicts the position with this index. See [`Consumer::evict_index`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Consumer::evict_index`].
     ///
     /// # Progress
     ///
-    /// As there.
+    /// As [`Consumer::evict_index`].
     pub fn evict_index(&mut self, index: u64) -> Result<(), Reason> {
         self.consumer.evict_index(index)
     }
 
-    /// See [`Consumer::head_of_line`].
+    /// Returns a view of the position that is delivered next. See [`Consumer::head_of_line`].
     ///
     /// # Progress
     ///
-    /// As there.
+    /// As [`Consumer::head_of_line`].
     pub fn head_of_line(&self) -> HeadOfLine {
         self.consumer.head_of_line()
     }
 
-    /// See [`Consumer::canceller`].
+    /// Returns a handle that cancels this batch. See [`Consumer::canceller`].
     ///
     /// # Progress
     ///
-    /// As there.
+    /// As [`Consumer::canceller`].
     pub fn canceller(&self) -> Canceller<R> {
         self.consumer.canceller()
     }
@@ -243,8 +245,10 @@ impl<R: RingRef> Batch<R> {
 
 #[cfg(feature = "std")]
 impl<R: RingRef> Batch<R> {
-    /// As [`Consumer::next`], but while nothing is reserved and undelivered it returns `None` and
-    /// never blocks: nobody else could reserve.
+    /// Takes the head of line, and blocks until it is ready. See [`Consumer::next`].
+    ///
+    /// If every reserved position is delivered, it returns `None` and does not block, since no
+    /// other handle could reserve a position meanwhile.
     ///
     /// # Errors
     ///
@@ -253,7 +257,7 @@ impl<R: RingRef> Batch<R> {
     /// # Progress
     ///
     /// As [`Consumer::next`].
-    #[expect(clippy::should_implement_trait, reason = "it blocks, and tells how a batch ended")]
+    #[expect(clippy::should_implement_trait, reason = "it blocks, and returns the end as an error")]
     pub fn next(&mut self) -> Result<Option<Delivery<R::Value>>, NextError> {
         if self.delivered() == self.reserved() {
             return Ok(None);
@@ -261,7 +265,7 @@ impl<R: RingRef> Batch<R> {
         self.consumer.next()
     }
 
-    /// As [`next`](Batch::next), for at most `timeout`.
+    /// Takes the head of line as [`next`](Batch::next) does, and blocks for at most `timeout`.
     ///
     /// # Errors
     ///
@@ -280,7 +284,7 @@ impl<R: RingRef> Batch<R> {
         self.consumer.next_timeout(timeout)
     }
 
-    /// As [`next`](Batch::next), until `deadline`.
+    /// Takes the head of line as [`next`](Batch::next) does, and blocks until `deadline`.
     ///
     /// # Errors
     ///
@@ -301,29 +305,31 @@ impl<R: RingRef> Batch<R> {
 }
 
 impl<T> Ring<T> {
-    /// Leases the ring to a new batch.
+    /// Opens a batch, whose handles borrow the ring.
     ///
-    /// The batch borrows the ring; [`open_owned`](Ring::open_owned) shares an `Arc` instead. The
-    /// type and [`Busy`] have examples.
+    /// [`open_owned`](Ring::open_owned) shares an `Arc` instead. [`Ring`] and [`Busy`] have
+    /// examples.
     ///
     /// # Errors
     ///
-    /// [`Busy::Leased`] while another batch has a side left, or another thread opens or closes
-    /// one; [`Busy::Orphaned`] while a completer of an earlier batch is in mid-write.
+    /// * [`Busy::Leased`] while another batch has a side left, or another thread opens or closes
+    ///   one.
+    /// * [`Busy::Orphaned`] while a completer of an earlier batch is still writing.
     ///
     /// # Panics
     ///
-    /// If the `Drop` of a value panics that such a completer left behind. The ring is usable.
+    /// Panics if the `Drop` of a value panics that a completer of an earlier batch wrote too late.
+    /// The ring can be opened afterwards.
     ///
     /// # Progress
     ///
-    /// Wait-free: 2 loads and 1 compare-and-swap; after an orphan, a constant more and 4 steps for each
-    /// slot.
+    /// Wait-free: 2 loads and 1 compare-and-swap; after an orphan, a constant more and 4 steps for
+    /// each slot.
     pub fn open(&self) -> Result<Batch<&Ring<T>>, Busy> {
         open(self)
     }
 
-    /// As [`open`](Ring::open), with handles that share the ring and can be `'static`.
+    /// Opens a batch, whose handles share the ring and can be `'static`.
     ///
     /// ```
     /// # use reorder_ring::Ring;

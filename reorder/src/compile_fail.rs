@@ -1,7 +1,8 @@
-//! What must not compile, each beside a twin that differs in the one thing that matters.
+//! Programs that must not compile. Beside each there is a program that compiles, and that differs
+//! in the tested property alone.
 //!
-//! The code of the error is checked by a nightly toolchain alone; the twins show that the rest of
-//! each case is right.
+//! Only a nightly toolchain checks the codes of the errors. The programs that compile show that the
+//! rest of each case is correct.
 
 #[cfg(feature = "pool")]
 mod pool;
@@ -17,7 +18,7 @@ mod pool;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// They need not be `Sync`.
+/// The values need not be `Sync`.
 ///
 /// ```
 /// let ring = reorder_ring::Ring::with_capacity(2)?;
@@ -29,7 +30,7 @@ mod pool;
 /// ```
 struct SharedRing;
 
-/// No handle carries a value of one thread to another: neither by the borrow of a ring ...
+/// No handle sends a value that must not be sent. These handles borrow the ring:
 ///
 /// ```compile_fail,E0277
 /// fn send<T: Send>() {}
@@ -56,7 +57,7 @@ struct SharedRing;
 /// send::<reorder_ring::DrainReady<'_, &reorder_ring::Ring<std::rc::Rc<u8>>>>();
 /// ```
 ///
-/// ... nor by its count, nor with the ring, nor by the value alone.
+/// These share the ring, own it, or contain a value:
 ///
 /// ```compile_fail,E0277
 /// fn send<T: Send>() {}
@@ -75,7 +76,7 @@ struct SharedRing;
 /// send::<reorder_ring::Rejected<std::rc::Rc<u8>>>();
 /// ```
 ///
-/// With a value that may be sent, each may.
+/// All of them can be sent if the value can.
 ///
 /// ```
 /// use reorder_ring::*;
@@ -95,7 +96,7 @@ struct SharedRing;
 /// ```
 struct SentHandles;
 
-/// There is one batch, one of each of its sides, and one permit of each position.
+/// A batch, its sides and its permits are not `Clone`.
 ///
 /// ```compile_fail,E0277
 /// fn clone<T: Clone>() {}
@@ -114,7 +115,7 @@ struct SentHandles;
 /// clone::<reorder_ring::Permit<&reorder_ring::Ring<u8>>>();
 /// ```
 ///
-/// Tickets and cancellers may be many.
+/// Tickets and cancellers are `Clone`.
 ///
 /// ```
 /// fn clone<T: Clone>() {}
@@ -123,7 +124,7 @@ struct SentHandles;
 /// ```
 struct OnlyOne;
 
-/// A side is used by one thread at a time.
+/// One thread at a time uses a side.
 ///
 /// ```compile_fail,E0596
 /// fn both(producer: &reorder_ring::Producer<&reorder_ring::Ring<u8>>) {
@@ -145,7 +146,7 @@ struct OnlyOne;
 /// ```
 struct OneThread;
 
-/// A borrowed batch does not outlive its ring ...
+/// A batch that borrows its ring does not outlive it.
 ///
 /// ```compile_fail,E0505
 /// let ring = reorder_ring::Ring::<u8>::with_capacity(2)?;
@@ -155,7 +156,7 @@ struct OneThread;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// ... and a permit neither.
+/// Nor does a permit.
 ///
 /// ```compile_fail,E0505
 /// let ring = reorder_ring::Ring::<u8>::with_capacity(2)?;
@@ -165,7 +166,7 @@ struct OneThread;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Those that share their ring keep it.
+/// A batch and a permit that share their ring keep it.
 ///
 /// ```
 /// let ring = std::sync::Arc::new(reorder_ring::Ring::<u8>::with_capacity(2)?);
@@ -178,7 +179,7 @@ struct OneThread;
 /// ```
 struct OutlivesItsRing;
 
-/// A ring drops what is left in it, so that what its values borrow lives longer.
+/// A ring drops its values, so their borrows have to outlive the ring.
 ///
 /// ```compile_fail,E0597
 /// let ring = reorder_ring::Ring::with_capacity(2)?;
@@ -193,23 +194,25 @@ struct OutlivesItsRing;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A ring of long-lived values is not one of short-lived values: those who look at it as such could
-/// leave one in it.
+/// A ring of long-lived values does not coerce to a ring of short-lived values, which would accept
+/// a short-lived value.
 ///
 /// ```compile_fail
-/// fn shorten<'a>(ring: &'a reorder_ring::Ring<&'static str>) -> &'a reorder_ring::Ring<&'a str> {
+/// use reorder_ring::Ring;
+/// fn shorten<'a>(ring: &'a Ring<&'static str>) -> &'a Ring<&'a str> {
 ///     ring
 /// }
 /// ```
 /// ```
-/// fn same<'a>(ring: &'a reorder_ring::Ring<&'static str>) -> &'a reorder_ring::Ring<&'static str> {
+/// use reorder_ring::Ring;
+/// fn same<'a>(ring: &'a Ring<&'static str>) -> &'a Ring<&'static str> {
 ///     ring
 /// }
 /// ```
 struct Borrows;
 
-/// No one else says what a reference to a ring is: one that leads to another ring at each look
-/// would defeat every check.
+/// Other crates cannot implement `RingRef`. An implementation could return another ring at each
+/// dereference, and make every check useless.
 ///
 /// ```compile_fail,E0277
 /// use reorder_ring::{Ring, RingRef};
@@ -233,12 +236,12 @@ struct Borrows;
 ///     type Target = Ring<u8>;
 ///     fn deref(&self) -> &Ring<u8> { &self.0 }
 /// }
-/// // Being generic over it is what it is for.
+/// // Other crates can be generic over it.
 /// fn take<R: RingRef<Value = u8>>(batch: &mut Batch<R>) { _ = batch.try_next(); }
 /// ```
 struct SealedReference;
 
-/// While a drain is alive, nobody else takes.
+/// While a drain exists, the batch cannot take in another way.
 ///
 /// ```compile_fail,E0499
 /// fn take(consumer: &mut reorder_ring::Consumer<&reorder_ring::Ring<u8>>) {
@@ -256,7 +259,7 @@ struct SealedReference;
 /// ```
 struct Draining;
 
-/// A ticket is not made by hand.
+/// Other crates cannot make a ticket from its parts.
 ///
 /// ```compile_fail,E0451
 /// fn forge(_ring: &reorder_ring::Ring<u8>) -> reorder_ring::Ticket {
@@ -295,7 +298,7 @@ struct Forged;
 /// ```
 struct Once;
 
-/// What comes from a wire is bits, and no ticket until a ring has looked at it.
+/// A ticket cannot be deserialized. Its bits can, and the ring checks them.
 ///
 /// ```compile_fail,E0277
 /// fn from_wire<T: serde_core::de::DeserializeOwned>() {}
@@ -320,7 +323,7 @@ struct Once;
 #[cfg(feature = "serde")]
 struct FromAWire;
 
-/// More answers may come.
+/// Later versions may add variants to errors.
 ///
 /// ```compile_fail,E0004
 /// use reorder_ring::Gap;

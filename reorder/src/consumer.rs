@@ -1,4 +1,4 @@
-//! The side that takes: one delivery per position, in order.
+//! The consumer side of a batch: it takes one delivery per position, in order.
 
 pub(crate) mod canceller;
 pub(crate) mod head_of_line;
@@ -29,8 +29,8 @@ use crate::ticket::Ticket;
 
 /// The consumer side of a batch: takes the outcomes in the order of reservation.
 ///
-/// Dropping it cancels the batch and drops what is undelivered. A forgotten one leaves its ring
-/// leased for good.
+/// Dropping it cancels the batch and drops the undelivered values. A consumer that is forgotten
+/// with `mem::forget` keeps its ring leased for ever.
 ///
 /// ```
 /// use reorder_ring::{ReserveError, Ring};
@@ -42,23 +42,24 @@ use crate::ticket::Ticket;
 /// assert_eq!(consumer.try_next()?.outcome, Ok('a'));
 ///
 /// drop(consumer);
-/// assert!(ring.complete(second, 'b').is_err(), "nobody is left to take it");
+/// assert!(ring.complete(second, 'b').is_err(), "the batch has no consumer");
 /// assert_eq!(producer.reserve(), Err(ReserveError::Cancelled));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "dropping the consumer cancels the batch"]
 pub struct Consumer<R: RingRef> {
     pub(crate) ring: R,
-    /// Where the slots of `ring` are.
+    /// The address of the slots of `ring`.
     locator: SlotLocator<R::Value>,
     /// The next position to take.
     pub(crate) head: u64,
     base: u64,
     batch_number: u64,
-    /// The head at which the producer is told of room, if it waits for it; `u64::MAX` before the
-    /// split, when it cannot.
+    /// The head at which a waiting producer is notified of space. It is `u64::MAX` before the
+    /// split, when the producer cannot wait.
     notify_at: u64,
-    /// The waker that the ring's cell got last. Kept, so that the cell never drops the last of it.
+    /// The last waker that was registered for the head. It is kept so that its last reference is
+    /// not dropped by the cell.
     pub(crate) waker: Option<Arc<SharedWaker>>,
 }
 
@@ -68,14 +69,14 @@ impl<R: RingRef> Consumer<R> {
         Consumer { ring, locator, head: base, base, batch_number, notify_at: u64::MAX, waker: None }
     }
 
-    /// From now on, the producer may wait for room on another thread.
+    /// Returns the consumer of a split batch, whose producer may wait for space on another thread.
     pub(crate) fn split(mut self) -> Self {
         self.notify_at = self.head + self.half_window();
         self
     }
 
-    /// The ring, to complete and evict with. [`Producer::ring`](crate::Producer::ring) has an
-    /// example.
+    /// Returns the ring, for completions and evictions. [`Producer::ring`](crate::Producer::ring)
+    /// has an example.
     ///
     /// # Progress
     ///
@@ -84,7 +85,9 @@ impl<R: RingRef> Consumer<R> {
         &self.ring
     }
 
-    /// How many positions were delivered in this batch, gaps included: the index of the next one.
+    /// Returns the number of positions that were delivered in this batch, gaps included.
+    ///
+    /// It is the index of the next delivery.
     ///
     /// ```
     /// # let ring = reorder_ring::Ring::with_capacity(1)?;
@@ -102,7 +105,7 @@ impl<R: RingRef> Consumer<R> {
         self.head - self.base
     }
 
-    /// Takes the head of line, if it is there.
+    /// Takes the head of line, if it is ready.
     ///
     /// ```
     /// # use reorder_ring::TryNextError;
@@ -119,20 +122,20 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Errors
     ///
-    /// [`TryNextError`]: pending, or one of the three ways in which a batch can be over.
-    /// `Cancelled` is told in the place of `Pending`: what is ready at the head is delivered first.
+    /// [`TryNextError`]: pending, or one of the three ends of a batch. After a cancellation the
+    /// error is `Cancelled` instead of `Pending`. A head that is ready is delivered first.
     ///
     /// # Panics
     ///
-    /// If the waker of a waiting producer panics. A delivery that was taken is dropped then.
+    /// Panics if the waker of a waiting producer panics. A delivery that was taken is dropped then.
     ///
     /// # Progress
     ///
-    /// Wait-free: at most 1 load and 2 stores for a value; 2 loads and 2 stores for a gap; 5 loads for
-    /// neither; if the batch was cancelled, 6 loads and 2 stores or 8 loads.
+    /// Wait-free: at most 1 load and 2 stores for a value; 2 loads and 2 stores for a gap; 5 loads
+    /// for neither; if the batch was cancelled, 6 loads and 2 stores or 8 loads.
     ///
-    /// After the split, the consumer looks for the producer's waker once per half window, and where
-    /// it finds nothing after it took something. Waking a waiting producer comes on top.
+    /// After the split, it also checks the producer's waker cell once per half window, and when it
+    /// finds nothing after it took something. Waking a waiting producer is not counted.
     #[inline]
     pub fn try_next(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
         match self.take_value() {
@@ -141,18 +144,18 @@ impl<R: RingRef> Consumer<R> {
         }
     }
 
-    /// Takes the head of line if it is a value. The rest is kept off the hot path.
+    /// Takes the head of line if it is a value: the hot path of `try_next`.
     #[inline]
     pub(crate) fn take_value(&mut self) -> Option<Delivery<R::Value>> {
         // SAFETY: `ring` is borrowed or counted by this handle.
         let (slot, generation) = unsafe { self.locator.slot(self.head) };
-        // SAFETY: this handle is the only consumer side, and it holds the right to take until it
-        // leaves; `&mut self` keeps it to one thread at a time.
+        // SAFETY: the consumer has the right to take until it leaves, and this handle is the only
+        // consumer of the batch. `&mut self` excludes other threads.
         let value = unsafe { slot.take_value(generation) }?;
         Some(self.deliver(Ok(value)))
     }
 
-    /// Takes a head of line that was no value, or tells why it cannot.
+    /// Takes the head of line if it is a gap, or a value by now. Otherwise it returns the reason.
     #[cold]
     #[inline(never)]
     pub(crate) fn try_next_cold(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
@@ -160,8 +163,8 @@ impl<R: RingRef> Consumer<R> {
             return Ok(delivery);
         }
         match self.end_or_pending() {
-            // A value that was ready, or an end that was declared, before the cancellation goes first, also
-            // where it came after the looks so far.
+            // A completion or the end may have come before the cancellation, but after the loads
+            // above. So both are loaded once more.
             TryNextError::Cancelled => {
                 self.take_outcome().ok_or_else(|| self.end().unwrap_or(TryNextError::Cancelled))
             }
@@ -169,8 +172,9 @@ impl<R: RingRef> Consumer<R> {
         }
     }
 
-    /// Takes the head of line. If it cannot, it tells the producer of room: the consumer may stop
-    /// here.
+    /// Takes the head of line, a value or a gap.
+    ///
+    /// If the head is not ready, it notifies a waiting producer, since the consumer may stop here.
     #[cold]
     #[inline(never)]
     fn take_outcome(&mut self) -> Option<Delivery<R::Value>> {
@@ -179,20 +183,20 @@ impl<R: RingRef> Consumer<R> {
         if let Ok(outcome) = unsafe { slot.take(generation) } {
             return Some(self.deliver(outcome));
         }
-        // Something was taken since the producer was told last.
+        // The consumer has taken something since the last notification.
         if self.notify_at < self.head + self.half_window() {
             self.notify_producer();
         }
         None
     }
 
-    /// Moves the head past what was taken.
+    /// Moves the head past a position that was taken.
     #[inline]
     fn deliver(&mut self, outcome: Result<R::Value, Gap>) -> Delivery<R::Value> {
         let index = self.delivered();
         self.head += 1;
-        // ORDERING: take:head: Release pairs with `reserve:head`: the take comes before the
-        // reservation one lap later.
+        // ORDERING: take:head: Release pairs with `reserve:head`: position `p` is taken before
+        // position `p + capacity` is reserved.
         self.ring.head.store(self.head, Release);
         if self.head == self.notify_at {
             self.notify_producer();
@@ -200,11 +204,13 @@ impl<R: RingRef> Consumer<R> {
         Delivery { index, outcome }
     }
 
-    /// Wakes the producer if it waits for room. Off the hot path: once per half window, and before
-    /// the consumer waits itself.
+    /// Wakes the producer if it waits for space.
     ///
-    /// The take of the waker comes after `take:head`, and the producer's look at the head after the
-    /// registration. Both change the cell by read-modify-writes: the later one sees the other.
+    /// It is called once per half window, and before the consumer waits itself.
+    ///
+    /// The consumer takes the waker after `take:head`. The producer loads the head after it
+    /// registered the waker. Both change the cell by read-modify-writes, so the second of them sees
+    /// the first.
     #[cold]
     #[inline(never)]
     fn notify_producer(&mut self) {
@@ -212,10 +218,10 @@ impl<R: RingRef> Consumer<R> {
         self.ring.producer_waker.wake();
     }
 
-    /// Takes what is ready, up to the first position that is not.
+    /// Returns an iterator that takes ready positions, up to a position that is not ready.
     ///
-    /// It does not tell why it stops; [`try_next`](Consumer::try_next) does. What was not asked for
-    /// is still there when the iterator is dropped.
+    /// [`try_next`](Consumer::try_next) returns the reason of the stop. Positions that the iterator
+    /// did not take stay in the ring when it is dropped.
     ///
     /// ```
     /// # let ring = reorder_ring::Ring::with_capacity(4)?;
@@ -232,13 +238,13 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: each call takes at most 1 load and 2 stores for a value; 2 loads and 2 stores for a
-    /// gap; 2 loads at the end. The rest is as for [`try_next`](Consumer::try_next).
+    /// Wait-free: each call takes at most 1 load and 2 stores for a value; 2 loads and 2 stores for
+    /// a gap; 2 loads at the end. The rest is as for [`try_next`](Consumer::try_next).
     pub fn drain_ready(&mut self) -> DrainReady<'_, R> {
         DrainReady { consumer: self }
     }
 
-    /// Gives the head of line up; it is delivered as a gap.
+    /// Evicts the head of line: it is delivered as a gap.
     ///
     /// ```
     /// # use reorder_ring::Gap;
@@ -254,7 +260,8 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Errors
     ///
-    /// As [`Ring::evict`]; [`Reason::Unreserved`] if the head of line is not reserved yet.
+    /// As for [`Ring::evict`]. It is [`Reason::Unreserved`] if the head of line is not reserved
+    /// yet.
     ///
     /// # Progress
     ///
@@ -263,7 +270,7 @@ impl<R: RingRef> Consumer<R> {
         self.evict_index(self.delivered())
     }
 
-    /// Gives the position with this index in the batch up; it is delivered as a gap at its turn.
+    /// Evicts the position with this index in the batch: it is delivered as a gap, in its order.
     ///
     /// ```
     /// # use reorder_ring::{Gap, Reason};
@@ -273,7 +280,7 @@ impl<R: RingRef> Consumer<R> {
     /// consumer.evict_index(1)?;
     /// assert_eq!(consumer.evict_index(2), Err(Reason::Unreserved));
     ///
-    /// // The head is not delayed, nor is the order changed.
+    /// // The head is not delayed, and the order is not changed.
     /// ring.complete(first, 'a')?;
     /// let outcomes: Vec<_> = consumer.drain_ready().map(|delivery| delivery.outcome).collect();
     /// assert_eq!(outcomes, [Ok('a'), Err(Gap::Evicted)]);
@@ -282,7 +289,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Errors
     ///
-    /// As [`Ring::evict`]; [`Reason::Unreserved`] if no such position is reserved yet.
+    /// As for [`Ring::evict`]. It is [`Reason::Unreserved`] if the position is not reserved yet.
     ///
     /// # Progress
     ///
@@ -295,7 +302,7 @@ impl<R: RingRef> Consumer<R> {
         self.ring.evict(Ticket { ring: self.ring.id, position })
     }
 
-    /// What the consumer waits for now. [`HeadOfLine`] has an example.
+    /// Returns a view of the position that is delivered next. [`HeadOfLine`] has an example.
     ///
     /// # Progress
     ///
@@ -303,7 +310,8 @@ impl<R: RingRef> Consumer<R> {
     pub fn head_of_line(&self) -> HeadOfLine {
         let (slot, generation) = self.ring.slot(self.head);
         let tail = self.ring.tail();
-        // The tail may be seen late, even behind the head, if a ticket travelled without an order.
+        // The loaded tail may be outdated, even behind the head, if a ticket was sent by relaxed
+        // stores.
         let tag = slot.peek();
         let state = match tag.state() {
             _ if tag.generation() != generation || self.head >= tail => HeadState::Unreserved,
@@ -314,7 +322,7 @@ impl<R: RingRef> Consumer<R> {
         HeadOfLine { index: self.delivered(), reserved: tail.saturating_sub(self.head), state }
     }
 
-    /// A handle that cancels this batch, and no other, from anywhere.
+    /// Returns a handle that cancels this batch, and no other batch, from any thread.
     ///
     /// ```
     /// # use reorder_ring::TryNextError;
@@ -336,11 +344,12 @@ impl<R: RingRef> Consumer<R> {
         Canceller::new(self.ring.clone(), self.batch_number)
     }
 
+    /// Returns the number of takes between two notifications of the producer.
     fn half_window(&self) -> u64 {
         (self.ring.capacity() as u64 / 2).max(1)
     }
 
-    /// Why the head cannot be taken. Off the hot path.
+    /// Returns the reason why the head is not ready.
     pub(crate) fn end_or_pending(&self) -> TryNextError {
         let cancelled = || {
             if self.ring.batch_state.is_cancelled() {
@@ -352,7 +361,7 @@ impl<R: RingRef> Consumer<R> {
         self.end().unwrap_or_else(cancelled)
     }
 
-    /// How the batch ended, if all of it was delivered.
+    /// Returns the end of the batch, if it is declared and every position is delivered.
     fn end(&self) -> Option<TryNextError> {
         let end = self.ring.end_state.get()?;
         (self.ring.tail() == self.head).then_some(match end {
@@ -365,16 +374,17 @@ impl<R: RingRef> Consumer<R> {
 impl<R: RingRef> Drop for Consumer<R> {
     fn drop(&mut self) {
         let ring = &*self.ring;
-        let _last = SideGuard { ring, side: Side::Consumer };
+        let _leave_last = SideGuard { ring, side: Side::Consumer };
         if !ring.batch_state.has_side(Side::Producer) {
             return;
         }
         ring.batch_state.cancel(self.batch_number);
         let tail = ring.tail();
         ring.set_base(tail);
-        // SAFETY: this side has the right to take until `_last` gives it up.
+        // SAFETY: this side has the right to take until `_leave_last` is dropped.
         let mut sweep = unsafe { Sweep::new(ring, self.head, tail) };
-        // Before values are dropped, whose `Drop` may panic. If the waker panics, `sweep` goes on.
+        // The producer is woken before values are dropped, since a `Drop` may panic. If the waker
+        // panics, the drop of `sweep` drops the values.
         ring.producer_waker.wake();
         sweep.run();
     }
@@ -386,9 +396,9 @@ impl<R: RingRef> fmt::Debug for Consumer<R> {
     }
 }
 
-/// Takes what is ready, in order. See [`Consumer::drain_ready`].
+/// An iterator that takes ready positions, in order. [`Consumer::drain_ready`] returns it.
 ///
-/// After a `None` it may yield more: what has become ready since.
+/// After a `None` it may yield more items, if positions became ready meanwhile.
 #[must_use = "iterators are lazy: nothing is taken until `next` is called"]
 pub struct DrainReady<'a, R: RingRef> {
     consumer: &'a mut Consumer<R>,
@@ -409,7 +419,7 @@ impl<R: RingRef> Iterator for DrainReady<'_, R> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        // More may be reserved and completed while this runs.
+        // Positions may be reserved and completed while the iterator exists.
         (0, None)
     }
 }

@@ -1,8 +1,8 @@
-//! What the consumer gets: one outcome per position, in order.
+//! The delivery: the index of a position, and its value or its gap.
 
 use core::fmt;
 
-/// One delivered position: its index in the batch, and its value or the gap it left.
+/// One delivered position: its index in the batch, and its value or its gap.
 ///
 /// ```
 /// use reorder_ring::{Delivery, Gap, Ring};
@@ -22,15 +22,15 @@ use core::fmt;
 pub struct Delivery<T> {
     /// The index within the batch, counted from 0 in the order of reservation.
     pub index: u64,
-    /// The value, or why there is none.
+    /// The value, or the reason why there is none.
     pub outcome: Result<T, Gap>,
 }
 
-/// Why a position was delivered without a value. [`Delivery`] has an example.
+/// The reason why a position was delivered without a value. [`Delivery`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Gap {
-    /// Somebody evicted the position before it was completed.
+    /// The position was evicted before it was completed.
     Evicted,
     /// Its [`Permit`](crate::Permit) was dropped without a value.
     Abandoned,

@@ -1,4 +1,4 @@
-//! Every way to answer "no". Those that refuse a value hand it back.
+//! All errors. An error that refuses a value returns it.
 
 use core::fmt;
 
@@ -13,7 +13,7 @@ macro_rules! messages {
     };
 }
 
-/// Why a ring could not be made.
+/// The reason why a ring could not be made.
 ///
 /// ```
 /// use reorder_ring::{CapacityError, Ring};
@@ -25,32 +25,32 @@ macro_rules! messages {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CapacityError {
-    /// A ring of no slots was asked for; the smallest has 1.
+    /// The capacity is 0. The smallest is 1.
     Zero,
     /// The slots would not fit into the address space.
     TooLarge {
-        /// The capacity that was asked for, in slots.
+        /// The requested capacity, in slots.
         requested: usize,
         /// The largest capacity for this type, in slots.
         largest: usize,
     },
     /// The allocator refused.
     OutOfMemory {
-        /// The size that was asked for, in bytes.
+        /// The requested size, in bytes.
         bytes: usize,
     },
-    /// The first position lies beyond the end of positions.
+    /// The first position is beyond the end of positions.
     FirstPosition {
-        /// The position that was asked for.
+        /// The requested position.
         requested: u64,
         /// The largest possible first position of a ring of that capacity.
         largest: u64,
     },
-    /// This process has made 2<sup>48</sup> rings, and has no name for another one.
+    /// This process has made 2<sup>48</sup> rings, and has no identity for another one.
     NoIdentity,
-    /// The pool has as many rings as it can tell apart.
+    /// The pool has its largest number of rings.
     TooManyRings {
-        /// How many that is.
+        /// The largest number of rings.
         largest: usize,
     },
 }
@@ -61,12 +61,12 @@ messages! { CapacityError:
         "a capacity of {requested} slots does not fit into memory: at most {largest}";
     CapacityError::OutOfMemory { bytes } => "the allocator refused {bytes} bytes of slots";
     CapacityError::FirstPosition { requested, largest } =>
-        "the first position {requested} lies beyond the end of positions: at most {largest}";
-    CapacityError::NoIdentity => "2^48 rings were made in this process, and there is no name for more";
-    CapacityError::TooManyRings { largest } => "the pool has {largest} rings, and cannot have more";
+        "the first position {requested} is beyond the end of positions: at most {largest}";
+    CapacityError::NoIdentity => "this process has made 2^48 rings and cannot make more";
+    CapacityError::TooManyRings { largest } => "the pool has {largest} rings and cannot have more";
 }
 
-/// Why a ring could not be opened now.
+/// The reason why a ring could not be opened now.
 ///
 /// ```
 /// use reorder_ring::{Busy, Ring};
@@ -74,7 +74,7 @@ messages! { CapacityError:
 /// let ring = Ring::<u8>::with_capacity(1)?;
 /// let (producer, consumer) = ring.open()?.split();
 /// drop(producer);
-/// assert_eq!(ring.open().unwrap_err(), Busy::Leased, "the consumer is still there");
+/// assert_eq!(ring.open().unwrap_err(), Busy::Leased, "the consumer has not left");
 /// drop(consumer);
 /// assert!(ring.open().is_ok());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -82,10 +82,10 @@ messages! { CapacityError:
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Busy {
-    /// A batch is open on the ring, one of its sides was never dropped, or another thread is just
-    /// opening or closing it.
+    /// A batch is open on the ring, a side of it was forgotten, or another thread opens or closes
+    /// the ring at this moment.
     Leased,
-    /// A completer of an earlier batch is still in mid-write. Try again, or take another ring.
+    /// A completer of an earlier batch is still writing. Try again, or use another ring.
     Orphaned,
 }
 
@@ -94,7 +94,7 @@ messages! { Busy:
     Busy::Orphaned => "a completer of an earlier batch is still writing into this ring";
 }
 
-/// Why no position was reserved.
+/// The reason why no position was reserved.
 ///
 /// ```
 /// use reorder_ring::{ReserveError, Ring};
@@ -105,28 +105,28 @@ messages! { Busy:
 /// assert_eq!(batch.reserve(), Err(ReserveError::Full));
 /// ring.complete(ticket, 'a')?;
 /// batch.try_next()?;
-/// assert!(batch.reserve().is_ok(), "the delivery made room");
+/// assert!(batch.reserve().is_ok(), "the delivery made space");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReserveError {
-    /// The window is full: the consumer has to take before as many positions fit. More than the
-    /// ring's capacity never fit.
+    /// The window is full: the positions do not fit until the consumer takes. More positions than
+    /// the ring's capacity never fit.
     Full,
     /// The batch was cancelled, or its consumer was dropped.
     Cancelled,
-    /// The ring has fewer positions left than were asked for, and gets no more; make a new one.
+    /// The ring has fewer positions left than were requested. Make a new ring.
     Exhausted,
 }
 
 messages! { ReserveError:
-    ReserveError::Full => "the window is full: nothing fits until the consumer takes";
+    ReserveError::Full => "the window is full until the consumer takes";
     ReserveError::Cancelled => "the batch was cancelled";
-    ReserveError::Exhausted => "the ring has come to the end of its positions";
+    ReserveError::Exhausted => "the ring has no positions left";
 }
 
-/// Why a wait for room is in vain.
+/// The reason why there will never be space.
 ///
 /// ```
 /// use reorder_ring::{Ring, SpaceError};
@@ -144,16 +144,16 @@ messages! { ReserveError:
 pub enum SpaceError {
     /// The batch was cancelled, or its consumer was dropped.
     Cancelled,
-    /// The ring has no positions left, and gets no more; make a new one.
+    /// The ring has no positions left. Make a new ring.
     Exhausted,
 }
 
 messages! { SpaceError:
     SpaceError::Cancelled => "the batch was cancelled";
-    SpaceError::Exhausted => "the ring has come to the end of its positions";
+    SpaceError::Exhausted => "the ring has no positions left";
 }
 
-/// Why a wait for room ended without any.
+/// The reason why a wait ended without space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpaceTimeoutError {
@@ -161,17 +161,19 @@ pub enum SpaceTimeoutError {
     Timeout,
     /// The batch was cancelled, or its consumer was dropped.
     Cancelled,
-    /// The ring has no positions left, and gets no more; make a new one.
+    /// The ring has no positions left. Make a new ring.
     Exhausted,
 }
 
 messages! { SpaceTimeoutError:
     SpaceTimeoutError::Timeout => "the window was still full at the deadline";
     SpaceTimeoutError::Cancelled => "the batch was cancelled";
-    SpaceTimeoutError::Exhausted => "the ring has come to the end of its positions";
+    SpaceTimeoutError::Exhausted => "the ring has no positions left";
 }
 
-/// Why a completion or an eviction was refused. It was true at some instant during the call.
+/// The reason why a completion or an eviction was refused.
+///
+/// It was true at some instant during the call.
 ///
 /// ```
 /// use reorder_ring::{Reason, Ring};
@@ -192,11 +194,11 @@ messages! { SpaceTimeoutError:
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The ticket is of another ring.
+    /// The ticket belongs to another ring.
     Foreign,
     /// The batch of the ticket is closed.
     Stale,
-    /// The position is completed, or being completed, and not delivered yet.
+    /// The position is completed, or a completer is writing, and it is not delivered yet.
     Duplicate,
     /// The position was evicted; its gap is not delivered yet.
     Evicted,
@@ -204,13 +206,13 @@ pub enum Reason {
     Abandoned,
     /// The position was delivered, as a value or as a gap.
     Settled,
-    /// This thread cannot know yet that the position is reserved: the ticket reached it by a
-    /// hand-over that does not synchronise, such as a relaxed store; or there is no such index.
+    /// The position is not reserved, or this thread cannot know it yet: the ticket was sent in a
+    /// way that does not synchronise, such as a relaxed store.
     Unreserved,
 }
 
 messages! { Reason:
-    Reason::Foreign => "the ticket is of another ring";
+    Reason::Foreign => "the ticket belongs to another ring";
     Reason::Stale => "the batch of the ticket is closed";
     Reason::Duplicate => "the position is completed already";
     Reason::Evicted => "the position was evicted";
@@ -219,7 +221,7 @@ messages! { Reason:
     Reason::Unreserved => "the position is not reserved, as far as this thread can know";
 }
 
-/// A refused completion: the reason, and the value back.
+/// A refused completion: the reason, and the value.
 ///
 /// ```
 /// # use reorder_ring::Ring;
@@ -232,14 +234,14 @@ messages! { Reason:
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Rejected<T> {
-    /// Why the value was refused.
+    /// The reason of the refusal.
     pub reason: Reason,
-    /// The value, untouched.
+    /// The value, unchanged.
     pub value: T,
 }
 
 impl<T> Rejected<T> {
-    /// The value that was refused.
+    /// Returns the value that was refused.
     ///
     /// # Progress
     ///
@@ -263,19 +265,20 @@ impl<T> fmt::Display for Rejected<T> {
 
 impl<T> core::error::Error for Rejected<T> {}
 
-/// Why bits are not a ticket of this ring.
+/// The reason why bits are not a ticket of this ring.
+///
 /// [`Ring::ticket_from_bits`](crate::Ring::ticket_from_bits) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TicketError {
-    /// They name another ring, or none.
+    /// The bits do not contain the identity of this ring.
     Foreign,
-    /// They name a position that was never reserved.
+    /// The bits contain a position that was never reserved.
     Unreserved {
         /// The position in the bits.
         position: u64,
-        /// The first position of the ring's life: 0, but for
-        /// [`starting_at`](crate::Ring::starting_at).
+        /// The first position of the ring's life. It is 0, unless
+        /// [`starting_at`](crate::Ring::starting_at) made the ring.
         first: u64,
         /// The first position that is not reserved yet.
         tail: u64,
@@ -283,12 +286,12 @@ pub enum TicketError {
 }
 
 messages! { TicketError:
-    TicketError::Foreign => "the bits do not name this ring";
+    TicketError::Foreign => "the bits belong to another ring";
     TicketError::Unreserved { position, first, tail } =>
-        "position {position} was never reserved: those from {first} and below {tail} were";
+        "position {position} was never reserved; the positions from {first} to below {tail} were";
 }
 
-/// Why [`try_next`](crate::Consumer::try_next) had nothing to deliver.
+/// The reason why [`try_next`](crate::Consumer::try_next) had nothing to deliver.
 ///
 /// ```
 /// use reorder_ring::{Ring, TryNextError};
@@ -306,32 +309,32 @@ messages! { TicketError:
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryNextError {
-    /// The head of line is not completed yet, or not even reserved.
+    /// The head of line is not completed yet, or not reserved.
     Pending,
-    /// The batch is finished and all of it was delivered.
+    /// The batch is finished, and every position was delivered.
     Ended,
-    /// The producer was dropped without `finish`; all that it had reserved was delivered.
+    /// The producer was dropped without `finish`, and every reserved position was delivered.
     Truncated,
-    /// The batch was cancelled, and the head of line is not ready. It is
-    /// still delivered if it is completed later.
+    /// The batch was cancelled, and the head of line is not ready. It is still delivered if it is
+    /// completed later.
     Cancelled,
 }
 
 messages! { TryNextError:
     TryNextError::Pending => "the head of line is not completed yet";
-    TryNextError::Ended => "the batch has been delivered to its end";
+    TryNextError::Ended => "the batch is finished and delivered";
     TryNextError::Truncated => "the producer was dropped before it finished the batch";
     TryNextError::Cancelled => "the batch was cancelled";
 }
 
-/// Why a wait without a deadline ended without a delivery or a normal end.
+/// The reason why a wait ended without a delivery or a normal end.
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
 /// # use reorder_ring::{NextError, Ring};
 /// # let ring = Ring::<u8>::with_capacity(1)?;
 /// let (producer, mut consumer) = ring.open()?.split();
-/// // A producer that panics ends its batch like this, too.
+/// // A producer that panics ends its batch in the same way.
 /// drop(producer);
 /// assert_eq!(consumer.next(), Err(NextError::Truncated));
 /// # }
@@ -340,10 +343,10 @@ messages! { TryNextError:
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NextError {
-    /// The producer was dropped without `finish`; all that it had reserved was delivered.
+    /// The producer was dropped without `finish`, and every reserved position was delivered.
     Truncated,
-    /// The batch was cancelled, and the head of line is not ready. It is
-    /// still delivered if it is completed later.
+    /// The batch was cancelled, and the head of line is not ready. It is still delivered if it is
+    /// completed later.
     Cancelled,
 }
 
@@ -352,18 +355,18 @@ messages! { NextError:
     NextError::Cancelled => "the batch was cancelled";
 }
 
-/// Why a wait with a deadline ended without a delivery or a normal end.
+/// The reason why a wait with a deadline ended without a delivery or a normal end.
 ///
 /// [`Consumer::next_timeout`](crate::Consumer) has an example, with the feature `std`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NextTimeoutError {
-    /// The deadline passed before the head of line was ready. The batch goes on.
+    /// The deadline passed before the head of line was ready. The batch can be used as before.
     Timeout,
-    /// The producer was dropped without `finish`; all that it had reserved was delivered.
+    /// The producer was dropped without `finish`, and every reserved position was delivered.
     Truncated,
-    /// The batch was cancelled, and the head of line is not ready. It is
-    /// still delivered if it is completed later.
+    /// The batch was cancelled, and the head of line is not ready. It is still delivered if it is
+    /// completed later.
     Cancelled,
 }
 

@@ -1,20 +1,22 @@
-//! Values are completed in any order, on any thread, and delivered in the order in which their
-//! places were reserved. Batches follow each other on one [`Ring`] and never mix: a value that comes
-//! late, twice, or for another batch or ring changes nothing, and goes back to its sender.
+//! A ring that puts values in order. Threads complete positions in any order, and the consumer gets
+//! the values in the order in which the positions were reserved.
+//!
+//! Batches follow each other on one [`Ring`] and never mix. The ring refuses a value that comes
+//! late, twice, or for another batch or ring, and returns it to the caller with the reason.
 //!
 //! ```text
 //!                  complete(ticket, value)           from any thread, in any order
 //!                     │      │         │
 //!         ┌───────┬───▼───┬──▼────┬────▼──┬───────┬───────┐
-//!         │ 6     │ 7     │ 8     │ 9     │ 10    │ 11    │   position p lives in slot p mod capacity
-//!         │ taken │missing│ ready │writing│ ready │ armed │
+//!         │ 6     │ 7     │ 8     │ 9     │ 10    │ 11    │   position p is in slot p mod capacity
+//!         │ taken │missing│ ready │writing│ ready │vacant │
 //!         └───────┴───────┴───────┴───────┴───────┴───────┘
 //!                 ▲                               ▲
 //!                 head: next to deliver           tail: next to reserve
 //!                 └─────────── window ────────────┘
 //!
-//! the life of an item:   reserve ──► missing ──► writing ──► ready ──► taken, the slot armed again
-//!                                       └── evict, or a permit is dropped ──► gap ──► taken
+//! a position:   reserve ──► missing ──► writing ──► ready ──► taken; the slot is vacant again
+//!                              └── evict, or drop a permit ──► gap ──► taken
 //! ```
 //!
 //! ```
@@ -36,9 +38,9 @@
 //!
 //! # Two sides
 //!
-//! One thread may reserve and another take, while any number of them complete. Reserving never
-//! waits: a full window is the answer [`ReserveError::Full`]. [`Producer::poll_space`] and, with
-//! `std`, `wait_for_space` wait for the consumer.
+//! One thread may reserve and another thread take, while any number of threads complete. A
+//! reservation never waits: if the window is full, it returns [`ReserveError::Full`].
+//! [`Producer::poll_space`], and `wait_for_space` with `std`, wait until the consumer makes space.
 //!
 //! ```
 //! # #[cfg(feature = "std")] {
@@ -65,44 +67,45 @@
 //!
 //! # Many batches
 //!
-//! A ring hosts one batch at a time. With the feature `pool`, a `RingPool` leases one to each of many
-//! batches, whose sizes may differ, and finds the ring of a ticket that comes late.
+//! A ring has one open batch at a time. With the feature `pool`, a `RingPool` leases a ring to each
+//! of many batches of different sizes. It also finds the ring of a late ticket.
 //!
 //! # Over a wire
 //!
-//! A ticket can leave the process, as [128 bits](Ticket::to_bits) or as [their text](TicketBits), and
-//! come back late, twice or damaged. [`Ring::ticket_from_bits`] alone, or that of a pool, makes a ticket
-//! of bits, and of none that were not issued.
+//! A ticket can leave the process, as [128 bits](Ticket::to_bits) or as [their text](TicketBits).
+//! It may come back late, twice or damaged. [`Ring::ticket_from_bits`], or the same method of a
+//! pool, makes a ticket from bits that the ring has issued, and refuses all others.
 //!
-//! # What keeps a batch from stalling
+//! # Missing positions
 //!
-//! In-order delivery waits for the head of line. If that never comes:
+//! In-order delivery waits for the head of line, which may never be completed:
 //!
-//! * A [`Permit`] that is dropped, also by a panic, becomes a gap at its place. A plain [`Ticket`] is
-//!   cheaper to pass around, but its loss is noticed by nobody.
-//! * [`Consumer::head_of_line`] tells which position is missing, and `next_timeout` limits the wait
-//!   (with `std`).
+//! * A [`Permit`] that is dropped, also by a panic, leaves a gap. A plain [`Ticket`] is cheaper,
+//!   but the ring cannot notice its loss.
+//! * [`Consumer::head_of_line`] shows which position is missing. With `std`, `next_timeout` limits
+//!   the wait.
 //! * [`Consumer::evict_head`], [`evict_index`](Consumer::evict_index) and [`Ring::evict`] turn a
-//!   missing position into a gap, wherever it stands in the window. One that is being written or is
-//!   ready cannot be evicted.
-//! * A [`Canceller`] ends the batch from anywhere.
+//!   missing position of the window into a gap. A position that is ready, or that a completer is
+//!   writing, cannot be evicted.
+//! * A [`Canceller`] cancels the batch from any thread.
 //!
 //! # Ends
 //!
 //! | [`try_next`](Consumer::try_next) | [`next`](Consumer#method.next), [`poll_next`](Consumer::poll_next) | when | may change |
 //! |---|---|---|---|
 //! | `Pending` | they wait | the head is not reserved, or not ready | yes |
-//! | `Ended` | `Ok(None)` | finished, and all of it was delivered | no |
-//! | `Truncated` | `Err(Truncated)` | the producer was dropped unfinished; what it reserved was delivered | no |
-//! | `Cancelled` | `Err(Cancelled)` | cancelled, and the head is not ready | if the head is completed after all |
+//! | `Ended` | `Ok(None)` | finished, and every position was delivered | no |
+//! | `Truncated` | `Err(Truncated)` | the producer was dropped without `finish`, and every position was delivered | no |
+//! | `Cancelled` | `Err(Cancelled)` | cancelled, and the head is not ready | if the head is completed later |
 //!
-//! A ring opens again when both sides are gone. A completer that is just writing then is not waited
-//! for: it keeps its slot, its value is dropped by a later [`Ring::open`] or with the ring, and
-//! until it is done `open` says [`Busy::Orphaned`].
+//! A ring can be opened again when both sides are dropped. They do not wait for a completer that is
+//! writing at that moment. Until it ends, [`Ring::open`] returns [`Busy::Orphaned`]. Its value is
+//! dropped by a later `open`, or with the ring.
 //!
 //! # Progress
 //!
-//! Atomic accesses, whatever other threads do:
+//! The table shows the largest number of atomic accesses of each operation, whatever other threads
+//! do.
 //!
 //! <!-- bounds:begin table -->
 //!
@@ -127,23 +130,25 @@
 //! | `Consumer::next`, `Consumer::next_timeout`, `Consumer::next_deadline` | blocking: in-order delivery waits for the head |  |
 //! | `Producer::wait_for_space` | blocking: it waits for the consumer |  |
 //! | `RingPool::complete`, `RingPool::evict`, `RingPool::ticket_from_bits` | lock-free: it pins an epoch, and does the same as on a ring | registering the thread at its first pin; freeing memory |
-//! | `RingPool::lease`, dropping the last handle of a lease | lock-free: a compare-and-swap for each attempt on one stack; 4 steps for each slot of a ring with an orphan | the allocator; `Drop` of values; freeing memory |
+//! | `RingPool::lease`, dropping the last handle of a lease | lock-free: a compare-and-swap for each attempt on one free list; 4 steps for each slot of a ring with an orphan | the allocator; `Drop` of values; freeing memory |
 //! | `RingPool::trim` | lock-free: the same for each ring that it frees | `Drop` of values; freeing memory |
 //! | `RingPool::usage` | 3 loads |  |
-//! | `RingPool::refusals` | lock-free: it pins an epoch, and takes a constant number of loads for each place of the pool |  |
+//! | `RingPool::refusals` | lock-free: it pins an epoch, and takes a constant number of loads for each entry of the pool |  |
 //!
 //! <!-- bounds:end -->
 //!
-//! An item that nobody waits for costs one read-modify-write in its life, that of `complete`; the
-//! look for a waiting producer is two in half a window, and none before the split. Where
-//! the machine makes a compare-and-swap out of a loop, that loop is not counted either.
+//! An item for which the consumer does not wait costs one read-modify-write, the claim in
+//! `complete`. The check for a waiting producer costs two per half window, and none before the
+//! split. On some machines a compare-and-swap is a loop of instructions. It is counted as one
+//! access.
 //!
 //! # Memory
 //!
-//! The slots are allocated once, with the ring: 8 bytes each, the value, and what alignment asks
-//! for. Nothing is allocated per item or per batch; the first blocking wait of a thread allocates
-//! what it sleeps on, and polling a wrapper of the waker, when that changes. At most `capacity` values
-//! are held at once, and each is delivered, handed back or dropped exactly once.
+//! * The slots are allocated once, with the ring. A slot has 8 bytes, the value, and padding.
+//! * No item and no batch allocates. The first blocking wait of a thread allocates its parker. A
+//!   poll with another waker than the last one allocates a wrapper.
+//! * The ring contains at most `capacity` values. Each value is delivered, returned or dropped
+//!   exactly once.
 //!
 //! # Features
 //!
@@ -154,47 +159,52 @@
 //! | `stream` | no | `into_stream`, with the traits of `futures-core` |
 //! | `serde` | no | [`Ticket`] serialized, [`TicketBits`] serialized and deserialized |
 //!
-//! Without any, the crate needs `alloc` and 64-bit atomics. Rings are told apart by numbers that start
-//! from a random one with `std`, and from where the program was loaded without; so bits of a ticket
-//! that come from another process may then name a ring of this one.
+//! Without features, the crate needs `alloc` and 64-bit atomics.
+//!
+//! The identities of rings start from a random number with `std`. Without `std` they start from the
+//! address of the program. Then a ring may accept bits of a ticket from another process.
 //!
 //! # Guides
 //!
-//! Each is a program in the folder `examples`, and asserts what it says.
+//! The guides are programs in the folder `examples`, with assertions.
 //!
 //! | for | run it with | it shows |
 //! |---|---|---|
-//! | a pipeline | `--example pipeline` | a thread that reads, threads that work, a thread that releases in order; a worker that fails |
-//! | a pool of threads that you have, such as rayon's | `--example rayon_fan_out` | a producer that waits for room; what a pool must not wait for; a job that panics |
-//! | an async service | `--features stream --example async_fan_out` | tasks on tokio and a stream of answers; a task that dies, and one that is aborted |
-//! | messages that arrive at least once | `--example message_consumer` | tickets in headers; messages that come twice, cannot be handled, or are of an earlier run |
+//! | a pipeline | `--example pipeline` | a thread that reads, threads that work, a thread that writes in order; a worker that fails |
+//! | your own pool of threads, such as rayon's | `--example rayon_fan_out` | a producer that waits for space; which threads must not wait; a job that panics |
+//! | an async service | `--features stream --example async_fan_out` | tasks on tokio and a stream of answers; a task that panics, and a task that is aborted |
+//! | messages that arrive at least once | `--example message_consumer` | tickets in headers; messages that come twice, fail, or belong to an earlier run |
 //!
 //! # When not to use it
 //!
-//! Results that arrive in order, or whose order does not matter, want a channel. A finite batch that
-//! nobody looks at before it is complete wants a slice and a counter. The crate `reorder-executor`
-//! brings threads and streams on top of this one.
+//! * If results arrive in order, or their order does not matter, use a channel.
+//! * If a batch is finite and read only when it is complete, use a slice and a counter.
+//! * If you need threads and streams, use the crate `reorder-executor`, which is built on this one.
 //!
 //! # Glossary
 //!
 //! | word | meaning |
 //! |---|---|
-//! | ring | a row of slots, allocated once, that serves one batch after the other |
-//! | batch | one ordered sequence, from [`open`](Ring::open) until both of its sides are gone |
-//! | position | the number of a reservation, which its ring never gives again; counted from the start of the batch it is an *index* |
-//! | slot | where the value of a position lies until it is taken: that of `p` in slot `p mod capacity` |
-//! | generation | how many positions a slot has served before; by it, a late completion is told from one in time |
-//! | ticket | a position and its ring as plain data, which entitles to complete or evict: [`Ticket`] |
-//! | permit | a ticket with one owner; dropped unused, it leaves a gap: [`Permit`] |
+//! | ring | slots, allocated once, for one batch after the other: [`Ring`] |
+//! | batch | one ordered sequence, from [`open`](Ring::open) until both sides are dropped: [`Batch`] |
+//! | position | the number of a reservation, which its ring gives once |
+//! | index | a position, counted from the start of its batch |
+//! | slot | the memory of one value; position `p` has the slot `p mod capacity` |
+//! | generation | the number of positions that had the slot before: `p div capacity` |
+//! | ticket | the right to complete or evict a position, as plain data: [`Ticket`] |
+//! | permit | a ticket with one owner; if it is dropped unused, it leaves a gap: [`Permit`] |
 //! | window | the positions that are reserved and not delivered, at most as many as there are slots |
+//! | space | the number of positions that can be reserved now |
+//! | missing | reserved, and not completed |
+//! | ready | completed, and not delivered |
 //! | head of line | the oldest position of the window, for which all others wait: [`HeadOfLine`] |
-//! | gap | what is delivered in place of a value that will not come: [`Gap`] |
-//! | orphan | a slot that was just being written when its batch closed |
+//! | gap | a delivery without a value: [`Gap`] |
+//! | orphan | a slot whose completer was writing when its batch closed |
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
-// So that tests of the public interface can be run inside of the crate as well.
+// Tests inside of the crate use the paths of the public interface.
 #[cfg(all(test, feature = "pool", not(reorder_loom)))]
 extern crate self as reorder_ring;
 #[cfg(any(feature = "std", test, reorder_loom))]
@@ -203,7 +213,7 @@ extern crate std;
 #[cfg(not(target_has_atomic = "64"))]
 compile_error!("reorder-ring needs 64-bit atomics, which this target does not have");
 
-// The layers, from top to bottom. A module imports from modules below its own alone.
+// The layers from top to bottom. A module imports from its own layer and from the layers below it.
 #[cfg(feature = "pool")]
 mod pool;
 
@@ -230,7 +240,7 @@ mod tests;
 #[cfg(reorder_hooks)]
 #[doc(hidden)]
 pub use primitive::hook;
-/// For `reorder-executor`, whose accesses are watched as well.
+/// The atomics of `reorder-executor`, which are watched, too.
 #[cfg(any(reorder_loom, reorder_hooks))]
 #[doc(hidden)]
 pub use primitive::watched;

@@ -1,4 +1,11 @@
-//! Rings for many batches, and a way to them for tickets that come late.
+//! A pool of rings for many batches. Late tickets find their ring by its identity.
+//!
+//! ```text
+//!   RingPool ──► inventory ──┬── ring_table: entry number ──► ring       late tickets, pinned
+//!      │                     ├── free lists of idle rings, by capacity
+//!      ▼                     └── free list of unused entries
+//!    Lease: a ring, counted          reclaim: frees rings when no pinned thread can access them
+//! ```
 
 mod free_list;
 mod inventory;
@@ -23,11 +30,11 @@ use crate::ring::complete::wake;
 use crate::ring::refusals::Refusals;
 use crate::ticket::Ticket;
 
-/// Rings for batches that come and go, of differing sizes and on any number of threads.
+/// Rings for many batches at a time, of different sizes and on any number of threads.
 ///
-/// Each batch leases a ring of its own, so batches cannot mix. A ring that comes back is used again;
-/// its tickets of earlier batches are refused. A thread that has a ticket and nothing else, such as
-/// one that gets an answer long after its batch was given up, completes it through the pool.
+/// Each batch leases its own ring, so batches cannot mix. A ring is reused after its lease, and
+/// refuses tickets of earlier batches. A thread that has a ticket but no lease completes the ticket
+/// through the pool. For example, a reply may arrive long after its batch was dropped.
 ///
 /// ```
 /// use reorder_ring::{Reason, RingPool};
@@ -38,7 +45,7 @@ use crate::ticket::Ticket;
 ///     let mut batch = lease.open()?;
 ///     batch.reserve()?
 /// };
-/// // Another batch has the ring by now, and does not see this.
+/// // Another batch has the ring now, and does not get the late value.
 /// let lease = pool.lease(16)?;
 /// let mut batch = lease.open()?;
 /// batch.reserve()?;
@@ -49,46 +56,46 @@ use crate::ticket::Ticket;
 ///
 /// # Memory
 ///
-/// A pool keeps idle rings up to a limit of bytes, and frees what comes back beyond it. Rings that
-/// are freed are first hidden, and go when no thread can be within a call that has found them. If a
-/// thread is stopped there, at most 8 MiB (or one ring, if that is larger) wait in the whole
-/// process, and further rings stay idle above the limit. So a pool never has more than the rings
-/// that were leased at one time, and those idle within its limit.
+/// A pool keeps idle rings up to a limit in bytes, and frees idle rings above it. A ring is freed
+/// when no call can access it any more. While a thread is stopped within a call, at most 8 MiB, or
+/// one ring if that is larger, wait to be freed in the process. Further rings stay idle above the
+/// limit. So a pool never has more than the rings that were leased at one time, and the idle rings
+/// within its limit.
 ///
-/// Clones share the pool. What it still has is freed when the last clone and the last lease are gone.
+/// Clones share the pool. Its memory is freed when the last clone and the last lease are dropped.
 pub struct RingPool<T> {
     inventory: Arc<Inventory<T>>,
 }
 
-/// What a pool has. From [`RingPool::usage`].
+/// The memory of a pool. [`RingPool::usage`] returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolUsage {
-    /// How many rings there are, leased or idle.
+    /// The number of rings, leased or idle.
     pub rings: usize,
-    /// The size of the idle ones, in bytes.
+    /// The size of the idle rings, in bytes.
     pub idle_bytes: usize,
-    /// The size of rings that wait to be freed, in bytes; of all pools of the process together.
+    /// The size of the rings that wait to be freed in the whole process, in bytes.
     pub deferred_bytes: usize,
 }
 
 impl<T> RingPool<T> {
-    /// How many bytes of idle rings a pool keeps, unless told otherwise: 8 MiB.
+    /// The default limit of idle rings, in bytes: 8 MiB.
     pub const IDLE_LIMIT: usize = 8 << 20;
 
-    /// A pool without any ring yet.
+    /// Returns a pool without rings, with the default limit of idle rings.
     ///
     /// # Progress
     ///
-    /// That of the allocator.
+    /// As the allocator.
     pub fn new() -> Self {
         Self::with_idle_limit(Self::IDLE_LIMIT)
     }
 
-    /// A pool that keeps at most so many bytes of idle rings.
+    /// Returns a pool without rings, which keeps at most `bytes` of idle rings.
     ///
-    /// A ring takes some 750 bytes, and per slot those of [`Ring`](crate::Ring). With a limit of 0,
-    /// every ring is freed when its lease ends.
+    /// A ring takes about 750 bytes, and its slots as described at [`Ring`](crate::Ring). With a
+    /// limit of 0, every ring is freed when its lease ends.
     ///
     /// ```
     /// # use reorder_ring::RingPool;
@@ -100,46 +107,48 @@ impl<T> RingPool<T> {
     ///
     /// # Progress
     ///
-    /// That of the allocator.
+    /// As the allocator.
     pub fn with_idle_limit(bytes: usize) -> Self {
         RingPool { inventory: Arc::new(Inventory::new(bytes as u64, 0)) }
     }
 
-    /// Leases a ring of at least `capacity` slots, rounded up to a power of two, on which no batch is
-    /// open. The type and [`Lease`] have examples.
+    /// Leases a ring of at least `capacity` slots, rounded up to a power of two.
+    ///
+    /// No batch is open on the ring. [`RingPool`] and [`Lease`] have examples.
     ///
     /// # Errors
     ///
-    /// As [`Ring::with_capacity`](crate::Ring::with_capacity); [`CapacityError::TooManyRings`] if the
-    /// pool has 65,504 rings already.
+    /// As for [`Ring::with_capacity`](crate::Ring::with_capacity), and
+    /// [`CapacityError::TooManyRings`] if the pool has 65,504 rings already.
     ///
     /// # Panics
     ///
-    /// If the `Drop` of a value panics that a late completer left behind. The pool is usable.
+    /// Panics if the `Drop` of a value panics that a completer wrote after its batch was closed.
+    /// The pool can be used as before.
     ///
     /// # Progress
     ///
-    /// Lock-free: a compare-and-swap for each attempt on one stack; 4 steps for each slot of a ring
-    /// with an orphan, which a late completer left behind. Without an idle ring of that size, the
-    /// allocator makes one.
+    /// Lock-free: a compare-and-swap for each attempt on one free list; 4 steps for each slot of a
+    /// ring with an orphan. Without an idle ring of that size, the allocator is called.
     pub fn lease(&self, capacity: usize) -> Result<Lease<T>, CapacityError> {
         self.inventory.take(capacity).map(Lease::new)
     }
 
-    /// As [`Ring::complete`](crate::Ring::complete), on the ring of this pool that the ticket names.
+    /// Completes the ticket's position, in the ring of this pool to which the ticket belongs.
     ///
     /// # Errors
     ///
-    /// As there. A ticket of a ring that was freed since is [`Reason::Foreign`].
+    /// As for [`Ring::complete`](crate::Ring::complete). A ticket of a ring that was freed is
+    /// [`Reason::Foreign`].
     ///
     /// # Panics
     ///
-    /// As there.
+    /// As [`Ring::complete`](crate::Ring::complete).
     ///
     /// # Progress
     ///
-    /// Lock-free: it pins an epoch, which registers the thread at its first use and frees memory now
-    /// and then. The holder of a lease completes on its own ring, which is wait-free.
+    /// Lock-free: it pins an epoch. The first pin of a thread registers it, and some pins free
+    /// memory. A thread with the lease completes on the ring itself, which is wait-free.
     pub fn complete(&self, ticket: Ticket, value: T) -> Result<(), Rejected<T>> {
         let guard = reclaim::pin();
         let completed = match self.inventory.find(ticket.ring, &guard) {
@@ -151,7 +160,7 @@ impl<T> RingPool<T> {
         Ok(())
     }
 
-    /// As [`Ring::evict`](crate::Ring::evict), on the ring of this pool that the ticket names.
+    /// Evicts the ticket's position, in the ring of this pool to which the ticket belongs.
     ///
     /// ```
     /// # use reorder_ring::{Gap, RingPool};
@@ -166,11 +175,12 @@ impl<T> RingPool<T> {
     ///
     /// # Errors
     ///
-    /// As there, and as [`complete`](RingPool::complete).
+    /// As for [`Ring::evict`](crate::Ring::evict). A ticket of a ring that was freed is
+    /// [`Reason::Foreign`].
     ///
     /// # Panics
     ///
-    /// As there.
+    /// As [`Ring::evict`](crate::Ring::evict).
     ///
     /// # Progress
     ///
@@ -186,8 +196,9 @@ impl<T> RingPool<T> {
         Ok(())
     }
 
-    /// As [`Ring::ticket_from_bits`](crate::Ring::ticket_from_bits), for the ring of this pool that
-    /// the bits name.
+    /// Returns the ticket with these bits, if they belong to a ring of this pool.
+    ///
+    /// See [`Ring::ticket_from_bits`](crate::Ring::ticket_from_bits).
     ///
     /// ```
     /// # use reorder_ring::{RingPool, TicketError};
@@ -202,7 +213,8 @@ impl<T> RingPool<T> {
     ///
     /// # Errors
     ///
-    /// As there. Bits that name a ring which was freed since are [`TicketError::Foreign`].
+    /// As for [`Ring::ticket_from_bits`](crate::Ring::ticket_from_bits). Bits of a ring that was
+    /// freed are [`TicketError::Foreign`].
     ///
     /// # Progress
     ///
@@ -214,9 +226,9 @@ impl<T> RingPool<T> {
         ring.ok_or(TicketError::Foreign)?.ticket_from_bits(bits)
     }
 
-    /// Frees idle rings until at most `idle_bytes` are left, and what waits to be freed.
+    /// Frees idle rings until at most `idle_bytes` are left, and frees rings that wait to be freed.
     ///
-    /// What another thread may just be looking at goes later: with a later `trim`, or in passing.
+    /// A ring that another thread may access at this moment is freed by a later call.
     ///
     /// ```
     /// # use reorder_ring::RingPool;
@@ -234,13 +246,13 @@ impl<T> RingPool<T> {
     ///
     /// # Progress
     ///
-    /// Lock-free: it frees what is idle, one ring after the other.
+    /// Lock-free: it frees idle rings one after the other.
     pub fn trim(&self, idle_bytes: usize) {
         self.inventory.trim(idle_bytes as u64);
         reclaim::collect();
     }
 
-    /// What the pool has now.
+    /// Returns the present memory of the pool.
     ///
     /// ```
     /// # use reorder_ring::RingPool;
@@ -249,14 +261,14 @@ impl<T> RingPool<T> {
     /// assert_eq!((pool.usage().rings, pool.usage().idle_bytes), (2, 0));
     /// drop(one);
     /// let again = pool.lease(64)?;
-    /// assert_eq!(pool.usage().rings, 2, "the idle one was used");
+    /// assert_eq!(pool.usage().rings, 2, "the idle ring was leased again");
     /// # drop((other, again));
     /// # Ok::<(), reorder_ring::CapacityError>(())
     /// ```
     ///
     /// # Progress
     ///
-    /// Wait-free: 3 loads. They are not taken at one instant.
+    /// Wait-free: 3 loads, at different instants.
     pub fn usage(&self) -> PoolUsage {
         PoolUsage {
             rings: self.inventory.rings() as usize,
@@ -265,20 +277,22 @@ impl<T> RingPool<T> {
         }
     }
 
-    /// How many completions and evictions were refused, by reason: by the rings of the pool, those
-    /// that are gone included, and by the pool itself.
+    /// Returns the numbers of refused completions and evictions, by reason.
+    ///
+    /// They include refusals by rings that were freed, and by the pool itself.
     ///
     /// # Progress
     ///
-    /// As [`complete`](RingPool::complete), and a constant number of loads for each place of the
-    /// pool. They are not taken at one instant. A ring that is freed meanwhile may be counted twice
-    /// or not at all.
+    /// As [`complete`](RingPool::complete), and a constant number of loads for each entry of the
+    /// pool, at different instants. The refusals of a ring that is freed meanwhile may be counted
+    /// twice or not at all.
     pub fn refusals(&self) -> Refusals {
         let guard = reclaim::pin();
         let rings = self.inventory.each(&guard).map(|ring| ring.refusals());
         rings.fold(self.inventory.refusals.read(), Refusals::plus)
     }
 
+    /// Counts the refusal of a ticket whose ring is not in the pool.
     #[cold]
     fn refuse_foreign(&self) -> Reason {
         self.inventory.refusals.count(Reason::Foreign);

@@ -1,8 +1,16 @@
-//! The only place that decides between the real primitives and loom's.
+//! Atomics, the waker cell, the parker and the epochs, of a program or of a loom model.
 //!
-//! The switch is `--cfg reorder_loom` alone, never `cfg(test)`: integration
-//! tests build a library without `cfg(test)`, and a suite switched that way
-//! would model nothing.
+//! | file | contents |
+//! |---|---|
+//! | `real` | the primitives of a program |
+//! | `modelled` | the primitives of a loom model |
+//! | `watched` | atomics that call a hook, or that a model can weaken |
+//! | `weakened` | the choice of the access that a model weakens |
+//! | `hook` | the hook before each access, for tests |
+//! | `shared_waker` | a waker with a reference count |
+//!
+//! Only `--cfg reorder_loom` selects the models, never `cfg(test)`. Integration tests build the
+//! library without `cfg(test)`, so models that depended on it would test nothing.
 
 #[cfg(not(reorder_loom))]
 mod real;
@@ -26,7 +34,7 @@ mod weakened;
 pub mod hook;
 pub(crate) mod shared_waker;
 
-/// Makes a few attempts, with growing pauses, before it is worth while to sleep.
+/// Makes a few attempts with growing pauses, before the caller sleeps. Under loom it makes one.
 #[cfg(feature = "std")]
 pub(crate) fn spin<R>(mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
     let backoff = crossbeam_utils::Backoff::new();
@@ -42,7 +50,7 @@ pub(crate) fn spin<R>(mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
 }
 
 impl WakerCell {
-    /// Uses the waker in the cell, if there is one.
+    /// Takes the waker from the cell and calls it, if there is one.
     pub(crate) fn wake(&self) {
         if let Some(waker) = self.take() {
             waker.wake();

@@ -1,4 +1,4 @@
-//! The side that reserves positions and says when the batch ends.
+//! The producer side of a batch: it reserves positions and declares the end.
 
 pub(crate) mod permit;
 mod wait;
@@ -22,8 +22,8 @@ use crate::ticket::{Ticket, Tickets};
 
 /// The producer side of a batch: reserves positions, in order.
 ///
-/// Dropping it without [`finish`](Producer::finish) ends the batch as truncated. A forgotten one
-/// leaves its ring leased for good.
+/// Dropping it without [`finish`](Producer::finish) ends the batch as truncated. A producer that is
+/// forgotten with `mem::forget` keeps its ring leased for ever.
 ///
 /// ```
 /// use reorder_ring::{Ring, TryNextError};
@@ -33,7 +33,7 @@ use crate::ticket::{Ticket, Tickets};
 /// let ticket = producer.reserve()?;
 /// drop(producer);
 ///
-/// // What was reserved is delivered; then the consumer learns that more may have been meant to come.
+/// // The consumer gets what was reserved. Then it learns that the batch was not finished.
 /// ring.complete(ticket, 'a')?;
 /// assert_eq!(consumer.try_next()?.outcome, Ok('a'));
 /// assert_eq!(consumer.try_next(), Err(TryNextError::Truncated));
@@ -44,13 +44,13 @@ pub struct Producer<R: RingRef> {
     pub(crate) ring: R,
     /// The next position to reserve.
     tail: u64,
-    /// The first position that is not known to be free: the head last seen, one lap later, or the
-    /// end of positions.
+    /// The first position that does not fit into the window, as far as is known: the head last
+    /// loaded plus the capacity, or the end of positions.
     limit: u64,
     base: u64,
     end: End,
-    /// The waker that the ring's cell for room got last. Kept, so that the cell never drops the
-    /// last of it.
+    /// The last waker that was registered for space. It is kept so that its last reference is not
+    /// dropped by the cell.
     pub(crate) waker: Option<Arc<SharedWaker>>,
 }
 
@@ -60,7 +60,7 @@ impl<R: RingRef> Producer<R> {
         Producer { ring, tail: base, limit, base, end: End::Truncated, waker: None }
     }
 
-    /// The ring, to complete and evict with.
+    /// Returns the ring, for completions and evictions.
     ///
     /// ```
     /// # let (mut producer, mut consumer) = {
@@ -79,7 +79,7 @@ impl<R: RingRef> Producer<R> {
         &self.ring
     }
 
-    /// How many positions were reserved in this batch: the index of the next one.
+    /// Returns the number of positions that were reserved in this batch: the index of the next one.
     ///
     /// ```
     /// # let ring = reorder_ring::Ring::<u8>::with_capacity(4)?;
@@ -96,8 +96,11 @@ impl<R: RingRef> Producer<R> {
         self.tail - self.base
     }
 
-    /// How many positions can be reserved now, from 0 to the ring's capacity, unless the batch is
-    /// cancelled. The consumer may make more room at any time, and nobody else makes less.
+    /// Returns the space: the number of positions that can be reserved now.
+    ///
+    /// It is at most the ring's capacity. It grows as the consumer takes, and falls by calls of
+    /// this producer alone. A batch that is cancelled accepts no reservation, whatever the space
+    /// is.
     ///
     /// ```
     /// # let ring = reorder_ring::Ring::<u8>::with_capacity(4)?;
@@ -117,7 +120,7 @@ impl<R: RingRef> Producer<R> {
         (self.limit - self.tail) as usize
     }
 
-    /// Reserves the next position. A full window is an answer, never a wait.
+    /// Reserves the next position. If the window is full, it returns an error at once.
     ///
     /// ```
     /// # let ring = reorder_ring::Ring::with_capacity(1)?;
@@ -131,8 +134,8 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Errors
     ///
-    /// [`ReserveError`] if the window is full, the batch cancelled, or the ring at the end of its
-    /// positions.
+    /// [`ReserveError`] if the window is full, the batch is cancelled, or the ring has no positions
+    /// left.
     ///
     /// # Progress
     ///
@@ -143,14 +146,14 @@ impl<R: RingRef> Producer<R> {
         Ok(Ticket { ring: self.ring.id, position })
     }
 
-    /// Reserves the next `count` positions, all or none. It costs as much as reserving one.
+    /// Reserves the next `count` positions, all or none, at the cost of one reservation.
     ///
     /// ```
     /// # use reorder_ring::ReserveError;
     /// # let ring = reorder_ring::Ring::<usize>::with_capacity(4)?;
     /// # let (mut producer, mut consumer) = ring.open()?.split();
     /// let three = producer.reserve_many(3)?;
-    /// assert_eq!(producer.reserve_many(2), Err(ReserveError::Full), "and not one of two");
+    /// assert_eq!(producer.reserve_many(2), Err(ReserveError::Full), "1 of 2 fits");
     ///
     /// let ring = producer.ring();
     /// std::thread::scope(|scope| {
@@ -164,8 +167,8 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Errors
     ///
-    /// As [`reserve`](Producer::reserve). A count above the ring's capacity never fits:
-    /// [`ReserveError::Full`], or `Exhausted` once the window reaches the end of positions.
+    /// As for [`reserve`](Producer::reserve). A count above the ring's capacity never fits. Its
+    /// error is [`ReserveError::Full`], or `Exhausted` near the end of positions.
     ///
     /// # Progress
     ///
@@ -175,9 +178,9 @@ impl<R: RingRef> Producer<R> {
         Ok(Tickets { ring: self.ring.id, next, end: next + count as u64 })
     }
 
-    /// Reserves the next position as a [`Permit`], whose loss cannot stall the batch.
+    /// Reserves the next position as a [`Permit`], which leaves a gap when it is dropped.
     ///
-    /// A permit on a shared ring costs a reference count; on a borrowed one it does not.
+    /// A permit of a shared ring costs a reference count. A permit of a borrowed ring does not.
     ///
     /// ```
     /// # use reorder_ring::Gap;
@@ -187,7 +190,7 @@ impl<R: RingRef> Producer<R> {
     /// let worker = std::thread::scope(|scope| {
     ///     scope.spawn(move || {
     ///         let _permit = permit;
-    ///         panic!("the worker dies with its permit");
+    ///         panic!("the worker drops its permit");
     ///     }).join()
     /// });
     /// assert!(worker.is_err());
@@ -197,7 +200,7 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Errors
     ///
-    /// As [`reserve`](Producer::reserve).
+    /// As for [`reserve`](Producer::reserve).
     ///
     /// # Progress
     ///
@@ -208,7 +211,7 @@ impl<R: RingRef> Producer<R> {
         Ok(Permit::new(self.ring.clone(), ticket, index))
     }
 
-    /// Ends the batch: after what is reserved, the consumer sees its normal end.
+    /// Finishes the batch: when the reserved positions are delivered, the consumer sees the end.
     ///
     /// ```
     /// # use reorder_ring::{Ring, TryNextError};
@@ -221,19 +224,21 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Panics
     ///
-    /// If this closes the batch, because the consumer is gone, and the `Drop` of a value panics
-    /// that is left in it. The batch is closed nevertheless. Also if the waker of a waiting consumer
-    /// panics; the end is declared then.
+    /// Panics if the waker of a waiting consumer panics. The batch is finished then.
+    ///
+    /// If the consumer was dropped before, this call closes the batch. Then it also panics if the
+    /// `Drop` of an undelivered value panics. The batch is closed nevertheless.
     ///
     /// # Progress
     ///
-    /// Wait-free: a constant; for the last side, and for a consumer that goes first, 4 steps more for
-    /// each slot of the window. Waking the consumer and the `Drop` of undelivered values come on top.
+    /// Wait-free: a constant; for the last side, and for a consumer that goes first, 4 steps more
+    /// for each slot of the window. Waking the consumer and the `Drop` of undelivered values are
+    /// not counted.
     pub fn finish(mut self) {
         self.end = End::Finished;
     }
 
-    /// Reserves `count` positions and returns the first.
+    /// Reserves `count` positions and returns the first one.
     #[inline]
     fn advance(&mut self, count: u64) -> Result<u64, ReserveError> {
         let first = self.tail;
@@ -241,12 +246,14 @@ impl<R: RingRef> Producer<R> {
             self.check_space(count)?;
         }
         self.tail = first + count;
-        // ORDERING: reserve:tail: Release pairs with `from_bits:tail`: whoever learns that the
-        // position is reserved sees its slot armed. Stored before the ticket escapes.
+        // ORDERING: reserve:tail: Release pairs with `from_bits:tail`: a thread that reads this
+        // tail sees the slots of the reserved positions as vacant for them. The store comes before
+        // the ticket leaves this function.
         self.ring.tail.store(self.tail, Release);
         Ok(first)
     }
 
+    /// Loads the head again, and returns an error if `count` positions do not fit.
     #[cold]
     #[inline(never)]
     fn check_space(&mut self, count: u64) -> Result<(), ReserveError> {
@@ -263,25 +270,26 @@ impl<R: RingRef> Producer<R> {
         }
     }
 
+    /// Computes the limit from the present head.
     fn refresh_limit(&mut self) {
-        let lap_after_head = self.ring.head() + self.ring.capacity() as u64;
-        self.limit = lap_after_head.min(self.ring.end_of_positions());
+        let window_end = self.ring.head() + self.ring.capacity() as u64;
+        self.limit = window_end.min(self.ring.end_of_positions());
     }
 
-    /// Whether there will never be room, as far as the head last seen tells.
+    /// Returns `true` if no position is left in the ring's life.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.tail == self.ring.end_of_positions()
     }
 
-    /// Tells the consumer how the batch ended, and wakes it if it waits for the next position.
+    /// Declares the end, and wakes the consumer if it waits for the next position.
     fn declare_end(&self) {
         self.ring.end_state.declare(self.end);
-        // ORDERING: finish:fence: SeqCst pairs with `wait:fence`: either this side sees the wish on
-        // the slot, or the consumer sees the end before it parks.
+        // ORDERING: finish:fence: SeqCst pairs with `wait:fence`: either this side sees that the
+        // slot is `Waited`, or the consumer sees the end before it sleeps.
         fence(SeqCst);
         let (slot, generation) = self.ring.slot(self.tail);
         if slot.peek() == Tag::new(generation, State::Waited) {
-            // Nobody can claim an unreserved slot, so the waker is this side's.
+            // No thread can claim the slot of an unreserved position, so this side takes the waker.
             self.ring.consumer_waker.wake();
         }
     }
@@ -289,7 +297,7 @@ impl<R: RingRef> Producer<R> {
 
 impl<R: RingRef> Drop for Producer<R> {
     fn drop(&mut self) {
-        let _last = SideGuard { ring: &self.ring, side: Side::Producer };
+        let _leave_last = SideGuard { ring: &self.ring, side: Side::Producer };
         self.declare_end();
     }
 }

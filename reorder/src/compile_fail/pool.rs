@@ -1,7 +1,7 @@
-//! The same for pools and their leases.
+//! Programs with pools and leases that must not compile.
 
-/// A pool that is shared between threads sends its values: neither it, nor a lease, nor a handle that
-/// has one is of use to another thread if they may not be sent.
+/// A pool that is shared between threads sends its values. So neither a pool, nor a lease, nor a
+/// handle with a lease can be sent if the values cannot.
 ///
 /// ```compile_fail,E0277
 /// fn send<T: Send>() {}
@@ -32,7 +32,7 @@
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// They need not be `Sync`.
+/// The values need not be `Sync`.
 ///
 /// ```
 /// use reorder_ring::*;
@@ -55,7 +55,7 @@
 /// ```
 struct SharedPool;
 
-/// A batch that borrows its lease ends before it.
+/// A batch that borrows its lease does not outlive it.
 ///
 /// ```compile_fail,E0505
 /// let pool = reorder_ring::RingPool::<u8>::new();
@@ -66,7 +66,7 @@ struct SharedPool;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// One that owns a clone does not, and a lease may outlive its pool.
+/// A batch that owns a clone of the lease may outlive it, and a lease may outlive its pool.
 ///
 /// ```
 /// let pool = reorder_ring::RingPool::<u8>::new();
@@ -79,7 +79,8 @@ struct SharedPool;
 /// ```
 struct OutlivesItsLease;
 
-/// The last of pool and leases drops what is left, so that what the values borrow lives longer.
+/// The last handle of a pool drops its values, so their borrows have to outlive the pool and its
+/// leases.
 ///
 /// ```compile_fail,E0597
 /// let pool = reorder_ring::RingPool::new();
@@ -105,7 +106,7 @@ struct OutlivesItsLease;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A pool of long-lived values is not one of short-lived values, nor is a lease.
+/// A pool of long-lived values does not coerce to a pool of short-lived values. Nor does a lease.
 ///
 /// ```compile_fail
 /// use reorder_ring::RingPool;

@@ -1,14 +1,14 @@
-//! Ending a batch from outside.
+//! A handle that cancels a batch.
 
 use core::fmt;
 
 use crate::primitive::WakerCell;
 use crate::ring::ring_ref::RingRef;
 
-/// Cancels one batch from anywhere. A later batch on the same ring is not affected.
+/// Cancels one batch from any thread. A later batch on the same ring is not affected.
 ///
-/// From [`Consumer::canceller`](crate::Consumer::canceller). It does not keep the batch open, but
-/// one on a shared ring keeps the ring alive.
+/// [`Consumer::canceller`](crate::Consumer::canceller) returns it. It does not keep the batch open.
+/// The canceller of a shared ring keeps the ring alive.
 #[derive(Clone)]
 pub struct Canceller<R: RingRef> {
     ring: R,
@@ -20,10 +20,11 @@ impl<R: RingRef> Canceller<R> {
         Canceller { ring, batch_number }
     }
 
-    /// Cancels the batch, unless it was cancelled or is over. Tells whether this call did it.
+    /// Cancels the batch, unless it is cancelled already or over.
     ///
-    /// From then on the producer reserves nothing more, and the consumer gets what is ready at the
-    /// head and then `Cancelled`, unless it has come to the end. Whichever side waits is woken.
+    /// Returns `true` if this call cancelled it. After the cancellation the producer reserves no
+    /// more positions. The consumer gets the positions that are ready at the head, and then
+    /// `Cancelled`, unless the batch has ended. A side that waits is woken.
     ///
     /// ```
     /// # use reorder_ring::{ReserveError, Ring};
@@ -31,28 +32,31 @@ impl<R: RingRef> Canceller<R> {
     /// let mut batch = ring.open()?;
     /// let canceller = batch.canceller();
     /// assert!(canceller.cancel());
-    /// assert!(!canceller.cancel(), "it was");
+    /// assert!(!canceller.cancel(), "it is cancelled already");
     /// assert_eq!(batch.reserve(), Err(ReserveError::Cancelled));
     ///
     /// drop(batch);
     /// let mut next = ring.open()?;
-    /// assert!(!canceller.cancel(), "its own batch is over, and this is not it");
+    /// assert!(!canceller.cancel(), "its own batch is over");
     /// assert!(next.reserve().is_ok());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Panics
     ///
-    /// If the waker of a waiting side panics. The batch is cancelled then, and the other side woken.
+    /// Panics if the waker of a waiting side panics. The batch is cancelled and the other side is
+    /// woken nevertheless.
     ///
     /// # Progress
     ///
-    /// Wait-free: at most 1 load and 2 compare-and-swaps. Waking both sides comes on top.
+    /// Wait-free: at most 1 load and 2 compare-and-swaps. Waking both sides is not
+    /// counted.
     pub fn cancel(&self) -> bool {
         let cancelled = self.ring.batch_state.cancel(self.batch_number);
         if cancelled {
-            // These may be the wakers of the next batch, if this one just ended: every wait
-            // registers anew before it parks, so a waker used in vain costs it a look.
+            // These may be wakers of the next batch, if this batch ends meanwhile. Every wait
+            // registers its waker again before it sleeps, so a needless call costs that batch one
+            // check.
             let _also = Waking(&self.ring.producer_waker);
             self.ring.consumer_waker.wake();
         }
@@ -60,7 +64,7 @@ impl<R: RingRef> Canceller<R> {
     }
 }
 
-/// Wakes one side even if the other side's waker panics.
+/// Wakes one side when it is dropped, even if the other side's waker panics.
 struct Waking<'a>(&'a WakerCell);
 
 impl Drop for Waking<'_> {

@@ -1,9 +1,9 @@
-//! A view of what holds a batch up.
+//! A view of the position for which a batch waits.
 
-/// The oldest undelivered position of a batch, as seen at one moment.
+/// The oldest undelivered position of a batch, as it was at one moment.
 ///
-/// From [`Consumer::head_of_line`](crate::Consumer::head_of_line), to find out why nothing comes.
-/// The moment may be over when the view is read.
+/// [`Consumer::head_of_line`](crate::Consumer::head_of_line) returns it. It tells why the consumer
+/// waits. The state of the position may have changed when the view is read.
 ///
 /// ```
 /// use reorder_ring::{HeadState, Ring};
@@ -21,26 +21,25 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HeadOfLine {
-    /// Its index in the batch.
+    /// The index of the position in the batch.
     pub index: u64,
-    /// How many positions are reserved and not delivered, this one included: 0 if it is not
-    /// reserved itself, the ring's capacity at the most.
+    /// The number of positions that are reserved and not delivered, this one included. It is 0 if
+    /// this one is not reserved, and at most the ring's capacity.
     pub reserved: u64,
-    /// How far it has come.
+    /// The state of the position.
     pub state: HeadState,
 }
 
-/// How far the head of line has come.
+/// The state of the head of line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeadState {
     /// The producer has not reserved it.
     Unreserved,
-    /// It is reserved; nobody has completed it.
+    /// It is reserved and not completed.
     Missing,
-    /// A completer is writing its value, or somebody gives it up while the consumer waits. It
-    /// cannot be evicted now.
+    /// A completer is writing its value, or an eviction is leaving a gap. It cannot be evicted now.
     Writing,
-    /// The next `try_next` delivers it, as a value or as a gap.
+    /// It is completed or evicted. The next `try_next` delivers it.
     Ready,
 }

@@ -1,4 +1,10 @@
-//! Polling for the head of line, and the wish to be woken that a wait leaves on it.
+//! Polling for the head of line, and the registration before every sleep.
+//!
+//! ```text
+//!   load the tag ──► register the waker ──► mark the slot ──► fence ──► check the end ──► sleep
+//!        │                                    │                           │
+//!        └─ not missing: try again            └─ not missing: try again   └─ ended: try again
+//! ```
 
 use core::task::{Context, Poll, Waker};
 
@@ -13,21 +19,21 @@ use crate::primitive::shared_waker::SharedWaker;
 use crate::ring::ring_ref::RingRef;
 use crate::ring::tag::State;
 
-/// What came of an attempt to leave a wish on the head of line.
+/// The result of `prepare_wait`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PreparedWait {
-    /// Something happened meanwhile: look again.
+    /// The head changed or the batch ended meanwhile. The caller tries again.
     Retry,
-    /// The value is being written: nobody will wake the consumer, but it takes a few instructions.
+    /// A completer is writing the value. It will not wake the consumer, but ends soon.
     Writing,
-    /// The next completion, eviction, end or cancellation will use the waker.
+    /// The next completion or eviction of the head, the end or a cancellation calls the waker.
     Registered,
 }
 
 impl<R: RingRef> Consumer<R> {
-    /// Polls for the next delivery; `None` is the normal end of the batch.
+    /// Polls for the next delivery. `None` is the normal end of the batch.
     ///
-    /// One waker is kept, that of the last call. It may be used without a reason, too.
+    /// Only the waker of the last call is kept. It may also be called without a reason.
     ///
     /// ```
     /// use std::task::{Context, Poll, Waker};
@@ -38,7 +44,7 @@ impl<R: RingRef> Consumer<R> {
     /// let mut context = Context::from_waker(Waker::noop());
     /// assert!(consumer.poll_next(&mut context).is_pending());
     ///
-    /// ring.complete(ticket, 'a')?; // This uses the waker.
+    /// ring.complete(ticket, 'a')?; // This calls the waker.
     /// producer.finish();
     /// let Poll::Ready(Ok(Some(delivery))) = consumer.poll_next(&mut context) else { panic!() };
     /// assert_eq!(delivery.outcome, Ok('a'));
@@ -52,9 +58,9 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most 19 steps. Registering the waker comes on top: it is cloned, and wrapped in
-    /// an allocation, if it is not the one of the last call. If the head of line is just being
-    /// written, the waker is called at once instead, and the task polls again.
+    /// Wait-free: at most 19 steps. Registering the waker is not counted. A waker that differs from
+    /// the one of the last call is cloned, and wrapped in an allocation. While a completer writes
+    /// the head of line, the waker is called at once instead, and the task polls again.
     pub fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
@@ -68,7 +74,7 @@ impl<R: RingRef> Consumer<R> {
                 Err(TryNextError::Pending) => {}
             }
             match self.prepare_wait(SharedWaker::wrap(cx.waker(), self.waker.as_ref())) {
-                // The head went from missing to settled, or the batch ended: the next round ends.
+                // The head is no longer missing, or the batch ended. The next round returns.
                 PreparedWait::Retry => {}
                 PreparedWait::Writing => {
                     cx.waker().wake_by_ref();
@@ -79,7 +85,7 @@ impl<R: RingRef> Consumer<R> {
         }
     }
 
-    /// Leaves a wish to be woken on the head of line. To be called before every park.
+    /// Registers the waker and marks the head of line as waited for, before every sleep.
     pub(crate) fn prepare_wait(&mut self, waker: Arc<SharedWaker>) -> PreparedWait {
         let (slot, generation) = self.ring.slot(self.head);
         let tag = slot.peek();
@@ -93,8 +99,8 @@ impl<R: RingRef> Consumer<R> {
         if !slot.mark_waited(generation) {
             return PreparedWait::Retry;
         }
-        // ORDERING: wait:fence: SeqCst pairs with `finish:fence`: either the producer sees the wish
-        // when it ends the batch, or this side sees the end.
+        // ORDERING: wait:fence: SeqCst pairs with `finish:fence`: either the producer sees that the
+        // slot is `Waited` when it ends the batch, or this side sees the end.
         fence(SeqCst);
         match self.end_or_pending() {
             TryNextError::Pending => PreparedWait::Registered,

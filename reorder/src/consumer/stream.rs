@@ -11,18 +11,18 @@ use crate::delivery::Delivery;
 use crate::errors::NextError;
 use crate::ring::ring_ref::RingRef;
 
-/// The deliveries of a batch as a [`Stream`]. From [`Consumer::into_stream`].
+/// The deliveries of a batch as a [`Stream`]. [`Consumer::into_stream`] returns it.
 ///
-/// A batch that was truncated or cancelled ends with its error, one that was finished without.
-/// Dropping the stream drops the consumer, which cancels the batch.
+/// If the batch was truncated or cancelled, the last item is that error. Dropping the stream drops
+/// the consumer, which cancels the batch.
 #[must_use = "dropping the stream cancels the batch"]
 pub struct ConsumerStream<R: RingRef> {
-    /// Gone once the end was told.
+    /// `None` once the end was returned.
     consumer: Option<Consumer<R>>,
 }
 
 impl<R: RingRef> Consumer<R> {
-    /// The deliveries as a [`Stream`].
+    /// Returns the deliveries as a [`Stream`].
     ///
     /// ```
     /// use std::pin::pin;
@@ -35,22 +35,23 @@ impl<R: RingRef> Consumer<R> {
     /// producer.finish();
     ///
     /// let mut stream = pin!(consumer.into_stream());
-    /// let mut context = Context::from_waker(Waker::noop());
-    /// let Poll::Ready(Some(Ok(first))) = stream.as_mut().poll_next(&mut context) else { panic!() };
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// let Poll::Ready(Some(Ok(first))) = stream.as_mut().poll_next(&mut cx) else { panic!() };
     /// assert_eq!(first.outcome, Ok('a'));
-    /// assert_eq!(stream.as_mut().poll_next(&mut context), Poll::Ready(None));
+    /// assert_eq!(stream.as_mut().poll_next(&mut cx), Poll::Ready(None));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Progress
     ///
-    /// Wait-free: no shared access. A poll is one of [`poll_next`](Consumer::poll_next).
+    /// Wait-free: no shared access. A poll of the stream is a call of
+    /// [`poll_next`](Consumer::poll_next).
     pub fn into_stream(self) -> ConsumerStream<R> {
         ConsumerStream { consumer: Some(self) }
     }
 }
 
-// Nothing in it is pinned.
+// No field is pinned.
 impl<R: RingRef> Unpin for ConsumerStream<R> {}
 
 impl<R: RingRef> Stream for ConsumerStream<R> {
@@ -66,7 +67,7 @@ impl<R: RingRef> Stream for ConsumerStream<R> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        // More may be reserved, unless the end was told.
+        // The producer may reserve more positions, unless the end was returned.
         (0, self.consumer.is_none().then_some(0))
     }
 }

@@ -1,4 +1,7 @@
-//! Blocking the current thread until the head of line is there.
+//! Waits that block the thread until the head of line is ready.
+//!
+//! A thread first tries for a short time, then registers and sleeps. While a completer writes the
+//! head, it sleeps for a limited time, since the completer will not wake it.
 
 use core::time::Duration;
 use std::time::Instant;
@@ -13,12 +16,12 @@ use crate::primitive::shared_waker::SharedWaker;
 use crate::primitive::{park, spin};
 use crate::ring::ring_ref::RingRef;
 
-/// The first sleep behind a completer in mid-write, and the longest. Each is twice the last, so
-/// the delivery is late by no more than the wait has already taken.
+/// The first and the longest sleep while a completer writes the head. Each sleep is twice as long
+/// as the last one, so it delays the delivery at most by the time that the wait has already taken.
 const SLEEPS: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(50));
 
 impl<R: RingRef> Consumer<R> {
-    /// Blocks until the head of line is there and takes it; `None` is the normal end of the batch.
+    /// Takes the head of line, and blocks until it is ready. `None` is the normal end of the batch.
     ///
     /// ```
     /// # let ring = reorder_ring::Ring::with_capacity(2)?;
@@ -45,10 +48,10 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Blocking: in-order delivery waits for the head, however much is complete behind it. The
-    /// thread sleeps, and is woken by the head's completer. A completer that is stopped in
-    /// mid-write is waited for in timed sleeps of 50 µs to 50 ms.
-    #[expect(clippy::should_implement_trait, reason = "it blocks, and tells how a batch ended")]
+    /// Blocking: in-order delivery waits for the head, whatever is complete behind it. The thread
+    /// sleeps, and the completer of the head wakes it. While a completer writes the head, the
+    /// thread sleeps for 50 µs to 50 ms at a time.
+    #[expect(clippy::should_implement_trait, reason = "it blocks, and returns the end as an error")]
     pub fn next(&mut self) -> Result<Option<Delivery<R::Value>>, NextError> {
         self.next_until(None).map_err(|error| match error {
             NextTimeoutError::Truncated => NextError::Truncated,
@@ -57,7 +60,7 @@ impl<R: RingRef> Consumer<R> {
         })
     }
 
-    /// As [`next`](Consumer::next), for at most `timeout`.
+    /// Takes the head of line as [`next`](Consumer::next) does, and blocks for at most `timeout`.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -68,7 +71,7 @@ impl<R: RingRef> Consumer<R> {
     /// let late = consumer.next_timeout(Duration::from_millis(1));
     /// assert_eq!(late, Err(NextTimeoutError::Timeout));
     ///
-    /// // Now it is known who is late; the batch can go on without.
+    /// // The missing position is known now, and the batch can go on without it.
     /// consumer.evict_head()?;
     /// let delivery = consumer.next()?.expect("a gap is a delivery");
     /// assert_eq!(delivery.outcome, Err(Gap::Evicted));
@@ -77,8 +80,8 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Errors
     ///
-    /// [`NextTimeoutError`] if the batch was truncated or cancelled, or the time is over. The batch
-    /// goes on in the last case.
+    /// [`NextTimeoutError`] if the batch was truncated or cancelled, or the time has passed. After
+    /// a time-out the batch can be used as before.
     ///
     /// # Progress
     ///
@@ -87,11 +90,13 @@ impl<R: RingRef> Consumer<R> {
         &mut self,
         timeout: Duration,
     ) -> Result<Option<Delivery<R::Value>>, NextTimeoutError> {
-        // A time beyond what the clock can tell is no deadline.
+        // If the clock cannot express the deadline, there is none.
         self.next_until(Instant::now().checked_add(timeout))
     }
 
-    /// As [`next`](Consumer::next), until `deadline`: for one limit over many deliveries.
+    /// Takes the head of line as [`next`](Consumer::next) does, and blocks until `deadline`.
+    ///
+    /// So one deadline can limit the wait for many deliveries.
     ///
     /// ```
     /// # use std::time::{Duration, Instant};
@@ -107,7 +112,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Errors
     ///
-    /// As [`next_timeout`](Consumer::next_timeout).
+    /// As for [`next_timeout`](Consumer::next_timeout).
     ///
     /// # Progress
     ///
@@ -119,6 +124,7 @@ impl<R: RingRef> Consumer<R> {
         self.next_until(Some(deadline))
     }
 
+    /// Takes the head of line, and blocks until `deadline` if there is one.
     fn next_until(
         &mut self,
         deadline: Option<Instant>,
@@ -129,6 +135,7 @@ impl<R: RingRef> Consumer<R> {
         }
     }
 
+    /// Waits for the head of line: first by trying, then asleep.
     #[cold]
     #[inline(never)]
     fn wait_until(
@@ -141,6 +148,7 @@ impl<R: RingRef> Consumer<R> {
         park::with_current(|waker, sleep| self.sleep_until(deadline, waker, sleep))
     }
 
+    /// Registers and sleeps until the wait has a result.
     fn sleep_until(
         &mut self,
         deadline: Option<Instant>,
@@ -168,7 +176,7 @@ impl<R: RingRef> Consumer<R> {
         }
     }
 
-    /// How a wait ends now, unless the head is pending. Off the hot path from the start: it looks once.
+    /// Returns the result of a wait, unless the head is pending. It does not try the hot path.
     fn wait_result(&mut self) -> Option<WaitResult<R::Value>> {
         Some(match self.try_next_cold() {
             Ok(delivery) => Ok(Some(delivery)),
@@ -180,9 +188,10 @@ impl<R: RingRef> Consumer<R> {
     }
 }
 
+/// The result of a wait: a delivery, the normal end, or an error.
 type WaitResult<T> = Result<Option<Delivery<T>>, NextTimeoutError>;
 
-/// Tells loom, whose sleeps with a deadline return at once, that another thread has to run.
+/// Lets another thread of a loom model run. Sleeps with a deadline return at once there.
 fn relax() {
     #[cfg(reorder_loom)]
     loom::thread::yield_now();

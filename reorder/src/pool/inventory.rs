@@ -1,13 +1,14 @@
-//! The rings of a pool: which are there, which are idle, and who may touch them.
+//! The rings of a pool and their states.
 //!
 //! ```text
-//!   make ───► held ───► leased ───► held ───► idle, on the stack of its size
-//!               ▲         (the last holder)     │
-//!               └───────────────────────────────┘
-//!   held, and clean ───► retired: hidden, then freed when no late ticket can be looking
+//!   make ───► held ───► leased ───► held ───► idle, on the free list of its capacity
+//!               ▲        (last handle dropped)   │
+//!               └────────────────────────────────┘
+//!   held, and clean ───► retired: removed from the table, and freed when no pinned thread is left
 //! ```
 //!
-//! Idle rings that were closed over an orphan stay on their stack, and are polled when they come up.
+//! An idle ring may have an orphan. The thread that pops it collects the orphan, or passes the ring
+//! over.
 
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
@@ -31,55 +32,60 @@ use crate::ring::refusals::Counters;
 use crate::ring::slot::Slot;
 use crate::ring::slots::rounded_capacity;
 
-/// One per power of two.
+/// The number of capacities: one per power of two.
 const CLASSES: usize = if cfg!(reorder_loom) { 2 } else { usize::BITS as usize };
 
-/// How many idle rings a returning one may displace, of other sizes and of its own.
+/// The largest number of idle rings that a returned ring may displace, of other capacities and of
+/// its own.
 const MAX_DISPLACED: usize = 2;
 
+/// The rings of a pool.
 pub(crate) struct Inventory<T> {
     table: RingTable<PooledRing<T>>,
-    /// Idle rings, by the logarithm of their capacity.
+    /// The idle rings, by the logarithm of their capacity.
     idle: [FreeList; CLASSES],
-    /// SlotLocator without a ring.
+    /// The entries without a ring.
     unused_entries: FreeList,
     idle_bytes: CachePadded<AtomicU64>,
     idle_limit: u64,
     first_position: u64,
     rings: AtomicU64,
-    /// What rings that are gone have refused, and what no ring could be found for.
+    /// The refusals of rings that were freed, and of tickets whose ring was not found.
     pub(crate) refusals: Counters,
-    /// Values of `T` pass from thread to thread through the rings, and are dropped with them.
+    /// The inventory owns rings, which send values of `T` between threads and drop them.
     owns: PhantomData<Ring<T>>,
 }
 
-/// A ring and what its pool has to know of it.
+/// A ring with the fields that its pool needs.
 pub(crate) struct PooledRing<T> {
     pub(crate) ring: Ring<T>,
-    /// How many handles of the lease there are.
+    /// The number of handles of the lease.
     pub(crate) handles: AtomicU64,
-    /// The pool, of which each lease has a count.
+    /// The inventory of the pool. Each lease has a count of it.
     pub(crate) inventory: *const Inventory<T>,
     alive: AliveCheck,
     entry: u16,
 }
 
 impl<T> PooledRing<T> {
+    /// Returns the logarithm of the capacity.
     fn class(&self) -> usize {
         self.ring.capacity().ilog2() as usize
     }
 
+    /// Returns the size of the ring, in bytes.
     fn bytes(&self) -> u64 {
         (size_of::<Self>() + self.ring.capacity() * size_of::<Slot<T>>()) as u64
     }
 
-    /// Whether half of its positions are used up: whoever leases it next might run out of them.
+    /// Returns `true` if half of its positions are used up, so a later lease might exhaust them.
     fn is_half_used(&self) -> bool {
         self.ring.base() > self.ring.end_of_positions() / 2
     }
 }
 
 impl<T> Inventory<T> {
+    /// Returns an inventory without rings. `first_position` is the first position of its rings.
     pub(crate) fn new(idle_limit: u64, first_position: u64) -> Self {
         Inventory {
             table: RingTable::new(),
@@ -94,14 +100,14 @@ impl<T> Inventory<T> {
         }
     }
 
-    /// The ring with this identity, if it is one of these.
+    /// Returns the ring with this identity, if the pool has it.
     pub(crate) fn find<'a>(&'a self, id: NonZeroU64, pinned: &'a Guard) -> Option<&'a Ring<T>> {
         let pooled = self.table.get(identity::entry(id), pinned)?;
         pooled.alive.check();
         (pooled.ring.id == id).then_some(&pooled.ring)
     }
 
-    /// Visits every ring, while the guard exists.
+    /// Returns an iterator over all rings.
     pub(crate) fn each<'a>(&'a self, pinned: &'a Guard) -> impl Iterator<Item = &'a Ring<T>> {
         self.table.each(pinned).map(|pooled| {
             pooled.alive.check();
@@ -109,17 +115,19 @@ impl<T> Inventory<T> {
         })
     }
 
+    /// Returns the number of rings.
     pub(crate) fn rings(&self) -> u64 {
         // ORDERING: inventory:rings: Relaxed; a view.
         self.rings.load(Relaxed)
     }
 
+    /// Returns the size of the idle rings, in bytes.
     pub(crate) fn idle_bytes(&self) -> u64 {
-        // ORDERING: inventory:idle-bytes: Relaxed; a view, and a limit that need not be exact.
+        // ORDERING: inventory:idle-bytes: Relaxed; a view, and a limit that is not exact.
         self.idle_bytes.load(Relaxed)
     }
 
-    /// A clean ring of this capacity, rounded up to a power of two.
+    /// Returns a clean ring of this capacity, rounded up to a power of two.
     pub(crate) fn take(
         self: &Arc<Self>,
         capacity: usize,
@@ -131,7 +139,8 @@ impl<T> Inventory<T> {
         }
     }
 
-    /// A clean ring from the stack of its size. Others that are met there stay.
+    /// Returns a clean idle ring of this class. Other rings of the free list stay idle or are
+    /// retired.
     fn take_idle(&self, class: usize) -> Option<HeldRing<'_, T>> {
         let mut others = Vec::new();
         while let Some(entry) = self.idle[class].pop(&self.table) {
@@ -146,13 +155,15 @@ impl<T> Inventory<T> {
         None
     }
 
+    /// Returns the right to the idle ring of an entry that was popped.
     fn hold(&self, entry: u16) -> HeldRing<'_, T> {
         let held = HeldRing { inventory: self, pooled: self.table.at(entry) };
-        // ORDERING: inventory:no-longer-idle: Relaxed; only the number matters.
+        // ORDERING: inventory:held: Relaxed; the number matters alone.
         self.idle_bytes.fetch_sub(held.pooled().bytes(), Relaxed);
         held
     }
 
+    /// Makes a ring and puts it into the table.
     fn make(self: &Arc<Self>, capacity: usize) -> Result<HeldRing<'_, T>, CapacityError> {
         let entry = self.unused_entries.pop(&self.table).or_else(|| self.table.new_entry());
         let entry = entry.ok_or(CapacityError::TooManyRings { largest: ENTRIES })?;
@@ -173,14 +184,16 @@ impl<T> Inventory<T> {
         };
         let pooled = NonNull::from(Box::leak(Box::new(pooled)));
         self.table.put(entry, pooled.as_ptr());
-        // ORDERING: inventory:made: Relaxed; only the number matters.
+        // ORDERING: inventory:made: Relaxed; the number matters alone.
         self.rings.fetch_add(1, Relaxed);
         Ok(HeldRing { inventory: self, pooled })
     }
 
-    /// Takes a ring back whose lease has ended, and retires idle ones if they are too many: other
-    /// sizes first, for this one is in use. If that does not make room, it goes itself, so that many
-    /// small rings need not go at once for a large one, and the limit holds all the same.
+    /// Makes a ring idle whose lease has ended, and retires idle rings above the limit.
+    ///
+    /// Rings of other capacities are retired first, since this capacity is in use. At most
+    /// `MAX_DISPLACED` of them are, so a large ring does not displace many small ones at once. If
+    /// that is not enough, rings of this capacity are retired, so the limit holds.
     pub(crate) fn put_back(&self, held: HeldRing<'_, T>) {
         let class = held.pooled().class();
         drop(held);
@@ -196,6 +209,7 @@ impl<T> Inventory<T> {
         self.retire((0..CLASSES).rev(), bytes, usize::MAX);
     }
 
+    /// Retires at most `most` rings of these classes, while more than `idle_bytes` are idle.
     fn retire(&self, classes: impl IntoIterator<Item = usize>, idle_bytes: u64, mut most: usize) {
         for class in classes {
             while most > 0 && self.idle_bytes() > idle_bytes {
@@ -209,35 +223,38 @@ impl<T> Inventory<T> {
     }
 }
 
-/// The right to a ring that nobody leases. Dropping it makes the ring idle.
+/// The exclusive right to a ring that is not leased. Dropping it makes the ring idle.
 pub(crate) struct HeldRing<'a, T> {
     inventory: &'a Inventory<T>,
     pooled: NonNull<PooledRing<T>>,
 }
 
 impl<'a, T> HeldRing<'a, T> {
+    /// Returns the right to a ring whose lease has ended.
+    ///
     /// # Safety
     ///
-    /// The ring belongs to this inventory, its lease has ended, and nobody else holds it.
+    /// The ring belongs to this inventory, its lease has ended, and no other thread holds it.
     pub(crate) unsafe fn new(inventory: &'a Inventory<T>, pooled: NonNull<PooledRing<T>>) -> Self {
         HeldRing { inventory, pooled }
     }
 
     fn pooled(&self) -> &PooledRing<T> {
-        // SAFETY: it is freed by a retirement alone, which this right comes before.
+        // SAFETY: only a retirement frees the ring, and it consumes this right.
         unsafe { self.pooled.as_ref() }
     }
 
-    /// Closes what forgotten handles left open, and polls orphans. `false` if one is left.
+    /// Closes a batch that was forgotten, and collects orphans. Returns `false` if an orphan is
+    /// left.
     ///
-    /// Runs the `Drop` of values; if that panics, the ring is idle.
+    /// It runs the `Drop` of values. If a `Drop` panics, the ring becomes idle.
     pub(crate) fn clean_up(&self) -> bool {
-        // SAFETY: handles borrow a lease or are counted in it, and it has ended. Nobody else opens
-        // a ring that is held.
+        // SAFETY: handles borrow a lease or are counted in it, and the lease has ended. No other
+        // thread opens a held ring.
         unsafe { self.pooled().ring.clean_up() }
     }
 
-    /// The ring, for its lease.
+    /// Returns the ring without making it idle.
     pub(crate) fn into_ring(self) -> NonNull<PooledRing<T>> {
         ManuallyDrop::new(self).pooled
     }
@@ -251,13 +268,13 @@ impl<'a, T> HeldRing<'a, T> {
         let inventory = self.inventory;
         let entry = self.pooled().entry;
         inventory.refusals.add(&self.pooled().ring.refusals);
-        // ORDERING: inventory:gone: Relaxed; only the number matters.
+        // ORDERING: inventory:retired: Relaxed; the number matters alone.
         inventory.rings.fetch_sub(1, Relaxed);
         let pooled = self.into_ring();
         let guard = reclaim::pin();
         inventory.table.clear(entry);
-        // SAFETY: it was hidden, and nobody but this holder has it. A clean ring holds no value
-        // and no waker, so that freeing it touches nothing of `T`.
+        // SAFETY: the ring was removed from the table, and no other thread holds it. A clean ring
+        // has no value and no waker, so freeing it accesses nothing of `T`.
         unsafe { reclaim::defer(&guard, pooled, bytes, free) };
         guard.flush();
         drop(guard);
@@ -269,19 +286,21 @@ impl<'a, T> HeldRing<'a, T> {
 impl<T> Drop for HeldRing<'_, T> {
     fn drop(&mut self) {
         let pooled = self.pooled();
-        // ORDERING: inventory:idle: Relaxed; only the number matters. Before the ring can be taken, so
-        // that the sum never wraps.
+        // ORDERING: inventory:idle: Relaxed; the number matters alone. The ring is counted before
+        // another thread can take it, so the sum never wraps.
         self.inventory.idle_bytes.fetch_add(pooled.bytes(), Relaxed);
         self.inventory.idle[pooled.class()].push(&self.inventory.table, pooled.entry);
     }
 }
 
+/// Frees a retired ring.
+///
 /// # Safety
 ///
-/// Nobody can reach the ring any more.
+/// No thread can access the ring.
 unsafe fn free<T>(pooled: NonNull<PooledRing<T>>) {
     // SAFETY: passed on to the caller.
     unsafe { pooled.as_ref() }.alive.end();
-    // SAFETY: passed on to the caller; it was boxed when it was made.
+    // SAFETY: passed on to the caller. The ring was boxed when it was made.
     unsafe { primitive::free(pooled) };
 }

@@ -1,4 +1,4 @@
-//! A handle to a ring of a pool, counted.
+//! The lease of a ring of a pool: a counted handle.
 
 use core::fmt;
 use core::ops::Deref;
@@ -14,12 +14,12 @@ use crate::primitive::Ordering::{AcqRel, Relaxed};
 use crate::ring::Ring;
 use crate::ring::ring_ref::{RingRef, sealed::Sealed};
 
-/// A ring that is leased from a [`RingPool`](crate::RingPool). It goes back when the last clone of
-/// the lease is dropped.
+/// A ring that is leased from a [`RingPool`](crate::RingPool). It returns to the pool when the last
+/// clone of the lease is dropped.
 ///
-/// It dereferences to its [`Ring`]. Handles of a batch can borrow it, with [`Ring::open`], or each be
-/// a clone of it, with [`open_owned`](Lease::open_owned); then they keep the ring leased. Several
-/// batches can follow each other on one lease.
+/// It dereferences to its [`Ring`]. The handles of a batch borrow the lease if [`Ring::open`] opens
+/// the batch. If [`open_owned`](Lease::open_owned) opens it, each handle is a clone of the lease
+/// and keeps the ring leased. Batches can follow each other on one lease.
 ///
 /// ```
 /// use reorder_ring::RingPool;
@@ -28,22 +28,22 @@ use crate::ring::ring_ref::{RingRef, sealed::Sealed};
 /// let lease = pool.lease(4)?;
 /// let mut batch = lease.open()?;
 /// let (first, second) = (batch.reserve()?, batch.reserve()?);
-/// // On its own lease a completion is wait-free; `pool.complete` would find the ring by itself.
+/// // A completion through the lease is wait-free. `pool.complete` finds the ring by the ticket.
 /// lease.complete(second, "second")?;
 /// pool.complete(first, "first")?;
 /// assert!(batch.drain_ready().map(|delivery| delivery.outcome).eq([Ok("first"), Ok("second")]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Dropping the last clone closes what a forgotten batch left open, with its values; so forgetting a
-/// batch that borrows a lease costs nothing. One that owns a clone keeps its ring for good.
-#[must_use = "dropping the lease gives the ring back"]
+/// Dropping the last clone closes a batch that was forgotten with `mem::forget`, and drops its
+/// values. A forgotten batch that owns a clone of the lease keeps the ring leased for ever.
+#[must_use = "dropping the lease returns the ring"]
 pub struct Lease<T> {
     pooled: NonNull<PooledRing<T>>,
 }
 
-// SAFETY: a lease is a shared reference to a ring and to its pool, and the last one may drop values
-// of `T`. All of that is sound for `T: Send`, as it is for `Arc<Ring<T>>`.
+// SAFETY: a lease is a shared reference to a ring and to its pool, and the last handle may drop
+// values of `T`. With `T: Send` this is sound, as it is for `Arc<Ring<T>>`.
 unsafe impl<T: Send> Send for Lease<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Lease<T> {}
@@ -53,12 +53,14 @@ impl<T> UnwindSafe for Lease<T> {}
 impl<T> RefUnwindSafe for Lease<T> {}
 
 impl<T> Lease<T> {
+    /// Returns the first handle of a lease.
     pub(crate) fn new(held: HeldRing<'_, T>) -> Self {
         let lease = Lease { pooled: held.into_ring() };
         let pooled = lease.pooled();
-        // ORDERING: lease:first: Relaxed; there is no other handle yet.
+        // ORDERING: lease:first: Relaxed; there is no other handle.
         pooled.handles.store(1, Relaxed);
-        // SAFETY: the pointer came from the pool's `Arc`, which is there, for it is being asked.
+        // SAFETY: the pointer came from the pool's `Arc`, and the caller has a reference to the
+        // pool.
         unsafe { Arc::increment_strong_count(pooled.inventory) };
         lease
     }
@@ -77,7 +79,7 @@ impl<T> Lease<T> {
     ///
     /// # Errors
     ///
-    /// As [`Ring::open`]; never for the first batch of a lease.
+    /// As for [`Ring::open`]. The first batch of a lease can always be opened.
     ///
     /// # Panics
     ///
@@ -91,7 +93,7 @@ impl<T> Lease<T> {
     }
 
     fn pooled(&self) -> &PooledRing<T> {
-        // SAFETY: a ring that is leased is not retired, and its pool is kept by the lease.
+        // SAFETY: a leased ring is not retired, and the lease keeps the pool.
         unsafe { self.pooled.as_ref() }
     }
 }
@@ -107,8 +109,8 @@ impl<T> Deref for Lease<T> {
 
 impl<T> Clone for Lease<T> {
     fn clone(&self) -> Self {
-        // ORDERING: lease:clone: Relaxed; a handle is made from one that is there. 64 bits cannot
-        // be counted up to their end.
+        // ORDERING: lease:clone: Relaxed; the clone is made from a handle that exists. A counter of
+        // 64 bits does not overflow.
         self.pooled().handles.fetch_add(1, Relaxed);
         Lease { pooled: self.pooled }
     }
@@ -116,13 +118,14 @@ impl<T> Clone for Lease<T> {
 
 impl<T> Drop for Lease<T> {
     fn drop(&mut self) {
-        // ORDERING: lease:drop: AcqRel pairs with itself: the last one sees what the others did.
+        // ORDERING: lease:drop: AcqRel pairs with itself: the last handle sees the actions of the
+        // others.
         if self.pooled().handles.fetch_sub(1, AcqRel) != 1 {
             return;
         }
-        // SAFETY: the lease counted the pool, and this ends it.
+        // SAFETY: the lease had a count of the pool, which is taken over here.
         let inventory = unsafe { Arc::from_raw(self.pooled().inventory) };
-        // SAFETY: the last handle of the lease is going.
+        // SAFETY: this is the last handle of the lease.
         let held = unsafe { HeldRing::new(&inventory, self.pooled) };
         held.clean_up();
         inventory.put_back(held);

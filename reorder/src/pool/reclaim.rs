@@ -1,7 +1,7 @@
-//! Freeing rings that a late ticket may just be looking at.
+//! Deferred freeing of rings that a call with a late ticket may access.
 //!
-//! The collector is this crate's own: code that pins another one and sleeps holds nothing up here.
-//! Its pins last for one call into this crate, and no user code runs meanwhile.
+//! The collector belongs to this crate, so code that pins another collector and sleeps delays
+//! nothing here. A pin lasts for one call into this crate, and no user code runs meanwhile.
 
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering::Relaxed;
@@ -10,46 +10,49 @@ pub(crate) use crossbeam_epoch::Guard;
 
 use crate::primitive::epoch;
 
-/// How many bytes may wait to be freed, in the whole process.
+/// The largest number of bytes that may wait to be freed, in the whole process.
 ///
-/// A thread that is stopped in mid-call holds up all freeing. Rings are kept for reuse then.
+/// A thread that is stopped within a call delays all freeing. Rings are kept for reuse then.
 pub(crate) const DEFERRED_LIMIT: u64 = 8 << 20;
 
-/// While the guard exists, nothing is freed that this thread can find.
+/// Pins the epoch. While the guard exists, no ring is freed that this thread can find.
 pub(crate) fn pin() -> Guard {
     epoch::with_handle(|handle| handle.pin())
 }
 
-/// How many bytes wait to be freed, in the whole process.
+/// Returns the number of bytes that wait to be freed, in the whole process.
 pub(crate) fn deferred() -> u64 {
     // ORDERING: deferred:read: Relaxed; a view.
     epoch::deferred().load(Relaxed)
 }
 
-/// Asks for leave to let so many bytes wait. One object always may, however large it is.
+/// Returns `true` if `bytes` more may wait to be freed, and counts them.
+///
+/// A single object may always wait, whatever its size is.
 pub(crate) fn may_defer(bytes: u64) -> bool {
-    // ORDERING: deferred:add: Relaxed; only the number matters.
+    // ORDERING: deferred:add: Relaxed; the number matters alone.
     let before = epoch::deferred().fetch_add(bytes, Relaxed);
     let may = before == 0 || before.saturating_add(bytes) <= DEFERRED_LIMIT;
     if !may {
         freed(bytes);
-        // What waits may be free to go by now, and nobody else might ever collect it.
+        // The waiting objects may be free to go now, and other threads may never pin again.
         pin().flush();
     }
     may
 }
 
+/// Counts bytes that no longer wait.
 fn freed(bytes: u64) {
     // ORDERING: deferred:sub: Relaxed; as `deferred:add`.
     epoch::deferred().fetch_sub(bytes, Relaxed);
 }
 
-/// Frees the object once nobody who is pinned now is pinned any more.
+/// Frees the object when no thread is left that is pinned now.
 ///
 /// # Safety
 ///
-/// Nobody who is pinned from now on can find it, and nobody else has it. `free` may run on any
-/// thread, even after `T` has outlived its borrows, and must not touch them.
+/// A thread that pins from now on cannot find the object, and no other thread has it. `free` may
+/// run on any thread, even after the borrows in `T` have ended, and must not access them.
 pub(crate) unsafe fn defer<T>(
     guard: &Guard,
     object: NonNull<T>,
@@ -57,18 +60,19 @@ pub(crate) unsafe fn defer<T>(
     free: unsafe fn(NonNull<T>),
 ) {
     let free = move || {
-        // SAFETY: the caller vouches for the object; the collector, for who was pinned.
+        // SAFETY: the caller ensures that the object is owned, and the collector that no thread
+        // which was pinned still is.
         unsafe { free(object) };
         freed(bytes);
     };
-    // SAFETY: as the caller says, it may run anywhere and late.
+    // SAFETY: the caller ensures that `free` may run on any thread and late.
     unsafe { guard.defer_unchecked(free) };
 }
 
-/// Frees what waits and is not held up.
+/// Frees the waiting objects that no pinned thread delays.
 pub(crate) fn collect() {
-    // Garbage is two epochs old before it goes, each flush brings the next one at the most, and
-    // frees a few bags.
+    // An object is freed two epochs after its deferral. A flush advances the epoch by at most one,
+    // and frees a few bags of objects.
     let mut idle_rounds = 0;
     while deferred() > 0 && idle_rounds < 4 {
         let before = deferred();

@@ -1,4 +1,10 @@
-//! Where a pool's rings stand: by place, for good. A place outlives the rings that stand there.
+//! The table of a pool: an entry number leads to a ring. An entry outlives its rings.
+//!
+//! ```text
+//!   segment 0: entries 0..32   segment 1: entries 32..96   segment 2: entries 96..224   ...
+//! ```
+//!
+//! A segment is allocated when its first entry is used, and stays until the table is dropped.
 
 use core::ptr::{self, NonNull};
 use std::sync::OnceLock;
@@ -10,22 +16,23 @@ use crate::pool::reclaim::Guard;
 use crate::primitive::Ordering::{Acquire, Relaxed, Release};
 use crate::primitive::{AtomicPtr, AtomicU64};
 
-/// How many places the first segment has; each further one has twice as many.
+/// The number of entries in the first segment. Each segment has twice as many as the last one.
 const FIRST: usize = if cfg!(reorder_loom) { 2 } else { 32 };
 const SEGMENTS: usize = 11;
 
-/// How many places there can be. Below 2^16, so that a place fits beside a version.
+/// The largest number of entries. It is below 2^16, so that an entry fits beside a version.
 pub(crate) const ENTRIES: usize = FIRST * ((1 << SEGMENTS) - 1);
 
+/// A table of rings, as objects of type `P`.
 pub(crate) struct RingTable<P> {
     segments: [OnceLock<Box<[Entry<P>]>>; SEGMENTS],
-    /// How many places were given out.
+    /// The number of entries that were ever used.
     used: AtomicU64,
 }
 
 struct Entry<P> {
     ring: AtomicPtr<P>,
-    /// What lies under this place on the stack that it lies on.
+    /// The next entry on the free list on which this entry is.
     link: AtomicU64,
 }
 
@@ -34,12 +41,12 @@ impl<P> RingTable<P> {
         RingTable { segments: [const { OnceLock::new() }; SEGMENTS], used: AtomicU64::new(0) }
     }
 
-    /// A place that was never used.
+    /// Returns an entry that was never used.
     pub(crate) fn new_entry(&self) -> Option<u16> {
-        // ORDERING: table:used: Relaxed; only that the numbers differ.
+        // ORDERING: table:used: Relaxed; the numbers need to differ, and no more.
         let entry = self.used.fetch_add(1, Relaxed);
         if entry >= ENTRIES as u64 {
-            // ORDERING: table:unused: Relaxed; so that the count cannot wrap.
+            // ORDERING: table:unused: Relaxed; the count stays small, so it cannot wrap.
             self.used.fetch_sub(1, Relaxed);
             return None;
         }
@@ -53,40 +60,40 @@ impl<P> RingTable<P> {
         Some(entry)
     }
 
-    /// Shows the ring to those who look for its name.
+    /// Puts a ring into an entry, where tickets find it.
     pub(crate) fn put(&self, entry: u16, ring: *mut P) {
-        // ORDERING: table:put: Release pairs with `table:get`: the ring is seen whole.
+        // ORDERING: table:put: Release pairs with `table:get`: the whole ring is visible.
         self.entry(entry).ring.store(ring, Release);
     }
 
-    /// Hides the ring at a place. Those who found it before may still be at it.
+    /// Removes the ring from an entry. Threads that found it before may still access it.
     pub(crate) fn clear(&self, entry: u16) {
-        // ORDERING: table:clear: Relaxed; the fence in the deferral that follows is after it, and
-        // the fence in the pin of whoever looks is before that. So whoever is pinned too late to
-        // hold up the freeing sees it.
+        // ORDERING: table:clear: Relaxed; it comes before the fence of the deferral that follows. A
+        // thread that pins too late to delay the freeing has its own fence after that one, and
+        // before its load of the entry. So it finds the entry empty.
         self.entry(entry).ring.store(ptr::null_mut(), Relaxed);
     }
 
-    /// The ring at a place, for who holds it.
+    /// Returns the ring of an entry. The caller holds the ring.
     pub(crate) fn at(&self, entry: u16) -> NonNull<P> {
-        // ORDERING: table:at: Relaxed; what made the caller the holder orders it.
+        // ORDERING: table:at: Relaxed; the caller got the ring by an acquire.
         let ring = self.entry(entry).ring.load(Relaxed);
-        NonNull::new(ring).expect("a ring that is held is there")
+        NonNull::new(ring).expect("a held ring is in the table")
     }
 
-    /// The ring of an entry, if it has one.
+    /// Returns the ring of an entry, if there is one.
     pub(crate) fn get<'a>(&'a self, entry: u16, _pinned: &'a Guard) -> Option<&'a P> {
         let (segment, offset) = segment_of(entry);
         let entry = self.segments.get(segment)?.get()?.get(offset)?;
         // ORDERING: table:get: Acquire pairs with `table:put`.
         let ring = entry.ring.load(Acquire);
-        // SAFETY: it was whole when it was put there. It is freed by a deferral that comes after
-        // `clear`, and so not while this thread has been pinned since before it looked; or with
-        // the table, which is borrowed.
+        // SAFETY: the ring was complete when it was put there. It is freed with the table, which is
+        // borrowed, or by a deferral after `clear`. The latter waits for this thread, which was
+        // pinned before the load.
         unsafe { ring.as_ref() }
     }
 
-    /// Visits every ring, while the guard exists.
+    /// Returns an iterator over all rings.
     pub(crate) fn each<'a>(&'a self, pinned: &'a Guard) -> impl Iterator<Item = &'a P> {
         _ = pinned;
         self.segments.iter().map_while(OnceLock::get).flatten().filter_map(|entry| {
@@ -99,11 +106,12 @@ impl<P> RingTable<P> {
 
     fn entry(&self, entry: u16) -> &Entry<P> {
         let (segment, offset) = segment_of(entry);
-        &self.segments[segment].get().expect("an entry that was given out")[offset]
+        &self.segments[segment].get().expect("the entry was used before")[offset]
     }
 }
 
-/// Segment `n` starts with the place `FIRST * (2^n - 1)`.
+/// Returns the segment of an entry, and the offset in it. Segment `n` starts with the entry
+/// `FIRST * (2^n - 1)`.
 fn segment_of(entry: u16) -> (usize, usize) {
     let segment = (usize::from(entry) / FIRST + 1).ilog2() as usize;
     (segment, usize::from(entry) - FIRST * ((1 << segment) - 1))
@@ -115,14 +123,15 @@ impl<P> Links for RingTable<P> {
     }
 }
 
-/// The glue of the segments goes on with the other rings when a value's drop panics.
+/// If a value's drop panics, the drop glue of the segments goes on with the other rings.
 impl<P> Drop for Entry<P> {
     fn drop(&mut self) {
-        // ORDERING: table:drop: Relaxed; nobody else can reach the table, and the count of the pool
-        // orders what others did before they let go of it.
+        // ORDERING: table:drop: Relaxed; no other thread can access the table, and the count of the
+        // pool's handles orders their accesses before this one.
         let ring = self.ring.load(Relaxed);
         if !ring.is_null() {
-            // SAFETY: it was boxed, is not retired, and no lease is left, for each keeps the table.
+            // SAFETY: the ring was boxed and is not retired. No lease is left, since each keeps the
+            // table.
             drop(unsafe { Box::from_raw(ring) });
         }
     }

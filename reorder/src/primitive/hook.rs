@@ -1,7 +1,8 @@
-//! A hook before each access to shared memory, for tests that count steps, stop a thread at one of them, or
-//! delay it there. Only with `--cfg reorder_hooks`, which no program sets.
+//! A hook before each access to shared memory. With it, tests count steps, and stop or delay a
+//! thread before a step. It exists only with `--cfg reorder_hooks`, which no program sets.
 //!
-//! What a wake-up does is no step: the waker's cell, the waker itself. Nor is the count of refusals.
+//! The accesses of a wake-up, to the waker cell and in the waker, are no steps. Nor are the
+//! counters of refusals.
 
 use std::boxed::Box;
 use std::cell::{Cell, RefCell};
@@ -15,7 +16,7 @@ use std::thread_local;
 
 type Hook = Box<dyn FnMut()>;
 
-/// The hook of threads that have none of their own.
+/// The hook of threads without a hook.
 static EVERYWHERE: OnceLock<fn()> = OnceLock::new();
 
 thread_local! {
@@ -23,9 +24,9 @@ thread_local! {
     static HOOK: RefCell<Option<Hook>> = RefCell::new(None);
 }
 
-/// Calls the thread's hook, which has none while it runs.
+/// Calls the thread's hook. The thread has no hook while it runs.
 pub(crate) fn step() {
-    // A thread that ends has no hook any more.
+    // A thread that ends may have destroyed its hook before.
     _ = HOOK.try_with(|cell| {
         let hook = cell.borrow_mut().take();
         match hook {
@@ -38,12 +39,12 @@ pub(crate) fn step() {
     });
 }
 
-/// Has `hook` called before each step of every thread that has no hook of its own, from now on.
+/// Sets the hook of every thread without a hook of its own.
 pub fn everywhere(hook: fn()) {
     _ = EVERYWHERE.set(hook);
 }
 
-/// Runs `f`, and `hook` before each step that this thread takes in it.
+/// Runs `f`, and calls `hook` before each step of this thread in it.
 pub fn with<R>(hook: impl FnMut() + 'static, f: impl FnOnce() -> R) -> R {
     struct Unhooked(Option<Hook>);
     impl Drop for Unhooked {
@@ -56,7 +57,7 @@ pub fn with<R>(hook: impl FnMut() + 'static, f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// Runs `f`, and counts the steps that this thread takes in it.
+/// Runs `f`, and counts the steps of this thread in it.
 pub fn count<R>(f: impl FnOnce() -> R) -> (R, usize) {
     let steps = Rc::new(Cell::new(0));
     let counting = Rc::clone(&steps);

@@ -1,4 +1,4 @@
-//! The primitives of a model: loom sees each access, and may stop a thread before it.
+//! The primitives of a loom model. Loom may switch threads before each access.
 
 use std::sync::Mutex as Invisible;
 use std::task::Waker;
@@ -12,11 +12,11 @@ const WAITING: u64 = 0;
 const REGISTERING: u64 = 1;
 const WAKING: u64 = 2;
 
-/// The states and orderings of `atomic_waker::AtomicWaker`, whose own atomics loom cannot see.
+/// The states and orderings of `atomic_waker::AtomicWaker`, whose own atomics loom does not know.
 ///
-/// Loom has a twin of it, which blocks where the real one gives way, and writes to the standard
-/// error at each step. The storage is invisible: it is `atomic_waker`'s to prove that the states
-/// guard it.
+/// Loom has its own version, which blocks where the real one does not, and writes to the standard
+/// error at each step. Here, loom does not check the storage. That the states guard it is for
+/// `atomic_waker` to prove.
 pub(crate) struct WakerCell {
     state: loom::sync::atomic::AtomicU64,
     waker: Invisible<Option<Waker>>,
@@ -33,15 +33,15 @@ impl Default for WakerCell {
 
 impl WakerCell {
     pub(crate) fn register(&self, waker: &Waker) {
-        // ORDERING: those of `atomic_waker`, here and in `take`.
+        // ORDERING: as in `atomic_waker`, here and in `take`.
         if self.state.compare_exchange(WAITING, REGISTERING, Acquire, Acquire).is_err() {
-            // Somebody takes the waker before: this one has to look again.
+            // Another thread takes the previous waker. The caller has to check again.
             waker.wake_by_ref();
             loom::thread::yield_now();
             return;
         }
         *self.storage() = Some(waker.clone());
-        // ORDERING: as above.
+        // ORDERING: as in `atomic_waker`.
         if self.state.compare_exchange(REGISTERING, WAITING, AcqRel, Acquire).is_err() {
             let own = self.storage().take();
             self.state.swap(WAITING, AcqRel);
@@ -50,7 +50,7 @@ impl WakerCell {
     }
 
     pub(crate) fn take(&self) -> Option<Waker> {
-        // ORDERING: as in `register`.
+        // ORDERING: as in `atomic_waker`.
         if self.state.fetch_or(WAKING, AcqRel) != WAITING {
             return None;
         }
@@ -64,7 +64,8 @@ impl WakerCell {
     }
 }
 
-/// A parker of mutex and condition variable: loom's own `unpark` would hide races on the cell.
+/// A parker with a mutex and a condition variable. Loom's own `unpark` would hide races on the
+/// cell.
 #[cfg(feature = "std")]
 pub(crate) mod park {
     use loom::sync::{Condvar, Mutex};
@@ -86,7 +87,7 @@ pub(crate) mod park {
         }
     }
 
-    /// As the real one; a sleep with a deadline is one that times out at once.
+    /// Runs `f` as the real function does. A sleep with a deadline times out at once.
     pub(crate) fn with_current<R>(
         f: impl FnOnce(&Arc<SharedWaker>, &dyn Fn(Option<Instant>)) -> R,
     ) -> R {
@@ -104,8 +105,9 @@ pub(crate) mod park {
     }
 }
 
-/// Something that may be looked at until it ends: a model fails if a look is not ordered before the
-/// end. Loom counts its making as a write, so a look is to be ordered after that, too.
+/// A check that an object is alive. A model fails if a check is not ordered before the end.
+///
+/// Loom counts `new` as a write, so each check has to be ordered after it, too.
 #[cfg(feature = "pool")]
 pub(crate) struct AliveCheck(UnsafeCell<bool>);
 
@@ -116,22 +118,22 @@ impl AliveCheck {
     }
 
     pub(crate) fn check(&self) {
-        // SAFETY: loom reports a write that is not ordered with this before it happens.
+        // SAFETY: loom reports a write that is not ordered with this access.
         let alive = self.0.with(|alive| unsafe { *alive });
-        assert!(alive, "it is looked at after its end");
+        assert!(alive, "the object is accessed after its end");
     }
 
     pub(crate) fn end(&self) {
-        // SAFETY: as above.
+        // SAFETY: as in `check`.
         self.0.with_mut(|alive| unsafe { *alive = false });
     }
 }
 
-/// Leaks the object, so that a look that comes too late is a failed model, and not a crash.
+/// Leaks the object, so that an access after its end fails the model and does not crash it.
 #[cfg(feature = "pool")]
 pub(crate) unsafe fn free<T>(_object: core::ptr::NonNull<T>) {}
 
-/// As the real one. The collector is loom's to make and to drop in each execution.
+/// The epochs of a collector that loom makes and drops in each execution.
 #[cfg(feature = "pool")]
 pub(crate) mod epoch {
     use alloc::boxed::Box;
@@ -151,8 +153,10 @@ pub(crate) mod epoch {
         HANDLE.try_with(&f).unwrap_or_else(|_| f(&register()))
     }
 
-    /// A count that loom does not see, of one model: others run at the same time, and each has to
-    /// repeat itself. A thread of the system runs all threads of a model.
+    /// Returns the counter of one model, which loom does not check.
+    ///
+    /// One thread of the system runs all threads of a model, so the counter is a thread-local.
+    /// Other models run at the same time, and each execution of a model has to be repeatable.
     pub(crate) fn deferred() -> &'static AtomicU64 {
         std::thread_local!(static DEFERRED: &'static AtomicU64 = Box::leak(Box::default()));
         DEFERRED.with(|deferred| *deferred)

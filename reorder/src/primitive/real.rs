@@ -6,7 +6,7 @@ pub(crate) use core::sync::atomic::Ordering;
 #[cfg(not(reorder_hooks))]
 pub(crate) use core::sync::atomic::{AtomicU64, fence};
 
-/// `core::cell::UnsafeCell` with the closure interface that loom can check.
+/// `core::cell::UnsafeCell` with the interface of loom's cell.
 #[repr(transparent)]
 pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
 
@@ -26,7 +26,7 @@ impl<T> UnsafeCell<T> {
     }
 }
 
-/// Where the consumer leaves its waker; see [`atomic_waker::AtomicWaker`].
+/// A cell for the waker of one side; see [`atomic_waker::AtomicWaker`].
 #[derive(Default)]
 pub(crate) struct WakerCell(atomic_waker::AtomicWaker);
 
@@ -40,7 +40,7 @@ impl WakerCell {
     }
 }
 
-/// The parker of the current thread and what ends its sleep.
+/// The parker of the current thread, and its waker.
 #[cfg(feature = "std")]
 pub(crate) mod park {
     use std::sync::Arc;
@@ -57,8 +57,8 @@ pub(crate) mod park {
         (parker, task)
     }
 
-    /// Runs `f` with this thread's wrapped waker and a function that sleeps until the waker is used
-    /// or the instant has passed.
+    /// Runs `f` with the waker of this thread, and with a function that sleeps. The sleep ends when
+    /// the waker is called or the instant has passed.
     pub(crate) fn with_current<R>(
         f: impl FnOnce(&Arc<SharedWaker>, &dyn Fn(Option<Instant>)) -> R,
     ) -> R {
@@ -74,12 +74,12 @@ pub(crate) mod park {
             .try_with(|parking| run.take().map(|run| run(parking)))
             .ok()
             .flatten()
-            // A wait from a destructor of another thread-local, after this one is gone.
+            // The wait is in a destructor of another thread-local, after this one was destroyed.
             .unwrap_or_else(|| (run.take().expect("not run yet"))(&new()))
     }
 }
 
-/// Something that may be looked at until it ends. Loom checks that; here it is nothing.
+/// A check that an object is alive, in loom models. Here it does nothing.
 #[cfg(feature = "pool")]
 pub(crate) struct AliveCheck;
 
@@ -94,9 +94,11 @@ impl AliveCheck {
     pub(crate) fn end(&self) {}
 }
 
+/// Frees an object.
+///
 /// # Safety
 ///
-/// The object was boxed, and nobody uses it from now on.
+/// The object was boxed and is not used after the call.
 #[cfg(feature = "pool")]
 pub(crate) unsafe fn free<T>(object: core::ptr::NonNull<T>) {
     // SAFETY: passed on to the caller.
@@ -116,14 +118,15 @@ pub(crate) mod epoch {
         COLLECTOR.get_or_init(Collector::new).register()
     }
 
-    /// Runs `f` with what this thread is registered by.
+    /// Runs `f` with the registration of this thread at the collector.
     pub(crate) fn with_handle<R>(f: impl Fn(&LocalHandle) -> R) -> R {
         std::thread_local!(static HANDLE: LocalHandle = register());
-        // From a destructor of another thread-local, after this one is gone: registered anew.
+        // In a destructor of another thread-local, after this one was destroyed, it registers
+        // again.
         HANDLE.try_with(&f).unwrap_or_else(|_| f(&register()))
     }
 
-    /// How many bytes wait in the collector.
+    /// Returns the counter of the bytes that wait in the collector.
     pub(crate) fn deferred() -> &'static AtomicU64 {
         static DEFERRED: AtomicU64 = AtomicU64::new(0);
         &DEFERRED

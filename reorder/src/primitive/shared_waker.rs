@@ -1,23 +1,24 @@
-//! A waker, in a wrapper whose clone and drop run none of its own code.
+//! A waker with a reference count, whose clone and drop run no user code.
 //!
-//! The cell in the ring clones a waker, and drops the one before, while it is half changed: a panic
-//! there would leave it so for good, and every later wait without a wake-up. It never comes to that
-//! if all it ever clones or drops is a reference count.
+//! The waker cell of the ring clones a waker, and drops the previous one, in the middle of a
+//! change. A panic there would leave the cell locked, and all later waits without a wake-up. The
+//! clone and the drop of a reference count cannot panic.
 
 use core::task::Waker;
 
 use alloc::sync::Arc;
 use alloc::task::Wake;
 
-/// What a wait leaves in the ring's cell.
+/// The waker that a wait registers in the ring's cell.
 pub(crate) struct SharedWaker(Waker);
 
 impl SharedWaker {
+    /// Wraps `waker`.
     pub(crate) fn new(waker: Waker) -> Arc<SharedWaker> {
         Arc::new(SharedWaker(waker))
     }
 
-    /// A wrapper of `waker`: the last one, if it wakes the same task, or a new one.
+    /// Wraps `waker`. If the last wrapper wakes the same task, it is returned again.
     pub(crate) fn wrap(waker: &Waker, last: Option<&Arc<SharedWaker>>) -> Arc<SharedWaker> {
         match last {
             Some(last) if last.0.will_wake(waker) => Arc::clone(last),

@@ -1,8 +1,8 @@
-//! The atomics of a build that watches them: before each access, the thread's hook is called
-//! (`--cfg reorder_hooks`), and under loom its order is weakened if that was asked for.
+//! Atomics that are watched in tests.
 //!
-//! `reorder-executor` uses them as well in such a build.
-#![allow(missing_docs, reason = "each is as its namesake")]
+//! With `--cfg reorder_hooks`, each access calls the thread's hook before. Under loom, an access is
+//! weakened if its place was chosen. `reorder-executor` uses these atomics, too, in such a build.
+#![allow(missing_docs, reason = "each item does the same as the item of `core` with its name")]
 
 use core::panic::Location;
 
@@ -15,7 +15,7 @@ use super::Ordering;
 #[cfg(reorder_loom)]
 use super::weakened;
 
-/// The order of an access at this place.
+/// Calls the hook, and returns the order of an access at this place.
 fn watched(order: Ordering, place: &Location<'_>) -> Ordering {
     #[cfg(reorder_hooks)]
     crate::primitive::hook::step();
@@ -25,7 +25,7 @@ fn watched(order: Ordering, place: &Location<'_>) -> Ordering {
     order
 }
 
-/// The order of a refused compare-and-swap there.
+/// Returns the order of a refused compare-and-swap at this place.
 fn refused(order: Ordering, place: &Location<'_>) -> Ordering {
     #[cfg(reorder_loom)]
     let order = weakened::refused(order, place);

@@ -1,4 +1,4 @@
-//! A ticket with an owner, whose loss is noticed.
+//! A ticket with an owner: dropping it leaves a gap.
 
 use core::fmt;
 
@@ -10,19 +10,19 @@ use crate::ticket::Ticket;
 
 /// The owned right to complete one position.
 ///
-/// Dropping it without completing delivers the position as [`Gap::Abandoned`], so that a worker's
-/// panic or early return is a gap at its place rather than a stall. A forgotten permit stalls the
-/// batch until somebody evicts its position.
+/// A permit that is dropped without a value leaves a gap: the position is delivered as
+/// [`Gap::Abandoned`]. So a worker that panics or returns early does not stall the batch. A permit
+/// that is forgotten with `mem::forget` stalls the batch until its position is evicted.
 ///
 /// ```
 /// use reorder_ring::{Gap, Ring};
 ///
 /// let ring = Ring::with_capacity(2)?;
 /// let mut batch = ring.open()?;
-/// let (dies, lives) = (batch.permit()?, batch.permit()?);
+/// let (dropped, completed) = (batch.permit()?, batch.permit()?);
 /// std::thread::scope(|scope| {
-///     scope.spawn(move || drop(dies));
-///     scope.spawn(move || lives.complete("done").expect("nobody evicted it"));
+///     scope.spawn(move || drop(dropped));
+///     scope.spawn(move || completed.complete("done").expect("it was not evicted"));
 /// });
 /// let outcomes: Vec<_> = batch.drain_ready().map(|delivery| delivery.outcome).collect();
 /// assert_eq!(outcomes, [Err(Gap::Abandoned), Ok("done")]);
@@ -41,8 +41,9 @@ impl<R: RingRef> Permit<R> {
         Permit { ring, ticket, index, completed: false }
     }
 
-    /// The index of the position in its batch, counted from 0: the one that its
-    /// [`Delivery`](crate::Delivery) will have.
+    /// Returns the index of the position in its batch, counted from 0.
+    ///
+    /// Its [`Delivery`](crate::Delivery) will have the same index.
     ///
     /// ```
     /// # use reorder_ring::Ring;
@@ -62,9 +63,9 @@ impl<R: RingRef> Permit<R> {
         self.index
     }
 
-    /// Puts the result of the position into its slot.
+    /// Completes the position with a value.
     ///
-    /// A refused permit is used up: its position was settled by somebody else.
+    /// A permit that is refused is used up: its position was completed or evicted before.
     ///
     /// ```
     /// # use reorder_ring::{Reason, Ring};
@@ -79,7 +80,7 @@ impl<R: RingRef> Permit<R> {
     ///
     /// # Errors
     ///
-    /// As [`Ring::complete`](crate::Ring::complete).
+    /// As for [`Ring::complete`](crate::Ring::complete).
     ///
     /// # Progress
     ///
@@ -93,7 +94,7 @@ impl<R: RingRef> Permit<R> {
 impl<R: RingRef> Drop for Permit<R> {
     fn drop(&mut self) {
         if !self.completed {
-            // Refused if somebody evicted the position or its batch is closed: nothing to do then.
+            // It is refused if the position was evicted or its batch is closed.
             wake(self.ring.leave_gap(self.ticket, Gap::Abandoned).unwrap_or(None));
         }
     }

@@ -1,4 +1,4 @@
-//! Waiting for room in the window.
+//! Waiting for space in the window.
 
 use core::task::{Context, Poll, Waker};
 #[cfg(feature = "std")]
@@ -16,10 +16,10 @@ use crate::producer::Producer;
 use crate::ring::ring_ref::RingRef;
 
 impl<R: RingRef> Producer<R> {
-    /// Polls for room: ready when at least one position can be reserved.
+    /// Polls for space: ready when at least one position can be reserved.
     ///
-    /// The consumer tells of room once per half window, and whenever it finds nothing to take. One
-    /// waker is kept, that of the last call. It may be used without a reason, too.
+    /// The consumer notifies the producer once per half window, and when it finds nothing to take.
+    /// Only the waker of the last call is kept. It may also be called without a reason.
     ///
     /// ```
     /// use std::task::{Context, Poll, Waker};
@@ -30,20 +30,20 @@ impl<R: RingRef> Producer<R> {
     /// ring.complete(producer.reserve()?, 'a')?;
     /// assert_eq!(producer.poll_space(&mut context), Poll::Pending);
     ///
-    /// consumer.try_next()?; // This uses the waker.
+    /// consumer.try_next()?; // This calls the waker.
     /// assert_eq!(producer.poll_space(&mut context), Poll::Ready(Ok(())));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`SpaceError`] if there will never be room: the batch is cancelled, or the ring at the end of
-    /// its positions.
+    /// [`SpaceError`] if there will never be space: the batch is cancelled, or the ring has no
+    /// positions left.
     ///
     /// # Progress
     ///
-    /// Wait-free: at most 4 loads. Registering the waker comes on top: it is cloned, and wrapped in an
-    /// allocation, if it is not the one of the last call.
+    /// Wait-free: at most 4 loads. Registering the waker is not counted. A waker that differs from
+    /// the one of the last call is cloned, and wrapped in an allocation.
     pub fn poll_space(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SpaceError>> {
         if let Some(found) = self.space_or_end() {
             return Poll::Ready(found);
@@ -52,7 +52,7 @@ impl<R: RingRef> Producer<R> {
         self.space_or_end().map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Whether there is room now, or never will be.
+    /// Returns `Ok` if there is space, an error if there will never be, and `None` otherwise.
     pub(crate) fn space_or_end(&mut self) -> Option<Result<(), SpaceError>> {
         if self.ring.batch_state.is_cancelled() {
             return Some(Err(SpaceError::Cancelled));
@@ -63,8 +63,9 @@ impl<R: RingRef> Producer<R> {
         self.is_exhausted().then_some(Err(SpaceError::Exhausted))
     }
 
-    /// Leaves a waker for the consumer and for cancellers. To be called before every park, with a
-    /// look at `space` after it.
+    /// Registers a waker for the consumer and for cancellers.
+    ///
+    /// The caller registers before every sleep, and checks the space between the two.
     pub(crate) fn register_for_space(&mut self, waker: Arc<SharedWaker>) {
         self.ring.producer_waker.register(&Waker::from(Arc::clone(&waker)));
         self.waker = Some(waker);
@@ -73,7 +74,7 @@ impl<R: RingRef> Producer<R> {
 
 #[cfg(feature = "std")]
 impl<R: RingRef> Producer<R> {
-    /// Blocks until at least one position can be reserved, or `deadline` has passed.
+    /// Blocks until at least one position can be reserved, or until `deadline`.
     ///
     /// ```
     /// use std::time::Instant;
@@ -91,7 +92,7 @@ impl<R: RingRef> Producer<R> {
     ///     });
     ///     for n in 0..100 {
     ///         producer.wait_for_space(None)?;
-    ///         ring.complete(producer.reserve().expect("there is room"), n).expect("once");
+    ///         ring.complete(producer.reserve().expect("there is space"), n).expect("once");
     ///     }
     ///     producer.finish();
     ///     Ok::<_, SpaceTimeoutError>(consuming.join().expect("no panic"))
@@ -102,13 +103,13 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Errors
     ///
-    /// [`SpaceTimeoutError`] if the batch is cancelled, the ring at the end of its positions, or the
-    /// deadline has passed. The batch goes on in the last case.
+    /// [`SpaceTimeoutError`] if the batch is cancelled, the ring has no positions left, or the
+    /// deadline has passed. After a time-out the batch can be used as before.
     ///
     /// # Progress
     ///
-    /// Blocking: it waits for the consumer, which waits for the head of line. The thread sleeps, and
-    /// is woken once per half window, and when the consumer finds nothing to take.
+    /// Blocking: it waits for the consumer, which waits for the head of line. The thread sleeps.
+    /// The consumer notifies it once per half window, and when it finds nothing to take.
     pub fn wait_for_space(&mut self, deadline: Option<Instant>) -> Result<(), SpaceTimeoutError> {
         if let Some(found) = spin(|| self.space_or_end()) {
             return Ok(found?);

@@ -104,8 +104,8 @@ impl BatchState {
     /// Returns `true` if the batch seems to be cancelled, which `is_cancelled` has to confirm.
     #[inline]
     pub(crate) fn may_be_cancelled(&self) -> bool {
-        // ORDERING: batch:hint: Relaxed; if the cancellation is seen late, the effect is that of a
-        // later cancellation. If it is seen, `batch:cancelled` confirms it.
+        // ORDERING: batch:hint: Relaxed; a cancellation that is seen late has the same effect as a
+        // later one. `batch:cancelled` confirms a cancellation that is seen.
         self.0.load(Relaxed) & (CANCELLED | CONSUMER) != CONSUMER
     }
 

@@ -1,5 +1,5 @@
-//! Tests that need more than the public interface: a completer stopped in mid-write, or a ticket
-//! that nobody could have.
+//! Tests that need more than the public interface: a completer that stops while it writes, or a
+//! ticket that the ring has not issued.
 
 #[cfg(all(target_os = "linux", not(miri), feature = "std"))]
 #[path = "../../tests/ring/cpu_time.rs"]
@@ -20,7 +20,7 @@ use ledger::Counted;
 use crate::ring::slot::paused_write::PausedWrite;
 use crate::{Ring, Ticket};
 
-/// Claims the ticket's slot and stops in mid-write.
+/// Claims the ticket's slot and stops before the publication.
 fn hold<T>(ring: &Ring<T>, ticket: Ticket) -> PausedWrite<'_, T> {
     try_hold(ring, ticket).expect("the position is missing")
 }

@@ -1,4 +1,4 @@
-//! Batches that close while a completer is in mid-write.
+//! Batches that close while a completer is writing.
 
 use std::boxed::Box;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -11,7 +11,7 @@ use crate::{Batch, Busy, Gap, Reason, Ring, Ticket};
 
 const CAPACITY: usize = 4;
 
-/// How a stopped completer goes on after its batch was closed.
+/// The publication of a stopped completer after its batch was closed.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Value,
@@ -21,7 +21,7 @@ enum Fate {
 const FATES: [Fate; 3] = [Fate::Value, Fate::Gap(Gap::Evicted), Fate::Gap(Gap::Abandoned)];
 
 impl Fate {
-    /// Publishes, and returns how many values are inside the ring now.
+    /// Publishes, and returns the number of values that the ring contains then.
     fn publish(self, held: PausedWrite<'_, Counted>, ledger: &Ledger) -> usize {
         match self {
             Fate::Value => held.publish(ledger.value()),
@@ -31,7 +31,8 @@ impl Fate {
     }
 }
 
-/// A full window whose position `index` is in mid-write and all others are complete.
+/// Returns a batch with a full window. A completer of position `index` is writing, and all others
+/// are completed.
 fn window<'r>(
     ring: &'r Ring<Counted>,
     index: usize,
@@ -46,7 +47,7 @@ fn window<'r>(
     (batch, tickets[index], held)
 }
 
-/// The ring works as if nothing had happened.
+/// Asserts that a batch can use the whole ring.
 fn assert_usable(ring: &Ring<Counted>, ledger: &Ledger) {
     let mut batch = ring.open().unwrap();
     for index in 0..2 * CAPACITY as u64 {
@@ -62,7 +63,7 @@ fn a_ring_with_an_orphan_opens_again_once_it_is_published() {
     for fate in FATES {
         for index in 0..CAPACITY {
             let (ring, ledger) = (Ring::with_capacity(CAPACITY).unwrap(), Ledger::default());
-            // Twice, so that the second orphan meets what the first one left.
+            // The second orphan is in the ring that the first one left.
             for _ in 0..2 {
                 let (batch, ticket, held) = window(&ring, index, &ledger);
                 drop(batch);
@@ -152,14 +153,14 @@ fn duplicates_and_evictions_of_an_orphan_are_refused() {
         assert_eq!(rejected.reason, Reason::Duplicate);
     }
     FATES[0].publish(held, &ledger);
-    assert_eq!(ring.evict(ticket), Err(Reason::Duplicate), "it is ready, and nobody took it");
+    assert_eq!(ring.evict(ticket), Err(Reason::Duplicate), "it is ready and not taken");
     assert_usable(&ring, &ledger);
     assert_eq!(ring.evict(ticket), Err(Reason::Stale));
     drop(ring);
     ledger.assert_each_dropped_once();
 }
 
-/// Counted, and its drop panics if it is armed.
+/// A counted value whose drop panics if it is armed.
 struct Bomb {
     armed: bool,
     _counted: Counted,
@@ -168,7 +169,7 @@ struct Bomb {
 impl Drop for Bomb {
     fn drop(&mut self) {
         if self.armed {
-            // As a panic, without the message on the terminal.
+            // It is a panic without a message on the terminal.
             resume_unwind(Box::new("armed"));
         }
     }

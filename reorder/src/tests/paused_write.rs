@@ -1,18 +1,18 @@
-//! A completer that stops between its claim and its publication, for as long as a test likes.
+//! A completer that stops between its claim and its publication, until the test goes on.
 
 use core::task::Waker;
 
 use super::{Claim, Gap, Slot, State, WakerCell};
 use crate::ring::complete::wake;
 
-/// A claimed slot in mid-write. Dropped unpublished, it stays so for good.
+/// A slot that is claimed and not published. If it is dropped, the slot stays `Writing`.
 pub(crate) struct PausedWrite<'a, T> {
     claim: Claim<'a, T>,
     waker: Option<Waker>,
 }
 
 impl<T> Slot<T> {
-    /// The first half of `complete`, or of `leave_gap` of a waited slot.
+    /// Does the first half of `complete`, or of `leave_gap` of a slot that is `Waited`.
     pub(crate) fn hold(
         &self,
         generation: u64,
@@ -29,13 +29,13 @@ impl<T> Slot<T> {
 }
 
 impl<T> PausedWrite<'_, T> {
-    /// The second half of `complete`.
+    /// Does the second half of `complete`.
     pub(crate) fn publish(self, value: T) {
         self.claim.publish_value(value);
         wake(self.waker);
     }
 
-    /// The second half of `leave_gap`.
+    /// Does the second half of `leave_gap`.
     pub(crate) fn publish_gap(self, gap: Gap) {
         self.claim.publish(gap.state());
         wake(self.waker);

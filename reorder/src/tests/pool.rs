@@ -1,4 +1,4 @@
-//! What the pool's own parts promise, seen from inside.
+//! Tests of the parts of the pool.
 
 mod stopped;
 
@@ -11,23 +11,23 @@ use super::{Lease, RingPool};
 use crate::errors::{CapacityError, Reason, ReserveError};
 use crate::ring::identity;
 
-/// One at a time, of those that need rings to be retired and those that hold that up: the bytes that wait
-/// to be freed are counted for the whole process.
+/// Excludes other tests that retire rings or delay their freeing. The bytes that wait to be freed
+/// are counted for the whole process.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A pool whose rings start near the end of their positions.
+/// Returns a pool whose rings start with this position.
 fn late_pool(first: u64) -> RingPool<u8> {
     RingPool { inventory: Arc::new(Inventory::new(RingPool::<u8>::IDLE_LIMIT as u64, first)) }
 }
 
 #[test]
-fn a_name_leads_to_its_place() {
-    for place in [0, 1, 31, 32, 1000, u16::MAX] {
-        let id = identity::new(place).unwrap();
-        assert_eq!(identity::entry(id), place);
+fn an_identity_leads_to_its_entry() {
+    for entry in [0, 1, 31, 32, 1000, u16::MAX] {
+        let id = identity::new(entry).unwrap();
+        assert_eq!(identity::entry(id), entry);
     }
 }
 
@@ -51,7 +51,7 @@ fn a_ring_with_half_its_positions_used_is_not_leased_again() {
 
     let lease = pool.lease(4).unwrap();
     assert_ne!(id(&lease), first);
-    assert_eq!(pool.usage().rings, 1, "the other one is gone");
+    assert_eq!(pool.usage().rings, 1, "the first ring was freed");
     assert_eq!(pool.complete(ticket, 1).unwrap_err().reason, Reason::Foreign);
 }
 
@@ -67,7 +67,7 @@ fn the_last_positions_of_a_leased_ring_can_be_used() {
 }
 
 #[test]
-fn every_place_can_have_a_ring_and_no_more() {
+fn every_entry_can_have_a_ring_and_no_more() {
     let pool = RingPool::<()>::new();
     let mut leases = Vec::new();
     let error = loop {
@@ -79,16 +79,16 @@ fn every_place_can_have_a_ring_and_no_more() {
     assert_eq!(error, CapacityError::TooManyRings { largest: leases.len() });
     assert_eq!(leases.len(), 65_504);
 
-    // Each is found by its name, and none of them twice.
+    // Each ring is found by its identity.
     for lease in &leases {
         let ticket = lease.open().unwrap().reserve().unwrap();
         assert_eq!(pool.ticket_from_bits(ticket.to_bits()), Ok(ticket));
     }
     leases.pop();
-    assert!(pool.lease(1).is_ok(), "a place is free again");
+    assert!(pool.lease(1).is_ok(), "an entry is unused again");
 }
 
-/// Stands for a thread that is stopped within a call.
+/// The guard stands for a thread that is stopped within a call.
 #[test]
 fn a_pinned_thread_bounds_what_waits_to_be_freed() {
     let _alone = alone();
@@ -96,22 +96,22 @@ fn a_pinned_thread_bounds_what_waits_to_be_freed() {
     let guard = reclaim::pin();
     let mut most = 0;
     for round in 0..1000 {
-        // Two sizes at a time, so that what is displaced is not what came back.
+        // There are two capacities, so a returned ring displaces rings of the other one.
         let leases = [pool.lease(16).unwrap(), pool.lease(32 << (round % 3)).unwrap()];
         drop(leases);
         let usage = pool.usage();
         most = most.max(usage.idle_bytes + usage.deferred_bytes);
     }
-    // Some 140 rings of 64 KiB and more would come to 200 MB.
+    // Without a limit, the rings of 64 KiB and more would take 200 MB.
     let limit = reclaim::DEFERRED_LIMIT as usize + 4 * 140 * 4096;
-    assert!(most <= limit, "{most} bytes, and at most {limit} were to be expected");
-    assert!(pool.usage().rings > 0, "kept, since freeing is held up");
+    assert!(most <= limit, "{most} bytes, but at most {limit} are allowed");
+    assert!(pool.usage().rings > 0, "rings are kept while freeing is delayed");
     assert!(
         pool.usage().deferred_bytes > reclaim::DEFERRED_LIMIT as usize / 2,
-        "waiting, up to the limit"
+        "rings wait to be freed, up to the limit"
     );
 
-    // What is held up is not waited for.
+    // `trim` does not wait for delayed rings.
     pool.trim(0);
     assert!(pool.usage().deferred_bytes > 0);
 

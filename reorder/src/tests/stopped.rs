@@ -21,7 +21,7 @@ fn memory_is_bounded_while_a_thread_is_stopped_and_comes_back_when_it_goes_on() 
         scope.spawn(move || {
             let _within_a_call = reclaim::pin();
             stops.send(()).unwrap();
-            // Until the other end is dropped, by a panic too.
+            // It ends when the other end is dropped, also by a panic.
             assert!(may_go_on.recv().is_err());
         });
         is_stopped.recv().unwrap();

@@ -1,4 +1,4 @@
-//! The one refusal that an honest ticket meets only through a hand-over that does not synchronise.
+//! The refusal of a ticket that was sent in a way that does not synchronise.
 
 use crate::{Reason, Ring, Ticket};
 
@@ -7,7 +7,7 @@ fn a_ticket_ahead_of_its_slot_is_refused_as_unreserved() {
     let ring = Ring::with_capacity(2).unwrap();
     let mut batch = ring.open().unwrap();
     let first = batch.reserve().unwrap();
-    // A thread that had got this ticket by a relaxed store could still see the slot a lap behind.
+    // A thread that got this ticket by a relaxed store could see the slot in its last generation.
     let ahead = Ticket { position: first.position() + 2, ..first };
 
     let rejected = ring.complete(ahead, "too early").unwrap_err();

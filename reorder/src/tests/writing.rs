@@ -1,4 +1,4 @@
-//! Waiting behind a completer that is stopped in mid-write.
+//! Waits for a completer that stops while it writes.
 
 use core::task::{Context, Poll};
 use core::time::Duration;
@@ -32,7 +32,7 @@ fn a_sleeping_consumer_sees_what_a_stopped_completer_publishes_without_a_wake() 
         let held = hold(&ring, producer.reserve().unwrap());
         thread::scope(|scope| {
             let consumer = scope.spawn(move || consumer.next().unwrap().unwrap().outcome);
-            // Long enough that the consumer usually is in its timed sleeps; right in any case.
+            // The consumer usually sleeps by then. The test is correct if it does not.
             thread::sleep(Duration::from_millis(20));
             match gap {
                 None => held.publish(7),
@@ -95,7 +95,8 @@ fn a_second_behind_a_stopped_completer_costs_little_processor_time() {
     let timeout = batch.next_timeout(Duration::from_secs(1));
     let spent = super::cpu_time::of_this_thread() - before;
     assert_eq!(timeout, Err(NextTimeoutError::Timeout));
-    // One that spins would take all of it; a busy machine adds some for cold caches.
+    // A thread that spins would take a second. Cold caches on a busy machine take a few
+    // milliseconds.
     assert!(spent < Duration::from_millis(50), "{spent:?} of processor time");
     held.publish(());
 }

@@ -1,25 +1,32 @@
-//! A ticket on its way over a wire: the bits, their text, and what is wrong with a damaged one.
+//! The bits of a ticket, for a wire: their text, and the errors of a text that is damaged.
+//!
+//! ```text
+//!  127                              64 63                               0
+//! +-----------------------------------+----------------------------------+
+//! | identity of the ring              | position                         |   32 hexadecimal digits
+//! +-----------------------------------+----------------------------------+
+//! ```
 
 use core::fmt;
 use core::str::FromStr;
 
 use crate::ticket::Ticket;
 
-/// How many hexadecimal digits 128 bits have.
+/// The number of hexadecimal digits of 128 bits.
 const DIGITS: usize = 32;
 
-/// The bits of a [`Ticket`], in the form in which they travel.
+/// The bits of a [`Ticket`], for a message or a file.
 ///
-/// A ticket must not be made of anything but a reservation, so bits are no ticket. Whoever gets them
-/// back asks the ring, or its pool, which looks whether it has ever issued them:
-/// [`Ring::ticket_from_bits`](crate::Ring::ticket_from_bits).
+/// Bits are not a ticket. [`Ring::ticket_from_bits`](crate::Ring::ticket_from_bits), or the same
+/// method of a pool, makes a ticket from bits that the ring has issued, and refuses all others.
 ///
-/// The text is 32 hexadecimal digits, 16 for the ring and 16 for the position. Fewer or more are
-/// refused, so that a cut text is not mistaken for a ticket; so are signs, blanks and prefixes. It is
-/// written in lower case and read in either, since some wires change the case of what they carry.
+/// The text is 32 hexadecimal digits, 16 for the ring and 16 for the position. A text with fewer or
+/// more digits is refused, so a text that was cut is not taken for a ticket. Signs, blanks and
+/// prefixes are refused, too. It is written in lower case and read in either case, since some wires
+/// change it.
 ///
-/// The bits are not a secret. Whoever has seen one ticket can write down its neighbours, and the ring
-/// accepts those that it has issued. Authenticate what you take from strangers.
+/// The bits are not a secret. A peer that has seen one ticket can compute other tickets, and the
+/// ring accepts them if it has issued them. Authenticate bits that come from strangers.
 ///
 /// ```
 /// use reorder_ring::{Ring, TicketBits};
@@ -41,13 +48,13 @@ const DIGITS: usize = 32;
 ///
 /// # With the feature `serde`
 ///
-/// It can be serialized and deserialized: as its text in formats that people read, such as JSON, and
-/// as 16 bytes, the highest first, in others. A `Ticket` can be serialized in the same form, and not be
-/// deserialized. Give a message's type a field of `TicketBits`.
+/// It can be serialized and deserialized: as its text in formats for people, such as JSON, and as
+/// 16 bytes, the highest first, in other formats. A `Ticket` can be serialized in the same form,
+/// but not deserialized. Use `TicketBits` as a field of a message's type.
 ///
 /// # Progress
 ///
-/// Wait-free, whatever is done with it: it is plain data.
+/// Wait-free: it is plain data.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TicketBits(u128);
 
@@ -57,7 +64,7 @@ impl From<Ticket> for TicketBits {
     }
 }
 
-/// Any bits will do: the ring decides what they are worth.
+/// Accepts any bits. The ring checks them.
 impl From<u128> for TicketBits {
     fn from(bits: u128) -> TicketBits {
         TicketBits(bits)
@@ -87,7 +94,7 @@ impl FromStr for TicketBits {
 
     fn from_str(text: &str) -> Result<TicketBits, ParseTicketError> {
         let mut bits = 0;
-        // Not `from_str_radix`, which takes a sign, and fewer digits.
+        // `from_str_radix` would accept a sign, and fewer digits.
         for (at, found) in text.chars().enumerate() {
             if at == DIGITS {
                 return Err(ParseTicketError::TooLong { length: text.chars().count() });
@@ -102,7 +109,7 @@ impl FromStr for TicketBits {
     }
 }
 
-/// Why a text is not that of a ticket's bits.
+/// The error of a text that does not contain the bits of a ticket.
 ///
 /// ```
 /// use reorder_ring::{ParseTicketError, TicketBits};
@@ -114,19 +121,19 @@ impl FromStr for TicketBits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ParseTicketError {
-    /// It ends too early.
+    /// The text is too short.
     TooShort {
-        /// How many digits it has, below 32.
+        /// The number of its digits, below 32.
         length: usize,
     },
-    /// It goes on after the last digit.
+    /// The text is too long.
     TooLong {
-        /// How many characters it has, above 32.
+        /// The number of its characters, above 32.
         length: usize,
     },
-    /// Something else stands among the first 32 characters.
+    /// One of the first 32 characters is no hexadecimal digit.
     NotHex {
-        /// How many digits come before it.
+        /// The number of digits before the character.
         at: usize,
         /// The character.
         found: char,

@@ -1,4 +1,4 @@
-//! Tickets for every format of `serde`: out, and back as bits that the ring has to look at.
+//! Tickets in the formats of `serde`. A ticket is serialized; its bits are also deserialized.
 
 use core::fmt;
 
@@ -13,13 +13,13 @@ impl Serialize for TicketBits {
         if serializer.is_human_readable() {
             serializer.collect_str(self)
         } else {
-            // Not as a `u128`, which many formats lack.
+            // Many formats have no `u128`.
             serializer.serialize_bytes(&u128::from(*self).to_be_bytes())
         }
     }
 }
 
-/// In the form of its [`TicketBits`]. There is no way back but through a ring.
+/// Serializes the ticket in the form of its [`TicketBits`]. A ring makes a ticket from them again.
 impl Serialize for Ticket {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         TicketBits::from(*self).serialize(serializer)
@@ -36,8 +36,8 @@ impl<'de> Deserialize<'de> for TicketBits {
     }
 }
 
-/// Takes either form: what a flattened or untagged type has buffered says of itself that people can
-/// read it, even if it came from bytes.
+/// Accepts the text and the bytes. The buffer of a flattened or untagged type claims to be readable
+/// by people even if its contents were bytes.
 struct AnyForm;
 
 impl Visitor<'_> for AnyForm {

@@ -107,7 +107,7 @@ fn tickets_and_bits_that_the_ring_did_not_issue_are_refused() {
     assert_eq!(ring.ticket_from_bits(beyond), Err(error));
     assert_eq!(
         ring.ticket_from_bits(beyond | u128::from(u64::MAX)).unwrap_err().to_string(),
-        format!("position {} was never reserved: those from 0 and below 2 were", u64::MAX)
+        format!("position {} was never reserved; the positions from 0 to below 2 were", u64::MAX)
     );
     assert_eq!(other_batch.try_next().err(), Some(TryNextError::Pending));
     drop((rejected, again, batch, other_batch));

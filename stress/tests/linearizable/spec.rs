@@ -167,7 +167,7 @@ impl Spec {
         // A call has seen the position closed, and it stays closed.
         self.closing.remove(&position);
         if answer == Err(Reason::Stale) && self.is_left_behind(position) {
-            self.model.set(position, Cell::Settled);
+            self.model.set(position, Cell::Delivered);
         }
         let is_late = self.leaving > 0 && answer == Err(Reason::Settled);
         let expected = self.model.change(position, Cell::Writing);

@@ -1,4 +1,5 @@
-//! Which answers a run has met: a property test that never reaches one says nothing about it.
+//! The answers that a run has reached. A property test does not check an answer that it never
+//! reaches.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -9,7 +10,8 @@ use std::vec::Vec;
 #[derive(Default)]
 pub(super) struct Coverage(BTreeMap<String, u32>);
 
-/// What a run has to meet, by operation. `Unreserved` of `complete` needs a forged ticket.
+/// The answers that a run has to reach, by operation. `Unreserved` of `complete` needs a forged
+/// ticket.
 const WANTED: [(&str, &str); 12] = [
     ("open", "Ok Leased Orphaned"),
     ("reserve", "Ok Full Cancelled Exhausted"),
@@ -25,7 +27,8 @@ const WANTED: [(&str, &str); 12] = [
     ("close", "producer-first consumer-first whole orphaned"),
 ];
 
-/// States of the head of line, and how a stopped completer went on.
+/// The states of the head of line, and the publications of a stopped completer, that it has to
+/// reach.
 const WANTED_STATES: [(&str, &str); 3] = [
     ("head_of_line", "Unreserved Missing Writing Ready"),
     ("publish", "value gap orphan-value orphan-gap"),
@@ -37,7 +40,7 @@ impl Coverage {
         *self.0.entry(format!("{operation}: {answer}")).or_default() += 1;
     }
 
-    /// Notes the answer of an operation: `Ok`, or the name of the error without its fields.
+    /// Records the answer of an operation: `Ok`, or the name of the error without its fields.
     pub(super) fn answer<T, E: Debug>(&mut self, operation: &str, answer: &Result<T, E>) {
         match answer {
             Ok(_) => self.met(operation, "Ok"),

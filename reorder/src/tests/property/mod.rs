@@ -1,4 +1,4 @@
-//! Random sequences of operations, each answer compared with a plain sequential model.
+//! Random sequences of operations. Each answer is compared with a sequential model.
 
 mod coverage;
 mod model;

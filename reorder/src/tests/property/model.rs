@@ -1,30 +1,30 @@
-//! What a ring is supposed to do, for one thread and without any cleverness.
+//! A simple model of a ring for one thread.
 
 use std::collections::HashMap;
 use std::vec::Vec;
 
 use crate::{Busy, Gap, HeadState, Reason, ReserveError, TryNextError};
 
-/// How far a reserved position has come. Values are known by their numbers.
+/// The state of a reserved position. Values are identified by their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cell {
     Missing,
     Writing,
     Ready(usize),
     Gap(Gap),
-    Settled,
+    Delivered,
 }
 
 impl Cell {
-    /// Why a position that has come so far takes no result; none if it does.
+    /// Returns the reason why a position in this state refuses a completion, if it does.
     pub(super) fn refusal(self) -> Option<Reason> {
         match self {
             Cell::Missing => None,
             Cell::Writing | Cell::Ready(_) => Some(Reason::Duplicate),
             Cell::Gap(Gap::Evicted) => Some(Reason::Evicted),
-            // A pattern for other crates too, which also use this model.
+            // Other crates use this model, too. For them the enum is not exhaustive.
             Cell::Gap(_) => Some(Reason::Abandoned),
-            Cell::Settled => Some(Reason::Settled),
+            Cell::Delivered => Some(Reason::Settled),
         }
     }
 }
@@ -35,17 +35,17 @@ pub(super) struct Model {
     /// The first position of the ring's life.
     pub(super) first: u64,
     end: u64,
-    /// The positions of the open batch begin here; all below are of closed ones.
+    /// The first position of the open batch. Earlier positions belong to closed batches.
     pub(super) base: u64,
     pub(super) head: u64,
     pub(super) tail: u64,
-    /// The positions that are reserved and not settled.
+    /// The positions that are reserved and not delivered.
     cells: HashMap<u64, Cell>,
-    pub(super) epoch: u64,
+    pub(super) batch_number: u64,
     pub(super) producer: bool,
     pub(super) consumer: bool,
     cancelled: bool,
-    /// How the producer ended the batch.
+    /// The end of the batch, as the producer declared it.
     ended: Option<TryNextError>,
 }
 
@@ -59,7 +59,7 @@ impl Model {
             head: first,
             tail: first,
             cells: HashMap::new(),
-            epoch: 0,
+            batch_number: 0,
             producer: false,
             consumer: false,
             cancelled: false,
@@ -68,7 +68,7 @@ impl Model {
     }
 
     pub(super) fn cell(&self, position: u64) -> Cell {
-        self.cells.get(&position).copied().unwrap_or(Cell::Settled)
+        self.cells.get(&position).copied().unwrap_or(Cell::Delivered)
     }
 
     pub(super) fn set(&mut self, position: u64, cell: Cell) {
@@ -83,12 +83,12 @@ impl Model {
         if self.is_open() {
             return Err(Busy::Leased);
         }
-        // Whatever late completers have published meanwhile goes now.
+        // The values that late completers have published are dropped now.
         self.sweep(0);
         if self.cells.values().any(|&cell| cell == Cell::Writing) {
             return Err(Busy::Orphaned);
         }
-        self.epoch += 1;
+        self.batch_number += 1;
         (self.producer, self.consumer) = (true, true);
         (self.cancelled, self.ended) = (false, None);
         Ok(())
@@ -109,7 +109,7 @@ impl Model {
         Ok(self.advance(count))
     }
 
-    /// Reserves without any question.
+    /// Reserves without a check.
     pub(super) fn advance(&mut self, count: u64) -> u64 {
         let first = self.tail;
         self.tail += count;
@@ -117,7 +117,7 @@ impl Model {
         first
     }
 
-    /// Changes a missing position, or says why it is none.
+    /// Changes a missing position, or returns the reason of the refusal.
     pub(super) fn change(&mut self, position: u64, to: Cell) -> Result<(), Reason> {
         match self.cell(position).refusal() {
             None => {
@@ -138,7 +138,7 @@ impl Model {
         }
     }
 
-    /// What a stopped completer publishes, and whether its batch is closed.
+    /// Publishes for a stopped completer. Returns `true` if its batch is closed.
     pub(super) fn publish(&mut self, position: u64, to: Cell) -> bool {
         assert_eq!(self.cell(position), Cell::Writing);
         self.set(position, to);
@@ -177,13 +177,13 @@ impl Model {
         self.cancelled
     }
 
-    pub(super) fn cancel(&mut self, epoch: u64) -> bool {
-        let cancels = self.is_open() && epoch == self.epoch && !self.cancelled;
+    pub(super) fn cancel(&mut self, batch_number: u64) -> bool {
+        let cancels = self.is_open() && batch_number == self.batch_number && !self.cancelled;
         self.cancelled |= cancels;
         cancels
     }
 
-    /// Says that nothing more is reserved, and how the batch ends.
+    /// Declares the end of the batch.
     pub(super) fn declare(&mut self, end: TryNextError) {
         self.ended = Some(end);
     }
@@ -209,12 +209,12 @@ impl Model {
         }
     }
 
-    /// Ends every position from `start` on that is not in mid-write.
+    /// Ends every position from `start` on that no completer is writing.
     fn sweep(&mut self, start: u64) {
         self.cells.retain(|&position, &mut cell| position < start || cell == Cell::Writing);
     }
 
-    /// The values that are inside the ring.
+    /// Returns the values that the ring contains.
     pub(super) fn ready(&self) -> Vec<usize> {
         let id = |cell: &Cell| match *cell {
             Cell::Ready(id) => Some(id),
@@ -223,7 +223,7 @@ impl Model {
         self.cells.values().filter_map(id).collect()
     }
 
-    /// How many positions were left in mid-write by closed batches.
+    /// Returns the number of orphans.
     pub(super) fn orphans(&self) -> usize {
         let orphan =
             |&(&position, &cell): &(&u64, &Cell)| position < self.base && cell == Cell::Writing;

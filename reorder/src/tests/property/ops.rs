@@ -1,8 +1,9 @@
-//! The operations a sequence is made of. Numbers choose among what exists when their turn comes.
+//! The operations of a sequence. A number selects one of the objects that exist when the operation
+//! runs.
 
 use proptest::prelude::*;
 
-/// Where the positions of a ring begin.
+/// The first position of a ring.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Start {
     At(u64),
@@ -18,10 +19,10 @@ pub(super) enum Op {
     Permit,
     PermitComplete(usize),
     PermitDrop(usize),
-    /// Completes the ticket so many reservations ago: live, duplicate, settled or stale.
+    /// Completes the ticket of the `n`th last reservation: missing, completed, delivered or stale.
     Complete(usize),
     CompleteForeign,
-    /// Completes a forged ticket that far beyond a lap after the tail.
+    /// Completes a forged ticket, `n` positions after the tail plus the capacity.
     CompleteFuture(u64),
     Evict(usize),
     EvictForeign,
@@ -36,12 +37,12 @@ pub(super) enum Op {
     DropConsumer,
     KeepCanceller,
     Cancel(usize),
-    /// Turns the ticket so many reservations ago into bits and back, and completes it.
+    /// Converts the ticket of the `n`th last reservation into bits and back, and completes it.
     ThroughBits(usize),
     BadBits(u64),
     FutureBits(u64),
     Look,
-    /// Stops a completer of the ticket so many reservations ago in mid-write.
+    /// Stops a completer of the `n`th last reservation while it writes.
     Hold(usize),
     Publish(usize),
     PublishGap(usize),
@@ -56,13 +57,14 @@ pub(super) fn start() -> impl Strategy<Value = Start> {
     ]
 }
 
-/// One operation from a kind and a number, which is much faster than a strategy for each kind.
+/// Returns a strategy for operations. It maps a kind and a number to an operation, which is much
+/// faster than a strategy for each kind.
 pub(super) fn op() -> impl Strategy<Value = Op> {
     (0..100_u8, 0..64_usize).prop_map(|(kind, n)| decode(kind, n))
 }
 
 fn decode(kind: u8, n: usize) -> Op {
-    // Mostly the window, sometimes the batches before.
+    // Most of these positions are in the window, and some in earlier batches.
     let ago = n * n * n / 4096;
     let few = n % 9;
     match kind {

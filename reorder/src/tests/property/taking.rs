@@ -8,7 +8,7 @@ use super::world::{Sides, World};
 use crate::{Consumer, Delivery, Gap, NextError, Producer, RingRef, TicketError, TryNextError};
 
 impl<R: RingRef<Value = Counted>> World<'_, R> {
-    /// Takes once. `false` if there is nothing to take.
+    /// Takes once. Returns `false` if nothing is ready.
     pub(super) fn try_next(&mut self) -> bool {
         let (answer, unsplit) = match &mut self.sides {
             Sides::Whole(batch) => (batch.try_next(), true),
@@ -45,7 +45,7 @@ impl<R: RingRef<Value = Counted>> World<'_, R> {
 
     pub(super) fn drain_ready(&mut self) {
         loop {
-            // One borrow of the side for each delivery, so that each is compared at once.
+            // Each delivery borrows the side again, so each is compared at once.
             let delivery = match &mut self.sides {
                 Sides::Whole(batch) => batch.drain_ready().next(),
                 Sides::Split(_, Some(consumer)) => consumer.drain_ready().next(),
@@ -105,7 +105,7 @@ impl<R: RingRef<Value = Counted>> World<'_, R> {
             Sides::Whole(_) => return self.drop_whole(),
             Sides::Split(_, None) => return,
         }
-        // Only the producer's end can still use the waker, and only for what was never reserved.
+        // Only the end of the producer can call the waker now, and only for an unreserved position.
         self.waited = self.waited.filter(|&position| position == self.model.tail);
         self.model.drop_consumer();
         self.note_close("producer-first");
@@ -128,7 +128,7 @@ impl<R: RingRef<Value = Counted>> World<'_, R> {
         }
     }
 
-    /// Bits that name no ring, or another one.
+    /// Converts bits with a wrong identity.
     pub(super) fn bits_refused(&mut self, bits: u128) {
         let own = self.ring.id.get();
         for ring in [0, !own, own ^ 1] {
@@ -138,8 +138,8 @@ impl<R: RingRef<Value = Counted>> World<'_, R> {
         }
     }
 
-    /// Bits of positions that are not reserved yet, so far ahead of the tail, or never will be, so
-    /// far behind the first.
+    /// Converts bits of an unreserved position: `n` after the tail, or `n` before the first
+    /// position.
     pub(super) fn unreserved_bits(&mut self, distance: u64) {
         let (first, tail) = (self.model.first, self.model.tail);
         let behind = first.checked_sub(distance.saturating_add(1));

@@ -1,4 +1,4 @@
-//! A ring with all its handles beside the model, and how each operation compares the two.
+//! A ring with its handles, and the model. Each operation compares the two.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -30,12 +30,13 @@ pub(super) struct World<'r, R: RingRef<Value = Counted>> {
     tickets: Vec<Ticket>,
     permits: VecDeque<(Ticket, Permit<R>)>,
     cancellers: VecDeque<(u64, Canceller<R>)>,
-    /// The stopped completers, and whether they have taken the consumer's waker with them.
+    /// The stopped completers. The flag is set if the completer has taken the consumer's waker.
     held: VecDeque<(Ticket, PausedWrite<'r, Counted>, bool)>,
     tally: Arc<Tally>,
     pub(super) waker: Waker,
-    /// The position whose next event calls the waker, and how often it was to be called so far.
+    /// The position whose next event calls the waker.
     pub(super) waited: Option<u64>,
+    /// The number of calls of the waker that the model expects.
     wakes: usize,
     refusals: Refusals,
 }
@@ -75,7 +76,7 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
         }
     }
 
-    /// Plays the sequence and then drops all handles. The ring may hold values still.
+    /// Runs the sequence and drops all handles. The ring may still contain values.
     pub(super) fn play(mut self, ops: &[Op]) -> Ledger {
         for &op in ops {
             self.step(op);
@@ -126,7 +127,7 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
         }
     }
 
-    /// What the waker of a consumer that waits for this position is owed.
+    /// Expects a call of the waker if the consumer waits for this position.
     pub(super) fn event(&mut self, position: u64, event: &str) {
         if self.waited == Some(position) {
             self.waited = None;
@@ -145,7 +146,7 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
         }
     }
 
-    /// A ticket that no slot can be armed for.
+    /// Returns a forged ticket for which no slot is vacant.
     fn future(&self, ahead: u64) -> Ticket {
         let position = self.model.tail + self.ring.capacity() as u64 + ahead;
         Ticket { ring: self.ring.id, position }
@@ -296,7 +297,7 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
         *count += 1;
     }
 
-    /// Evicts by index, or the head.
+    /// Evicts by index, or evicts the head.
     fn evict_index(&mut self, index: Option<u64>) {
         let answer = match (&mut self.sides, index) {
             (Sides::Whole(batch), None) => batch.evict_head(),
@@ -356,13 +357,13 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
             Sides::Split(_, Some(consumer)) => consumer.canceller(),
             Sides::Split(_, None) => return,
         };
-        self.cancellers.push_front((self.model.epoch, canceller));
+        self.cancellers.push_front((self.model.batch_number, canceller));
     }
 
     fn cancel(&mut self, n: usize) {
-        let Some((epoch, canceller)) = pick(&self.cancellers, n) else { return };
-        let (current, answer) = (*epoch == self.model.epoch, canceller.cancel());
-        assert_eq!(answer, self.model.cancel(*epoch));
+        let Some((batch_number, canceller)) = pick(&self.cancellers, n) else { return };
+        let (current, answer) = (*batch_number == self.model.batch_number, canceller.cancel());
+        assert_eq!(answer, self.model.cancel(*batch_number));
         let kind = match (answer, current) {
             (true, _) => "true",
             (false, true) => "false-again",
