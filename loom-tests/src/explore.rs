@@ -1,16 +1,16 @@
-//! Running a model over its interleavings, and proving that it did.
+//! Runs a model over its interleavings, and checks that it was explored.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Explores every interleaving of `model` with at most `bound` preemptions; `None` is all of them.
+/// Explores every interleaving of `model` with at most `bound` preemptions, or all if it is `None`.
 ///
-/// `LOOM_MAX_PREEMPTIONS` overrides the bound. Prints how many executions were completed.
+/// `LOOM_MAX_PREEMPTIONS` overrides the bound. Prints the number of completed executions.
 ///
 /// # Panics
 ///
-/// As the model does in any execution; if fewer than `floor` executions were completed under the
-/// model's own bound: a model that stops being explored must not look like one that passes.
+/// Panics if the model panics in any execution. Panics also if fewer than `floor` executions were
+/// completed under the model's own bound: a model that is no longer explored must not pass.
 pub fn explore(
     name: &str,
     bound: Option<usize>,
@@ -18,15 +18,16 @@ pub fn explore(
     model: impl Fn() + Sync + Send + 'static,
 ) {
     let mut builder = loom::model::Builder::new();
-    // Either of these would end the search early and call it a success.
+    // Either limit would end the search early and report success.
     builder.max_permutations = None;
     builder.max_duration = None;
-    // One is for a quick look. More is for a longer one, and no model is to be explored less than without it.
-    let told = builder.preemption_bound;
-    builder.preemption_bound = match (bound, told) {
-        (None, Some(told)) if told > 1 => None,
-        (Some(own), Some(told)) if told > 1 => Some(own.max(told)),
-        (own, told) => told.or(own),
+    // An override of 1 is for a quick search. A larger one is for a longer search, and never lowers
+    // the model's own bound.
+    let override_bound = builder.preemption_bound;
+    builder.preemption_bound = match (bound, override_bound) {
+        (None, Some(larger)) if larger > 1 => None,
+        (Some(own), Some(larger)) if larger > 1 => Some(own.max(larger)),
+        (own, quick) => quick.or(own),
     };
     let bound = builder.preemption_bound;
     let completed = Arc::new(AtomicUsize::new(0));
@@ -39,7 +40,7 @@ pub fn explore(
     let bound = bound.map_or("all".into(), |bound| format!("at most {bound}"));
     println!("loom: {name}: {completed} executions, {bound} preemptions");
     assert!(
-        told == Some(1) || completed >= floor,
+        override_bound == Some(1) || completed >= floor,
         "{name}: {completed} executions, fewer than {floor}"
     );
 }

@@ -1,16 +1,17 @@
-//! What the models of `reorder-ring` share: how one is explored, and payloads that keep count.
+//! Helpers for the models of both crates: the exploration of a model, counted payloads, counted
+//! wake-ups and plain flags.
 //!
-//! The models are in `tests/models`, and `ci/loom.sh` runs them. Each family must notice the faults of
-//! `faults/models.toml` that name its models.
-//! They need `--cfg reorder_loom`; without it this crate is empty.
+//! The models are in `tests/models`, and `ci/loom.sh` runs them. Each family must notice the faults
+//! of `faults/models.toml` that name its models. The models need `--cfg reorder_loom`. Without it
+//! this crate is empty.
 #![cfg(reorder_loom)]
 
 mod explore;
+mod plain_flag;
 mod token;
-mod wakes;
-mod witness;
+mod wake_counter;
 
 pub use explore::explore;
+pub use plain_flag::PlainFlag;
 pub use token::{Token, Tokens};
-pub use wakes::Wakes;
-pub use witness::Witness;
+pub use wake_counter::WakeCounter;

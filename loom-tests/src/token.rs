@@ -1,39 +1,39 @@
-//! Payloads of which each has to be delivered, returned or dropped exactly once.
+//! Payloads that must be delivered, returned or dropped exactly once.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Makes tokens and knows which are left.
+/// Makes tokens, and knows which of them are alive.
 ///
-/// The counts are invisible to loom: they must not order what the ring should order.
+/// Loom does not see this bookkeeping, so that it orders nothing that the ring should order.
 #[derive(Clone, Debug, Default)]
 pub struct Tokens(Arc<Mutex<Vec<bool>>>);
 
-/// A payload that says whose it is.
+/// A payload with a name.
 #[derive(Debug)]
 pub struct Token {
-    /// What the model calls it.
+    /// The name that the model gave it.
     pub name: &'static str,
     number: usize,
     tokens: Tokens,
 }
 
 impl Tokens {
-    /// A new token.
+    /// Returns a new token.
     pub fn make(&self, name: &'static str) -> Token {
         let mut alive = self.alive();
         alive.push(true);
         Token { name, number: alive.len() - 1, tokens: self.clone() }
     }
 
-    /// Every token that was made is gone.
+    /// Asserts that every token has been dropped.
     ///
     /// # Panics
     ///
-    /// If one is left: lost in the ring, where nobody will ever drop it.
+    /// Panics if a token is alive: the ring has lost it.
     #[track_caller]
     pub fn assert_all_gone(&self) {
         let alive = self.alive();
-        assert!(!alive.contains(&true), "left over, by number: {alive:?}");
+        assert!(!alive.contains(&true), "tokens that are alive, by number: {alive:?}");
     }
 
     fn alive(&self) -> MutexGuard<'_, Vec<bool>> {
@@ -44,7 +44,7 @@ impl Tokens {
 impl Drop for Token {
     fn drop(&mut self) {
         let was_alive = std::mem::replace(&mut self.tokens.alive()[self.number], false);
-        // A second panic would abort, and say less.
+        // A second panic would abort the process and hide the first message.
         if !std::thread::panicking() {
             assert!(was_alive, "{} is dropped twice", self.name);
         }

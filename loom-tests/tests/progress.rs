@@ -1,6 +1,7 @@
-//! How many steps each operation takes, over all executions of models that bring the roles together.
+//! The number of steps of each operation, over all executions of models with all roles.
 //!
-//! They need `--cfg reorder_hooks` beside the flags of the other models; `ci/progress.sh` runs them.
+//! These models need `--cfg reorder_hooks` beside the flags of the other models. `ci/progress.sh`
+//! runs them.
 #![cfg(all(reorder_loom, reorder_hooks))]
 
 #[allow(dead_code, reason = "not every operation is in a model")]
@@ -16,12 +17,12 @@ use loom::thread;
 use loom_tests::explore;
 use reorder_ring::Ring;
 
-/// The most steps of one operation so far. Invisible to loom.
-struct Most(AtomicUsize);
+/// The largest number of steps of one operation. Loom does not see it.
+struct MaxSteps(AtomicUsize);
 
-impl Most {
-    const fn new() -> Most {
-        Most(AtomicUsize::new(0))
+impl MaxSteps {
+    const fn new() -> MaxSteps {
+        MaxSteps(AtomicUsize::new(0))
     }
 
     #[track_caller]
@@ -31,10 +32,11 @@ impl Most {
         result
     }
 
-    fn told(&self, bound: &Bound, at_least: usize) {
+    /// Prints the largest number of steps, and asserts that it is at least `at_least`.
+    fn report(&self, bound: &Bound, at_least: usize) {
         let most = self.0.load(Relaxed);
-        println!("steps: {}: {most} at the most, of {}", bound.operation, bound.most);
-        assert!(most >= at_least, "{} took no more than {most}", bound.operation);
+        println!("steps: {}: at most {most}, of {}", bound.operation, bound.most);
+        assert!(most >= at_least, "{} took at most {most} steps", bound.operation);
     }
 }
 
@@ -42,22 +44,22 @@ fn ring(capacity: usize) -> Arc<Ring<u8>> {
     Arc::new(Ring::with_capacity(capacity).unwrap())
 }
 
-/// A consumer that polls, against a completer and an eviction of the same position, and the end.
+/// A consumer polls while a completer and an evictor use the same position, and the producer ends.
 #[test]
 fn consumer_against_all() {
-    static NEXT: Most = Most::new();
-    static POLL: Most = Most::new();
-    static SETTLE: [Most; 2] = [Most::new(), Most::new()];
+    static NEXT: MaxSteps = MaxSteps::new();
+    static POLL: MaxSteps = MaxSteps::new();
+    static COMPLETE_OR_EVICT: [MaxSteps; 2] = [MaxSteps::new(), MaxSteps::new()];
     explore("consumer_against_all", Some(3), 140_000, || {
         let ring = ring(2);
         let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
         let ticket = producer.reserve().unwrap();
         let (completing, evicting) = (Arc::clone(&ring), Arc::clone(&ring));
         let completer = thread::spawn(move || {
-            _ = SETTLE[0].check(&COMPLETE, || completing.complete(ticket, 1));
+            _ = COMPLETE_OR_EVICT[0].check(&COMPLETE, || completing.complete(ticket, 1));
         });
         let evictor = thread::spawn(move || {
-            _ = SETTLE[1].check(&EVICT, || evicting.evict(ticket));
+            _ = COMPLETE_OR_EVICT[1].check(&EVICT, || evicting.evict(ticket));
             producer.finish();
         });
         let mut context = Context::from_waker(Waker::noop());
@@ -69,18 +71,18 @@ fn consumer_against_all() {
         evictor.join().unwrap();
         drop((consumer, ring));
     });
-    NEXT.told(&TRY_NEXT, 5);
-    POLL.told(&POLL_NEXT, 16);
-    SETTLE[0].told(&COMPLETE, COMPLETE.most);
-    SETTLE[1].told(&EVICT, EVICT.most);
+    NEXT.report(&TRY_NEXT, 5);
+    POLL.report(&POLL_NEXT, 16);
+    COMPLETE_OR_EVICT[0].report(&COMPLETE, COMPLETE.most);
+    COMPLETE_OR_EVICT[1].report(&EVICT, EVICT.most);
 }
 
-/// A producer against the consumer that makes room, and a canceller.
+/// A producer polls for space and reserves while the consumer makes space and a canceller cancels.
 #[test]
 fn producer_against_all() {
-    static ROOM: Most = Most::new();
-    static POSITION: Most = Most::new();
-    static END: Most = Most::new();
+    static SPACE: MaxSteps = MaxSteps::new();
+    static POSITION: MaxSteps = MaxSteps::new();
+    static END: MaxSteps = MaxSteps::new();
     explore("producer_against_all", Some(3), 13_000, || {
         let ring = ring(1);
         let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
@@ -94,14 +96,14 @@ fn producer_against_all() {
         let cancelling = thread::spawn(move || _ = END.check(&CANCEL, || canceller.cancel()));
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..2 {
-            _ = ROOM.check(&POLL_SPACE, || producer.poll_space(&mut context));
+            _ = SPACE.check(&POLL_SPACE, || producer.poll_space(&mut context));
             _ = POSITION.check(&RESERVE, || producer.reserve());
         }
         drop(producer);
         drop(consumer.join().unwrap());
         cancelling.join().unwrap();
     });
-    ROOM.told(&POLL_SPACE, POLL_SPACE.most);
-    POSITION.told(&RESERVE, RESERVE.most);
-    END.told(&CANCEL, CANCEL.most - 1);
+    SPACE.report(&POLL_SPACE, POLL_SPACE.most);
+    POSITION.report(&RESERVE, RESERVE.most);
+    END.report(&CANCEL, CANCEL.most - 1);
 }

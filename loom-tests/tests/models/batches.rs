@@ -1,45 +1,45 @@
-//! Whole calls of the executor: the last item that finishes while the caller looks, a part that is taken over,
-//! calls within calls.
+//! Whole calls of the executor: the last item completes while the caller checks for the end, a
+//! worker takes over items, and calls nest.
 
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
-use loom_tests::{Witness, explore};
+use loom_tests::{PlainFlag, explore};
 use reorder_executor::{CancellationToken, Executor};
 use std::sync::Arc;
 
 fn executor(workers: usize) -> Executor {
-    Executor::builder().workers(workers).build().expect("threads of loom's")
+    Executor::builder().workers(workers).build().expect("loom's threads start")
 }
 
-/// What the source did comes before the job, and the job before the end of the call.
+/// The pull of an item happens before its job, and the job before the end of the call.
 #[test]
 fn last_item_while_the_caller_looks() {
     explore("last_item_while_the_caller_looks", Some(2), 20000, || {
         let executor = executor(1);
-        let pulled = [Witness::default(), Witness::default()];
-        let ran = [Witness::default(), Witness::default()];
-        let source = (0..2).inspect(|&n| pulled[n].testify());
+        let pulled = [PlainFlag::default(), PlainFlag::default()];
+        let ran = [PlainFlag::default(), PlainFlag::default()];
+        let source = (0..2).inspect(|&n| pulled[n].set());
         let results = executor.map(source, |n| {
-            assert!(pulled[n].is_seen());
-            ran[n].testify();
+            assert!(pulled[n].is_set());
+            ran[n].set();
             n + 1
         });
         assert_eq!(results, [1, 2]);
-        assert!(ran.iter().all(Witness::is_seen));
+        assert!(ran.iter().all(PlainFlag::is_set));
     });
 }
 
-/// The first item waits for the second, which the same thread has claimed or would claim next. Whoever runs it
-/// comes after its puller.
+/// The first item waits for the second, which the same thread has claimed or would claim next. So
+/// the other thread takes the second item over. Its pull happens before its job, on either thread.
 #[test]
 fn rest_is_taken_over() {
     explore("rest_is_taken_over", Some(2), 20000, || {
         let executor = executor(1);
         let (done, changed) = (Mutex::new(false), Condvar::new());
-        let pulled = [Witness::default(), Witness::default()];
-        let source = (0..2).inspect(|&n| pulled[n].testify());
+        let pulled = [PlainFlag::default(), PlainFlag::default()];
+        let source = (0..2).inspect(|&n| pulled[n].set());
         executor.map(source, |n| {
-            assert!(pulled[n].is_seen());
+            assert!(pulled[n].is_set());
             let mut done = done.lock().unwrap();
             if n == 1 {
                 *done = true;
@@ -61,18 +61,18 @@ fn batch_in_a_job_with_one_worker() {
     });
 }
 
-/// What the canceller did before is seen by whoever sees the cancellation.
+/// A thread that sees the cancellation also sees the earlier writes of the canceller.
 #[test]
-fn cancellation_tells_what_came_before() {
-    explore("cancellation_tells_what_came_before", None, 2, || {
-        let (token, before) = (CancellationToken::new(), Arc::new(Witness::default()));
-        let (canceller, told) = (token.clone(), Arc::clone(&before));
+fn cancellation_orders_earlier_writes() {
+    explore("cancellation_orders_earlier_writes", None, 2, || {
+        let (token, before) = (CancellationToken::new(), Arc::new(PlainFlag::default()));
+        let (canceller, written) = (token.clone(), Arc::clone(&before));
         let cancelling = thread::spawn(move || {
-            told.testify();
+            written.set();
             canceller.cancel();
         });
         if token.is_cancelled() {
-            assert!(before.is_seen());
+            assert!(before.is_set());
         }
         cancelling.join().unwrap();
     });

@@ -1,9 +1,9 @@
-//! Cancelling from elsewhere: the waiting consumer learns of it, and another batch never does.
+//! Cancellation by another thread: it wakes the waiting consumer, and never affects another batch.
 
 use std::sync::Arc;
 
 use loom::thread;
-use loom_tests::{Tokens, Witness, explore};
+use loom_tests::{PlainFlag, Tokens, explore};
 use reorder_ring::{NextError, ReserveError, TryNextError};
 
 use super::ring;
@@ -14,14 +14,14 @@ fn cancel_wakes_a_blocked_consumer() {
         let (ring, tokens) = (ring(1), Tokens::default());
         let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
         let canceller = consumer.canceller();
-        let witness = Arc::new(Witness::default());
-        let done = Arc::clone(&witness);
+        let flag = Arc::new(PlainFlag::default());
+        let done = Arc::clone(&flag);
         let cancelling = thread::spawn(move || {
-            done.testify();
+            done.set();
             assert!(canceller.cancel());
         });
         assert_eq!(consumer.next().unwrap_err(), NextError::Cancelled);
-        assert!(witness.is_seen());
+        assert!(flag.is_set());
         assert_eq!(producer.reserve(), Err(ReserveError::Cancelled));
         cancelling.join().unwrap();
         drop((producer, consumer, ring));
@@ -29,7 +29,8 @@ fn cancel_wakes_a_blocked_consumer() {
     });
 }
 
-/// What was completed, or ended, before the cancellation is told before it, whenever the consumer looks.
+/// A value or an end that comes before the cancellation is reported before it, whenever the
+/// consumer takes.
 #[test]
 fn cancel_after_completion_and_end() {
     explore("cancel_after_completion_and_end", None, 5000, || {
@@ -46,7 +47,7 @@ fn cancel_after_completion_and_end() {
             match (consumer.try_next(), end) {
                 (Ok(delivery), None) => assert_eq!(delivery.outcome.unwrap().name, "in time"),
                 (Err(TryNextError::Pending), _) => break,
-                (told, _) => assert_eq!(told.err(), end),
+                (taken, _) => assert_eq!(taken.err(), end),
             }
         }
         ending.join().unwrap();
@@ -55,7 +56,7 @@ fn cancel_after_completion_and_end() {
     });
 }
 
-/// The canceller of a batch that may be over while it acts, and a batch after it that waits.
+/// A canceller cancels its batch while that batch closes. The consumer of the next batch waits.
 #[test]
 fn stale_canceller() {
     explore("stale_canceller", Some(3), 2000, || {
@@ -78,7 +79,7 @@ fn stale_canceller() {
     });
 }
 
-/// Two cancel: one of them did it.
+/// Two threads cancel the batch, and exactly one of the calls returns `true`.
 #[test]
 fn cancel_twice() {
     explore("cancel_twice", None, 800, || {

@@ -1,20 +1,20 @@
-//! One position, several who want to settle it: one of them does, and the delivery is theirs.
+//! Several threads complete or evict one position: exactly one succeeds, and decides the delivery.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use loom::thread;
-use loom_tests::{Tokens, Wakes, explore};
+use loom_tests::{Tokens, WakeCounter, explore};
 use reorder_ring::{Gap, Reason};
 
 use super::ring;
 
-/// A completion, an eviction, and a consumer that has announced its wait or not.
+/// A completion races an eviction. If `waited`, the consumer has announced its wait before.
 fn complete_or_evict(waited: bool) {
     let (ring, tokens) = (ring(1), Tokens::default());
     let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
     let ticket = producer.reserve().unwrap();
-    let (wakes, waker) = Wakes::new();
+    let (wakes, waker) = WakeCounter::new();
     if waited {
         assert!(consumer.poll_next(&mut Context::from_waker(&waker)).is_pending());
     }
@@ -27,7 +27,7 @@ fn complete_or_evict(waited: bool) {
     let completed = completer.join().unwrap();
     let evicted = evictor.join().unwrap();
 
-    assert_eq!(wakes.count(), usize::from(waited), "one wish, one wake");
+    assert_eq!(wakes.count(), usize::from(waited), "not one wake-up per announced wait");
     let outcome = consumer.try_next().unwrap().outcome;
     match completed {
         Ok(()) => {
@@ -37,7 +37,7 @@ fn complete_or_evict(waited: bool) {
         Err(reason) => {
             assert_eq!(outcome.err(), Some(Gap::Evicted));
             assert_eq!(evicted, Ok(()));
-            // A waited slot is evicted by way of `Writing`, which looks like a completion.
+            // An eviction of a `Waited` slot passes through `Writing`, as a completion does.
             assert!(reason == Reason::Evicted || waited && reason == Reason::Duplicate, "{reason}");
         }
     }
@@ -55,7 +55,7 @@ fn claim_or_evict_waited() {
     explore("claim_or_evict_waited", None, 40, || complete_or_evict(true));
 }
 
-/// Two completions of one position, the consumer blocked meanwhile.
+/// Two completions of one position, while the consumer blocks.
 #[test]
 fn claim_twice() {
     explore("claim_twice", Some(3), 2000, || {
@@ -74,19 +74,20 @@ fn claim_twice() {
     });
 }
 
-/// A permit is dropped while its position is evicted and the consumer waits, or polls.
+/// A permit is dropped while its position is evicted. If `waited`, the consumer has announced its
+/// wait before.
 fn drop_or_evict(waited: bool) {
     let (ring, tokens) = (ring(1), Tokens::default());
     let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
     let permit = producer.permit().unwrap();
-    let (wakes, waker) = Wakes::new();
+    let (wakes, waker) = WakeCounter::new();
     if waited {
         assert!(consumer.poll_next(&mut Context::from_waker(&waker)).is_pending());
     }
     let holder = thread::spawn(move || drop(permit));
     let evicted = consumer.evict_head();
     holder.join().unwrap();
-    assert_eq!(wakes.count(), usize::from(waited), "one wish, one wake");
+    assert_eq!(wakes.count(), usize::from(waited), "not one wake-up per announced wait");
     let gap = if evicted.is_ok() { Gap::Evicted } else { Gap::Abandoned };
     match consumer.poll_next(&mut Context::from_waker(&waker)) {
         Poll::Ready(Ok(Some(delivery))) => assert_eq!(delivery.outcome.err(), Some(gap)),

@@ -1,23 +1,24 @@
-//! A batch closes while somebody is in mid-write, and the ring opens again.
+//! A batch closes while another thread writes, and the ring opens again.
 
 use std::sync::Arc;
 use std::task::Context;
 
 use loom::thread::{self, JoinHandle};
-use loom_tests::{Token, Tokens, Wakes, explore};
+use loom_tests::{Token, Tokens, WakeCounter, explore};
 use reorder_ring::Ring;
 
-use super::{assert_passes, assert_usable, open_when_possible, ring};
+use super::{assert_delivers, assert_usable, open_when_possible, ring};
 
-/// What the late thread does with its position.
+/// The operation of the late thread on its position.
 #[derive(Clone, Copy)]
 enum Late {
     Complete,
-    /// Of a slot that is waited for, so that it goes by way of `Writing`.
+    /// The eviction of a `Waited` slot, which passes through `Writing`.
     Evict,
 }
 
-/// A batch with one position, which another thread settles while the batch closes.
+/// Opens a batch with one position, and closes it while another thread completes or evicts that
+/// position.
 fn closed_around(
     late: Late,
     capacity: usize,
@@ -27,24 +28,24 @@ fn closed_around(
     let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
     let ticket = producer.reserve().unwrap();
     if matches!(late, Late::Evict) {
-        let (_, waker) = Wakes::new();
+        let (_, waker) = WakeCounter::new();
         assert!(consumer.poll_next(&mut Context::from_waker(&waker)).is_pending());
     }
-    let (settling, value) = (Arc::clone(&ring), tokens.make("late"));
+    let (other, value) = (Arc::clone(&ring), tokens.make("late"));
     let late = thread::spawn(move || match late {
-        Late::Complete => drop(settling.complete(ticket, value)),
-        Late::Evict => _ = settling.evict(ticket),
+        Late::Complete => drop(other.complete(ticket, value)),
+        Late::Evict => _ = other.evict(ticket),
     });
     drop((producer, consumer));
     (ring, late)
 }
 
-/// The late one may be stopped before, within or after each of the two batches that follow.
+/// The late thread may be stopped before, within or after each of the next two batches.
 fn reopened_twice(late: Late, capacity: usize) {
     let tokens = Tokens::default();
     let (ring, late) = closed_around(late, capacity, &tokens);
     for _ in 0..2 {
-        assert_passes(open_when_possible(&ring), &ring, &tokens);
+        assert_delivers(open_when_possible(&ring), &ring, &tokens);
     }
     late.join().unwrap();
     assert_usable(&ring, &tokens);
@@ -69,8 +70,8 @@ fn close_with_a_gap_in_mid_write() {
     explore("close_with_a_gap_in_mid_write", None, 15000, || reopened_twice(Late::Evict, 1));
 }
 
-/// The ring is opened once right after the close, and again only after the late one has ended:
-/// what it left must be gone by then, whether that one open has met it or not.
+/// The ring is opened right after the close, and again after the late thread has ended. By then the
+/// orphan must be gone, whether the first open polled it or not.
 fn polled_once(late: Late) {
     let tokens = Tokens::default();
     let (ring, late) = closed_around(late, 1, &tokens);
@@ -91,7 +92,8 @@ fn orphaned_gap_is_polled() {
     explore("orphaned_gap_is_polled", None, 10000, || polled_once(Late::Evict));
 }
 
-/// Two threads open an orphaned ring at once: one of them polls, and nobody gets it twice.
+/// Two threads open an orphaned ring at once. Only one of them polls the orphans, and at most one
+/// batch is open at a time.
 #[test]
 fn opened_by_two() {
     explore("opened_by_two", Some(3), 8000, || {
@@ -100,10 +102,10 @@ fn opened_by_two() {
         let opener = {
             let (ring, tokens) = (Arc::clone(&ring), tokens.clone());
             thread::spawn(move || {
-                ring.open().map(|batch| assert_passes(batch, &ring, &tokens)).is_ok()
+                ring.open().map(|batch| assert_delivers(batch, &ring, &tokens)).is_ok()
             })
         };
-        _ = ring.open().map(|batch| assert_passes(batch, &ring, &tokens));
+        _ = ring.open().map(|batch| assert_delivers(batch, &ring, &tokens));
         opener.join().unwrap();
         late.join().unwrap();
         assert_usable(&ring, &tokens);

@@ -1,4 +1,4 @@
-//! The end of a split batch reaches a consumer that may be waiting for a position that never comes.
+//! The end of a split batch wakes a consumer that waits for a position that is never reserved.
 
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use reorder_ring::NextError;
 
 use super::ring;
 
-/// `items` are reserved and completed, by another thread if there is one; then the producer ends.
+/// Reserves and completes `items` positions and ends the producer, while the consumer blocks on
+/// another thread.
 fn ends(items: usize, finished: bool) {
     let (ring, tokens) = (ring(2), Tokens::default());
     let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
@@ -62,7 +63,7 @@ fn truncated_after_one() {
     explore("truncated_after_one", Some(3), 4500, || ends(1, false));
 }
 
-/// A completer between the two sides: the end is declared before, while or after it completes.
+/// The end is declared before, during or after a completion by a third thread.
 #[test]
 fn finish_around_a_completer() {
     explore("finish_around_a_completer", Some(2), 7000, || {

@@ -1,11 +1,13 @@
-//! The ring and the executor, explored. One module per property; see `docs/ALGORITHM.md` for what each one shows.
+//! Models of the ring and of the executor, one module per property. `docs/ALGORITHM.md` says what
+//! each module shows.
 //!
 //! ```sh
-//! RUSTFLAGS="--cfg reorder_loom --cfg crossbeam_loom" cargo test --release -p loom-tests -- --nocapture
+//! RUSTFLAGS="--cfg reorder_loom --cfg crossbeam_loom" cargo test --release -p loom-tests --
+//! --nocapture
 //! ```
 //!
-//! A model joins its threads before it drops its ring: `Arc` is std's, and its order is invisible
-//! to loom.
+//! A model joins its threads before it drops its ring. The `Arc` of a ring is the one from std,
+//! whose ordering loom does not see.
 #![cfg(reorder_loom)]
 
 mod batches;
@@ -13,7 +15,7 @@ mod cancel;
 mod claim;
 mod close;
 mod finish;
-mod late;
+mod late_tickets;
 mod order;
 mod pool;
 mod reuse;
@@ -35,14 +37,14 @@ fn ring(capacity: usize) -> Arc<Ring<Token>> {
     Arc::new(Ring::with_capacity(capacity).unwrap())
 }
 
-/// One more batch on a used ring: it opens, nothing of an earlier batch is in it, and its own
-/// value comes through.
+/// Opens another batch on a used ring, and asserts that it delivers its own values only.
 fn assert_usable(ring: &Arc<Ring<Token>>, tokens: &Tokens) {
-    let batch = ring.open().expect("nobody is in mid-write any more");
-    assert_passes(batch, ring, tokens);
+    let batch = ring.open().expect("no thread is writing any more");
+    assert_delivers(batch, ring, tokens);
 }
 
-fn assert_passes(mut batch: Batch<&Ring<Token>>, ring: &Ring<Token>, tokens: &Tokens) {
+/// Asserts that the batch delivers its own values only.
+fn assert_delivers(mut batch: Batch<&Ring<Token>>, ring: &Ring<Token>, tokens: &Tokens) {
     for index in 0..2 {
         let ticket = batch.reserve().unwrap();
         ring.complete(ticket, tokens.make("own")).unwrap();
@@ -51,7 +53,7 @@ fn assert_passes(mut batch: Batch<&Ring<Token>>, ring: &Ring<Token>, tokens: &To
     }
 }
 
-/// Opens the ring as soon as nobody is in mid-write.
+/// Opens the ring as soon as no thread is writing.
 fn open_when_possible(ring: &Ring<Token>) -> Batch<&Ring<Token>> {
     loop {
         match ring.open() {

@@ -1,11 +1,11 @@
-//! What happens before what. The witnesses are plain memory: without the promised order, loom
-//! reports a race on them, or on the values in the slots.
+//! Happens-before relations. The flags are plain memory: without the promised order, loom reports a
+//! race on a flag, or on a value in a slot.
 
 use std::sync::{Arc, Mutex};
 use std::task::Context;
 
 use loom::thread::{self, JoinHandle};
-use loom_tests::{Token, Tokens, Wakes, Witness, explore};
+use loom_tests::{PlainFlag, Token, Tokens, WakeCounter, explore};
 use reorder_ring::{Gap, Reason, Ring, Ticket, TryNextError};
 
 use super::ring;
@@ -16,15 +16,15 @@ fn completion_before_delivery() {
         let (ring, tokens) = (ring(1), Tokens::default());
         let mut batch = ring.open_owned().unwrap();
         let ticket = batch.reserve().unwrap();
-        let witness = Arc::new(Witness::default());
-        let (completing, done) = (Arc::clone(&ring), Arc::clone(&witness));
+        let flag = Arc::new(PlainFlag::default());
+        let (completing, done) = (Arc::clone(&ring), Arc::clone(&flag));
         let value = tokens.make("value");
         let completer = thread::spawn(move || {
-            done.testify();
+            done.set();
             completing.complete(ticket, value).unwrap();
         });
         let early = batch.try_next().is_ok();
-        assert!(!early || witness.is_seen());
+        assert!(!early || flag.is_set());
         completer.join().unwrap();
         assert!(early || batch.try_next().unwrap().outcome.unwrap().name == "value");
         drop((batch, ring));
@@ -32,23 +32,24 @@ fn completion_before_delivery() {
     });
 }
 
-/// The eviction of a slot that is waited for, or not.
+/// An eviction happens before its delivery. If `waited`, the consumer has announced its wait
+/// before.
 fn eviction_comes_before(waited: bool) {
     let (ring, tokens) = (ring(1), Tokens::default());
     let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
     let ticket = producer.reserve().unwrap();
     if waited {
-        let (_, waker) = Wakes::new();
+        let (_, waker) = WakeCounter::new();
         assert!(consumer.poll_next(&mut Context::from_waker(&waker)).is_pending());
     }
-    let witness = Arc::new(Witness::default());
-    let (evicting, done) = (Arc::clone(&ring), Arc::clone(&witness));
+    let flag = Arc::new(PlainFlag::default());
+    let (evicting, done) = (Arc::clone(&ring), Arc::clone(&flag));
     let evictor = thread::spawn(move || {
-        done.testify();
+        done.set();
         evicting.evict(ticket).unwrap();
     });
     let early = consumer.try_next().is_ok();
-    assert!(!early || witness.is_seen());
+    assert!(!early || flag.is_set());
     evictor.join().unwrap();
     assert!(early || matches!(consumer.try_next().unwrap().outcome, Err(Gap::Evicted)));
     drop((producer, consumer, ring));
@@ -66,32 +67,32 @@ fn waited_eviction_before_delivery() {
 }
 
 #[test]
-fn delivery_before_the_reservation_one_lap_later() {
-    explore("delivery_before_the_reservation_one_lap_later", None, 4, || {
+fn delivery_before_the_next_reservation_of_its_slot() {
+    explore("delivery_before_the_next_reservation_of_its_slot", None, 4, || {
         let (ring, tokens) = (ring(1), Tokens::default());
         let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
         let ticket = producer.reserve().unwrap();
         ring.complete(ticket, tokens.make("value")).unwrap();
-        let witness = Arc::new(Witness::default());
-        let done = Arc::clone(&witness);
+        let flag = Arc::new(PlainFlag::default());
+        let done = Arc::clone(&flag);
         let consuming = thread::spawn(move || {
-            done.testify();
+            done.set();
             assert!(consumer.try_next().is_ok());
             consumer
         });
         if producer.reserve().is_ok() {
-            assert!(witness.is_seen());
+            assert!(flag.is_set());
         }
         drop((consuming.join().unwrap(), producer, ring));
         tokens.assert_all_gone();
     });
 }
 
-/// A mutex of std's is invisible to loom: it carries a ticket and no order.
+/// A channel that orders nothing: loom does not see a mutex from std.
 type Channel = Arc<Mutex<Option<Ticket>>>;
 
-/// A thread that completes the ticket in `channel`, if there is one yet.
-fn complete_what_arrives(
+/// Starts a thread that completes the ticket in `channel`, if there is one yet.
+fn complete_ticket_from(
     ring: &Arc<Ring<Token>>,
     channel: &Channel,
     value: Token,
@@ -106,8 +107,8 @@ fn complete_what_arrives(
     })
 }
 
-/// The ticket reaches the completer by a channel that orders nothing. What was taken before must
-/// still be out of the slot before the completer writes; that it is reserved need not be known.
+/// The ticket reaches the completer through a channel that orders nothing. The take of the earlier
+/// value must still happen before the completer writes. The completer need not see the reservation.
 #[test]
 fn ticket_by_a_relaxed_channel() {
     explore("ticket_by_a_relaxed_channel", None, 20, || {
@@ -117,7 +118,7 @@ fn ticket_by_a_relaxed_channel() {
         ring.complete(ticket, tokens.make("zero")).unwrap();
 
         let channel = Channel::default();
-        let completer = complete_what_arrives(&ring, &channel, tokens.make("one"));
+        let completer = complete_ticket_from(&ring, &channel, tokens.make("one"));
         let consuming = thread::spawn(move || {
             assert_eq!(consumer.try_next().unwrap().outcome.unwrap().name, "zero");
             consumer
@@ -135,7 +136,7 @@ fn ticket_by_a_relaxed_channel() {
     });
 }
 
-/// A batch starts from what the last one left, also when another thread opened it.
+/// The close of a batch happens before the next open, also on another thread.
 #[test]
 fn close_before_open() {
     explore("close_before_open", None, 10, || {
@@ -143,14 +144,14 @@ fn close_before_open() {
         let mut batch = ring.open_owned().unwrap();
         let ticket = batch.reserve().unwrap();
         ring.complete(ticket, tokens.make("dropped")).unwrap();
-        let witness = Arc::new(Witness::default());
-        let done = Arc::clone(&witness);
+        let flag = Arc::new(PlainFlag::default());
+        let done = Arc::clone(&flag);
         let closing = thread::spawn(move || {
-            done.testify();
+            done.set();
             drop(batch);
         });
         if let Ok(mut batch) = ring.open() {
-            assert!(witness.is_seen());
+            assert!(flag.is_set());
             let ticket = batch.reserve().unwrap();
             ring.complete(ticket, tokens.make("own")).unwrap();
             assert_eq!(batch.try_next().unwrap().outcome.unwrap().name, "own");
@@ -161,23 +162,23 @@ fn close_before_open() {
     });
 }
 
-/// Whoever rebuilds a ticket from bits knows what the producer did before it reserved.
+/// A thread that rebuilds a ticket from bits sees the producer's writes before the reservation.
 #[test]
 fn reservation_before_the_rebuilt_ticket() {
     explore("reservation_before_the_rebuilt_ticket", None, 3, || {
         let (ring, tokens) = (ring(2), Tokens::default());
         let mut batch = ring.open_owned().unwrap();
         let next = batch.reserve().unwrap().to_bits() + 1;
-        let witness = Arc::new(Witness::default());
-        let (completing, seen) = (Arc::clone(&ring), Arc::clone(&witness));
+        let flag = Arc::new(PlainFlag::default());
+        let (completing, seen) = (Arc::clone(&ring), Arc::clone(&flag));
         let value = tokens.make("value");
         let completer = thread::spawn(move || {
             if let Ok(ticket) = completing.ticket_from_bits(next) {
-                assert!(seen.is_seen());
-                completing.complete(ticket, value).expect("it is known to be reserved");
+                assert!(seen.is_set());
+                completing.complete(ticket, value).expect("the reservation is visible");
             }
         });
-        witness.testify();
+        flag.set();
         batch.reserve().unwrap();
         completer.join().unwrap();
         drop((batch, ring));
@@ -185,14 +186,14 @@ fn reservation_before_the_rebuilt_ticket() {
     });
 }
 
-/// Whoever sees the end of a batch knows what the producer did before it declared it.
-fn known_at_the_end(finished: bool) {
+/// A consumer that sees the end of a batch sees the producer's writes before the end.
+fn writes_before_the_end_are_visible(finished: bool) {
     let (ring, tokens) = (ring(1), Tokens::default());
     let (producer, mut consumer) = ring.open_owned().unwrap().split();
-    let witness = Arc::new(Witness::default());
-    let done = Arc::clone(&witness);
+    let flag = Arc::new(PlainFlag::default());
+    let done = Arc::clone(&flag);
     let producing = thread::spawn(move || {
-        done.testify();
+        done.set();
         if finished {
             producer.finish();
         } else {
@@ -202,7 +203,7 @@ fn known_at_the_end(finished: bool) {
     let end = consumer.try_next().unwrap_err();
     if end != TryNextError::Pending {
         assert_eq!(end == TryNextError::Ended, finished);
-        assert!(witness.is_seen());
+        assert!(flag.is_set());
     }
     producing.join().unwrap();
     drop((consumer, ring));
@@ -211,15 +212,15 @@ fn known_at_the_end(finished: bool) {
 
 #[test]
 fn finish_before_the_end() {
-    explore("finish_before_the_end", None, 15, || known_at_the_end(true));
+    explore("finish_before_the_end", None, 15, || writes_before_the_end_are_visible(true));
 }
 
 #[test]
 fn truncation_before_the_end() {
-    explore("truncation_before_the_end", None, 15, || known_at_the_end(false));
+    explore("truncation_before_the_end", None, 15, || writes_before_the_end_are_visible(false));
 }
 
-/// A completion or an eviction that a close refuses learns the true reason.
+/// A completion or an eviction that comes after the close is refused with the true reason.
 fn refused_by_a_close(evict: bool) {
     let (ring, tokens) = (ring(1), Tokens::default());
     let mut batch = ring.open_owned().unwrap();
@@ -249,25 +250,26 @@ fn close_before_a_refused_eviction() {
     explore("close_before_a_refused_eviction", None, 20, || refused_by_a_close(true));
 }
 
-/// A wish that the close clears stands between a take and the next claim of the slot, whose ticket
-/// travels by a channel that orders nothing.
+/// A consumer takes a value, and announces a wait for the next position. The close clears that
+/// wait. The take must still happen before the next claim of the slot, whose ticket travels through
+/// a channel that orders nothing.
 #[test]
-fn take_before_a_forgotten_wish() {
-    explore("take_before_a_forgotten_wish", None, 3000, || {
+fn take_before_a_cleared_wait() {
+    explore("take_before_a_cleared_wait", None, 3000, || {
         let (ring, tokens) = (ring(1), Tokens::default());
         let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
         let ticket = producer.reserve().unwrap();
         ring.complete(ticket, tokens.make("zero")).unwrap();
         let channel = Channel::default();
-        let completer = complete_what_arrives(&ring, &channel, tokens.make("one"));
+        let completer = complete_ticket_from(&ring, &channel, tokens.make("one"));
         let consuming = thread::spawn(move || {
             assert_eq!(consumer.try_next().unwrap().outcome.unwrap().name, "zero");
-            let (_, waker) = Wakes::new();
-            // Leaves the wish, unless the batch has ended already.
+            let (_, waker) = WakeCounter::new();
+            // Leaves the slot `Waited`, unless the batch has ended already.
             _ = consumer.poll_next(&mut Context::from_waker(&waker));
         });
         drop(producer);
-        // Busy if the consumer is the one who closes, and has not done it yet.
+        // The open fails if the consumer closes the batch, and has not done so yet.
         let batch = ring.open_owned().ok().map(|mut batch| {
             *channel.lock().unwrap() = Some(batch.reserve().unwrap());
             batch

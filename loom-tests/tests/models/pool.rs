@@ -1,19 +1,19 @@
-//! Rings that are leased, given back, and leased again. The models of `late` are about tickets that
-//! find their rings by name.
+//! Rings that are leased, returned, and leased again. The models of `late_tickets` cover tickets
+//! that find their rings by identity.
 
 use std::mem;
 use std::sync::Arc;
 
 use loom::thread;
-use loom_tests::{Tokens, Witness, explore};
+use loom_tests::{PlainFlag, Tokens, explore};
 
-use super::{Lease, Pool, assert_passes};
+use super::{Lease, Pool, assert_delivers};
 
-/// One ring comes back while another one is idle. Whoever leases it next, by its first look or
-/// after a failed attempt, knows what was done with it.
+/// A ring is returned while another ring is idle. The thread that leases the returned ring next
+/// sees the earlier writes of its last owner. This holds for its first attempt and for a later one.
 ///
-/// The thread that gives it back is the main one, since loom begins with that: it does not find the
-/// execution in which a first look comes late if the first one that it tries has it early.
+/// The main thread returns the ring, because loom runs the main thread first. Otherwise loom would
+/// not find the execution in which the first attempt comes late.
 #[test]
 fn ring_handed_on() {
     explore("ring_handed_on", None, 400, || {
@@ -21,28 +21,29 @@ fn ring_handed_on() {
         let (lease, idle) = (pool.lease(1).unwrap(), pool.lease(1).unwrap());
         let first = name(&lease);
         drop(idle);
-        let witness = Arc::new(Witness::default());
-        let (done, leasing) = (Arc::clone(&witness), pool.clone());
+        let flag = Arc::new(PlainFlag::default());
+        let (done, leasing) = (Arc::clone(&flag), pool.clone());
         let leasing = thread::spawn(move || {
             let next = leasing.lease(1).unwrap();
             if name(&next) == first {
-                assert!(done.is_seen());
+                assert!(done.is_set());
             }
         });
-        witness.testify();
+        flag.set();
         drop(lease);
         leasing.join().unwrap();
         drop(pool);
     });
 }
 
-/// The address of a leased ring: no two leases have the same at a time.
+/// Returns the address of a leased ring, which no other lease has at the same time.
 fn name(lease: &Lease) -> usize {
     std::ptr::from_ref(&**lease).addr()
 }
 
-/// A thread is stopped while it takes a ring from the top. Others take that one and the one below,
-/// and give the first back: the stack looks as before.
+/// A thread is stopped while it pops the top ring of the free list. Meanwhile, another thread
+/// leases the top ring and the ring below, and returns the first: the top is the same as before
+/// (ABA).
 #[test]
 fn no_ring_is_leased_twice() {
     explore("no_ring_is_leased_twice", None, 800, || {
@@ -57,12 +58,13 @@ fn no_ring_is_leased_twice() {
         let below = pool.lease(1).unwrap();
         drop(top);
         let leases = [below, leasing.join().unwrap(), pool.lease(1).unwrap()];
-        let batches = leases.each_ref().map(|lease| lease.open().expect("a lease is one's own"));
+        let batches =
+            leases.each_ref().map(|lease| lease.open().expect("each lease has its own ring"));
         drop(batches);
     });
 }
 
-/// The same with the two who disturb it on threads of their own.
+/// The same, with the two interfering operations on different threads.
 #[test]
 fn no_ring_is_leased_twice_by_three() {
     explore("no_ring_is_leased_twice_by_three", Some(4), 10000, || {
@@ -80,34 +82,36 @@ fn no_ring_is_leased_twice_by_three() {
         let first = pool.lease(1).unwrap();
         passing.join().unwrap();
         let leases = [first, leasing.join().unwrap(), pool.lease(1).unwrap()];
-        let batches = leases.each_ref().map(|lease| lease.open().expect("a lease is one's own"));
+        let batches =
+            leases.each_ref().map(|lease| lease.open().expect("each lease has its own ring"));
         drop(batches);
     });
 }
 
-/// Two handles of a lease go at once. Whoever leases the ring next knows what was done with either.
+/// Two handles of a lease are dropped at once. The thread that leases the ring next sees the
+/// earlier writes of both owners.
 #[test]
 fn last_of_two_handles() {
     explore("last_of_two_handles", None, 3, || {
         let pool = Pool::new();
         let lease = pool.lease(1).unwrap();
         let first = name(&lease);
-        let witness = Arc::new(Witness::default());
-        let (other, done) = (lease.clone(), Arc::clone(&witness));
+        let flag = Arc::new(PlainFlag::default());
+        let (other, done) = (lease.clone(), Arc::clone(&flag));
         let ending = thread::spawn(move || {
-            done.testify();
+            done.set();
             drop(other);
         });
         drop(lease);
         let next = pool.lease(1).unwrap();
         if name(&next) == first {
-            assert!(witness.is_seen());
+            assert!(flag.is_set());
         }
         ending.join().unwrap();
     });
 }
 
-/// A batch whose handles were forgotten holds a value, and another handle of the lease is the last.
+/// A forgotten batch holds a value, and another handle of its lease is dropped last.
 #[test]
 fn forgotten_batch() {
     explore("forgotten_batch", None, 3, || {
@@ -122,14 +126,14 @@ fn forgotten_batch() {
         });
         drop(lease);
         let next = pool.lease(1).unwrap();
-        assert_passes(next.open().expect("the first batch of a lease"), &next, &tokens);
+        assert_delivers(next.open().expect("the first batch of a lease"), &next, &tokens);
         forgetting.join().unwrap();
         drop((next, pool));
         tokens.assert_all_gone();
     });
 }
 
-/// A ring is taken as soon as it comes back: it was counted as idle before.
+/// A ring is leased as soon as it is returned. It must be counted as idle before.
 #[test]
 fn idle_bytes_never_wrap() {
     explore("idle_bytes_never_wrap", None, 16, || {
@@ -138,7 +142,7 @@ fn idle_bytes_never_wrap() {
         let other = pool.clone();
         let leasing = thread::spawn(move || {
             let lease = other.lease(1).unwrap();
-            assert!(other.usage().idle_bytes < 1 << 20, "more than one small ring");
+            assert!(other.usage().idle_bytes < 1 << 20, "the count of idle bytes has wrapped");
             lease
         });
         drop(lease);
@@ -146,7 +150,7 @@ fn idle_bytes_never_wrap() {
     });
 }
 
-/// Two leases end at once in a pool that keeps no idle ring: whoever frees which, none is kept.
+/// Two leases end at once in a pool that keeps no idle ring: neither ring is kept.
 #[test]
 fn idle_limit_holds() {
     explore("idle_limit_holds", Some(1), 2000, || {

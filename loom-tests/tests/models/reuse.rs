@@ -1,5 +1,5 @@
-//! A ticket is completed twice, and the slot is handed on between: the late one is refused, and
-//! never lands in the slot's next position.
+//! A ticket is completed twice, and its slot moves on to the next position in between. The late
+//! completion is refused, and never reaches the next position.
 
 use std::sync::Arc;
 

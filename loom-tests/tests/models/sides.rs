@@ -1,4 +1,4 @@
-//! Two sides that leave at once: the one that goes last closes, with the exact last position.
+//! Producer and consumer leave at once: the last side closes the batch, at its exact last position.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ fn last_of_two_closes() {
         for _ in 0..2 {
             match producer.reserve() {
                 Ok(ticket) => {
-                    // Refused as stale if the consumer swept the position already.
+                    // The ring refuses it as stale if the leaving consumer has swept the position.
                     _ = ring.complete(ticket, tokens.make("racing"));
                 }
                 Err(ReserveError::Full | ReserveError::Cancelled) => {}
@@ -40,7 +40,7 @@ fn last_of_two_closes() {
     });
 }
 
-/// The same with the completion on a third thread, so that it meets the close of either side.
+/// The same with the completion on a third thread, so that it races the close by either side.
 #[test]
 fn last_of_two_closes_around_a_writer() {
     explore("last_of_two_closes_around_a_writer", Some(3), 40000, || {

@@ -1,18 +1,18 @@
-//! A producer that waits for room is told. A lost wake-up is a deadlock, which loom reports.
+//! A producer that waits for space is woken. A lost wake-up is a deadlock, which loom reports.
 
 use std::sync::Arc;
 use std::task::Context;
 use std::time::Instant;
 
 use loom::thread;
-use loom_tests::{Tokens, Wakes, Witness, explore};
+use loom_tests::{PlainFlag, Tokens, WakeCounter, explore};
 use reorder_ring::{SpaceError, SpaceTimeoutError};
 
 use super::ring;
 
-/// The producer fills the window and waits; the consumer takes, and waits, too. With `late`, the
-/// first wait times out, and another one follows.
-fn producer_waits(capacity: usize, items: usize, late: bool) {
+/// The producer fills the window and waits. The consumer takes values, and waits, too. If
+/// `times_out`, each wait of the producer times out first, and is repeated.
+fn producer_waits(capacity: usize, items: usize, times_out: bool) {
     let (ring, tokens) = (ring(capacity), Tokens::default());
     let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
     let consuming = thread::spawn(move || {
@@ -24,7 +24,7 @@ fn producer_waits(capacity: usize, items: usize, late: bool) {
         assert_eq!(taken, items);
     });
     for _ in 0..items {
-        if late {
+        if times_out {
             match producer.wait_for_space(Some(Instant::now())) {
                 Ok(()) => {}
                 Err(SpaceTimeoutError::Timeout) => producer.wait_for_space(None).unwrap(),
@@ -33,7 +33,7 @@ fn producer_waits(capacity: usize, items: usize, late: bool) {
         } else {
             producer.wait_for_space(None).unwrap();
         }
-        let ticket = producer.reserve().expect("there is room");
+        let ticket = producer.reserve().expect("there is space");
         ring.complete(ticket, tokens.make("value")).unwrap();
     }
     producer.finish();
@@ -43,8 +43,8 @@ fn producer_waits(capacity: usize, items: usize, late: bool) {
 }
 
 #[test]
-fn producer_waits_for_room() {
-    explore("producer_waits_for_room", Some(2), 60000, || producer_waits(1, 2, false));
+fn producer_waits_for_space() {
+    explore("producer_waits_for_space", Some(2), 60000, || producer_waits(1, 2, false));
 }
 
 #[test]
@@ -52,11 +52,11 @@ fn producer_waits_again() {
     explore("producer_waits_again", Some(1), 1000, || producer_waits(1, 2, true));
 }
 
-/// The consumer has taken less than half a window when it finds nothing more. What is missing comes
-/// only after the producer was told of the room.
+/// The consumer has taken less than half a window when its head is missing. The head is completed
+/// only after the producer has been woken.
 #[test]
-fn consumer_tells_before_it_waits() {
-    explore("consumer_tells_before_it_waits", Some(3), 300, || {
+fn consumer_wakes_the_producer_before_it_waits() {
+    explore("consumer_wakes_the_producer_before_it_waits", Some(3), 300, || {
         let (ring, tokens) = (ring(4), Tokens::default());
         let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
         let mut tickets = producer.reserve_many(4).unwrap();
@@ -87,11 +87,11 @@ fn polling_producer_is_woken() {
             drop(consumer.try_next().unwrap());
             consumer
         });
-        let (wakes, waker) = Wakes::new();
+        let (wakes, waker) = WakeCounter::new();
         let poll = producer.poll_space(&mut Context::from_waker(&waker));
         let consumer = consuming.join().unwrap();
         if poll.is_pending() {
-            assert!(wakes.count() > 0, "there is room, and the producer sleeps");
+            assert!(wakes.count() > 0, "there is space, and the producer sleeps");
         }
         assert!(producer.reserve().is_ok());
         drop((producer, consumer, ring));
@@ -99,25 +99,26 @@ fn polling_producer_is_woken() {
     });
 }
 
-/// How the batch ends for a producer that waits in vain.
+/// The batch ends while the producer waits for space: by a cancellation, or because the consumer
+/// leaves.
 fn ends_while_the_producer_waits(cancel: bool) {
     let (ring, tokens) = (ring(1), Tokens::default());
     let (mut producer, consumer) = ring.open_owned().unwrap().split();
     _ = producer.reserve().unwrap();
-    let witness = Arc::new(Witness::default());
-    let (done, canceller) = (Arc::clone(&witness), consumer.canceller());
+    let flag = Arc::new(PlainFlag::default());
+    let (done, canceller) = (Arc::clone(&flag), consumer.canceller());
     let ending = thread::spawn(move || {
-        done.testify();
+        done.set();
         if cancel {
             assert!(canceller.cancel());
-            // It leaves later, so that its leaving does not stand in for the cancellation.
+            // The consumer leaves later, so that only the cancellation can wake the producer.
             return Some(consumer);
         }
         drop(consumer);
         None
     });
     assert_eq!(producer.wait_for_space(None), Err(SpaceError::Cancelled.into()));
-    assert!(witness.is_seen());
+    assert!(flag.is_set());
     let consumer = ending.join().unwrap();
     drop((producer, consumer, ring));
     tokens.assert_all_gone();

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use loom::thread;
-use loom_tests::{Tokens, Wakes, explore};
+use loom_tests::{Tokens, WakeCounter, explore};
 use reorder_ring::NextTimeoutError;
 
 use super::ring;
@@ -31,7 +31,7 @@ fn two_completers_wake_a_blocked_consumer() {
     });
 }
 
-/// A wait that timed out leaves its wish on the slot; the next one waits with a waker of its own.
+/// A wait that timed out leaves its slot `Waited`. The next wait has its own waker.
 #[test]
 fn time_out_and_wait_again() {
     explore("time_out_and_wait_again", None, 15000, || {
@@ -67,33 +67,33 @@ fn evictor_wakes_a_blocked_consumer() {
     });
 }
 
-/// Whoever settles a waited position has called its waker when it returns, whatever the one who
-/// settled an earlier position does meanwhile: that one, frozen, must not hold this wake-up.
-fn waker_is_not_held(first: Settle) {
+/// The thread that completes or evicts a waited position has called the waker when it returns. A
+/// thread that is stopped after it completed an earlier position must not delay this wake-up.
+fn waker_is_not_held(first: Operation) {
     let (ring, tokens) = (ring(2), Tokens::default());
     let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
     let tickets = [producer.reserve().unwrap(), producer.reserve().unwrap()];
-    let (_, first_waker) = Wakes::new();
+    let (_, first_waker) = WakeCounter::new();
     assert!(consumer.poll_next(&mut Context::from_waker(&first_waker)).is_pending());
 
     let [first, second] =
-        [(first, tickets[0]), (Settle::Complete, tickets[1])].map(|(how, ticket)| {
+        [(first, tickets[0]), (Operation::Complete, tickets[1])].map(|(operation, ticket)| {
             let (ring, value) = (Arc::clone(&ring), tokens.make("value"));
-            thread::spawn(move || match how {
-                Settle::Complete => ring.complete(ticket, value).unwrap(),
-                Settle::Evict => ring.evict(ticket).unwrap(),
+            thread::spawn(move || match operation {
+                Operation::Complete => ring.complete(ticket, value).unwrap(),
+                Operation::Evict => ring.evict(ticket).unwrap(),
             })
         });
     while consumer.try_next().is_err() {
         thread::yield_now();
     }
-    let (wakes, waker) = Wakes::new();
+    let (wakes, waker) = WakeCounter::new();
     let poll = consumer.poll_next(&mut Context::from_waker(&waker));
     second.join().unwrap();
     match poll {
         Poll::Ready(Ok(Some(delivery))) => drop(delivery),
         Poll::Pending => {
-            assert!(wakes.count() > 0, "settled, and the consumer sleeps");
+            assert!(wakes.count() > 0, "the position is complete, and the consumer sleeps");
             assert!(consumer.try_next().is_ok());
         }
         other => panic!("{other:?}"),
@@ -104,22 +104,22 @@ fn waker_is_not_held(first: Settle) {
 }
 
 #[derive(Clone, Copy)]
-enum Settle {
+enum Operation {
     Complete,
     Evict,
 }
 
 #[test]
 fn waker_before_publish() {
-    explore("waker_before_publish", Some(4), 2000, || waker_is_not_held(Settle::Complete));
+    explore("waker_before_publish", Some(4), 2000, || waker_is_not_held(Operation::Complete));
 }
 
 #[test]
 fn waker_before_gap() {
-    explore("waker_before_gap", Some(4), 2000, || waker_is_not_held(Settle::Evict));
+    explore("waker_before_gap", Some(4), 2000, || waker_is_not_held(Operation::Evict));
 }
 
-/// A task that moves on polls with another waker: the last one is called.
+/// A task polls with a second waker. Only the last waker has to be called.
 #[test]
 fn waker_replaced() {
     explore("waker_replaced", None, 3000, || {
@@ -128,8 +128,8 @@ fn waker_replaced() {
         let ticket = producer.reserve().unwrap();
         let (completing, value) = (Arc::clone(&ring), tokens.make("value"));
         let completer = thread::spawn(move || completing.complete(ticket, value).unwrap());
-        let (_, first) = Wakes::new();
-        let (wakes, last) = Wakes::new();
+        let (_, first) = WakeCounter::new();
+        let (wakes, last) = WakeCounter::new();
         let mut poll = consumer.poll_next(&mut Context::from_waker(&first));
         if poll.is_pending() {
             poll = consumer.poll_next(&mut Context::from_waker(&last));
@@ -138,7 +138,7 @@ fn waker_replaced() {
         let delivery = match poll {
             Poll::Ready(next) => next.unwrap().unwrap(),
             Poll::Pending => {
-                assert!(wakes.count() > 0, "completed, and the task sleeps");
+                assert!(wakes.count() > 0, "the position is complete, and the task sleeps");
                 consumer.try_next().unwrap()
             }
         };

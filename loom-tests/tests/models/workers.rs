@@ -1,13 +1,14 @@
-//! The executor's workers: what is published is run, whoever falls asleep just then; a job that waits for
-//! another is not waited for in its turn; borrowed work is let go of. A lost wake-up is a deadlock.
+//! The executor's workers. Published work is run, also if a worker falls asleep at that moment. A
+//! job that waits for another job does not keep that job from running. Borrowed work is released.
+//! A lost wake-up is a deadlock, which loom reports.
 
 use std::sync::Arc;
 
 use loom::sync::{Condvar, Mutex};
-use loom_tests::{Witness, explore};
+use loom_tests::{PlainFlag, explore};
 use reorder_executor::model::{Jobs, Workers};
 
-/// Counts jobs that ran, and waits for them.
+/// Counts the jobs that have run, and waits for a number of them.
 struct Done {
     count: Mutex<usize>,
     changed: Condvar,
@@ -31,13 +32,14 @@ impl Done {
     }
 }
 
-/// Work of so many jobs that are counted.
+/// Returns work of `count` jobs, which `done` counts.
 fn counted(count: usize, done: &Arc<Done>) -> Arc<Jobs> {
     let done = Arc::clone(done);
     Arc::new(Jobs::new(count, move || done.add()))
 }
 
-/// Work of so many jobs, of which the first waits until another one is done, be it of other work.
+/// Returns work of `count` jobs. The first job waits until another job has run, of this work or of
+/// other work.
 fn waiting(count: usize, done: &Arc<Done>) -> Arc<Jobs> {
     let (done, is_first) = (Arc::clone(done), Mutex::new(true));
     Arc::new(Jobs::new(count, move || {
@@ -60,7 +62,8 @@ fn published_work_is_run() {
     });
 }
 
-/// What a stream does when its window has room again, or its source can be pulled again.
+/// A stream makes jobs claimable when its window has space again, or its source can be pulled
+/// again.
 #[test]
 fn work_that_becomes_claimable_is_run() {
     explore("work_that_becomes_claimable_is_run", Some(3), 8000, || {
@@ -74,8 +77,8 @@ fn work_that_becomes_claimable_is_run() {
     });
 }
 
-/// A job that waits for one of other work, which is published before or after it: the worker that runs the
-/// first must not be taken for one that still looks for work, and has to wake the next.
+/// A job waits for a job of other work, which is published before or after it. The worker that runs
+/// the first job must not count as a searching worker, and has to wake the next worker.
 fn waits_for_other_work(older: bool) {
     let (workers, done) = (Workers::start(2), Done::new());
     let (waiting, other) = (waiting(1, &done), counted(1, &done));
@@ -97,7 +100,8 @@ fn job_that_waits_for_older_work() {
     explore("job_that_waits_for_older_work", Some(1), 1200, || waits_for_other_work(true));
 }
 
-/// As above, with both jobs in one piece of work: the worker that claims the first wakes the next.
+/// As above, with both jobs in the same work. The worker that claims the first job wakes another
+/// worker.
 #[test]
 fn job_that_waits_for_its_neighbour() {
     explore("job_that_waits_for_its_neighbour", Some(1), 250, || {
@@ -111,7 +115,7 @@ fn job_that_waits_for_its_neighbour() {
     });
 }
 
-/// As above, where it is the consumer of a stream that claims the first.
+/// As above, but the consumer of a stream claims the first job.
 #[test]
 fn helper_wakes_a_worker() {
     explore("helper_wakes_a_worker", Some(3), 18000, || {
@@ -132,7 +136,7 @@ fn workers_end() {
     });
 }
 
-/// A worker that is told to end while there is work leaves it to whoever waits for it.
+/// A worker that has to end while there is work leaves the work to the waiting caller.
 #[test]
 fn end_while_there_is_work() {
     explore("end_while_there_is_work", Some(5), 20000, || {
@@ -145,7 +149,7 @@ fn end_while_there_is_work() {
     });
 }
 
-/// Who drains the executor waits for what has not run, and no longer.
+/// A drain waits until all jobs have run, and then ends.
 #[test]
 fn drained_when_all_has_run() {
     explore("drained_when_all_has_run", Some(3), 3000, || {
@@ -153,38 +157,40 @@ fn drained_when_all_has_run() {
         let jobs = counted(1, &done);
         workers.publish(&jobs);
         workers.drain();
-        assert_eq!(*done.count.lock().unwrap(), 1, "it did not wait");
+        assert_eq!(*done.count.lock().unwrap(), 1, "the drain did not wait");
         workers.withdraw(&jobs);
         workers.stop();
     });
 }
 
-/// Jobs that a caller lends are not run, and what they borrow is not looked at, once the call is over.
+/// After the call has returned, no worker runs its borrowed jobs or uses the values that they
+/// borrow.
 #[test]
-fn borrowed_work_is_let_go_of() {
-    explore("borrowed_work_is_let_go_of", Some(4), 20000, || {
+fn borrowed_work_is_released() {
+    explore("borrowed_work_is_released", Some(4), 20000, || {
         borrow(|workers, jobs, f| workers.with_borrowed(jobs, f))
     });
 }
 
-/// The same of one who comes by until nobody is there.
+/// The same for a caller that checks repeatedly whether a worker visits the work, and does not
+/// sleep.
 #[test]
-fn borrowed_work_is_let_go_of_when_unvisited() {
-    explore("borrowed_work_is_let_go_of_when_unvisited", Some(4), 20000, || {
+fn borrowed_work_is_released_when_unvisited() {
+    explore("borrowed_work_is_released_when_unvisited", Some(4), 20000, || {
         borrow(|workers, jobs, f| workers.borrow_until_unvisited(jobs, f))
     });
 }
 
 fn borrow(borrow: impl Fn(&Workers, &Jobs, &dyn Fn())) {
     let workers = Workers::start(1);
-    let borrowed = Arc::new(Witness::default());
+    let borrowed = Arc::new(PlainFlag::default());
     let jobs = Jobs::new(1, {
         let borrowed = Arc::clone(&borrowed);
-        move || borrowed.testify()
+        move || borrowed.set()
     });
     borrow(&workers, &jobs, &|| jobs.help());
-    assert!(borrowed.is_seen(), "the call is over, and its job has not run");
-    borrowed.testify();
+    assert!(borrowed.is_set(), "the call has returned, and its job has not run");
+    borrowed.set();
     jobs.end();
     workers.stop();
 }

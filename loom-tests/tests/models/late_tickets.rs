@@ -1,7 +1,8 @@
-//! Tickets that find their rings by name, while others have those or get rid of them.
+//! Tickets that find their rings by identity, while other threads lease, return or free these
+//! rings.
 //!
-//! The epochs of `crossbeam-epoch` are in these models: a thread registers, pins, collects and leaves,
-//! which are many steps, and so most bounds are small.
+//! These models include the epochs of `crossbeam-epoch`. A thread registers, pins, collects and
+//! unregisters, which takes many steps, so that most bounds are small.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -10,14 +11,14 @@ use loom::thread::{self, JoinHandle};
 use loom_tests::{Token, Tokens, explore};
 use reorder_ring::{Reason, Refusals, Ticket, TicketError};
 
-use super::{Pool, assert_passes};
+use super::{Pool, assert_delivers};
 
-/// The only news of the ring is a ticket that came by a channel which orders nothing.
+/// A thread knows the ring only by a ticket, which came through a channel that orders nothing.
 #[test]
-fn ring_found_by_its_name() {
-    explore("ring_found_by_its_name", None, 5, || {
+fn ring_found_by_its_identity() {
+    explore("ring_found_by_its_identity", None, 5, || {
         let (pool, tokens) = (Pool::new(), Tokens::default());
-        // The places are there before: what makes them is std's, and its order is invisible.
+        // The table entries exist before: std's primitives make them, and loom does not see these.
         let other = pool.lease(1).unwrap();
         let channel = Arc::new(Mutex::new(None::<Ticket>));
         let (late, sent, value) = (pool.clone(), Arc::clone(&channel), tokens.make("value"));
@@ -39,7 +40,7 @@ fn ring_found_by_its_name() {
     });
 }
 
-/// As above, for those who look at every ring.
+/// As above, for an operation that visits every ring.
 #[test]
 fn ring_found_among_all() {
     explore("ring_found_among_all", None, 9, || {
@@ -55,10 +56,11 @@ fn ring_found_among_all() {
     });
 }
 
-/// A ring is retired while `late` looks for it, with a ticket of a batch that is over. Demands that
-/// in some executions the ring is freed when the retirement returns, and in others it is not.
+/// Retires a ring while `late` looks it up with a ticket of a closed batch. In some executions the
+/// ring must be freed when the retirement returns, and in others not.
 ///
-/// Loom lets the main thread go first, and searches on from there: either may be that one.
+/// Loom runs the main thread first, and explores the other interleavings from there.
+/// `late_goes_first` decides which of the two runs on the main thread.
 fn retired_meanwhile(
     name: &str,
     bound: usize,
@@ -71,7 +73,8 @@ fn retired_meanwhile(
     explore(name, Some(bound), floor, move || {
         let (pool, tokens) = (Pool::new(), Tokens::default());
         let ticket = pool.lease(1).unwrap().open().unwrap().reserve().unwrap();
-        // The first pin of a thread collects, and lags an epoch behind: none of these is the first.
+        // The first pin of a thread collects garbage, and is an epoch behind. The main thread makes
+        // its first pin here.
         assert_eq!(pool.ticket_from_bits(ticket.to_bits()), Ok(ticket));
         let (other, counts, value) = (pool.clone(), Arc::clone(&freed), tokens.make("late"));
         let retire = move |pool: &Pool| {
@@ -92,7 +95,10 @@ fn retired_meanwhile(
         drop(pool);
         tokens.assert_all_gone();
     });
-    assert!(seen.iter().all(|times| times.load(Relaxed) > 0), "not freed, freed: {seen:?}");
+    assert!(
+        seen.iter().all(|times| times.load(Relaxed) > 0),
+        "executions without and with a freed ring: {seen:?}"
+    );
 }
 
 fn is_refused(pool: &Pool, ticket: Ticket, value: Token) {
@@ -133,29 +139,31 @@ fn count_of_a_retired_ring() {
     });
 }
 
-/// The ring is retired, and a new one stands at its place when the ticket comes: it has another name.
+/// A ring is retired, and a new ring gets its table entry before the ticket is used. The new ring
+/// has another identity.
 #[test]
-fn place_of_a_retired_ring() {
-    explore("place_of_a_retired_ring", Some(2), 5000, || {
+fn entry_of_a_retired_ring() {
+    explore("entry_of_a_retired_ring", Some(2), 5000, || {
         let (pool, tokens) = (Pool::new(), Tokens::default());
         let ticket = pool.lease(1).unwrap().open().unwrap().reserve().unwrap();
-        // As above.
+        // The main thread makes its first pin here, as in `retired_meanwhile`.
         assert_eq!(pool.ticket_from_bits(ticket.to_bits()), Ok(ticket));
         let late = complete(&pool, ticket, tokens.make("late"));
         pool.trim(0);
         let lease = pool.lease(1).unwrap();
-        assert_passes(lease.open().unwrap(), &lease, &tokens);
-        let refused = late.join().unwrap().expect_err("its batch is over");
+        assert_delivers(lease.open().unwrap(), &lease, &tokens);
+        let refused = late.join().unwrap().expect_err("the batch is closed");
         assert!(matches!(refused, Reason::Stale | Reason::Foreign), "{refused}");
         drop((lease, pool));
         tokens.assert_all_gone();
     });
 }
 
-/// A ring is retired, while another thread makes one, maybe for the same place: that one is found.
+/// A ring is retired while another thread makes a ring, maybe for the same table entry. A ticket
+/// finds the new ring.
 #[test]
-fn place_handed_on() {
-    explore("place_handed_on", Some(2), 20000, || {
+fn entry_handed_on() {
+    explore("entry_handed_on", Some(2), 20000, || {
         let (pool, tokens) = (Pool::new(), Tokens::default());
         drop(pool.lease(1).unwrap());
         let (making, value) = (pool.clone(), tokens.make("value"));
@@ -163,7 +171,7 @@ fn place_handed_on() {
             let lease = making.lease(2).unwrap();
             let mut batch = lease.open().unwrap();
             let ticket = batch.reserve().unwrap();
-            making.complete(ticket, value).expect("its ring is at its place");
+            making.complete(ticket, value).expect("the ticket finds its ring");
             assert_eq!(batch.try_next().unwrap().outcome.unwrap().name, "value");
         });
         pool.trim(0);
@@ -173,13 +181,13 @@ fn place_handed_on() {
     });
 }
 
-/// A thread that completes through the pool.
+/// Starts a thread that completes a position through the pool.
 fn complete(pool: &Pool, ticket: Ticket, value: Token) -> JoinHandle<Result<(), Reason>> {
     let pool = pool.clone();
     thread::spawn(move || pool.complete(ticket, value).map_err(|rejected| rejected.reason))
 }
 
-/// Two rings, and two completers, each of which has the other's ticket.
+/// Two completers, each with a lease of one ring and the ticket of the other ring.
 #[test]
 fn crossed_tickets() {
     explore("crossed_tickets", Some(2), 7000, || {
@@ -207,8 +215,8 @@ fn crossed_tickets() {
     });
 }
 
-/// The consumer sleeps, and is woken by who finds the ring.
-fn wakes(evict: bool) {
+/// The consumer sleeps, and a completion or an eviction through the pool wakes it.
+fn wakes_through_the_pool(evict: bool) {
     let (pool, tokens) = (Pool::new(), Tokens::default());
     let (mut producer, mut consumer) = pool.lease(1).unwrap().open_owned().unwrap().split();
     let ticket = producer.reserve().unwrap();
@@ -225,16 +233,16 @@ fn wakes(evict: bool) {
 
 #[test]
 fn completion_wakes_a_blocked_consumer() {
-    explore("completion_wakes_a_blocked_consumer", None, 450, || wakes(false));
+    explore("completion_wakes_a_blocked_consumer", None, 450, || wakes_through_the_pool(false));
 }
 
 #[test]
 fn eviction_wakes_a_blocked_consumer() {
-    explore("eviction_wakes_a_blocked_consumer", None, 120, || wakes(true));
+    explore("eviction_wakes_a_blocked_consumer", None, 120, || wakes_through_the_pool(true));
 }
 
-/// A batch and its lease end around a completer that may be in mid-write, and others follow: each
-/// has a ring for itself. What was left behind is polled, and no ring is passed over for good.
+/// A batch and its lease end while a completer may be writing, and other leases follow. Each lease
+/// has a ring of its own. The orphan is polled, and its ring is leased again.
 #[test]
 fn lease_ends_around_a_writer() {
     explore("lease_ends_around_a_writer", None, 1800, || {
@@ -245,18 +253,18 @@ fn lease_ends_around_a_writer() {
         let late = complete(&pool, ticket, tokens.make("late"));
         drop((batch, lease));
         let lease = pool.lease(1).unwrap();
-        assert_passes(lease.open().expect("the first batch of a lease"), &lease, &tokens);
+        assert_delivers(lease.open().expect("the first batch of a lease"), &lease, &tokens);
         drop(lease);
         let refused = late.join().unwrap().err();
         assert!(matches!(refused, None | Some(Reason::Stale)), "{refused:?}");
         let leases = [pool.lease(1).unwrap(), pool.lease(1).unwrap()];
-        assert!(pool.usage().rings <= 2, "one is passed over for good");
+        assert!(pool.usage().rings <= 2, "the orphaned ring is never leased again");
         drop((leases, pool));
         tokens.assert_all_gone();
     });
 }
 
-/// The same, and the ring is to be freed.
+/// The same in a pool that keeps no idle ring: the orphaned ring is freed in the end.
 #[test]
 fn ring_retired_around_a_writer() {
     explore("ring_retired_around_a_writer", Some(2), 15000, || {
@@ -268,7 +276,7 @@ fn ring_retired_around_a_writer() {
         let refused = late.join().unwrap().err();
         assert!(matches!(refused, None | Some(Reason::Stale | Reason::Foreign)), "{refused:?}");
         pool.trim(0);
-        assert_eq!(pool.usage().rings, 0, "nobody is in mid-write any more");
+        assert_eq!(pool.usage().rings, 0, "the ring is kept though no thread is writing");
         drop(pool);
         tokens.assert_all_gone();
     });

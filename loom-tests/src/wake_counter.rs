@@ -4,24 +4,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Wake, Waker};
 
-/// How often a waker was called. Invisible to loom, so that it orders nothing.
+/// The number of calls of a waker. Loom does not see it, so that it orders nothing.
 #[derive(Debug, Default)]
-pub struct Wakes(AtomicUsize);
+pub struct WakeCounter(AtomicUsize);
 
-impl Wakes {
-    /// A counter, and the waker that counts in it.
-    pub fn new() -> (Arc<Wakes>, Waker) {
-        let wakes = Arc::new(Wakes::default());
+impl WakeCounter {
+    /// Returns a counter, and a waker whose calls it counts.
+    pub fn new() -> (Arc<WakeCounter>, Waker) {
+        let wakes = Arc::new(WakeCounter::default());
         (Arc::clone(&wakes), Waker::from(wakes))
     }
 
-    /// How often so far.
+    /// Returns the number of calls.
     pub fn count(&self) -> usize {
         self.0.load(Relaxed)
     }
 }
 
-impl Wake for Wakes {
+impl Wake for WakeCounter {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Relaxed);
     }
