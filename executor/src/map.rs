@@ -23,3 +23,8 @@ mod run;
 mod source;
 mod thread_state;
 mod work_ranges;
+
+/// The source of a batch: an iterator that any thread may pull.
+trait Source: Iterator<Item: Send> + Send {}
+
+impl<S: Iterator<Item: Send> + Send> Source for S {}

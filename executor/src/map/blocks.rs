@@ -1,8 +1,8 @@
-//! What of a batch is done: a position in its ring for each cell of neighbouring items.
+//! Which blocks of a batch are finished. A block of neighbouring items has a position in the ring.
 //!
-//! Several threads may have run items of one cell. Each counts what it ran, and the one that
-//! counts the last completes the cell with a token: the ring validates that each cell is finished
-//! once, orders the tokens, and wakes the caller that waits for them.
+//! Several threads may run items of one block. Each thread counts the items that it ran. The thread
+//! that counts the last one completes the block's position. The ring checks that each block is
+//! completed once, and wakes the caller that waits for the blocks in order.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,14 +12,14 @@ use reorder_ring::{Lease, Tickets};
 use crate::primitive::AtomicUsize;
 use crate::scheduler::{CallKind, Progress};
 
-/// A cell has at least so many items, but for the last one.
+/// The minimum number of items of a block. The last block may have fewer.
 const MIN_BLOCK: usize = 64;
-/// What is left of a cell whose items have not come.
+/// The number of items left in a block that was not pulled yet.
 const NOT_PULLED: usize = usize::MAX;
-/// A batch has at most so many cells.
+/// The maximum number of blocks of a batch.
 const MAX_BLOCKS: usize = 1024;
 
-/// How the items of a batch are cut: each cell has a power of two of them.
+/// The division of a batch into blocks. Each block has the same power of two of items.
 #[derive(Clone, Copy)]
 pub(crate) struct BlockLayout {
     items: usize,
@@ -27,7 +27,7 @@ pub(crate) struct BlockLayout {
 }
 
 impl BlockLayout {
-    /// `items` is not 0.
+    /// Divides `items` items, at least 1.
     pub(crate) fn new(items: usize) -> BlockLayout {
         let per_block = items.div_ceil(MAX_BLOCKS).max(MIN_BLOCK).next_power_of_two();
         BlockLayout { items, shift: per_block.trailing_zeros() }
@@ -37,7 +37,7 @@ impl BlockLayout {
         self.items
     }
 
-    /// How many cells there are.
+    /// Returns the number of blocks.
     pub(crate) fn blocks(self) -> usize {
         ((self.items - 1) >> self.shift) + 1
     }
@@ -53,53 +53,53 @@ impl BlockLayout {
 
 pub(crate) struct Blocks<'a> {
     pub(crate) layout: BlockLayout,
-    /// How many items of each cell have not run.
+    /// The number of items of each block that have not run.
     left: Box<[AtomicUsize]>,
     ring: &'a Lease<()>,
     tickets: Tickets,
 }
 
 impl<'a> Blocks<'a> {
-    /// With a ticket for each cell.
+    /// Takes a ticket for each block.
     pub(crate) fn new(layout: BlockLayout, ring: &'a Lease<()>, tickets: Tickets) -> Blocks<'a> {
         let left = (0..layout.blocks()).map(|_| AtomicUsize::new(NOT_PULLED)).collect();
         Blocks { layout, left, ring, tickets }
     }
 
-    /// To be called once for each cell, before any of its items is counted.
+    /// Sets the number of items of a block, once, before any of them is counted.
     pub(crate) fn set_expected(&self, block: usize, items: usize) {
-        // ORDERING: blocks:expect: Relaxed; who counts items of the cell has got them by
-        // `work_ranges:put`.
+        // ORDERING: blocks:expect: Relaxed; a thread that counts items of the block has received
+        // them by `work_ranges:put`.
         self.left[block].store(items, Relaxed);
         if items == 0 {
             self.complete(block);
         }
     }
 
-    /// Counts items that were run, each once, of one cell.
+    /// Counts items of one block that have run. Each item is counted once.
     pub(crate) fn count_finished(&self, items: Range<usize>) {
         let block = self.layout.block_of(items.start);
         debug_assert_eq!(block, self.layout.block_of(items.end - 1));
-        // ORDERING: blocks:count: Relaxed; the results are read when nobody visits any more, and the
-        // visits are ordered by the gate.
+        // ORDERING: blocks:count: Relaxed; the caller reads the results when no visitor is left,
+        // and `borrowed` orders the visits.
         if self.left[block].fetch_sub(items.len(), Relaxed) == items.len() {
             self.complete(block);
         }
     }
 
-    /// How far the batch has come, cell by cell.
+    /// Returns how far the batch has come, block by block.
     pub(crate) fn progress(&self) -> Progress {
         let (mut head, mut pulled, mut waiting) = (None, 0, 0);
         for (block, left) in self.left.iter().enumerate() {
             let items = self.layout.items_of(block);
-            // ORDERING: blocks:progress: Relaxed; told to those who ask.
+            // ORDERING: blocks:progress: Relaxed; only shown to users.
             let left = left.load(Relaxed);
             if left != 0 {
                 head = head.or(Some(items.start));
             }
             if left != NOT_PULLED {
                 pulled = items.end;
-                // A short last cell expects fewer than it has places.
+                // The last block of a source that ended early has fewer items than places.
                 waiting += if head.is_some() { items.len().saturating_sub(left) } else { 0 };
             }
         }
@@ -119,7 +119,7 @@ impl<'a> Blocks<'a> {
     }
 }
 
-/// Items that one thread ran and has not counted: neighbours are counted together, cell by cell.
+/// The items that one thread ran and has not counted. It counts neighbours of a block together.
 pub(crate) struct CompletionCounter<'a> {
     blocks: &'a Blocks<'a>,
     items: Range<usize>,
@@ -130,7 +130,9 @@ impl<'a> CompletionCounter<'a> {
         CompletionCounter { blocks, items: 0..0 }
     }
 
-    /// To be called before `items` run, which may take long. They must have run when it is called again.
+    /// Adds items that are about to run. They must have run before the next call.
+    ///
+    /// Counts the earlier items if these are not their neighbours, because these may run for long.
     pub(crate) fn add(&mut self, items: Range<usize>) {
         if self.items.is_empty() {
             self.items = items;
@@ -145,7 +147,7 @@ impl<'a> CompletionCounter<'a> {
         }
     }
 
-    /// Counts all that was added, which must have run.
+    /// Counts all added items. They must have run.
     pub(crate) fn count(&mut self) {
         let layout = self.blocks.layout;
         while !self.items.is_empty() {
@@ -168,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_cover_all_items_and_are_not_too_many() {
+    fn blocks_cover_all_items_and_are_not_too_many() {
         for items in [1, 63, 64, 65, 1000, 1 << 16, (1 << 16) + 1, 1_000_000, usize::MAX / 2] {
             let layout = BlockLayout::new(items);
             let blocks = layout.blocks();
@@ -181,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_is_finished_when_its_last_item_is_counted() {
+    fn a_block_is_finished_when_its_last_item_is_counted() {
         let pool = reorder_ring::RingPool::new();
         let layout = BlockLayout::new(3 * 64);
         let lease = pool.lease(layout.blocks()).unwrap();
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_counted_together_and_before_items_of_another_cell_run() {
+    fn neighbours_are_counted_together_and_before_items_of_another_block_run() {
         let pool = reorder_ring::RingPool::new();
         let layout = BlockLayout::new(3 * 64);
         let lease = pool.lease(layout.blocks()).unwrap();

@@ -7,14 +7,14 @@ use crate::map::{results, run};
 impl Executor {
     /// Runs `job` on every item and returns the results in the order of the items.
     ///
-    /// This thread and the workers share the items, and the call returns when all have run. The
-    /// source is pulled by one thread at a time, by whichever has time, while earlier items run; one
+    /// The calling thread and the workers share the items. The call returns when all items have
+    /// run. One thread at a time pulls the source, while other threads run earlier items. A source
     /// that does not say exactly how many items it has is read to its end first.
     ///
     /// ```
     /// # use reorder_executor::Executor;
     /// # let executor = Executor::builder().workers(2).build()?;
-    /// // It may borrow, and it may be nested.
+    /// // The job may borrow, and calls may be nested.
     /// let table = [[1, 2, 3], [4, 5, 6]];
     /// let sums = executor.map(&table, |row| executor.map(row, |n| n * n).into_iter().sum::<u32>());
     /// assert_eq!(sums, [14, 77]);
@@ -23,15 +23,17 @@ impl Executor {
     ///
     /// # Panics
     ///
-    /// If jobs panicked, with the panic of the first such item in the order of the input; all
-    /// other items have run, and their results were dropped. Also if memory is too short, or the source panics: after
-    /// what came from it before has run, or, if it does not say how many items it has, before anything runs.
+    /// * If jobs panicked, with the first of these panics in the order of the input. All other
+    ///   items have run, and their results were dropped.
+    /// * If the source panics. The items that it brought before have run, unless the source did not
+    ///   say how many items it has: then no item has run.
+    /// * If there is no memory for the results.
     ///
     /// # Progress
     ///
-    /// Blocking: it returns when the slowest item has. It does not wait for other batches: if all
-    /// workers are busy, this thread runs all items itself. But a worker that has started an item
-    /// is waited for.
+    /// Blocking: it returns when the slowest item has run. It does not wait for other batches: if
+    /// all workers are busy, the calling thread runs all items itself. It does wait for items that
+    /// a worker has started.
     pub fn map<I, U, F>(&self, items: I, job: F) -> Vec<U>
     where
         I: IntoIterator<IntoIter: Send, Item: Send>,
@@ -41,11 +43,11 @@ impl Executor {
         results::values(run::run(self.scheduler(), items.into_iter(), &job))
     }
 
-    /// Runs `job` on the indices from 0 to `len` and returns the results in their order: [`map`] for
-    /// a `job` that finds or makes its item by itself.
+    /// Runs `job` on the indices from 0 to `len` and returns the results in their order.
     ///
-    /// An index range is there at once and is split as it stands, while an iterator is pulled by one
-    /// thread at a time. That makes a difference if items take a few nanoseconds.
+    /// This is [`map`] for a `job` that finds or makes its item by itself. Threads divide a range
+    /// of indices without pulling it, while they pull an iterator one at a time. The difference
+    /// matters for items of a few nanoseconds.
     ///
     /// ```
     /// # use reorder_executor::Executor;
@@ -57,8 +59,9 @@ impl Executor {
     ///
     /// # Panics
     ///
-    /// If jobs panicked, with the panic of the lowest such index; all other indices have run, and
-    /// their results were dropped. Also if memory is too short.
+    /// * If jobs panicked, with the panic of the lowest index. All other indices have run, and
+    ///   their results were dropped.
+    /// * If there is no memory for the results.
     ///
     /// # Progress
     ///
@@ -73,8 +76,10 @@ impl Executor {
         results::values(run::run_indexed(self.scheduler(), len, &job))
     }
 
-    /// As [`map`](Executor::map), with a state that each thread makes for itself, by `init`, before the first item
-    /// that it runs: a buffer, a connection, a generator of random numbers.
+    /// Runs `job` on every item, with a state for each thread, and returns the results in order.
+    ///
+    /// This is [`map`](Executor::map) for jobs that use a buffer, a connection or a random number
+    /// generator. A thread calls `init` before the first item that it runs.
     ///
     /// ```
     /// # let executor = reorder_executor::Executor::builder().workers(2).build()?;
@@ -87,11 +92,13 @@ impl Executor {
     /// # Ok::<(), reorder_executor::BuildError>(())
     /// ```
     ///
-    /// The states are dropped before it returns, on this thread; those with which a job panicked, where that was.
+    /// The calling thread drops the states before the call returns. If a job panics, its thread
+    /// drops its state at once, and makes a new one for its next item.
     ///
     /// # Panics
     ///
-    /// As [`map`](Executor::map); a panic of `init` is that of the item. Also if the `Drop` of a state panics.
+    /// As [`map`](Executor::map). A panic of `init` counts as a panic of the item. Also if the
+    /// `Drop` of a state panics.
     ///
     /// # Progress
     ///

@@ -7,25 +7,25 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::cost::{JOB_TYPES, JobType};
 use crate::io::push_reserved;
-use crate::map::results::{Panicked, Results};
+use crate::map::results::{Panicked, Results, from_parts};
 use crate::primitive::{now, thread_local};
 use crate::scheduler::{GRACE, Inside, Scheduler};
 use crate::unwind::discard;
 
-/// So many items are run between two looks at the clock, after the first.
-const ITEMS_PER_LOOK: usize = 32;
+/// The number of items that run between two readings of the clock, after the first item.
+const ITEMS_PER_READING: usize = 32;
 
-/// One batch of a kind of so many is looked after to its end, to learn what its last lot took. A look at the clock costs as much
-/// as a dozen small items.
+/// The share of the batches of a job type that are measured to their end: one in this number. The
+/// others spare the last reading of the clock, which costs as much as a dozen small items.
 const MEASURED_ONE_IN: u8 = 8;
 
 thread_local! {
-    /// How many batches of each kind this thread has run to their ends alone.
+    /// The number of batches of each job type that this thread has run to their ends.
     #[allow(clippy::missing_const_for_thread_local, reason = "loom's take no const block")]
     static BATCHES: [Cell<u8>; JOB_TYPES] = std::array::from_fn(|_| Cell::new(0));
 }
 
-fn should_measure_all(job_type: JobType) -> bool {
+fn is_measured_to_its_end(job_type: JobType) -> bool {
     let next = |batches: &[Cell<u8>; JOB_TYPES]| {
         let batches = &batches[job_type.place().0];
         batches.replace((batches.get() + 1) % MEASURED_ONE_IN)
@@ -33,8 +33,10 @@ fn should_measure_all(job_type: JobType) -> bool {
     BATCHES.try_with(next).is_ok_and(|batches| batches == 0)
 }
 
-/// Runs up to `count` items, at least 1 and none after [`GRACE`] has passed but those of a lot. Returns
-/// how many ran, and the source unless it has ended.
+/// Runs up to `count` items, at least 1, until [`GRACE`] has passed.
+///
+/// The clock is read after the first item, and then every [`ITEMS_PER_READING`] items. Returns the
+/// results, the source unless it has ended, and the number of items that ran.
 ///
 /// # Panics
 ///
@@ -52,15 +54,13 @@ where
 {
     let _inside = Inside::enter(scheduler);
     let mut inline = Inline { source, job, values: Vec::with_capacity(count), panics: Vec::new() };
-    match inline.run(scheduler, job_type, count) {
-        Ok(ended) => {
-            let ran = inline.ran();
-            let Inline { source, values, panics, .. } = inline;
-            (results(values, panics), (!ended).then_some(source), ran)
-        }
+    let ended = inline.run(scheduler, job_type, count);
+    let ran = inline.ran();
+    let Inline { source, values, panics, .. } = inline;
+    match ended {
+        Ok(ended) => (from_parts(values, panics), (!ended).then_some(source), ran),
         Err(payload) => {
-            // What is dropped while a panic unwinds must not panic itself.
-            let Inline { source, values, panics, .. } = inline;
+            // A value that is dropped while a panic unwinds must not panic itself.
             discard(source);
             values.into_iter().for_each(discard);
             panics.into_iter().for_each(|(_, payload)| discard(payload));
@@ -78,7 +78,7 @@ struct Inline<'a, S, U, F> {
     panics: Vec<Panicked>,
 }
 
-/// Tells that a panic came out of a job.
+/// Sets its flag if it is dropped, which a panic of the job does.
 struct InJob<'a>(&'a Cell<bool>);
 
 impl Drop for InJob<'_> {
@@ -87,17 +87,13 @@ impl Drop for InJob<'_> {
     }
 }
 
-impl<S, U, F> Inline<'_, S, U, F>
-where
-    S: Iterator,
-    F: Fn(S::Item) -> U,
-{
-    /// How many items have run.
+impl<S: Iterator, U, F: Fn(S::Item) -> U> Inline<'_, S, U, F> {
+    /// Returns the number of items that have run.
     fn ran(&self) -> usize {
         self.values.len() + self.panics.len()
     }
 
-    /// Whether the source has ended, or its panic.
+    /// Returns `true` if the source has ended, or its panic.
     fn run(
         &mut self,
         scheduler: &Scheduler,
@@ -105,7 +101,7 @@ where
         count: usize,
     ) -> Result<bool, Payload> {
         if count == 1 {
-            // With nothing to share, and nothing to learn.
+            // There is nothing to share, and nothing to learn.
             return self.run_some(1);
         }
         let started = now();
@@ -114,16 +110,19 @@ where
         while !ended && self.ran() < count && is_cheap {
             is_cheap = now().duration_since(started) < GRACE;
             if is_cheap {
-                ended = self.run_some(ITEMS_PER_LOOK.min(count - self.ran()))?;
+                ended = self.run_some(ITEMS_PER_READING.min(count - self.ran()))?;
             }
         }
-        if self.ran() > 0 && (!is_cheap || should_measure_all(job_type)) {
+        if self.ran() > 0 && (!is_cheap || is_measured_to_its_end(job_type)) {
             scheduler.costs.record(job_type, self.ran(), now().duration_since(started));
         }
         Ok(ended)
     }
 
-    /// Runs so many more items. `true` if there were fewer.
+    /// Runs `items` more items. Returns `true` if the source had fewer.
+    ///
+    /// One `catch_unwind` covers the pull and the job of all of them. The flag `in_job` tells a
+    /// panic of the job from one of the source.
     fn run_some(&mut self, items: usize) -> Result<bool, Payload> {
         let end = self.ran() + items;
         let in_job = Cell::new(false);
@@ -143,14 +142,6 @@ where
             }
         }
     }
-}
-
-fn results<U>(values: Vec<U>, panics: Vec<Panicked>) -> Results<U> {
-    if panics.is_empty() {
-        return Ok(values);
-    }
-    values.into_iter().for_each(discard);
-    Err(panics)
 }
 
 #[cfg(test)]
@@ -175,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_item_is_the_last() {
+    fn a_slow_item_ends_the_inline_part() {
         let slow = |item| {
             thread::sleep(2 * GRACE);
             item
@@ -185,19 +176,19 @@ mod tests {
     }
 
     #[test]
-    fn a_lot_is_the_most_that_runs_after_the_first() {
+    fn at_most_one_reading_interval_runs_after_the_first_item() {
         let slow_later = |item| {
             if item > 0 {
                 thread::sleep(2 * GRACE);
             }
         };
         let (_, _, ran) = run_on(0..100, 100, slow_later);
-        // If this thread was stopped after the first, it was the last.
-        assert!(ran == 1 || ran == 1 + ITEMS_PER_LOOK, "{ran}");
+        // If this thread was preempted after the first item, that was the last.
+        assert!(ran == 1 || ran == 1 + ITEMS_PER_READING, "{ran}");
     }
 
     #[test]
-    fn all_that_came_runs_whatever_panics_and_its_values_are_dropped() {
+    fn items_run_after_a_panic_and_their_values_are_dropped() {
         let alive = Arc::new(());
         let job = |item| {
             assert!(item % 4 != 1);
@@ -206,16 +197,16 @@ mod tests {
         let (results, rest, ran) = run_on(0..7, 7, job);
         let panics = results.map_or_else(|panics| panics, |_| Vec::new());
         let panicked: Vec<usize> = panics.iter().map(|&(index, _)| index).collect();
-        // If this thread was stopped after the first item, that was the last.
+        // If this thread was preempted after the first item, that was the last.
         let expected: Vec<usize> = [1, 5].into_iter().filter(|&index| index < ran).collect();
         assert_eq!((panicked, rest, Arc::strong_count(&alive)), (expected, Some(ran..7), 1));
     }
 
     #[test]
-    fn a_source_with_fewer_items_has_ended() {
+    fn a_source_with_fewer_items_ends() {
         let (results, rest, ran) = run_on(0..1, 2, |item| item);
         assert_eq!((results.unwrap(), ran), (vec![0], 1));
-        // It was not asked for a second if the first took too long.
+        // It is not asked for a second item if the first took too long.
         assert!(rest.is_none_or(|rest| rest.is_empty()));
     }
 }

@@ -1,8 +1,7 @@
-//! The places of a batch: each holds an item, and then its result. Reached by index from many
-//! threads.
+//! The output buffer of a batch. A place holds an item first, and then its result.
 //!
-//! All `unsafe` on items and results of a batch is here and in `intake.rs` and `plain.rs`, which
-//! visit each index once.
+//! Many threads reach the places by index. All `unsafe` code on items and results of a batch is
+//! here and at the call sites in `source` and `parallel`, which visit each index once.
 
 use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
@@ -11,24 +10,25 @@ use crate::unwind::discard;
 
 type Row<T> = Box<[UnsafeCell<MaybeUninit<T>>]>;
 
-/// What is in them is leaked unless it is taken out.
+/// A buffer of places. Dropping it leaks the values in it.
 pub(crate) struct Output<I, U> {
     results: Row<U>,
-    /// Empty if the items lie where the results will: memory that is touched once costs half.
+    /// Empty if the items lie in the places of the results: touching less memory is cheaper.
     items: Row<I>,
 }
 
-// SAFETY: each index is visited by one thread at a time; items and results are sent to and from it,
-// and no two threads see one item, so `Sync` is not needed of them.
+// SAFETY: one thread at a time visits an index. Items and results are sent between threads, and no
+// two threads see one item, so they need not be `Sync`.
 unsafe impl<I: Send, U: Send> Sync for Output<I, U> {}
 
 fn row<T>(len: usize) -> Row<T> {
     let row = Box::<[UnsafeCell<MaybeUninit<T>>]>::new_uninit_slice(len);
-    // SAFETY: a place is one without a value, too.
+    // SAFETY: a place without a value is a valid place.
     unsafe { row.assume_init() }
 }
 
-/// How far a loop has come, kept in a register, and told when the loop ends or a panic ends it.
+/// The index that a loop has reached. It stays in a register, and is written to `last` when the
+/// loop or a panic ends.
 pub(crate) struct Reached<'a> {
     pub(crate) index: usize,
     pub(crate) last: &'a Cell<usize>,
@@ -51,20 +51,22 @@ impl<I, U> Output<I, U> {
         if Self::SHARED { self.results[index].get().cast() } else { self.items[index].get().cast() }
     }
 
+    /// Writes the item at `index`.
+    ///
     /// # Safety
     ///
-    /// Each index is put once, and first.
+    /// Each index is written once, before any other visit.
     pub(crate) unsafe fn write_item(&self, index: usize, item: I) {
-        // SAFETY: the place is large and aligned enough, and nobody else visits this index now.
+        // SAFETY: the place is large and aligned enough, and no other thread visits this index now.
         unsafe { self.item(index).write(item) };
     }
 
-    /// Puts the result of `job` in the place of each item from `next` to `end`. If it panics, `next` is
-    /// behind the item that it was at.
+    /// Runs `job` on each item from `next` to `end`, and writes the result in its place. After a
+    /// panic, `next` is the index behind the item that panicked.
     ///
     /// # Safety
     ///
-    /// Each index is run once, after its item was put.
+    /// Each index is run once, after its item was written.
     #[inline]
     pub(crate) unsafe fn run(&self, next: &mut usize, end: usize, job: &impl Fn(usize, I) -> U) {
         let first = *next;
@@ -73,36 +75,39 @@ impl<I, U> Output<I, U> {
         for (offset, result) in results.iter().enumerate() {
             *next = first + offset + 1;
             let item = items.map_or(result.get().cast::<I>(), |items| items[offset].get().cast());
-            // SAFETY: the item is there, nobody else visits this index now, and nobody reads it again.
+            // SAFETY: the item is there. No other thread visits this index now, and the item is not
+            // read again.
             let item = unsafe { item.read() };
             let value = job(first + offset, item);
-            // SAFETY: nobody else visits this index now; the place holds no value.
+            // SAFETY: no other thread visits this index now, and the place holds no value.
             unsafe { result.get().write(MaybeUninit::new(value)) };
         }
     }
 
+    /// Returns the first `len` results, without copying them.
+    ///
     /// # Safety
     ///
-    /// The results of the first `len` indices were put, and the puts happened before.
+    /// The results of the first `len` indices were written, and the writes happened before.
     pub(crate) unsafe fn into_vec(self, len: usize) -> Vec<U> {
         let capacity = self.results.len();
         debug_assert!(len <= capacity);
         let results = Box::into_raw(self.results);
-        // SAFETY: a place is a transparent wrapper of `U`, and a `Vec` with as much capacity has
-        // the layout of the box; the first `len` are initialised.
+        // SAFETY: a place is a transparent wrapper of `U`, and a `Vec` of this capacity has the
+        // layout of the box. The first `len` places are initialised.
         unsafe { Vec::from_raw_parts(results.cast::<U>(), len, capacity) }
     }
 
-    /// Drops the first `len` results but those that are missing, whose indices are given in order.
+    /// Drops the first `len` results, except the missing ones. `missing` is sorted.
     ///
     /// # Safety
     ///
-    /// The results of every other of the first `len` indices were put, and the puts happened before.
+    /// The results of all other indices below `len` were written, and the writes happened before.
     pub(crate) unsafe fn drop_except(self, len: usize, missing: &[usize]) {
         let mut missing = missing.iter().copied().peekable();
         for (index, place) in self.results.into_iter().enumerate().take(len) {
             if missing.next_if_eq(&index).is_none() {
-                // SAFETY: the index was put and is visited once here.
+                // SAFETY: the result was written, and is visited once here.
                 discard(unsafe { place.into_inner().assume_init() });
             }
         }

@@ -1,8 +1,15 @@
-//! A batch that its caller and the workers share, one result for each item, written in place.
+//! A batch that its caller and the workers share.
 //!
-//! The items come in cell by cell (`intake`), threads share them as `shares` says, and claim the more
-//! of them at once the cheaper they are (`pace`). Each result takes the place of its item; `cells`
-//! counts them, and tells the caller.
+//! ```text
+//!  source ──pull_block──▶ output: items ──claim──▶ work range of a thread ──run──▶ output: results
+//!                                        ◀─steal_half─ other threads                     │
+//!                                                                                        ▼
+//!  caller ◀──────────── ring: one position per block ◀──── blocks: items left of each block
+//! ```
+//!
+//! The cheaper the items are, the more of them a thread claims at once. A result takes the place of
+//! its item. The thread that finishes the last item of a block completes the block's position in
+//! the ring, which wakes the caller.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -10,10 +17,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use reorder_ring::{Batch, Consumer, Ring, Tickets, TryNextError};
+use reorder_ring::{Consumer, Ring, TryNextError};
 
 use crate::cost::{JobType, chunk_size};
 use crate::io::SourceEnd;
+use crate::map::Source;
 use crate::map::blocks::{BlockLayout, Blocks, CompletionCounter};
 use crate::map::output::{Output, Reached};
 use crate::map::results::{Panicked, Ran, Results};
@@ -24,24 +32,25 @@ use crate::primitive::{AtomicWaker, Mutex, into_inner, lock};
 use crate::scheduler::{Progress, Scheduler, TimeSlice, Work, park, with_borrowed};
 use crate::unwind::discard;
 
-/// How long it should take to run what was claimed at once: claiming is cheap beside that.
+/// The time that running the items of one claim should take. Claiming is cheap beside that.
 const TARGET: Duration = Duration::from_micros(1);
-/// A slow item holds back so many neighbours, less one, if those before it were cheap.
-const MOST_AT_ONCE: u32 = 32;
-/// The same for items that are nothing but an index, beside which claiming is dear.
-const MOST_INDICES_AT_ONCE: u32 = 128;
-/// While claims of that many items are cheap, the clock is looked at so often only, for it costs as much as
-/// dozens of them, ...
+/// The maximum number of items of one claim. If items before it were cheap, a slow item holds back
+/// up to this many neighbours, less one.
+const MAX_CLAIM: u32 = 32;
+/// The same for items that are nothing but an index. Claiming costs more than such items.
+const MAX_CLAIM_OF_INDICES: u32 = 128;
+/// The interval at which a thread reads the clock while its claims are the largest. A reading costs
+/// as much as dozens of cheap items.
 const CLOCK_INTERVAL: Duration = Duration::from_micros(2);
-/// ... and at least after so many.
-const LONGEST_CLOCK_INTERVAL: u32 = 512;
+/// The maximum number of items between two readings of the clock.
+const MAX_CLOCK_INTERVAL: u32 = 512;
 
-/// Runs `job` on up to `count` items, from 1 to `u32::MAX`.
+/// Runs `job` on up to `count` items of a source, from 1 to `u32::MAX`.
 ///
 /// # Panics
 ///
-/// If the source panics, or memory is too short for the batch's ring or results.
-pub(crate) fn run<S, U, F>(
+/// If the source panics, or there is no memory for the batch's ring or results.
+pub(crate) fn run_iterator<S, U, F>(
     scheduler: &Arc<Scheduler>,
     job_type: JobType,
     source: S,
@@ -49,82 +58,83 @@ pub(crate) fn run<S, U, F>(
     job: &F,
 ) -> Ran<S, U>
 where
-    S: Iterator + Send,
-    S::Item: Send,
+    S: Source,
     U: Send,
     F: Fn(S::Item) -> U + Sync,
 {
     let job = move |_, item| job(item);
-    run_all(scheduler, job_type, source::of_iterator(source), MOST_AT_ONCE, count, &job)
+    run(scheduler, job_type, source::of_iterator(source), MAX_CLAIM, count, &job)
 }
 
-/// Runs `job` on `count` indices, from 1 to `u32::MAX`, of which the first is `first`.
+/// Runs `job` on some indices, from 1 to `u32::MAX` of them.
 ///
 /// # Panics
 ///
-/// If memory is too short for the batch's ring or results.
-pub(crate) fn run_indexed<U, F>(
+/// If there is no memory for the batch's ring or results.
+pub(crate) fn run_indices<U, F>(
     scheduler: &Arc<Scheduler>,
     job_type: JobType,
-    first: usize,
-    count: usize,
+    indices: Range<usize>,
     job: &F,
 ) -> Results<U>
 where
     U: Send,
     F: Fn(usize) -> U + Sync,
 {
-    let job = move |index, ()| job(first + index);
-    run_all(scheduler, job_type, source::of_indices(count), MOST_INDICES_AT_ONCE, count, &job).0
+    let count = indices.len();
+    let job = move |index, ()| job(indices.start + index);
+    run(scheduler, job_type, source::of_indices(count), MAX_CLAIM_OF_INDICES, count, &job).0
 }
 
-fn run_all<S, U, F>(
+fn run<S, U, F>(
     scheduler: &Arc<Scheduler>,
     job_type: JobType,
     source: SharedSource<S>,
-    most_at_once: u32,
+    max_claim: u32,
     count: usize,
     job: &F,
 ) -> Ran<S, U>
 where
-    S: Iterator + Send,
-    S::Item: Send,
+    S: Source,
     U: Send,
     F: Fn(usize, S::Item) -> U + Sync,
 {
     let layout = BlockLayout::new(count);
     let output = Output::new(count);
-    let ring = scheduler.rings.lease(layout.blocks()).expect("memory for the tokens of a batch");
-    let batch = ring.open().expect("a leased ring is free");
-    let (tickets, consumer) = reserve_all(batch, layout.blocks());
+    let ring = scheduler.rings.lease(layout.blocks()).expect("memory for the ring of a batch");
+    let (mut producer, consumer) = ring.open().expect("a leased ring is free").split();
+    let tickets = producer.reserve_many(layout.blocks()).expect("the ring has this capacity");
+    producer.finish();
     let parallel = Parallel {
         job,
         job_type,
         output,
         source,
-        most_at_once,
+        max_claim,
         ranges: WorkRanges::new(scheduler.participants()),
         blocks: Blocks::new(layout, &ring, tickets),
         panics: Mutex::default(),
         caller: AtomicWaker::new(),
     };
-    parallel.start();
+    parallel.prepare();
     let _span = trace::batch(count);
     let slice = TimeSlice::own(scheduler);
     with_borrowed(scheduler, &parallel, slice.started(), || parallel.run_to_end(&slice, consumer));
-    parallel.into_outcome()
+    parallel.into_results()
 }
 
-/// What a thread timed, but for its first lap if there are others: that one began before the batch was
+/// The measurements of a thread in one time slice.
+///
+/// The first measurement does not count if there are others: it began before the batch was
 /// published.
 #[derive(Default)]
-struct Timed {
+struct Measured {
     count: u32,
     items: u32,
     took: Duration,
 }
 
-impl Timed {
+impl Measured {
     fn add(&mut self, items: u32, took: Duration) {
         let before = if self.count == 1 { (0, Duration::ZERO) } else { (self.items, self.took) };
         (self.items, self.took) = (before.0 + items, before.1 + took);
@@ -132,62 +142,27 @@ impl Timed {
     }
 }
 
-/// Reserves a position for each cell; the batch ends after them.
-fn reserve_all(batch: Batch<&Ring<()>>, blocks: usize) -> (Tickets, Consumer<&Ring<()>>) {
-    let (mut producer, consumer) = batch.split();
-    let tickets = producer.reserve_many(blocks).expect("an empty ring of that capacity");
-    producer.finish();
-    (tickets, consumer)
-}
-
 struct Parallel<'a, S: Iterator, U, F> {
     job: &'a F,
     job_type: JobType,
     output: Output<S::Item, U>,
     source: SharedSource<S>,
-    most_at_once: u32,
+    max_claim: u32,
     ranges: WorkRanges,
     blocks: Blocks<'a>,
     panics: Mutex<Vec<Panicked>>,
+    /// The waker of the caller while it waits.
     caller: AtomicWaker,
-}
-
-impl<S: Iterator, U, F> Parallel<'_, S, U, F> {
-    /// To be called after every cell was delivered.
-    fn into_outcome(self) -> Ran<S, U> {
-        let state = self.source.into_inner();
-        let (end, items) = (state.end, state.items);
-        let mut panics = into_inner(self.panics);
-        panics.sort_unstable_by_key(|&(index, _)| index);
-        let missing: Vec<usize> = panics.iter().map(|&(index, _)| index).collect();
-        let outcome = if let Some(SourceEnd::Panicked(payload)) = end {
-            // SAFETY: as below.
-            unsafe { self.output.drop_except(items, &missing) };
-            panics.into_iter().for_each(|(_, payload)| discard(payload));
-            discard(state.source);
-            resume_unwind(payload)
-        } else if panics.is_empty() {
-            // SAFETY: every cell was delivered, so every item that came was run, and its result
-            // put before it was counted; nobody visits any more.
-            Ok(unsafe { self.output.into_vec(items) })
-        } else {
-            // SAFETY: as above, but for the items that panicked, which put nothing.
-            unsafe { self.output.drop_except(items, &missing) };
-            Err(panics)
-        };
-        (outcome, end.is_none().then_some(state.source))
-    }
 }
 
 impl<S, U, F> Parallel<'_, S, U, F>
 where
-    S: Iterator + Send,
-    S::Item: Send,
+    S: Source,
     U: Send,
     F: Fn(usize, S::Item) -> U + Sync,
 {
-    /// Gives the caller's seat what needs no pull.
-    fn start(&self) {
+    /// Gives the caller the indices of a batch that is not pulled.
+    fn prepare(&self) {
         if !self.source.is_open() {
             let layout = self.blocks.layout;
             (0..layout.blocks())
@@ -196,7 +171,33 @@ where
         }
     }
 
-    /// The caller's part: helps until nothing is claimable, then waits for the items of others.
+    /// Returns the results, after every block was delivered to the caller.
+    fn into_results(self) -> Ran<S, U> {
+        let state = self.source.into_inner();
+        let (end, items) = (state.end, state.items);
+        let mut panics = into_inner(self.panics);
+        panics.sort_unstable_by_key(|&(index, _)| index);
+        let missing: Vec<usize> = panics.iter().map(|&(index, _)| index).collect();
+        let results = if let Some(SourceEnd::Panicked(payload)) = end {
+            // SAFETY: as below.
+            unsafe { self.output.drop_except(items, &missing) };
+            panics.into_iter().for_each(|(_, payload)| discard(payload));
+            discard(state.source);
+            resume_unwind(payload)
+        } else if panics.is_empty() {
+            // SAFETY: every block was delivered. So every item that came was run, and its result
+            // was written before it was counted. No visitor is left.
+            Ok(unsafe { self.output.into_vec(items) })
+        } else {
+            // SAFETY: as above, but for the items that panicked, which wrote nothing.
+            unsafe { self.output.drop_except(items, &missing) };
+            Err(panics)
+        };
+        (results, end.is_none().then_some(state.source))
+    }
+
+    /// Does the caller's part: runs items until nothing is claimable, then waits for the items of
+    /// other threads.
     fn run_to_end(&self, slice: &TimeSlice<'_>, mut consumer: Consumer<&Ring<()>>) {
         loop {
             self.work(slice, || false);
@@ -214,34 +215,36 @@ where
         }
     }
 
-    /// Claims and runs items until there are none or the turn is over. `false` if there were none.
+    /// Claims items and runs them until there are none or `is_over`. Returns `false` if there were
+    /// none.
     fn work(&self, slice: &TimeSlice<'_>, is_over: impl Fn() -> bool) -> bool {
         let mut worked = false;
-        let (mut most, mut clock_interval, mut untimed) = (1, 0, 0);
-        let mut timed = Timed::default();
+        let (mut max_claim, mut clock_interval, mut unmeasured) = (1, 0, 0);
+        let mut measured = Measured::default();
         let mut counter = CompletionCounter::new(&self.blocks);
-        while let Some(items) = self.claim(slice, most, worked, &mut counter) {
+        while let Some(items) = self.claim(slice, max_claim, worked, &mut counter) {
             worked = true;
             slice.note_running(items.start.into(), items.len() as u64);
-            untimed += items.len() as u32;
+            unmeasured += items.len() as u32;
             self.run_claimed(items.start as usize..items.end as usize, &mut counter);
-            if most == self.most_at_once && untimed < clock_interval {
+            if max_claim == self.max_claim && unmeasured < clock_interval {
                 continue;
             }
             let took = slice.measure();
-            most = chunk_size(TARGET, untimed, took).min(self.most_at_once);
-            clock_interval = chunk_size(CLOCK_INTERVAL, untimed, took).min(LONGEST_CLOCK_INTERVAL);
-            timed.add(untimed, took);
-            untimed = 0;
+            max_claim = chunk_size(TARGET, unmeasured, took).min(self.max_claim);
+            clock_interval = chunk_size(CLOCK_INTERVAL, unmeasured, took).min(MAX_CLOCK_INTERVAL);
+            measured.add(unmeasured, took);
+            unmeasured = 0;
             if is_over() {
-                // What is left in this seat's range is out of nobody's reach, but the caller may
-                // have gone to sleep while it was in good hands.
+                // Other threads can steal the rest of this thread's range. But the caller may have
+                // gone to sleep while this thread was busy with it.
                 self.caller.wake();
                 break;
             }
         }
-        if timed.items > 0 {
-            slice.scheduler.costs.record(self.job_type, timed.items as usize, timed.took);
+        if measured.items > 0 {
+            let Measured { items, took, .. } = measured;
+            slice.scheduler.costs.record(self.job_type, items as usize, took);
         }
         worked
     }
@@ -249,14 +252,14 @@ where
     fn claim(
         &self,
         slice: &TimeSlice<'_>,
-        most: u32,
+        max_claim: u32,
         worked: bool,
         counter: &mut CompletionCounter<'_>,
     ) -> Option<Range<u32>> {
-        let mut fresh = !worked;
+        let mut is_new_range = !worked;
         loop {
-            if let Some(items) = self.ranges.claim(slice.participant, most) {
-                if fresh {
+            if let Some(items) = self.ranges.claim(slice.participant, max_claim) {
+                if is_new_range {
                     slice.claimed(self);
                     if slice.participant != 0 && self.claimable() {
                         self.caller.wake();
@@ -264,16 +267,16 @@ where
                 }
                 return Some(items);
             }
-            // Before the source is asked, which may take its time.
+            // Before the source is asked, which may block.
             counter.count();
             if !self.pull(slice) {
                 self.ranges.steal_half(slice.participant)?;
             }
-            fresh = true;
+            is_new_range = true;
         }
     }
 
-    /// Fills the seat's range with the items of the next cell. `false` if none came.
+    /// Pulls the next block into this thread's range. Returns `false` if no item came.
     fn pull(&self, slice: &TimeSlice<'_>) -> bool {
         let Some(puller) = self.source.try_start() else { return false };
         slice.claimed(self);
@@ -295,8 +298,8 @@ where
         while next.get() < items.end {
             let ran = catch_unwind(AssertUnwindSafe(|| {
                 let mut started = Reached { index: next.get(), last: &next };
-                // SAFETY: each item is put before it can be claimed, is claimed once, and visited
-                // once by its claimer.
+                // SAFETY: each item is written before it can be claimed, is claimed once, and is
+                // visited once by the thread that claimed it.
                 unsafe { self.output.run(&mut started.index, items.end, self.job) };
             }));
             if let Err(payload) = ran {
@@ -308,8 +311,7 @@ where
 
 impl<S, U, F> Work for Parallel<'_, S, U, F>
 where
-    S: Iterator + Send,
-    S::Item: Send,
+    S: Source,
     U: Send,
     F: Fn(usize, S::Item) -> U + Sync,
 {

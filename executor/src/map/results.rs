@@ -5,15 +5,14 @@ use std::panic::resume_unwind;
 
 use crate::unwind::discard;
 
-/// A panicked item: its index and its payload.
+/// The index of an item whose job panicked, and the payload.
 pub(crate) type Panicked = (usize, Box<dyn Any + Send>);
-/// The result at an index is that of the item at the index. If items panicked, only their panics
-/// are returned, in order.
+/// The result of each item at its index. If items panicked, only their panics, in order.
 pub(crate) type Results<U> = Result<Vec<U>, Vec<Panicked>>;
-/// What came of some items, and the source unless it has ended.
+/// The results of some items, and the source unless it has ended.
 pub(crate) type Ran<S, U> = (Results<U>, Option<S>);
 
-/// The values alone.
+/// Returns the values, or resumes the first panic.
 ///
 /// # Panics
 ///
@@ -21,35 +20,30 @@ pub(crate) type Ran<S, U> = (Results<U>, Option<S>);
 pub(crate) fn values<U>(results: Results<U>) -> Vec<U> {
     results.unwrap_or_else(|panics| {
         let mut panics = panics.into_iter();
-        let (_, first) = panics.next().expect("only failures come with panics");
+        let (_, first) = panics.next().expect("a failed batch has a panic");
         panics.for_each(|(_, payload)| discard(payload));
         resume_unwind(first)
     })
 }
 
-/// Joins the results of two parts, of which the first has `count` items.
-pub(crate) fn append<U>(first: Results<U>, count: usize, second: Results<U>) -> Results<U> {
-    match (first, second) {
-        (Ok(mut values), Ok(more)) => {
-            values.extend(more);
-            Ok(values)
-        }
-        (first, second) => {
-            let shifted = |(index, payload)| (count + index, payload);
-            let mut panics = panics_of(first);
-            panics.extend(panics_of(second).into_iter().map(shifted));
-            Err(panics)
-        }
+/// Returns the values if no item panicked. Otherwise drops them and returns the panics.
+pub(crate) fn from_parts<U>(values: Vec<U>, panics: Vec<Panicked>) -> Results<U> {
+    if panics.is_empty() {
+        return Ok(values);
     }
+    // One by one, because the `Drop` of each may panic.
+    values.into_iter().for_each(discard);
+    Err(panics)
 }
 
-/// The panics alone. Values that nobody gets are dropped one by one, since that may panic too.
-fn panics_of<U>(results: Results<U>) -> Vec<Panicked> {
-    results.map_or_else(
-        |panics| panics,
-        |values| {
-            values.into_iter().for_each(discard);
-            Vec::new()
-        },
-    )
+/// Joins the results of two parts, of which the first has `count` items.
+pub(crate) fn append<U>(first: Results<U>, count: usize, second: Results<U>) -> Results<U> {
+    let split = |results: Results<U>| match results {
+        Ok(values) => (values, Vec::new()),
+        Err(panics) => (Vec::new(), panics),
+    };
+    let ((mut values, mut panics), (more, more_panics)) = (split(first), split(second));
+    values.extend(more);
+    panics.extend(more_panics.into_iter().map(|(index, payload)| (count + index, payload)));
+    from_parts(values, panics)
 }

@@ -1,36 +1,37 @@
-//! A batch of known length, one result for each item: who runs it.
+//! Decides how a batch runs: by its caller alone, or shared with the workers.
+//!
+//! A batch begins inline if its type of job is known to be cheap. It goes on in parallel as soon as
+//! it takes longer than [`GRACE`].
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::cost::JobType;
-use crate::map::inline;
-use crate::map::parallel;
 use crate::map::results::{Ran, Results, append};
+use crate::map::{Source, inline, parallel};
 use crate::scheduler::{GRACE, Scheduler};
 
-/// Indices of a batch have 32 bits.
-const LONGEST: usize = u32::MAX as usize;
+/// The maximum number of items in a part of a batch. Indices of a part have 32 bits.
+const MAX_PART: usize = u32::MAX as usize;
 
-/// Runs `job` on every item, with the caller's and the workers' hands.
+/// Runs `job` on every item, on the threads of the caller and the workers.
 ///
 /// # Panics
 ///
-/// If the source panics, or memory is too short for the batch's ring or results.
+/// If the source panics, or there is no memory for the batch's ring or results.
 pub(crate) fn run<S, U, F>(scheduler: &Arc<Scheduler>, source: S, job: &F) -> Results<U>
 where
-    S: Iterator + Send,
-    S::Item: Send,
+    S: Source,
     U: Send,
     F: Fn(S::Item) -> U + Sync,
 {
     match source.size_hint() {
-        (least, Some(most)) if least == most => {
-            run_some(scheduler, source, least.min(LONGEST), job)
-        }
+        (least, Some(most)) if least == most => run_known(scheduler, source, least, job),
         _ => run_collected(scheduler, source, job),
     }
 }
 
+/// Runs the items of a source that does not say exactly how many it has.
 fn run_collected<I, U, F>(
     scheduler: &Arc<Scheduler>,
     source: impl Iterator<Item = I>,
@@ -42,21 +43,24 @@ where
     F: Fn(I) -> U + Sync,
 {
     let items: Vec<I> = source.collect();
-    let count = items.len().min(LONGEST);
-    run_some(scheduler, items.into_iter(), count, job)
+    let count = items.len();
+    run_known(scheduler, items.into_iter(), count, job)
 }
 
-/// Runs `count` items, if there are so many, and then those that are still left.
-fn run_some<S, U, F>(scheduler: &Arc<Scheduler>, source: S, count: usize, job: &F) -> Results<U>
+/// Runs the first `count` items, and then those that the source has beyond its promise.
+fn run_known<S, U, F>(scheduler: &Arc<Scheduler>, source: S, count: usize, job: &F) -> Results<U>
 where
-    S: Iterator + Send,
-    S::Item: Send,
+    S: Source,
     U: Send,
     F: Fn(S::Item) -> U + Sync,
 {
+    let count = count.min(MAX_PART);
+    let in_parallel =
+        |job_type, source, count| parallel::run_iterator(scheduler, job_type, source, count, job);
+    let job_type = JobType::of_code(parallel::run_iterator::<S, U, F> as *const ());
     let (results, source) = match count {
         0 => (Ok(Vec::new()), Some(source)),
-        _ => run_promised(scheduler, source, count, job),
+        _ => run_part(scheduler, job_type, source, count, job, in_parallel),
     };
     let Some(mut source) = source else { return results };
     match source.next() {
@@ -68,73 +72,51 @@ where
     }
 }
 
-/// Returns `true` if a batch should be over before a worker would look at it.
-fn runs_inline(scheduler: &Scheduler, job_type: JobType, items: usize) -> bool {
-    let expected = || scheduler.costs.expect(job_type, items);
-    items == 1 || expected().is_some_and(|expected| expected < GRACE)
-}
-
-/// Runs up to `count` items, at least 1: alone as long as that is expected to take no time, for a worker would
-/// leave them alone for so long as well.
-fn run_promised<S, U, F>(scheduler: &Arc<Scheduler>, source: S, count: usize, job: &F) -> Ran<S, U>
-where
-    S: Iterator + Send,
-    S::Item: Send,
-    U: Send,
-    F: Fn(S::Item) -> U + Sync,
-{
-    let in_parallel =
-        parallel::run::<S, U, F> as fn(&Arc<Scheduler>, JobType, S, usize, &F) -> Ran<S, U>;
-    let job_type = JobType::of_code(in_parallel as *const ());
-    if !runs_inline(scheduler, job_type, count) {
-        return in_parallel(scheduler, job_type, source, count, job);
-    }
-    let (results, source, ran) = inline::run(scheduler, job_type, source, count, job);
-    match source {
-        Some(source) if ran < count => {
-            let (more, source) = in_parallel(scheduler, job_type, source, count - ran, job);
-            (append(results, ran, more), source)
-        }
-        source => (results, source),
-    }
-}
-
 /// Runs `job` on the indices from 0 to `len`.
 ///
 /// # Panics
 ///
-/// If memory is too short for the batch's ring or results.
+/// If there is no memory for the batch's ring or results.
 pub(crate) fn run_indexed<U, F>(scheduler: &Arc<Scheduler>, len: usize, job: &F) -> Results<U>
 where
     U: Send,
     F: Fn(usize) -> U + Sync,
 {
+    let in_parallel = |job_type, indices: Range<usize>, _| {
+        (parallel::run_indices(scheduler, job_type, indices, job), None)
+    };
+    let job_type = JobType::of_code(parallel::run_indices::<U, F> as *const ());
     let mut results = Ok(Vec::new());
     let mut first = 0;
     while first < len {
-        let count = (len - first).min(LONGEST);
-        let part = run_indices(scheduler, first, count, job);
-        results = if first == 0 { part } else { append(results, first, part) };
+        let count = (len - first).min(MAX_PART);
+        let part = first..first + count;
+        let (more, _) = run_part(scheduler, job_type, part, count, job, in_parallel);
+        results = if first == 0 { more } else { append(results, first, more) };
         first += count;
     }
     results
 }
 
-/// As [`run_promised`], with items that are there at once.
-fn run_indices<U, F>(scheduler: &Arc<Scheduler>, first: usize, count: usize, job: &F) -> Results<U>
-where
-    U: Send,
-    F: Fn(usize) -> U + Sync,
-{
-    let in_parallel = parallel::run_indexed::<U, F>
-        as fn(&Arc<Scheduler>, JobType, usize, usize, &F) -> Results<U>;
-    let job_type = JobType::of_code(in_parallel as *const ());
-    if !runs_inline(scheduler, job_type, count) {
-        return in_parallel(scheduler, job_type, first, count, job);
+/// Runs up to `count` items, at least 1: inline as long as they are cheap, and then in parallel.
+fn run_part<S: Iterator, U>(
+    scheduler: &Scheduler,
+    job_type: JobType,
+    source: S,
+    count: usize,
+    job: &impl Fn(S::Item) -> U,
+    in_parallel: impl FnOnce(JobType, S, usize) -> Ran<S, U>,
+) -> Ran<S, U> {
+    let expected = || scheduler.costs.expect(job_type, count);
+    if count > 1 && expected().is_none_or(|expected| expected >= GRACE) {
+        return in_parallel(job_type, source, count);
     }
-    let (results, _, ran) = inline::run(scheduler, job_type, first..first + count, count, job);
-    if ran == count {
-        return results;
+    let (results, source, ran) = inline::run(scheduler, job_type, source, count, job);
+    match source {
+        Some(source) if ran < count => {
+            let (more, source) = in_parallel(job_type, source, count - ran);
+            (append(results, ran, more), source)
+        }
+        source => (results, source),
     }
-    append(results, ran, in_parallel(scheduler, job_type, first + ran, count - ran, job))
 }

@@ -1,4 +1,4 @@
-//! How the items of a batch come from an iterator into the output buffer: block by block.
+//! Pulls the items of a batch from an iterator into the output buffer, block by block.
 //!
 //! A thread that has nothing to claim pulls the items of the next block. `io::pull` has the state
 //! machine of the right to pull.
@@ -14,14 +14,14 @@ use crate::map::output::{Output, Reached};
 /// The source of a batch.
 pub(crate) type SharedSource<S> = PullLock<SourceState<S>>;
 
-/// What only the puller touches, and the caller in the end.
+/// The state of a source. Only the puller touches it, and the caller in the end.
 pub(crate) struct SourceState<S> {
     pub(crate) source: S,
     /// The block that is pulled next.
     block: usize,
     /// The number of items that came.
     pub(crate) items: usize,
-    /// Why the source is asked no more. `None` if it is asked for as many items as have a place.
+    /// The reason why the source is asked no more. `None` if it brought an item for each place.
     pub(crate) end: Option<SourceEnd>,
 }
 

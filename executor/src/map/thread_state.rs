@@ -1,4 +1,4 @@
-//! A state for each thread that takes part in a batch.
+//! One state for each thread that takes part in a batch.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -8,7 +8,7 @@ use thread_local::ThreadLocal;
 
 use crate::unwind::discard;
 
-/// The states of one batch, made when a thread runs its first item.
+/// The states of one batch. A thread makes its state before its first item.
 pub(crate) struct PerThread<S: Send, I> {
     states: ThreadLocal<Cell<Option<S>>>,
     init: I,
@@ -19,7 +19,9 @@ impl<S: Send, I: Fn() -> S> PerThread<S, I> {
         PerThread { states: ThreadLocal::new(), init }
     }
 
-    /// Runs `f` with the state of this thread. One with which `f` panicked is not used again.
+    /// Runs `f` with the state of this thread.
+    ///
+    /// If `f` panics, the state is dropped, and the thread makes a new one for its next item.
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
         let place = self.states.get_or_default();
         let mut state = place.take().unwrap_or_else(&self.init);
@@ -38,7 +40,7 @@ impl<S: Send, I: Fn() -> S> PerThread<S, I> {
 
 impl<S: Send, I> Drop for PerThread<S, I> {
     fn drop(&mut self) {
-        // One by one: while a panic unwinds, be it that of another state, a second one would abort.
+        // One by one: a second panic while the first one unwinds would abort the process.
         let mut panicked = None;
         for state in mem::take(&mut self.states) {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(state))) {

@@ -1,20 +1,20 @@
-//! Who runs which items of a batch: one range per seat, and nothing else.
+//! The unstarted items of a batch: one range for each participant.
 //!
 //! ```text
 //!  63            32 31             0
 //! +----------------+----------------+
-//! | end            | next           |     next == end: nothing unstarted here
+//! | end            | next           |     next == end: the range is empty
 //! +----------------+----------------+
 //! ```
 //!
-//! A seat whose range is empty puts a new one there: items that it pulled, or the back half of the
-//! largest range of the others, which it takes over. It takes from the front of its own. So the
-//! unstarted remainder behind a slow item is never out of reach, and a thread alone pays no
-//! contention.
+//! A participant claims items from the front of its own range. When the range is empty, it puts a
+//! new one there: the items that it pulled, or the back half of the largest other range, which it
+//! steals. So the items behind a slow one are always within reach of other threads, and a thread
+//! that is alone meets no contention.
 //!
-//! Each item is put once by who pulled it, is in one range at most, and leaves them once. A
-//! compare-and-swap that finds the range it read is right even if the word changed in between: the
-//! same range means that the same items are unstarted.
+//! The puller of an item puts it once. The item is in one range at most, and leaves the ranges
+//! once. There is no ABA problem, although a word may change and change back between a load and a
+//! compare-and-swap. The same range means the same unstarted items.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -36,7 +36,7 @@ fn unpack(word: u64) -> Range<u32> {
 }
 
 impl WorkRanges {
-    /// Of so many seats, all empty.
+    /// Returns an empty range for each participant.
     pub(crate) fn new(participants: usize) -> WorkRanges {
         WorkRanges {
             ranges: (0..participants).map(|_| CachePadded::new(AtomicU64::new(0))).collect(),
@@ -44,25 +44,25 @@ impl WorkRanges {
     }
 
     fn range(&self, owner: usize) -> Range<u32> {
-        // ORDERING: work_ranges:look: Relaxed; a guess, or the seat's own range. That a sleeper does not
-        // miss a range is the business of the fences in `hub`.
+        // ORDERING: work_ranges:look: Relaxed; a guess, or the owner's range. The fences in `idle`
+        // see to it that a worker that goes to sleep misses no range.
         unpack(self.ranges[owner].load(Relaxed))
     }
 
-    /// Puts `to` in the place of `from`, unless somebody was faster.
+    /// Replaces `from` by `to`. Returns `false` if another thread was faster.
     fn swap(&self, owner: usize, from: &Range<u32>, to: &Range<u32>) -> bool {
         let word = &self.ranges[owner];
-        // ORDERING: work_ranges:swap: Acquire pairs with `work_ranges:put`: who takes items from another
-        // seat has what their puller wrote, handed on from seat to seat.
+        // ORDERING: work_ranges:swap: Acquire pairs with `work_ranges:put`: a thief sees what the
+        // puller of the items wrote, also if they were stolen several times.
         word.compare_exchange(pack(from), pack(to), Acquire, Relaxed).is_ok()
     }
 
-    /// Whether any item is unstarted and not in the hands of a thread.
+    /// Returns `true` if any range has an item.
     pub(crate) fn has_work(&self) -> bool {
         (0..self.ranges.len()).any(|owner| !self.range(owner).is_empty())
     }
 
-    /// Up to `most` items from the front of the seat's own range.
+    /// Takes up to `most` items from the front of the owner's range.
     pub(crate) fn claim(&self, owner: usize, most: u32) -> Option<Range<u32>> {
         loop {
             let range = self.range(owner);
@@ -76,15 +76,15 @@ impl WorkRanges {
         }
     }
 
-    /// New items for the seat, whose own range must be empty.
+    /// Puts items into the range of the owner, which must be empty.
     pub(crate) fn put(&self, owner: usize, items: Range<u32>) {
-        // ORDERING: work_ranges:put: Release pairs with `work_ranges:swap`. Only the owner puts something
-        // into an empty range, so a store does.
+        // ORDERING: work_ranges:put: Release pairs with `work_ranges:swap`. Only the owner writes
+        // to an empty range, so a store is enough.
         self.ranges[owner].store(pack(&items), Release);
     }
 
-    /// Puts the back half of the largest range of the others into the seat's own, which must be
-    /// empty. `None` if there is none.
+    /// Moves the back half of the largest other range into the range of the owner, which must be
+    /// empty. Returns `None` if all others are empty.
     pub(crate) fn steal_half(&self, owner: usize) -> Option<()> {
         loop {
             let others = (0..self.ranges.len()).filter(|&other| other != owner);
@@ -107,14 +107,14 @@ impl WorkRanges {
 mod tests {
     use super::*;
 
-    fn ranges(ranges: usize, items: u32) -> WorkRanges {
-        let ranges = WorkRanges::new(ranges);
+    fn ranges(owners: usize, items: u32) -> WorkRanges {
+        let ranges = WorkRanges::new(owners);
         ranges.put(0, 0..items);
         ranges
     }
 
     #[test]
-    fn a_seat_alone_gets_all_items_in_order() {
+    fn an_owner_alone_claims_all_items_in_order() {
         let ranges = ranges(3, 100);
         let mut seen = Vec::new();
         while let Some(items) = ranges.claim(0, 3) {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_remainder_is_taken_over_from_the_back() {
+    fn a_thief_takes_the_back_half() {
         let ranges = ranges(2, 10);
         assert_eq!(ranges.claim(0, 1), Some(0..1));
         assert_eq!(ranges.steal_half(1), Some(()));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_last_unstarted_item_can_be_taken_over() {
+    fn a_last_unstarted_item_can_be_stolen() {
         let ranges = ranges(2, 1);
         assert_eq!(ranges.steal_half(1), Some(()));
         assert_eq!(ranges.steal_half(0), Some(()), "and back");
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn every_item_is_started_once_whoever_takes_it() {
+    fn every_item_is_started_once() {
         const ITEMS: u32 = if cfg!(miri) { 200 } else { 200_000 };
         let ranges = ranges(4, ITEMS);
         let mut started: Vec<u32> = std::thread::scope(|scope| {
@@ -154,7 +154,7 @@ mod tests {
                     let next = || {
                         ranges.claim(owner, 5).or_else(|| {
                             ranges.steal_half(owner)?;
-                            // Another may have been faster.
+                            // Another thread may have stolen them.
                             Some(ranges.claim(owner, 5).unwrap_or(0..0))
                         })
                     };
@@ -163,7 +163,7 @@ mod tests {
             });
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
-        // A thread may give up while another holds items in its hand, but nobody drops any.
+        // A thread may give up while another one runs its last claim, but no item is lost.
         started.sort_unstable();
         assert!(started.into_iter().eq(0..ITEMS));
     }
