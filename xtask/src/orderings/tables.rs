@@ -14,8 +14,7 @@ pub(super) fn render(page: &str, book: &Book) -> anyhow::Result<String> {
 }
 
 fn pairs(book: &Book) -> String {
-    let mut table =
-        String::from("| release | acquire | what it carries | model |\n|---|---|---|---|\n");
+    let mut table = String::from("| release | acquire | carries | model |\n|---|---|---|---|\n");
     for pair in &book.pairs {
         let models: Vec<_> = pair.models.iter().map(|model| format!("`{model}`")).collect();
         let cells =
@@ -24,10 +23,7 @@ fn pairs(book: &Book) -> String {
     }
     if !book.of_models.is_empty() {
         let labels: Vec<_> = book.of_models.iter().map(|label| format!("`{label}`")).collect();
-        table.push_str(&format!(
-            "\nThe models have accesses of their own: {}.\n",
-            labels.join(", ")
-        ));
+        table.push_str(&format!("\nAccesses of the models: {}.\n", labels.join(", ")));
     }
     table
 }
@@ -107,6 +103,6 @@ mod tests {
     #[test]
     fn accesses_of_models_are_listed() {
         let book = Book { of_models: vec!["model:add".to_owned()], ..Book::default() };
-        assert!(pairs(&book).ends_with("own: `model:add`.\n"));
+        assert!(pairs(&book).ends_with("models: `model:add`.\n"));
     }
 }
