@@ -1,4 +1,4 @@
-//! What the user may ask for.
+//! The arguments of the program.
 
 use std::path::PathBuf;
 
@@ -7,48 +7,58 @@ use clap::{Parser, value_parser};
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
-/// Compresses files with gzip, all at once, each block of each file on its own.
+/// Compresses files with gzip. The blocks of all files are compressed in parallel.
 ///
-/// FILE becomes FILE.gz, and stays. Without FILE, files of this repository are compressed into a
-/// temporary folder and checked by decompressing.
+/// Compresses FILE into FILE.gz and keeps FILE. Without FILE, compresses files of this repository
+/// into a temporary folder and checks that they decompress to their inputs.
 #[derive(Parser, Debug)]
 #[command(name = "parallel_gzip")]
 pub(crate) struct Args {
-    /// How hard to try: 0 stores, 1 is fast, 9 is small
-    #[arg(short, long, value_name = "N", default_value_t = 6, value_parser = value_parser!(u32).range(0..=9))]
+    /// Compression level: 0 stores, 1 is the fastest, 9 gives the smallest outputs
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        default_value_t = 6,
+        value_parser = value_parser!(u32).range(0..=9)
+    )]
     pub(crate) level: u32,
 
-    /// Threads that compress [default: one for each processor]
+    /// Number of threads that compress [default: one per processor]
     #[arg(short, long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,
 
     /// Size of a block, 4096 to 67108864 [default: 131072, or 4096 without FILE]
-    #[arg(short, long, value_name = "BYTES", value_parser = value_parser!(u64).range(4 * KIB..=64 * MIB))]
+    #[arg(
+        short,
+        long,
+        value_name = "BYTES",
+        value_parser = value_parser!(u64).range(4 * KIB..=64 * MIB)
+    )]
     pub(crate) block: Option<u64>,
 
-    /// Put the outputs there, not beside their inputs; it is made if it is missing
+    /// Folder for the outputs, created if it is missing [default: the folder of each input]
     #[arg(short, long, value_name = "DIR", requires = "files")]
     pub(crate) out: Option<PathBuf>,
 
-    /// Replace outputs that exist
+    /// Replace existing outputs
     #[arg(short, long, requires = "files")]
     pub(crate) force: bool,
 
-    /// Also tell the peak memory, where the system knows it
+    /// Also print the peak memory, if the system reports it
     #[arg(short, long)]
     pub(crate) verbose: bool,
 
-    /// What to compress: regular files; `-` is no special name
+    /// Regular files to compress; `-` is a normal name
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 }
 
 impl Args {
     pub(crate) fn block_size(&self) -> usize {
-        // Small where it is a demonstration: most of this repository's files then are several
-        // blocks.
+        // Without FILE, blocks are small, so that most files of this repository have several.
         let default = if self.files.is_empty() { 4 * KIB } else { 128 * KIB };
-        usize::try_from(self.block.unwrap_or(default)).expect("64 MiB fit")
+        usize::try_from(self.block.unwrap_or(default)).expect("64 MiB fit into a `usize`")
     }
 }
 
@@ -61,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_limits() {
+    fn values_out_of_range_are_refused() {
         for good in ["", "-l 0 f", "-l 9 f", "-w 1 f", "-b 4096 f", "-b 67108864 f", "-- -f", "-"] {
             assert!(parse(good).is_ok(), "{good:?}");
         }
@@ -73,14 +83,14 @@ mod tests {
     }
 
     #[test]
-    fn where_to_put_outputs_needs_inputs() {
+    fn options_for_outputs_need_inputs() {
         assert!(parse("--out d").is_err());
         assert!(parse("--force").is_err());
         assert!(parse("--out d f").is_ok());
     }
 
     #[test]
-    fn the_demonstration_has_small_blocks() {
+    fn blocks_are_small_without_files() {
         assert_eq!(parse("").unwrap().block_size(), 4096);
         assert_eq!(parse("f").unwrap().block_size(), 131_072);
         assert_eq!(parse("-b 5000").unwrap().block_size(), 5000);

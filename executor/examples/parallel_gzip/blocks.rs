@@ -1,11 +1,11 @@
-//! The lazy source of a file's stream: its blocks.
+//! The blocks of a file, which are the lazy source of the file's stream.
 
 use std::io::{self, Read};
 
-/// How far back deflate can refer.
+/// The largest distance of a reference in deflate.
 const DICTIONARY: usize = 32 * 1024;
 
-/// A block, behind the bytes that it may refer to.
+/// A block, with its dictionary before it.
 #[derive(Debug)]
 pub(crate) struct Block {
     bytes: Vec<u8>,
@@ -13,12 +13,13 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// What came before, as far as deflate can refer to it. Empty in the first block.
+    /// Returns the bytes before the block to which it may refer. There are none before the first
+    /// block.
     pub(crate) fn dictionary(&self) -> &[u8] {
         &self.bytes[..self.start]
     }
 
-    /// The dictionary, and up to so many bytes of the block.
+    /// Returns the dictionary, and up to `more` bytes of the block.
     pub(crate) fn dictionary_and(&self, more: usize) -> &[u8] {
         &self.bytes[..self.bytes.len().min(self.start + more)]
     }
@@ -28,7 +29,7 @@ impl Block {
     }
 }
 
-/// Cuts what it reads into blocks. An error is the last item.
+/// Splits an input into blocks. An error is the last item.
 pub(crate) struct Blocks<R> {
     input: R,
     size: u64,
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_are_the_input_and_know_what_came_before() {
+    fn blocks_are_the_input_and_have_their_dictionaries() {
         let input: Vec<u8> = (0..100_000u32).map(|n| (n % 251) as u8).collect();
         for size in [1000, 32 * 1024, 50_000, 100_000, 100_001] {
             let mut read = Vec::new();
@@ -95,7 +96,7 @@ mod tests {
     fn nothing_comes_after_an_error() {
         let input = io::Read::chain(&b"0123456789"[..], crate::tests::Broken);
         let items: Vec<_> = Blocks::new(input, 4).map(|block| block.is_ok()).collect();
-        // The rest before the error is not a block of its own: it would never be written.
+        // The two bytes before the error are not a block, for they would never be written.
         assert_eq!(items, [true, true, false]);
     }
 }

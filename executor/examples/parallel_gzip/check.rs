@@ -1,4 +1,4 @@
-//! Without arguments: this repository's files, compressed, decompressed and compared.
+//! The run without arguments: compresses files of this repository, decompresses them, and compares.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
@@ -16,34 +16,34 @@ use crate::run;
 ///
 /// # Errors
 ///
-/// If there is no repository, or no temporary folder.
+/// Fails if the files cannot be read or the temporary folder cannot be created.
 pub(crate) fn own_files(engine: &Engine, report: &Report) -> Result<(), String> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    // A published package stands alone: what is above it is not ours.
-    let ours = |above: &&Path| above.join("executor/Cargo.toml").is_file();
-    let root = package.parent().filter(ours).unwrap_or(package);
-    let cannot = |what: &Path| {
-        let what = shown(what);
-        move |error: io::Error| format!("{what}: {error}")
+    // A published package is outside the repository, and then only its own files are used.
+    let is_repository = |parent: &&Path| parent.join("executor/Cargo.toml").is_file();
+    let root = package.parent().filter(is_repository).unwrap_or(package);
+    let error_at = |path: &Path| {
+        let path = shown(path);
+        move |error: io::Error| format!("{path}: {error}")
     };
-    let files = sources(root).map_err(cannot(root))?;
+    let files = sources(root).map_err(error_at(root))?;
     if files.is_empty() {
         return Err(format!("{}: there is nothing to compress", shown(root)));
     }
     let folder = tempfile::Builder::new()
         .prefix("parallel_gzip-")
         .tempdir()
-        .map_err(cannot(&std::env::temp_dir()))?;
+        .map_err(error_at(&std::env::temp_dir()))?;
     let mut jobs = Vec::new();
     for input in files {
-        // The same folders again, since the same names come in several.
-        let mut output =
-            folder.path().join(input.strip_prefix(root).expect("found below")).into_os_string();
+        // The outputs have the same subfolders, for files in different folders may share a name.
+        let relative = input.strip_prefix(root).expect("the file is below the root");
+        let mut output = folder.path().join(relative).into_os_string();
         output.push(".gz");
         let output = PathBuf::from(output);
-        let parent = output.parent().expect("below the folder");
-        fs::create_dir_all(parent).map_err(cannot(parent))?;
-        let size = fs::metadata(&input).map_err(cannot(&input))?.len();
+        let parent = output.parent().expect("the output is below the folder");
+        fs::create_dir_all(parent).map_err(error_at(parent))?;
+        let size = fs::metadata(&input).map_err(error_at(&input))?.len();
         jobs.push(Job { input, output, force: false, size });
     }
     run::jobs(engine, &jobs, report);
@@ -51,14 +51,16 @@ pub(crate) fn own_files(engine: &Engine, report: &Report) -> Result<(), String> 
     Ok(())
 }
 
-/// Decompresses every output, in parallel too, and compares it with its input.
+/// Decompresses the outputs in parallel, and compares each with its input.
 pub(crate) fn check(engine: &Engine, jobs: &[Job], report: &Report) {
     let checked = engine.executor.map(jobs, same);
     let mut good = 0;
     for (job, same) in jobs.iter().zip(checked) {
         match same {
             Ok(true) => good += 1,
-            Ok(false) => report.error(&format!("{}: came back different", shown(&job.input))),
+            Ok(false) => {
+                report.error(&format!("{}: differs after decompression", shown(&job.input)))
+            }
             Err(error) => report.error(&format!("{}: {error}", shown(&job.output))),
         }
     }
@@ -83,7 +85,8 @@ fn same_bytes(mut one: impl BufRead, mut other: impl BufRead) -> io::Result<bool
     }
 }
 
-/// Sources and texts, in a fixed order; nothing that was built, and nothing hidden.
+/// Returns the source and text files below `folder`, in a fixed order. Leaves out built files,
+/// hidden files, and links.
 fn sources(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut entries: Vec<PathBuf> =
         fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;

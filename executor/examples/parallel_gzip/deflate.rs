@@ -1,4 +1,4 @@
-//! The job: one block in, its piece of a gzip member out.
+//! The job: it compresses a block to a piece of a gzip member.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,27 +6,28 @@ use flate2::{Compress, CompressError, Compression, Crc, FlushCompress};
 
 use crate::blocks::Block;
 
-/// How many bytes behind the dictionary zlib may look at, and some.
+/// At least the number of bytes behind the dictionary that zlib may read.
 const BEHIND: usize = 8;
 
-/// A piece of a deflate stream that ends on a byte boundary and is not the stream's last.
+/// A piece of a deflate stream. It ends on a byte boundary and does not end the stream.
 #[derive(Debug)]
 pub(crate) struct Deflated {
     pub(crate) bytes: Vec<u8>,
-    /// Of the block, whose length it knows.
+    /// The checksum and the length of the block.
     pub(crate) crc: Crc,
 }
 
 /// Deflates blocks for all threads.
 pub(crate) struct Deflater {
     level: Compression,
-    /// As many as ever ran at once. A state is some 300 KiB, too much to make for each block.
+    /// States for reuse, because a state has some 300 KiB. There are at most as many as jobs ran at
+    /// the same time.
     idle: Mutex<Vec<State>>,
 }
 
 struct State {
     compress: Compress,
-    /// Reused, so that a result takes just the memory that it needs.
+    /// A reused buffer. Results are copied from it, so they have no excess capacity.
     output: Vec<u8>,
 }
 
@@ -56,24 +57,24 @@ impl State {
     fn deflate(&mut self, block: &Block) -> Result<Vec<u8>, CompressError> {
         self.compress.reset();
         if !block.dictionary().is_empty() {
-            // Its last bytes are hashed along with those behind it, which would be what an earlier
-            // block left there. So lay the right ones out first: the same input then gives the
-            // same output, whichever state has which block.
+            // zlib hashes the last bytes of the dictionary together with the bytes behind them.
+            // Those would be left over from an earlier block. The first call puts this block's
+            // bytes there, so the output does not depend on the state.
             self.compress.set_dictionary(block.dictionary_and(BEHIND))?;
             self.compress.reset();
             self.compress.set_dictionary(block.dictionary())?;
         }
-        // zlib itself counts the dictionary as input.
+        // zlib counts the dictionary as input.
         let before = self.compress.total_in();
         let data = block.data();
         self.output.clear();
         loop {
             let done = (self.compress.total_in() - before) as usize;
             let rest = &data[done..];
-            // Enough for data that does not get smaller, so usually once is enough.
+            // This is enough for incompressible data, so the loop usually runs once.
             self.output.reserve(rest.len() + rest.len() / 1000 + 128);
             self.compress.compress_vec(rest, &mut self.output, FlushCompress::Sync)?;
-            // The flush is complete when it leaves room.
+            // The flush is complete if it does not fill the buffer.
             if self.output.len() < self.output.capacity() {
                 return Ok(self.output.clone());
             }
@@ -87,12 +88,12 @@ mod tests {
     use crate::blocks::Blocks;
 
     #[test]
-    fn the_output_depends_on_the_block_alone() {
-        // Two letters: what follows the dictionary matters for where its end is found again.
+    fn the_output_depends_only_on_the_block() {
+        // The input has only two byte values, so a match at the end of a dictionary is frequent.
         let input: Vec<u8> = crate::tests::bytes(60_000).iter().map(|byte| byte & 1).collect();
         let blocks: Vec<Block> = Blocks::new(&input[..], 5000).map(Result::unwrap).collect();
         for level in [1, 6] {
-            // Its one state has the blocks in another order.
+            // This deflater reuses its state for the blocks in another order.
             let used = Deflater::new(level);
             for block in blocks.iter().rev() {
                 let fresh = Deflater::new(level).deflate(block).unwrap();

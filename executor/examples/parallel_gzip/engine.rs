@@ -1,4 +1,4 @@
-//! One file, one stream: source, jobs and the writer.
+//! Compresses a file as one stream: a source of blocks, the jobs, and a writer.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
@@ -14,10 +14,11 @@ use crate::error::Error;
 use crate::member::{Member, Size};
 use crate::plan::Job;
 
-/// Enough that workers go on while one block takes longer or the disk does; it bounds the memory.
+/// The slots of the window per worker, which bound the memory. There are enough for workers to
+/// continue while a block or the disk is slow.
 const WINDOW_PER_WORKER: usize = 4;
 
-/// What all files share.
+/// The executor and the settings, which all files share.
 pub(crate) struct Engine {
     pub(crate) executor: Executor,
     deflater: Deflater,
@@ -35,9 +36,9 @@ impl Engine {
         Ok(Engine { executor, deflater: Deflater::new(args.level), block: args.block_size() })
     }
 
-    /// Compresses a file; `wrote` hears how many bytes of input each block was that is written.
+    /// Compresses a file. Calls `wrote` after each block, with the size of the block's input.
     ///
-    /// The output has its name only once it is whole.
+    /// The output gets its name only after it is complete.
     pub(crate) fn compress(&self, job: &Job, wrote: impl Fn(u64)) -> Result<Size, Error> {
         let input = File::open(&job.input).map_err(Error::Open)?;
         let mode = input.metadata().map_err(Error::Open)?.permissions();
@@ -53,19 +54,20 @@ impl Engine {
     ) -> Result<Size, Error> {
         let write_error = |error| Error::Write { output: job.output.clone(), error };
         let folder = job.output.parent().filter(|folder| !folder.as_os_str().is_empty());
-        // In the same folder, so that giving it its name is one step. Dropping it removes it.
+        // The temporary file is in the same folder, so a rename is atomic. Its drop removes it.
         let unnamed = tempfile::Builder::new()
             .prefix(".parallel_gzip-")
             .tempfile_in(folder.unwrap_or(Path::new(".")))
             .map_err(write_error)?;
         let size = self.compress_into(unnamed.as_file(), input, wrote, write_error)?;
-        // What only its owner may read stays so.
+        // The output has the input's permissions, so a private file stays private.
         unnamed.as_file().set_permissions(plain(mode)).map_err(write_error)?;
         give_name(unnamed, job)?;
         Ok(size)
     }
 
-    /// The heart of it: the blocks of `input`, deflated by whoever has time, written in order here.
+    /// Compresses `input` to `output`. The workers deflate the blocks, and this thread writes them
+    /// in order.
     fn compress_into(
         &self,
         output: impl Write,
@@ -79,7 +81,7 @@ impl Engine {
                 let block = block.map_err(Error::Read)?;
                 self.deflater.deflate(&block).map_err(Error::Deflate)
             });
-            // Returning early drops the stream: it reads no further.
+            // An early return drops the stream, which then reads no further.
             for piece in pieces {
                 let piece = piece.map_err(Error::Job)??;
                 member.append(&piece).map_err(&write_error)?;
@@ -112,7 +114,7 @@ fn give_name(unnamed: NamedTempFile, job: &Job) -> Result<(), Error> {
     }
 }
 
-/// Who may read and write, and nothing of what makes a program run as somebody else.
+/// Returns the permissions without the set-user-ID, set-group-ID and sticky bits.
 #[cfg(unix)]
 fn plain(mode: fs::Permissions) -> fs::Permissions {
     use std::os::unix::fs::PermissionsExt as _;

@@ -1,4 +1,4 @@
-//! Why a file was not compressed.
+//! The errors of a file.
 
 use std::fmt;
 use std::io;
@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use flate2::CompressError;
 use reorder_executor::Failure;
 
+/// The reason why a file was not compressed.
 #[derive(Debug)]
 pub(crate) enum Error {
-    /// It is not there, or may not be opened.
+    /// The file is missing or cannot be opened.
     Open(io::Error),
     Directory,
-    /// A pipe, a device or the like.
+    /// The file is a pipe, a device or another special file.
     NotRegular,
     OutputExists(PathBuf),
     /// Another input has the same output.
@@ -27,7 +28,7 @@ pub(crate) enum Error {
         error: io::Error,
     },
     Deflate(CompressError),
-    /// A panic, in a job or in the source.
+    /// A job or the source panicked.
     Job(Failure),
 }
 
@@ -41,12 +42,12 @@ impl fmt::Display for Error {
                 write!(f, "its output {} exists; --force replaces it", shown(output))
             }
             Error::SameOutput { output, other } => {
-                write!(f, "its output {} is already that of {}", shown(output), shown(other))
+                write!(f, "its output {} is also the output of {}", shown(output), shown(other))
             }
             Error::OutputIsInput(output) => {
                 write!(f, "its output {} is another input", shown(output))
             }
-            Error::Read(error) => write!(f, "cannot read on: {error}"),
+            Error::Read(error) => write!(f, "cannot read the rest: {error}"),
             Error::Write { output, error } => write!(f, "cannot write {}: {error}", shown(output)),
             Error::Deflate(error) => write!(f, "cannot compress: {error}"),
             Error::Job(failure) => failure.fmt(f),
@@ -56,7 +57,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// A path for people: on one line, and no instructions to the terminal.
+/// Returns a path for messages, on one line and without control characters.
 pub(crate) fn shown(path: &Path) -> String {
     let mut text = String::new();
     for c in path.display().to_string().chars() {
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shown_path_is_one_harmless_line() {
+    fn a_shown_path_is_one_line_without_control_characters() {
         assert_eq!(shown(Path::new("a b/ü.txt")), "a b/ü.txt");
         assert_eq!(shown(Path::new("a\nb\x1b[2J")), "a\\nb\\u{1b}[2J");
     }

@@ -1,28 +1,38 @@
-//! Compresses files with gzip: the blocks of all files in parallel on one shared executor, each
-//! output in order.
+//! Compresses files with gzip. The blocks of all files are deflated in parallel on one executor,
+//! and each output is written in order.
 //!
 //! ```sh
-//! cargo run --release --example parallel_gzip -- [--level N] [--workers N] [--block BYTES] [--out DIR] FILE...
+//! cargo run --release --example parallel_gzip -- [OPTIONS] FILE...
 //! ```
 //!
-//! Each file is one stream of blocks. Workers deflate blocks; the thread of the file writes them
-//! in order while later ones are still being deflated. The output is one ordinary gzip member, like
-//! pigz makes it: each block is flushed to a byte boundary, may refer to the 32 KiB before it, and
-//! brings its CRC, which the writer combines.
+//! Options are `--level N`, `--workers N`, `--block BYTES`, `--out DIR`, `--force` and `--verbose`.
+//! Without files, the program compresses files of this repository into a temporary folder, and
+//! checks the outputs.
 //!
-//! Memory does not depend on the size or the number of the files. At the most there are
+//! # How it works
 //!
-//! * per worker: a block, its dictionary, what it was deflated to, and zlib's state of some
-//!   300 KiB;
-//! * per open file, of which there are up to 4: a window of deflated blocks, 4 for each worker,
-//!   rounded up to a power of two.
+//! Each file is one stream of blocks. The workers deflate blocks. The thread of the file writes the
+//! deflated blocks in order, while the workers deflate later blocks.
 //!
-//! With 2 workers, blocks of 128 KiB that do not get smaller, and 4 files, that is 4 MiB for the
-//! windows and 1 MiB for the workers; `--verbose` tells what the process really had.
+//! As with pigz, the output is one ordinary gzip member. A deflated block ends on a byte boundary
+//! and may refer to the 32 KiB before the block. Each block has a CRC, and the writer combines
+//! them.
 //!
-//! A process that is killed leaves a `.parallel_gzip-*` beside its output; errors leave nothing.
+//! # Memory
 //!
-//! Without files it compresses this repository's own into a temporary folder, and checks them.
+//! The memory does not depend on the size or the number of files. It consists of
+//!
+//! * per worker: a block, its dictionary, its output, and zlib's state of some 300 KiB;
+//! * per open file: a window of deflated blocks, with 4 blocks per worker, rounded up to a power of
+//!   two. Up to 4 files are open.
+//!
+//! An example: there are 2 workers, 4 files, and incompressible blocks of 128 KiB. The windows then
+//! take 4 MiB, and the workers take 1 MiB. `--verbose` prints the measured peak.
+//!
+//! # Interruptions
+//!
+//! A process that is killed leaves a file `.parallel_gzip-*` beside its output. After an error,
+//! there is no such file.
 
 mod args;
 mod blocks;
@@ -56,11 +66,12 @@ fn main() -> ExitCode {
     if args.verbose {
         report.line(&memory::peak());
     }
-    // 2 is for wrong arguments, and clap's.
+    // The exit status 1. clap returns 2 for wrong arguments.
     if report.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Errors of single files go to the report; this returns what makes all files impossible.
+/// Compresses the files and reports the errors of single files. Returns an error that concerns all
+/// files.
 fn compress(args: &Args, report: &Report) -> Result<(), String> {
     let engine = Engine::new(args).map_err(|error| match error.source() {
         Some(source) => format!("{error}: {source}"),

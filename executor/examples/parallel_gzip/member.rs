@@ -1,4 +1,4 @@
-//! A gzip member, written block by block (RFC 1952).
+//! Writes a gzip member block by block (RFC 1952).
 
 use std::io::{self, Write};
 
@@ -6,12 +6,13 @@ use flate2::Crc;
 
 use crate::deflate::Deflated;
 
-/// Deflate, no name, no time, an unknown system: the same input always gives the same output.
+/// The header: deflate, without a name and a time, from an unknown system. So equal inputs give
+/// equal outputs.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-/// A last block of deflate, with nothing in it.
+/// An empty last block of a deflate stream.
 const END: [u8; 2] = [0x03, 0x00];
 
-/// What a member came to.
+/// The sizes of a member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) input: u64,
@@ -32,7 +33,7 @@ impl<W: Write> Member<W> {
         Ok(member)
     }
 
-    /// Blocks are to come in order.
+    /// Writes the next block in order.
     pub(crate) fn append(&mut self, block: &Deflated) -> io::Result<()> {
         self.write(&block.bytes)?;
         self.crc.combine(&block.crc);
@@ -44,7 +45,7 @@ impl<W: Write> Member<W> {
     pub(crate) fn end(mut self) -> io::Result<(W, Size)> {
         self.write(&END)?;
         self.write(&self.crc.sum().to_le_bytes())?;
-        // The format keeps the length modulo 2^32.
+        // The format has the length modulo 2^32.
         self.write(&(self.size.input as u32).to_le_bytes())?;
         Ok((self.output, self.size))
     }

@@ -1,4 +1,4 @@
-//! Which input becomes which output, decided before anything is written.
+//! Determines the output of each input, before any output is written.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
-/// One file to compress.
+/// A file to compress.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) input: PathBuf,
     pub(crate) output: PathBuf,
-    /// Whether the output may replace a file.
+    /// `true` if the output may replace a file.
     pub(crate) force: bool,
-    /// Bytes when it was planned; it may have grown since.
+    /// The size of the input in bytes. The file may have grown since.
     pub(crate) size: u64,
 }
 
@@ -27,8 +27,8 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn new(inputs: &[PathBuf], out: Option<&Path>, force: bool) -> Plan {
-        // Also what a link leads to, so that no content given to compress is ever replaced.
-        let taken: HashSet<PathBuf> = inputs
+        // Includes the targets of links, so no output replaces the content of an input.
+        let input_entries: HashSet<PathBuf> = inputs
             .iter()
             .flat_map(|input| [entry(input).ok(), fs::canonicalize(input).ok()])
             .flatten()
@@ -36,7 +36,7 @@ impl Plan {
         let mut plan = Plan::default();
         let mut outputs: HashMap<PathBuf, PathBuf> = HashMap::new();
         for input in inputs {
-            match Job::new(input, out, force, &taken, &mut outputs) {
+            match Job::new(input, out, force, &input_entries, &mut outputs) {
                 Ok(job) => plan.jobs.push(job),
                 Err(error) => plan.refused.push((input.clone(), error)),
             }
@@ -50,30 +50,30 @@ impl Job {
         input: &Path,
         out: Option<&Path>,
         force: bool,
-        taken: &HashSet<PathBuf>,
+        input_entries: &HashSet<PathBuf>,
         outputs: &mut HashMap<PathBuf, PathBuf>,
     ) -> Result<Job, Error> {
         let size = regular_size(input)?;
         let output = output_of(input, out);
-        let place =
+        let output_entry =
             entry(&output).map_err(|error| Error::Write { output: output.clone(), error })?;
-        if taken.contains(&place) {
+        if input_entries.contains(&output_entry) {
             return Err(Error::OutputIsInput(output));
         }
-        if let Some(other) = outputs.get(&place) {
+        if let Some(other) = outputs.get(&output_entry) {
             return Err(Error::SameOutput { output, other: other.clone() });
         }
-        // Told now rather than after the work. What appears later is found when it gets its name.
+        // Fails before the work. A file that appears later is noticed by the rename of the output.
         if !force && fs::symlink_metadata(&output).is_ok() {
             return Err(Error::OutputExists(output));
         }
-        outputs.insert(place, input.to_owned());
+        outputs.insert(output_entry, input.to_owned());
         Ok(Job { input: input.to_owned(), output, force, size })
     }
 }
 
-/// The size of a regular file. Anything else is refused before it is opened: opening a pipe waits
-/// for its other end.
+/// Returns the size of a regular file, and refuses other files before they are opened. To open a
+/// pipe would wait for its other end.
 pub(crate) fn regular_size(input: &Path) -> Result<u64, Error> {
     let metadata = fs::metadata(input).map_err(Error::Open)?;
     if metadata.is_dir() {
@@ -91,7 +91,7 @@ fn output_of(input: &Path, out: Option<&Path>) -> PathBuf {
     out.map_or_else(|| input.with_file_name(&name), |out| out.join(&name))
 }
 
-/// The directory entry that a path names: its folder without detours, and its name.
+/// Returns the directory entry that a path names: its canonical folder, and its name.
 fn entry(path: &Path) -> io::Result<PathBuf> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = fs::canonicalize(folder.unwrap_or(Path::new(".")))?;

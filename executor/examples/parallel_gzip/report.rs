@@ -1,4 +1,4 @@
-//! What people see: a bar while it lasts, a line per file, errors.
+//! The output for the user: a progress bar, a line per file, and errors.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::member::Size;
 
 type Sink = Box<dyn Write + Send>;
 
-/// Where all threads print; a line is never torn.
+/// The output that all threads share. It prints whole lines.
 pub(crate) struct Report {
     bar: ProgressBar,
     sinks: Mutex<Sinks>,
@@ -26,14 +26,14 @@ struct Sinks {
 }
 
 impl Report {
-    /// With a bar if somebody watches.
+    /// Creates a report with a progress bar if standard error is a terminal.
     pub(crate) fn for_terminal() -> Report {
         let bar = if io::stderr().is_terminal() {
             let style = ProgressStyle::with_template(
                 "[{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
             );
-            // ASCII: without more features the library counts bytes as columns.
-            let style = style.expect("a template without mistakes").progress_chars("=> ");
+            // ASCII, because the library counts bytes as columns without further features.
+            let style = style.expect("the template is valid").progress_chars("=> ");
             ProgressBar::new(0).with_style(style)
         } else {
             ProgressBar::hidden()
@@ -49,7 +49,7 @@ impl Report {
         }
     }
 
-    /// More bytes are to be expected.
+    /// Adds to the number of expected bytes.
     pub(crate) fn expect(&self, bytes: u64) {
         self.bar.inc_length(bytes);
     }
@@ -58,7 +58,7 @@ impl Report {
         self.bar.inc(bytes);
     }
 
-    /// Takes the bar away.
+    /// Removes the progress bar.
     pub(crate) fn end(&self) {
         self.bar.finish_and_clear();
     }
@@ -75,16 +75,16 @@ impl Report {
         let written = self.print(line, |sinks| &mut sinks.lines);
         match written {
             Ok(()) => {}
-            // Nobody listens any more, which is no reason to stop.
+            // The reader has closed the pipe, which does not stop the compression.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
             Err(error) => self.error(&format!("cannot print: {error}")),
         }
     }
 
     pub(crate) fn error(&self, message: &str) {
-        // ORDERING: gzip:errors: Relaxed; read when all threads have been joined.
+        // ORDERING: gzip:errors: Relaxed; it is read when all threads have been joined.
         self.errors.store(true, Ordering::Relaxed);
-        // Where it could not be printed, the exit status tells.
+        // If the message cannot be printed, there is still the exit status.
         let _ = self.print(&format!("parallel_gzip: {message}"), |sinks| &mut sinks.errors);
     }
 
@@ -93,7 +93,7 @@ impl Report {
         self.errors.load(Ordering::Relaxed)
     }
 
-    /// In one piece, with the bar out of the way.
+    /// Prints a whole line, while the progress bar is hidden.
     fn print(&self, line: &str, sink: impl Fn(&mut Sinks) -> &mut Sink) -> io::Result<()> {
         let line = format!("{line}\n");
         let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,7 +105,8 @@ impl Report {
     }
 }
 
-/// `67108864 -> 16777216 bytes (25.0 %), 512 blocks, 0.50 s, 128.0 MiB/s`
+/// Returns a line such as
+/// `67108864 -> 16777216 bytes (25.0 %), 512 blocks, 0.50 s, 128.0 MiB/s`.
 pub(crate) fn summary(size: Size, took: Duration) -> String {
     let Size { input, output, blocks } = size;
     let seconds = took.as_secs_f64();

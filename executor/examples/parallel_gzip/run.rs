@@ -1,4 +1,4 @@
-//! All files, from several threads.
+//! Compresses all files, with several threads.
 
 use std::fs;
 use std::sync::Mutex;
@@ -13,18 +13,19 @@ use crate::member::Size;
 use crate::plan::{Job, Plan};
 use crate::report::{Report, summary};
 
-/// How many files are open at once: enough to overlap their starts and ends; it bounds memory.
+/// The largest number of open files. It bounds the memory. With several files, one can start while
+/// another ends.
 const FILES_AT_ONCE: usize = 4;
 
-/// Compresses what the arguments name.
+/// Compresses the files that the arguments name.
 ///
 /// # Errors
 ///
-/// If the folder for the outputs cannot be made.
+/// Fails if the folder for the outputs cannot be created.
 pub(crate) fn files(engine: &Engine, args: &Args, report: &Report) -> Result<(), String> {
     if let Some(out) = &args.out {
         fs::create_dir_all(out)
-            .map_err(|error| format!("cannot make the folder {}: {error}", shown(out)))?;
+            .map_err(|error| format!("cannot create the folder {}: {error}", shown(out)))?;
     }
     let plan = Plan::new(&args.files, args.out.as_deref(), args.force);
     for (path, error) in &plan.refused {
@@ -34,14 +35,14 @@ pub(crate) fn files(engine: &Engine, args: &Args, report: &Report) -> Result<(),
     Ok(())
 }
 
-/// Compresses each file; one that fails is reported, and the others go on.
+/// Compresses each file. Reports a file that fails, and continues with the others.
 pub(crate) fn jobs(engine: &Engine, jobs: &[Job], report: &Report) {
     let started = Instant::now();
     report.expect(jobs.iter().map(|job| job.size).sum());
     let next = AtomicUsize::new(0);
     let total = Mutex::new((0usize, Size::default()));
     let take_files = || {
-        // ORDERING: gzip:next: Relaxed; it only hands out numbers.
+        // ORDERING: gzip:next: Relaxed; it only gives each thread another index.
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             if let Some(size) = file(engine, job, report) {
                 let (files, all) = &mut *total.lock().expect("adding does not panic");

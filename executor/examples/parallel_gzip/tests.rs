@@ -1,4 +1,5 @@
-//! The whole of it, but for the process: `ci/gzip.sh` has the system's gzip and the exit status.
+//! Tests of the whole program within this process. `ci/gzip.sh` tests the exit status, and the
+//! outputs with the system's gzip.
 
 mod content;
 mod refusal;
@@ -17,7 +18,7 @@ use crate::engine::Engine;
 use crate::report::Report;
 use crate::run;
 
-/// A file that cannot be read on.
+/// A file whose read fails.
 pub(crate) struct Broken;
 
 impl Read for Broken {
@@ -26,7 +27,7 @@ impl Read for Broken {
     }
 }
 
-/// What a report printed, for the test to read.
+/// A sink whose text the test can read.
 #[derive(Clone, Default)]
 struct Printed(Arc<Mutex<Vec<u8>>>);
 
@@ -66,7 +67,7 @@ fn run(args: &Args) -> Ran {
     Ran { lines: lines.text(), errors: errors.text(), failed: report.has_errors() }
 }
 
-/// Half text, half noise, in stretches, and never periodic in the size of a block.
+/// Returns `count` bytes, in which runs of 5003 bytes are text and noise alternately.
 pub(crate) fn bytes(count: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let mut next = |position: usize| {
@@ -96,7 +97,7 @@ fn gz(input: &Path) -> PathBuf {
     name.into()
 }
 
-/// Nothing but these names: no half file was left.
+/// Checks that the folder has only these files, and no incomplete output.
 fn assert_only(folder: &Path, names: &[&str]) {
     let mut found: Vec<_> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();

@@ -1,4 +1,5 @@
-//! The same items as requests: several threads, each with a batch of its own, share one executor and one limiter.
+//! Fetches the items as requests: several threads with one batch each share an executor and a rate
+//! limiter.
 
 use std::num::NonZeroUsize;
 use std::pin::Pin;
@@ -14,95 +15,103 @@ use reorder_executor::{
 use crate::args::Args;
 use crate::client::{self, Client, Error};
 use crate::display::Display;
-use crate::item::{Clock, Item};
-use crate::server::{LIMIT, Seen, Server, busiest, content};
+use crate::item::{Item, TotalTime};
+use crate::server::{LIMIT, Received, Server, content, peak};
 
-/// How the server is asked.
+/// The way in which the items are requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Approach {
+    /// Blocking requests, at the pace of the limiter.
     Paced,
+    /// Blocking requests without a pace: only the throttle limits them.
     Throttled,
+    /// Futures, at the pace of the limiter.
     Futures,
 }
 
-/// What came of a batch.
+/// The result of a batch.
 pub(crate) struct Batch {
-    pub(crate) name: u32,
+    pub(crate) number: u32,
     pub(crate) done: u32,
-    /// By the server, for good.
+    /// The items that the server refused with an error that is not retried.
     pub(crate) failed: u32,
-    /// After their deadline, or when their budget was used up.
+    /// The items that exceeded their time-out or their retry budget.
     pub(crate) given_up: u32,
-    /// Outcomes that were not those of their place.
+    /// The outcomes that do not belong to their index.
     pub(crate) misplaced: u32,
+    /// The results that came after their item was given up.
     pub(crate) late: usize,
     pub(crate) stats: RequestStats,
 }
 
-/// What came of all of them.
-pub(crate) struct Fleet {
+/// The result of a run of all batches.
+pub(crate) struct Run {
     pub(crate) approach: Approach,
     pub(crate) workers: u16,
     pub(crate) items: u32,
     pub(crate) batches: Vec<Batch>,
-    pub(crate) seen: Vec<Seen>,
+    /// The requests that the server received.
+    pub(crate) received: Vec<Received>,
     pub(crate) time: Duration,
-    /// How long the workers were at requests, all of them together.
+    /// The time that the workers spent in requests, in total.
     pub(crate) busy: Duration,
-    /// How long items waited for another attempt, all of them together.
+    /// The time that items waited for another attempt, in total.
     pub(crate) waited: Duration,
 }
 
-/// What all threads share.
+/// The state that all threads share.
 struct Shared {
     executor: Executor,
     limiter: RateLimiter,
     client: Client,
     runtime: Option<tokio::runtime::Runtime>,
-    busy: Arc<Clock>,
-    waited: Arc<Clock>,
+    busy: Arc<TotalTime>,
+    waited: Arc<TotalTime>,
 }
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Outcomes = Ordered<'static, String, Error>;
 
-impl Fleet {
-    pub(crate) fn run(server: &Server, args: &Args, approach: Approach) -> Fleet {
+impl Run {
+    pub(crate) fn new(server: &Server, args: &Args, approach: Approach) -> Run {
         let shared = Shared::new(server, args, approach);
         let display = Display::new();
         let start = Instant::now();
         let batches = thread::scope(|scope| {
             let threads: Vec<_> = (0..args.batches)
-                .map(|name| {
-                    let bar = display.batch(name, args.items);
+                .map(|number| {
+                    let bar = display.batch(number, args.items);
                     let shared = &shared;
-                    scope.spawn(move || shared.fetch(name, args.items, &bar))
+                    scope.spawn(move || shared.fetch(number, args.items, &bar))
                 })
                 .collect();
-            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+            let join = |thread: thread::ScopedJoinHandle<'_, Batch>| thread.join();
+            threads.into_iter().map(join).map(|batch| batch.expect("no caller panics")).collect()
         });
         let time = start.elapsed();
-        Fleet {
+        Run {
             approach,
             workers: args.workers,
             items: args.items,
             batches,
-            seen: server.take(),
+            received: server.take(),
             time,
             busy: shared.busy.read(),
             waited: shared.waited.read(),
         }
     }
 
-    /// Whether every batch is complete, in order, and as it should be, and the server was not asked too much.
-    pub(crate) fn is_well(&self) -> bool {
-        self.batches.iter().all(|batch| batch.is_whole(self.items))
-            && (self.approach == Approach::Throttled || busiest(&self.seen) <= LIMIT.requests)
+    /// Returns `true` if every batch is complete and in order, and a run with a pace never exceeded
+    /// the limit of the server.
+    pub(crate) fn is_correct(&self) -> bool {
+        self.batches.iter().all(|batch| batch.is_complete(self.items))
+            && (self.approach == Approach::Throttled || peak(&self.received) <= LIMIT.requests)
     }
 }
 
 impl Batch {
-    pub(crate) fn is_whole(&self, items: u32) -> bool {
+    /// Returns `true` if every item has an outcome, and each outcome is at its index.
+    pub(crate) fn is_complete(&self, items: u32) -> bool {
         self.misplaced == 0 && self.done + self.failed + self.given_up == items
     }
 }
@@ -114,16 +123,16 @@ impl Shared {
             Throttle::new(Duration::ZERO, Duration::from_millis(20), Duration::from_micros(100));
         let mut limiter = RateLimiter::builder().throttle(throttle.multiplier(1.5).jitter(0.1));
         if approach != Approach::Throttled {
-            // Four fifths of what the server allows.
+            // Four fifths of the server's limit.
             limiter = limiter.pace(LIMIT.within * 5 / (LIMIT.requests as u32 * 4));
         }
         let runtime = (approach == Approach::Futures).then(|| {
             let builder = &mut tokio::runtime::Builder::new_multi_thread();
-            builder.worker_threads(1).enable_all().build().expect("a thread for a runtime")
+            builder.worker_threads(1).enable_all().build().expect("start a runtime")
         });
         Shared {
-            executor: executor.expect("threads for an executor"),
-            limiter: limiter.build().expect("it backs off and recovers"),
+            executor: executor.expect("start an executor"),
+            limiter: limiter.build().expect("the throttle slows down and recovers"),
             client: Client::new(server.address()),
             runtime,
             busy: Arc::default(),
@@ -131,10 +140,10 @@ impl Shared {
         }
     }
 
-    fn fetch(&self, name: u32, items: u32, bar: &ProgressBar) -> Batch {
-        let mut outcomes = self.start(name, items);
+    fn fetch(&self, number: u32, items: u32, bar: &ProgressBar) -> Batch {
+        let mut outcomes = self.start(number, items);
         let mut batch = Batch {
-            name,
+            number,
             done: 0,
             failed: 0,
             given_up: 0,
@@ -145,7 +154,7 @@ impl Shared {
         let mut indices = 0..;
         while let (Some(outcome), Some(index)) = (outcomes.next(), indices.next()) {
             match outcome {
-                Ok(text) if text == content(name, index) => batch.done += 1,
+                Ok(text) if text == content(number, index) => batch.done += 1,
                 Ok(_) => batch.misplaced += 1,
                 Err(Failure::Failed(_)) => batch.failed += 1,
                 Err(_) => batch.given_up += 1,
@@ -161,20 +170,20 @@ impl Shared {
         batch
     }
 
-    fn start(&self, name: u32, items: u32) -> Outcomes {
-        let requests = self.requests(name, items);
+    fn start(&self, number: u32, items: u32) -> Outcomes {
+        let requests = self.requests(number, items);
         let Some(runtime) = &self.runtime else {
             let client = self.client.clone();
             let (busy, waited) = (Arc::clone(&self.busy), Arc::clone(&self.waited));
             let outcomes = requests.stream(move |item, _| {
                 item.begin(&waited);
                 let start = Instant::now();
-                let reply = client.fetch(name, item.index);
+                let reply = client.fetch(number, item.index);
                 busy.add(start.elapsed());
                 item.end(&reply);
                 reply
             });
-            return outcomes.expect("it is not shut down");
+            return outcomes.expect(NOT_SHUT_DOWN);
         };
         let (handle, waited) = (runtime.handle().clone(), Arc::clone(&self.waited));
         let address = self.client.address();
@@ -182,31 +191,33 @@ impl Shared {
         let outcomes = requests.stream_async(spawner, move |item, _| {
             item.begin(&waited);
             async move {
-                let reply = client::fetch(address, name, item.index).await;
+                let reply = client::fetch(address, number, item.index).await;
                 item.end(&reply);
                 reply
             }
         });
-        outcomes.expect("it is not shut down")
+        outcomes.expect(NOT_SHUT_DOWN)
     }
 
     fn requests(
         &self,
-        name: u32,
+        number: u32,
         items: u32,
     ) -> Requests<'_, impl Iterator<Item = Item> + Send + use<>> {
         let retry = Retry::new()
             .within(Duration::from_secs(60))
             .wait(Duration::from_millis(100), Duration::from_secs(2));
         let mut batch = self.executor.batch((0..items).map(Item::new));
-        if name == 0 {
-            // The others have patience.
+        if number == 0 {
+            // Only the first batch has a time-out per item.
             batch = batch.item_timeout(Duration::from_millis(600));
         }
         batch
             .requests()
             .retry(retry)
             .through(&self.limiter)
-            .concurrency(NonZeroUsize::new(32).expect("it is above 0"))
+            .concurrency(NonZeroUsize::new(32).expect("not zero"))
     }
 }
+
+const NOT_SHUT_DOWN: &str = "the executor is not shut down";

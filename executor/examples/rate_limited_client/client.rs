@@ -1,4 +1,4 @@
-//! One request, that blocks or does not, and what its answer is worth.
+//! A blocking and an async request, and the outcome of an attempt.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,10 +10,10 @@ use hyper_util::rt::TokioIo;
 use reorder_executor::AttemptOutcome;
 use tokio::net::TcpStream;
 
-/// How long to wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The maximum time of a request.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why there is no content.
+/// The reason why a request returned no content.
 #[derive(Debug)]
 pub(crate) enum Error {
     Status(u16),
@@ -23,16 +23,16 @@ pub(crate) enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Status(status) => write!(f, "the server said {status}"),
-            Error::NoAnswer(error) => write!(f, "the server said nothing: {error}"),
+            Error::Status(status) => write!(f, "the server answered with status {status}"),
+            Error::NoAnswer(error) => write!(f, "the server did not answer: {error}"),
         }
     }
 }
 
 type Reply = AttemptOutcome<String, Error>;
 
-/// What an answer of the server means for the item.
-fn judge(status: u16, retry_after: Option<&str>, body: String) -> Reply {
+/// Returns the outcome of an attempt that the server has answered.
+fn outcome(status: u16, retry_after: Option<&str>, body: String) -> Reply {
     match status {
         200 => AttemptOutcome::Done(body),
         429 | 503 => {
@@ -43,11 +43,12 @@ fn judge(status: u16, retry_after: Option<&str>, body: String) -> Reply {
     }
 }
 
+/// Returns the outcome of an attempt without an answer.
 fn no_answer(error: impl fmt::Display) -> Reply {
     AttemptOutcome::Retry { error: Error::NoAnswer(error.to_string()), after: None }
 }
 
-/// A client whose requests block.
+/// A client with blocking requests.
 #[derive(Clone)]
 pub(crate) struct Client {
     agent: ureq::Agent,
@@ -56,9 +57,8 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(address: SocketAddr) -> Client {
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
-            .http_status_as_error(false);
+        let config =
+            ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false);
         Client { agent: config.build().into(), address }
     }
 
@@ -76,18 +76,18 @@ impl Client {
         let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let after = after.map(str::to_owned);
         match response.body_mut().read_to_string() {
-            Ok(body) => judge(status, after.as_deref(), body),
+            Ok(body) => outcome(status, after.as_deref(), body),
             Err(error) => no_answer(error),
         }
     }
 }
 
-/// The same as a future, over a connection of its own.
+/// Makes the same request as a future, over a new connection.
 pub(crate) async fn fetch(address: SocketAddr, batch: u32, index: u32) -> Reply {
-    match tokio::time::timeout(PATIENCE, exchange(address, batch, index)).await {
+    match tokio::time::timeout(TIMEOUT, exchange(address, batch, index)).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(error)) => no_answer(error),
-        Err(late) => no_answer(late),
+        Err(elapsed) => no_answer(elapsed),
     }
 }
 
@@ -96,7 +96,7 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 async fn exchange(address: SocketAddr, batch: u32, index: u32) -> Result<Reply, AnyError> {
     let stream = TokioIo::new(TcpStream::connect(address).await?);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
-    // It ends with the sender; its error is that of the request.
+    // The connection ends with the sender. The request returns the connection's error.
     let connection = tokio::spawn(connection);
     let request = hyper::Request::get(format!("/{batch}/{index}"))
         .header("host", address.to_string())
@@ -107,5 +107,5 @@ async fn exchange(address: SocketAddr, batch: u32, index: u32) -> Result<Reply, 
     let after = after.map(str::to_owned);
     let body = response.into_body().collect().await?.to_bytes();
     connection.abort();
-    Ok(judge(status, after.as_deref(), String::from_utf8(body.into())?))
+    Ok(outcome(status, after.as_deref(), String::from_utf8(body.into())?))
 }

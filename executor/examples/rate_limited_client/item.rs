@@ -1,4 +1,4 @@
-//! An item, and when it last asked for another attempt.
+//! An item, and the time that it waits for another attempt.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use reorder_executor::AttemptOutcome;
 
-/// Where the time goes, in microseconds.
+/// A sum of times, in microseconds.
 #[derive(Default)]
-pub(crate) struct Clock(AtomicU64);
+pub(crate) struct TotalTime(AtomicU64);
 
-impl Clock {
+impl TotalTime {
     pub(crate) fn add(&self, time: Duration) {
         self.0.fetch_add(time.as_micros() as u64, Relaxed);
     }
@@ -22,6 +22,7 @@ impl Clock {
 
 pub(crate) struct Item {
     pub(crate) index: u32,
+    /// The end of the last attempt, if that asked for another one.
     waits_since: Mutex<Option<Instant>>,
 }
 
@@ -30,15 +31,18 @@ impl Item {
         Item { index, waits_since: Mutex::new(None) }
     }
 
-    /// Notes the end of its wait, if it did wait.
-    pub(crate) fn begin(&self, waited: &Clock) {
-        let since = self.waits_since.lock().expect("no panic under it").take();
+    /// Starts an attempt. Adds the time since the attempt before to `waited`, if there was one.
+    pub(crate) fn begin(&self, waited: &TotalTime) {
+        let since = self.waits_since.lock().expect(NO_PANIC).take();
         since.into_iter().for_each(|since| waited.add(since.elapsed()));
     }
 
-    pub(crate) fn end<U, E>(&self, answer: &AttemptOutcome<U, E>) {
-        if matches!(answer, AttemptOutcome::Retry { .. }) {
-            *self.waits_since.lock().expect("no panic under it") = Some(Instant::now());
+    /// Ends an attempt.
+    pub(crate) fn end<U, E>(&self, outcome: &AttemptOutcome<U, E>) {
+        if matches!(outcome, AttemptOutcome::Retry { .. }) {
+            *self.waits_since.lock().expect(NO_PANIC) = Some(Instant::now());
         }
     }
 }
+
+const NO_PANIC: &str = "no thread panics while it holds the lock";

@@ -4,16 +4,20 @@
 //! cargo run --release --example rate_limited_client -- [--batches N] [--items N] [--workers N]
 //! ```
 //!
-//! The service is a server of this process, on the loopback alone: it answers so many requests in any 200 ms, and 429 to the
-//! rest, with a `Retry-After`; now and then 503, late, or not at all. The same items are fetched four times:
+//! The service is a server in this process, which listens on the loopback interface only. It
+//! answers 50 requests in any 200 ms. It refuses further requests with 429 and a `Retry-After`. It
+//! answers some requests with 503 or 404, some late, and some not at all.
 //!
-//! * by a naive pool, which sleeps in its threads when it is refused;
-//! * by requests that block, at the pace of a limiter;
-//! * by the same without a pace: the throttle finds out how fast the server may be asked;
-//! * by requests that are futures, on a runtime of one thread.
+//! The program fetches the same items four times, and prints a table with the counts of the server
+//! each time:
 //!
-//! Each time there is a table at the end, with what the server counted itself. The process fails unless every batch came complete,
-//! in order and with the right content, and the server never saw more than its limit from those that kept the pace.
+//! * by a naive pool, whose threads sleep after a refusal;
+//! * by blocking requests at the pace of a rate limiter;
+//! * by blocking requests without a pace, whose rate the throttle adapts to the server;
+//! * by futures, on a runtime with one thread.
+//!
+//! The program fails if a batch is incomplete, out of order, or has wrong content. It also fails if
+//! requests with a pace exceed the limit of the server.
 
 mod args;
 mod batch;
@@ -31,7 +35,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::Args;
-use batch::{Approach, Fleet};
+use batch::{Approach, Run};
 use server::Server;
 
 fn main() -> ExitCode {
@@ -39,17 +43,17 @@ fn main() -> ExitCode {
     let server = match Server::start() {
         Ok(server) => server,
         Err(error) => {
-            eprintln!("error: no server on the loopback: {error}");
+            eprintln!("error: cannot start a server on the loopback interface: {error}");
             return ExitCode::FAILURE;
         }
     };
     println!("{}", server::LIMIT);
     naive::run(&server, &args);
-    let mut is_well = true;
+    let mut is_correct = true;
     for approach in [Approach::Paced, Approach::Throttled, Approach::Futures] {
-        let fleet = Fleet::run(&server, &args, approach);
-        table::print(&fleet);
-        is_well &= fleet.is_well();
+        let run = Run::new(&server, &args, approach);
+        table::print(&run);
+        is_correct &= run.is_correct();
     }
-    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if is_correct { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

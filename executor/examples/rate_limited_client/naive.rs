@@ -1,4 +1,5 @@
-//! What one writes first: threads that take an item each, and sleep when they are refused.
+//! The client that most programs write first: each thread takes an item, and sleeps when the server
+//! refuses the request.
 
 use std::sync::Mutex;
 use std::thread;
@@ -8,7 +9,7 @@ use reorder_executor::AttemptOutcome;
 
 use crate::args::Args;
 use crate::client::Client;
-use crate::server::{LIMIT, Server, busiest};
+use crate::server::{LIMIT, Server, peak};
 
 pub(crate) fn run(server: &Server, args: &Args) {
     let items =
@@ -19,26 +20,28 @@ pub(crate) fn run(server: &Server, args: &Args) {
     thread::scope(|scope| {
         for _ in 0..args.workers {
             scope.spawn(|| {
-                while let Some((batch, index)) = { items.lock().expect("no panic").next() } {
+                while let Some((batch, index)) = { items.lock().expect(NO_PANIC).next() } {
                     while let AttemptOutcome::Retry { after, .. } = client.fetch(batch, index) {
                         thread::sleep(after.unwrap_or(Duration::from_millis(100)));
                     }
-                    order.lock().expect("no panic").push((batch, index));
+                    order.lock().expect(NO_PANIC).push((batch, index));
                 }
             });
         }
     });
     let time = start.elapsed();
-    let order = order.into_inner().expect("no panic");
-    let early = order.windows(2).filter(|pair| pair[1].1 < pair[0].1).count();
-    let seen = server.take();
-    let refused = seen.iter().filter(|seen| seen.status == 429).count();
+    let order = order.into_inner().expect(NO_PANIC);
+    let overtaken = order.windows(2).filter(|pair| pair[1].1 < pair[0].1).count();
+    let received = server.take();
+    let refused = received.iter().filter(|request| request.status == 429).count();
     println!("\na naive pool, {} threads: {time:.1?}", args.workers);
-    println!("  {early} times something came before what it should have come after");
+    println!("  {overtaken} items were overtaken by a later item");
     println!(
-        "  the server saw {} requests, at most {} in {:?}, and refused {refused}",
-        seen.len(),
-        busiest(&seen),
+        "  the server received {} requests, at most {} in {:?}, and refused {refused}",
+        received.len(),
+        peak(&received),
         LIMIT.within
     );
 }
+
+const NO_PANIC: &str = "no thread panics";

@@ -1,4 +1,4 @@
-//! A service with a real limit, and moods.
+//! A service with a real limit, which sometimes fails, answers late, or does not answer.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use tiny_http::{Header, Request, Response};
 
-/// How many requests are answered in any stretch of so long.
+/// The limit of the server: 50 requests in any 200 ms.
 pub(crate) const LIMIT: Limit = Limit { requests: 50, within: Duration::from_millis(200) };
 
-/// Threads that answer; tiny_http has its own for the connections.
+/// The threads that answer. tiny_http has other threads for the connections.
 const THREADS: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
@@ -28,24 +28,24 @@ impl fmt::Display for Limit {
     }
 }
 
-/// A request as the server saw it.
+/// A request that the server received.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Received {
     pub(crate) at: Instant,
     pub(crate) batch: u32,
     pub(crate) status: u16,
 }
 
-/// The status that stands for no answer at all.
-pub(crate) const DEAD: u16 = 0;
+/// The status of a request that is not answered.
+pub(crate) const NO_ANSWER: u16 = 0;
 
 #[derive(Default)]
 struct State {
-    seen: Vec<Seen>,
-    /// How often each item was answered, or should have been.
-    visits: HashMap<(u32, u32), u32>,
-    /// Those that are never answered.
-    held: Vec<Request>,
+    received: Vec<Received>,
+    /// The number of requests for each item that were within the limit.
+    attempts: HashMap<(u32, u32), u32>,
+    /// The requests that are never answered. A drop would answer them.
+    unanswered: Vec<Request>,
 }
 
 pub(crate) struct Server {
@@ -55,16 +55,16 @@ pub(crate) struct Server {
     threads: Vec<thread::JoinHandle<()>>,
 }
 
-/// What becomes of a request that is within the limit.
-enum Mood {
+/// The reaction to a request that is within the limit.
+enum Reaction {
     Answer,
     Late(Duration),
     Unavailable,
     Missing,
-    Dead,
+    NoAnswer,
 }
 
-/// What an item has for content.
+/// Returns the content of an item.
 pub(crate) fn content(batch: u32, index: u32) -> String {
     format!("{batch}:{index}:{}", u64::from(index).pow(2) + u64::from(batch))
 }
@@ -73,7 +73,7 @@ impl Server {
     pub(crate) fn start() -> io::Result<Server> {
         let http = Arc::new(tiny_http::Server::http("127.0.0.1:0").map_err(io::Error::other)?);
         let address =
-            http.server_addr().to_ip().ok_or_else(|| io::Error::other("it has no port"))?;
+            http.server_addr().to_ip().ok_or_else(|| io::Error::other("the server has no port"))?;
         let state = Arc::new(Mutex::new(State::default()));
         let threads = (0..THREADS)
             .map(|_| {
@@ -92,10 +92,10 @@ impl Server {
         self.address
     }
 
-    /// What it saw since it was asked last. It is as if new from then on.
-    pub(crate) fn take(&self) -> Vec<Seen> {
-        let state = std::mem::take(&mut *self.state.lock().expect("no panic under it"));
-        state.seen
+    /// Returns the requests since the last call, and resets the server.
+    pub(crate) fn take(&self) -> Vec<Received> {
+        let state = std::mem::take(&mut *self.state.lock().expect(NO_PANIC));
+        state.received
     }
 }
 
@@ -110,9 +110,11 @@ impl Drop for Server {
     }
 }
 
-/// The most that it saw in any stretch of the limit's length.
-pub(crate) fn busiest(seen: &[Seen]) -> usize {
-    let mut times: Vec<Instant> = seen.iter().map(|seen| seen.at).collect();
+const NO_PANIC: &str = "no thread panics while it holds the lock";
+
+/// Returns the largest number of requests within `LIMIT.within`.
+pub(crate) fn peak(received: &[Received]) -> usize {
+    let mut times: Vec<Instant> = received.iter().map(|request| request.at).collect();
     times.sort_unstable();
     let within = |&start: &Instant| {
         times.partition_point(|&at| at < start + LIMIT.within)
@@ -125,70 +127,72 @@ fn answer(request: Request, state: &Mutex<State>) {
     let Some((batch, index)) = parse(request.url()) else {
         return send(request, Response::from_string("no such item").with_status_code(404));
     };
-    let mut held = state.lock().expect("no panic under it");
-    let mood = held.admit(batch, index);
-    let status = match mood {
+    let mut locked = state.lock().expect(NO_PANIC);
+    let reaction = locked.admit(batch, index);
+    let status = match reaction {
         None => 429,
-        Some(Mood::Answer | Mood::Late(_)) => 200,
-        Some(Mood::Unavailable) => 503,
-        Some(Mood::Missing) => 404,
-        Some(Mood::Dead) => DEAD,
+        Some(Reaction::Answer | Reaction::Late(_)) => 200,
+        Some(Reaction::Unavailable) => 503,
+        Some(Reaction::Missing) => 404,
+        Some(Reaction::NoAnswer) => NO_ANSWER,
     };
-    held.seen.push(Seen { at: Instant::now(), batch, status });
-    if status == DEAD {
-        return held.held.push(request);
+    locked.received.push(Received { at: Instant::now(), batch, status });
+    if status == NO_ANSWER {
+        return locked.unanswered.push(request);
     }
-    drop(held);
+    drop(locked);
     let respond = move || match status {
         200 => send(request, Response::from_string(content(batch, index))),
         429 => {
-            let header = Header::from_bytes("Retry-After", "1").expect("it is ASCII");
+            let header = Header::from_bytes("Retry-After", "1").expect("the header is ASCII");
             send(
                 request,
-                Response::from_string("slower").with_status_code(429).with_header(header),
+                Response::from_string("too many requests")
+                    .with_status_code(429)
+                    .with_header(header),
             );
         }
-        _ => send(request, Response::from_string("sorry").with_status_code(status)),
+        _ => send(request, Response::from_string("no content").with_status_code(status)),
     };
-    match mood {
-        Some(Mood::Late(time)) => _ = thread::spawn(move || (thread::sleep(time), respond())),
+    match reaction {
+        Some(Reaction::Late(time)) => _ = thread::spawn(move || (thread::sleep(time), respond())),
         _ => respond(),
     }
 }
 
 fn send(request: Request, response: Response<io::Cursor<Vec<u8>>>) {
-    // Who has hung up wants no answer.
+    // An error means that the client has closed the connection.
     _ = request.respond(response);
 }
 
-/// `/BATCH/INDEX`
+/// Parses `/BATCH/INDEX`.
 fn parse(url: &str) -> Option<(u32, u32)> {
     let (batch, index) = url.strip_prefix('/')?.split_once('/')?;
     Some((batch.parse().ok()?, index.parse().ok()?))
 }
 
 impl State {
-    /// What to do with a request that has come; `None` if there have been too many.
-    fn admit(&mut self, batch: u32, index: u32) -> Option<Mood> {
+    /// Returns the reaction to a request, or `None` if the request exceeds the limit.
+    fn admit(&mut self, batch: u32, index: u32) -> Option<Reaction> {
         let start = Instant::now().checked_sub(LIMIT.within)?;
-        let recent = self.seen.iter().rev().take_while(|seen| seen.at > start);
-        if recent.filter(|seen| seen.status != 429).count() >= LIMIT.requests {
+        let recent = self.received.iter().rev().take_while(|request| request.at > start);
+        if recent.filter(|request| request.status != 429).count() >= LIMIT.requests {
             return None;
         }
-        let visits = self.visits.entry((batch, index)).or_default();
-        *visits += 1;
-        Some(mood(index, *visits))
+        let attempts = self.attempts.entry((batch, index)).or_default();
+        *attempts += 1;
+        Some(reaction(index, *attempts))
     }
 }
 
-/// By chance, but always the same one.
-fn mood(index: u32, visit: u32) -> Mood {
-    match (index * 37 % 100, visit) {
-        (3..6, 1) | (3, 2) => Mood::Unavailable,
-        (11, 1) => Mood::Dead,
-        (20..24, 1) => Mood::Late(Duration::from_millis(150)),
-        (31, 1) => Mood::Late(Duration::from_millis(900)),
-        (44, _) => Mood::Missing,
-        _ => Mood::Answer,
+/// Returns the reaction to the given attempt for an item, which is the same in each run.
+fn reaction(index: u32, attempt: u32) -> Reaction {
+    match (index * 37 % 100, attempt) {
+        (3..6, 1) | (3, 2) => Reaction::Unavailable,
+        (11, 1) => Reaction::NoAnswer,
+        (20..24, 1) => Reaction::Late(Duration::from_millis(150)),
+        (31, 1) => Reaction::Late(Duration::from_millis(900)),
+        (44, _) => Reaction::Missing,
+        _ => Reaction::Answer,
     }
 }

@@ -1,4 +1,4 @@
-//! What comes out is what went in.
+//! The outputs decompress to their inputs.
 
 use std::fs;
 use std::io::Read;
@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::report::Report;
 
 #[test]
-fn every_size_comes_back_at_every_kind_of_level() {
+fn every_size_decompresses_to_its_input_at_each_kind_of_level() {
     let folder = TempDir::new().unwrap();
     let sizes = [0, 1, 4095, 4096, 4097, 8192, 40_000, 100_001];
     let files: Vec<PathBuf> =
@@ -27,30 +27,30 @@ fn every_size_comes_back_at_every_kind_of_level() {
             assert!(decompressed(&gz(path)) == bytes(size), "{size} bytes at level {level}");
             let blocks = size.div_ceil(4096);
             let start = format!("{}: {size} -> ", path.display());
-            let told = ran.lines.lines().find(|line| line.starts_with(&start)).unwrap();
-            assert!(told.contains(&format!(", {blocks} block")), "{told}");
+            let line = ran.lines.lines().find(|line| line.starts_with(&start)).unwrap();
+            assert!(line.contains(&format!(", {blocks} block")), "{line}");
         }
         assert_eq!(ran.lines.lines().count(), sizes.len() + 1);
     }
 }
 
 #[test]
-fn one_member_that_refers_back_across_blocks() {
+fn the_output_is_one_member_whose_blocks_refer_to_earlier_blocks() {
     let folder = TempDir::new().unwrap();
-    // Noise, again and again: only what came before can make it smaller.
+    // Repeated noise: only references to earlier blocks can make the output smaller.
     let noise: Vec<u8> = bytes(10_006).split_off(5003);
     let path = file(&folder, "f", &noise.repeat(8));
     assert!(!run(&args(["--block", "5003"], from_ref(&path))).failed);
     let output = fs::read(gz(&path)).unwrap();
     assert!(output.len() < 2 * noise.len(), "{} bytes", output.len());
-    // A decoder of single members stops at the end of the first.
+    // This decoder stops at the end of the first member.
     let mut single = Vec::new();
     flate2::read::GzDecoder::new(&output[..]).read_to_end(&mut single).unwrap();
     assert_eq!(single.len(), 8 * noise.len());
 }
 
 #[test]
-fn a_wrong_copy_is_noticed() {
+fn a_wrong_output_is_an_error() {
     let folder = TempDir::new().unwrap();
     let files = ["a", "b", "c", "d"].map(|name| file(&folder, name, &bytes(10_000)));
     let engine = Engine::new(&args([], &[])).unwrap();
@@ -71,7 +71,7 @@ fn a_wrong_copy_is_noticed() {
 }
 
 #[test]
-fn the_repository_comes_back() {
+fn the_files_of_the_repository_decompress_to_their_inputs() {
     let (lines, errors) = (Printed::default(), Printed::default());
     let report = Report::new(Box::new(lines.clone()), Box::new(errors.clone()));
     check::own_files(&Engine::new(&args(["--level", "1"], &[])).unwrap(), &report).unwrap();

@@ -1,4 +1,4 @@
-//! What cannot be done is told, and spoils nothing else.
+//! A file that cannot be compressed is reported, and other files are not affected.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
@@ -13,7 +13,7 @@ use crate::plan::{Job, Plan};
 use crate::report::Report;
 
 #[test]
-fn what_cannot_be_read_is_told_and_the_others_finish() {
+fn unreadable_files_are_reported_and_the_others_are_compressed() {
     let folder = TempDir::new().unwrap();
     let good = [file(&folder, "a", b"first"), file(&folder, "z", b"last")];
     let missing = folder.path().join("missing");
@@ -49,19 +49,19 @@ fn two_inputs_never_share_an_output() {
     fs::create_dir(folder.path().join("out")).unwrap();
     let ran = run(&arguments);
     assert!(ran.failed);
-    assert_eq!(ran.errors.matches("f.gz is already that of ").count(), 2, "{}", ran.errors);
+    assert_eq!(ran.errors.matches("f.gz is also the output of ").count(), 2, "{}", ran.errors);
     assert_eq!(decompressed(&folder.path().join("out/f.gz")), b"one");
 }
 
 #[test]
-fn nothing_is_replaced_that_was_not_meant_to_be() {
+fn an_output_is_replaced_only_with_force_and_an_input_never() {
     let folder = TempDir::new().unwrap();
     let input = file(&folder, "f", b"new");
     let output = file(&folder, "f.gz", b"old");
     let ran = run(&args([], from_ref(&input)));
     assert!(ran.failed && ran.errors.contains("exists"), "{}", ran.errors);
     assert_eq!(fs::read(&output).unwrap(), b"old");
-    // Another input is not replaced by force either.
+    // With force, another input is not replaced either.
     let ran = run(&args(["--force"], &[input.clone(), output.clone()]));
     assert!(ran.errors.contains("f.gz is another input"), "{}", ran.errors);
     assert_eq!(fs::read(&output).unwrap(), b"old");
@@ -71,7 +71,7 @@ fn nothing_is_replaced_that_was_not_meant_to_be() {
 }
 
 #[test]
-fn an_output_that_appears_meanwhile_is_kept() {
+fn an_output_that_appears_during_the_compression_is_kept() {
     let folder = TempDir::new().unwrap();
     let input = file(&folder, "f", b"new");
     let plan = Plan::new(&[input], None, false);
@@ -83,7 +83,7 @@ fn an_output_that_appears_meanwhile_is_kept() {
 }
 
 #[test]
-fn a_file_that_breaks_in_the_middle_leaves_nothing() {
+fn a_read_error_leaves_no_output() {
     let folder = TempDir::new().unwrap();
     let whole = bytes(100_000);
     let job = Job {
@@ -97,13 +97,13 @@ fn a_file_that_breaks_in_the_middle_leaves_nothing() {
     let written = std::cell::Cell::new(0);
     let broken = engine.compress_from(whole.chain(Broken), mode.clone(), &job, |bytes| {
         written.set(written.get() + bytes);
-        // In mid-file the output is there, but not under its name.
+        // During the compression, the output does not have its name yet.
         assert!(!job.output.exists());
     });
     assert!(matches!(broken, Err(Error::Read(_))), "{broken:?}");
     assert_eq!(written.get(), 100_000 / 4096 * 4096, "blocks before the error were written");
     assert_only(folder.path(), &[]);
-    // The engine is none the worse for it.
+    // The engine works as before.
     let good = engine.compress_from(&b"fine"[..], mode, &job, |_| {});
     assert_eq!(good.unwrap().input, 4);
     assert_eq!(decompressed(&job.output), b"fine");
@@ -128,7 +128,7 @@ fn a_source_that_panics_is_the_error_of_its_file() {
 }
 
 #[test]
-fn a_listener_who_leaves_is_no_error_but_a_full_disk_is() {
+fn a_closed_pipe_is_no_error_but_a_full_disk_is() {
     struct Refuses(ErrorKind);
     impl Write for Refuses {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
