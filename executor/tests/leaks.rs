@@ -90,7 +90,7 @@ fn bytes_of_waiting_requests(executor: &Executor, items: usize) -> isize {
         AttemptOutcome::<(), _>::Retry { error: 503_u16, after: Some(hour) }
     });
     (0..items).for_each(|_| attempts.recv().unwrap());
-    // The last request may still be on its way into the queue of those that wait.
+    // The last request may still be on its way into the queue of waiting requests.
     thread::sleep(Duration::from_millis(50));
     let taken = BYTES.load(Relaxed) - bytes;
     drop(handle);

@@ -42,7 +42,7 @@ fn fail_fast_returns_the_completed_items_and_starts_no_more() {
             Ok(n)
         });
         let started = started.into_inner();
-        // The items up to the one that fails, and one on each other thread.
+        // The items up to the failing item, and one on each other thread.
         assert!(started <= 23, "{started} items were started");
         let mut ran = 0;
         for (index, outcome) in report.into_iter().enumerate() {

@@ -1,6 +1,6 @@
 //! The types that complete tickets: a ring, and a pool.
 
-use crate::ledger::Counted;
+use crate::drop_counter::Counted;
 use reorder_ring::{Reason, Rejected, Ring, RingPool, Ticket, TicketError};
 
 pub(crate) trait Completer {

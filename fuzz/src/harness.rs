@@ -1,7 +1,7 @@
 //! Runs operations on a ring and on its model, and compares the answers.
 
 use crate::completer::Completer;
-use crate::ledger::{Counted, Ledger};
+use crate::drop_counter::{Counted, DropCounter};
 use crate::model::{Cell, Model};
 use reorder_ring::{
     Batch, Busy, Canceller, Consumer, Delivery, Gap, Permit, Producer, Rejected, RingRef, Ticket,
@@ -59,16 +59,16 @@ impl<R: RingRef<Value = Counted>> Harness<R> {
     }
 
     /// Runs the operation number `op`. Completions and evictions by ticket go to `completer`.
-    pub(crate) fn step(&mut self, op: u8, n: usize, completer: &impl Completer, ledger: &Ledger) {
+    pub(crate) fn step(&mut self, op: u8, n: usize, completer: &impl Completer, counter: &DropCounter) {
         _ = self.pick(n).map(|ticket| self.neighbour(ticket, n as u64, completer));
         match op % 20 {
             0 => self.split(),
             1 | 2 => self.reserve(),
             3 => self.reserve_many(n % 11),
             4 => self.permit(),
-            5 => self.permit_complete(n, ledger),
+            5 => self.permit_complete(n, counter),
             6 => self.permit_drop(n),
-            7..=9 => _ = self.pick(n).map(|ticket| self.complete(ticket, completer, ledger)),
+            7..=9 => _ = self.pick(n).map(|ticket| self.complete(ticket, completer, counter)),
             10 => _ = self.pick(n).map(|ticket| self.evict(ticket, completer)),
             11 => self.evict_index(n as u64 % 10),
             12 | 13 => self.try_next(),
@@ -129,9 +129,9 @@ impl<R: RingRef<Value = Counted>> Harness<R> {
         self.permits.push((ticket, permit));
     }
 
-    fn permit_complete(&mut self, n: usize, ledger: &Ledger) {
+    fn permit_complete(&mut self, n: usize, counter: &DropCounter) {
         let Some((ticket, permit)) = take(&mut self.permits, n) else { return };
-        let value = ledger.value();
+        let value = counter.value();
         self.completed(ticket, value.id, permit.complete(value));
     }
 
@@ -141,8 +141,8 @@ impl<R: RingRef<Value = Counted>> Harness<R> {
         _ = self.model.change(ticket.position(), Cell::Gap(Gap::Abandoned));
     }
 
-    fn complete(&mut self, ticket: Ticket, completer: &impl Completer, ledger: &Ledger) {
-        let value = ledger.value();
+    fn complete(&mut self, ticket: Ticket, completer: &impl Completer, counter: &DropCounter) {
+        let value = counter.value();
         self.completed(ticket, value.id, completer.complete(ticket, value));
     }
 

@@ -7,9 +7,9 @@
 mod bytes;
 mod completer;
 mod harness;
-#[path = "../../reorder/tests/ring/ledger.rs"]
+#[path = "../../reorder/tests/ring/drop_counter.rs"]
 #[expect(dead_code, reason = "some functions are for tests")]
-mod ledger;
+mod drop_counter;
 #[path = "../../reorder/src/tests/property/model.rs"]
 #[expect(dead_code, reason = "no completer stops while it writes here")]
 mod model;

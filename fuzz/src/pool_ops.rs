@@ -2,7 +2,7 @@
 
 use crate::bytes::Bytes;
 use crate::harness::Harness;
-use crate::ledger::{Counted, Ledger};
+use crate::drop_counter::{Counted, DropCounter};
 use crate::model::Model;
 use reorder_ring::{Lease, Reason, RingPool, Ticket, TicketError};
 
@@ -17,7 +17,7 @@ pub fn pool_ops(bytes: &[u8]) {
         0..64 => usize::MAX,
         few => usize::from(few) % 8 * 1000,
     };
-    let ledger = Ledger::default();
+    let counter = DropCounter::default();
     let mut tested = TestedPool {
         pool: RingPool::with_idle_limit(idle_limit),
         idle_limit,
@@ -26,11 +26,11 @@ pub fn pool_ops(bytes: &[u8]) {
     };
     while let Some(op) = bytes.next() {
         let (at, n) = (usize::from(bytes.byte()), usize::from(bytes.byte()));
-        tested.step(op, at, n, &ledger);
-        tested.check(&ledger);
+        tested.step(op, at, n, &counter);
+        tested.check(&counter);
     }
     drop(tested);
-    ledger.assert_each_dropped_once();
+    counter.assert_each_dropped_once();
 }
 
 struct TestedPool {
@@ -57,7 +57,7 @@ impl TestedRing {
 }
 
 impl TestedPool {
-    fn step(&mut self, op: u8, at: usize, n: usize, ledger: &Ledger) {
+    fn step(&mut self, op: u8, at: usize, n: usize, counter: &DropCounter) {
         if op < 24 {
             return self.lease(1 + n % 9);
         }
@@ -65,15 +65,15 @@ impl TestedPool {
         match op {
             24..40 => self.open(at),
             40..52 => drop(self.rings[at].lease.take()),
-            52..56 => self.forget(at, n, ledger),
+            52..56 => self.forget(at, n, counter),
             56..60 => self.trim(n * 100),
-            60..68 => self.use_foreign_ticket(at, n, ledger),
-            _ if !self.rings[at].is_leased() => self.use_late_ticket(at, n, ledger),
+            60..68 => self.use_foreign_ticket(at, n, counter),
+            _ if !self.rings[at].is_leased() => self.use_late_ticket(at, n, counter),
             _ => {
                 let TestedRing { harness, lease, .. } = &mut self.rings[at];
                 match lease {
-                    Some(lease) if n.is_multiple_of(2) => harness.step(op, n, &**lease, ledger),
-                    _ => harness.step(op, n, &self.pool, ledger),
+                    Some(lease) if n.is_multiple_of(2) => harness.step(op, n, &**lease, counter),
+                    _ => harness.step(op, n, &self.pool, counter),
                 }
             }
         }
@@ -118,7 +118,7 @@ impl TestedPool {
     }
 
     /// Opens a batch that borrows the lease, and forgets it, so the batch is not closed.
-    fn forget(&mut self, at: usize, n: usize, ledger: &Ledger) {
+    fn forget(&mut self, at: usize, n: usize, counter: &DropCounter) {
         let TestedRing { lease: Some(lease), harness, .. } = &mut self.rings[at] else { return };
         let opened = lease.open();
         assert_eq!(opened.as_ref().err().copied(), harness.model.open().err());
@@ -127,7 +127,7 @@ impl TestedPool {
             let answer = batch.reserve();
             assert_eq!(answer.map(Ticket::position), harness.model.reserve(1));
             harness.tickets.extend(answer);
-            harness.step(7, round, &**lease, ledger);
+            harness.step(7, round, &**lease, counter);
         }
         std::mem::forget(batch);
     }
@@ -141,10 +141,10 @@ impl TestedPool {
     }
 
     /// Uses a ticket of a ring that is idle or freed.
-    fn use_late_ticket(&mut self, at: usize, n: usize, ledger: &Ledger) {
+    fn use_late_ticket(&mut self, at: usize, n: usize, counter: &DropCounter) {
         let ring = &mut self.rings[at];
         let ticket = ring.harness.pick(n).expect("each ring has a ticket");
-        let value = ledger.value();
+        let value = counter.value();
         let id = value.id;
         let refused = self.pool.complete(ticket, value).unwrap_err();
         assert_eq!(refused.value.id, id, "the pool returned another value");
@@ -153,18 +153,18 @@ impl TestedPool {
     }
 
     /// Uses a ticket on another ring.
-    fn use_foreign_ticket(&mut self, at: usize, n: usize, ledger: &Ledger) {
+    fn use_foreign_ticket(&mut self, at: usize, n: usize, counter: &DropCounter) {
         let next = (at + 1) % self.rings.len();
         let ticket = self.rings[at].harness.pick(n).expect("each ring has a ticket");
         let Some(lease) = self.rings[next].lease.as_ref().filter(|_| next != at) else { return };
-        let refused = lease.complete(ticket, ledger.value()).unwrap_err();
+        let refused = lease.complete(ticket, counter.value()).unwrap_err();
         assert_eq!(refused.reason, Reason::Foreign);
         assert_eq!(lease.evict(ticket), Err(Reason::Foreign));
         assert_eq!(lease.ticket_from_bits(ticket.to_bits()), Err(TicketError::Foreign));
     }
 
     /// Finds out which rings were freed, and checks the usage and the number of values.
-    fn check(&mut self, ledger: &Ledger) {
+    fn check(&mut self, counter: &DropCounter) {
         for ring in &mut self.rings {
             let ticket = ring.harness.tickets[0];
             match self.pool.ticket_from_bits(ticket.to_bits()) {
@@ -180,6 +180,6 @@ impl TestedPool {
         assert!(usage.idle_bytes <= self.idle_limit);
         assert_eq!(usage.rings, self.rings.iter().filter(|ring| !ring.is_freed).count());
         let inside: usize = self.rings.iter().map(|ring| ring.harness.model.ready().len()).sum();
-        assert_eq!(ledger.alive(), inside, "the values inside the rings");
+        assert_eq!(counter.alive(), inside, "the values inside the rings");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::bytes::Bytes;
 use crate::harness::Harness;
-use crate::ledger::{Counted, Ledger};
+use crate::drop_counter::{Counted, DropCounter};
 use crate::model::Model;
 use reorder_ring::{CapacityError, Reason, Ring};
 
@@ -32,27 +32,27 @@ pub fn ring_ops(bytes: &[u8]) {
     let mut batch = other.open().expect("a new ring is free");
     let foreign = batch.reserve().expect("a new batch has free slots");
     drop(batch);
-    let ledger = Ledger::default();
+    let counter = DropCounter::default();
     let mut harness = Harness::new(Model::new(rounded, first, end));
     while let Some(op) = bytes.next() {
         let n = usize::from(bytes.byte());
         match op {
             0..32 => harness.open(ring.open_owned()),
             32 => {
-                let refused = ring.complete(foreign, ledger.value()).unwrap_err();
+                let refused = ring.complete(foreign, counter.value()).unwrap_err();
                 assert_eq!(refused.reason, Reason::Foreign);
                 assert_eq!(ring.evict(foreign), Err(Reason::Foreign));
             }
             33 => {
                 if let Some(ticket) = harness.pick(n) {
-                    let refused = other.complete(ticket, ledger.value()).unwrap_err();
+                    let refused = other.complete(ticket, counter.value()).unwrap_err();
                     assert_eq!(refused.reason, Reason::Foreign);
                 }
             }
-            _ => harness.step(op, n, &*ring, &ledger),
+            _ => harness.step(op, n, &*ring, &counter),
         }
-        assert_eq!(ledger.alive(), harness.model.ready().len(), "the values inside the ring");
+        assert_eq!(counter.alive(), harness.model.ready().len(), "the values inside the ring");
     }
     drop((harness, ring));
-    ledger.assert_each_dropped_once();
+    counter.assert_each_dropped_once();
 }

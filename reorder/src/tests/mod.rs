@@ -4,10 +4,10 @@
 #[cfg(all(target_os = "linux", not(miri), feature = "std"))]
 #[path = "../../tests/ring/cpu_time.rs"]
 mod cpu_time;
-#[path = "../../tests/ring/ledger.rs"]
-mod ledger;
-#[path = "../../tests/ring/tally.rs"]
-mod tally;
+#[path = "../../tests/ring/drop_counter.rs"]
+mod drop_counter;
+#[path = "../../tests/ring/wake_counter.rs"]
+mod wake_counter;
 
 mod orphans;
 mod property;
@@ -15,7 +15,7 @@ mod unreserved;
 #[cfg(feature = "std")]
 mod writing;
 
-use ledger::Counted;
+use drop_counter::Counted;
 
 use crate::ring::slot::paused_write::PausedWrite;
 use crate::{Ring, Ticket};

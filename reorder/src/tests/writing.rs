@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::hold;
-use super::tally::Tally;
+use super::wake_counter::WakeCounter;
 use crate::{Gap, HeadState, NextTimeoutError, Ring, TryNextError};
 
 #[test]
@@ -48,13 +48,13 @@ fn a_waker_taken_by_a_stopped_completer_is_called_when_it_publishes() {
     let ring = Ring::with_capacity(2).unwrap();
     let (mut producer, mut consumer) = ring.open().unwrap().split();
     let ticket = producer.reserve().unwrap();
-    let (tally, waker) = Tally::new();
+    let (wake_counter, waker) = WakeCounter::new();
     let mut context = Context::from_waker(&waker);
     assert_eq!(consumer.poll_next(&mut context), Poll::Pending);
     let held = hold(&ring, ticket);
-    assert_eq!(tally.wakes(), 0, "claimed, not published");
+    assert_eq!(wake_counter.count(), 0, "claimed, not published");
     held.publish(7);
-    assert_eq!(tally.wakes(), 1);
+    assert_eq!(wake_counter.count(), 1);
     assert!(matches!(consumer.poll_next(&mut context), Poll::Ready(Ok(Some(_)))));
 }
 
@@ -63,14 +63,14 @@ fn a_polled_consumer_wakes_itself_behind_a_stopped_completer() {
     let ring = Ring::with_capacity(2).unwrap();
     let (mut producer, mut consumer) = ring.open().unwrap().split();
     let held = hold(&ring, producer.reserve().unwrap());
-    let (tally, waker) = Tally::new();
+    let (wake_counter, waker) = WakeCounter::new();
     let mut context = Context::from_waker(&waker);
     for polls in 1..=3 {
         assert_eq!(consumer.poll_next(&mut context), Poll::Pending);
-        assert_eq!(tally.wakes(), polls, "each poll asks for the next one");
+        assert_eq!(wake_counter.count(), polls, "each poll asks for the next one");
     }
     held.publish(7);
-    assert_eq!(tally.wakes(), 3, "nothing was registered");
+    assert_eq!(wake_counter.count(), 3, "nothing was registered");
     assert!(matches!(consumer.poll_next(&mut context), Poll::Ready(Ok(Some(_)))));
 }
 

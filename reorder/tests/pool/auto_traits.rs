@@ -1,4 +1,4 @@
-//! The auto traits of the handles of a pool. The doc tests of the crate's module `compile_fail`
+//! The auto traits of the handles of a pool. The doc tests in the module `compile_fail`
 //! hold the programs that must not compile.
 
 use std::cell::Cell;

@@ -3,18 +3,18 @@
 use std::mem::{ManuallyDrop, forget};
 use std::thread;
 
-use crate::ledger::{Counted, Ledger};
+use crate::drop_counter::{Counted, DropCounter};
 use reorder_ring::{Busy, Lease, Reason, RingPool, Ticket, TryNextError};
 
 const CAPACITY: usize = 4;
 
 /// Opens a batch and completes a full window, takes one value, and reserves one more position. Then
 /// forgets the batch.
-fn forget_a_batch(lease: &Lease<Counted>, ledger: &Ledger) -> Vec<Ticket> {
+fn forget_a_batch(lease: &Lease<Counted>, counter: &DropCounter) -> Vec<Ticket> {
     let mut batch = lease.open().unwrap();
     let tickets: Vec<_> = batch.reserve_many(CAPACITY).unwrap().collect();
-    tickets[1..].iter().for_each(|&ticket| lease.complete(ticket, ledger.value()).unwrap());
-    lease.complete(tickets[0], ledger.value()).unwrap();
+    tickets[1..].iter().for_each(|&ticket| lease.complete(ticket, counter.value()).unwrap());
+    lease.complete(tickets[0], counter.value()).unwrap();
     drop(batch.try_next().unwrap());
     // This position reuses the slot of the first one, and stays missing.
     let missing = batch.reserve().unwrap();
@@ -24,50 +24,50 @@ fn forget_a_batch(lease: &Lease<Counted>, ledger: &Ledger) -> Vec<Ticket> {
 
 #[test]
 fn the_end_of_a_lease_closes_a_forgotten_batch_that_borrows_it() {
-    let (pool, ledger) = (RingPool::new(), Ledger::default());
+    let (pool, counter) = (RingPool::new(), DropCounter::default());
     for round in 1..=3 {
         let lease = pool.lease(CAPACITY).unwrap();
         assert_eq!(pool.usage().rings, 1, "a ring was lost before round {round}");
-        let tickets = forget_a_batch(&lease, &ledger);
+        let tickets = forget_a_batch(&lease, &counter);
         assert_eq!(
             lease.open().unwrap_err(),
             Busy::Leased,
             "the forgotten batch is open until the lease ends"
         );
-        assert_eq!(ledger.alive(), CAPACITY - 1);
+        assert_eq!(counter.alive(), CAPACITY - 1);
         // The tickets are valid until then, also through the pool.
-        assert_eq!(pool.complete(tickets[0], ledger.value()).unwrap_err().reason, Reason::Settled);
-        pool.complete(tickets[CAPACITY], ledger.value()).unwrap();
+        assert_eq!(pool.complete(tickets[0], counter.value()).unwrap_err().reason, Reason::Settled);
+        pool.complete(tickets[CAPACITY], counter.value()).unwrap();
         drop(lease);
-        assert_eq!(ledger.alive(), 0);
+        assert_eq!(counter.alive(), 0);
         for ticket in tickets {
-            assert_eq!(pool.complete(ticket, ledger.value()).unwrap_err().reason, Reason::Stale);
+            assert_eq!(pool.complete(ticket, counter.value()).unwrap_err().reason, Reason::Stale);
         }
     }
-    ledger.assert_each_dropped_once();
+    counter.assert_each_dropped_once();
 }
 
 #[test]
 fn a_ring_of_a_forgotten_batch_can_be_retired_with_its_lease() {
-    let (pool, ledger) = (RingPool::with_idle_limit(0), Ledger::default());
+    let (pool, counter) = (RingPool::with_idle_limit(0), DropCounter::default());
     let lease = pool.lease(CAPACITY).unwrap();
-    let tickets = forget_a_batch(&lease, &ledger);
+    let tickets = forget_a_batch(&lease, &counter);
     drop(lease);
-    assert_eq!((pool.usage().rings, ledger.alive()), (0, 0));
+    assert_eq!((pool.usage().rings, counter.alive()), (0, 0));
     for ticket in tickets {
-        assert_eq!(pool.complete(ticket, ledger.value()).unwrap_err().reason, Reason::Foreign);
+        assert_eq!(pool.complete(ticket, counter.value()).unwrap_err().reason, Reason::Foreign);
     }
-    ledger.assert_each_dropped_once();
+    counter.assert_each_dropped_once();
 }
 
 #[test]
 fn the_end_of_a_lease_closes_a_batch_with_one_forgotten_side() {
-    let (pool, ledger) = (RingPool::new(), Ledger::default());
+    let (pool, counter) = (RingPool::new(), DropCounter::default());
     for forgets_the_producer in [true, false] {
         let lease = pool.lease(CAPACITY).unwrap();
         let (mut producer, mut consumer) = lease.open().unwrap().split();
         let tickets: Vec<_> = producer.reserve_many(2).unwrap().collect();
-        lease.complete(tickets[0], ledger.value()).unwrap();
+        lease.complete(tickets[0], counter.value()).unwrap();
         if forgets_the_producer {
             drop(consumer.try_next().unwrap());
             assert_eq!(consumer.try_next().err(), Some(TryNextError::Pending));
@@ -76,21 +76,21 @@ fn the_end_of_a_lease_closes_a_batch_with_one_forgotten_side() {
         } else {
             forget(consumer);
             producer.finish();
-            assert_eq!(ledger.alive(), 1);
+            assert_eq!(counter.alive(), 1);
         }
         assert_eq!(lease.open().unwrap_err(), Busy::Leased);
         drop(lease);
-        assert_eq!((ledger.alive(), pool.usage().rings), (0, 1));
-        let reason = pool.complete(tickets[1], ledger.value()).unwrap_err().reason;
+        assert_eq!((counter.alive(), pool.usage().rings), (0, 1));
+        let reason = pool.complete(tickets[1], counter.value()).unwrap_err().reason;
         assert_eq!(reason, Reason::Stale);
     }
-    ledger.assert_each_dropped_once();
+    counter.assert_each_dropped_once();
 }
 
 #[test]
 fn the_next_batch_does_not_wake_a_forgotten_consumer() {
     let pool = RingPool::new();
-    let (tally, waker) = crate::tally::Tally::new();
+    let (wake_counter, waker) = crate::wake_counter::WakeCounter::new();
     let mut context = std::task::Context::from_waker(&waker);
     for way in 0..2 {
         let lease = pool.lease(1).unwrap();
@@ -105,7 +105,7 @@ fn the_next_batch_does_not_wake_a_forgotten_consumer() {
         let mut batch = lease.open().unwrap();
         pool.complete(batch.reserve().unwrap(), way).unwrap();
         assert_eq!(batch.try_next().unwrap().outcome, Ok(way));
-        assert_eq!(tally.wakes(), 0);
+        assert_eq!(wake_counter.count(), 0);
     }
 }
 
@@ -113,10 +113,10 @@ fn the_next_batch_does_not_wake_a_forgotten_consumer() {
 /// do not report it.
 #[test]
 fn a_forgotten_batch_that_owns_its_lease_keeps_the_ring_leased() {
-    let (pool, ledger) = (RingPool::new(), Ledger::default());
+    let (pool, counter) = (RingPool::new(), DropCounter::default());
     let mut batch = pool.lease(CAPACITY).unwrap().open_owned().unwrap();
     let tickets: Vec<_> = batch.reserve_many(CAPACITY).unwrap().collect();
-    pool.complete(tickets[0], ledger.value()).unwrap();
+    pool.complete(tickets[0], counter.value()).unwrap();
     let mut forgotten = ManuallyDrop::new(batch);
 
     // The ring is neither leased again nor trimmed.
@@ -124,30 +124,30 @@ fn a_forgotten_batch_that_owns_its_lease_keeps_the_ring_leased() {
     assert_eq!(pool.usage().rings, 11);
     drop(others);
     pool.trim(0);
-    assert_eq!((pool.usage().rings, ledger.alive()), (1, 1));
+    assert_eq!((pool.usage().rings, counter.alive()), (1, 1));
     // The tickets are valid as long as there is a handle of the pool.
-    pool.complete(tickets[1], ledger.value()).unwrap();
-    assert_eq!(pool.complete(tickets[0], ledger.value()).unwrap_err().reason, Reason::Duplicate);
+    pool.complete(tickets[1], counter.value()).unwrap();
+    assert_eq!(pool.complete(tickets[0], counter.value()).unwrap_err().reason, Reason::Duplicate);
     drop(pool);
-    assert_eq!(ledger.alive(), 2);
+    assert_eq!(counter.alive(), 2);
 
     // The batch itself is still usable.
     assert!(forgotten.try_next().is_ok());
     drop(ManuallyDrop::into_inner(forgotten));
-    ledger.assert_each_dropped_once();
+    counter.assert_each_dropped_once();
 }
 
 #[test]
 fn a_forgotten_lease_keeps_its_ring() {
-    let (pool, ledger) = (RingPool::new(), Ledger::default());
+    let (pool, counter) = (RingPool::new(), DropCounter::default());
     let forgotten = ManuallyDrop::new(pool.lease(CAPACITY).unwrap());
-    let tickets = forget_a_batch(&forgotten, &ledger);
+    let tickets = forget_a_batch(&forgotten, &counter);
     drop(pool.lease(CAPACITY).unwrap());
     assert_eq!(pool.usage().rings, 2);
-    assert_eq!(pool.complete(tickets[1], ledger.value()).unwrap_err().reason, Reason::Duplicate);
+    assert_eq!(pool.complete(tickets[1], counter.value()).unwrap_err().reason, Reason::Duplicate);
     drop(pool);
-    assert_eq!(ledger.alive(), CAPACITY - 1);
+    assert_eq!(counter.alive(), CAPACITY - 1);
     // The last lease frees the pool, here on another thread.
     thread::spawn(move || drop(ManuallyDrop::into_inner(forgotten))).join().unwrap();
-    ledger.assert_each_dropped_once();
+    counter.assert_each_dropped_once();
 }

@@ -1,6 +1,6 @@
 //! Tickets that come late, twice, or to the wrong pool, and the counts of their refusals.
 
-use crate::ledger::Ledger;
+use crate::drop_counter::DropCounter;
 use reorder_ring::{Gap, Reason, Refusals, Ring, RingPool, Ticket, TicketError};
 
 /// Returns a pool that frees each ring when its lease ends.
@@ -17,15 +17,15 @@ fn late_ticket<T>(pool: &RingPool<T>, capacity: usize) -> Ticket {
 
 #[test]
 fn the_pool_returns_each_reason_that_the_ring_returns() {
-    let (pool, ledger) = (RingPool::new(), Ledger::default());
+    let (pool, counter) = (RingPool::new(), DropCounter::default());
     let stale = late_ticket(&pool, 8);
     let lease = pool.lease(8).unwrap();
     let mut batch = lease.open().unwrap();
     let tickets: Vec<_> = batch.reserve_many(5).unwrap().collect();
     let [settled, ready, evicted, abandoned, missing] = tickets[..] else { unreachable!() };
-    pool.complete(settled, ledger.value()).unwrap();
+    pool.complete(settled, counter.value()).unwrap();
     drop(batch.try_next().unwrap());
-    pool.complete(ready, ledger.value()).unwrap();
+    pool.complete(ready, counter.value()).unwrap();
     pool.evict(evicted).unwrap();
     // The position of a permit has no ticket. Its bits follow from the bits of an earlier ticket.
     drop(batch.permit().unwrap());
@@ -40,15 +40,15 @@ fn the_pool_returns_each_reason_that_the_ring_returns() {
         (given_up, Reason::Abandoned),
         (foreign, Reason::Foreign),
     ] {
-        let value = ledger.value();
+        let value = counter.value();
         let id = value.id;
         let rejected = pool.complete(ticket, value).unwrap_err();
         assert_eq!((rejected.reason, rejected.value.id), (reason, id));
-        assert!(!ledger.is_dropped(id), "the refused value was dropped");
+        assert!(!counter.is_dropped(id), "the refused value was dropped");
         assert_eq!(pool.evict(ticket), Err(reason));
     }
     for ticket in [abandoned, missing] {
-        pool.complete(ticket, ledger.value()).unwrap();
+        pool.complete(ticket, counter.value()).unwrap();
     }
     let outcomes: Vec<_> = batch.drain_ready().map(|next| next.outcome.map(drop)).collect();
     assert_eq!(
@@ -61,7 +61,7 @@ fn the_pool_returns_each_reason_that_the_ring_returns() {
     assert_eq!([foreign, stale, duplicate, evicted, abandoned, settled], [2; 6]);
     assert_eq!(unreserved, 0);
     drop(batch);
-    ledger.assert_each_dropped_once();
+    counter.assert_each_dropped_once();
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::sync::mpsc;
 use std::thread;
 
-use crate::ledger::{Counted, Ledger};
-use crate::tally::Tally;
+use crate::drop_counter::{Counted, DropCounter};
+use crate::wake_counter::WakeCounter;
 use reorder_ring::{Busy, CapacityError, Gap, Lease, Permit, Reason, ReserveError, Ring, RingPool};
 
 /// Returns the identity of the leased ring. A ring never has the identity of a ring that was freed
@@ -133,15 +133,15 @@ fn each_owned_handle_keeps_the_lease() {
 
 #[test]
 fn owned_handles_work_on_other_threads_without_pool_and_lease() {
-    let ledger = Ledger::default();
+    let counter = DropCounter::default();
     let (mut producer, mut consumer) = {
         let pool = RingPool::new();
         pool.lease(8).unwrap().open_owned().unwrap().split()
     };
     let (sender, permits) = mpsc::channel();
     let completing = thread::spawn({
-        let ledger = ledger.clone();
-        move || permits.iter().for_each(|(permit, gap)| complete_or_drop(permit, gap, &ledger))
+        let counter = counter.clone();
+        move || permits.iter().for_each(|(permit, gap)| complete_or_drop(permit, gap, &counter))
     });
     let taking = thread::spawn(move || {
         let mut taken = 0;
@@ -160,18 +160,18 @@ fn owned_handles_work_on_other_threads_without_pool_and_lease() {
     drop(sender);
     completing.join().unwrap();
     assert_eq!(taking.join().unwrap(), 100);
-    ledger.assert_each_dropped_once();
+    counter.assert_each_dropped_once();
 }
 
-fn complete_or_drop(permit: Permit<Lease<Counted>>, gap: bool, ledger: &Ledger) {
+fn complete_or_drop(permit: Permit<Lease<Counted>>, gap: bool, counter: &DropCounter) {
     if !gap {
-        permit.complete(ledger.value()).unwrap();
+        permit.complete(counter.value()).unwrap();
     }
 }
 
 #[test]
 fn a_lease_that_outlives_its_pool_is_usable_and_frees_it() {
-    let ledger = Ledger::default();
+    let counter = DropCounter::default();
     let pool = RingPool::new();
     let (first, second) = (pool.lease(2).unwrap(), pool.lease(4).unwrap());
     drop(pool.lease(8).unwrap());
@@ -179,28 +179,28 @@ fn a_lease_that_outlives_its_pool_is_usable_and_frees_it() {
     for lease in [first, second] {
         let mut batch = lease.open().unwrap();
         let tickets = batch.reserve_many(2).unwrap();
-        tickets.for_each(|ticket| lease.complete(ticket, ledger.value()).unwrap());
+        tickets.for_each(|ticket| lease.complete(ticket, counter.value()).unwrap());
         drop(batch.try_next().unwrap());
         // The batch drops the other value.
         drop(batch);
         drop(lease);
     }
-    ledger.assert_each_dropped_once();
+    counter.assert_each_dropped_once();
 }
 
 #[test]
 fn a_lease_can_end_on_another_thread() {
-    let (pool, ledger) = (RingPool::new(), Ledger::default());
+    let (pool, counter) = (RingPool::new(), DropCounter::default());
     let lease = pool.lease(4).unwrap();
     let first = identity(&lease);
     let mut batch = lease.open_owned().unwrap();
     let ticket = batch.reserve().unwrap();
-    lease.complete(ticket, ledger.value()).unwrap();
+    lease.complete(ticket, counter.value()).unwrap();
     thread::spawn(move || drop((batch, lease))).join().unwrap();
-    ledger.assert_each_dropped_once();
+    counter.assert_each_dropped_once();
     let lease = pool.lease(4).unwrap();
     assert_eq!(identity(&lease), first);
-    assert_eq!(lease.complete(ticket, ledger.value()).unwrap_err().reason, Reason::Stale);
+    assert_eq!(lease.complete(ticket, counter.value()).unwrap_err().reason, Reason::Stale);
 }
 
 #[test]
@@ -263,17 +263,17 @@ fn a_completion_through_the_pool_wakes_the_waiting_consumer() {
     let pool = RingPool::new();
     let lease = pool.lease(2).unwrap();
     let (mut producer, mut consumer) = lease.open().unwrap().split();
-    let (tally, waker) = Tally::new();
+    let (wake_counter, waker) = WakeCounter::new();
     let mut context = std::task::Context::from_waker(&waker);
     for evicted in [false, true] {
         let ticket = producer.reserve().unwrap();
-        let before = tally.wakes();
+        let before = wake_counter.count();
         assert!(consumer.poll_next(&mut context).is_pending());
         match evicted {
             false => pool.complete(ticket, 7).unwrap(),
             true => pool.evict(ticket).unwrap(),
         }
-        assert_eq!(tally.wakes(), before + 1);
+        assert_eq!(wake_counter.count(), before + 1);
         assert!(consumer.poll_next(&mut context).is_ready());
     }
 }

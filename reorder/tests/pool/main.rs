@@ -2,10 +2,10 @@
 //! a call.
 #![cfg(feature = "pool")]
 
-#[path = "../ring/ledger.rs"]
-mod ledger;
-#[path = "../ring/tally.rs"]
-mod tally;
+#[path = "../ring/drop_counter.rs"]
+mod drop_counter;
+#[path = "../ring/wake_counter.rs"]
+mod wake_counter;
 
 mod auto_traits;
 mod forgotten_handles;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::ledger::{Counted, Ledger};
+use crate::drop_counter::{Counted, DropCounter};
 use reorder_ring::{Lease, Reason, RingPool, Ticket};
 
 /// A counted value. Its drop panics if it is armed.
@@ -32,13 +32,13 @@ fn panics(f: impl FnOnce()) -> bool {
 fn forget_batch_with_panicking_drop(
     lease: &Lease<PanicsIfArmed>,
     armed: usize,
-    ledger: &Ledger,
+    counter: &DropCounter,
 ) -> Vec<Ticket> {
     let mut batch = lease.open().unwrap();
     let tickets: Vec<_> = batch.reserve_many(lease.capacity()).unwrap().collect();
     for (index, &ticket) in tickets.iter().enumerate() {
         lease
-            .complete(ticket, PanicsIfArmed { armed: index == armed, _counted: ledger.value() })
+            .complete(ticket, PanicsIfArmed { armed: index == armed, _counted: counter.value() })
             .unwrap();
     }
     std::mem::forget(batch);
@@ -49,39 +49,39 @@ fn forget_batch_with_panicking_drop(
 fn a_drop_that_panics_while_a_lease_ends_leaks_no_value_and_no_ring() {
     for capacity in [1, 2, 8] {
         for armed in 0..capacity {
-            let (pool, ledger) = (RingPool::new(), Ledger::default());
+            let (pool, counter) = (RingPool::new(), DropCounter::default());
             for _ in 0..2 {
                 let lease = pool.lease(capacity).unwrap();
                 assert_eq!(pool.usage().rings, 1, "the ring was lost");
-                let tickets = forget_batch_with_panicking_drop(&lease, armed, &ledger);
+                let tickets = forget_batch_with_panicking_drop(&lease, armed, &counter);
                 assert!(panics(|| drop(lease)));
-                assert_eq!(ledger.alive(), 0);
+                assert_eq!(counter.alive(), 0);
                 assert_ne!(pool.usage().idle_bytes, 0);
                 for ticket in tickets {
-                    let late = PanicsIfArmed { armed: false, _counted: ledger.value() };
+                    let late = PanicsIfArmed { armed: false, _counted: counter.value() };
                     assert_eq!(pool.complete(ticket, late).unwrap_err().reason, Reason::Stale);
                 }
             }
             let lease = pool.lease(capacity).unwrap();
             let mut batch = lease.open().unwrap();
-            let unarmed = PanicsIfArmed { armed: false, _counted: ledger.value() };
+            let unarmed = PanicsIfArmed { armed: false, _counted: counter.value() };
             pool.complete(batch.reserve().unwrap(), unarmed).unwrap();
             assert!(batch.try_next().is_ok());
-            ledger.assert_each_dropped_once();
+            counter.assert_each_dropped_once();
         }
     }
 }
 
 #[test]
 fn a_drop_that_panics_does_not_leak_the_pool() {
-    let ledger = Ledger::default();
+    let counter = DropCounter::default();
     let pool = RingPool::with_idle_limit(0);
     let lease = pool.lease(2).unwrap();
-    forget_batch_with_panicking_drop(&lease, 1, &ledger);
+    forget_batch_with_panicking_drop(&lease, 1, &counter);
     drop(pool);
     // The last lease frees the pool and its rings. A leak detector would report them otherwise.
     assert!(panics(|| drop(lease)));
-    ledger.assert_each_dropped_once();
+    counter.assert_each_dropped_once();
 }
 
 /// Uses the pool of its ring when it is dropped.

@@ -6,8 +6,8 @@
 #![cfg(all(reorder_hooks, not(reorder_loom)))]
 
 #[allow(dead_code, reason = "other tests use the rest of it")]
-#[path = "../ring/ledger.rs"]
-mod ledger;
+#[path = "../ring/drop_counter.rs"]
+mod drop_counter;
 
 mod bounds;
 mod steps;

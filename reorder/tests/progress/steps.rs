@@ -37,7 +37,7 @@ fn bounds_are_reached() {
     reach(&FROM_BITS, || world.ring.ticket_from_bits(third.to_bits())).unwrap();
 
     world.wait();
-    reach(&COMPLETE, || world.ring.complete(world.tickets[1], world.ledger.value())).unwrap();
+    reach(&COMPLETE, || world.ring.complete(world.tickets[1], world.counter.value())).unwrap();
     assert!(world.consumer.as_mut().unwrap().try_next().is_ok());
     world.wait();
     reach(&EVICT, || world.ring.evict(third)).unwrap();
@@ -60,7 +60,7 @@ fn close_resets_the_waited_state_after_the_last_position() {
     drop((world.producer.take(), world.consumer.take()));
     let mut batch = world.ring.open().unwrap();
     let ticket = batch.reserve().unwrap();
-    let (completed, steps) = hook::count(|| world.ring.complete(ticket, world.ledger.value()));
+    let (completed, steps) = hook::count(|| world.ring.complete(ticket, world.counter.value()));
     completed.unwrap();
     assert_eq!(steps, COMPLETE.most - 1, "not just a claim and a publication");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use reorder_ring::{RingPool, hook};
 
-use crate::ledger::Ledger;
+use crate::drop_counter::DropCounter;
 use crate::world::World;
 
 /// Returns the time after which the other threads count as blocked. They should take microseconds.
@@ -22,10 +22,10 @@ type Call = Box<dyn FnOnce() + Send>;
 /// on, until that call ends without a stop. Each time, the second call has to end meanwhile.
 ///
 /// The first call must have at least `least` steps.
-fn stop_at_each_step(least: usize, scenario: impl Fn(&Ledger) -> (Call, Call)) {
+fn stop_at_each_step(least: usize, scenario: impl Fn(&DropCounter) -> (Call, Call)) {
     for step in 0.. {
-        let ledger = Ledger::default();
-        let (stopped_call, others) = scenario(&ledger);
+        let counter = DropCounter::default();
+        let (stopped_call, others) = scenario(&counter);
         let (stops, stopped) = mpsc::channel();
         let (resume, resumed) = mpsc::channel::<()>();
         let stopped_call = thread::spawn(move || {
@@ -56,7 +56,7 @@ fn stop_at_each_step(least: usize, scenario: impl Fn(&Ledger) -> (Call, Call)) {
             "the other threads block while a thread is stopped before step {step}"
         );
         outcomes.0.and(outcomes.1).unwrap_or_else(|_| panic!("a panic with a stop before {step}"));
-        ledger.assert_each_dropped_once();
+        counter.assert_each_dropped_once();
         if !is_stopped {
             assert!(step >= least, "the call has {step} steps only");
             return;
@@ -71,9 +71,9 @@ fn stop_in_batch(
     (capacity, reserved): (usize, usize),
     make_call: impl Fn(&mut World) -> Call,
 ) {
-    stop_at_each_step(least, |ledger| {
+    stop_at_each_step(least, |counter| {
         let mut world = World::new(capacity, reserved);
-        world.ledger = ledger.clone();
+        world.counter = counter.clone();
         (make_call(&mut world), Box::new(|| world.finish()))
     });
 }
@@ -87,7 +87,7 @@ fn stop_while_consumer_waits(least: usize, make_call: impl Fn(&mut World) -> Cal
 }
 
 fn completion(world: &mut World) -> Call {
-    let (ring, ticket, value) = (world.ring.clone(), world.tickets[0], world.ledger.value());
+    let (ring, ticket, value) = (world.ring.clone(), world.tickets[0], world.counter.value());
     Box::new(move || _ = ring.complete(ticket, value))
 }
 
@@ -121,7 +121,7 @@ fn evict() {
 fn permits() {
     for capacity in [1, 2] {
         stop_in_batch(2, (capacity, 0), |world| {
-            let (permit, value) = (permit(world), world.ledger.value());
+            let (permit, value) = (permit(world), world.counter.value());
             Box::new(move || _ = permit.complete(value))
         });
         stop_in_batch(1, (capacity, 0), |world| {
@@ -244,20 +244,20 @@ fn open() {
 /// and leased again.
 #[test]
 fn late_ticket_of_a_pool() {
-    stop_at_each_step(3, |ledger| {
+    stop_at_each_step(3, |counter| {
         let pool = RingPool::with_idle_limit(0);
         let lease = pool.lease(2).unwrap();
         let mut batch = lease.open().unwrap();
         let ticket = batch.reserve().unwrap();
         drop(batch);
         drop(lease);
-        let (late, value, ledger) = (pool.clone(), ledger.value(), ledger.clone());
+        let (late, value, counter) = (pool.clone(), counter.value(), counter.clone());
         let others = move || {
             for capacity in [1, 2, 2, 4] {
                 let lease = pool.lease(capacity).unwrap();
                 let mut batch = lease.open().unwrap();
                 let ticket = batch.reserve().unwrap();
-                pool.complete(ticket, ledger.value()).unwrap();
+                pool.complete(ticket, counter.value()).unwrap();
                 assert!(batch.try_next().unwrap().outcome.is_ok());
                 pool.trim(0);
             }

@@ -5,14 +5,14 @@ use std::task::{Context, Waker};
 
 use reorder_ring::{Canceller, Consumer, Producer, Ring, Ticket};
 
-use crate::ledger::{Counted, Ledger};
+use crate::drop_counter::{Counted, DropCounter};
 
 pub(crate) type Shared = Arc<Ring<Counted>>;
 
 /// A ring, and the handles and tickets of its batch. The thread that is stopped takes some of them.
 pub(crate) struct World {
     pub(crate) ring: Shared,
-    pub(crate) ledger: Ledger,
+    pub(crate) counter: DropCounter,
     /// The tickets of all reserved positions.
     pub(crate) tickets: Vec<Ticket>,
     pub(crate) producer: Option<Producer<Shared>>,
@@ -29,7 +29,7 @@ impl World {
         World {
             canceller: consumer.canceller(),
             ring,
-            ledger: Ledger::default(),
+            counter: DropCounter::default(),
             tickets,
             producer: Some(producer),
             consumer: Some(consumer),
@@ -37,7 +37,7 @@ impl World {
     }
 
     pub(crate) fn complete(&self, index: usize) {
-        self.ring.complete(self.tickets[index], self.ledger.value()).unwrap();
+        self.ring.complete(self.tickets[index], self.counter.value()).unwrap();
     }
 
     /// Polls the consumer, whose head is missing.
@@ -57,7 +57,7 @@ impl World {
             drop(producer.permit());
         }
         for &ticket in self.tickets.iter().rev() {
-            _ = self.ring.complete(ticket, self.ledger.value());
+            _ = self.ring.complete(ticket, self.counter.value());
             assert_eq!(self.ring.ticket_from_bits(ticket.to_bits()), Ok(ticket));
         }
         if let Some(consumer) = &mut self.consumer {
@@ -69,7 +69,7 @@ impl World {
         }
         for &ticket in &self.tickets {
             _ = self.ring.evict(ticket);
-            _ = self.ring.complete(ticket, self.ledger.value());
+            _ = self.ring.complete(ticket, self.counter.value());
         }
         self.canceller.cancel();
         if let Some(consumer) = &mut self.consumer {
@@ -78,7 +78,7 @@ impl World {
         drop((self.producer.take(), self.consumer.take()));
         if let Ok(mut batch) = self.ring.open() {
             let ticket = batch.reserve().unwrap();
-            self.ring.complete(ticket, self.ledger.value()).unwrap();
+            self.ring.complete(ticket, self.counter.value()).unwrap();
             assert!(batch.try_next().unwrap().outcome.is_ok());
         }
     }

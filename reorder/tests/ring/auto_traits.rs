@@ -1,4 +1,4 @@
-//! The auto traits and the sizes of the handles. The doc tests of the crate's module `compile_fail`
+//! The auto traits and the sizes of the handles. The doc tests in the module `compile_fail`
 //! hold the programs that must not compile.
 
 use std::cell::Cell;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::ledger::Ledger;
+use crate::drop_counter::DropCounter;
 use reorder_ring::{
     Batch, Busy, CapacityError, Reason, ReserveError, Ring, RingRef, Ticket, TicketError,
     TryNextError,
@@ -160,13 +160,13 @@ fn a_full_window_at_the_end_is_exhausted_rather_than_full() {
 
 #[test]
 fn a_ring_at_its_end_opens_for_empty_batches() {
-    let (ring, ledger) = (Ring::starting_at(2, POSITIONS - 4).unwrap(), Ledger::default());
+    let (ring, counter) = (Ring::starting_at(2, POSITIONS - 4).unwrap(), DropCounter::default());
     let mut late = Vec::new();
     for left in [2, 1] {
         let mut batch = ring.open().unwrap();
         assert_eq!(batch.space(), left);
         let ticket = batch.reserve().unwrap();
-        ring.complete(ticket, ledger.value()).unwrap();
+        ring.complete(ticket, counter.value()).unwrap();
         late.push(ticket);
     }
     for _ in 0..3 {
@@ -178,10 +178,10 @@ fn a_ring_at_its_end_opens_for_empty_batches() {
         assert_eq!(consumer.try_next().err(), Some(TryNextError::Ended));
     }
     for ticket in late {
-        let rejected = ring.complete(ticket, ledger.value()).unwrap_err();
+        let rejected = ring.complete(ticket, counter.value()).unwrap_err();
         assert_eq!(rejected.reason, Reason::Stale);
     }
-    ledger.assert_each_dropped_once();
+    counter.assert_each_dropped_once();
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::ledger::Ledger;
+use crate::drop_counter::DropCounter;
 use reorder_ring::{Batch, Delivery, Gap, Reason, ReserveError, Ring, Ticket, TryNextError};
 
 pub(crate) const CAPACITIES: [usize; 5] = [1, 2, 4, 8, 16];
@@ -34,20 +34,20 @@ fn any_slot_of_a_full_window_can_be_evicted_and_the_order_is_kept() {
 
 fn evict_one(capacity: usize, index: usize, how: How) {
     let context = format!("slot {index} of {capacity}, {how:?}");
-    let (ring, ledger) = (Ring::with_capacity(capacity).unwrap(), Ledger::default());
+    let (ring, counter) = (Ring::with_capacity(capacity).unwrap(), DropCounter::default());
     let (mut batch, tickets) = full(&ring);
     let ticket = tickets[index];
     let mut ids = vec![None; capacity];
     let complete = |ids: &mut [Option<usize>]| {
         for other in (0..capacity).rev().filter(|&other| other != index) {
-            let value = ledger.value();
+            let value = counter.value();
             ids[other] = Some(value.id);
             ring.complete(tickets[other], value).unwrap();
         }
     };
     // A late completion returns its value, in each later state of its position.
     let refused = |reason: Reason| {
-        let value = ledger.value();
+        let value = counter.value();
         let id = value.id;
         let rejected = ring.complete(ticket, value).unwrap_err();
         assert_eq!((rejected.reason, rejected.into_inner().id), (reason, id), "{context}");
@@ -77,7 +77,7 @@ fn evict_one(capacity: usize, index: usize, how: How) {
     let again: Vec<_> = batch.reserve_many(capacity).unwrap().collect();
     refused(Reason::Settled);
     for &ticket in &again {
-        ring.complete(ticket, ledger.value()).unwrap();
+        ring.complete(ticket, counter.value()).unwrap();
     }
     refused(Reason::Settled);
     assert_eq!(batch.drain_ready().filter(|next| next.outcome.is_ok()).count(), capacity);
@@ -87,7 +87,7 @@ fn evict_one(capacity: usize, index: usize, how: How) {
     refused(Reason::Stale);
     drop(batch);
     drop(ring);
-    ledger.assert_each_dropped_once();
+    counter.assert_each_dropped_once();
 }
 
 #[test]
@@ -158,13 +158,13 @@ fn a_dropped_permit_is_a_gap_at_its_index() {
 
 #[test]
 fn a_permit_that_comes_too_late_changes_nothing() {
-    let (ring, ledger) = (Ring::with_capacity(4).unwrap(), Ledger::default());
+    let (ring, counter) = (Ring::with_capacity(4).unwrap(), DropCounter::default());
     let mut batch = ring.open().unwrap();
     let mut permits: Vec<_> = (0..3).map(|_| batch.permit().unwrap()).collect();
     for index in 0..2 {
         batch.evict_index(index).unwrap();
     }
-    let rejected = permits.remove(0).complete(ledger.value()).unwrap_err();
+    let rejected = permits.remove(0).complete(counter.value()).unwrap_err();
     assert_eq!(rejected.reason, Reason::Evicted);
     drop(permits.remove(0));
     let gaps: Vec<_> = batch.drain_ready().map(|next| next.outcome.err()).collect();
@@ -176,12 +176,12 @@ fn a_permit_that_comes_too_late_changes_nothing() {
     let tickets: Vec<_> = batch.reserve_many(4).unwrap().collect();
     drop(permits);
     for ticket in tickets {
-        ring.complete(ticket, ledger.value()).unwrap();
+        ring.complete(ticket, counter.value()).unwrap();
     }
     assert_eq!(batch.drain_ready().filter(|next| next.outcome.is_ok()).count(), 4);
     drop((batch, rejected));
     drop(ring);
-    ledger.assert_each_dropped_once();
+    counter.assert_each_dropped_once();
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 #[cfg(all(target_os = "linux", not(miri), feature = "std"))]
 mod cpu_time;
-mod ledger;
-mod tally;
+mod drop_counter;
+mod wake_counter;
 
 mod auto_traits;
 mod boundaries;

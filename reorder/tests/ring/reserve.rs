@@ -1,7 +1,7 @@
 //! Reserving, the tickets that it returns, and the state that a batch reports.
 
+use crate::drop_counter::DropCounter;
 use crate::gaps::{CAPACITIES, full};
-use crate::ledger::Ledger;
 use reorder_ring::{
     Batch, HeadState, Reason, ReserveError, Ring, Ticket, TicketError, TryNextError,
 };
@@ -82,18 +82,18 @@ fn the_head_of_line_reports_the_state_of_the_head() {
 
 #[test]
 fn tickets_and_bits_that_the_ring_did_not_issue_are_refused() {
-    let (ring, ledger) = (Ring::with_capacity(2).unwrap(), Ledger::default());
+    let (ring, counter) = (Ring::with_capacity(2).unwrap(), DropCounter::default());
     let other = Ring::<()>::with_capacity(2).unwrap();
     let (mut batch, tickets) = full(&ring);
     let (mut other_batch, foreign) = full(&other);
     assert_eq!(tickets[0].position(), foreign[0].position());
-    let rejected = ring.complete(foreign[0], ledger.value()).unwrap_err();
+    let rejected = ring.complete(foreign[0], counter.value()).unwrap_err();
     assert_eq!(rejected.reason, Reason::Foreign);
     assert_eq!(ring.evict(foreign[0]), Err(Reason::Foreign));
     assert_eq!(batch.try_next().err(), Some(TryNextError::Pending));
 
-    ring.complete(tickets[0], ledger.value()).unwrap();
-    let again = ring.complete(tickets[0], ledger.value()).unwrap_err();
+    ring.complete(tickets[0], counter.value()).unwrap();
+    let again = ring.complete(tickets[0], counter.value()).unwrap_err();
     assert_eq!(again.reason, Reason::Duplicate);
     assert_eq!(ring.evict(tickets[0]), Err(Reason::Duplicate));
     assert_eq!(batch.try_next().unwrap().outcome.map(|value| value.id), Ok(1));
@@ -112,5 +112,5 @@ fn tickets_and_bits_that_the_ring_did_not_issue_are_refused() {
     assert_eq!(other_batch.try_next().err(), Some(TryNextError::Pending));
     drop((rejected, again, batch, other_batch));
     drop(ring);
-    ledger.assert_each_dropped_once();
+    counter.assert_each_dropped_once();
 }

@@ -3,7 +3,7 @@
 
 use std::task::{Context, Poll};
 
-use crate::tally::Tally;
+use crate::wake_counter::WakeCounter;
 use reorder_ring::{Ring, SpaceError};
 
 const FIRST_OF_LAST: u64 = (1 << 61) - 1;
@@ -13,24 +13,24 @@ fn the_producer_is_woken_once_per_half_window() {
     for (capacity, wakes_after) in [(1, 1), (2, 1), (4, 2), (8, 4), (16, 8)] {
         let ring = Ring::with_capacity(capacity).unwrap();
         let (mut producer, mut consumer) = ring.open().unwrap().split();
-        let (tally, waker) = Tally::new();
+        let (wake_counter, waker) = WakeCounter::new();
         let mut context = Context::from_waker(&waker);
         // Twice, with the window at two different positions.
         for _ in 0..2 {
             for ticket in producer.reserve_many(capacity).unwrap() {
                 ring.complete(ticket, ()).unwrap();
             }
-            let before = tally.wakes();
+            let before = wake_counter.count();
             assert_eq!(producer.poll_space(&mut context), Poll::Pending);
             for taken in 1..=wakes_after {
-                assert_eq!(tally.wakes(), before, "capacity {capacity}, {taken} taken");
+                assert_eq!(wake_counter.count(), before, "capacity {capacity}, {taken} taken");
                 consumer.try_next().unwrap();
             }
-            assert_eq!(tally.wakes(), before + 1, "capacity {capacity}");
+            assert_eq!(wake_counter.count(), before + 1, "capacity {capacity}");
             assert_eq!(producer.poll_space(&mut context), Poll::Ready(Ok(())));
             assert_eq!(producer.space(), wakes_after);
             assert_eq!(consumer.drain_ready().count(), capacity - wakes_after);
-            assert_eq!(tally.wakes(), before + 1, "the producer does not wait any more");
+            assert_eq!(wake_counter.count(), before + 1, "the producer does not wait any more");
         }
     }
 }
@@ -40,28 +40,28 @@ fn the_producer_is_woken_when_nothing_is_left_to_take() {
     let ring = Ring::with_capacity(8).unwrap();
     let (mut producer, mut consumer) = ring.open().unwrap().split();
     let mut tickets = producer.reserve_many(8).unwrap();
-    let (tally, waker) = Tally::new();
+    let (wake_counter, waker) = WakeCounter::new();
     assert_eq!(producer.poll_space(&mut Context::from_waker(&waker)), Poll::Pending);
     assert!(consumer.try_next().is_err());
-    assert_eq!(tally.wakes(), 0, "there is no space yet");
+    assert_eq!(wake_counter.count(), 0, "there is no space yet");
     ring.complete(tickets.next().unwrap(), ()).unwrap();
     consumer.try_next().unwrap();
-    assert_eq!(tally.wakes(), 0, "there is space for less than half a window");
+    assert_eq!(wake_counter.count(), 0, "there is space for less than half a window");
     assert!(consumer.try_next().is_err());
-    assert_eq!(tally.wakes(), 1);
+    assert_eq!(wake_counter.count(), 1);
 }
 
 #[test]
 fn a_wait_for_space_that_never_comes_ends_with_its_reason() {
     let ring = Ring::<u8>::with_capacity(1).unwrap();
-    let (tally, waker) = Tally::new();
+    let (wake_counter, waker) = WakeCounter::new();
     let mut context = Context::from_waker(&waker);
 
     let (mut producer, consumer) = ring.open().unwrap().split();
     _ = producer.reserve().unwrap();
     assert_eq!(producer.poll_space(&mut context), Poll::Pending);
     assert!(consumer.canceller().cancel());
-    assert_eq!(tally.wakes(), 1);
+    assert_eq!(wake_counter.count(), 1);
     assert_eq!(producer.poll_space(&mut context), Poll::Ready(Err(SpaceError::Cancelled)));
     drop((producer, consumer));
 
@@ -69,7 +69,7 @@ fn a_wait_for_space_that_never_comes_ends_with_its_reason() {
     _ = producer.reserve().unwrap();
     assert_eq!(producer.poll_space(&mut context), Poll::Pending);
     drop(consumer);
-    assert_eq!(tally.wakes(), 2);
+    assert_eq!(wake_counter.count(), 2);
     assert_eq!(producer.poll_space(&mut context), Poll::Ready(Err(SpaceError::Cancelled)));
     drop(producer);
 
@@ -83,17 +83,17 @@ fn a_wait_for_space_that_never_comes_ends_with_its_reason() {
 #[test]
 fn a_waker_of_a_closed_batch_is_not_used_in_the_next() {
     let ring = Ring::with_capacity(1).unwrap();
-    let (tally, waker) = Tally::new();
+    let (wake_counter, waker) = WakeCounter::new();
     let (mut producer, consumer) = ring.open().unwrap().split();
     _ = producer.reserve().unwrap();
     assert_eq!(producer.poll_space(&mut Context::from_waker(&waker)), Poll::Pending);
     drop(producer);
     drop(consumer);
-    assert_eq!(tally.wakes(), 0);
+    assert_eq!(wake_counter.count(), 0);
     let (mut producer, mut consumer) = ring.open().unwrap().split();
     ring.complete(producer.reserve().unwrap(), ()).unwrap();
     consumer.try_next().unwrap();
-    assert_eq!(tally.wakes(), 0);
+    assert_eq!(wake_counter.count(), 0);
 }
 
 #[cfg(feature = "std")]

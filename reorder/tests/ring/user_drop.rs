@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use crate::ledger::{Counted, Ledger};
+use crate::drop_counter::{Counted, DropCounter};
 use reorder_ring::{Batch, Busy, Reason, Ring, Ticket, TryNextError};
 
 /// A counted value. Its drop panics if it is armed.
@@ -37,14 +37,14 @@ const ENDS: [End; 5] =
     [End::Whole, End::ConsumerFirst, End::ProducerFirst, End::FinishedFirst, End::FinishedLast];
 
 /// Ends the batch, and returns the number of drops that panicked. No value outlives the consumer.
-fn end(batch: Batch<&Ring<PanicsIfArmed>>, end: End, ledger: &Ledger) -> usize {
+fn end(batch: Batch<&Ring<PanicsIfArmed>>, end: End, counter: &DropCounter) -> usize {
     if let End::Whole = end {
         return panics(|| drop(batch));
     }
     let (producer, consumer) = batch.split();
     let close_consumer = || {
         let panics = panics(|| drop(consumer));
-        assert_eq!(ledger.alive(), 0, "{end:?}");
+        assert_eq!(counter.alive(), 0, "{end:?}");
         panics
     };
     match end {
@@ -65,10 +65,10 @@ fn window<'r>(
     ring: &'r Ring<PanicsIfArmed>,
     taken: usize,
     armed: usize,
-    ledger: &Ledger,
+    counter: &DropCounter,
 ) -> (Batch<&'r Ring<PanicsIfArmed>>, Vec<Ticket>) {
     let mut batch = ring.open().unwrap();
-    let make = |armed| PanicsIfArmed { armed, _counted: ledger.value() };
+    let make = |armed| PanicsIfArmed { armed, _counted: counter.value() };
     for _ in 0..taken {
         ring.complete(batch.reserve().unwrap(), make(false)).unwrap();
         batch.try_next().ok().unwrap();
@@ -84,24 +84,24 @@ fn window<'r>(
 fn a_drop_that_panics_while_a_batch_closes_leaks_no_other_value() {
     for capacity in [1, 2, 4, 8] {
         for (way, taken, armed) in ways(capacity) {
-            let (ring, ledger) = (Ring::with_capacity(capacity).unwrap(), Ledger::default());
+            let (ring, counter) = (Ring::with_capacity(capacity).unwrap(), DropCounter::default());
             // The second batch uses the ring after the panic in the first.
             for _ in 0..2 {
-                let (batch, tickets) = window(&ring, taken, armed, &ledger);
+                let (batch, tickets) = window(&ring, taken, armed, &counter);
                 let context = format!("{way:?}, slot {armed} of {capacity}");
-                assert_eq!(end(batch, way, &ledger), 1, "{context}");
-                assert_eq!(ledger.alive(), 0, "{context}");
+                assert_eq!(end(batch, way, &counter), 1, "{context}");
+                assert_eq!(counter.alive(), 0, "{context}");
                 for ticket in tickets {
-                    let late = PanicsIfArmed { armed: false, _counted: ledger.value() };
+                    let late = PanicsIfArmed { armed: false, _counted: counter.value() };
                     let rejected = ring.complete(ticket, late).unwrap_err();
                     assert_eq!(rejected.reason, Reason::Stale, "{context}");
                 }
             }
-            let (mut batch, _) = window(&ring, 1, usize::MAX, &ledger);
+            let (mut batch, _) = window(&ring, 1, usize::MAX, &counter);
             let indices: Vec<_> = batch.drain_ready().map(|next| next.index).collect();
             assert_eq!(indices, (1..=capacity as u64).collect::<Vec<_>>());
             drop(batch);
-            ledger.assert_each_dropped_once();
+            counter.assert_each_dropped_once();
         }
     }
 }
@@ -116,26 +116,26 @@ fn ways(capacity: usize) -> impl Iterator<Item = (End, usize, usize)> {
 fn a_drop_that_panics_while_a_ring_is_dropped_leaks_no_other_value() {
     for capacity in [1, 2, 4, 8] {
         for armed in 0..capacity {
-            let (ring, ledger) = (Ring::with_capacity(capacity).unwrap(), Ledger::default());
-            std::mem::forget(window(&ring, 1, armed, &ledger).0);
-            assert_eq!(ledger.alive(), capacity);
+            let (ring, counter) = (Ring::with_capacity(capacity).unwrap(), DropCounter::default());
+            std::mem::forget(window(&ring, 1, armed, &counter).0);
+            assert_eq!(counter.alive(), capacity);
             assert_eq!(panics(|| drop(ring)), 1);
-            ledger.assert_each_dropped_once();
+            counter.assert_each_dropped_once();
         }
     }
 }
 
 #[test]
 fn a_delivered_value_may_panic_in_its_drop() {
-    let (ring, ledger) = (Ring::with_capacity(2).unwrap(), Ledger::default());
-    let (mut batch, _) = window(&ring, 0, 0, &ledger);
+    let (ring, counter) = (Ring::with_capacity(2).unwrap(), DropCounter::default());
+    let (mut batch, _) = window(&ring, 0, 0, &counter);
     assert_eq!(panics(|| drop(batch.try_next())), 1);
     assert_eq!(batch.delivered(), 1, "the value counts as delivered");
-    assert!(ledger.is_dropped(0) && !ledger.is_dropped(1));
+    assert!(counter.is_dropped(0) && !counter.is_dropped(1));
     assert_eq!(panics(|| batch.drain_ready().for_each(drop)), 0);
     assert_eq!(batch.try_next().err(), Some(TryNextError::Ended));
     drop(batch);
-    ledger.assert_each_dropped_once();
+    counter.assert_each_dropped_once();
 }
 
 /// Calls its own ring when it is dropped.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use crate::tally::Tally;
+use crate::wake_counter::WakeCounter;
 use reorder_ring::{Canceller, Consumer, Delivery, Gap, NextError, Permit, Producer, Ring};
 
 type R = Arc<Ring<u8>>;
@@ -138,23 +138,23 @@ fn each_event_wakes_a_polled_consumer_once() {
             for delivered in 0..=2 * capacity as u64 {
                 let context = format!("{} after {delivered}", event.name);
                 let (mut consumer, mut rest) = open(&ring, delivered, event.reserved);
-                let (first, first_waker) = Tally::new();
-                let (tally, waker) = Tally::new();
+                let (first, first_waker) = WakeCounter::new();
+                let (wake_counter, waker) = WakeCounter::new();
                 let mut poll = |waker: &Waker| consumer.poll_next(&mut Context::from_waker(waker));
                 assert_eq!(poll(&first_waker), Poll::Pending, "{context}");
                 assert_eq!(poll(&waker), Poll::Pending, "{context}");
                 assert_eq!(
-                    (first.wakes(), tally.wakes()),
+                    (first.count(), wake_counter.count()),
                     (0, 0),
                     "{context}: woken before the event"
                 );
                 (event.act)(&mut rest);
-                assert_eq!(first.wakes(), 0, "{context}: the replaced waker was called");
-                assert_eq!(tally.wakes(), 1, "{context}");
+                assert_eq!(first.count(), 0, "{context}: the replaced waker was called");
+                assert_eq!(wake_counter.count(), 1, "{context}");
                 assert_eq!(poll(&waker), Poll::Ready(expected(event, delivered)), "{context}");
                 drop((consumer, rest, waker));
                 assert_eq!(
-                    Arc::strong_count(&tally),
+                    Arc::strong_count(&wake_counter),
                     1,
                     "{context}: the closed batch keeps the waker"
                 );
@@ -231,12 +231,12 @@ fn a_canceller_of_an_earlier_batch_wakes_no_consumer() {
     drop(batch);
     let (mut producer, mut consumer) = ring.open().unwrap().split();
     let ticket = producer.reserve().unwrap();
-    let (tally, waker) = Tally::new();
+    let (wake_counter, waker) = WakeCounter::new();
     let mut context = Context::from_waker(&waker);
     assert_eq!(consumer.poll_next(&mut context), Poll::Pending);
     assert!(!stale.cancel());
-    assert_eq!(tally.wakes(), 0);
+    assert_eq!(wake_counter.count(), 0);
     ring.complete(ticket, 4).unwrap();
-    assert_eq!(tally.wakes(), 1);
+    assert_eq!(wake_counter.count(), 1);
     assert!(consumer.poll_next(&mut context).is_ready());
 }

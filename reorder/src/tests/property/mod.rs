@@ -66,7 +66,7 @@ impl Case {
         let model = Model::new(rounded, first, end);
         let ring = Arc::new(Ring::starting_at(self.capacity, first).unwrap());
         assert_eq!(ring.capacity() as u64, rounded);
-        let ledger = if self.owned {
+        let counter = if self.owned {
             let open: Open<'_, Arc<Ring<Counted>>> = Box::new(|| ring.open_owned());
             World::new(&ring, open, model, coverage).play(&self.ops)
         } else {
@@ -74,7 +74,7 @@ impl Case {
             World::new(&ring, open, model, coverage).play(&self.ops)
         };
         drop(ring);
-        ledger.assert_each_dropped_once();
+        counter.assert_each_dropped_once();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::task::{Context, Poll};
 
-use super::super::ledger::Counted;
+use super::super::drop_counter::Counted;
 use super::model::Cell;
 use super::world::{Sides, World};
 use crate::{Consumer, Delivery, Gap, NextError, Producer, RingRef, TicketError, TryNextError};

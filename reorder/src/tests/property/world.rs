@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::vec::Vec;
 
-use super::super::ledger::{Counted, Ledger};
-use super::super::tally::Tally;
+use super::super::drop_counter::{Counted, DropCounter};
 use super::super::try_hold;
+use super::super::wake_counter::WakeCounter;
 use super::Open;
 use super::coverage::Coverage;
 use super::model::{Cell, Model};
@@ -24,7 +24,7 @@ pub(super) struct World<'r, R: RingRef<Value = Counted>> {
     pub(super) sides: Sides<R>,
     pub(super) model: Model,
     pub(super) coverage: &'r mut Coverage,
-    ledger: Ledger,
+    counter: DropCounter,
     /// A ticket of another ring.
     foreign: Ticket,
     tickets: Vec<Ticket>,
@@ -32,7 +32,7 @@ pub(super) struct World<'r, R: RingRef<Value = Counted>> {
     cancellers: VecDeque<(u64, Canceller<R>)>,
     /// The stopped completers. The flag is set if the completer has taken the consumer's waker.
     held: VecDeque<(Ticket, PausedWrite<'r, Counted>, bool)>,
-    tally: Arc<Tally>,
+    wake_counter: Arc<WakeCounter>,
     pub(super) waker: Waker,
     /// The position whose next event calls the waker.
     pub(super) waited: Option<u64>,
@@ -55,20 +55,20 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
     ) -> Self {
         let other = Ring::<Counted>::with_capacity(1).unwrap();
         let foreign = other.open().unwrap().reserve().unwrap();
-        let (tally, waker) = Tally::new();
+        let (wake_counter, waker) = WakeCounter::new();
         World {
             ring,
             open,
             sides: Sides::Split(None, None),
             model,
             coverage,
-            ledger: Ledger::default(),
+            counter: DropCounter::default(),
             foreign,
             tickets: Vec::new(),
             permits: VecDeque::new(),
             cancellers: VecDeque::new(),
             held: VecDeque::new(),
-            tally,
+            wake_counter,
             waker,
             waited: None,
             wakes: 0,
@@ -77,16 +77,16 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
     }
 
     /// Runs the sequence and drops all handles. The ring may still contain values.
-    pub(super) fn play(mut self, ops: &[Op]) -> Ledger {
+    pub(super) fn play(mut self, ops: &[Op]) -> DropCounter {
         for &op in ops {
             self.step(op);
             let ready = self.model.ready();
-            assert_eq!(self.ledger.alive(), ready.len(), "values inside the ring after {op:?}");
-            assert!(ready.iter().all(|&id| !self.ledger.is_dropped(id)));
-            assert_eq!(self.tally.wakes(), self.wakes, "wakes after {op:?}");
+            assert_eq!(self.counter.alive(), ready.len(), "values inside the ring after {op:?}");
+            assert!(ready.iter().all(|&id| !self.counter.is_dropped(id)));
+            assert_eq!(self.wake_counter.count(), self.wakes, "wakes after {op:?}");
         }
         assert_eq!(self.ring.refusals(), self.refusals);
-        self.ledger
+        self.counter
     }
 
     fn step(&mut self, op: Op) {
@@ -219,7 +219,7 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
 
     fn permit_complete(&mut self, n: usize) {
         let Some((ticket, permit)) = take(&mut self.permits, n) else { return };
-        let value = self.ledger.value();
+        let value = self.counter.value();
         let id = value.id;
         let answer = permit.complete(value);
         self.coverage.answer("permit_complete", &answer.as_ref().map_err(|no| no.reason));
@@ -235,7 +235,7 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
     }
 
     fn complete(&mut self, ticket: Ticket) {
-        let value = self.ledger.value();
+        let value = self.counter.value();
         let id = value.id;
         let answer = self.ring.complete(ticket, value);
         self.coverage.answer("complete", &answer.as_ref().map_err(|no| no.reason));
@@ -258,7 +258,7 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
     }
 
     fn refused(&mut self, operation: &str, ticket: Ticket, reason: Reason) {
-        let value = self.ledger.value();
+        let value = self.counter.value();
         let id = value.id;
         let answer = self.ring.complete(ticket, value);
         self.coverage.answer(operation, &answer.as_ref().map_err(|no| no.reason));
@@ -331,7 +331,7 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
         let Some((ticket, held, has_waker)) = take(&mut self.held, n) else { return };
         let (to, kind) = match gap {
             None => {
-                let value = self.ledger.value();
+                let value = self.counter.value();
                 let id = value.id;
                 held.publish(value);
                 (Cell::Ready(id), "value")

@@ -50,7 +50,7 @@ impl<'s> TestThread<'s> {
         way: impl FnOnce(NamedValue) -> Result<(), Rejected<NamedValue>>,
     ) {
         match way(NamedValue::new(name, &self.traffic.drops)) {
-            Ok(()) => panic!("{name:?} was accepted elsewhere"),
+            Ok(()) => panic!("{name:?} was accepted by the wrong ring or pool"),
             Err(rejected) => assert_eq!(self.returned(rejected, name), wanted, "{name:?}"),
         }
     }

@@ -6,22 +6,22 @@ use std::task::{Wake, Waker};
 
 /// The number of calls of a waker.
 #[derive(Default)]
-pub(crate) struct Tally(AtomicUsize);
+pub(crate) struct WakeCounter(AtomicUsize);
 
-impl Tally {
+impl WakeCounter {
     /// Returns a counter, and a waker whose calls it counts.
-    pub(crate) fn new() -> (Arc<Tally>, Waker) {
-        let tally = Arc::new(Tally::default());
-        (Arc::clone(&tally), Waker::from(tally))
+    pub(crate) fn new() -> (Arc<WakeCounter>, Waker) {
+        let wake_counter = Arc::new(WakeCounter::default());
+        (Arc::clone(&wake_counter), Waker::from(wake_counter))
     }
 
     /// Returns the number of calls.
-    pub(crate) fn wakes(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
 }
 
-impl Wake for Tally {
+impl Wake for WakeCounter {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }

@@ -5,7 +5,7 @@ use std::vec::Vec;
 
 /// Makes values, and counts the drops of each.
 #[derive(Clone, Default)]
-pub(crate) struct Ledger(Arc<Mutex<Counts>>);
+pub(crate) struct DropCounter(Arc<Mutex<Counts>>);
 
 #[derive(Default)]
 struct Counts {
@@ -14,19 +14,19 @@ struct Counts {
     alive: usize,
 }
 
-/// A value of a [`Ledger`].
+/// A value of a [`DropCounter`].
 pub(crate) struct Counted {
     pub(crate) id: usize,
-    ledger: Ledger,
+    counter: DropCounter,
 }
 
-impl Ledger {
+impl DropCounter {
     /// Returns a new value.
     pub(crate) fn value(&self) -> Counted {
         let mut counts = self.counts();
         counts.drops.push(0);
         counts.alive += 1;
-        Counted { id: counts.drops.len() - 1, ledger: self.clone() }
+        Counted { id: counts.drops.len() - 1, counter: self.clone() }
     }
 
     pub(crate) fn is_dropped(&self, id: usize) -> bool {
@@ -51,7 +51,7 @@ impl Ledger {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let mut counts = self.ledger.counts();
+        let mut counts = self.counter.counts();
         counts.drops[self.id] += 1;
         assert_eq!(counts.drops[self.id], 1, "value {} is dropped twice", self.id);
         counts.alive -= 1;
