@@ -116,7 +116,7 @@
 //! | [`Ring::complete`], [`Permit::complete`] | 2 compare-and-swaps and 1 store; if it is refused, 1 load instead of the store | waking the consumer; counting a refusal |
 //! | [`Ring::evict`], dropping a [`Permit`] | 2 compare-and-swaps and 1 store; if it is refused, 1 load instead of the store | waking the consumer; counting a refusal |
 //! | [`Consumer::evict_head`], [`Consumer::evict_index`] | 1 load more than `Ring::evict` | waking the consumer; counting a refusal |
-//! | [`Consumer::try_next`] | 1 load and 2 stores for a value; 2 loads and 2 stores for a gap; 5 loads for neither; if the batch was cancelled, 6 loads and 2 stores or 8 loads | waking the producer; after the split, a look for its waker, once per half window and when the consumer finds nothing |
+//! | [`Consumer::try_next`] | 1 load and 2 stores for a value; 2 loads and 2 stores for a gap; 5 loads for neither; if the batch was cancelled, 6 loads and 2 stores or 8 loads | waking the producer; after the split, a check of its waker cell, once per half window and when the consumer finds nothing |
 //! | [`Consumer::drain_ready`], for each delivery | 1 load and 2 stores for a value; 2 loads and 2 stores for a gap; 2 loads at the end | as for `try_next` |
 //! | [`Consumer::poll_next`] | 19 steps | registering the waker, which clones and wraps it; as for `try_next` |
 //! | [`Producer::poll_space`] | 4 loads | registering the waker, which clones and wraps it |

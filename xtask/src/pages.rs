@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 
 /// The page with the argument for the ring.
-pub(crate) const RING: &str = "docs/ALGORITHM.md";
+pub(crate) const RING: &str = "docs/ring.md";
 
 /// The page with the argument for the executor.
 pub(crate) const EXECUTOR: &str = "docs/executor.md";

@@ -1,4 +1,4 @@
-//! Models of the ring and of the executor, one module per property. `docs/ALGORITHM.md` says what
+//! Models of the ring and of the executor, one module per property. `docs/ring.md` says what
 //! each module shows.
 //!
 //! ```sh
