@@ -1,4 +1,4 @@
-//! Making an executor.
+//! The settings of an executor.
 
 use std::fmt;
 use std::io;
@@ -8,9 +8,9 @@ use reorder_ring::{CapacityError, Ring};
 use crate::executor::{Executor, Settings};
 use crate::primitive::processors;
 
-/// How an [`Executor`] is to be. From [`Executor::builder`].
+/// The settings of an [`Executor`]. Made by [`Executor::builder`].
 ///
-/// Each setting has a default, and returns at once; [`build`](Builder::build) checks them.
+/// Each setting has a default. [`build`](Builder::build) checks the settings.
 ///
 /// ```
 /// use reorder_executor::Executor;
@@ -39,11 +39,11 @@ pub struct Builder {
 }
 
 impl Executor {
-    /// Settings for a new executor; each has a default. [`Builder`] has an example.
+    /// Returns a builder with default settings. [`Builder`] has an example.
     ///
     /// # Progress
     ///
-    /// It allocates a name; no thread is started before [`Builder::build`].
+    /// It allocates a name. No thread starts before [`Builder::build`].
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -62,20 +62,23 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// How many worker threads there are, from 1 on. Without it, as many as
-    /// [`available_parallelism`](std::thread::available_parallelism) tells, or 1 if it cannot.
+    /// Sets the number of worker threads, from 1 on. The default is
+    /// [`available_parallelism`](std::thread::available_parallelism), or 1 if it is unknown.
     ///
-    /// The caller of a batch works as well, and the consumer of a stream of [cheap](Builder::consumer_helps) items. So
-    /// where one thread at a time calls, one worker less than processors keeps them all at work.
+    /// The caller of a batch runs items, too, and so does the consumer of a stream of
+    /// [cheap](Builder::consumer_helps) items. If one thread at a time calls, one worker less than
+    /// processors is enough.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
         self
     }
 
-    /// How many items of a stream may be outstanding: pulled from the source and not yet taken by
-    /// the consumer, from 1 on. It is rounded up to a power of two; 256 without it. It bounds the
-    /// memory of a stream, and how far the workers can run ahead of a slow item or a slow consumer.
-    /// A batch has all of its results in memory anyway, and no window.
+    /// Sets the window of a stream, from 1 on: the number of items that were pulled from the source
+    /// and not yet taken by the consumer. It is rounded up to a power of two. The default is 256.
+    ///
+    /// The window bounds the memory of a stream, and how far the workers can run ahead of a slow
+    /// item or a slow consumer. A batch has no window, because all of its results are in memory
+    /// anyway.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -94,30 +97,32 @@ impl Builder {
         self
     }
 
-    /// What the worker threads are called, followed by a dash and a number from 0 on;
-    /// `reorder-worker` without it.
+    /// Sets the name of the worker threads, which is followed by a dash and a number from 0 on. The
+    /// default is `reorder-worker`.
     ///
-    /// A prefix with a zero byte in it makes [`build`](Builder::build) panic, as
-    /// [`std::thread::Builder::name`] says.
+    /// [`build`](Builder::build) panics if the prefix has a zero byte, as
+    /// [`std::thread::Builder::name`] does.
     pub fn thread_name(mut self, prefix: impl Into<String>) -> Self {
         self.thread_name = prefix.into();
         self
     }
 
-    /// The stack size of a worker thread in bytes; the standard library's without it. Batches that
-    /// are nested in jobs run on the stack of the job.
+    /// Sets the stack size of a worker thread in bytes. The default is that of the standard
+    /// library. Batches that are nested in jobs run on the stack of the job.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
     }
 
-    /// Whether a thread that waits for the head of a stream runs items meanwhile, where they were
-    /// measured to take under 50 µs on the average. It does without this.
+    /// Sets whether a thread that waits for the head of a stream runs items meanwhile, if they took
+    /// under 50 µs on average. The default is `true`.
     ///
-    /// Jobs then may run on the consumer's thread, with its locks held and its thread-locals in
-    /// sight. Turn it off if they must not. Two cases remain in which nobody else might run them:
-    /// a consumer that is itself a worker of the executor, and a stream that outlived it. The
-    /// caller of `map` and `execute_batch` always helps with its own batch.
+    /// Jobs may then run on the thread of the consumer, with its locks held and its thread-locals
+    /// in scope. Turn this off if they must not.
+    ///
+    /// In two cases no other thread might run the items, so the consumer runs them in any case: if
+    /// it is a worker of the executor, and if the stream outlived the executor. The caller of `map`
+    /// and `execute_batch` always runs items of its own batch.
     ///
     /// ```
     /// # use reorder_executor::Executor;
@@ -142,21 +147,21 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if a setting is out of its range, or the system refuses a thread; those that
-    /// had started are ended then.
+    /// [`BuildError`] if a setting is out of its range, or the system refuses a thread. Threads
+    /// that had started are ended.
     ///
     /// # Panics
     ///
-    /// If the threads' name has a zero byte in it.
+    /// If the name of the threads has a zero byte.
     ///
     /// # Progress
     ///
-    /// That of the system: it starts the threads, and does not wait until they run.
+    /// Blocking as the system does: it starts the threads, and does not wait until they run.
     pub fn build(self) -> Result<Executor, BuildError> {
         if self.workers == Some(0) {
             return Err(BuildError::NoWorkers);
         }
-        // Tried once here, so that it is told now and not by the first stream.
+        // Tried once here, so that the builder reports it and not the first stream.
         Ring::<()>::with_capacity(self.window).map_err(BuildError::Window)?;
         let requested = self.workers.unwrap_or_else(processors);
         let settings = Settings {
@@ -174,21 +179,21 @@ impl Builder {
     }
 }
 
-/// Why an executor could not be built. [`Builder::build`] has an example.
+/// The reason why an executor could not be built. [`Builder::build`] has an example.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// No workers were asked for; there must be at least 1.
+    /// No workers were requested. There must be at least 1.
     NoWorkers,
     /// The window is 0, or too large for memory.
     Window(CapacityError),
     /// The system refused a thread.
     Spawn {
-        /// How many workers had started before.
+        /// The number of workers that had started before.
         started: usize,
-        /// How many were asked for.
+        /// The number of requested workers.
         requested: usize,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
 }

@@ -21,12 +21,11 @@ pub(crate) struct Settings {
     pub(crate) consumer_helps: bool,
 }
 
-/// Worker threads that any number of callers share.
+/// A pool of worker threads that any number of callers share.
 ///
-/// Every call is a batch of its own, with its own ring: results never mix, and batches run at the
-/// same time. Workers take turns between open batches. The caller of a batch helps with it, and
-/// with nothing else, so calls may be nested in jobs as deep as the stack allows, even with one
-/// worker.
+/// Every call is a batch with its own ring. So results never mix, and batches run at the same time.
+/// Workers run open batches by turns. The caller of a batch runs items of that batch and of no
+/// other. So calls can be nested in jobs as deep as the stack allows, even with one worker.
 ///
 /// ```
 /// use reorder_executor::Executor;
@@ -37,10 +36,11 @@ pub(crate) struct Settings {
 /// # Ok::<(), reorder_executor::BuildError>(())
 /// ```
 ///
-/// Dropping it waits until the workers have ended what they are at, a job or a pull of a source,
-/// unless it is dropped inside of a job. A stream that is still open then goes on, on its consumer's
-/// thread alone; one with limits, and a batch that was [submitted](crate::BatchBuilder::submit), gets
-/// [`Failure::ShutDown`](crate::Failure::ShutDown) for what has not started. [`shutdown`](Executor::shutdown) can do better.
+/// Dropping the executor waits until each worker has finished its current job or pull, unless a job
+/// drops it. A stream that is still open goes on, on the thread of its consumer. A stream with
+/// limits and a [submitted](crate::BatchBuilder::submit) batch get
+/// [`Failure::ShutDown`](crate::Failure::ShutDown) for items that have not started.
+/// [`shutdown`](Executor::shutdown) offers more control.
 pub struct Executor {
     scheduler: Arc<Scheduler>,
     pub(crate) workers: Vec<JoinHandle<()>>,
@@ -48,7 +48,7 @@ pub struct Executor {
     /// The number of threads that can run at the same time, as seen by the thread that built this.
     processors: usize,
     thread_name: String,
-    /// Cancels the calls that have limits, when the executor goes.
+    /// The token that cancels the calls with limits when the executor is dropped.
     shutdown: CancellationToken,
 }
 
@@ -84,7 +84,8 @@ impl Executor {
         Ok(executor)
     }
 
-    /// How many worker threads there are. The caller of a batch comes on top.
+    /// Returns the number of worker threads. The caller of a batch is one more thread that runs
+    /// items.
     ///
     /// ```
     /// # use reorder_executor::Executor;
@@ -94,7 +95,7 @@ impl Executor {
     ///
     /// # Progress
     ///
-    /// Wait-free: it is fixed.
+    /// Wait-free: the number is fixed.
     pub fn workers(&self) -> usize {
         self.workers.len()
     }

@@ -1,7 +1,7 @@
-//! A shared executor whose every batch comes back whole and in its own order.
+//! A shared executor that returns the results of each call complete and in order.
 //!
-//! Any number of threads call one [`Executor`] at once, also from inside its own jobs. Each call is
-//! a batch with a reorder ring of its own, so results cannot mix.
+//! Any number of threads call one [`Executor`] at once, also from its own jobs. Each call is a
+//! batch with a reorder ring of its own, so results cannot mix.
 //!
 //! ```
 //! use reorder_executor::Executor;
@@ -20,46 +20,49 @@
 //! |---|---|---|
 //! | [`map`](Executor::map) | known, may borrow | a `Vec` of values; the first panic is resumed |
 //! | [`map_indexed`](Executor::map_indexed) | the indices up to a length | the same |
-//! | [`map_init`](Executor::map_init) | known, may borrow | the same; each thread has a state of its own |
+//! | [`map_init`](Executor::map_init) | known, may borrow | the same; each thread has its own state |
 //! | [`execute_batch`](Executor::execute_batch) | known, may borrow | an [`Outcome`] for each item |
 //! | [`batch`](Executor::batch), `run` | known, may borrow | the same; jobs may fail, and the batch may end early |
 //! | `batch`, [`submit`](BatchBuilder::submit) | known, `'static` | the same, later: block on it, or await it |
 //! | `batch`, [`stream`](BatchBuilder::stream) | lazy, may be endless, `'static` | as `stream`, with limits |
-//! | `batch`, [`requests`](BatchBuilder::requests) | the same two, of calls to a service | the same two; attempts that wait keep no worker |
+//! | `batch`, [`requests`](BatchBuilder::requests) | the same two, as calls to a service | the same two; waiting attempts keep no worker |
 //! | [`stream`](Executor::stream) | lazy, may be endless, `'static` | an iterator of outcomes, in order, within a window |
 //! | [`Scope::stream`] | lazy, may be endless, may borrow | the same, inside [`scope`](Executor::scope) |
 //!
-//! A job that panics gives its item a [`Failure`] and nothing else; workers live on. With
-//! `panic = "abort"` the process ends instead. The caller of a batch helps with that batch and with
-//! no other, so nested calls work even with one worker.
+//! A job that panics gives its item a [`Failure`], and affects nothing else. With `panic = "abort"`
+//! the process ends instead. The caller of a batch runs items of that batch and of no other, so
+//! nested calls work even with one worker.
 //!
-//! # Who waits for whom
+//! # Which thread waits
 //!
-//! `map`, `map_indexed` and `execute_batch` need no worker: if all are kept by other batches, the caller runs its
-//! items itself. What it waits for is items of its own batch that a worker has started.
+//! `map`, `map_indexed` and `execute_batch` need no worker. If other batches keep all workers, the
+//! caller runs its items itself. It waits only for items of its own batch that a worker has
+//! started.
 //!
-//! A stream's consumer waits for the workers, unless [it helps](Builder::consumer_helps). While
-//! other jobs keep all workers, such a stream stands still. So a job must not wait for a thread that
-//! waits for a stream of the same executor; one that takes from the stream itself may.
+//! The consumer of a stream waits for the workers, unless [it helps](Builder::consumer_helps). The
+//! stream stands still while other jobs keep all workers. So a job must not wait for a thread that
+//! waits for a stream of the same executor. A job may take from the stream itself.
 //!
-//! A job that blocks keeps its worker, a source that blocks the thread that pulls it. [`Requests`] wait for another
-//! attempt without a worker, and their jobs may be futures.
+//! A job that blocks keeps its worker. A source that blocks keeps the thread that pulls it.
+//! [`Requests`] that wait for another attempt keep no worker, and their jobs may be futures.
 //!
-//! # What is going on
+//! # Observation
 //!
-//! [`Executor::snapshot`] tells what is open, and which worker holds it up. With the feature `tracing` there are spans
-//! of batches and of workers' turns, and events for what is opened, closed and given up.
+//! [`Executor::snapshot`] shows the open calls and the workers that hold them up. With the feature
+//! `tracing` there are spans of batches and time slices. There are events for each call that is
+//! opened or closed, and for each item that is skipped.
 //!
 //! # When not to use it
 //!
-//! Work whose results may come in any order wants a channel or a work-stealing pool.
+//! If results may come in any order, a channel or a work-stealing pool is simpler.
 //!
 //! # Features
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `tokio` | no | [`Spawn`] for `tokio::runtime::Handle` |
-//! | `tracing` | no | spans of batches and of workers' turns, and events |
+//! | `requests` | yes | [`BatchBuilder::requests`]: retries, rate limiters, futures as jobs |
+//! | `tokio` | no | [`Spawn`] for `tokio::runtime::Handle` (with `requests`) |
+//! | `tracing` | no | spans of batches and time slices, and events |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;

@@ -1,5 +1,5 @@
-//! What the models in `loom-tests` see of the executor's inside: its hub and its workers, at work of which
-//! the models decide when there is something to claim.
+//! The parts of the executor that the models in `loom-tests` use: its scheduler and its workers.
+//! The models decide when there is something to claim.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::scheduler::{
     worker,
 };
 
-/// A hub and its workers, on loom's threads.
+/// A scheduler and its workers, on threads of loom.
 pub struct Workers {
     scheduler: Arc<Scheduler>,
     threads: Vec<JoinHandle<()>>,
@@ -35,42 +35,42 @@ impl Workers {
         Workers { scheduler, threads }
     }
 
-    /// Waits until all of them sleep.
+    /// Waits until all workers sleep.
     pub fn wait_until_asleep(&self) {
         while self.scheduler.idle.sleepers() < self.threads.len() {
             thread::yield_now();
         }
     }
 
-    /// Opens work, as a stream or a detached batch is.
+    /// Publishes work, as a stream or a submitted batch does.
     pub fn publish(&self, jobs: &Arc<Jobs>) {
         let work: Arc<dyn Published> = jobs.clone();
         self.scheduler.publish(work, Instant::now());
     }
 
-    /// Closes it.
+    /// Withdraws it.
     pub fn withdraw(&self, jobs: &Arc<Jobs>) {
         let work: Arc<dyn Published> = jobs.clone();
         self.scheduler.withdraw(&work);
     }
 
-    /// Makes one more job of open work claimable.
+    /// Makes one more job of published work claimable.
     pub fn add(&self, jobs: &Jobs) {
         // ORDERING: model:add: Release pairs with `model:claim`.
         jobs.left.fetch_add(1, Release);
         self.scheduler.idle.notify_work();
     }
 
-    /// Makes jobs of open work claimable and takes a turn at it, as the consumer of a stream does: whoever
-    /// claims the first tells of the rest.
+    /// Makes jobs claimable and runs a time slice of them, as the consumer of a stream does. The
+    /// thread that claims the first one wakes a worker for the rest.
     pub fn pull_and_help(&self, jobs: &Jobs, count: usize) {
         // ORDERING: model:pull: Release, as `model:add`.
         jobs.left.store(count, Release);
         jobs.run_slice(&TimeSlice::own(&self.scheduler));
     }
 
-    /// Shows borrowed work to the workers while `f` runs; then comes a wake-up that was meant for an earlier wait
-    /// of this thread.
+    /// Shows borrowed work to the workers while `f` runs. Afterwards, a wake-up arrives that was
+    /// meant for an earlier wait of this thread.
     pub fn with_borrowed(&self, jobs: &Jobs, f: impl FnOnce()) {
         with_borrowed(&self.scheduler, jobs, Instant::now(), || {
             f();
@@ -78,9 +78,11 @@ impl Workers {
         });
     }
 
-    /// As `lend`, and lets go of the work when nobody visits it, instead of waiting for that.
+    /// As `with_borrowed`, but ends the borrow at a moment without visitors instead of waiting for
+    /// one.
     pub fn borrow_until_unvisited(&self, jobs: &Jobs, f: impl FnOnce()) {
-        // SAFETY: it is dropped below, within the borrow of `jobs`; a model that panics before has failed.
+        // SAFETY: the guard is dropped below, within the borrow of `jobs`. A model that panics
+        // before has failed.
         let guard = unsafe { BorrowGuard::new(&self.scheduler, jobs, Instant::now()) };
         f();
         while !guard.try_close() {
@@ -88,13 +90,13 @@ impl Workers {
         }
     }
 
-    /// Waits until all that is open has run, as a shutdown does.
+    /// Waits until all published work has run, as a shutdown does.
     pub fn drain(&self) {
         self.scheduler.close();
         self.scheduler.wait_for(|left| left.calls == 0, None);
     }
 
-    /// Ends the workers, and waits for them.
+    /// Stops the workers and waits for them.
     pub fn stop(self) {
         self.scheduler.stop();
         self.threads.into_iter().for_each(|thread| thread.join().unwrap());
@@ -110,16 +112,16 @@ impl fmt::Debug for Workers {
 /// Work that consists of a number of calls of one function.
 pub struct Jobs {
     left: AtomicUsize,
-    /// Those that have not run.
+    /// The number of calls that have not run.
     unfinished: AtomicUsize,
-    /// Looked at whenever the work is.
+    /// Accessed at each access of the work.
     alive: UnsafeCell<()>,
     fair_share: FairShare,
     job: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Jobs {
-    /// So many calls of `job`.
+    /// Returns work that consists of `count` calls of `job`.
     pub fn new(count: usize, job: impl Fn() + Send + Sync + 'static) -> Jobs {
         Jobs {
             left: AtomicUsize::new(count),
@@ -130,14 +132,14 @@ impl Jobs {
         }
     }
 
-    /// Runs what is left on this thread, as a caller does that helps.
+    /// Runs the remaining calls on this thread, as a caller does that helps.
     pub fn help(&self) {
         while self.claim() {
             (self.job)();
         }
     }
 
-    /// From here on the work is gone: a model fails if a look at it is not ordered before.
+    /// Marks the end of the work. A model fails if an access to it is not ordered before.
     pub fn end(&self) {
         self.alive.with_mut(|_| ());
     }

@@ -1,4 +1,4 @@
-//! Why an item has no value.
+//! The outcome of an item, and the reasons why it may have no value.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -9,10 +9,11 @@ use reorder_ring::Gap;
 
 use crate::primitive::{Mutex, into_inner};
 
-/// What came of one item: its value, or why it has none. `E` is what its job may fail with.
+/// The outcome of one item: its value, or the reason why it has none. `E` is the error type of the
+/// job.
 pub type Outcome<U, E = Infallible> = Result<U, Failure<E>>;
 
-/// Why an item has no value.
+/// The reason why an item has no value.
 ///
 /// ```
 /// use reorder_executor::{Executor, Failure};
@@ -27,26 +28,27 @@ pub type Outcome<U, E = Infallible> = Result<U, Failure<E>>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Failure<E = Infallible> {
-    /// The job returned this error. A time-out of the job's own is one, too.
+    /// The job returned this error. A time-out that the job reports itself is one, too.
     Failed(E),
     /// The job panicked on this item.
     Panicked(Panic),
-    /// The job asked for another attempt at this item, and its [`Retry`](crate::Retry) has none left. What the last one
-    /// failed with.
+    /// The job asked for another attempt, and its [`Retry`](crate::Retry) allows no further one.
+    /// Holds the error of the last attempt.
     RetriesExhausted(E),
-    /// The batch was cancelled, by its token, or, if it fails fast, by another item's failure. The item had not
-    /// started; in a stream or a submitted batch it may have been running.
+    /// The batch was cancelled by its token, or it fails fast and another item failed.
+    ///
+    /// The item had not started. In a stream or a submitted batch it may have been running.
     Cancelled,
-    /// The executor was shut down, or dropped. As with a cancellation, the item had not started or was given up.
+    /// The executor was shut down or dropped. The item had not started, or was given up.
     ShutDown,
     /// The batch's deadline passed before this item had a result.
     BatchDeadline,
-    /// The item took longer than an item of its batch may.
+    /// The item took longer than its batch allows for one item.
     ItemDeadline,
-    /// The source panicked when it was asked for this item, or when it was dropped at its end.
-    /// Its stream ends with it.
+    /// The source panicked when it was asked for this item, or when it was dropped at its end. The
+    /// stream ends with this outcome.
     SourcePanicked(Panic),
-    /// The item's position was given up: the runtime dropped the future of its attempt.
+    /// The item's position was given up, because the runtime dropped the future of its attempt.
     Gap(Gap),
 }
 
@@ -89,7 +91,7 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
     }
 }
 
-/// The text holds that of the job's error, which is therefore no source.
+/// The text includes that of the job's error. So the error is no `source` as well.
 impl<E: std::error::Error> std::error::Error for Failure<E> {}
 
 /// A caught panic, with its payload. Its methods return at once.
@@ -98,7 +100,7 @@ pub struct Panic(Box<Caught>);
 /// Boxed, so that outcomes are small where nothing panics.
 struct Caught {
     message: String,
-    /// The lock makes it `Sync`, which payloads need not be; it is never contended.
+    /// The lock makes it `Sync`, which payloads need not be. It is never contended.
     payload: Mutex<Box<dyn Any + Send>>,
 }
 
@@ -112,13 +114,13 @@ impl Panic {
         Panic(Box::new(Caught { message, payload: Mutex::new(payload) }))
     }
 
-    /// The text that the panic was raised with, or a note that it was not text.
+    /// Returns the text that the panic was raised with, or a note that it was no text.
     /// [`Executor::execute_batch`](crate::Executor::execute_batch) has an example.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The payload, as [`std::panic::catch_unwind`] gave it.
+    /// Returns the payload, as [`std::panic::catch_unwind`] gave it.
     ///
     /// ```
     /// # use reorder_executor::{Executor, Failure};
@@ -133,7 +135,7 @@ impl Panic {
         into_inner(self.0.payload)
     }
 
-    /// Goes on with the panic on this thread. The panic hook, which has spoken once, is not called.
+    /// Resumes the panic on this thread. The panic hook has run once, and is not called again.
     ///
     /// ```should_panic
     /// # use reorder_executor::{Executor, Failure};
@@ -146,7 +148,7 @@ impl Panic {
     ///
     /// # Panics
     ///
-    /// Always: that is what it is for.
+    /// Always.
     pub fn resume(self) -> ! {
         resume_unwind(self.into_payload())
     }

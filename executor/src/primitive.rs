@@ -1,8 +1,8 @@
-//! The only place that decides between the real primitives and those of a model, on `--cfg reorder_loom` or
-//! `--cfg reorder_shuttle` alone.
+//! Chooses between the real primitives and those of a model, by `--cfg reorder_loom` or `--cfg
+//! reorder_shuttle` alone. No other module does.
 //!
-//! Everything that a thread may wait for, or that orders two of them, takes its primitives from here. The
-//! ring does the same for loom; shuttle sees its operations as single steps.
+//! All primitives that block a thread or order two threads come from here. The ring does the same
+//! for loom. Shuttle sees an operation of the ring as a single step.
 
 #[cfg(any(reorder_loom, reorder_hooks))]
 use reorder_ring::watched as atomics;

@@ -1,4 +1,4 @@
-//! Streams that borrow, and the call that outlives them.
+//! Streams that borrow from the caller, and the scope that outlives them.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,24 +13,25 @@ use crate::scheduler::BorrowGuard;
 use crate::stream::{Ordered, StreamWork, open_stream};
 use crate::unwind::discard;
 
-/// Starts streams and batches that may borrow whatever outlives the scope.
-/// From [`Executor::scope`], which has an example.
+/// Starts streams and batches that borrow from outside of the scope. Made by [`Executor::scope`],
+/// which has an example.
 pub struct Scope<'scope, 'env: 'scope> {
     executor: &'env Executor,
     held: Mutex<Vec<Held>>,
-    /// Invariant, as in `std::thread::Scope`: a longer or shorter `'scope` would let borrows escape.
+    /// Invariant, as in `std::thread::Scope`: a longer or shorter `'scope` would let borrows
+    /// escape.
     scope: PhantomData<&'scope mut &'scope ()>,
 }
 
-/// A stream of the scope. The loan ends before the stream's own reference goes.
+/// A stream of the scope. Its borrow ends before this reference to the stream is dropped.
 struct Held {
     guard: BorrowGuard,
     stream: Arc<dyn StreamWork>,
 }
 
 impl Held {
-    /// Whether the stream's handle is gone, and no job of it runs. It can be dropped then without
-    /// waiting for anybody.
+    /// Returns `true` if the handle of the stream is gone and no job of it runs. Dropping `self`
+    /// does not wait then.
     fn is_over(&self) -> bool {
         self.stream.is_cancelled() && self.guard.try_close()
     }
@@ -46,8 +47,10 @@ impl Drop for Held {
 impl Executor {
     /// Runs `f` with a scope, in which streams may borrow from the caller.
     ///
-    /// Returns when no job of the scope's streams runs any more, whatever panics; streams that are
-    /// still open are stopped. A scope is for streams: [`map`](Executor::map) and
+    /// Returns when no job of the streams in the scope runs any more, whatever panics. Streams that
+    /// are still open are stopped.
+    ///
+    /// A scope is for streams: [`map`](Executor::map) and
     /// [`execute_batch`](Executor::execute_batch) borrow without one.
     ///
     /// ```
@@ -64,13 +67,12 @@ impl Executor {
     ///
     /// # Panics
     ///
-    /// If `f` panics, with its panic. Panics in the `Drop` of what a stream's job captured are
-    /// caught.
+    /// If `f` panics, with its panic. A panic in the `Drop` of a job's captures is caught.
     ///
     /// # Progress
     ///
-    /// Blocking: after `f`, it waits for the jobs of its streams that have started, and for a source
-    /// that is just being pulled.
+    /// Blocking. After `f`, it waits for running jobs of its streams, and for a source that is
+    /// being pulled.
     pub fn scope<'env, F, T>(&'env self, f: F) -> T
     where
         F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
@@ -80,9 +82,10 @@ impl Executor {
 }
 
 impl<'scope, 'env> Scope<'scope, 'env> {
-    /// As [`Executor::stream`], with a source and a job that may borrow.
+    /// Opens a stream whose source and job may borrow. See [`Executor::stream`].
     ///
-    /// The job of a stream that was dropped is kept until the next one starts, or the scope ends.
+    /// After the handle of a stream is dropped, the scope keeps its job until the next stream
+    /// starts or the scope ends.
     ///
     /// ```
     /// use reorder_executor::Executor;
@@ -101,11 +104,11 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     ///
     /// # Panics
     ///
-    /// As there.
+    /// As [`Executor::stream`].
     ///
     /// # Progress
     ///
-    /// As there.
+    /// As [`Executor::stream`].
     pub fn stream<I, U, F>(&'scope self, source: I, job: F) -> Ordered<'scope, U>
     where
         I: IntoIterator,
@@ -118,22 +121,22 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         let (core, consumer_end) =
             open_stream(self.executor, source.into_iter(), window, None, move |item| Ok(job(item)));
         let core = Arc::new(core);
-        // SAFETY: `Held` ends the loan before it drops its reference to the stream, which keeps it
-        // alive until then; what the stream borrows outlives the scope.
+        // SAFETY: `Held` ends the borrow before it drops its reference to the stream, which keeps
+        // the stream alive until then. What the stream borrows outlives the scope.
         let guard = unsafe { BorrowGuard::new(self.executor.scheduler(), &*core, now()) };
         let is_unlisted = !guard.is_visible();
         let stream: Arc<dyn StreamWork + 'scope> = core;
-        // SAFETY: only the lifetime changes. The reference goes when the scope ends, within
-        // `'scope`: `enter` drops it before it returns, and nobody can take it out.
+        // SAFETY: only the lifetime changes. `enter` drops the reference before it returns, within
+        // `'scope`, and no other code can take it out.
         let held = unsafe {
             mem::transmute::<Arc<dyn StreamWork + 'scope>, Arc<dyn StreamWork>>(Arc::clone(&stream))
         };
-        // Dropped here, and not under the lock, for this may run code of the user's.
+        // Dropped here and not under the lock, because this may run user code.
         self.hold(Held { guard, stream: held }).into_iter().for_each(discard);
         Ordered::new(consumer_end, stream, self.executor.scheduler(), None, is_unlisted)
     }
 
-    /// Takes one more in, and returns those that are over.
+    /// Adds a stream, and returns those that are over.
     fn hold(&self, new: Held) -> Vec<Held> {
         let mut held = lock(&self.held);
         let (over, mut rest): (Vec<_>, Vec<_>) = held.drain(..).partition(Held::is_over);
@@ -142,29 +145,31 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         over
     }
 
-    /// Ends all streams, and those that their jobs start meanwhile. Nothing panics out of here:
-    /// `held` must be empty, and no job left that could reach it, when the scope is dropped.
+    /// Ends all streams, including those that their jobs start meanwhile.
+    ///
+    /// No panic leaves this function: when the scope is dropped, `held` must be empty, and no job
+    /// may be left that could reach it.
     fn let_go(&self) {
         loop {
             let held = mem::take(&mut *lock(&self.held));
             if held.is_empty() {
                 return;
             }
-            // All are told before any is waited for.
+            // All streams are cancelled before any is waited for.
             held.iter().for_each(|held| held.stream.cancel());
             held.into_iter().for_each(discard);
         }
     }
 
-    /// See [`Executor::map`], which may borrow without a scope.
+    /// Calls [`Executor::map`], which may borrow without a scope.
     ///
     /// # Panics
     ///
-    /// As there.
+    /// As [`Executor::map`].
     ///
     /// # Progress
     ///
-    /// As there.
+    /// As [`Executor::map`].
     pub fn map<I, U, F>(&self, items: I, job: F) -> Vec<U>
     where
         I: IntoIterator<IntoIter: Send, Item: Send>,
@@ -174,15 +179,15 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         self.executor.map(items, job)
     }
 
-    /// See [`Executor::execute_batch`], which may borrow without a scope.
+    /// Calls [`Executor::execute_batch`], which may borrow without a scope.
     ///
     /// # Panics
     ///
-    /// As there.
+    /// As [`Executor::execute_batch`].
     ///
     /// # Progress
     ///
-    /// As there.
+    /// As [`Executor::execute_batch`].
     pub fn execute_batch<I, U, F>(&self, items: I, job: F) -> BatchReport<U>
     where
         I: IntoIterator<IntoIter: Send, Item: Send>,

@@ -1,4 +1,4 @@
-//! How an executor ends, and what is left of it then.
+//! Ends an executor.
 
 use std::time::Duration;
 
@@ -8,20 +8,24 @@ use crate::primitive::now;
 use crate::scheduler::{Remaining, is_inside, is_worker_of};
 use crate::unwind::discard;
 
-/// What [`Executor::shutdown`](crate::Executor::shutdown) does about calls that are open, and has an example of.
+/// The fate of open calls in [`Executor::shutdown`](crate::Executor::shutdown), which has an
+/// example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
-    /// Their items are all run.
+    /// All items of open calls are run.
     Drain,
-    /// Items that have not started are not run any more. Their outcome is
-    /// [`Failure::ShutDown`](crate::Failure::ShutDown) in calls made by [`Executor::batch`](crate::Executor::batch);
-    /// calls without limits go on, on the threads of their callers and consumers alone. Jobs that run are told by
-    /// [`Job::should_stop`](crate::Job::should_stop), and waited for; what they return counts where their caller
-    /// waits for them, and is refused where the consumer of a stream has given them up. Futures are dropped.
+    /// Items that have not started are not run. In calls made by
+    /// [`Executor::batch`](crate::Executor::batch) their outcome is
+    /// [`Failure::ShutDown`](crate::Failure::ShutDown). Calls without limits go on, on the threads
+    /// of their callers and consumers alone.
+    ///
+    /// [`Job::should_stop`](crate::Job::should_stop) tells running jobs to stop. The shutdown waits
+    /// for them. Their results count in `run`, and are refused in streams and submitted batches,
+    /// whose consumers give up on them. Futures are dropped.
     Abort,
 }
 
-/// What [`Executor::shutdown`](crate::Executor::shutdown) left.
+/// What was left when [`Executor::shutdown`](crate::Executor::shutdown) returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "it may not be complete"]
 pub struct ShutdownReport {
@@ -33,35 +37,38 @@ impl ShutdownReport {
         ShutdownReport { left }
     }
 
-    /// Whether all workers have ended; after [`Shutdown::Drain`] alone, all calls were through before.
+    /// Returns `true` if all workers have ended. If [`Shutdown::Drain`] was the only mode used, all
+    /// calls had finished before.
     pub fn is_complete(&self) -> bool {
         self.left.workers == 0
     }
 
-    /// How many calls had items that had not run.
+    /// Returns the number of calls with items that had not run.
     pub fn open_calls(&self) -> usize {
         self.left.calls
     }
 
-    /// How many workers had not ended: those at a job or a source, and, as long as calls are drained, all of
-    /// them.
+    /// Returns the number of workers that had not ended: those at a job or a source and, while
+    /// calls are drained, all workers.
     pub fn workers(&self) -> usize {
         self.left.workers
     }
 }
 
 impl Executor {
-    /// Ends the executor in good order, from any thread, and says what was left when it returned.
+    /// Ends the executor, from any thread, and returns what was left.
     ///
-    /// From its start on no call is taken in that only the workers would run:
+    /// The executor accepts no more calls that only workers would run:
     /// [`BatchBuilder::submit`](crate::BatchBuilder::submit) and
-    /// [`BatchBuilder::stream`](crate::BatchBuilder::stream) say so. Calls that their caller can run alone are run so.
-    /// Of a batch that its caller runs alone it knows nothing.
-    /// [`Shutdown`] says what becomes of the calls that are open. It waits until they and the workers are through,
-    /// for `within` at the most if that is given. Inside of a job of this executor it waits for nothing: it would
-    /// wait for itself. It may be called again, also with another mode.
+    /// [`BatchBuilder::stream`](crate::BatchBuilder::stream) return an error. Calls that their
+    /// caller can run alone are run by their caller. [`Shutdown`] decides about open calls. A batch
+    /// that its caller runs alone is none of them.
     ///
-    /// An executor that was shut down waits for nobody any more when it is dropped.
+    /// The call waits until the open calls and the workers have finished, or until `within` has
+    /// passed. In a job of this executor it does not wait, because it would wait for itself. It may
+    /// be called again, also with another mode.
+    ///
+    /// Dropping an executor that was shut down waits for nothing.
     ///
     /// ```
     /// use std::time::Duration;
@@ -79,17 +86,17 @@ impl Executor {
     ///
     /// # Progress
     ///
-    /// Blocking, as said. With [`Shutdown::Drain`] a stream whose window is full is waited for until somebody
-    /// takes its outcomes or drops it: give `within` where nobody might.
+    /// Blocking. With [`Shutdown::Drain`] it waits for a stream whose window is full, until its
+    /// consumer takes outcomes or drops it. Pass `within` if no consumer might.
     pub fn shutdown(&self, mode: Shutdown, within: Option<Duration>) -> ShutdownReport {
         let within = if self.would_wait_for_itself() { Some(Duration::ZERO) } else { within };
-        // A time beyond what the clock can tell is none.
+        // An instant that the clock cannot represent is no deadline.
         let deadline = within.and_then(|within| now().checked_add(within));
         self.scheduler().close();
         if mode == Shutdown::Abort {
             self.abort();
         } else {
-            // Without workers, since somebody aborted, what is left waits for its consumer.
+            // After an abort there are no workers, and open calls wait for their consumers.
             let is_drained = |left: Remaining| left.calls == 0 || left.workers == 0;
             if is_drained(self.scheduler().wait_for(is_drained, deadline)) {
                 self.scheduler().stop();
@@ -100,8 +107,11 @@ impl Executor {
         ShutdownReport::new(left)
     }
 
-    /// Whether this thread is inside a job, or a worker that drops the last of a call. It cannot wait for itself, and
-    /// must not wait for others: one may be waiting for this very job.
+    /// Returns `true` if this thread runs a job, or is a worker that drops the last reference to a
+    /// call.
+    ///
+    /// Such a thread cannot wait for itself. It must not wait for other threads either, because one
+    /// of them may be waiting for this job.
     fn would_wait_for_itself(&self) -> bool {
         is_inside(self.scheduler()) || is_worker_of(self.scheduler())
     }

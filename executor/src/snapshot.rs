@@ -1,4 +1,4 @@
-//! What is open, and what holds it up.
+//! Shows the open calls and what holds them up.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,32 +10,36 @@ use crate::primitive::now;
 use crate::scheduler::{CallKind, Progress, Published};
 use crate::unwind::discard;
 
-/// What is with the first item of a call that is missing.
+/// The state of the first missing item of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Head {
-    /// It has not come from the source, or there is none any more.
+    /// It has not come from the source, or the source has no more items.
     NotPulled,
-    /// A worker has been asking the source for it.
+    /// A worker is pulling the source for it.
     AtSource {
-        /// The name of its thread.
+        /// The name of the worker thread.
         worker: String,
-        /// For how long.
+        /// The time that the worker has spent so far.
         time: Duration,
     },
-    /// A worker has been at it, or at its neighbours which it claimed together with it.
+    /// A worker is running it, or neighbours that it claimed together with it.
     Running {
-        /// The name of its thread.
+        /// The name of the worker thread.
         worker: String,
-        /// For how long.
+        /// The time that the worker has spent so far.
         time: Duration,
     },
-    /// It has come, and no worker is at it: it has not started, runs on the thread of its caller or consumer or on a
-    /// runtime, waits for another attempt or for its limiter, or waits to be taken.
+    /// It has come from the source, and no worker runs it. It may be in one of these states:
+    ///
+    /// * It has not started.
+    /// * It runs on the thread of its caller or consumer, or on a runtime.
+    /// * It waits for another attempt, or for its rate limiter.
+    /// * Its outcome waits to be taken.
     Elsewhere,
 }
 
-/// A call that was open. From [`Snapshot::calls`].
+/// An open call. Returned by [`Snapshot::calls`].
 #[derive(Clone, Debug)]
 pub struct OpenCall {
     id: u64,
@@ -65,44 +69,49 @@ impl OpenCall {
         OpenCall { id, age, progress, head }
     }
 
-    /// Which call of its executor it is; they are numbered from 1 on. Calls that their caller runs alone have no number.
+    /// Returns the number of the call in its executor, from 1 on. A call that its caller runs alone
+    /// has no number.
     pub fn id(&self) -> u64 {
         self.id
     }
 
-    /// What kind of call it is.
+    /// Returns the kind of the call.
     pub fn kind(&self) -> CallKind {
         self.progress.kind
     }
 
-    /// How long it was open.
+    /// Returns the time since the call was opened.
     pub fn age(&self) -> Duration {
         self.age
     }
 
-    /// The index of the first item that is missing: of a [`Stream`](CallKind::Stream) the one that its consumer last
-    /// asked for; of a [`Batch`](CallKind::Batch) the first of some neighbours, at least 64, of which one is.
+    /// Returns the index of the first missing item.
+    ///
+    /// For a [`Stream`](CallKind::Stream) it is the item that the consumer asked for last. For a
+    /// [`Batch`](CallKind::Batch) it is the first item of a block of at least 64, one of which is
+    /// missing.
     pub fn head_index(&self) -> u64 {
         self.progress.head
     }
 
-    /// What is with it.
+    /// Returns the state of the first missing item.
     pub fn head(&self) -> &Head {
         &self.head
     }
 
-    /// How many items have come from the source.
+    /// Returns the number of items that have come from the source.
     pub fn pulled(&self) -> u64 {
         self.progress.pulled
     }
 
-    /// How many items have run whose outcomes have not been taken: those behind the head, and the head itself if only
-    /// nobody takes it.
+    /// Returns the number of items that have run and whose outcomes were not taken: items behind
+    /// the head, and the head itself if it has run.
     pub fn waiting(&self) -> u64 {
         self.progress.waiting
     }
 
-    /// How long a worker has been at the head, or at the source for it, if one is.
+    /// Returns the time that a worker has spent on the head so far, or on pulling the source for
+    /// it.
     pub fn stalled_for(&self) -> Option<Duration> {
         match self.head {
             Head::Running { time, .. } | Head::AtSource { time, .. } => Some(time),
@@ -131,21 +140,23 @@ impl fmt::Display for OpenCall {
     }
 }
 
-/// What was open at about one time. From [`Executor::snapshot`](crate::Executor::snapshot), which has an example.
+/// The calls that were open at one time. Returned by
+/// [`Executor::snapshot`](crate::Executor::snapshot), which has an example.
 ///
-/// As text it is a report, with a line for each call.
+/// Its `Display` is a report with a line for each call.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     calls: Vec<OpenCall>,
 }
 
 impl Snapshot {
-    /// The calls, in the order of their numbers.
+    /// Returns the calls in the order of their numbers.
     pub fn calls(&self) -> &[OpenCall] {
         &self.calls
     }
 
-    /// Those whose head has kept a worker for at least so long: who blocks it is named in [`OpenCall::head`].
+    /// Returns the calls whose head has kept a worker for at least `time`. [`OpenCall::head`] names
+    /// the worker.
     pub fn stalled(&self, time: Duration) -> impl Iterator<Item = &OpenCall> {
         self.calls
             .iter()
@@ -167,9 +178,10 @@ impl fmt::Display for Snapshot {
 }
 
 impl Executor {
-    /// What is open now, and what holds it up: for each call how far it has come, and which worker is at its head.
+    /// Returns the open calls: how far each has come, and which worker runs its head.
     ///
-    /// It is a look in passing, at calls that go on meanwhile. Of one that stands still it tells the truth.
+    /// Calls go on while the snapshot is taken, so its numbers may not belong together. For a call
+    /// that stands still they do.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -200,7 +212,7 @@ impl Executor {
     ///
     /// # Progress
     ///
-    /// It waits for nobody but, for a moment, for the lock of the list of open calls.
+    /// Blocking for a moment: it takes the lock of the list of open calls.
     pub fn snapshot(&self) -> Snapshot {
         let open = self.scheduler().open_calls();
         let now = now();

@@ -1,8 +1,8 @@
-//! Panics of the user's code, caught on threads that must go on.
+//! Catches panics of user code on threads that must go on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Drops a value of the user's and catches a panic of its `Drop`.
+/// Drops a value and catches a panic of its `Drop`.
 ///
 /// The payload of that panic is dropped too. If that panics as well, the second payload is leaked.
 pub(crate) fn discard<T>(value: T) {
@@ -18,7 +18,7 @@ pub(crate) fn catch_panic(f: impl FnOnce()) {
     }
 }
 
-/// A value of the user's that is [`discard`]ed when it is dropped.
+/// Holds a value, and [`discard`]s it when it is dropped.
 ///
 /// Any thread may drop the last reference to such a value, and none of them could handle the panic.
 pub(crate) struct DiscardOnDrop<T>(Option<T>);

@@ -1,4 +1,4 @@
-//! A call with limits: what may end it early, and what an item may take.
+//! The settings of a call with limits, and the three ways to run it.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,18 +15,21 @@ use crate::scheduler::Admission;
 use crate::stream::{Ordered, open_stream, publish_with_limits};
 use crate::unwind::discard;
 
-/// Items with limits. From [`Executor::batch`]; they run in one of three ways:
+/// A batch with limits, made by [`Executor::batch`]. It runs in one of three ways:
 ///
-/// | call | items and job | waits | outcomes |
+/// | call | items and job | the caller waits | outcomes |
 /// |---|---|---|---|
-/// | [`run`](BatchBuilder::run) | may borrow | for all of them, at once | a [`BatchReport`] |
-/// | [`submit`](BatchBuilder::submit) | `'static` | when the [`BatchHandle`] is asked | the same |
-/// | [`stream`](BatchBuilder::stream) | `'static`, may be endless | for one after the other | an [`Ordered`] |
+/// | [`run`](BatchBuilder::run) | may borrow | at once, for all items | a [`BatchReport`] |
+/// | [`submit`](BatchBuilder::submit) | `'static` | later, by the [`BatchHandle`] | a [`BatchReport`] |
+/// | [`stream`](BatchBuilder::stream) | `'static`, may be endless | item by item | an [`Ordered`] |
 ///
-/// Limits end what has not started, at once. A job that runs is not interrupted; it can ask [`Job::should_stop`]
-/// itself. `run` waits for it, since it may borrow from the caller, and its result counts unless it comes after its
-/// deadline. The other two give up on it: its place in the order goes to a [`Failure`], and its result, when it comes,
-/// is refused, dropped and counted.
+/// A limit ends items that have not started at once. It does not interrupt a job that runs. The job
+/// can ask [`Job::should_stop`].
+///
+/// * `run` waits for a running job, because the job may borrow from the caller. Its result counts
+///   unless it comes after its deadline.
+/// * `submit` and `stream` give up on a running job. A [`Failure`] takes the item's place in the
+///   order. When the result comes, it is refused, dropped and counted.
 ///
 /// ```
 /// use std::time::Duration;
@@ -52,8 +55,9 @@ pub struct BatchBuilder<'e, I> {
 }
 
 impl Executor {
-    /// Runs `job` on every item and returns an outcome for each, in the order of the items. A
-    /// panic is the outcome of its item and of no other.
+    /// Runs `job` on every item and returns an outcome for each, in the order of the items.
+    ///
+    /// A panic of the job is the outcome of its item, and affects no other item.
     ///
     /// ```
     /// # use reorder_executor::{Executor, Failure};
@@ -66,7 +70,7 @@ impl Executor {
     ///
     /// # Panics
     ///
-    /// If the source panics, as there, or memory is too short.
+    /// If the source panics, as in [`map`](Executor::map), or there is no memory for the outcomes.
     ///
     /// # Progress
     ///
@@ -84,12 +88,12 @@ impl Executor {
         BatchReport::new(self.map(items, caught), 0, Vec::new())
     }
 
-    /// A batch with limits: it may fail fast, be cancelled, and have deadlines. [`BatchBuilder`] says how, and
-    /// has an example.
+    /// Returns the builder of a batch with limits: it may fail fast, be cancelled, and have
+    /// deadlines. [`BatchBuilder`] has an example.
     ///
     /// # Progress
     ///
-    /// Nothing runs before [`BatchBuilder::run`], [`submit`](BatchBuilder::submit) or
+    /// Wait-free. No item runs before [`BatchBuilder::run`], [`submit`](BatchBuilder::submit) or
     /// [`stream`](BatchBuilder::stream).
     pub fn batch<I>(&self, items: I) -> BatchBuilder<'_, I> {
         BatchBuilder::new(self, items)
@@ -102,7 +106,8 @@ impl<'e, I> BatchBuilder<'e, I> {
         BatchBuilder { executor, items, limits: Limits { shutdown, ..Limits::default() } }
     }
 
-    /// Cancels the items that have not started once one has failed, panicked, or taken too long.
+    /// Cancels the items that have not started once an item has failed, panicked, or taken too
+    /// long.
     ///
     /// ```
     /// # use reorder_executor::{Executor, Failure};
@@ -116,14 +121,15 @@ impl<'e, I> BatchBuilder<'e, I> {
         self
     }
 
-    /// Cancels the items that have not started once the token is cancelled. The token has an example; a second
-    /// one takes the place of the first.
+    /// Cancels the items that have not started once the token is cancelled.
+    ///
+    /// A second token replaces the first. [`CancellationToken`] has an example.
     pub fn cancelled_by(mut self, token: &CancellationToken) -> Self {
         self.limits.token = Some(token.clone());
         self
     }
 
-    /// The instant from which on no item starts and no result counts.
+    /// Sets the instant from which on no item starts and no result counts.
     ///
     /// ```
     /// # use std::time::Instant;
@@ -138,14 +144,16 @@ impl<'e, I> BatchBuilder<'e, I> {
         self
     }
 
-    /// Notes when each item starts and ends, for [`BatchReport::timings`] and [`Ordered::timing`]. It costs two looks at
-    /// the clock per item, and 64 bytes for each that is in memory.
+    /// Records when each item starts and ends, for [`BatchReport::timings`] and
+    /// [`Ordered::timing`].
+    ///
+    /// This costs two readings of the clock per item, and 64 bytes for each item in memory.
     pub fn timed(mut self) -> Self {
         self.limits.timed = true;
         self
     }
 
-    /// How long each item may take, from its start. The type has an example.
+    /// Sets the time that each item may take, from its start. The type has an example.
     pub fn item_timeout(mut self, timeout: Duration) -> Self {
         self.limits.item_timeout = Some(timeout);
         self
@@ -157,8 +165,9 @@ impl<'e, I> BatchBuilder<'e, I> {
         (self.executor, self.items, self.limits)
     }
 
-    /// Runs `job` on each item, in any order and on this thread, too, and returns the outcome of each in the order
-    /// of the input. Items that do not start are dropped.
+    /// Runs `job` on each item and returns an outcome for each, in the order of the input.
+    ///
+    /// The calling thread runs items, too. Items that do not start are dropped.
     ///
     /// # Panics
     ///
@@ -166,7 +175,7 @@ impl<'e, I> BatchBuilder<'e, I> {
     ///
     /// # Progress
     ///
-    /// As [`Executor::execute_batch`]: it waits for the items that have started.
+    /// As [`Executor::execute_batch`]. It waits for the items that have started.
     pub fn run<U, E, F>(self, job: F) -> BatchReport<U, E>
     where
         I: IntoIterator<IntoIter: Send, Item: Send>,
@@ -195,8 +204,9 @@ impl<'e, I> BatchBuilder<'e, I> {
         BatchReport::new(outcomes, policy.late(), timings)
     }
 
-    /// As [`run`](BatchBuilder::run), but returns at once. The items run on the workers, whether anybody waits for
-    /// them or not.
+    /// Runs `job` on each item on the workers, and returns a handle at once.
+    ///
+    /// The items run whether the caller waits for the handle or not.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -207,7 +217,7 @@ impl<'e, I> BatchBuilder<'e, I> {
     ///     std::thread::sleep(Duration::from_millis(millis));
     ///     Ok::<_, ()>(millis)
     /// })?;
-    /// // It does not wait for the minute that the second item takes.
+    /// // This does not wait for the minute that the second item takes.
     /// let outcomes = handle.wait().into_outcomes();
     /// assert!(matches!(outcomes[..], [Ok(1), Err(Failure::ItemDeadline), Ok(2)]));
     /// # std::mem::forget(executor);
@@ -216,15 +226,15 @@ impl<'e, I> BatchBuilder<'e, I> {
     ///
     /// # Errors
     ///
-    /// [`Refused`], with the items, if the executor was shut down.
+    /// [`Refused`] if the executor was shut down. It gives the items back.
     ///
     /// # Panics
     ///
-    /// If the items panic, which are collected first, or memory is too short.
+    /// If the iterator panics while the items are collected, or there is no memory for them.
     ///
     /// # Progress
     ///
-    /// It waits for no item.
+    /// It does not wait for any item.
     pub fn submit<U, E, F>(
         self,
         job: F,
@@ -247,12 +257,14 @@ impl<'e, I> BatchBuilder<'e, I> {
         Ok(BatchHandle::new(outcomes, count))
     }
 
-    /// Runs `job` on the items of a source, which may be endless, and yields the outcomes in the order of the
-    /// source. [`Executor::stream`] with limits: the outcome of the head is there when its deadline is, and the
-    /// order goes on.
+    /// Runs `job` on the items of a source, which may be endless, and yields the outcomes in order.
     ///
-    /// Where a cancellation or the deadline of the batch ends it early, the source is pulled no further: those that
-    /// were pulled have an outcome each, and one more failure comes for all that was not.
+    /// This is [`Executor::stream`] with limits. When the time of the head is up, its outcome is a
+    /// failure, and the stream goes on with the next item.
+    ///
+    /// A cancellation or the deadline of the batch ends the stream early: the source is pulled no
+    /// further. Each item that was pulled has an outcome. One last failure stands for all items
+    /// that were not.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -272,7 +284,7 @@ impl<'e, I> BatchBuilder<'e, I> {
     ///
     /// # Errors
     ///
-    /// [`Refused`], with the source, if the executor was shut down.
+    /// [`Refused`] if the executor was shut down. It gives the source back.
     ///
     /// # Panics
     ///
@@ -280,8 +292,8 @@ impl<'e, I> BatchBuilder<'e, I> {
     ///
     /// # Progress
     ///
-    /// As [`Executor::stream`]. Its consumer does not help, unless it is a worker of the executor: then a job that it
-    /// runs itself keeps it past a deadline.
+    /// As [`Executor::stream`]. The consumer runs no items, unless it is a worker of the executor.
+    /// A job that such a consumer runs itself may keep it past a deadline.
     pub fn stream<U, E, F>(self, job: F) -> Result<Ordered<'static, U, E>, Refused<I::IntoIter>>
     where
         I: IntoIterator<IntoIter: Send + 'static, Item: Send>,
@@ -335,7 +347,7 @@ impl<I> fmt::Debug for BatchBuilder<'_, I> {
     }
 }
 
-/// What became of an item, and when, if that was to be told: it has no end if it did not start.
+/// The outcome of an item and, if the batch is timed, when it ran.
 struct Ran<U, E> {
     outcome: Outcome<U, E>,
     started: Option<Instant>,
@@ -382,19 +394,21 @@ impl<E> From<Stop> for Failure<E> {
     }
 }
 
-/// What a job of a [`BatchBuilder`] can ask about itself.
+/// The second argument of a job of a [`BatchBuilder`]: it tells the job whether to stop.
 pub struct Job<'a> {
     policy: &'a LimitPolicy,
     started: Option<Instant>,
 }
 
 impl Job<'_> {
-    /// Whether the batch was cancelled, the executor shut down, or a deadline of this item has passed: then its
-    /// result will not count, or is not needed. [`BatchBuilder`] has an example.
+    /// Returns `true` if the result of this item is not needed, or will not count.
+    ///
+    /// That is so if the batch was cancelled, the executor was shut down, or a deadline of this
+    /// item has passed. [`BatchBuilder`] has an example.
     ///
     /// # Progress
     ///
-    /// Wait-free: two loads, and a look at the clock if there are deadlines.
+    /// Wait-free: two loads, and a reading of the clock if there are deadlines.
     pub fn should_stop(&self) -> bool {
         self.policy.should_stop(self.started, self.policy.is_timed().then(now))
     }

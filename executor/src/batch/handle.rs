@@ -1,4 +1,4 @@
-//! Batches that run by themselves, and what is refused.
+//! The handle of a submitted batch, and the error of a refused one.
 
 use std::fmt;
 use std::mem;
@@ -10,11 +10,14 @@ use crate::limits::Timing;
 use crate::outcome::Outcome;
 use crate::stream::Ordered;
 
-/// A batch that runs on the workers. From [`BatchBuilder::submit`](crate::BatchBuilder::submit).
+/// A batch that runs on the workers, made by
+/// [`BatchBuilder::submit`](crate::BatchBuilder::submit).
 ///
-/// [`wait`](BatchHandle::wait) blocks until each item has an outcome; as a future, it leaves its thread to others
-/// meanwhile. Its deadlines hold either way. Dropping it cancels what has not started; jobs that run go on, and their
-/// results are refused by the batch's ring and dropped. It waits for none of them.
+/// [`wait`](BatchHandle::wait) blocks until each item has an outcome. The handle is also a future,
+/// which does not block its thread. The deadlines of the batch hold either way.
+///
+/// Dropping the handle cancels the items that have not started, and waits for none. Jobs that run
+/// go on. The ring refuses their results, and they are dropped.
 ///
 /// ```
 /// use reorder_executor::Executor;
@@ -29,7 +32,8 @@ use crate::stream::Ordered;
 ///
 /// # Panics
 ///
-/// As a future, if it is polled after it was ready. Dropping it passes on a panic in the `Drop` of a result.
+/// The future panics if it is polled after it was ready. Dropping the handle passes on a panic in
+/// the `Drop` of a result.
 #[must_use = "dropping a batch cancels it"]
 pub struct BatchHandle<U: Send, E: Send> {
     stream: Ordered<'static, U, E>,
@@ -49,8 +53,8 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
     ///
     /// # Progress
     ///
-    /// Blocking: it needs workers that are not kept by other jobs, or deadlines. Called by a worker of the executor,
-    /// it runs the items itself.
+    /// Blocking. It needs a worker that is not kept by other jobs, or a deadline. A worker of the
+    /// executor that calls this runs the items itself.
     pub fn wait(mut self) -> BatchReport<U, E> {
         while self.outcomes.len() < self.items {
             let outcome = self.stream.next().expect("each item has an outcome");
@@ -59,23 +63,28 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
         self.report()
     }
 
-    /// Whether every item has an outcome, deadlines apart, which `wait` and the future keep: then neither [`wait`](BatchHandle::wait) nor the future waits.
+    /// Returns `true` if all items have run: then neither [`wait`](BatchHandle::wait) nor the
+    /// future waits.
+    ///
+    /// Deadlines do not count here. `wait` and the future apply them.
     ///
     /// # Progress
     ///
-    /// Wait-free: a few loads. With [requests](crate::Requests), a lock that is held for a few instructions.
+    /// Wait-free: a few loads. With [requests](crate::Requests) it takes a lock that is held for a
+    /// few instructions.
     pub fn is_finished(&self) -> bool {
         self.stream.is_done()
     }
 
-    /// One that stands for all that the batch's end kept from being pulled is the outcome of each such item.
+    /// Stores an outcome. The last outcome of a batch that ended early stands for all items that
+    /// were not pulled, and becomes the outcome of each.
     fn take_in(&mut self, outcome: Outcome<U, E>) {
         self.outcomes.push(outcome);
         self.timings.extend(self.stream.timing());
         if let Some(stop) = self.stream.ended_by() {
             let rest = self.items - self.outcomes.len();
             self.outcomes.extend((0..rest).map(|_| Err(stop.into())));
-            // What it says of the first of them holds for all.
+            // The timing of the first of them holds for all.
             self.timings.extend(self.timings.last().copied().into_iter().cycle().take(rest));
         }
     }
@@ -113,7 +122,7 @@ impl<U: Send, E: Send> fmt::Debug for BatchHandle<U, E> {
     }
 }
 
-/// The executor was shut down. What it should have run comes back.
+/// The error of a call that an executor refuses, because it was shut down. It gives the items back.
 ///
 /// ```
 /// use reorder_executor::{Executor, Shutdown};
@@ -121,7 +130,7 @@ impl<U: Send, E: Send> fmt::Debug for BatchHandle<U, E> {
 /// let executor = Executor::builder().workers(1).build()?;
 /// _ = executor.shutdown(Shutdown::Drain, None);
 /// let refused = executor.batch(vec![1, 2]).submit(|n, _| Ok::<_, ()>(n)).unwrap_err();
-/// assert_eq!(refused.to_string(), "the executor was shut down, and takes no more work in");
+/// assert_eq!(refused.to_string(), "the executor was shut down and accepts no more calls");
 /// assert_eq!(refused.into_inner(), [1, 2]);
 /// # Ok::<(), reorder_executor::BuildError>(())
 /// ```
@@ -135,7 +144,7 @@ impl<S> Refused<S> {
         Refused { items }
     }
 
-    /// The items, or their source.
+    /// Returns the items, or their source.
     pub fn into_inner(self) -> S {
         self.items
     }
@@ -149,7 +158,7 @@ impl<S> fmt::Debug for Refused<S> {
 
 impl<S> fmt::Display for Refused<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the executor was shut down, and takes no more work in")
+        f.write_str("the executor was shut down and accepts no more calls")
     }
 }
 

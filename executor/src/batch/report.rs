@@ -1,4 +1,4 @@
-//! What comes of a batch.
+//! The report of a batch: an outcome for each item.
 
 use std::convert::Infallible;
 
@@ -9,9 +9,9 @@ use crate::outcome::{Failure, Outcome};
 
 /// The outcome of every item of a batch, in the order of the input.
 ///
-/// From [`Executor::execute_batch`](crate::Executor::execute_batch),
-/// [`BatchBuilder::run`](crate::BatchBuilder::run) and [`BatchHandle::wait`](crate::BatchHandle::wait). All is over;
-/// nothing here waits for anything.
+/// Returned by [`Executor::execute_batch`](crate::Executor::execute_batch),
+/// [`BatchBuilder::run`](crate::BatchBuilder::run) and
+/// [`BatchHandle::wait`](crate::BatchHandle::wait). The batch is over, and no method waits.
 ///
 /// ```
 /// use reorder_executor::Executor;
@@ -27,7 +27,7 @@ use crate::outcome::{Failure, Outcome};
 pub struct BatchReport<U, E = Infallible> {
     outcomes: Vec<Outcome<U, E>>,
     late: usize,
-    /// As many as there are outcomes, or none.
+    /// One for each outcome, or empty.
     timings: Vec<Timing>,
     #[cfg(feature = "requests")]
     requests: Option<RequestStats>,
@@ -51,8 +51,8 @@ impl<U, E> BatchReport<U, E> {
         self
     }
 
-    /// What its requests met; `None` for what was not made by [`BatchBuilder::requests`].
-    /// [`Requests`](crate::Requests) has an example.
+    /// Returns the statistics of its requests, or `None` if the batch was not made by
+    /// [`BatchBuilder::requests`]. [`Requests`](crate::Requests) has an example.
     ///
     /// [`BatchBuilder::requests`]: crate::BatchBuilder::requests
     #[cfg(feature = "requests")]
@@ -60,7 +60,8 @@ impl<U, E> BatchReport<U, E> {
         self.requests.as_ref()
     }
 
-    /// When each item ran, at its index, if that was to be [noted](crate::BatchBuilder::timed); else none.
+    /// Returns when each item ran, by its index. Empty if the batch was not
+    /// [timed](crate::BatchBuilder::timed).
     ///
     /// ```
     /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
@@ -76,14 +77,18 @@ impl<U, E> BatchReport<U, E> {
         &self.timings
     }
 
-    /// How many items were under way at the same time at the most, [requests](crate::Requests) from their first attempt on.
-    /// `None` if the batch was not timed, or had no items.
+    /// Returns the maximum number of items that were under way at the same time.
+    ///
+    /// A [request](crate::Requests) is under way from its first attempt to its last. `None` if the
+    /// batch was not timed, or had no items.
     pub fn peak_concurrency(&self) -> Option<usize> {
         self.is_timed().then(|| timing::peak_concurrency(&self.timings))
     }
 
-    /// How large a window the batch would have filled: from the first item that was missing up to the last that had
-    /// started, at the most. `None` as there.
+    /// Returns the window that the batch would have needed: the maximum distance from the first
+    /// missing item to the last started one.
+    ///
+    /// `None` if the batch was not timed, or had no items.
     pub fn window_high_water(&self) -> Option<usize> {
         self.is_timed().then(|| timing::window_high_water(&self.timings))
     }
@@ -92,13 +97,13 @@ impl<U, E> BatchReport<U, E> {
         !self.timings.is_empty()
     }
 
-    /// How many results had come after their item was given up, and were dropped. [`BatchBuilder`](crate::BatchBuilder) has an
-    /// example.
+    /// Returns the number of results that came after their item was given up. They were dropped.
+    /// [`BatchBuilder`](crate::BatchBuilder) has an example.
     pub fn late_results(&self) -> usize {
         self.late
     }
 
-    /// The outcomes: the one at `index` is that of the input at `index`.
+    /// Returns the outcomes. The outcome at an index belongs to the item at that index.
     ///
     /// ```
     /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
@@ -111,7 +116,7 @@ impl<U, E> BatchReport<U, E> {
         &self.outcomes
     }
 
-    /// The outcomes, by value.
+    /// Returns the outcomes by value.
     ///
     /// ```
     /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
@@ -123,7 +128,7 @@ impl<U, E> BatchReport<U, E> {
         self.outcomes
     }
 
-    /// All values, or the first failure with the index of its item.
+    /// Returns all values, or the first failure with the index of its item.
     ///
     /// ```
     /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
@@ -135,8 +140,8 @@ impl<U, E> BatchReport<U, E> {
     ///
     /// # Errors
     ///
-    /// The failure with the lowest index, if there is one. An item that was cancelled or shut down is named only if
-    /// no other failed: it does not tell why.
+    /// The failure with the lowest index, if there is one. An item that was cancelled or shut down
+    /// comes last, because it does not tell why the batch failed.
     pub fn into_values(self) -> Result<Vec<U>, (usize, Failure<E>)> {
         let (mut values, mut cancelled) = (Vec::with_capacity(self.outcomes.len()), None);
         for (index, outcome) in self.outcomes.into_iter().enumerate() {
@@ -166,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn first_failure_is_one_that_tells_why() {
+    fn the_first_failure_is_a_cause() {
         let first = |outcomes| BatchReport::<u8, &str>::new(outcomes, 0, Vec::new()).into_values();
         assert!(matches!(first(vec![Ok(1), Ok(2)]).as_deref(), Ok([1, 2])));
         let failed = vec![Ok(1), Err(Failure::Cancelled), Err(Failure::Failed("why"))];

@@ -1,14 +1,15 @@
-//! What the items of a stream take, as far as those tell that were measured.
+//! The average cost of the items of a stream.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Before any item was measured.
+/// The value before any item was measured.
 const UNKNOWN: u32 = u32::MAX;
-/// How many measurements the average goes back to. One that is far from the others must not decide alone.
+/// The weight of the past: the number of measurements that the average goes back to. A single
+/// outlier must not decide.
 const MEMORY: u32 = 8;
 
-/// An average of which the older parts count less and less. It orders nothing, and models need not see it.
+/// A moving average. It orders nothing, and models need not see it.
 pub(crate) struct AverageCost {
     nanos: AtomicU32,
 }
@@ -18,7 +19,7 @@ impl AverageCost {
         AverageCost { nanos: AtomicU32::new(UNKNOWN) }
     }
 
-    /// Takes in that so many items, at least one, took so long.
+    /// Adds a measurement: `items` items, at least 1, took `took`.
     pub(crate) fn record(&self, items: u32, took: Duration) {
         let each = u32::try_from((took / items).as_nanos()).unwrap_or(UNKNOWN);
         // ORDERING: average:load: Relaxed; a hint. Of two that measure at the same time, one is lost.
@@ -30,7 +31,7 @@ impl AverageCost {
         self.nanos.store(average.min(UNKNOWN - 1), Relaxed);
     }
 
-    /// Whether items were measured, and take less than that.
+    /// Returns `true` if items were measured, and their average is below `most`.
     pub(crate) fn is_below(&self, most: Duration) -> bool {
         // ORDERING: average:below: Relaxed; as `average:load`.
         u128::from(self.nanos.load(Relaxed)) < most.as_nanos()

@@ -1,24 +1,27 @@
-//! How many items a thread claims at once: the more, the cheaper the last ones were.
+//! Computes how many items a thread claims at once. The cheaper the last items were, the more it
+//! claims.
 //!
-//! What was claimed together is out of the others' reach until it has run, and comes out together.
-//! So it must be short in time, as far as the last items tell, and short in items, in case they tell
-//! wrong; the limit in items is the caller's.
+//! Other threads cannot reach claimed items until these have run, and the outcomes of a chunk are
+//! delivered together. So a chunk must be short in time, as far as the last items tell. It must
+//! also be short in items, in case they tell wrong. The caller limits the number of items.
 
 use std::time::Duration;
 
-/// How many times as many items as before may be claimed next.
+/// The factor by which a chunk may be larger than the one before.
 const GROWTH: u32 = 8;
 
-/// How many items, at least 1, should be claimed after `items`, at least 1, took so long, if those
-/// claimed next should take `target`.
+/// Returns the number of items of the next chunk, at least 1.
+///
+/// The last chunk had `items` items, at least 1, and took `took`. The next one should take
+/// `target`.
 pub(crate) fn chunk_size(target: Duration, items: u32, took: Duration) -> u32 {
     let each = (took.as_nanos() / u128::from(items)).max(1);
     let fit = u32::try_from(target.as_nanos() / each).unwrap_or(u32::MAX);
     fit.min(items.saturating_mul(GROWTH)).max(1)
 }
 
-/// How many items of a window, at least 1, one of so many threads should have at once at the most: half of an equal share,
-/// so that the others find something to do while the first are delivered.
+/// Returns the maximum chunk size per thread: half of `window / threads`, at least 1. With half of
+/// an equal share, the other threads find something to claim while the first chunks are delivered.
 pub(crate) fn max_chunk_size(window: usize, threads: usize) -> usize {
     (window / (2 * threads)).max(1)
 }
@@ -27,7 +30,7 @@ pub(crate) fn max_chunk_size(window: usize, threads: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// How many of items that take so many nanoseconds each are claimed, one time after the other.
+    /// Returns the sizes of the first chunks, for items of `nanos` nanoseconds each.
     fn claims(nanos: u64, claims: usize) -> Vec<u32> {
         let mut items = 1;
         let next = || {

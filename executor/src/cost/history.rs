@@ -1,16 +1,18 @@
-//! What items of a kind cost when they ran last. A hint, by which a batch that its caller finishes in
-//! no time is spared the trouble of being shared.
+//! The cost of items for each type of job, across calls.
+//!
+//! The costs are hints. If a type of job is known to be cheap, the caller of a batch runs it
+//! without sharing it.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// How many kinds are remembered. Another one with the same place takes it over.
+/// The number of places. Job types that share a place overwrite each other.
 pub(crate) const JOB_TYPES: usize = 64;
-/// Costs are kept for so many items, to tell fractions of nanoseconds.
+/// The number of items whose cost is kept, to represent fractions of nanoseconds.
 const SAMPLE: u32 = 1 << 10;
 
-/// A kind of job, by the address of code that was compiled for it alone.
+/// A type of job, named by the address of code that was compiled for it alone.
 #[derive(Clone, Copy)]
 pub(crate) struct JobType(usize);
 
@@ -19,14 +21,15 @@ impl JobType {
         JobType(code.addr())
     }
 
-    /// Its place, and what tells it from others there.
+    /// Returns its place, and a tag that tells it from other job types there.
     pub(crate) fn place(self) -> (usize, u32) {
         let mixed = (self.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed as usize >> 16 & (JOB_TYPES - 1), (mixed >> 32) as u32)
     }
 }
 
-/// For each place, a kind and the nanoseconds of a lot, in 32 bits each.
+/// One word for each place: the tag of a job type, and the nanoseconds of a sample, in 32 bits
+/// each.
 pub(crate) struct CostHistory([AtomicU64; JOB_TYPES]);
 
 impl CostHistory {
@@ -34,7 +37,7 @@ impl CostHistory {
         CostHistory([const { AtomicU64::new(0) }; JOB_TYPES])
     }
 
-    /// How long so many items should take, if any of the kind ran before.
+    /// Returns the time that `items` items should take, if items of this job type ran before.
     pub(crate) fn expect(&self, job_type: JobType, items: usize) -> Option<Duration> {
         let (place, tag) = job_type.place();
         // ORDERING: cost_history:expect: Relaxed; a hint.
@@ -43,7 +46,7 @@ impl CostHistory {
         ((word >> 32) as u32 == tag && word != 0).then(|| Duration::from_nanos(nanos))
     }
 
-    /// So many items, at least 1, took so long.
+    /// Records that `items` items, at least 1, took `took`.
     pub(crate) fn record(&self, job_type: JobType, items: usize, took: Duration) {
         let (place, tag) = job_type.place();
         let sample = took.as_nanos() * u128::from(SAMPLE) / items as u128;

@@ -1,4 +1,4 @@
-//! Cancellation from anywhere.
+//! The token that cancels calls.
 
 use std::fmt;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -8,9 +8,10 @@ use crate::primitive::{AtomicBool, Mutex, MutexGuard, lock};
 use crate::scheduler::Published;
 use crate::unwind::catch_panic;
 
-/// Cancels the batches and streams that it was given to, from any thread, also from a job.
+/// A token that cancels the batches and streams that it was given to, from any thread, also from a
+/// job.
 ///
-/// Plain data behind an `Arc`: clones are the same token. Once cancelled, it stays so.
+/// Clones are the same token. A cancelled token stays cancelled.
 ///
 /// ```
 /// use reorder_executor::{CancellationToken, Executor, Failure};
@@ -32,12 +33,12 @@ pub struct CancellationToken(Arc<Signal>);
 
 struct Signal {
     is_cancelled: AtomicBool,
-    /// Whose consumers are to be woken: they may be waiting for an item that takes its time.
+    /// The calls whose consumers are woken. They may be waiting for a slow item.
     listeners: Mutex<Vec<Weak<dyn Published>>>,
 }
 
 impl CancellationToken {
-    /// One that is not cancelled.
+    /// Returns a token that is not cancelled.
     pub fn new() -> CancellationToken {
         CancellationToken(Arc::new(Signal {
             is_cancelled: AtomicBool::new(false),
@@ -45,22 +46,24 @@ impl CancellationToken {
         }))
     }
 
-    /// Cancels. What this thread did before is seen by whoever sees the cancellation. A panic of a waker is caught: the
-    /// others are woken nevertheless.
+    /// Cancels the token.
+    ///
+    /// A thread that sees the cancellation sees what this thread did before. A panic of a waker is
+    /// caught, so that the other wakers are used as well.
     ///
     /// # Progress
     ///
-    /// It wakes those that wait for one of the token's streams and detached batches, and waits for nobody but, for a
-    /// moment, another thread that does the same or starts one.
+    /// It wakes the consumers of the streams and submitted batches that have this token. It blocks
+    /// only for a moment, on a lock that other calls of `cancel` and starting calls take.
     pub fn cancel(&self) {
         // ORDERING: cancellation:cancel: Release pairs with `cancellation:look`.
         self.0.is_cancelled.store(true, Release);
-        // Wakers are the user's, and the last reference may run more of theirs: not under the lock.
+        // Not under the lock: wakers and the last reference to a call may run user code.
         let listeners = std::mem::take(&mut *self.listeners());
         listeners.iter().filter_map(Weak::upgrade).for_each(|work| catch_panic(|| work.notify()));
     }
 
-    /// Whether it was cancelled.
+    /// Returns `true` if the token is cancelled.
     ///
     /// # Progress
     ///
@@ -70,8 +73,8 @@ impl CancellationToken {
         self.0.is_cancelled.load(Acquire)
     }
 
-    /// Wakes whoever waits for this work, too, once it is cancelled. Whoever does so looks at the token after this
-    /// and before it waits.
+    /// Registers a call whose consumer is woken by the cancellation. The consumer checks the token
+    /// after this and before it waits.
     pub(crate) fn notify(&self, work: &Arc<dyn Published>) {
         let mut listeners = self.listeners();
         if listeners.len() == listeners.capacity() {

@@ -1,4 +1,4 @@
-//! What becomes of a call's items when something goes wrong: a state machine over what happens and when.
+//! The state machine of the limits of a call: what an event means for an item.
 //!
 //! | what happens | to an item that has not started | to one that runs |
 //! |---|---|---|
@@ -7,9 +7,10 @@
 //! | the call's deadline | it is not started | a result that comes later is refused |
 //! | its own time is over | | the same |
 //!
-//! The caller of a batch waits for what runs, for that may borrow from it; the consumer of a stream does not, and
-//! gives up on it. Where two deadlines have passed, the earlier one is the reason. Nothing here looks at a clock: who
-//! calls says what time it is, if there is any limit of time.
+//! The caller of a batch waits for running items, because they may borrow from it. The consumer of
+//! a stream gives up on them. If two deadlines have passed, the earlier one is the reason.
+//!
+//! The state machine reads no clock. Its callers pass the time, if the call has a limit of time.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use crate::limits::cancellation::CancellationToken;
 use crate::primitive::{AtomicBool, AtomicUsize};
 
-/// Why an item has no result, whatever its job did.
+/// The reason why an item has no result, whatever its job did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
     Cancelled,
@@ -32,9 +33,9 @@ pub(crate) struct Limits {
     pub(crate) deadline: Option<Instant>,
     pub(crate) item_timeout: Option<Duration>,
     pub(crate) token: Option<CancellationToken>,
-    /// That of the executor.
+    /// The token of the executor, cancelled by a shutdown.
     pub(crate) shutdown: Option<CancellationToken>,
-    /// Whether instants are to be reported.
+    /// `true` if the call reports when its items ran.
     pub(crate) timed: bool,
 }
 
@@ -45,7 +46,7 @@ impl Limits {
     }
 }
 
-/// One call on its way.
+/// The state of one call.
 pub(crate) struct LimitPolicy {
     pub(crate) settings: Limits,
     has_failed: AtomicBool,
@@ -57,14 +58,14 @@ impl LimitPolicy {
         LimitPolicy { settings, has_failed: AtomicBool::new(false), late: AtomicUsize::new(0) }
     }
 
-    /// Whether the time has to be told at all.
+    /// Returns `true` if the methods need to know the time.
     pub(crate) fn is_timed(&self) -> bool {
         self.settings.deadline.is_some()
             || self.settings.item_timeout.is_some()
             || self.settings.timed
     }
 
-    /// Whether an item may start now.
+    /// Returns `Ok` if an item may start now.
     pub(crate) fn start(&self, now: Option<Instant>) -> Result<(), Stop> {
         match self.cancelled() {
             Some(stop) => Err(stop),
@@ -73,12 +74,13 @@ impl LimitPolicy {
         }
     }
 
-    /// Whether an item that started then should stop by now.
+    /// Returns `true` if an item that started at `started` should stop.
     pub(crate) fn should_stop(&self, started: Option<Instant>, now: Option<Instant>) -> bool {
         self.cancelled().is_some() || self.overdue(started, now).is_some()
     }
 
-    /// Whether the result of an item counts that started then and is done now.
+    /// Returns `Ok` if the result of an item counts that started at `started` and is done now.
+    /// Counts it as late otherwise.
     pub(crate) fn finish(
         &self,
         started: Option<Instant>,
@@ -89,14 +91,16 @@ impl LimitPolicy {
         Err(stop)
     }
 
-    /// To be called when an item has failed, and its outcome is where nobody gives up on it any more.
+    /// Notes that an item has failed. Called when its outcome is in its place, and the consumer can
+    /// no longer give up on it.
     pub(crate) fn fail(&self) {
         // ORDERING: policy:fail: Relaxed; a late answer is as if the failure came later.
         self.has_failed.store(true, Relaxed);
     }
 
-    /// Whether a consumer gives up now on the item that it waits for, which may have started then; else how
-    /// long it may wait before it has to ask again.
+    /// Returns why the consumer gives up on the item that it waits for.
+    ///
+    /// If it does not give up, returns the instant at which it has to ask again.
     pub(crate) fn give_up(
         &self,
         started: Option<Instant>,
@@ -114,19 +118,19 @@ impl LimitPolicy {
         Ok(self.settings.deadline.into_iter().chain(own).min())
     }
 
-    /// To be called when a result is refused because somebody gave up on it.
+    /// Counts a result that was refused because the consumer gave up on its item.
     pub(crate) fn count_late(&self) {
         // ORDERING: policy:late: Relaxed; a number, read when all is over.
         self.late.fetch_add(1, Relaxed);
     }
 
-    /// How many results came too late.
+    /// Returns the number of results that came too late.
     pub(crate) fn late(&self) -> usize {
         // ORDERING: policy:late-count: Relaxed; as `policy:late`.
         self.late.load(Relaxed)
     }
 
-    /// Whether, and by what, everything was cancelled that has not started.
+    /// Returns what cancelled the items that have not started, if anything did.
     pub(crate) fn cancelled(&self) -> Option<Stop> {
         let is_set = |token: &Option<CancellationToken>| {
             token.as_ref().is_some_and(CancellationToken::is_cancelled)
@@ -141,7 +145,7 @@ impl LimitPolicy {
         }
     }
 
-    /// When an item that started then has no time left.
+    /// Returns the instant at which an item that started at `started` has no time left.
     #[cfg(feature = "requests")]
     pub(crate) fn deadline(&self, started: Instant) -> Option<Instant> {
         let own = self.settings.item_timeout.and_then(|timeout| started.checked_add(timeout));
@@ -152,10 +156,10 @@ impl LimitPolicy {
         self.settings.deadline.zip(now).is_some_and(|(deadline, now)| deadline <= now)
     }
 
-    /// The deadline of such an item that passed first, if one has.
+    /// Returns the deadline of such an item that passed first, if one has passed.
     pub(crate) fn overdue(&self, started: Option<Instant>, now: Option<Instant>) -> Option<Stop> {
         let (started, now) = (started?, now?);
-        // A time beyond what the clock can tell is no deadline.
+        // An instant that the clock cannot represent is no deadline.
         let own = self.settings.item_timeout.and_then(|timeout| started.checked_add(timeout));
         let own = own.map(|at| (at, Stop::ItemDeadline));
         let shared = self.settings.deadline.map(|at| (at, Stop::BatchDeadline));

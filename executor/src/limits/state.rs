@@ -1,4 +1,4 @@
-//! What the workers and the consumer of a stream with limits share.
+//! The limits of one stream, shared by its workers and its consumer.
 
 use std::time::{Duration, Instant};
 
@@ -7,20 +7,22 @@ use crate::limits::timing::TimingLog;
 use crate::primitive::{AtomicU64, now};
 use std::sync::atomic::Ordering::Relaxed;
 
-/// So many bits of a word are a time in microseconds; the others tell laps apart.
+/// The number of bits of a word that hold a time in microseconds. The other bits tell items with
+/// the same place apart.
 const TIME_BITS: u32 = 48;
 
 pub(crate) struct LimitState {
     pub(crate) policy: LimitPolicy,
-    /// Where instants are noted that are to be reported.
+    /// The log of a timed call.
     pub(crate) timing_log: Option<TimingLog>,
     epoch: Instant,
-    /// When the items of the window started, one place for each slot; none if items have no time of their own.
+    /// The start times of the items in the window, one place for each slot. Empty without an item
+    /// timeout.
     started: Box<[AtomicU64]>,
 }
 
 impl LimitState {
-    /// For a window of so many items, a power of two.
+    /// Returns the state for a window of `window` items, a power of two.
     pub(crate) fn new(limits: Limits, window: usize) -> LimitState {
         let places = if limits.item_timeout.is_some() { window } else { 0 };
         LimitState {
@@ -31,7 +33,7 @@ impl LimitState {
         }
     }
 
-    /// The time, if anybody needs it.
+    /// Returns the time if the policy needs it.
     pub(crate) fn now(&self) -> Option<Instant> {
         self.policy.is_timed().then(now)
     }
@@ -41,17 +43,17 @@ impl LimitState {
         Some((place, index / self.started.len() as u64))
     }
 
-    /// Notes when an item started.
+    /// Records when an item started.
     pub(crate) fn start(&self, index: u64, at: Option<Instant>) {
         let (Some((place, lap)), Some(at)) = (self.place(index), at) else { return };
-        // Rounded up, so that no item is given up too early, and never 0.
+        // Rounded up, so that the consumer does not give up too early. Never 0.
         let time = at.saturating_duration_since(self.epoch).as_micros() as u64 + 1;
-        // ORDERING: limit_state:start: Relaxed; one word, which says itself which lap it is of. Whoever misses it takes
-        // the item for one that has not started, and looks again.
+        // ORDERING: limit_state:start: Relaxed; one word, which tells the item that it belongs to.
+        // A consumer that misses it takes the item for one that has not started, and asks again.
         place.store(lap << TIME_BITS | time & ((1 << TIME_BITS) - 1), Relaxed);
     }
 
-    /// When an item of the window started, if it has.
+    /// Returns when an item of the window started, if it has.
     pub(crate) fn started(&self, index: u64) -> Option<Instant> {
         let (place, lap) = self.place(index)?;
         // ORDERING: limit_state:started: Relaxed; as `limit_state:start`.

@@ -1,4 +1,4 @@
-//! Timers: who looks again when it is time.
+//! Timers of tasks that poll, and of threads that have nothing to do yet.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use crate::primitive::{Mutex, lock};
 
 struct Timer {
     at: Instant,
-    /// Rings as long as it is kept.
+    /// Fires only while it is kept.
     delay: Delay,
 }
 
@@ -27,12 +27,12 @@ impl Timer {
     }
 }
 
-/// The alarm of a task that polls.
+/// The timer of a task that polls.
 #[derive(Default)]
 pub(crate) struct TaskTimer(Option<Timer>);
 
 impl TaskTimer {
-    /// Ready from then on; else the task is woken then.
+    /// Returns `Ready` from `at` on. Before that, it registers the task to be woken at `at`.
     pub(crate) fn poll(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let timer = match &mut self.0 {
             Some(timer) if timer.at == at => timer,
@@ -44,21 +44,24 @@ impl TaskTimer {
     }
 }
 
-/// An alarm that many threads set, each for when it knows of something: it rings at the earliest.
+/// A timer that many threads arm, each for the instant that it knows of. It fires at the earliest.
 #[cfg(feature = "requests")]
 #[derive(Default)]
 pub(crate) struct SharedTimer(Mutex<Option<Timer>>);
 
 #[cfg(feature = "requests")]
 impl SharedTimer {
-    /// Has `waker` woken by then, or earlier: who is woken looks, and sets it again. `true` if it is time already.
+    /// Arms the timer, so that `waker` is woken at `at` or earlier. Returns `true` if `at` has come
+    /// already.
+    ///
+    /// The thread that is woken looks for work and arms the timer again.
     pub(crate) fn set(&self, at: Instant, now: Instant, waker: impl FnOnce() -> Waker) -> bool {
-        // One that has rung is none, even if nobody has looked yet.
+        // A timer that has fired is none, even if no thread has looked yet.
         let is_early_enough = |timer: &Timer| now < timer.at && timer.at <= at;
         if self.with(|timer| timer.as_ref().is_some_and(is_early_enough)) {
             return false;
         }
-        // It may ring while it is set, and is not to find the lock.
+        // It may fire while it is armed, and must not find the lock held.
         let mut timer = Timer::new(at, now);
         let rings = timer.poll(&mut Context::from_waker(&waker())).is_ready();
         let other = self.with(|current| {

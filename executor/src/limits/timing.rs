@@ -1,12 +1,12 @@
-//! When the items of a batch ran, noted for those who ask for it.
+//! The times at which the items of a call ran, for users that ask for them.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crate::primitive::{AtomicUsize, Mutex, MutexGuard, lock, now};
 
-/// When an item ran. From [`BatchReport::timings`](crate::BatchReport::timings), which has an example, and
-/// [`Ordered::timing`](crate::Ordered::timing).
+/// The times of one item. Returned by [`BatchReport::timings`](crate::BatchReport::timings), which
+/// has an example, and by [`Ordered::timing`](crate::Ordered::timing).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
     submitted: Instant,
@@ -22,50 +22,55 @@ struct Ran {
 }
 
 impl Timing {
-    /// When the batch was handed over.
+    /// Returns when the batch was submitted.
     pub fn submitted(&self) -> Instant {
         self.submitted
     }
 
-    /// When the item started; `None` if it did not, or was given up before its result had come.
+    /// Returns when the item started. `None` if it did not start, or was given up before its result
+    /// came.
     pub fn started(&self) -> Option<Instant> {
         self.ran.map(|ran| ran.started)
     }
 
-    /// When its job returned, or panicked, or a request had no further attempt; `None` as in [`started`](Timing::started).
+    /// Returns when its job returned or panicked, or when a request had no further attempt. `None`
+    /// as in [`started`](Timing::started).
     pub fn completed(&self) -> Option<Instant> {
         self.ran.map(|ran| ran.completed)
     }
 
-    /// How many items of the batch completed before it; `None` as in [`started`](Timing::started).
+    /// Returns the number of items of the batch that completed before it. `None` as in
+    /// [`started`](Timing::started).
     pub fn completion_order(&self) -> Option<usize> {
         self.ran.map(|ran| ran.order)
     }
 
-    /// How long its result waited for its turn: until the last of those before it had completed.
+    /// Returns the time that its result waited for earlier items: until the last of them had
+    /// completed.
     pub fn waited(&self) -> Duration {
         self.waited
     }
 }
 
-/// Notes the instants of one batch.
+/// Records the times of one call.
 pub(crate) struct TimingLog {
     submitted: Instant,
     completed: AtomicUsize,
-    /// Where the workers leave them for a consumer that is elsewhere, with the index, one for each item of the window.
+    /// The timings that workers leave for the consumer of a stream, each with its index. One place
+    /// for each item of the window.
     places: Box<[Mutex<Noted>]>,
 }
 
 type Noted = Option<(u64, Timing)>;
 
 impl TimingLog {
-    /// For a window of so many items; none if their instants need not be left anywhere.
+    /// Returns a log for a window of `window` items. The window is 0 if no consumer takes timings.
     pub(crate) fn new(window: usize) -> TimingLog {
         let places = (0..window).map(|_| Mutex::new(None)).collect();
         TimingLog { submitted: now(), completed: AtomicUsize::new(0), places }
     }
 
-    /// The timing of an item that is done.
+    /// Returns the timing of an item that is done.
     pub(crate) fn timing(&self, started: Option<Instant>, completed: Option<Instant>) -> Timing {
         let ran = started.zip(completed).map(|(started, completed)| Ran {
             started,
@@ -81,29 +86,29 @@ impl TimingLog {
         lock(place)
     }
 
-    /// To be called before the item's outcome is delivered.
+    /// Stores the timing of an item, before its outcome is delivered.
     pub(crate) fn note(&self, index: u64, started: Option<Instant>, completed: Option<Instant>) {
         let timing = self.timing(started, completed);
         let mut place = self.place(index);
-        // One that was given up may end when its place is that of a later one.
+        // An item that was given up may end after a later item has taken its place.
         if place.is_none_or(|(noted, _)| noted < index) {
             *place = Some((index, timing));
         }
     }
 
-    /// That of an item which has an outcome.
+    /// Returns the timing of an item that has an outcome.
     pub(crate) fn take(&self, index: u64) -> Timing {
         let noted = self.place(index).filter(|&(noted, _)| noted == index);
         noted.map_or_else(|| self.timing(None, None), |(_, timing)| timing)
     }
 }
 
-/// How far those have completed that were looked at, in the order of the items.
+/// The latest completion of the items seen so far, in the order of the items.
 #[derive(Default)]
 pub(crate) struct CompletionFrontier(Option<Instant>);
 
 impl CompletionFrontier {
-    /// Fills in how long it had to wait for those before it.
+    /// Sets how long the item had to wait for those before it.
     pub(crate) fn note(&mut self, timing: &mut Timing) {
         let Some(completed) = timing.completed() else { return };
         let slice = self.0.map_or(completed, |last| last.max(completed));
@@ -112,13 +117,13 @@ impl CompletionFrontier {
     }
 }
 
-/// Fills in how long each had to wait for those before it.
+/// Sets how long each item had to wait for those before it.
 pub(crate) fn note_waits(timings: &mut [Timing]) {
     let mut frontier = CompletionFrontier::default();
     timings.iter_mut().for_each(|timing| frontier.note(timing));
 }
 
-/// What happens at an instant; at the same one, ends come first.
+/// The start or the end of an item. At the same instant, ends come first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     End(usize),
@@ -129,7 +134,7 @@ fn events(timings: &[Timing]) -> Vec<(Instant, Event)> {
     let ran = timings.iter().enumerate().filter_map(|(index, timing)| Some((index, timing.ran?)));
     let mut events: Vec<_> = ran
         .flat_map(|(index, ran)| {
-            // It takes some time, also where the clock does not tell.
+            // An item takes some time, even if the clock does not show it.
             let end = ran.completed.max(ran.started + Duration::from_nanos(1));
             [(ran.started, Event::Start(index)), (end, Event::End(index))]
         })
@@ -138,7 +143,7 @@ fn events(timings: &[Timing]) -> Vec<(Instant, Event)> {
     events
 }
 
-/// How many items ran at the same time at the most.
+/// Returns the maximum number of items that ran at the same time.
 pub(crate) fn peak_concurrency(timings: &[Timing]) -> usize {
     let (mut running, mut peak) = (0_isize, 0);
     for (_, event) in events(timings) {
@@ -148,7 +153,7 @@ pub(crate) fn peak_concurrency(timings: &[Timing]) -> usize {
     peak as usize
 }
 
-/// How far the items that had started reached at the most, from the first that was missing.
+/// Returns the maximum distance from the first missing item to the last started one.
 pub(crate) fn window_high_water(timings: &[Timing]) -> usize {
     let mut is_over: Vec<bool> = timings.iter().map(|timing| timing.ran.is_none()).collect();
     let (mut head, mut reach, mut high) = (0, 0, 0);
@@ -169,7 +174,7 @@ pub(crate) fn window_high_water(timings: &[Timing]) -> usize {
 mod tests {
     use super::*;
 
-    /// Items by when they start and end, in milliseconds.
+    /// Returns the timings of items with these starts and ends, in milliseconds.
     fn timings(items: &[(u64, u64)]) -> Vec<Timing> {
         let submitted = Instant::now();
         let at = |millis| submitted + Duration::from_millis(millis);

@@ -1,23 +1,26 @@
-//! What the requests of one batch met.
+//! The statistics of a batch of requests.
 
 use std::time::{Duration, Instant};
 
-/// What the requests of one batch met, and of no other. From
-/// [`BatchReport::requests`](crate::BatchReport::requests) and [`Ordered::requests`](crate::Ordered::requests).
+/// The statistics of the requests of one batch. Returned by
+/// [`BatchReport::requests`](crate::BatchReport::requests) and
+/// [`Ordered::requests`](crate::Ordered::requests).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestStats {
-    /// How many attempts were dispatched.
+    /// The number of attempts that were dispatched.
     pub attempts: u64,
-    /// How many of them were answered by [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry).
+    /// The number of attempts that ended with
+    /// [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry).
     pub capacity_retries: u64,
-    /// The longest delay of the throttle after an answer to this batch.
+    /// The longest delay of the throttle after an attempt of this batch.
     pub peak_delay: Duration,
-    /// The delay of the throttle by now.
+    /// The current delay of the throttle.
     pub current_delay: Duration,
-    /// For how long the batch had something to dispatch, and the limiter was closed by the pace.
+    /// The time during which the batch had an attempt to dispatch, and the pace of the limiter did
+    /// not allow it.
     pub waited_for_pace: Duration,
-    /// For how long more it was closed by the throttle.
+    /// The further time during which the throttle of the limiter did not allow it.
     pub waited_for_throttle: Duration,
 }
 

@@ -1,6 +1,7 @@
-//! What `tracing` is told, with the feature of that name; nothing without it.
+//! Spans and events for `tracing`, with the feature of that name. Without it, these functions do
+//! nothing.
 //!
-//! Nothing is told of single items but that one was given up.
+//! The only event about a single item is that the consumer skipped it.
 
 #[cfg(not(feature = "tracing"))]
 pub(crate) use silent::*;
@@ -14,7 +15,8 @@ mod told {
 
     use crate::unwind::{catch_panic, discard};
 
-    /// A subscriber may panic. Loans and counts are open where it is told of something.
+    /// An entered span. A panic of the subscriber is caught, because the scheduler has open visits
+    /// and counts where it calls these functions.
     pub(crate) struct Entered(Option<Span>);
 
     impl Entered {
@@ -34,18 +36,18 @@ mod told {
 
     impl Drop for Entered {
         fn drop(&mut self) {
-            // Apart: a second panic while the first one unwinds would abort.
+            // In two steps: a second panic while the first one unwinds would abort.
             self.tell(|id, subscriber| subscriber.exit(id));
             discard(self.0.take());
         }
     }
 
-    /// A worker's turn at a call, while the span lives.
+    /// Enters the span of a time slice of a worker.
     pub(crate) fn time_slice(worker: usize, call: u64) -> Entered {
         Entered::new(|| debug_span!("time_slice", worker, call))
     }
 
-    /// A batch that its caller shares with the workers, on the caller's thread.
+    /// Enters the span of a batch that its caller shares with the workers, on the caller's thread.
     pub(crate) fn batch(items: usize) -> Entered {
         Entered::new(|| debug_span!("batch", items))
     }
@@ -70,7 +72,7 @@ mod told {
 #[cfg(not(feature = "tracing"))]
 mod silent {
 
-    /// Stands for a span.
+    /// The placeholder of a span.
     pub(crate) struct NoSpan;
 
     pub(crate) fn time_slice(_worker: usize, _call: u64) -> NoSpan {

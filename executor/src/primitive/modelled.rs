@@ -1,5 +1,7 @@
-//! The primitives of a model. Loom sees each access, and may stop a thread before it; so does shuttle, which
-//! takes every order for the strongest and chooses schedules at random.
+//! The primitives of a model.
+//!
+//! Loom and shuttle see each access and may stop a thread before it. Loom explores memory orders.
+//! Shuttle takes every order for the strongest, and chooses schedules at random.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -19,7 +21,7 @@ pub(crate) use engine::sync::{Condvar, Mutex, MutexGuard};
 pub(crate) use engine::{thread, thread_local};
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-/// As `parking`'s, of a mutex and a condition variable.
+/// A parker as in the crate `parking`, made of a mutex and a condition variable.
 pub(crate) struct Parker(Arc<Token>);
 
 #[derive(Clone)]
@@ -49,7 +51,7 @@ impl Parker {
 }
 
 impl Parker {
-    /// In a model the time is over at once, after others had a chance.
+    /// Returns at once, after other threads had a chance to run.
     pub(crate) fn park_deadline(&self, _deadline: Instant) -> bool {
         thread::yield_now();
         std::mem::take(&mut *lock(&self.0.is_there))
@@ -75,7 +77,7 @@ impl From<Unparker> for Waker {
     }
 }
 
-/// As std's, whose order loom does not see.
+/// As `std::sync::OnceLock`, with an order that loom sees.
 pub(crate) struct OnceLock<T> {
     is_set: AtomicBool,
     value: std::sync::OnceLock<T>,
@@ -88,7 +90,8 @@ impl<T> OnceLock<T> {
 
     pub(crate) fn set(&self, value: T) -> Result<(), T> {
         self.value.set(value)?;
-        // ORDERING: std's, here and in `get`: what is set is seen whole, by whoever sees that it is.
+        // ORDERING: std's, here and in `get`: what is set is seen whole, by whoever sees that it
+        // is.
         self.is_set.store(true, Release);
         Ok(())
     }
@@ -99,7 +102,7 @@ impl<T> OnceLock<T> {
     }
 }
 
-/// What `atomic_waker`'s promises, of a mutex.
+/// A cell as in the crate `atomic-waker`, made of a mutex.
 pub(crate) struct AtomicWaker(Mutex<Option<Waker>>);
 
 impl AtomicWaker {
@@ -119,7 +122,7 @@ impl AtomicWaker {
     }
 }
 
-/// As that of `futures-timer`, by a thread that looks at the clock until it is time.
+/// A delay as in the crate `futures-timer`, made of a thread that reads the clock until it is time.
 pub(crate) struct Delay {
     at: Instant,
     rings: Option<Arc<AtomicBool>>,
@@ -162,7 +165,7 @@ impl Drop for Delay {
     }
 }
 
-/// Lets others run a few times.
+/// Lets other threads run a few times.
 pub(crate) struct Backoff(Cell<u32>);
 
 impl Backoff {
@@ -180,18 +183,19 @@ impl Backoff {
     }
 }
 
-/// Time is no order: others run meanwhile, and that is all.
+/// Lets other threads run. Time orders nothing.
 pub(crate) fn sleep(_time: Duration) {
     thread::yield_now();
 }
 
-/// The same on every machine.
+/// Returns the same number on every machine.
 pub(crate) fn processors() -> usize {
     2
 }
 
-/// A clock that goes on when it is looked at, so that a model repeats itself: in loom by a step that makes
-/// every item dear, in shuttle by one that the schedule chooses.
+/// Returns the time of a clock that advances at each reading, so that a model repeats itself.
+///
+/// In loom a step is so large that every item is slow. In shuttle the schedule chooses the step.
 pub(crate) fn now() -> Instant {
     std::thread_local! {
         static START: Instant = Instant::now();

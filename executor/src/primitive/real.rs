@@ -9,7 +9,7 @@ pub(crate) use crossbeam_utils::Backoff;
 pub(crate) use futures_timer::Delay;
 pub(crate) use parking::{Parker, Unparker};
 
-/// How many threads can run at the same time, as far as this one may tell.
+/// Returns the number of threads that can run at the same time, as seen by this thread.
 pub(crate) fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }

@@ -12,10 +12,11 @@ impl Executor {
     /// Runs `job` on the items of a source and yields the outcomes in the order of the source,
     /// while later items are still running.
     ///
-    /// The source may be endless: no more items are outstanding than the window of the executor.
-    /// It is pulled by one thread at a time, by whichever has time; a source that blocks keeps that
-    /// thread from other work. A panic of the source ends the stream and is an outcome of
-    /// it; so is one when it is dropped at its end, if the window has room to say so.
+    /// The source may be endless, because no more items are outstanding than the window of the
+    /// executor. One thread at a time pulls it. A source that blocks keeps that thread.
+    ///
+    /// A panic of the source ends the stream, and is its last outcome. So is a panic when the
+    /// source is dropped at its end, if the window has space for it.
     ///
     /// ```
     /// use reorder_executor::Executor;
@@ -31,12 +32,12 @@ impl Executor {
     ///
     /// # Panics
     ///
-    /// If turning `source` into an iterator panics, or memory is too short. Items travel over the
-    /// stacks of threads: box those that would not fit there many times.
+    /// If turning `source` into an iterator panics, or there is no memory for the window. Items
+    /// travel over the stacks of threads, so large ones should be boxed.
     ///
     /// # Progress
     ///
-    /// It does not wait for any item: the workers start, and [`Ordered`] waits.
+    /// It does not wait for any item. The workers start, and [`Ordered`] waits.
     pub fn stream<I, U, F>(&self, source: I, job: F) -> Ordered<'static, U>
     where
         I: IntoIterator,

@@ -1,7 +1,7 @@
 //! The producing side of a stream over a lazy source.
 //!
-//! Any thread that has time pulls. One thread at a time takes a chunk of items from the source and a
-//! ring position for the chunk. It then lets the next thread pull, and runs the chunk. `io::pull`
+//! Any thread that has time pulls. One thread at a time takes a chunk of items from the source and
+//! a ring position for the chunk. It then lets the next thread pull, and runs the chunk. `io::pull`
 //! has the state machine of the right to pull.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -32,17 +32,22 @@ pub(crate) struct ConsumerEnd<U, E> {
 
 /// The outcomes of a stream's items, in the order of its source.
 ///
-/// While the next outcome is missing, the consumer's own thread runs items if these were measured to
-/// be cheap and the source promises more by its `size_hint`; also if it is a worker of the executor,
-/// or the executor was dropped. See [`Builder::consumer_helps`](crate::Builder::consumer_helps).
+/// While the next outcome is missing, the consumer's thread may run items itself. It does so in two
+/// cases:
 ///
-/// Where outcomes are small and many, `for_each`, `fold` and `count`, also behind `map` or `filter`, get them faster than
-/// a `for` loop does.
+/// * Items were measured to be cheap, and the source promises more by its `size_hint`. See
+///   [`Builder::consumer_helps`](crate::Builder::consumer_helps).
+/// * The consumer is a worker of the executor, or the executor was dropped.
 ///
-/// Dropping it stops the stream: the source is pulled no further and dropped, results that are
-/// still on their way are refused by the ring and dropped where they were made. It does not wait
-/// for them, and may be forgotten: the stream then runs to the end of its window and stays there. What its job
-/// captured goes with the last of them; a worker that is at another job may keep it until that returns.
+/// For many small outcomes, `for_each`, `fold` and `count` are faster than a `for` loop, also
+/// behind `map` or `filter`.
+///
+/// Dropping the handle stops the stream and waits for nothing. The source is pulled no further, and
+/// is dropped. The ring refuses results that come later, and they are dropped where they were made.
+/// The captures of the job are dropped with the last of them. A worker at another job may keep them
+/// until that job returns.
+///
+/// The handle may be forgotten. The stream then runs to the end of its window and stays there.
 ///
 /// ```
 /// use reorder_executor::Executor;
@@ -61,13 +66,13 @@ pub(crate) struct ConsumerEnd<U, E> {
 ///
 /// # Progress
 ///
-/// `next` blocks until the outcome of the next item is there, however many are behind it. If this
-/// thread does not run items itself, it needs a worker that is not kept by other jobs.
+/// `next` blocks until the outcome of the next item is there, however many later ones are. If this
+/// thread runs no items itself, it needs a worker that is not kept by other jobs.
 ///
 /// # Panics
 ///
-/// Dropping it passes on a panic in the `Drop` of a result that nobody took. Jobs, the
-/// source and what they captured are caught.
+/// Dropping the handle passes on a panic in the `Drop` of a result that was not taken. Panics of
+/// jobs, of the source and of their captures are caught.
 #[must_use = "dropping a stream stops it"]
 pub struct Ordered<'a, U: Send, E: Send = Infallible> {
     /// `None` once the stream has ended.
@@ -269,7 +274,8 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     /// Returns the number of results so far that came after their item was given up. They were
     /// dropped.
     ///
-    /// Always 0 for a stream without limits; see [`BatchBuilder::stream`](crate::BatchBuilder::stream).
+    /// Always 0 for a stream without limits; see
+    /// [`BatchBuilder::stream`](crate::BatchBuilder::stream).
     ///
     /// # Progress
     ///

@@ -46,9 +46,8 @@ impl Run {
         }
     }
 
-    /// What comes of each item, by its definition: it starts if nothing has ended the batch by then, and its
-    /// result counts if it comes before both of its deadlines. Whatever has ended the batch for an item began
-    /// earlier.
+    /// Returns the result of each item by definition. An item starts if nothing has ended the batch
+    /// before. Its result counts if it comes before both of its deadlines.
     fn expected(&self) -> Vec<Result<bool, Stop>> {
         let mut order: Vec<usize> = (0..self.items.len()).collect();
         order.sort_by_key(|&index| self.items[index].start);
@@ -110,7 +109,7 @@ enum Event {
     Start(usize),
 }
 
-/// What the machine makes of it.
+/// Returns the results by the state machine.
 fn played(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
     let zero = Instant::now();
     let at = |time: u64| zero + Duration::from_nanos(time);
@@ -188,7 +187,7 @@ impl<'a> Delivery<'a> {
         Delivery { run, completed, outcomes: Vec::new(), failed: false, late: 0 }
     }
 
-    /// What has ended the call by then.
+    /// Returns what has ended the call at `time`.
     fn stopped(&self, time: u64) -> Option<Stop> {
         if self.run.fails_fast && self.failed || self.run.cancelled.is_some_and(|at| at <= time) {
             Some(Stop::Cancelled)
@@ -240,7 +239,8 @@ impl<'a> Delivery<'a> {
     }
 }
 
-/// What a consumer of the machine gets, which looks when something happens and when it was told to.
+/// Returns what the consumer gets. It asks the state machine when something happens, and when it
+/// was told to ask again.
 fn delivered(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
     let zero = Instant::now();
     let at = |time: u64| zero + Duration::from_nanos(time);

@@ -13,8 +13,8 @@ use crate::stream::head_limits::HeadAction;
 use crate::stream::ordered::Ordered;
 use crate::unwind::{DiscardOnDrop, catch_panic};
 
-/// A task's waker, whose panics stay here: those who use it have counts to keep, cells to leave whole, or, as the
-/// thread of all timers, much else to do.
+/// A task's waker, whose panics stay here: those who use it have counts to keep, cells to leave
+/// whole, or, as the thread of all timers, much else to do.
 pub(super) struct TaskWaker(DiscardOnDrop<Waker>);
 
 impl Wake for TaskWaker {
@@ -64,9 +64,11 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
         Waker::from(Arc::clone(self.waker.insert(guarded)))
     }
 
-    /// The next outcome for a task, or `None` at the end; else the task is woken when it is worth another look.
+    /// The next outcome for a task, or `None` at the end; else the task is woken when it is worth
+    /// another look.
     ///
-    /// Only the task that polled last is woken. It runs no items, unless nobody else would, as above.
+    /// Only the task that polled last is woken. It runs no items, unless nobody else would, as
+    /// above.
     ///
     /// ```
     /// use std::future::poll_fn;
