@@ -107,8 +107,8 @@ impl Builder {
         self
     }
 
-    /// Sets the stack size of a worker thread in bytes. The default is that of the standard
-    /// library. Batches that are nested in jobs run on the stack of the job.
+    /// Sets the stack size of a worker thread in bytes. Without it, the standard library decides.
+    /// Batches that are nested in jobs run on the stack of the job.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self

@@ -1,4 +1,4 @@
-//! What items cost, as measured, and how many a thread takes at once because of it.
+//! The measured cost of items, and the chunk sizes that follow from it.
 //!
 //! | file | remembers |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! What goes into a call and what comes out of it: shared by `map`, `stream` and `requests`.
+//! The input and the output of a call: shared by `map`, `stream` and `requests`.
 //!
 //! | file | contents |
 //! |---|---|

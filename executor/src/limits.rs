@@ -1,4 +1,4 @@
-//! What ends a call early: deadlines, cancellation, a failed item, a shutdown.
+//! The limits that end a call early: deadlines, cancellation, a failed item, a shutdown.
 //!
 //! | file | contents |
 //! |---|---|

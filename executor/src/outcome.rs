@@ -91,7 +91,7 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
     }
 }
 
-/// The text includes that of the job's error. So the error is no `source` as well.
+/// The text includes the text of the job's error. So the error is no `source` as well.
 impl<E: std::error::Error> std::error::Error for Failure<E> {}
 
 /// A caught panic, with its payload. Its methods return at once.

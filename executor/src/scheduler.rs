@@ -1,4 +1,4 @@
-//! The worker threads and what they run.
+//! The scheduler: worker threads, and the open calls that they run.
 //!
 //! ```text
 //!  callers ──publish──▶ registry: open calls ◀──list── worker ──▶ work.run_slice(time_slice)

@@ -25,7 +25,8 @@ pub enum Shutdown {
     Abort,
 }
 
-/// What was left when [`Executor::shutdown`](crate::Executor::shutdown) returned.
+/// The calls and workers that were left when [`Executor::shutdown`](crate::Executor::shutdown)
+/// returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "it may not be complete"]
 pub struct ShutdownReport {

@@ -20,14 +20,14 @@ pub enum Head {
     AtSource {
         /// The name of the worker thread.
         worker: String,
-        /// The time that the worker has spent so far.
+        /// The time since the worker began.
         time: Duration,
     },
     /// A worker is running it, or neighbours that it claimed together with it.
     Running {
         /// The name of the worker thread.
         worker: String,
-        /// The time that the worker has spent so far.
+        /// The time since the worker began.
         time: Duration,
     },
     /// It has come from the source, and no worker runs it. It may be in one of these states:
@@ -110,8 +110,7 @@ impl OpenCall {
         self.progress.waiting
     }
 
-    /// Returns the time that a worker has spent on the head so far, or on pulling the source for
-    /// it.
+    /// Returns the time that a worker has spent at the head, or at pulling the source for it.
     pub fn stalled_for(&self) -> Option<Duration> {
         match self.head {
             Head::Running { time, .. } | Head::AtSource { time, .. } => Some(time),

@@ -22,7 +22,8 @@ impl AverageCost {
     /// Adds a measurement: `items` items, at least 1, took `took`.
     pub(crate) fn record(&self, items: u32, took: Duration) {
         let each = u32::try_from((took / items).as_nanos()).unwrap_or(UNKNOWN);
-        // ORDERING: average:load: Relaxed; a hint. Of two that measure at the same time, one is lost.
+        // ORDERING: average:load: Relaxed; a hint. Of two that measure at the same time, one is
+        // lost.
         let average = match self.nanos.load(Relaxed) {
             UNKNOWN => each,
             before => before - before / MEMORY + each / MEMORY,

@@ -1,4 +1,4 @@
-//! The outcomes of neighbouring items of a stream: they travel in one slot of its ring.
+//! The outcomes of neighbouring items of a stream, which travel in one slot of its ring.
 
 use std::array;
 use std::convert::Infallible;
@@ -13,16 +13,17 @@ pub(crate) type Chunk<U, E = Infallible> = Vec<Outcome<U, E>>;
 /// The ring of a stream.
 pub(crate) type ChunkRing<U, E> = Arc<Ring<Chunk<U, E>>>;
 
-/// How many outcomes a chunk has at the most.
+/// The maximum number of outcomes of a chunk.
 pub(crate) const MOST: usize = 256;
 const CLASSES: usize = MOST.ilog2() as usize + 1;
 
-/// Emptied chunks, whose memory is used again, by size: chunks of class `c` have room for 2^`c` outcomes.
+/// Empty chunks that are used again, by size class: a chunk of class `c` has a capacity of 2^`c`
+/// outcomes.
 ///
-/// A chunk of class `c` is taken for more than 2^(`c` - 1) outcomes. So a stream never has more than
-/// 2 / 2^`c` of its window in chunks of that class, and all of them can be kept: the memory of a class stays
-/// below that of two windows of outcomes, and how often it is asked for does not depend on how long the
-/// stream is, nor on how the size of its chunks varies.
+/// A chunk of class `c` is taken for more than 2^(`c` - 1) outcomes. So a stream has at most 2 /
+/// 2^`c` of its window in chunks of that class, and all of them can be kept. The memory of a class
+/// stays below that of two windows of outcomes. The number of allocations does not depend on the
+/// length of the stream, nor on how the chunk size varies.
 pub(crate) struct Spares<U, E = Infallible> {
     classes: Mutex<[Vec<Chunk<U, E>>; CLASSES]>,
 }
@@ -36,7 +37,7 @@ impl<U, E> Spares<U, E> {
         lock(&self.classes)
     }
 
-    /// An empty chunk with room for so many outcomes, from 1 to [`MOST`].
+    /// Returns an empty chunk with a capacity for `outcomes` outcomes, from 1 to [`MOST`].
     pub(crate) fn take(&self, outcomes: usize) -> Chunk<U, E> {
         let room = outcomes.next_power_of_two();
         let spare = self.classes()[room.ilog2() as usize].pop();
@@ -93,7 +94,7 @@ mod tests {
         let spares = Spares::<u64>::new();
         let mut out = VecDeque::<(usize, Chunk<u64>)>::new();
         for step in 0..100_000 {
-            // Long stretches of small ones, of large ones, and of both.
+            // Long series of small ones, of large ones, and of both.
             let outcomes = step * 7 % (1 + step / 1000 * 31 % MOST) + 1;
             while out.iter().map(|(outcomes, _)| outcomes).sum::<usize>() + outcomes > WINDOW {
                 spares.put(out.pop_front().expect("one is less than a window").1);

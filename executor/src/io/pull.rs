@@ -22,7 +22,7 @@ const PULLING: u8 = 1;
 const FULL: u8 = 2;
 const ENDED: u8 = 3;
 
-/// What a puller leaves behind.
+/// The phase that a puller leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Any thread may pull.
@@ -116,7 +116,7 @@ impl<T> PulledState<'_, T> {
     }
 }
 
-/// Why a source is asked no more.
+/// The reason why a source is asked no more.
 pub(crate) enum SourceEnd {
     /// It has returned `None`.
     Exhausted,
@@ -127,7 +127,7 @@ pub(crate) enum SourceEnd {
 /// Pulls as many items as `wanted` says, and hands each of them to `put`.
 ///
 /// Returns why the source brought fewer, or `None`. A panic of the source is caught, also one in
-/// its `size_hint` when `wanted` asks for it. What came before it was put.
+/// its `size_hint` when `wanted` asks for it. Items that came before the panic were put.
 #[inline]
 pub(crate) fn pull<S: Iterator>(
     source: &mut S,

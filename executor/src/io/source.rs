@@ -1,4 +1,4 @@
-//! The source of a stream, and the ring positions of its items: what only the puller touches.
+//! The source of a stream, and the ring positions of its items. Only the puller touches it.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -21,15 +21,15 @@ pub(crate) struct OrderedSource<I, U, E> {
     producer: Producer<ChunkRing<U, E>>,
     /// The number of items that have a position.
     pulled: u64,
-    /// The bound of `pulled`, as of the last look at what was delivered.
+    /// The bound of `pulled`, at the last reading of what was delivered.
     limit: u64,
 }
 
-/// What a pull brought besides items.
+/// The result of a pull, besides items.
 pub(crate) struct Filled {
     /// The number of further items that the source promises.
     pub(crate) promised: usize,
-    /// Why the source is asked no more.
+    /// The reason why the source is asked no more.
     pub(crate) end: Option<SourceEnd>,
 }
 

@@ -1,4 +1,4 @@
-//! What each worker does at the moment, for snapshots.
+//! The current activity of each worker, for snapshots.
 //!
 //! A worker writes a few words of its own and reads no clock for it. The words order nothing, so
 //! models need not see them. A snapshot may read words that do not belong together while the worker

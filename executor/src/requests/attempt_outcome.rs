@@ -1,27 +1,30 @@
-//! What a job says of one attempt.
+//! The outcome of one attempt at an item.
 
 use std::time::Duration;
 
-/// What came of one attempt at an item. [`Requests`](crate::Requests) has an example.
+/// The outcome of one attempt at an item. [`Requests`](crate::Requests) has an example.
 ///
-/// A `Result` is one, too, by `From`: then nothing is tried again.
+/// A `Result` converts into an outcome without a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptOutcome<U, E> {
     /// The item has its value.
     Done(U),
     /// The item has failed, and another attempt would not help.
     Failed(E),
-    /// The service had no capacity, or no luck: worth another attempt.
+    /// The attempt failed, and another one may succeed: the service had no capacity, or a call
+    /// failed by chance.
     Retry {
-        /// What went wrong. The last one is kept for when there is no further attempt.
+        /// The error of the attempt. The last error is kept for an item that gets no further
+        /// attempt.
         error: E,
-        /// How long to wait before the next attempt, as a `Retry-After` says; else [`Retry`](crate::Retry) decides.
+        /// The wait before the next attempt, such as a `Retry-After` header says. Without it,
+        /// [`Retry`](crate::Retry) decides.
         after: Option<Duration>,
     },
 }
 
 impl<U, E> AttemptOutcome<U, E> {
-    /// With another value, if it has one.
+    /// Returns the outcome with its value changed by `f`, if it has one.
     pub fn map<V>(self, f: impl FnOnce(U) -> V) -> AttemptOutcome<V, E> {
         match self {
             AttemptOutcome::Done(value) => AttemptOutcome::Done(f(value)),
@@ -30,7 +33,7 @@ impl<U, E> AttemptOutcome<U, E> {
         }
     }
 
-    /// With another error, if it has one.
+    /// Returns the outcome with its error changed by `f`, if it has one.
     pub fn map_err<F>(self, f: impl FnOnce(E) -> F) -> AttemptOutcome<U, F> {
         match self {
             AttemptOutcome::Done(value) => AttemptOutcome::Done(value),

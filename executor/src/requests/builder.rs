@@ -17,17 +17,17 @@ use crate::requests::limiter::RateLimiter;
 use crate::requests::retry::Retry;
 use crate::requests::spawn::Spawn;
 
-/// What starting a batch of requests returns.
+/// The result of submitting a batch of requests.
 type Submitted<I, U, E> = Result<BatchHandle<U, E>, Refused<Vec<<I as IntoIterator>::Item>>>;
-/// What starting a stream of requests returns.
+/// The result of opening a stream of requests.
 type Streamed<I, U, E> = Result<Ordered<'static, U, E>, Refused<<I as IntoIterator>::IntoIter>>;
 
-/// A batch of requests to a service. From [`BatchBuilder::requests`](crate::BatchBuilder::requests), whose limits it
-/// has; its settings return at once.
+/// A batch of requests to a service. Made by
+/// [`BatchBuilder::requests`](crate::BatchBuilder::requests), whose limits it has.
 ///
-/// A job says of each attempt what came of it, by an [`AttemptOutcome`]. One that is worth another attempt waits for it where
-/// it keeps its place in the order and nothing else: no worker, and no permit of the concurrency. Attempts start when
-/// the [`RateLimiter`] lets them through, those at the lowest index first.
+/// A job returns an [`AttemptOutcome`] for each attempt. An item that waits for another attempt
+/// keeps its place in the order. It keeps no worker and no permit of the concurrency. Attempts
+/// start when the [`RateLimiter`] allows it, the lowest index first.
 ///
 /// | call | jobs | outcomes |
 /// |---|---|---|
@@ -36,9 +36,12 @@ type Streamed<I, U, E> = Result<Ordered<'static, U, E>, Refused<<I as IntoIterat
 /// | [`submit_async`](Requests::submit_async) | are futures, on a runtime | a [`BatchHandle`] |
 /// | [`stream_async`](Requests::stream_async) | the same | an [`Ordered`] |
 ///
-/// An item's timeout and its budget count from its first attempt, waits included. What ends an item that waits ends it
-/// at once: a cancellation, a sibling's failure in a batch that fails fast, a deadline, the end of its budget, a
-/// shutdown.
+/// The timeout and the budget of an item count from its first attempt, waits included. These events
+/// end an item that waits at once:
+///
+/// * a cancellation, or a shutdown
+/// * the failure of another item, in a batch that fails fast
+/// * a deadline, or the end of the item's budget
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU32, Ordering};
@@ -48,7 +51,7 @@ type Streamed<I, U, E> = Result<Ordered<'static, U, E>, Refused<<I as IntoIterat
 /// let executor = Executor::builder().workers(2).build()?;
 /// let millis = Duration::from_millis;
 /// let throttle = Throttle::new(Duration::ZERO, millis(50), millis(1));
-/// // Shared by whoever calls the same service.
+/// // Shared by all batches that call this service.
 /// let limiter = RateLimiter::builder().pace(millis(1)).throttle(throttle).build()?;
 ///
 /// let busy = AtomicU32::new(3);
@@ -82,7 +85,8 @@ pub struct Requests<'e, I> {
 }
 
 impl<'e, I> BatchBuilder<'e, I> {
-    /// As requests to a service, which may be tried again, and go through a limiter. [`Requests`] has an example.
+    /// Returns the builder of a batch of requests to a service: items that may need several
+    /// attempts, and share a rate limiter. [`Requests`] has an example.
     pub fn requests(self) -> Requests<'e, I> {
         let (executor, items, limits) = self.into_parts();
         Requests::new(executor, items, limits)
@@ -102,45 +106,48 @@ impl<'e, I> Requests<'e, I> {
         }
     }
 
-    /// How often and how long each item is tried; [`Retry::new`] without it.
+    /// Sets how often and how long each item is tried. The default is [`Retry::new`].
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
-    /// How fast, together with whoever else goes through the same limiter; as fast as may be without it.
+    /// Sets the rate limiter, which other batches may share. Without one, attempts start as fast as
+    /// the concurrency allows.
     pub fn through(mut self, limiter: &RateLimiter) -> Self {
         self.limiter = limiter.clone();
         self
     }
 
-    /// How many attempts of the batch may run at once; without it, as many as there are workers, or, with futures,
-    /// as the window has.
+    /// Sets the maximum number of attempts that run at once. The default is the number of workers
+    /// and, with futures, the window.
     pub fn concurrency(mut self, attempts: NonZeroUsize) -> Self {
         self.concurrency = attempts.get();
         self
     }
 
-    /// How many items of a stream may be outstanding, rounded up to a power of two; without it, as many as
-    /// [`Builder::window`](crate::Builder::window) says. A submitted batch has all of its items outstanding.
+    /// Sets the window of a stream: the maximum number of outstanding items. It is rounded up to a
+    /// power of two. The default is that of [`Builder::window`](crate::Builder::window).
+    ///
+    /// All items of a submitted batch are outstanding.
     pub fn window(mut self, items: NonZeroUsize) -> Self {
         self.window = items.get();
         self
     }
 
-    /// Starts the batch, and returns at once. The type has an example.
+    /// Starts the batch and returns a handle at once. The type has an example.
     ///
     /// # Errors
     ///
-    /// [`Refused`], with the items, if the executor was shut down.
+    /// [`Refused`] if the executor was shut down. It gives the items back.
     ///
     /// # Panics
     ///
-    /// If the items panic, which are collected first, or memory is too short.
+    /// If the iterator panics while the items are collected, or there is no memory for them.
     ///
     /// # Progress
     ///
-    /// It waits for no item.
+    /// It does not wait for any item.
     pub fn submit<U, E, F>(
         self,
         job: F,
@@ -154,11 +161,13 @@ impl<'e, I> Requests<'e, I> {
         self.submit_jobs(Blocking::new(job))
     }
 
-    /// As [`submit`](Requests::submit), with jobs that are futures. A worker asks for the future of each attempt, and
-    /// `spawner` runs it, whether anybody waits for it or not.
+    /// Starts a batch whose jobs are futures, and returns a handle at once.
     ///
-    /// A future is dropped where it is when its item is given up: when the batch is dropped or cancelled, and when a
-    /// deadline of the head has passed. [`Spawn`] has an example.
+    /// A worker calls `job` for the future of each attempt, and `spawner` runs it, whether the
+    /// caller waits for the handle or not.
+    ///
+    /// A future is dropped on its runtime when its item is given up: if the batch is dropped or
+    /// cancelled, or a deadline of the head has passed. [`Spawn`] has an example.
     ///
     /// # Errors
     ///
@@ -170,7 +179,8 @@ impl<'e, I> Requests<'e, I> {
     ///
     /// # Progress
     ///
-    /// As [`submit`](Requests::submit). It needs a worker that is not kept by jobs that block.
+    /// As [`submit`](Requests::submit). The batch needs a worker that is not kept by jobs that
+    /// block.
     pub fn submit_async<U, E, S, F, A>(
         self,
         spawner: S,
@@ -187,7 +197,7 @@ impl<'e, I> Requests<'e, I> {
         self.submit_jobs(Spawned::new(spawner, job))
     }
 
-    /// Runs the requests of a source, which may be endless, and yields the outcomes in the order of the source.
+    /// Runs the requests of a source, which may be endless, and yields the outcomes in order.
     ///
     /// ```
     /// # use reorder_executor::{AttemptOutcome, Executor, Failure};
@@ -205,7 +215,7 @@ impl<'e, I> Requests<'e, I> {
     ///
     /// # Errors
     ///
-    /// [`Refused`], with the source, if the executor was shut down.
+    /// [`Refused`] if the executor was shut down. It gives the source back.
     ///
     /// # Panics
     ///
@@ -213,7 +223,8 @@ impl<'e, I> Requests<'e, I> {
     ///
     /// # Progress
     ///
-    /// It does not wait for any item. Its consumer does not help, unless it is a worker of the executor.
+    /// It does not wait for any item. The consumer runs no items, unless it is a worker of the
+    /// executor.
     pub fn stream<U, E, F>(self, job: F) -> Result<Ordered<'static, U, E>, Refused<I::IntoIter>>
     where
         I: IntoIterator<IntoIter: Send + 'static, Item: Send + 'static>,
@@ -224,8 +235,8 @@ impl<'e, I> Requests<'e, I> {
         self.stream_jobs(Blocking::new(job))
     }
 
-    /// As [`stream`](Requests::stream), with jobs that are futures, as in [`submit_async`](Requests::submit_async). They
-    /// run up to the window ahead of the consumer, whatever it does meanwhile.
+    /// Opens a stream whose jobs are futures, as in [`submit_async`](Requests::submit_async). They
+    /// run up to the window ahead of the consumer, also while it does not poll.
     ///
     /// # Errors
     ///

@@ -1,19 +1,19 @@
-//! Which item of a batch is dispatched next, and when: a state machine over what happens and when.
+//! Decides which item of a batch is dispatched next, and when: a state machine over (now, event).
 //!
-//! An item is fresh in the source, *ready*, *running*, or *waiting* for its next attempt. One that waits keeps neither
-//! a worker nor its permit of the concurrency.
+//! An item is *fresh* in the source, *ready*, *running*, or *waiting* for its next attempt. A
+//! waiting item keeps neither a worker nor a permit of the concurrency.
 //!
 //! | from | to | when |
 //! |---|---|---|
-//! | fresh | ready | nothing else is ready, there is a permit, and there is room in the window |
-//! | ready | running | there is a permit, and the limiter is open; the lowest index first |
-//! | running | waiting | its job answered "again", and there is budget left for when it is due |
-//! | running | over | its job gave any other answer, or the budget is used up |
+//! | fresh | ready | no item is ready, there is a permit, and the window has space |
+//! | ready | running | there is a permit, and the limiter allows it; the lowest index first |
+//! | running | waiting | its job returned `Retry`, and its budget allows the next attempt |
+//! | running | over | its job returned another outcome, or the budget is used up |
 //! | waiting | ready | it is due |
-//! | waiting, ready again | over | its budget or its own deadline ends, or somebody gave up on it |
+//! | waiting, ready again | over | its budget or deadline ends, or the consumer skips it |
 //!
-//! Nothing here looks at a clock, waits, or runs code of the user's. What is fresh is asked for outside: the source
-//! goes out, and comes back when it has been asked.
+//! The state machine reads no clock, does not block, and runs no user code. It hands the source out
+//! to be pulled, and takes it back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -28,42 +28,42 @@ use crate::requests::retry::Retry;
 pub(crate) struct Entry<P, E> {
     pub(crate) index: u64,
     pub(crate) payload: P,
-    /// How many attempts were dispatched.
+    /// The number of attempts that were dispatched.
     pub(crate) attempts: u32,
-    /// When the first of them was.
+    /// When the first attempt was dispatched.
     pub(crate) started: Option<Instant>,
-    /// What the last one failed with.
+    /// The error of the last attempt.
     pub(crate) error: Option<E>,
 }
 
 struct Waiting<P, E> {
     entry: Entry<P, E>,
     due: Instant,
-    /// From when on it is not dispatched any more.
+    /// The instant from which on it is not dispatched any more.
     end: Option<Instant>,
 }
 
 enum Source<S> {
     Here(S),
-    /// Somebody asks it.
+    /// A thread is pulling it.
     Out,
     Ended,
 }
 
-/// What is to be done next.
+/// The action that a thread takes next.
 #[derive(Debug)]
 pub(crate) enum Action<S, P, E> {
     /// Run an attempt.
     Start(Entry<P, E>, Dispatch),
-    /// Give it its outcome: it has no time left.
+    /// End an item that has no time left.
     End(Entry<P, E>),
-    /// Ask the source.
+    /// Pull the source.
     Pull(S),
-    /// Nothing, before the time that `Desk::look` tells, or something happens.
+    /// Nothing to do, before the instant that [`Dispatcher::decide`] returns, or an event.
     Rest,
 }
 
-/// What would be next.
+/// The next action, before a thread takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     Start(u64),
@@ -76,20 +76,20 @@ pub(crate) struct Dispatcher<S, P, E> {
     retry: Retry,
     item_timeout: Option<Duration>,
     concurrency: usize,
-    /// How many items may be outstanding.
+    /// The maximum number of outstanding items.
     window: u64,
     source: Source<S>,
     pulled: u64,
     finished: u64,
     running: usize,
     waiting: BTreeMap<u64, Waiting<P, E>>,
-    /// Those of them that are not due.
+    /// The waiting items that are not due, by the instant at which they are.
     due: BTreeSet<(Instant, u64)>,
-    /// The others, and those that have not run at all.
+    /// The waiting items that are due, and the items without an attempt.
     ready: BTreeSet<u64>,
     ends: BTreeSet<(Instant, u64)>,
     is_closed: bool,
-    /// Since when the limiter is closed to something that could be dispatched.
+    /// Since when the limiter keeps an item from being dispatched.
     blocked_since: Option<(Instant, Closed)>,
     stats: RequestStats,
 }
@@ -121,7 +121,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
         }
     }
 
-    /// What would be next, after so many items were delivered.
+    /// Returns the next action, after `delivered` items were delivered.
     pub(crate) fn decide(
         &mut self,
         now: Instant,
@@ -134,7 +134,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
         decide
     }
 
-    /// Does what is next, as far as it can be done here.
+    /// Takes the next action.
     pub(crate) fn take_action(
         &mut self,
         now: Instant,
@@ -158,7 +158,8 @@ impl<S, P, E> Dispatcher<S, P, E> {
         }
     }
 
-    /// Also how long the limiter is closed, if that alone is in the way.
+    /// Chooses the next action. Also returns when the limiter opens, if the limiter alone prevents
+    /// a dispatch.
     fn choose(
         &mut self,
         now: Instant,
@@ -195,7 +196,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
     }
 
     fn start(&mut self, index: u64, now: Instant, limiter: &RateLimiter) -> Action<S, P, E> {
-        // Another batch may have been let through meanwhile.
+        // Another batch may have been dispatched meanwhile.
         let dispatch = match limiter.dispatch(now) {
             Ok(dispatch) => dispatch,
             Err(closed) => {
@@ -211,7 +212,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
         Action::Start(entry, dispatch)
     }
 
-    /// Takes one out that does not run.
+    /// Removes an item that does not run.
     fn take(&mut self, index: u64) -> Option<Entry<P, E>> {
         let Waiting { entry, due, end } = self.waiting.remove(&index)?;
         self.ready.remove(&index);
@@ -222,7 +223,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
         Some(entry)
     }
 
-    /// Takes in what the source gave, unless there is nobody to give it to any more.
+    /// Adds an item from the source. Gives it back if the batch is closed.
     pub(crate) fn pulled(&mut self, payload: P, now: Instant) -> Result<(), P> {
         if self.is_closed {
             return Err(payload);
@@ -235,13 +236,13 @@ impl<S, P, E> Dispatcher<S, P, E> {
         Ok(())
     }
 
-    /// Counts one that has its outcome from the source.
+    /// Counts an item from the source that has an outcome already.
     pub(crate) fn pulled_finished(&mut self) {
         self.pulled += 1;
         self.finished += 1;
     }
 
-    /// Takes the source back, unless nobody will ask it any more.
+    /// Takes the source back. Returns it if the batch is closed.
     pub(crate) fn give_back(&mut self, source: S) -> Option<S> {
         if self.is_closed {
             self.source = Source::Ended;
@@ -255,7 +256,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
         self.source = Source::Ended;
     }
 
-    /// Keeps one that ran for its next attempt. It comes back if there is to be none.
+    /// Keeps an item for its next attempt. Gives it back if there is to be none.
     pub(crate) fn retry_later(
         &mut self,
         now: Instant,
@@ -279,26 +280,26 @@ impl<S, P, E> Dispatcher<S, P, E> {
         None
     }
 
-    /// Counts one that ran, or was to end, and has its outcome.
+    /// Counts an item that was running or ending, and has its outcome.
     pub(crate) fn finish(&mut self) {
         self.running -= 1;
         self.finished += 1;
     }
 
-    /// Takes one out that somebody gave up on, unless it is running.
+    /// Removes an item that the consumer has skipped, unless it is running.
     pub(crate) fn skip(&mut self, index: u64) -> Option<Entry<P, E>> {
         let entry = self.take(index)?;
         self.finished += 1;
         Some(entry)
     }
 
-    /// Notes an answer, and the delay of the limiter after it.
+    /// Records the outcome of an attempt, and the delay of the limiter after it.
     pub(crate) fn record(&mut self, had_capacity: bool, delay: Duration) {
         self.stats.capacity_retries += u64::from(!had_capacity);
         self.stats.peak_delay = self.stats.peak_delay.max(delay);
     }
 
-    /// Starts nothing any more, and gives out all that does not run.
+    /// Closes the batch. Returns the source and all items that do not run.
     pub(crate) fn close(&mut self, now: Instant) -> (Option<S>, Vec<Entry<P, E>>) {
         self.is_closed = true;
         self.stats = self.stats_at(now);
@@ -325,17 +326,17 @@ impl<S, P, E> Dispatcher<S, P, E> {
         self.running > 0
     }
 
-    /// Whether all have their outcomes, and there will be no more.
+    /// Returns `true` if all items have their outcomes and no more will come.
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.source, Source::Ended) && self.running == 0 && self.waiting.is_empty()
     }
 
-    /// How many were pulled, and how many have their outcomes.
+    /// Returns the number of items that were pulled, and the number that have outcomes.
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.pulled, self.finished)
     }
 
-    /// With the wait that is under way.
+    /// Returns the statistics, including the wait that is under way.
     fn stats_at(&self, now: Instant) -> RequestStats {
         let mut stats = self.stats;
         if let Some((since, closed)) = self.blocked_since {

@@ -1,8 +1,8 @@
 //! Carries out what the dispatcher decides for a batch of requests.
 //!
 //! The lock of the dispatcher is held for a few instructions, and never while user code runs. A
-//! thread that changes the dispatcher calls [`Driver::notify_if_due`] afterwards, or goes on to take
-//! the next action itself. If something is due, workers are notified.
+//! thread that changes the dispatcher calls [`Driver::notify_if_due`] afterwards, or goes on to
+//! take the next action itself. If something is due, workers are notified.
 //!
 //! A thread that inspects the dispatcher and finds the next action in the future arms a timer for
 //! that instant. The timer notifies the scheduler. This holds also for a worker that only looks for
@@ -79,8 +79,8 @@ pub(crate) struct Driver<P: RequestParts> {
     scheduler: Arc<Scheduler>,
 }
 
-/// Notifies the scheduler when a timer fires. It keeps no value of the user's alive, because it runs
-/// on the thread of all timers.
+/// Notifies the scheduler when a timer fires. It keeps no user value alive, because it runs on the
+/// thread of all timers.
 struct TimerWaker(Weak<Scheduler>);
 
 impl Wake for TimerWaker {

@@ -16,7 +16,7 @@ pub(crate) struct PendingItem<K> {
     pub(crate) item: Option<K>,
 }
 
-/// How an attempt ended.
+/// The end of an attempt.
 pub(crate) enum AttemptResult<U, E> {
     Returned(AttemptOutcome<U, E>),
     Panicked(Box<dyn Any + Send>),

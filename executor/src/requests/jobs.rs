@@ -1,4 +1,4 @@
-//! The two kinds of jobs: one runs on the worker, and the other is a future that runs elsewhere.
+//! Runs attempts: on the worker, or as futures on a runtime.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -19,7 +19,7 @@ use crate::requests::spawn::Spawn;
 use crate::scheduler::{Inside, Scheduler};
 use crate::unwind::{DiscardOnDrop, catch_panic, discard};
 
-/// What a job of a [`Requests`](crate::Requests) can ask about its attempt.
+/// An attempt at an item of [`Requests`](crate::Requests), as its job sees it.
 #[derive(Clone)]
 pub struct Attempt {
     limits: Arc<LimitState>,
@@ -33,27 +33,30 @@ impl Attempt {
         Attempt { limits, index, number, started }
     }
 
-    /// Which item of its batch it is for, from 0 on.
+    /// Returns the index of the item in its batch, from 0 on.
     pub fn index(&self) -> u64 {
         self.index
     }
 
-    /// Which attempt at its item it is, from 1 on.
+    /// Returns the number of the attempt at this item, from 1 on.
     pub fn number(&self) -> u32 {
         self.number
     }
 
-    /// Whether the batch was cancelled, the executor shut down, or a deadline of the item has passed, which counts from
-    /// its first attempt: then the answer will not count, or is not needed.
+    /// Returns `true` if the outcome of this attempt is not needed, or will not count.
+    ///
+    /// That is so if the batch was cancelled, the executor was shut down, or a deadline of the item
+    /// has passed. The time of an item counts from its first attempt.
     ///
     /// # Progress
     ///
-    /// Wait-free: two loads and a look at the clock.
+    /// Wait-free: two loads and a reading of the clock.
     pub fn should_stop(&self) -> bool {
         self.limits.policy.should_stop(Some(self.started), Some(now()))
     }
 
-    /// When the answer will not count any more, by the deadlines of the item and of the batch; `None` if there are none.
+    /// Returns the instant from which on the outcome does not count, by the deadlines of the item
+    /// and of the batch. `None` without a deadline.
     pub fn deadline(&self) -> Option<Instant> {
         self.limits.policy.deadline(self.started)
     }
@@ -68,7 +71,7 @@ impl std::fmt::Debug for Attempt {
     }
 }
 
-/// How attempts at items `T` are made.
+/// Makes attempts at items of type `T`.
 pub(crate) trait Jobs<T>: Send + Sync {
     type Value: Send + 'static;
     type Error: Send + 'static;
@@ -184,7 +187,8 @@ where
         let future = AssertUnwindSafe(future).catch_unwind();
         let (handle, registration) = AbortHandle::new_pair();
         self.running().insert(index, handle.clone());
-        // Whoever ended the batch, or gave up on the item, before the handle was there did not find it.
+        // A thread that ended the batch or skipped the item before the handle was stored did not
+        // find it.
         if in_flight.owner().is_over() || attempt.should_stop() {
             handle.abort();
         }
@@ -204,7 +208,7 @@ where
     }
 
     fn abort(&self, index: u64) {
-        // The waker of its runtime is not used under the lock.
+        // Not under the lock, because this uses a waker of the runtime.
         let handle = self.running().remove(&index);
         catch_panic(move || handle.into_iter().for_each(|handle| handle.abort()));
     }
@@ -221,7 +225,7 @@ where
     }
 }
 
-/// Runs the future so that whoever asks knows it for a job of this hub.
+/// Polls a future as a job of this scheduler, so that `is_inside` returns `true` in it.
 async fn inside<F: Future>(scheduler: Arc<Scheduler>, future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| {

@@ -1,4 +1,4 @@
-//! What all batches that call one service have in common.
+//! The rate limiter that the batches of one service share.
 
 use std::fmt;
 use std::ptr;
@@ -9,20 +9,20 @@ use crate::primitive::{Mutex, MutexGuard, lock};
 use crate::requests::throttle::{Throttle, ThrottleError};
 use crate::scheduler::Scheduler;
 
-/// What stands for "never": no clock comes so far, and all can tell it.
+/// The duration that stands for "never". Every clock can represent this instant.
 const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// The instant so much later, if the clock can tell it.
+/// Returns `at + by`, or `at` if the clock cannot represent it.
 pub(crate) fn later(at: Instant, by: Duration) -> Instant {
     at.checked_add(by.min(FAR)).unwrap_or(at)
 }
 
-/// How fast one service is called, by all batches that go [through](crate::Requests::through) it. Clones are the same
-/// limiter.
+/// Limits the rate of attempts at one service, for all batches that go
+/// [through](crate::Requests::through) it. Clones are the same limiter.
 ///
-/// Between two dispatches, of whichever batch, there is at least the pace, or the delay of the
-/// [`Throttle`] if that is longer. Nothing is saved up: there is no burst at the start, nor after a pause. A retry that
-/// waits on its own meets only what is left of the limiter's time then.
+/// The time between two dispatches is at least the pace, and at least the delay of the
+/// [`Throttle`]. An idle limiter saves nothing up, so there is no burst at the start or after a
+/// pause. The wait of a retry runs at the same time as the wait at the limiter.
 ///
 /// ```
 /// use std::time::Duration;
@@ -40,22 +40,22 @@ struct Shared {
     pace: Duration,
     throttle: Option<Throttle>,
     state: Mutex<State>,
-    /// Whose workers look at batches that go through it.
+    /// The schedulers whose batches go through it.
     schedulers: Mutex<Vec<Weak<Scheduler>>>,
 }
 
 struct State {
-    /// When something was dispatched last.
+    /// When an attempt was dispatched last.
     last: Option<Instant>,
     delay: Duration,
-    /// Where between none and all of the jitter the next one is.
+    /// The share of the jitter that the next delay has, from 0 to 1.
     chance: f64,
-    /// How often the throttle has backed off.
+    /// The number of times that the throttle has backed off.
     round: u64,
     random: fastrand::Rng,
 }
 
-/// How a [`RateLimiter`] is to be. From [`RateLimiter::builder`]; its methods return at once.
+/// The settings of a [`RateLimiter`]. Made by [`RateLimiter::builder`].
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RateLimiterBuilder {
@@ -72,25 +72,26 @@ pub(crate) struct Dispatch {
 /// Until when nothing is let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Closed {
-    /// If it were for the pace alone.
+    /// The instant at which the pace allows the next dispatch.
     pub(crate) paced: Instant,
     pub(crate) open: Instant,
 }
 
 impl RateLimiterBuilder {
-    /// The least time between two dispatches; none without it.
+    /// Sets the minimum time between two dispatches. The default is zero.
     pub fn pace(mut self, pace: Duration) -> Self {
         self.pace = pace;
         self
     }
 
-    /// How that time follows what the service answers; not at all without it.
+    /// Sets a throttle, which adapts that time to the outcomes of attempts. There is none by
+    /// default.
     pub fn throttle(mut self, throttle: Throttle) -> Self {
         self.throttle = Some(throttle);
         self
     }
 
-    /// Makes the limiter.
+    /// Builds the limiter.
     ///
     /// # Errors
     ///
@@ -102,12 +103,12 @@ impl RateLimiterBuilder {
 }
 
 impl RateLimiter {
-    /// Settings for a new limiter.
+    /// Returns a builder with default settings.
     pub fn builder() -> RateLimiterBuilder {
         RateLimiterBuilder::default()
     }
 
-    /// One that holds nothing up.
+    /// Returns a limiter that allows everything.
     pub(crate) fn unlimited() -> RateLimiter {
         RateLimiter::with(Duration::ZERO, None, fastrand::Rng::with_seed(0))
     }
@@ -119,7 +120,8 @@ impl RateLimiter {
         RateLimiter(Arc::new(Shared { pace, throttle, state, schedulers }))
     }
 
-    /// How long the throttle has two dispatches be apart by now, without jitter; zero without one.
+    /// Returns the current delay of the throttle between two dispatches, without jitter. Zero
+    /// without a throttle.
     ///
     /// # Progress
     ///
@@ -132,12 +134,12 @@ impl RateLimiter {
         lock(&self.0.state)
     }
 
-    /// Whether something could be dispatched now.
+    /// Returns `Ok` if an attempt could be dispatched now.
     pub(crate) fn check(&self, now: Instant) -> Result<(), Closed> {
         self.0.is_open(&self.state(), now)
     }
 
-    /// Lets something through, if it is time to.
+    /// Dispatches an attempt, if the limiter allows it now.
     pub(crate) fn dispatch(&self, now: Instant) -> Result<Dispatch, Closed> {
         let mut state = self.state();
         self.0.is_open(&state, now)?;
@@ -152,7 +154,7 @@ impl RateLimiter {
         lock(&self.0.schedulers)
     }
 
-    /// To be called before something of this hub goes through.
+    /// Registers a scheduler, before its first batch goes through the limiter.
     pub(crate) fn register(&self, scheduler: &Arc<Scheduler>) {
         let mut schedulers = self.schedulers();
         schedulers.retain(|known| known.strong_count() > 0);
@@ -161,7 +163,7 @@ impl RateLimiter {
         }
     }
 
-    /// Takes in whether the service had capacity for what was let through, and returns the delay by now.
+    /// Records whether the service had capacity for an attempt. Returns the new delay.
     pub(crate) fn record(&self, dispatch: Dispatch, had_capacity: bool) -> Duration {
         let mut state = self.state();
         let before = state.delay;
@@ -176,7 +178,7 @@ impl RateLimiter {
         let delay = state.delay;
         drop(state);
         if delay < before {
-            // It opens earlier than those know who wait for it.
+            // The limiter opens earlier than the timers of waiting batches assume.
             let schedulers: Vec<_> = self.schedulers().iter().filter_map(Weak::upgrade).collect();
             schedulers.iter().for_each(|scheduler| scheduler.idle.notify_work());
         }

@@ -1,14 +1,14 @@
-//! How often and how long an item is tried.
+//! The budget of an item, in time and attempts.
 
 use std::time::Duration;
 
-/// The budget of each item of a [`Requests`](crate::Requests), in time and attempts, and how long it waits between
-/// two of them. Its methods return at once.
+/// The budget of each item of [`Requests`](crate::Requests) in time and attempts, and the waits
+/// between attempts.
 ///
-/// A job that answers [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry) after its last attempt, or so late that the next one
-/// would not start within the budget, ends its item with
-/// [`Failure::RetriesExhausted`](crate::Failure::RetriesExhausted) right then. An attempt that has started within
-/// the budget counts whenever it ends.
+/// An item ends with [`Failure::RetriesExhausted`](crate::Failure::RetriesExhausted) if its job
+/// returns [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry) after its last attempt, or so
+/// late that the next attempt would not start within the budget. An attempt that starts within the
+/// budget counts whenever it ends.
 ///
 /// ```
 /// use std::time::Duration;
@@ -27,7 +27,8 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// 30 seconds for each item and any number of attempts, with waits of 100 ms, 200 ms, and so on up to 10 s.
+    /// Returns a budget of 30 seconds and any number of attempts, with waits of 100 ms, 200 ms, and
+    /// so on up to 10 s.
     pub fn new() -> Retry {
         Retry {
             within: Duration::from_secs(30),
@@ -37,25 +38,26 @@ impl Retry {
         }
     }
 
-    /// One attempt for each item.
+    /// Returns a budget of one attempt.
     pub fn never() -> Retry {
         Retry::new().retries(0)
     }
 
-    /// From the start of its first attempt on, an item starts no further one after so long.
+    /// Sets the budget in time. An item starts no further attempt once this time has passed since
+    /// its first attempt started.
     pub fn within(mut self, budget: Duration) -> Retry {
         self.within = budget;
         self
     }
 
-    /// How many attempts may follow the first one.
+    /// Sets the maximum number of attempts after the first one.
     pub fn retries(mut self, retries: u32) -> Retry {
         self.retries = retries;
         self
     }
 
-    /// How long an item waits for its second attempt, unless its job says otherwise. Each wait after that is twice
-    /// as long as the one before, up to `longest`.
+    /// Sets the wait before the second attempt, unless the job returns another one. Each further
+    /// wait is twice as long as the one before, up to `longest`.
     pub fn wait(mut self, first: Duration, longest: Duration) -> Retry {
         self.wait = first;
         self.longest_wait = longest;
@@ -66,7 +68,7 @@ impl Retry {
         self.within
     }
 
-    /// How long to wait after so many attempts; `None` if there are to be no more.
+    /// Returns the wait after `attempts` attempts, or `None` if there is to be no further one.
     pub(crate) fn wait_after(&self, attempts: u32) -> Option<Duration> {
         (attempts <= self.retries).then(|| {
             let doublings = attempts.saturating_sub(1).min(31);

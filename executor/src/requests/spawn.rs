@@ -1,17 +1,18 @@
-//! Where futures run.
+//! Runs futures.
 
 use std::pin::Pin;
 
-/// Whatever runs futures: a runtime, or a handle of one.
+/// Runs futures: a runtime, or a handle of one.
 ///
-/// A closure is one; so is tokio's `Handle`, with the feature `tokio`. A future that is dropped before it is ready
-/// leaves a gap at its item's place, so nothing waits for a runtime that has ended.
+/// Closures implement this trait. So does the `Handle` of tokio, with the feature `tokio`. A future
+/// that is dropped before it is ready leaves a gap in the place of its item. So nothing waits for a
+/// runtime that has ended.
 ///
 /// ```
 /// use std::pin::Pin;
 /// use reorder_executor::{AttemptOutcome, Executor};
 ///
-/// // A thread for each future is a runtime, too.
+/// // A simple runtime: one thread for each future.
 /// let spawner = |task: Pin<Box<dyn Future<Output = ()> + Send>>| {
 ///     std::thread::spawn(|| futures_executor::block_on(task));
 /// };
@@ -22,7 +23,7 @@ use std::pin::Pin;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Spawn {
-    /// Sees to it that the future runs to its end, or drops it. Returns at once.
+    /// Runs the future to its end, or drops it. Returns at once.
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>);
 }
 
@@ -41,7 +42,7 @@ impl<S: Spawn + ?Sized> Spawn for std::sync::Arc<S> {
 #[cfg(feature = "tokio")]
 impl Spawn for tokio::runtime::Handle {
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        // Its end is told by the task itself.
+        // The task itself reports its end.
         drop(tokio::runtime::Handle::spawn(self, task));
     }
 }

@@ -1,21 +1,27 @@
-//! How fast a service is called, by what it answers.
+//! Adapts the rate of attempts to the outcomes of earlier attempts.
 //!
-//! Additive increase, multiplicative decrease, as of Chiu and Jain, "Analysis of the increase and decrease algorithms
-//! for congestion avoidance in computer networks" (1989), on the time between two dispatches: an answer that asks for
-//! another attempt multiplies it, one that is done takes a step off.
+//! The algorithm is additive increase, multiplicative decrease, after Chiu and Jain, "Analysis of
+//! the increase and decrease algorithms for congestion avoidance in computer networks" (1989). It
+//! acts on the delay between two dispatches. An outcome `Retry` multiplies the delay. An outcome
+//! `Done` shortens it by a step.
 //!
-//! All that were on their way when the service ran out of capacity say the same thing. So an answer counts only if its
-//! attempt was dispatched after the last back-off, as congestion control counts one loss per round trip.
+//! All attempts that were in flight when the service ran out of capacity say the same thing. So an
+//! outcome counts only if its attempt was dispatched after the last back-off. Congestion control
+//! counts one loss per round trip in the same way.
 
 use std::fmt;
 use std::time::Duration;
 
-/// How the time between two dispatches of a [`RateLimiter`](crate::RateLimiter) follows what the service answers. Its methods return
-/// at once.
+/// Adapts the delay between two dispatches of a [`RateLimiter`](crate::RateLimiter) to the outcomes
+/// of attempts.
 ///
-/// It begins at the floor. [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry) multiplies it, and lengthens it by a step at the
-/// least, up to the ceiling; [`AttemptOutcome::Done`](crate::AttemptOutcome::Done) shortens it by the step, down to the floor. Answers
-/// to what was dispatched before the last time that it grew change nothing.
+/// The delay begins at the floor.
+///
+/// * [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry) multiplies it, adds at least one step,
+///   and stops at the ceiling.
+/// * [`AttemptOutcome::Done`](crate::AttemptOutcome::Done) shortens it by a step, down to the
+///   floor.
+/// * The outcome of an attempt that was dispatched before the last back-off changes nothing.
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,25 +45,27 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// Between `floor` and `ceiling`, and shorter by `step` with each success. It doubles, and has no jitter.
+    /// Returns a throttle with a delay between `floor` and `ceiling`, which each success shortens
+    /// by `step`. It doubles the delay when it backs off, and has no jitter.
     pub fn new(floor: Duration, ceiling: Duration, step: Duration) -> Throttle {
         Throttle { floor, ceiling, step, multiplier: 2.0, jitter: 0.0 }
     }
 
-    /// What the time is multiplied by, above 1.
+    /// Sets the factor of a back-off, above 1.
     pub fn multiplier(mut self, multiplier: f64) -> Throttle {
         self.multiplier = multiplier;
         self
     }
 
-    /// By which part of itself each time may be longer, by chance, from 0 to 1: clients that were
-    /// refused together do not come back together.
+    /// Sets the jitter, from 0 to 1: each delay is longer by a random part of itself, up to this
+    /// one. So clients that were refused together do not return together.
     pub fn jitter(mut self, jitter: f64) -> Throttle {
         self.jitter = jitter;
         self
     }
 
-    /// Whether it would back off and recover. [`RateLimiterBuilder::build`](crate::RateLimiterBuilder::build) asks, too.
+    /// Checks that the throttle backs off and recovers.
+    /// [`RateLimiterBuilder::build`](crate::RateLimiterBuilder::build) calls this.
     ///
     /// # Errors
     ///
@@ -91,7 +99,7 @@ impl Throttle {
         delay.saturating_sub(self.step).max(self.floor)
     }
 
-    /// The delay with its jitter, for a chance from 0 to 1.
+    /// Returns the delay with its jitter, for a `chance` from 0 to 1.
     pub(crate) fn jittered(&self, delay: Duration, chance: f64) -> Duration {
         stretched(delay, 1.0 + self.jitter * chance)
     }
@@ -105,7 +113,7 @@ fn stretched(delay: Duration, factor: f64) -> Duration {
     Duration::try_from_secs_f64(delay.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
 
-/// Why a [`Throttle`] would not work. It has an example.
+/// The reason why a [`Throttle`] would not work. [`Throttle`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ThrottleError {
@@ -118,7 +126,8 @@ pub enum ThrottleError {
     },
     /// The step is zero: it would never recover.
     Step,
-    /// The multiplier is not a finite number above 1: it would not back off, or at once to the ceiling.
+    /// The multiplier is not a finite number above 1: it would not back off, or at once to the
+    /// ceiling.
     Multiplier {
         /// The multiplier that was given.
         multiplier: f64,

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// What the scheduler notes of a published call.
+/// The numbers that the scheduler keeps for a published call.
 #[derive(Default)]
 pub(crate) struct FairShare {
     /// The number that the scheduler gave the call, from 1 on.

@@ -8,7 +8,7 @@
 //! | 2. `SeqCst` fence | 2. `SeqCst` fence |
 //! | 3. looks for sleepers and searchers | 3. looks for claimable work |
 //!
-//! One of the two sees the other.
+//! So the thread or the worker sees the other.
 //!
 //! Waking a parked thread costs far more than a small batch. So a worker is woken to *search*, and
 //! no further worker is woken while one searches. (Several threads that publish at the same
@@ -129,7 +129,7 @@ impl Idle {
         // ORDERING: idle:awake: Relaxed; as `idle:asleep`.
         self.asleep.store(sleepers.len(), Relaxed);
         // Several threads may have published while this worker still counted as searching. They
-        // woke nobody, so this worker passes on what it does not claim itself.
+        // woke no worker, so this one passes on the work that it does not claim itself.
         self.start_searching();
         false
     }

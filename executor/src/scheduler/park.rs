@@ -1,4 +1,4 @@
-//! How a thread waits that is not an idle worker: for its batch, its stream, its visitors.
+//! Blocks a thread that is not an idle worker, until its batch, stream or visitors need it.
 
 use std::cell::Cell;
 use std::task::{Context, Poll, Waker};

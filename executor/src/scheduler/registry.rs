@@ -37,11 +37,11 @@ struct Calls {
     closed: bool,
     /// The number of workers that have not ended.
     workers: usize,
-    /// The number of calls published so far.
+    /// The number of calls that were published.
     opened: u64,
 }
 
-/// What a shutdown waits for.
+/// The open calls and workers that a shutdown waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Remaining {
     /// The number of calls with items that have not run.
@@ -175,8 +175,8 @@ impl Scheduler {
         self.runtime.load(Relaxed)
     }
 
-    /// Advances the virtual run time to that of a chosen call, and the call's to the scheduler's. A
-    /// worker calls this before it runs the call.
+    /// Advances the virtual run time of the scheduler to that of a chosen call, and the other way
+    /// round. A worker calls this before it runs the call.
     pub(crate) fn advance(&self, chosen: &FairShare) {
         // ORDERING: scheduler:advance: Relaxed; as `scheduler:runtime`.
         let runtime = self.runtime.fetch_max(chosen.runtime(), Relaxed);

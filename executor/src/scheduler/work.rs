@@ -1,4 +1,4 @@
-//! What the scheduler sees of an open call.
+//! An open call, as the scheduler sees it.
 
 use crate::scheduler::fair_share::FairShare;
 use crate::scheduler::time_slice::TimeSlice;
@@ -36,7 +36,7 @@ pub(crate) trait Published: Work {
     fn is_done(&self) -> bool;
 }
 
-/// How far a call has come.
+/// The progress of a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Progress {
     pub(crate) kind: CallKind,

@@ -62,7 +62,7 @@ type Item<P> = <<P as Parts>::Source as Iterator>::Item;
 type Source<P> = OrderedSource<<P as Parts>::Source, <P as Parts>::Value, <P as Parts>::Error>;
 type Output<P> = OrderedOutput<<P as Parts>::Value, <P as Parts>::Error>;
 
-/// How many items one thread takes at once.
+/// The chunk size of a thread.
 #[derive(Clone, Copy)]
 pub(crate) enum ChunkLimit {
     /// One. Each item has a position of its own, so that it can be skipped alone.

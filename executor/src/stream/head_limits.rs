@@ -1,4 +1,4 @@
-//! What the limits of a stream mean for its consumer.
+//! The limits of a stream, as its consumer applies them.
 //!
 //! A consumer does not wait for an item whose time is up. It *skips* the head: it evicts the head's
 //! position from the ring, and the head's outcome is a failure. If a limit ends the whole stream,
@@ -15,7 +15,7 @@ use crate::limits::{CompletionFrontier, LimitState, Stop, Timing};
 use crate::observe::trace;
 use crate::stream::work::StreamWork;
 
-/// What a consumer does about a head that is missing.
+/// The reaction of a consumer to a missing head.
 pub(crate) enum HeadAction {
     /// It waits, until the given instant if there is one.
     Wait(Option<Instant>),
@@ -28,9 +28,10 @@ pub(crate) enum HeadAction {
 /// The limits of a stream, as its consumer applies them.
 pub(crate) struct HeadLimits {
     state: Arc<LimitState>,
-    /// Why the consumer skipped the head that it takes next.
+    /// The reason why the consumer skipped the head that it takes next.
     skipped: Option<Stop>,
-    /// Why nothing more is pulled. `None` again if the source turns out to have ended by itself.
+    /// The reason why nothing more is pulled. `None` again if the source turns out to have ended by
+    /// itself.
     ended_by: Option<Stop>,
     frontier: CompletionFrontier,
     /// The timing of the outcome that was taken last, if the stream is timed.

@@ -1,4 +1,4 @@
-//! How a stream begins: its ring, both ends of it, and its place in the scheduler.
+//! Opens a stream: its ring, both ends of it, and its place in the scheduler.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(crate) fn open_ring<U, E>(window: usize, limits: Option<Arc<LimitState>>) ->
     Opened { producer, output, consumer_end: ConsumerEnd { consumer, spares, limits } }
 }
 
-/// Opens a stream over a lazy source. Nobody runs it before it is published.
+/// Opens a stream over a lazy source. No thread runs it before it is published.
 pub(crate) fn open_stream<I, U, E, F>(
     executor: &Executor,
     source: I,

@@ -1,4 +1,4 @@
-//! How far a stream has come, on its producing side.
+//! The progress of a stream on its producing side.
 
 use std::sync::atomic;
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,4 +1,4 @@
-//! What the handle of a stream needs of it, whatever its source and its job are.
+//! The interface between a stream and its handle, whatever its source and its job are.
 
 use std::time::Instant;
 

@@ -205,7 +205,8 @@ impl<'a> Delivery<'a> {
         (own.min(shared) <= time).then_some(stop)
     }
 
-    /// All that happens at an instant, by its definition: ends, then starts, then what the consumer does.
+    /// All that happens at an instant, by its definition: ends, then starts, then what the consumer
+    /// does.
     fn step(&mut self, time: u64, did_start: &mut [bool]) {
         for (index, item) in self.run.items.iter().enumerate() {
             if did_start[index] && item.start + item.takes == time {

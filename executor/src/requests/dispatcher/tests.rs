@@ -1,4 +1,4 @@
-//! In virtual time: a millisecond takes no time at all.
+//! Runs in virtual time.
 
 use super::*;
 use crate::requests::throttle::Throttle;
@@ -7,7 +7,7 @@ mod random;
 
 type Plain = Dispatcher<(), (), &'static str>;
 
-/// An item of a plan: how long its attempts take, and what comes of them; the last one again and again.
+/// The attempts at an item of a plan: how long each takes, and how it ends. The last entry repeats.
 type Script = Vec<(u64, Step)>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ enum Step {
     Again(Option<u64>),
 }
 
-/// What an item ends with.
+/// The end of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Done,
@@ -31,7 +31,7 @@ fn millis(time: u64) -> Duration {
     Duration::from_millis(time)
 }
 
-/// A desk with its service, whose workers are as many as the concurrency says.
+/// A dispatcher with its service. The service has as many workers as the concurrency allows.
 struct Play {
     zero: Instant,
     dispatcher: Plain,
@@ -41,7 +41,7 @@ struct Play {
     delivered: u64,
     running: Vec<(u64, Entry<(), &'static str>, Dispatch, Step)>,
     ends: Vec<Option<End>>,
-    /// Which item was dispatched when.
+    /// The dispatches: an item and its time.
     dispatched: Vec<(u64, u64)>,
     free: bool,
 }
@@ -68,7 +68,7 @@ impl Play {
         }
     }
 
-    /// With the zero of another, whose limiter it shares.
+    /// Sets the start of the clock to that of another play, whose limiter it shares.
     fn beside(mut self, zero: Instant) -> Play {
         self.zero = zero;
         self
@@ -84,7 +84,7 @@ impl Play {
         self.zero + millis(time)
     }
 
-    /// The attempts that end now.
+    /// Ends the attempts that are over at this time.
     fn land(&mut self, time: u64) {
         self.running.sort_by_key(|&(end, ref entry, ..)| (end, entry.index));
         while self.running.first().is_some_and(|&(end, ..)| end <= time) {
@@ -123,7 +123,7 @@ impl Play {
         }
     }
 
-    /// All that is to be done now. Returns when there will be more.
+    /// Takes all actions of this time. Returns the time of the next one.
     fn act(&mut self, time: u64) -> Option<u64> {
         let now = self.at(time);
         while self.free {
@@ -172,7 +172,7 @@ impl Play {
         self.ends.iter().all(Option::is_some) && self.running.is_empty()
     }
 
-    /// From the start to the end, or to then.
+    /// Plays from the start to the end, or to the given time.
     fn run(&mut self, until: u64) -> u64 {
         let mut time = 0;
         loop {
@@ -201,7 +201,7 @@ fn patient() -> Retry {
 
 #[test]
 fn a_retry_storm_is_tamed() {
-    // A service that serves one request in 50 ms, and says so to all the others; 100 come at once.
+    // The service serves one request in 50 ms, and refuses the others. 100 requests come at once.
     let throttle = Throttle::new(Duration::ZERO, millis(1000), millis(1));
     let limiter = limiter(0, Some(throttle));
     let mut play = Play::new(patient(), &limiter, 100, 100, vec![vec![(5, Step::Done)]; 100]);
@@ -223,7 +223,8 @@ fn a_retry_storm_is_tamed() {
         time = next;
     }
     assert!(play.ends.iter().all(|&end| end == Some(End::Done)));
-    // One burst of 99 before the service had said anything, and then a few for each that is served.
+    // There is one burst of 99 before the first refusal, and then a few for each request that is
+    // served.
     assert!((99..600).contains(&refused), "{refused}");
     assert!(time < 2 * 100 * 50, "it does not wait much longer than it has to: {time}");
     let peak = play.dispatcher.stats(play.zero, &limiter).peak_delay;
@@ -237,7 +238,7 @@ fn no_burst_at_the_start_nor_after_idle() {
     play.run(1000);
     let times: Vec<u64> = play.dispatched.iter().map(|&(time, _)| time).collect();
     assert_eq!(times, [0, 10, 20, 30, 40, 50, 60, 70]);
-    // Another batch of the same limiter, much later.
+    // Another batch at the same limiter, much later.
     let mut later = Play::new(patient(), &limiter, 8, 8, vec![vec![(1, Step::Done)]; 3])
         .beside(play.zero + millis(100_000));
     later.run(1000);
@@ -258,7 +259,7 @@ fn pace_is_not_added_to_the_wait_of_a_retry() {
 
 #[test]
 fn a_budget_ends_during_a_wait() {
-    // Due before the end, but the limiter is closed until after it.
+    // The retry is due before the end, but the limiter opens after it.
     let limiter = limiter(50, None);
     let retry = Retry::new().within(millis(30)).wait(millis(10), millis(10));
     let items = vec![vec![(1, Step::Again(None))]; 2];
@@ -271,7 +272,7 @@ fn a_budget_ends_during_a_wait() {
     play.act(30);
     assert_eq!(play.ends[0], Some(End::Exhausted));
     assert_eq!(play.dispatched, [(0, 0)]);
-    // One that would be due after the end does not wait for it.
+    // An item that would be due after the end does not wait for it.
     let items = vec![vec![(1, Step::Again(Some(29)))]];
     let mut play = Play::new(retry, &RateLimiter::unlimited(), 1, 1, items);
     assert_eq!(play.run(1000), 1);

@@ -1,4 +1,4 @@
-//! Where requests come from, and how their source ends.
+//! Pulls the source of a batch of requests, and ends it.
 
 use arrayvec::ArrayVec;
 use reorder_ring::Ticket;

@@ -29,7 +29,7 @@ impl<U: Send, E: Send> Iterator for Ordered<'_, U, E> {
         F: FnMut(B, Outcome<U, E>) -> B,
     {
         let mut folded = init;
-        // What `next` left is back to front.
+        // The outcomes that `next` left stand back to front.
         self.chunk.reverse();
         loop {
             folded = self.chunk.drain(..).fold(folded, &mut f);

@@ -13,8 +13,8 @@ use crate::stream::head_limits::HeadAction;
 use crate::stream::ordered::Ordered;
 use crate::unwind::{DiscardOnDrop, catch_panic};
 
-/// A task's waker, whose panics stay here: those who use it have counts to keep, cells to leave
-/// whole, or, as the thread of all timers, much else to do.
+/// The waker of a task, whose panics are caught. The threads that use it have counts to keep and
+/// cells to leave whole. One of them serves all timers.
 pub(super) struct TaskWaker(DiscardOnDrop<Waker>);
 
 impl Wake for TaskWaker {
@@ -67,8 +67,8 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
     /// The next outcome for a task, or `None` at the end; else the task is woken when it is worth
     /// another look.
     ///
-    /// Only the task that polled last is woken. It runs no items, unless nobody else would, as
-    /// above.
+    /// Only the task that polled last is woken. Polling runs no items, unless no other thread would
+    /// run them.
     ///
     /// ```
     /// use std::future::poll_fn;
@@ -97,7 +97,7 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
     ///
     /// # Progress
     ///
-    /// It waits for nobody.
+    /// It does not block.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome<U, E>>> {
         loop {
             if let Some(outcome) = self.chunk.pop() {

@@ -1,4 +1,4 @@
-//! Random plans, and what comes of them by definition: a look at each item in each millisecond.
+//! Compares random plans with a reference that looks at each item in each millisecond.
 
 use super::*;
 
@@ -34,7 +34,7 @@ struct Batch {
     items: Vec<Script>,
 }
 
-/// Two batches at one limiter.
+/// A plan of two batches at one limiter.
 #[derive(Clone, Debug)]
 struct Plan {
     pace: u64,
@@ -88,7 +88,7 @@ impl Batch {
     }
 }
 
-/// What is compared of a batch.
+/// The result of a batch that is compared.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
     ends: Vec<Option<End>>,
@@ -265,7 +265,7 @@ impl<'a> Reference<'a> {
         self.outcome.ends.iter().take_while(|end| end.is_some()).count()
     }
 
-    /// What could be dispatched if the limiter were open.
+    /// Returns the item that could be dispatched if the limiter allowed it.
     fn candidate(&self, time: u64) -> Option<usize> {
         let running = |item: &&Item| matches!(item, Item::Running { .. });
         if self.items.iter().filter(running).count() >= self.batch.concurrency {
@@ -279,7 +279,7 @@ impl<'a> Reference<'a> {
 
     fn act(&mut self, time: u64, plan: &Plan, service: &mut Service) {
         loop {
-            // Whoever has no time left is told before anything is dispatched.
+            // Items without time end before an attempt is dispatched.
             for index in 0..self.items.len() {
                 if !matches!(self.items[index], Item::Waiting { .. }) {
                     continue;
