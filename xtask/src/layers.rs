@@ -53,7 +53,7 @@ fn report(plans: &Plans) -> anyhow::Result<()> {
         for breach in &found {
             println!("layers: {breach}");
         }
-        let largest = |cycles: &[Vec<String>]| cycles.first().map_or(1, Vec::len);
+        let largest = |cycles: &[Vec<String>]| cycles.first().map_or(0, Vec::len);
         println!(
             "layers: {}: {modules} modules; largest cycle: {} files, {} folders or top modules",
             plan.source,
