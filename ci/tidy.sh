@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What can be said about the source without running it: format, lints, documentation, labels,
-# lengths of files.
+# Checks the source without running it: format, lints, documentation, layers, labels, tables, faults,
+# and lengths of files.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,13 +32,4 @@ cargo xtask labels
 cargo xtask orderings check
 cargo xtask faults check
 cargo xtask bounds check
-
-limit=420
-# Outside of a git checkout (an unpacked package) every file counts.
-{ git ls-files '*.rs' 2>/dev/null || find . -name '*.rs' -not -path './target/*'; } |
-    while IFS= read -r file; do
-        [ ! -f "$file" ] || wc -l "$file"
-    done | awk -v limit=$limit '
-        $1 > limit { print "tidy: " $2 " has " $1 " lines; the limit is " limit; bad = 1 }
-        END { exit bad }'
-echo "tidy: no file of more than $limit lines"
+cargo xtask lengths

@@ -10,6 +10,7 @@ mod graph;
 mod instructions;
 mod labels;
 mod layers;
+mod lengths;
 mod notes;
 mod orderings;
 mod package;
@@ -17,6 +18,7 @@ mod pages;
 mod probe;
 mod prose;
 mod syntax;
+mod tree;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -74,6 +76,11 @@ const TOOLS: &[Tool] = &[
         name: "layers",
         help: "checks that imports go to the same or a lower layer, without cycles of folders",
         run: layers::run,
+    },
+    Tool {
+        name: "lengths",
+        help: "checks that no Rust file has too many lines of code",
+        run: lengths::run,
     },
     Tool {
         name: "orderings",

@@ -10,11 +10,11 @@ mod text;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 
+use crate::tree;
 use rules::advice;
 use text::{Language, sentences};
 
@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let summary = arguments.iter().any(|argument| argument == "--summary");
     let chosen: Vec<&String> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
     let mut all = Findings::default();
-    for file in files()? {
+    for file in tree::files()? {
         let below = |folder: &str| Path::new(&file).starts_with(folder.trim_end_matches('/'));
         let named = chosen.is_empty() || chosen.iter().any(|chosen| below(chosen));
         let exempt = limits.exempt.keys().any(|exempt| below(exempt));
@@ -118,23 +118,6 @@ fn check(language: Language, text: &str, report: &mut dyn FnMut(usize, String)) 
 fn may_be_wide(line: &str) -> bool {
     let text = line.trim_start_matches([' ', '/', '!']);
     text.starts_with('|') || line.split_whitespace().any(|word| word.contains("://"))
-}
-
-/// Returns the project's files that are not links, as git knows them, with the new ones.
-fn files() -> anyhow::Result<Vec<String>> {
-    let output = Command::new("git")
-        .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
-        .output()
-        .context("git ls-files")?;
-    ensure!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr));
-    let mut files: Vec<String> = String::from_utf8(output.stdout)?
-        .split('\0')
-        .filter(|file| Path::new(file).is_file() && !Path::new(file).is_symlink())
-        .map(str::to_owned)
-        .collect();
-    files.sort();
-    files.dedup();
-    Ok(files)
 }
 
 #[cfg(test)]
