@@ -5,8 +5,8 @@
 # `ci/orderings.sh` covers orderings that are too weak.
 #
 # LOOM_MAX_PREEMPTIONS replaces the bounds of the models, for a deeper search or a quicker one. The
-# faults are tried with the models' own bounds. Arguments select faults:
-# `ci/loom.sh visitors_not_waited_for`.
+# faults are tried with the models' own bounds. `ci/loom.sh --canary` tries a few faults only. Other
+# arguments select faults and skip the models: `ci/loom.sh visitors_not_waited_for`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +19,7 @@ models() {
         cargo test --release -p loom-tests --test models -- "$@"
 }
 
-if [ $# -eq 0 ]; then
+if [ $# -eq 0 ] || [ "$1" = --canary ]; then
     models --nocapture --test-threads 2 | tee "$target/log"
     completed=$(sed -n 's/^loom: .*: \([0-9]*\) executions.*/\1/p' "$target/log" | wc -l)
     listed=$(models --list | grep -c ': test$')

@@ -33,6 +33,8 @@ done
 cargo xtask package "$folder/${crates[0]}" "$folder/${crates[1]}"
 
 # The executor finds no published ring, so they are put side by side.
+[ "${1-}" != --contents ] || exit 0
+
 cat >"$folder/Cargo.toml" <<END
 [workspace]
 resolver = "3"

@@ -11,7 +11,7 @@ target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/schedules
 mkdir -p "$target"
 export REORDER_SCHEDULES=${REORDER_SCHEDULES-3000}
 
-if [ $# -eq 0 ]; then
+if [ $# -eq 0 ] || [ "$1" = --canary ]; then
     # The tests also print panics that they catch, with the schedule. Only a failure is of interest.
     if ! RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_shuttle" RUST_BACKTRACE=0 CARGO_TARGET_DIR=$target \
         timeout 600 cargo test -q --release -p reorder-executor --test schedules \

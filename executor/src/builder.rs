@@ -120,9 +120,11 @@ impl Builder {
     /// Jobs may then run on the thread of the consumer, with its locks held and its thread-locals
     /// in scope. Turn this off if they must not.
     ///
-    /// In two cases no other thread might run the items, so the consumer runs them in any case: if
-    /// it is a worker of the executor, and if the stream outlived the executor. The caller of `map`
-    /// and `execute_batch` always runs items of its own batch.
+    /// In two cases no other thread might run the items, so the consumer runs them in any case:
+    /// * The consumer is a worker of the executor.
+    /// * The stream outlived the executor.
+    ///
+    /// The caller of `map` and `execute_batch` always runs items of its own batch.
     ///
     /// ```
     /// # use reorder_executor::Executor;

@@ -1,4 +1,4 @@
-//! Chooses between the real primitives and those of a model, by `--cfg reorder_loom` or `--cfg
+//! Chooses between the real primitives and the modelled ones, by `--cfg reorder_loom` or `--cfg
 //! reorder_shuttle` alone. No other module does.
 //!
 //! All primitives that block a thread or order two threads come from here. The ring does the same

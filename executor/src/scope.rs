@@ -59,7 +59,8 @@ impl Executor {
     /// let executor = Executor::builder().workers(2).build()?;
     /// let words = ["ordered", "completion"];
     /// let lengths: Vec<usize> = executor.scope(|scope| {
-    ///     scope.stream(&words, |word| word.len()).map(|outcome| outcome.expect("no panic")).collect()
+    ///     let lengths = scope.stream(&words, |word| word.len());
+    ///     lengths.map(|outcome| outcome.expect("no panic")).collect()
     /// });
     /// assert_eq!(lengths, [7, 10]);
     /// # Ok::<(), reorder_executor::BuildError>(())
@@ -136,7 +137,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         Ordered::new(consumer_end, stream, self.executor.scheduler(), None, is_unlisted)
     }
 
-    /// Adds a stream, and returns those that are over.
+    /// Adds a stream, and returns the streams that are over.
     fn hold(&self, new: Held) -> Vec<Held> {
         let mut held = lock(&self.held);
         let (over, mut rest): (Vec<_>, Vec<_>) = held.drain(..).partition(Held::is_over);
@@ -145,7 +146,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         over
     }
 
-    /// Ends all streams, including those that their jobs start meanwhile.
+    /// Ends all streams, and the streams that their jobs start meanwhile.
     ///
     /// No panic leaves this function: when the scope is dropped, `held` must be empty, and no job
     /// may be left that could reach it.

@@ -203,7 +203,8 @@ impl Executor {
     /// assert_eq!(stalled.head_index(), 0);
     /// let Head::Running { worker, .. } = stalled.head() else { panic!() };
     /// assert_eq!(worker, "squeeze-0");
-    /// // As text: stream 1, open for 10.4ms: item 0 is with squeeze-0 for 10.1ms; 0 have run and wait
+    /// // As text:
+    /// // stream 1, open for 10.4ms: item 0 is with squeeze-0 for 10.1ms; 0 have run and wait
     /// drop(go);
     /// assert_eq!(batch.wait().into_values().unwrap(), [0, 1, 2]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())

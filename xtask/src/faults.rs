@@ -36,7 +36,8 @@ const USAGE: &str = "usage:
   cargo xtask faults list [GROUP]          lists names, tests and descriptions
   cargo xtask faults apply FAULT DIR       copies the workspace into the empty folder DIR,
                                            with the fault
-  cargo xtask faults run GROUP [FAULT...]  runs the tests of a group against its faults, or some";
+  cargo xtask faults run GROUP [FAULT...]  runs the tests of a group against its faults, or some;
+                                           `--canary` instead of names for a few of them";
 
 /// Runs the subcommand that the arguments name.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {

@@ -112,7 +112,8 @@ impl<'e, I> BatchBuilder<'e, I> {
     /// ```
     /// # use reorder_executor::{Executor, Failure};
     /// # let executor = Executor::builder().workers(1).build()?;
-    /// let report = executor.batch(0..1000).fail_fast().run(|n, _| if n == 3 { Err("three") } else { Ok(n) });
+    /// let batch = executor.batch(0..1000).fail_fast();
+    /// let report = batch.run(|n, _| if n == 3 { Err("three") } else { Ok(n) });
     /// assert!(matches!(report.outcomes()[3], Err(Failure::Failed("three"))));
     /// # Ok::<(), reorder_executor::BuildError>(())
     /// ```
@@ -403,8 +404,8 @@ pub struct Job<'a> {
 impl Job<'_> {
     /// Returns `true` if the result of this item is not needed, or will not count.
     ///
-    /// That is so if the batch was cancelled, the executor was shut down, or a deadline of this
-    /// item has passed. [`BatchBuilder`] has an example.
+    /// The batch was cancelled, the executor was shut down, or a deadline of this item has passed.
+    /// [`BatchBuilder`] has an example.
     ///
     /// # Progress
     ///

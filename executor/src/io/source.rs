@@ -21,7 +21,7 @@ pub(crate) struct OrderedSource<I, U, E> {
     producer: Producer<ChunkRing<U, E>>,
     /// The number of items that have a position.
     pulled: u64,
-    /// The bound of `pulled`, at the last reading of what was delivered.
+    /// The bound of `pulled`, computed when the delivered items were counted last.
     limit: u64,
 }
 

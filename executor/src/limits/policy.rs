@@ -112,7 +112,7 @@ impl LimitPolicy {
         if self.is_after_deadline(now) {
             return Err(Stop::BatchDeadline);
         }
-        // An item that starts later is not overdue before one that would start now.
+        // An item that starts later becomes overdue later than an item that would start now.
         let own = self.settings.item_timeout.zip(started.or(now));
         let own = own.and_then(|(timeout, started)| started.checked_add(timeout));
         Ok(self.settings.deadline.into_iter().chain(own).min())

@@ -103,7 +103,7 @@ impl TimingLog {
     }
 }
 
-/// The latest completion of the items seen so far, in the order of the items.
+/// The latest completion of the items that were seen, in the order of the items.
 #[derive(Default)]
 pub(crate) struct CompletionFrontier(Option<Instant>);
 

@@ -16,7 +16,8 @@ impl Executor {
     /// # let executor = Executor::builder().workers(2).build()?;
     /// // The job may borrow, and calls may be nested.
     /// let table = [[1, 2, 3], [4, 5, 6]];
-    /// let sums = executor.map(&table, |row| executor.map(row, |n| n * n).into_iter().sum::<u32>());
+    /// let squares = executor.map(&table, |row| executor.map(row, |n| n * n));
+    /// let sums: Vec<u32> = squares.iter().map(|row| row.iter().sum()).collect();
     /// assert_eq!(sums, [14, 77]);
     /// # Ok::<(), reorder_executor::BuildError>(())
     /// ```

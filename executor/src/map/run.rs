@@ -47,7 +47,7 @@ where
     run_known(scheduler, items.into_iter(), count, job)
 }
 
-/// Runs the first `count` items, and then those that the source has beyond its promise.
+/// Runs the first `count` items, and then the items that the source has beyond its promise.
 fn run_known<S, U, F>(scheduler: &Arc<Scheduler>, source: S, count: usize, job: &F) -> Results<U>
 where
     S: Source,

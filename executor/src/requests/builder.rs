@@ -204,7 +204,8 @@ impl<'e, I> Requests<'e, I> {
     /// # let executor = Executor::builder().workers(2).build()?;
     /// let mut outcomes = executor.batch(1_u64..).requests().stream(|&n, attempt| {
     ///     if attempt.number() == 1 {
-    ///         return AttemptOutcome::Retry { error: "once more", after: Some(std::time::Duration::ZERO) };
+    ///         let after = Some(std::time::Duration::ZERO);
+    ///         return AttemptOutcome::Retry { error: "once more", after };
     ///     }
     ///     AttemptOutcome::Done(n * n)
     /// })?;

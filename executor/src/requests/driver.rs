@@ -266,7 +266,7 @@ impl<P: RequestParts> AttemptOwner<Kept<P>, Value<P>, Error<P>> for Driver<P> {
             (AttemptResult::Returned(AttemptOutcome::Retry { error, after }), None) => {
                 discard(entry.error.replace(error));
                 let back = lock(&self.dispatcher).retry_later(now, entry, after);
-                // If the batch has ended meanwhile, the item ends as those that were waiting.
+                // If the batch has ended meanwhile, the item ends as the waiting items did.
                 back.map(|mut entry| {
                     let stop = policy.cancelled().map(Failure::from);
                     (Err(stop.unwrap_or_else(|| exhausted(&mut entry))), entry)

@@ -29,7 +29,8 @@ pub(crate) fn later(at: Instant, by: Duration) -> Instant {
 /// use reorder_executor::{RateLimiter, Throttle};
 ///
 /// let throttle = Throttle::new(Duration::ZERO, Duration::from_secs(5), Duration::from_millis(10));
-/// let limiter = RateLimiter::builder().pace(Duration::from_millis(20)).throttle(throttle).build()?;
+/// let pace = Duration::from_millis(20);
+/// let limiter = RateLimiter::builder().pace(pace).throttle(throttle).build()?;
 /// assert_eq!(limiter.delay(), Duration::ZERO);
 /// # Ok::<(), reorder_executor::ThrottleError>(())
 /// ```

@@ -10,6 +10,7 @@ use std::pin::Pin;
 ///
 /// ```
 /// use std::pin::Pin;
+/// use std::sync::Arc;
 /// use reorder_executor::{AttemptOutcome, Executor};
 ///
 /// // A simple runtime: one thread for each future.
@@ -18,7 +19,8 @@ use std::pin::Pin;
 /// };
 /// let executor = Executor::builder().workers(1).build()?;
 /// let batch = executor.batch(0..10_u32).requests();
-/// let handle = batch.submit_async(spawner, |n, _attempt| async move { AttemptOutcome::<_, ()>::Done(*n * 2) })?;
+/// let job = |n: Arc<u32>, _| async move { AttemptOutcome::<_, ()>::Done(*n * 2) };
+/// let handle = batch.submit_async(spawner, job)?;
 /// assert_eq!(handle.wait().into_values().unwrap(), (0..10).map(|n| n * 2).collect::<Vec<_>>());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

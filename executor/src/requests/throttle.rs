@@ -28,10 +28,12 @@ use std::time::Duration;
 /// use reorder_executor::Throttle;
 ///
 /// let millis = Duration::from_millis;
-/// let throttle = Throttle::new(Duration::ZERO, millis(2000), millis(5)).multiplier(1.5).jitter(0.1);
+/// let throttle = Throttle::new(Duration::ZERO, millis(2000), millis(5));
+/// let throttle = throttle.multiplier(1.5).jitter(0.1);
 /// throttle.check()?;
 /// let stuck = Throttle::new(millis(10), millis(10), millis(1)).check().unwrap_err();
-/// assert_eq!(stuck.to_string(), "a throttle from 10ms to 10ms never backs off: the ceiling must be above the floor");
+/// let text = stuck.to_string();
+/// assert!(text.starts_with("a throttle from 10ms to 10ms never backs off"));
 /// # Ok::<(), reorder_executor::ThrottleError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -144,14 +146,16 @@ impl fmt::Display for ThrottleError {
         match self {
             ThrottleError::Ceiling { floor, ceiling } => write!(
                 f,
-                "a throttle from {floor:?} to {ceiling:?} never backs off: the ceiling must be above the floor"
+                "a throttle from {floor:?} to {ceiling:?} never backs off: the ceiling must be \
+                 above the floor"
             ),
             ThrottleError::Step => {
                 f.write_str("a throttle with a step of 0 never recovers: it must be above 0")
             }
             ThrottleError::Multiplier { multiplier } => write!(
                 f,
-                "a throttle's multiplier of {multiplier} does not back off: it must be a finite number above 1"
+                "a throttle's multiplier of {multiplier} does not back off: it must be a finite \
+                 number above 1"
             ),
             ThrottleError::Jitter { jitter } => {
                 write!(f, "a throttle's jitter must be a number from 0 to 1, not {jitter}")

@@ -1,7 +1,7 @@
 //! Work that borrows from its caller, shown to workers that outlive the caller.
 //!
-//! A worker holds a [`BorrowedWork`], which owns nothing of the caller's: a counter of visitors and
-//! a pointer. The worker uses the pointer only while it is counted as a visitor. The
+//! A worker holds a [`BorrowedWork`]: a counter of visitors and a pointer, and no value that the
+//! caller owns. The worker uses the pointer only while it is counted as a visitor. The
 //! [`BorrowGuard`] ends by closing the counter and waiting until no visitor is left. The counter is
 //! in an `Arc`, so the last visitor never touches the stack of a caller that has returned.
 //!

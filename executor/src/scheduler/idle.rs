@@ -23,7 +23,7 @@ pub(crate) struct Idle {
     sleepers: Mutex<Vec<usize>>,
     /// The number of `sleepers`, readable without the lock.
     asleep: AtomicUsize,
-    /// The number of workers that search, including those that are being woken to search.
+    /// The number of workers that search, or are being woken to search.
     searching: AtomicUsize,
     unparkers: Vec<Unparker>,
 }

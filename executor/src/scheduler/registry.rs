@@ -175,8 +175,8 @@ impl Scheduler {
         self.runtime.load(Relaxed)
     }
 
-    /// Advances the virtual run time of the scheduler to that of a chosen call, and the other way
-    /// round. A worker calls this before it runs the call.
+    /// Sets the virtual run time of the scheduler and of a chosen call to the larger of the two. A
+    /// worker calls this before it runs the call.
     pub(crate) fn advance(&self, chosen: &FairShare) {
         // ORDERING: scheduler:advance: Relaxed; as `scheduler:runtime`.
         let runtime = self.runtime.fetch_max(chosen.runtime(), Relaxed);

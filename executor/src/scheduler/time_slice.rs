@@ -23,7 +23,7 @@ pub(crate) fn is_inside(scheduler: &Scheduler) -> bool {
         .unwrap_or(false)
 }
 
-/// Marks this thread as one that runs a job of a scheduler, until it is dropped.
+/// Marks this thread as running a job of a scheduler, until it is dropped.
 pub(crate) struct Inside(());
 
 impl Inside {

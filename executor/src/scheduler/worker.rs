@@ -109,7 +109,7 @@ impl Worker {
         let call = work.fair_share().id();
         let _span = trace::time_slice(self.index, call);
         let slice = TimeSlice::of_worker(&self.scheduler, self.index, call, self.searching);
-        // Jobs are caught one by one. This catches a `Drop` of the user's between two of them.
+        // Jobs are caught one by one. This catches the `Drop` of a user value between two of them.
         let ran = catch_unwind(AssertUnwindSafe(|| work.run_slice(&slice)));
         self.searching = slice.is_searching();
         work.fair_share().charge(slice.length());
@@ -121,8 +121,8 @@ impl Worker {
         })
     }
 
-    /// Returns the place of the call with the least run time of those that have something to claim.
-    /// Calls with the same run time are taken by turns.
+    /// Returns the place of the claimable call with the least run time. Calls with the same run
+    /// time are taken by turns.
     fn choose(&self) -> Option<usize> {
         let mut chosen: Option<(u64, usize)> = None;
         for step in 1..=self.known.len() {

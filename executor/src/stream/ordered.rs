@@ -243,7 +243,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
             (None, _) => return false,
         };
         if let Some(limits) = &mut self.limits {
-            // Where there are limits, a chunk has one outcome.
+            // With limits, a chunk has one outcome.
             limits.note_timing(self.taken);
         }
         self.taken += self.chunk.len() as u64;
@@ -289,10 +289,12 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     ///
     /// ```
     /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
-    /// let mut lengths = executor.batch(["a", "bc"]).timed().stream(|text, _| Ok::<_, ()>(text.len()))?;
+    /// let batch = executor.batch(["a", "bc"]).timed();
+    /// let mut lengths = batch.stream(|text, _| Ok::<_, ()>(text.len()))?;
     /// while let Some(Ok(length)) = lengths.next() {
     ///     let timing = lengths.timing().expect("it is timed");
-    ///     println!("{length}: number {:?}, held up for {:?}", timing.completion_order(), timing.waited());
+    ///     let (order, waited) = (timing.completion_order(), timing.waited());
+    ///     println!("{length}: number {order:?}, held up for {waited:?}");
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -300,7 +302,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         self.limits.as_ref().and_then(HeadLimits::timing)
     }
 
-    /// Returns the statistics of its requests so far, or `None` if the stream was not made by
+    /// Returns the current statistics of its requests, or `None` if the stream was not made by
     /// [`BatchBuilder::requests`].
     ///
     /// # Progress

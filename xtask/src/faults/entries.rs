@@ -30,6 +30,9 @@ pub(super) struct Fault {
     pub(super) description: String,
     /// The test that must fail. Without it, any test of the group.
     pub(super) noticed_by: Option<String>,
+    /// `true` for the few faults of a group that the checks of every change try.
+    #[serde(default)]
+    pub(super) canary: bool,
     #[serde(rename = "edit")]
     pub(super) edits: Vec<Edit>,
 }

@@ -121,7 +121,8 @@ enum Outcome {
     Survived(String),
 }
 
-/// Runs the tests of a group against its faults, or against the named faults only.
+/// Runs the tests of a group against its faults, or against the named faults only. `--canary`
+/// stands for the canaries of the group, or for its first fault if none is marked.
 pub(super) fn run(root: &Path, groups: &Groups, group: &str, names: &[&str]) -> anyhow::Result<()> {
     let Some(suite) = SUITES.iter().find(|suite| suite.group == group) else {
         let known: Vec<&str> = SUITES.iter().map(|suite| suite.group).collect();
@@ -129,6 +130,10 @@ pub(super) fn run(root: &Path, groups: &Groups, group: &str, names: &[&str]) -> 
     };
     let faults = if names.is_empty() {
         groups.of(group)?
+    } else if names == ["--canary"] {
+        let all = groups.of(group)?;
+        let marked: Vec<&Fault> = all.iter().copied().filter(|fault| fault.canary).collect();
+        if marked.is_empty() { all.into_iter().take(1).collect() } else { marked }
     } else {
         names.iter().map(|name| groups.fault(name)).collect::<anyhow::Result<_>>()?
     };

@@ -171,7 +171,7 @@ fn random_runs_are_as_in_the_reference() {
     assert!(met.iter().all(|&count| count > 1000), "{met:?}");
 }
 
-/// A consumer that takes one item after the other, and gives up on those that take too long.
+/// A consumer that takes the items in order, and gives up on items that take too long.
 struct Delivery<'a> {
     run: &'a Run,
     /// When an item's own outcome is there.

@@ -68,7 +68,7 @@ impl Play {
         }
     }
 
-    /// Sets the start of the clock to that of another play, whose limiter it shares.
+    /// Sets the start of the clock to the start of another play, whose limiter it shares.
     fn beside(mut self, zero: Instant) -> Play {
         self.zero = zero;
         self

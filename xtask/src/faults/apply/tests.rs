@@ -23,6 +23,7 @@ fn apply(
         name: "fault".to_owned(),
         description: "It is wrong.".to_owned(),
         noticed_by: None,
+        canary: false,
         edits: vec![edit],
     };
     let mut changed = workspace.changed(&fault)?;
