@@ -123,7 +123,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
             open_stream(self.executor, source.into_iter(), window, None, move |item| Ok(job(item)));
         let core = Arc::new(core);
         // SAFETY: `Held` ends the borrow before it drops its reference to the stream, which keeps
-        // the stream alive until then. What the stream borrows outlives the scope.
+        // the stream alive until then. The values that the stream borrows outlive the scope.
         let guard = unsafe { BorrowGuard::new(self.executor.scheduler(), &*core, now()) };
         let is_unlisted = !guard.is_visible();
         let stream: Arc<dyn StreamWork + 'scope> = core;

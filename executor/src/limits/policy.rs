@@ -1,6 +1,6 @@
 //! The state machine of the limits of a call: what an event means for an item.
 //!
-//! | what happens | to an item that has not started | to one that runs |
+//! | event | an item that has not started | a running item |
 //! |---|---|---|
 //! | an item fails, and the call fails fast | cancelled | its result counts if its caller waits for it |
 //! | the token is cancelled, or the executor shut down | the same | the same |

@@ -49,7 +49,7 @@ impl LimitState {
         // Rounded up, so that the consumer does not give up too early. Never 0.
         let time = at.saturating_duration_since(self.epoch).as_micros() as u64 + 1;
         // ORDERING: limit_state:start: Relaxed; one word, which tells the item that it belongs to.
-        // A consumer that misses it takes the item for one that has not started, and asks again.
+        // A consumer that misses it assumes that the item has not started, and asks again.
         place.store(lap << TIME_BITS | time & ((1 << TIME_BITS) - 1), Relaxed);
     }
 

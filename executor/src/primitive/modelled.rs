@@ -90,8 +90,7 @@ impl<T> OnceLock<T> {
 
     pub(crate) fn set(&self, value: T) -> Result<(), T> {
         self.value.set(value)?;
-        // ORDERING: std's, here and in `get`: what is set is seen whole, by whoever sees that it
-        // is.
+        // ORDERING: as in std, here and in `get`: a thread that sees the flag sees the whole value.
         self.is_set.store(true, Release);
         Ok(())
     }
@@ -145,7 +144,7 @@ impl Future for Delay {
         let rings = Arc::new(AtomicBool::new(true));
         let (waker, rang) = (cx.waker().clone(), Arc::clone(&rings));
         thread::spawn(move || {
-            // ORDERING: as of one that is dropped at the same time; it may ring in vain.
+            // ORDERING: the timer may be dropped at the same time. It may fire in vain.
             while rang.load(Acquire) && now() < at {
                 thread::yield_now();
             }

@@ -57,8 +57,8 @@ impl BorrowedWork {
                 }
             }
         }
-        // ORDERING: borrowed:enter: Relaxed; what the visitor does comes before `borrowed:leave`,
-        // and what it finds was published by the list's lock. A visitor leaves a closed counter.
+        // ORDERING: borrowed:enter: Relaxed; the visit comes before `borrowed:leave`, and the lock
+        // of the list published the work. A visitor leaves a closed counter.
         let before = self.visitors.fetch_add(1, Relaxed);
         let _visit = Visit(self);
         if before & CLOSED != 0 {
