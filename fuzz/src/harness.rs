@@ -59,7 +59,13 @@ impl<R: RingRef<Value = Counted>> Harness<R> {
     }
 
     /// Runs the operation number `op`. Completions and evictions by ticket go to `completer`.
-    pub(crate) fn step(&mut self, op: u8, n: usize, completer: &impl Completer, counter: &DropCounter) {
+    pub(crate) fn step(
+        &mut self,
+        op: u8,
+        n: usize,
+        completer: &impl Completer,
+        counter: &DropCounter,
+    ) {
         _ = self.pick(n).map(|ticket| self.neighbour(ticket, n as u64, completer));
         match op % 20 {
             0 => self.split(),

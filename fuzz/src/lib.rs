@@ -6,10 +6,10 @@
 
 mod bytes;
 mod completer;
-mod harness;
 #[path = "../../reorder/tests/ring/drop_counter.rs"]
 #[expect(dead_code, reason = "some functions are for tests")]
 mod drop_counter;
+mod harness;
 #[path = "../../reorder/src/tests/property/model.rs"]
 #[expect(dead_code, reason = "no completer stops while it writes here")]
 mod model;

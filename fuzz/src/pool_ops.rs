@@ -1,8 +1,8 @@
 //! Operations on the rings of one pool: leases, and completions by tickets of all rings.
 
 use crate::bytes::Bytes;
-use crate::harness::Harness;
 use crate::drop_counter::{Counted, DropCounter};
+use crate::harness::Harness;
 use crate::model::Model;
 use reorder_ring::{Lease, Reason, RingPool, Ticket, TicketError};
 

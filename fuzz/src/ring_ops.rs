@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::bytes::Bytes;
-use crate::harness::Harness;
 use crate::drop_counter::{Counted, DropCounter};
+use crate::harness::Harness;
 use crate::model::Model;
 use reorder_ring::{CapacityError, Reason, Ring};
 

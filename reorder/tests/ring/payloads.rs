@@ -5,8 +5,8 @@ use std::fmt::Debug;
 
 use reorder_ring::{Gap, Reason, Ring};
 
-/// Passes values through every way in and out of rings of several capacities. `check` returns
-/// `true` if a value is the one that `make` returned for that number.
+/// Passes values through every way in and out of rings of several capacities. `check` compares
+/// a value with what `make` returns for that number.
 fn every_way<T>(make: impl Fn(u64) -> T, check: impl Fn(&T, u64) -> bool) {
     for capacity in [1, 2, 3, 8] {
         let ring = Ring::with_capacity(capacity).unwrap();

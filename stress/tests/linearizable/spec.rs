@@ -171,7 +171,7 @@ impl Spec {
         }
         let is_late = self.leaving > 0 && answer == Err(Reason::Settled);
         let expected = self.model.change(position, Cell::Writing);
-        // A delivered position is stale once its batch closes, which is later than the step `Leave`.
+        // A delivered position is stale once its batch closes, which is after the step `Leave`.
         // In between, the ring still answers `Settled`.
         expected == answer || is_late && expected == Err(Reason::Stale)
     }
