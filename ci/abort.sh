@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# With `panic = "abort"` both crates build, an example of the ring runs as ever, and a panic in a job of the
-# executor ends the process, as its documentation says, instead of its item.
+# Checks both crates with `panic = "abort"`. They build, and an example of the ring runs. A panic in
+# a job of the executor ends the process, as its documentation says.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,7 +13,8 @@ cargo run -q "${abort[@]}" -p reorder-ring --all-features --example message_cons
 echo "abort: both crates build, and the ring's example message_consumer runs"
 
 rustc --edition 2024 -C panic=abort -o "$target/probe" ci/abort_probe.rs \
-    --extern reorder_executor="$target/debug/libreorder_executor.rlib" -L dependency="$target/debug/deps"
+    --extern reorder_executor="$target/debug/libreorder_executor.rlib" \
+    -L dependency="$target/debug/deps"
 "$target/probe"
 status=0
 said=$(ulimit -c 0 && "$target/probe" panic 2>/dev/null) || status=$?

@@ -1,4 +1,5 @@
-//! A batch in a program with `panic = "abort"`, for `ci/abort.sh`. With an argument, one job panics.
+//! Runs a batch in a program with `panic = "abort"`, for `ci/abort.sh`. With an argument, one job
+//! panics.
 
 use reorder_executor::Executor;
 

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# What the crates depend on is what `deny.toml` admits: everything in the workspace has a licence that
-# may be used and comes from crates.io, and what a user of the published crates gets has no second
-# version of anything, nor a requirement that any version meets. Advisories are left to who can fetch
-# them: cargo deny check advisories
+# Compares the dependencies with `deny.toml`:
+#
+# * Each dependency in the workspace has an allowed licence and comes from crates.io.
+# * No user of the published crates gets two versions of a dependency.
+# * No requirement of the published crates allows every version.
+#
+# Advisories need a download, so they are checked by hand: cargo deny check advisories
 #
 # cargo install cargo-deny --locked
 set -euo pipefail
@@ -13,8 +16,9 @@ if ! cargo deny --version >/dev/null 2>&1; then
     exit 0
 fi
 
-cargo deny --log-level error --workspace --all-features --locked check --hide-inclusion-graph licenses sources
+cargo deny --log-level error --workspace --all-features --locked check --hide-inclusion-graph \
+    licenses sources
 for crate in reorder executor; do
-    cargo deny --log-level error --manifest-path "$crate/Cargo.toml" --all-features --exclude-dev --locked \
-        check --hide-inclusion-graph bans
+    cargo deny --log-level error --manifest-path "$crate/Cargo.toml" --all-features --exclude-dev \
+        --locked check --hide-inclusion-graph bans
 done

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Every set of features builds, without std too, and nothing of std is newer than the declared oldest Rust.
+# Builds every set of features, also without std. Checks that no item of std is newer than the
+# oldest supported Rust.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,7 +13,7 @@ cargo check -q -p reorder-ring --no-default-features --features serde
 cargo check -q -p reorder-executor
 cargo test -q -p reorder-executor --features tracing --test tracing_events --test tracing_panics
 cargo test -q -p reorder-executor --features tokio --test requests_async
-# What a test or example uses must be there with the features it is built with.
+# The tests and examples build with each set of features.
 cargo check -q -p reorder-ring --no-default-features --all-targets
 cargo test -q -p reorder-ring --all-features --test async --test wire
 cargo test -q -p reorder-ring --all-features --doc
@@ -23,7 +24,8 @@ for example in map_in_order stream_lines submit_and_wait deadlines_and_cancellat
     nested_calls snapshot_and_shutdown; do
     RUST_BACKTRACE=0 cargo run -q -p reorder-executor --example "$example" >/dev/null
 done
-echo "features: reorder-ring without features, with each alone and with all; reorder-executor with and without its own: ok"
+echo "features: reorder-ring without features, with each alone and with all: ok"
+echo "features: reorder-executor with and without its own: ok"
 
 # A crate that says no_std may still get std from a dependency, on a target that has it.
 bare=x86_64-unknown-none

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The fuzz targets, each for so many seconds: `ci/fuzz.sh [SECONDS]`, 10 unless told otherwise.
+# Runs each fuzz target for 10 seconds, or longer: `ci/fuzz.sh SECONDS`.
 #
-# They run with AddressSanitizer. What a run finds beyond `fuzz/corpus` stays in the target directory, and
-# the next run goes on with it.
+# The targets run with AddressSanitizer. Inputs that a run finds beyond `fuzz/corpus` stay in the
+# target directory, and the next run continues with them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,7 +21,8 @@ export CARGO_TARGET_DIR=$target
 if ! command -v cargo-fuzz >/dev/null; then
     PATH=$target/tools/bin:$PATH
     command -v cargo-fuzz >/dev/null ||
-        cargo install -q --locked --root "$target/tools" --target-dir "$target/install" cargo-fuzz@0.13.2
+        cargo install -q --locked --root "$target/tools" --target-dir "$target/install" \
+            cargo-fuzz@0.13.2
 fi
 
 cargo fmt --manifest-path fuzz/Cargo.toml --check
@@ -29,7 +30,8 @@ for name in ticket_bits ring_ops pool_ops; do
     mkdir -p "$target/corpus/$name" "$target/artifacts"
     # Short inputs: an operation takes two or three bytes.
     cargo +nightly fuzz run -O -a "$name" "$target/corpus/$name" "fuzz/corpus/$name" -- \
-        -max_total_time="$seconds" -max_len=300 -timeout=10 -rss_limit_mb=4096 -print_final_stats=1 \
+        -max_total_time="$seconds" -max_len=300 -timeout=10 -rss_limit_mb=4096 \
+        -print_final_stats=1 \
         -verbosity=0 -artifact_prefix="$target/artifacts/$name-" >"$target/$name.log" 2>&1 ||
         { tail -n 60 "$target/$name.log"; echo "fuzz: $name: FAILED"; exit 1; }
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$target/$name.log")

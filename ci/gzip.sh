@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The example `parallel_gzip` as people run it: 50 files of 0 bytes to 64 MiB against the system's
-# gzip, its exit status, and its peak memory, which may not grow with the size of a file.
+# Runs the example `parallel_gzip` as a user does. It compares 50 files of 0 bytes to 64 MiB with
+# the system's gzip, and checks the exit status. The peak memory may not grow with the size of a
+# file.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +20,7 @@ fail() {
     exit 1
 }
 
-# repeat COUNT FILE: the file so many times over.
+# repeat COUNT FILE: the file, COUNT times.
 repeat() {
     local i
     for ((i = 0; i < $1; i++)); do cat "$2"; done
@@ -69,7 +70,8 @@ same() {
 }
 
 "$example" --out "$folder/out" "$folder"/in/* >"$folder/lines" || fail "the run of all files failed"
-[ "$(grep -c ' blocks\?, ' "$folder/lines")" -eq $((${#sizes[@]} + 1)) ] || fail "a line per file is missing"
+[ "$(grep -c ' blocks\?, ' "$folder/lines")" -eq $((${#sizes[@]} + 1)) ] ||
+    fail "a line per file is missing"
 same "$folder/out"
 echo "gzip: $(tail -n 1 "$folder/lines")"
 echo "gzip: all ${#sizes[@]} decompress to their inputs with the system's gzip"
@@ -77,24 +79,26 @@ echo "gzip: all ${#sizes[@]} decompress to their inputs with the system's gzip"
 # One missing file is told, fails the run, and stops no other.
 rm -r "$folder/out"
 status=0
-"$example" -l 1 --out "$folder/out" "$folder/in/0" "$folder/missing" "$folder"/in/?? "$folder"/in/[1-9] \
+"$example" -l 1 --out "$folder/out" \
+    "$folder/in/0" "$folder/missing" "$folder"/in/?? "$folder"/in/[1-9] \
     >/dev/null 2>"$folder/errors" || status=$?
 [ $status -eq 1 ] || fail "with a missing file the exit status is $status, not 1"
-[ "$(cat "$folder/errors")" = "parallel_gzip: $folder/missing: No such file or directory (os error 2)" ] ||
+missing="parallel_gzip: $folder/missing: No such file or directory (os error 2)"
+[ "$(cat "$folder/errors")" = "$missing" ] ||
     fail "a missing file is told like this: $(cat "$folder/errors")"
 same "$folder/out"
 status=0
 "$example" --level 10 "$folder/in/0" 2>/dev/null || status=$?
 [ $status -eq 2 ] || fail "with wrong arguments the exit status is $status, not 2"
-# A reader of the lines who leaves early: no panic, and no failure.
+# The reader of the lines closes the pipe early: no panic, and no failure.
 "$example" --force --out "$folder/out" "$folder"/in/? 2>"$folder/errors" | head -n 1 >/dev/null ||
     fail "a closed standard output fails the run"
 [ ! -s "$folder/errors" ] || fail "with a closed standard output: $(cat "$folder/errors")"
 "$example" >"$folder/lines" || fail "the run without arguments failed"
 echo "gzip: exit status as documented; without arguments: $(tail -n 1 "$folder/lines")"
 
-# peak FILE...: the peak memory in KiB of compressing them, nothing if the system does not tell. 2
-# workers, so that a window is 1 MiB and even the smallest file fills it, on any machine.
+# peak FILE...: the peak memory in KiB of their compression, or nothing if the system does not tell.
+# With 2 workers a window is 1 MiB, and even the smallest file fills it on any machine.
 peak() {
     "$example" --verbose --workers 2 --force --out "$folder/out" "$@" |
         sed -n 's/^peak memory: \([0-9]*\) kB$/\1/p'
@@ -108,7 +112,9 @@ if [ -z "$small" ]; then
 fi
 large=$(peak "$kinds/noise")
 all=$(peak "$folder"/in/*)
-echo "gzip: peak memory: $small KiB for 8 MiB, $large KiB for 64 MiB, $all KiB for ${#sizes[@]} files"
+echo "gzip: peak memory: $small KiB for 8 MiB, $large KiB for 64 MiB," \
+    "$all KiB for ${#sizes[@]} files"
 [ "$large" -le $((small * 5 / 4 + 2048)) ] || fail "peak memory grows with the size of a file"
 # Up to 4 files are open at once, with a window of 1 MiB each.
-[ "$all" -le $((small * 5 / 4 + 2048 + 3 * 1024)) ] || fail "peak memory grows with the number of files"
+[ "$all" -le $((small * 5 / 4 + 2048 + 3 * 1024)) ] ||
+    fail "peak memory grows with the number of files"

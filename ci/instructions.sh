@@ -4,7 +4,7 @@
 # `faults/instructions.toml`, which must not pass.
 #
 #   ci/instructions.sh            compares
-#   ci/instructions.sh --renew    writes the baseline, whose change belongs into the commit that made it
+#   ci/instructions.sh --renew    writes the baseline: commit it with the change that made it
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

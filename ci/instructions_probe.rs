@@ -1,7 +1,8 @@
-//! Each operation of the ring and the pool, many times over, for `ci/instructions.sh` to count.
-//! Instructions are counted within the functions `probe_*`, and an operation calls one of them alone.
+//! Runs an operation of the ring or the pool many times, for `ci/instructions.sh` to count.
+//! Instructions are counted within the functions `probe_*`. An operation calls one of them only.
 //!
-//! Without an argument it lists the operations; with one it runs that, and says how often it did.
+//! Without an argument, the program lists the operations. With the name of an operation, it runs
+//! that operation and prints how often.
 
 use std::array;
 
@@ -17,7 +18,7 @@ const ROUNDS: usize = 1024;
 
 type Sides<'a> = (Producer<&'a Ring<u64>>, Consumer<&'a Ring<u64>>);
 
-/// Name, what runs it [`ROUNDS`] times, and how many operations a round has.
+/// Name, function that runs it [`ROUNDS`] times, and number of operations in a round.
 const OPERATIONS: &[(&str, fn(), usize)] = &[
     ("reserve", reserve, WINDOW),
     ("reserve_many, a ticket of 64", reserve_many, WINDOW),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs clippy with each cfg that changes the code: the models, the hooks, and shuttle. Each has a target
-# directory of its own, so that the change of flags does not rebuild the rest.
+# Runs clippy with each cfg that changes the code: the models, the hooks, and shuttle. Each has a
+# target directory of its own, so that the change of flags does not rebuild the rest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

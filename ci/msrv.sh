@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The oldest Rust that `Cargo.toml` declares builds both crates with all features, and all of their
-# tests and examples, and passes those of the ring.
+# Builds both crates with the oldest Rust that `Cargo.toml` declares, with all features, tests and
+# examples. Runs the unit tests of the ring with it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,8 +15,8 @@ fi
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/msrv
 crates=(--locked -p reorder-ring -p reorder-executor --all-features)
 cargo "+$msrv" build -q "${crates[@]}" --lib
-# Its lints differ from those that `ci/tidy.sh` asks.
+# Old lints differ from the lints of `ci/tidy.sh`.
 RUSTFLAGS="${RUSTFLAGS-} --cap-lints allow" cargo "+$msrv" check -q "${crates[@]}" --all-targets
-REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-10000} cargo "+$msrv" test -q --locked -p reorder-ring \
-    --no-default-features --features std --lib
+REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-10000} \
+    cargo "+$msrv" test -q --locked -p reorder-ring --no-default-features --features std --lib
 echo "msrv: $(rustc "+$msrv" --version) builds both crates, and the ring passes its unit tests"

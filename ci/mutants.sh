@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Mutations of the logic of tags, ring and pool, one at a time; the tests of the ring should notice each.
-# By hand: it takes an hour or more. `docs/verification.md` says what to think of those that survive. Arguments
-# are cargo-mutants' own, such as `-f reorder/src/ring/tag.rs`.
+# Mutates the logic of tags, ring and pool, one mutation at a time. The tests of the ring should
+# notice each. Run it by hand: it takes an hour or more. `docs/verification.md` explains the
+# mutations that survive. Arguments go to cargo-mutants, such as `-f reorder/src/ring/tag.rs`.
 #
 # cargo install cargo-mutants --locked
 set -euo pipefail
@@ -13,10 +13,11 @@ if ! cargo mutants --version >/dev/null 2>&1; then
 fi
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/mutants
 mkdir -p "$target"
-# The bounds on steps tell what no answer does.
+# The bounds on steps notice mutations that change no answer.
 export RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_hooks"
 # Interleavings are not what a mutation is about.
-export REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-10000} REORDER_POOL_THREADS=${REORDER_POOL_THREADS-100}
+export REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-10000}
+export REORDER_POOL_THREADS=${REORDER_POOL_THREADS-100}
 if [ $# -eq 0 ]; then
     for file in ring producer consumer batch ticket pool; do
         set -- "$@" -f "reorder/src/$file.rs" -f "reorder/src/$file/*.rs"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# What `cargo publish` would upload. Nothing is uploaded.
+# Checks the packages that `cargo publish` would upload. It uploads nothing.
 #
-# * Both crates build from their packages, the executor with the packaged ring, and cargo has nothing
-#   to remark.
-# * The packages have what they should, and nothing else.
-# * Unpacked, away from the repository, they pass all of their tests, and `parallel_gzip` reads its own
-#   package alone.
+# * Both crates build from their packages, the executor with the packaged ring. Cargo prints no
+#   warning.
+# * The packages have the files that a user needs, and no others.
+# * Unpacked, away from the repository, they pass all of their tests. `parallel_gzip` reads its own
+#   package only.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -45,14 +45,15 @@ $(sed -n '/^\[profile.dev\]/,/^$/p' Cargo.toml)
 END
 cp Cargo.lock "$folder"
 cd "$folder"
-# What both depend on is built already, with the same profile.
+# The dependencies of both are built already, with the same profile.
 export CARGO_TARGET_DIR=$target
 # Reopened batches are as many in `cargo test`; here it is about what is there to be tested.
 REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-10000} cargo test -q
 echo "package: the tests of both pass where they are unpacked"
 
 own=$(find reorder-executor -regex '.*\.\(rs\|md\|toml\|lock\|sh\)' | wc -l)
-cargo run -q -p reorder-executor --example parallel_gzip >"$folder/log" 2>&1 || fail "$(cat "$folder/log")"
+cargo run -q -p reorder-executor --example parallel_gzip >"$folder/log" 2>&1 ||
+    fail "$(cat "$folder/log")"
 grep -q "^$own of $own files checked" "$folder/log" ||
     fail "parallel_gzip is to read the $own files of its package: $(tail -n 1 "$folder/log")"
 echo "package: parallel_gzip reads the $own files of its package"

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The tests of both crates under AddressSanitizer (with LeakSanitizer), and those of the ring and the pool
-# under ThreadSanitizer and Miri.
+# Runs the tests of both crates under AddressSanitizer with LeakSanitizer. Runs the tests of the
+# ring and the pool under ThreadSanitizer and Miri.
 #
-# Only the nightly toolchain has them. std comes without instrumentation (there is no `rust-src`
-# to build it from), so ThreadSanitizer does not see the synchronisation inside of std, and it
-# does not see fences anywhere: `ci/tsan.supp` says which reports that explains.
+# Only the nightly toolchain has them. Without `rust-src`, std comes without instrumentation. So
+# ThreadSanitizer does not see the synchronisation inside std. It sees no fences anywhere.
+# `ci/tsan.supp` lists the false reports that follow.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if ! cargo +nightly --version >/dev/null 2>&1; then
-    echo "skipped: sanitizers: AddressSanitizer, ThreadSanitizer and Miri: there is no nightly toolchain"
+    echo "skipped: sanitizers: AddressSanitizer, ThreadSanitizer and Miri: no nightly toolchain"
     exit 0
 fi
 host=$(rustc +nightly -vV | sed -n 's/^host: //p')
@@ -34,9 +34,9 @@ export REORDER_POOL_THREADS=${REORDER_POOL_THREADS-200}
 export ASAN_OPTIONS="detect_leaks=1 allocator_may_return_null=1 ${ASAN_OPTIONS-}"
 export LSAN_OPTIONS="suppressions=$PWD/ci/lsan.supp:print_suppressions=0 ${LSAN_OPTIONS-}"
 run address "" -p reorder-ring --lib --test '*'
-# Tests of the executor forget handles on purpose, so that they run without the leak check. Left out:
+# Tests of the executor forget handles on purpose, so they run without the leak check. Left out:
 # - `out_of_memory`: the sanitizer would instrument its huge results byte by byte
-# - tests that count bytes or allocations: they would count those of the sanitizer
+# - tests that count bytes or allocations: they would also count the sanitizer's
 # - `idle_cpu_time`: it measures processor time
 # - tests that need a feature or a cfg
 left_out='out_of_memory|allocations|leaks|steady_state_alloc|idle_cpu_time'
@@ -47,13 +47,15 @@ executor_tests=$(find executor/tests -maxdepth 1 -name '*.rs' -printf '--test %f
 ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0" run address "" -p reorder-executor --lib $executor_tests
 echo "sanitizers: AddressSanitizer with both crates, LeakSanitizer with the ring: ok"
 
-export TSAN_OPTIONS="suppressions=$PWD/ci/tsan.supp halt_on_error=1 allocator_may_return_null=1 ${TSAN_OPTIONS-}"
+TSAN_OPTIONS="allocator_may_return_null=1 ${TSAN_OPTIONS-}"
+export TSAN_OPTIONS="suppressions=$PWD/ci/tsan.supp halt_on_error=1 $TSAN_OPTIONS"
 # The flag admits that std is not instrumented; older nightlies do not know it, nor need it.
 abi=
 rustc +nightly -Cunsafe-allow-abi-mismatch=sanitizer --print cfg >/dev/null 2>&1 &&
     abi=-Cunsafe-allow-abi-mismatch=sanitizer
-# Not the async tests: a runtime is made of what it does not see. Nor the stress tests of the pool: their
-# threads hand tickets and permits over under locks of std, and rings are freed behind fences.
+# Without the async tests, since a runtime uses synchronisation that ThreadSanitizer does not see.
+# Without the stress tests of the pool: their threads pass tickets and permits under locks of std,
+# and rings are freed behind fences.
 run thread "$abi" -p reorder-ring --lib --test ring --test pool -- \
     --skip stress:: --skip stopped::
 echo "sanitizers: ThreadSanitizer: ok"

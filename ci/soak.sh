@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Everything at once for so many minutes: `ci/soak.sh MINUTES [--seed N]`. Sixteen threads with delays before
-# their steps; every answer is checked. It prints how much was done, what was refused and why, and the most
-# memory there was. Without arguments: a minute, and then with a fault of `faults/models.toml` in a copy of the
-# source, which must be noticed.
+# Runs everything at once: `ci/soak.sh MINUTES [--seed N]`. Sixteen threads have delays before their
+# steps, and every answer is checked. The program prints the number of operations, the refusals by
+# reason, and the peak memory.
+#
+# Without arguments it runs for a minute, and then with a fault of `faults/models.toml` in a copy of
+# the source, which must be noticed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,9 +17,11 @@ build() {
         cargo build -q --release -p reorder-stress --bin soak)
 }
 
-# soak TARGET MINUTES ARGUMENT...: one that stands still has failed.
+# soak TARGET MINUTES ARGUMENT...: fails if the program stands still.
 soak() {
-    timeout "$(awk -v minutes="$2" 'BEGIN { print int(minutes * 60) + 240 }')" "$1/release/soak" "${@:2}"
+    local limit
+    limit=$(awk -v minutes="$2" 'BEGIN { print int(minutes * 60) + 240 }')
+    timeout "$limit" "$1/release/soak" "${@:2}"
 }
 
 build . "$target"
@@ -38,6 +42,10 @@ if RUST_BACKTRACE=0 soak "$target/build-faulty" 0.2 >"$target/$fault.log" 2>&1; 
     exit 1
 fi
 why=$(grep -m1 'was accepted' "$target/$fault.log") ||
-    { tail -n 40 "$target/$fault.log"; echo "soak: the fault $fault is not the reason of the failure"; exit 1; }
+    {
+        tail -n 40 "$target/$fault.log"
+        echo "soak: the fault $fault is not the reason of the failure"
+        exit 1
+    }
 echo "soak: the fault $fault is noticed: $why"
 rm -rf "$copy"

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# Other machines than this one: 32 bits, the other order of bytes, other systems, and one without 64-bit
-# atomics, which has to be told so in our words.
+# Checks other machines: 32 bits, the other order of bytes, and other systems. A machine without
+# 64-bit atomics must get the error of the crate.
 #
 # * For targets whose std rustup has, both crates are checked with all features.
 # * The refusal needs a `core` for such a target, and makes it from the component `rust-src`.
-# * Miri, where the nightly toolchain has it and `rust-src`, runs the ring's unit tests as if on a machine
-#   of 32 bits and on a big-endian one.
+# * Miri runs the ring's unit tests as if on a machine of 32 bits and on a big-endian machine. It
+#   needs the nightly toolchain with `rust-src`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 target=${CARGO_TARGET_DIR:-target}/targets
 
 has_std() { rustc --print target-libdir --target "$1" 2>/dev/null | xargs -I{} test -d {}; }
-for other in i686-unknown-linux-gnu x86_64-pc-windows-gnu aarch64-apple-darwin wasm32-unknown-unknown; do
+others=(i686-unknown-linux-gnu x86_64-pc-windows-gnu aarch64-apple-darwin wasm32-unknown-unknown)
+for other in "${others[@]}"; do
     has_std "$other" || rustup target add "$other" >/dev/null 2>&1 || true
     if has_std "$other"; then
         cargo check -q --locked -p reorder-ring -p reorder-executor --all-features \

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# `cargo fmt` asks the build for the modules, so those that only a cfg brings are formatted as well.
+# `cargo fmt` asks the build for the modules, so it also formats the modules that only a cfg brings.
 cargo fmt --all --check
 echo "tidy: format: ok"
 

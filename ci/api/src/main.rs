@@ -1,6 +1,6 @@
-//! `api CRATE.json`: the public items of a crate, one a line, from the JSON that rustdoc wrote of it.
+//! `api CRATE.json` prints the public items of a crate, one a line, from the JSON of rustdoc.
 //!
-//! Status 2 says that another version of rustdoc wrote the file, in a format that is not known here.
+//! Status 2 says that another version of rustdoc wrote the file, in an unknown format.
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use reorder_ring::{Reason, RingPool};
 
 /// Passes values through rings that are reused and rings that are freed. `check` returns `true` if
-/// a value is the one that `make` returned for that number.
+/// `make` returned the value for that number.
 fn every_way<T>(make: impl Fn(u64) -> T, check: impl Fn(&T, u64) -> bool) {
     for limit in [0, usize::MAX] {
         let pool = RingPool::with_idle_limit(limit);
