@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
-# The benches compile and run, each once; and sides that wait for
-# each other lose no wake-up; and all peers of `compare` bring the right results. For figures:
-# cargo bench -p benches
-# cargo run --release -p benches --bin compare
-# cargo run --release -p benches --bin waiting
-# cargo run --release -p benches --bin fairness
+# Runs each bench once, without measuring. Checks that no wake-up is lost between a producer and a
+# consumer that wait for each other, and that all peers of `compare` return the right results.
+#
+# For figures, run one of these:
+#
+#     cargo bench -p benches
+#     cargo run --release -p benches --bin compare
+#     cargo run --release -p benches --bin waiting
+#     cargo run --release -p benches --bin fairness
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo bench -q -p benches --benches -- --test "$@"
 cargo test -q --profile bench -p benches --bin waiting
-# In the profile of the benches, so that nothing is built twice.
+# The profile of the benches, so the crates are not built again.
 cargo run -q --profile bench -p benches --bin waiting -- --items 200000
 cargo run -q --profile bench -p benches --bin fairness -- --rounds 1 --batches 200
 cargo test -q --profile bench -p benches --lib

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# Compares the dependencies with `deny.toml`:
+# Checks the dependencies against `deny.toml`:
 #
-# * Each dependency in the workspace has an allowed licence and comes from crates.io.
-# * No user of the published crates gets two versions of a dependency.
-# * No requirement of the published crates allows every version.
+# * All dependencies of the workspace have an accepted licence and come from crates.io.
+# * The dependencies of the published crates have no duplicate versions and no `*` requirements.
 #
-# Advisories need a download, so they are checked by hand: cargo deny check advisories
+# Advisories need the network, so they are not checked here: cargo deny check advisories
 #
-# cargo install cargo-deny --locked
+# To install the tool: cargo install cargo-deny --locked
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,9 +15,8 @@ if ! cargo deny --version >/dev/null 2>&1; then
     exit 0
 fi
 
-cargo deny --log-level error --workspace --all-features --locked check --hide-inclusion-graph \
-    licenses sources
+deny=(cargo deny --log-level error --all-features --locked)
+"${deny[@]}" --workspace check --hide-inclusion-graph licenses sources
 for crate in reorder executor; do
-    cargo deny --log-level error --manifest-path "$crate/Cargo.toml" --all-features --exclude-dev \
-        --locked check --hide-inclusion-graph bans
+    "${deny[@]}" --manifest-path "$crate/Cargo.toml" --exclude-dev check --hide-inclusion-graph bans
 done

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds every set of features, also without std. Checks that no item of std is newer than the
-# oldest supported Rust.
+# Checks that the crates build with their features, and the ring also without std. Checks that they
+# use nothing of std that is newer than the declared `rust-version`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Each feature alone, and none.
+# The ring without features, and with each feature alone.
 cargo check -q -p reorder-ring --no-default-features
 cargo check -q -p reorder-ring --no-default-features --features std
 cargo check -q -p reorder-ring --no-default-features --features pool
@@ -13,7 +13,7 @@ cargo check -q -p reorder-ring --no-default-features --features serde
 cargo check -q -p reorder-executor
 cargo test -q -p reorder-executor --features tracing --test tracing_events --test tracing_panics
 cargo test -q -p reorder-executor --features tokio --test requests_async
-# The tests and examples build with each set of features.
+# Tests and examples must not need features that they do not declare.
 cargo check -q -p reorder-ring --no-default-features --all-targets
 cargo test -q -p reorder-ring --all-features --test async --test wire
 cargo test -q -p reorder-ring --all-features --doc
@@ -25,9 +25,9 @@ for example in map_in_order stream_lines submit_and_wait deadlines_and_cancellat
     RUST_BACKTRACE=0 cargo run -q -p reorder-executor --example "$example" >/dev/null
 done
 echo "features: reorder-ring without features, with each alone and with all: ok"
-echo "features: reorder-executor with and without its own: ok"
+echo "features: reorder-executor with and without its features: ok"
 
-# A crate that says no_std may still get std from a dependency, on a target that has it.
+# On a target with std, a `no_std` crate may still get std from a dependency. This target has none.
 bare=x86_64-unknown-none
 has_bare() { rustc --print target-libdir --target "$bare" 2>/dev/null | xargs -I{} test -d {}; }
 has_bare || { command -v rustup >/dev/null && rustup target add "$bare" >/dev/null 2>&1; } || true
@@ -35,10 +35,10 @@ if has_bare; then
     cargo check -q -p reorder-ring --no-default-features --features stream,serde --target "$bare"
     echo "features: reorder-ring builds for $bare, which has no std"
 else
-    echo "skipped: features: the build for $bare: that target is not installed, nor to be had"
+    echo "skipped: features: the build for $bare: rustup cannot install this target"
 fi
 
-# MSRV: the lint knows since when each item of std exists, whatever toolchain runs it.
+# The lint knows the first Rust version of each item of std, so any toolchain can run it.
 cargo clippy -q --workspace -- -D clippy::incompatible_msrv
 msrv=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
-echo "features: nothing from std that is newer than Rust $msrv (clippy::incompatible_msrv)"
+echo "features: the crates use nothing of std that is newer than Rust $msrv"

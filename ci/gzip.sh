@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Runs the example `parallel_gzip` as a user does. It compares 50 files of 0 bytes to 64 MiB with
-# the system's gzip, and checks the exit status. The peak memory may not grow with the size of a
-# file.
+# Checks the example `parallel_gzip` as a process:
+#
+# * The system's gzip decompresses its outputs, for 50 files of 0 bytes to 64 MiB.
+# * Its exit status and its messages are right.
+# * Its peak memory does not grow with the size of a file.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if ! command -v gzip >/dev/null; then
-    echo "skipped: gzip: this system has no gzip to compare with"
+    echo "skipped: gzip: this system has no gzip"
     exit 0
 fi
 
@@ -20,14 +22,14 @@ fail() {
     exit 1
 }
 
-# repeat COUNT FILE: the file, COUNT times.
+# repeat COUNT FILE: prints the file COUNT times.
 repeat() {
     local i
     for ((i = 0; i < $1; i++)); do cat "$2"; done
 }
 
-# The kinds of content, 64 MiB each: sources of this repository, noise (what is compressed already
-# does not get smaller), both by turns, and nothing but zeros.
+# There are four kinds of content, with 64 MiB each: sources of this repository, noise (compressed
+# data), a mixture of both, and zeros.
 mkdir "$folder/kinds" "$folder/in"
 largest=$((64 << 20))
 kinds=$folder/kinds
@@ -37,15 +39,15 @@ head -c $largest "$kinds/more" >"$kinds/text"
 seq 12000000 | gzip -1 >"$kinds/once"
 repeat $((largest / $(wc -c <"$kinds/once") + 1)) "$kinds/once" >"$kinds/more"
 head -c $largest "$kinds/more" >"$kinds/noise"
-for turn in 1 2 3 4 5 6 7 8; do
-    tail -c $((turn * 5000011)) "$kinds/text" >"$kinds/once"
+for part in 1 2 3 4 5 6 7 8; do
+    tail -c $((part * 5000011)) "$kinds/text" >"$kinds/once"
     head -c 3000017 "$kinds/once"
     head -c 5388591 "$kinds/noise"
 done >"$kinds/more"
 head -c $largest "$kinds/more" >"$kinds/mixed"
 head -c $largest /dev/zero >"$kinds/zeros"
 
-# Around the sizes where something changes (a block is 131072 bytes), and large ones.
+# The sizes are near those at which the behaviour changes (a block has 131072 bytes), or large.
 sizes=(
     0 1 2 3 17 100 999 4095 4096 4097 16384 32767 32768 32769 65535 65536 65537
     100000 131071 131072 131073 163839 163840 163841 262143 262144 262145 300001 393216 500000
@@ -56,49 +58,50 @@ names=(text mixed noise zeros)
 for i in "${!sizes[@]}"; do
     head -c "${sizes[i]}" "$kinds/${names[i % 4]}" >"$folder/in/$i"
 done
-# The largest is of the kind that has everything.
+# The largest file has mixed content.
 cp "$kinds/mixed" "$folder/in/$((${#sizes[@]} - 1))"
 
-# same OUT: every file of `in` came out right, and nothing else is there.
-same() {
+# check_outputs OUT: checks that OUT has a correct output for each file of `in`, and no other files.
+check_outputs() {
     local input
     for input in "$folder"/in/*; do
-        gzip -t "$1/${input##*/}.gz" || fail "gzip finds ${input##*/}.gz broken"
-        gzip -dc "$1/${input##*/}.gz" | cmp - "$input" || fail "${input##*/} came back different"
+        gzip -t "$1/${input##*/}.gz" || fail "gzip reports that ${input##*/}.gz is broken"
+        gzip -dc "$1/${input##*/}.gz" | cmp - "$input" ||
+            fail "${input##*/} differs after decompression"
     done
     [ "$(find "$1" -type f | wc -l)" -eq "${#sizes[@]}" ] || fail "there are other files in $1"
 }
 
 "$example" --out "$folder/out" "$folder"/in/* >"$folder/lines" || fail "the run of all files failed"
 [ "$(grep -c ' blocks\?, ' "$folder/lines")" -eq $((${#sizes[@]} + 1)) ] ||
-    fail "a line per file is missing"
-same "$folder/out"
+    fail "the line of a file is missing"
+check_outputs "$folder/out"
 echo "gzip: $(tail -n 1 "$folder/lines")"
-echo "gzip: all ${#sizes[@]} decompress to their inputs with the system's gzip"
+echo "gzip: all ${#sizes[@]} outputs decompress to their inputs with the system's gzip"
 
-# One missing file is told, fails the run, and stops no other.
+# A missing file is reported and fails the run, and the other files are compressed.
 rm -r "$folder/out"
 status=0
-"$example" -l 1 --out "$folder/out" \
-    "$folder/in/0" "$folder/missing" "$folder"/in/?? "$folder"/in/[1-9] \
-    >/dev/null 2>"$folder/errors" || status=$?
-[ $status -eq 1 ] || fail "with a missing file the exit status is $status, not 1"
-missing="parallel_gzip: $folder/missing: No such file or directory (os error 2)"
-[ "$(cat "$folder/errors")" = "$missing" ] ||
-    fail "a missing file is told like this: $(cat "$folder/errors")"
-same "$folder/out"
+files=("$folder/in/0" "$folder/missing" "$folder"/in/?? "$folder"/in/[1-9])
+"$example" -l 1 --out "$folder/out" "${files[@]}" >/dev/null 2>"$folder/errors" || status=$?
+[ $status -eq 1 ] || fail "with a missing file, the exit status is $status, not 1"
+expected="parallel_gzip: $folder/missing: No such file or directory (os error 2)"
+[ "$(cat "$folder/errors")" = "$expected" ] ||
+    fail "the message for a missing file is wrong: $(cat "$folder/errors")"
+check_outputs "$folder/out"
 status=0
 "$example" --level 10 "$folder/in/0" 2>/dev/null || status=$?
-[ $status -eq 2 ] || fail "with wrong arguments the exit status is $status, not 2"
-# The reader of the lines closes the pipe early: no panic, and no failure.
+[ $status -eq 2 ] || fail "with wrong arguments, the exit status is $status, not 2"
+# If the reader closes the pipe early, there is no panic and no failure.
 "$example" --force --out "$folder/out" "$folder"/in/? 2>"$folder/errors" | head -n 1 >/dev/null ||
     fail "a closed standard output fails the run"
-[ ! -s "$folder/errors" ] || fail "with a closed standard output: $(cat "$folder/errors")"
+[ ! -s "$folder/errors" ] ||
+    fail "a closed standard output gives an error: $(cat "$folder/errors")"
 "$example" >"$folder/lines" || fail "the run without arguments failed"
 echo "gzip: exit status as documented; without arguments: $(tail -n 1 "$folder/lines")"
 
-# peak FILE...: the peak memory in KiB of their compression, or nothing if the system does not tell.
-# With 2 workers a window is 1 MiB, and even the smallest file fills it on any machine.
+# peak FILE...: prints the peak memory in KiB for these files, or nothing if the system does not
+# report it. With 2 workers, a window has 1 MiB on any machine, so each measured set fills it.
 peak() {
     "$example" --verbose --workers 2 --force --out "$folder/out" "$@" |
         sed -n 's/^peak memory: \([0-9]*\) kB$/\1/p'
@@ -107,14 +110,14 @@ peak() {
 head -c $((8 << 20)) "$kinds/noise" >"$folder/noise8"
 small=$(peak "$folder/noise8")
 if [ -z "$small" ]; then
-    echo "skipped: gzip: peak memory: this system does not tell it"
+    echo "skipped: gzip: peak memory: this system does not report it"
     exit 0
 fi
 large=$(peak "$kinds/noise")
 all=$(peak "$folder"/in/*)
 echo "gzip: peak memory: $small KiB for 8 MiB, $large KiB for 64 MiB," \
     "$all KiB for ${#sizes[@]} files"
-[ "$large" -le $((small * 5 / 4 + 2048)) ] || fail "peak memory grows with the size of a file"
-# Up to 4 files are open at once, with a window of 1 MiB each.
+[ "$large" -le $((small * 5 / 4 + 2048)) ] || fail "the peak memory grows with the size of a file"
+# Up to 4 files are open at the same time, with a window of 1 MiB each.
 [ "$all" -le $((small * 5 / 4 + 2048 + 3 * 1024)) ] ||
-    fail "peak memory grows with the number of files"
+    fail "the peak memory grows with the number of files"

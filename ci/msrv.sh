@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds both crates with the oldest Rust that `Cargo.toml` declares, with all features, tests and
-# examples. Runs the unit tests of the ring with it.
+# Checks the oldest Rust that `Cargo.toml` declares. It builds both crates with all features, and
+# their tests and examples. The ring passes its unit tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,15 +8,15 @@ msrv=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 has() { cargo "+$msrv" --version >/dev/null 2>&1; }
 has || rustup toolchain install "$msrv" --profile minimal --no-self-update >/dev/null 2>&1 || true
 if ! has; then
-    echo "skipped: msrv: Rust $msrv is not installed, nor to be had from rustup"
+    echo "skipped: msrv: Rust $msrv is not installed, and rustup cannot install it"
     exit 0
 fi
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/msrv
 crates=(--locked -p reorder-ring -p reorder-executor --all-features)
 cargo "+$msrv" build -q "${crates[@]}" --lib
-# Old lints differ from the lints of `ci/tidy.sh`.
+# The old toolchain has other lints than that of `ci/tidy.sh`, so they are off.
 RUSTFLAGS="${RUSTFLAGS-} --cap-lints allow" cargo "+$msrv" check -q "${crates[@]}" --all-targets
-REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-10000} \
-    cargo "+$msrv" test -q --locked -p reorder-ring --no-default-features --features std --lib
+export REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-10000}
+cargo "+$msrv" test -q --locked -p reorder-ring --no-default-features --features std --lib
 echo "msrv: $(rustc "+$msrv" --version) builds both crates, and the ring passes its unit tests"

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Mutates the logic of tags, ring and pool, one mutation at a time. The tests of the ring should
-# notice each. Run it by hand: it takes an hour or more. `docs/verification.md` explains the
-# mutations that survive. Arguments go to cargo-mutants, such as `-f reorder/src/ring/tag.rs`.
+# Changes the code of the ring by one mutation at a time. The tests of the ring should fail each
+# time.
 #
-# cargo install cargo-mutants --locked
+# It takes an hour or more. `docs/verification.md` discusses the mutations that survive. Arguments
+# are arguments of cargo-mutants, such as `-f reorder/src/ring/tag.rs`.
+#
+# To install the tool: cargo install cargo-mutants --locked
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,9 +15,9 @@ if ! cargo mutants --version >/dev/null 2>&1; then
 fi
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/mutants
 mkdir -p "$target"
-# The bounds on steps notice mutations that change no answer.
+# With hooks, the tests of step bounds notice mutations that change no answer.
 export RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_hooks"
-# Interleavings are not what a mutation is about.
+# Mutations change the logic, so few interleavings are enough.
 export REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-10000}
 export REORDER_POOL_THREADS=${REORDER_POOL_THREADS-100}
 if [ $# -eq 0 ]; then

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Checks the packages that `cargo publish` would upload. It uploads nothing.
+# Checks the packages that `cargo publish` would upload. Nothing is uploaded.
 #
-# * Both crates build from their packages, the executor with the packaged ring. Cargo prints no
+# * Both crates build from their packages, the executor with the packaged ring. cargo prints no
 #   warning.
-# * The packages have the files that a user needs, and no others.
-# * Unpacked, away from the repository, they pass all of their tests. `parallel_gzip` reads its own
-#   package only.
+# * The packages have the right files, and no others.
+# * Unpacked outside the repository, both crates pass all their tests. `parallel_gzip` reads only
+#   the files of its package.
+#
+# With `--contents`, the script does not build and test the unpacked crates.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,10 +22,10 @@ fail() {
     exit 1
 }
 
-# Cargo offers the ring to the executor as if it were published already.
+# cargo treats the ring as a published crate when it builds the executor.
 cargo package -q --locked --allow-dirty -p "${crates[0]}" -p "${crates[1]}" 2>"$folder/log" ||
     fail "$(cat "$folder/log")"
-! grep . "$folder/log" || fail "cargo has something to remark"
+! grep . "$folder/log" || fail "cargo prints a warning"
 
 for crate in "${crates[@]}"; do
     mkdir "$folder/$crate"
@@ -32,9 +34,9 @@ for crate in "${crates[@]}"; do
 done
 cargo xtask package "$folder/${crates[0]}" "$folder/${crates[1]}"
 
-# The executor finds no published ring, so they are put side by side.
 [ "${1-}" != --contents ] || exit 0
 
+# No ring is published yet, so the unpacked executor uses the unpacked ring beside it.
 cat >"$folder/Cargo.toml" <<END
 [workspace]
 resolver = "3"
@@ -45,15 +47,15 @@ $(sed -n '/^\[profile.dev\]/,/^$/p' Cargo.toml)
 END
 cp Cargo.lock "$folder"
 cd "$folder"
-# The dependencies of both are built already, with the same profile.
+# The dependencies are built already, with the same profile.
 export CARGO_TARGET_DIR=$target
-# Reopened batches are as many in `cargo test`; here it is about what is there to be tested.
+# `cargo test` in the repository opens many batches. Here, the tests only have to run.
 REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-10000} cargo test -q
-echo "package: the tests of both pass where they are unpacked"
+echo "package: the tests of both unpacked crates pass"
 
 own=$(find reorder-executor -regex '.*\.\(rs\|md\|toml\|lock\|sh\)' | wc -l)
 cargo run -q -p reorder-executor --example parallel_gzip >"$folder/log" 2>&1 ||
     fail "$(cat "$folder/log")"
 grep -q "^$own of $own files checked" "$folder/log" ||
-    fail "parallel_gzip is to read the $own files of its package: $(tail -n 1 "$folder/log")"
+    fail "parallel_gzip must read the $own files of its package: $(tail -n 1 "$folder/log")"
 echo "package: parallel_gzip reads the $own files of its package"

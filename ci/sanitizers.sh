@@ -1,42 +1,42 @@
 #!/usr/bin/env bash
-# Runs the tests of both crates under AddressSanitizer with LeakSanitizer. Runs the tests of the
-# ring and the pool under ThreadSanitizer and Miri.
+# Runs the tests of both crates under AddressSanitizer. Runs the tests of the ring also under
+# LeakSanitizer, ThreadSanitizer and Miri.
 #
-# Only the nightly toolchain has them. Without `rust-src`, std comes without instrumentation. So
-# ThreadSanitizer does not see the synchronisation inside std. It sees no fences anywhere.
-# `ci/tsan.supp` lists the false reports that follow.
+# Only the nightly toolchain has them. std is not instrumented, for that needs a build of std from
+# `rust-src`. So ThreadSanitizer does not see synchronisation inside std, and it never sees fences.
+# `ci/tsan.supp` lists the false reports that follow from this.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if ! cargo +nightly --version >/dev/null 2>&1; then
-    echo "skipped: sanitizers: AddressSanitizer, ThreadSanitizer and Miri: no nightly toolchain"
+    echo "skipped: sanitizers: all of them need a nightly toolchain"
     exit 0
 fi
 host=$(rustc +nightly -vV | sed -n 's/^host: //p')
 if [ "$host" != x86_64-unknown-linux-gnu ]; then
-    echo "skipped: sanitizers: this script knows them on x86_64-unknown-linux-gnu only"
+    echo "skipped: sanitizers: this script supports x86_64-unknown-linux-gnu only"
     exit 0
 fi
 target=${CARGO_TARGET_DIR:-target}/sanitizers
 
-# run SANITIZER FLAGS CARGO-ARGUMENT...
-# `--target` keeps build scripts and procedural macros from being instrumented, too.
+# run SANITIZER FLAGS CARGO-ARGUMENT...: runs tests under a sanitizer. Because of `--target`, build
+# scripts and procedural macros are not instrumented.
 run() {
     RUSTFLAGS="${RUSTFLAGS-} -Zsanitizer=$1 $2" \
         cargo +nightly test -q --target "$host" --target-dir "$target/$1" "${@:3}"
 }
 
-# Instrumented code is several times slower; the interleavings of a tenth are as many kinds.
+# Instrumented code is several times slower, so the stress tests run a tenth of their batches.
 export REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-100000}
 export REORDER_POOL_THREADS=${REORDER_POOL_THREADS-200}
 
-# The allocator says no, rather than abort, to the test that asks for too much.
+# The allocator returns null to the test that asks for too much memory, and does not abort.
 export ASAN_OPTIONS="detect_leaks=1 allocator_may_return_null=1 ${ASAN_OPTIONS-}"
 export LSAN_OPTIONS="suppressions=$PWD/ci/lsan.supp:print_suppressions=0 ${LSAN_OPTIONS-}"
 run address "" -p reorder-ring --lib --test '*'
 # Tests of the executor forget handles on purpose, so they run without the leak check. Left out:
 # - `out_of_memory`: the sanitizer would instrument its huge results byte by byte
-# - tests that count bytes or allocations: they would also count the sanitizer's
+# - tests that count bytes or allocations: they would count the sanitizer's allocations, too
 # - `idle_cpu_time`: it measures processor time
 # - tests that need a feature or a cfg
 left_out='out_of_memory|allocations|leaks|steady_state_alloc|idle_cpu_time'
@@ -47,15 +47,15 @@ executor_tests=$(find executor/tests -maxdepth 1 -name '*.rs' -printf '--test %f
 ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0" run address "" -p reorder-executor --lib $executor_tests
 echo "sanitizers: AddressSanitizer with both crates, LeakSanitizer with the ring: ok"
 
-TSAN_OPTIONS="allocator_may_return_null=1 ${TSAN_OPTIONS-}"
-export TSAN_OPTIONS="suppressions=$PWD/ci/tsan.supp halt_on_error=1 $TSAN_OPTIONS"
-# The flag admits that std is not instrumented; older nightlies do not know it, nor need it.
+TSAN_OPTIONS="halt_on_error=1 allocator_may_return_null=1 ${TSAN_OPTIONS-}"
+export TSAN_OPTIONS="suppressions=$PWD/ci/tsan.supp $TSAN_OPTIONS"
+# The flag allows a std without instrumentation. Older nightlies do not have it and do not need it.
 abi=
 rustc +nightly -Cunsafe-allow-abi-mismatch=sanitizer --print cfg >/dev/null 2>&1 &&
     abi=-Cunsafe-allow-abi-mismatch=sanitizer
-# Without the async tests, since a runtime uses synchronisation that ThreadSanitizer does not see.
-# Without the stress tests of the pool: their threads pass tickets and permits under locks of std,
-# and rings are freed behind fences.
+# ThreadSanitizer would give false reports in two kinds of tests, which are left out. The async
+# tests need a runtime, whose synchronisation it does not see. In the stress tests of the pool,
+# threads pass tickets and permits under locks of std, and the pool frees rings behind fences.
 run thread "$abi" -p reorder-ring --lib --test ring --test pool -- \
     --skip stress:: --skip stopped::
 echo "sanitizers: ThreadSanitizer: ok"
@@ -65,5 +65,5 @@ if cargo +nightly miri --version >/dev/null 2>&1; then
         cargo +nightly miri test -q -p reorder-ring --tests --target-dir "$target/miri"
     echo "sanitizers: Miri: ok"
 else
-    echo "skipped: sanitizers: Miri: the nightly toolchain does not have it"
+    echo "skipped: sanitizers: Miri: the nightly toolchain has no Miri"
 fi

@@ -1,33 +1,34 @@
 #!/usr/bin/env bash
-# Runs everything at once: `ci/soak.sh MINUTES [--seed N]`. Sixteen threads have delays before their
-# steps, and every answer is checked. The program prints the number of operations, the refusals by
-# reason, and the peak memory.
+# Tests all parts of the crates at the same time: `ci/soak.sh MINUTES [--seed N]`.
 #
-# Without arguments it runs for a minute, and then with a fault of `faults/models.toml` in a copy of
-# the source, which must be noticed.
+# 18 threads run with delays before their steps, and every answer is checked. The program prints the
+# numbers of answers, of refusals by reason, and the peak memory.
+#
+# Without arguments, it runs for a minute. Then it runs with a fault of `faults/models.toml` in a
+# copy of the source, and must fail.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/soak
 mkdir -p "$target"
 
-# build ROOT TARGET
+# build ROOT TARGET: builds the program of the source in ROOT.
 build() {
     (cd "$1" && RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_hooks" CARGO_TARGET_DIR=$2 \
         cargo build -q --release -p reorder-stress --bin soak)
 }
 
-# soak TARGET MINUTES ARGUMENT...: fails if the program stands still.
+# soak TARGET MINUTES ARGUMENT...: runs the program, and ends it if it hangs.
 soak() {
-    local limit
-    limit=$(awk -v minutes="$2" 'BEGIN { print int(minutes * 60) + 240 }')
-    timeout "$limit" "$1/release/soak" "${@:2}"
+    local seconds
+    seconds=$(awk -v minutes="$2" 'BEGIN { print int(minutes * 60) + 240 }')
+    timeout "$seconds" "$1/release/soak" "${@:2}"
 }
 
 build . "$target"
 status=0
 soak "$target" "${@:-1}" || status=$?
-[ $status -ne 124 ] || echo "soak: it stands still"
+[ $status -ne 124 ] || echo "soak: the program hangs"
 if [ $status -ne 0 ] || [ $# -gt 0 ]; then
     exit $status
 fi
@@ -41,11 +42,10 @@ if RUST_BACKTRACE=0 soak "$target/build-faulty" 0.2 >"$target/$fault.log" 2>&1; 
     echo "soak: the fault $fault survives"
     exit 1
 fi
-why=$(grep -m1 'was accepted' "$target/$fault.log") ||
-    {
-        tail -n 40 "$target/$fault.log"
-        echo "soak: the fault $fault is not the reason of the failure"
-        exit 1
-    }
-echo "soak: the fault $fault is noticed: $why"
+if ! reason=$(grep -m1 'was accepted' "$target/$fault.log"); then
+    tail -n 40 "$target/$fault.log"
+    echo "soak: the fault $fault is not the reason for the failure"
+    exit 1
+fi
+echo "soak: the fault $fault is noticed: $reason"
 rm -rf "$copy"

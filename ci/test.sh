@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests of the two crates and the examples in their documentation. `cargo test` runs both.
+# Runs the tests of the two crates and the examples in their documentation.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
