@@ -248,7 +248,7 @@ impl<'e, I> BatchBuilder<'e, I> {
     {
         let BatchBuilder { executor, items, limits } = self;
         let items: Vec<I::Item> = items.into_iter().collect();
-        let Some(admission) = Admission::new(executor.scheduler()) else {
+        let Some(admission) = executor.scheduler().admit() else {
             return Err(Refused::new(items));
         };
         let count = items.len();
@@ -304,7 +304,7 @@ impl<'e, I> BatchBuilder<'e, I> {
     {
         let BatchBuilder { executor, items, limits } = self;
         let source = items.into_iter();
-        let Some(admission) = Admission::new(executor.scheduler()) else {
+        let Some(admission) = executor.scheduler().admit() else {
             return Err(Refused::new(source));
         };
         let window = executor.window();

@@ -323,8 +323,8 @@ where
         self.ranges.has_work() || self.source.is_open()
     }
 
-    fn progress(&self) -> Option<Progress> {
-        Some(self.blocks.progress())
+    fn progress(&self) -> Progress {
+        self.blocks.progress()
     }
 
     fn notify(&self) {

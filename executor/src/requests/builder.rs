@@ -7,7 +7,6 @@ use std::sync::Arc;
 use crate::batch::{BatchBuilder, BatchHandle, Refused};
 use crate::executor::Executor;
 use crate::limits::{LimitState, Limits};
-use crate::scheduler::Admission;
 use crate::stream::{Opened, Ordered, open_ring, publish_with_limits};
 
 use crate::requests::attempt_outcome::AttemptOutcome;
@@ -302,7 +301,7 @@ impl<'e, I> Requests<'e, I> {
     {
         let Requests { executor, items, limits, retry, limiter, concurrency, window } = self;
         let source = items.into_iter();
-        let Some(admission) = Admission::new(executor.scheduler()) else { return Err(source) };
+        let Some(admission) = executor.scheduler().admit() else { return Err(source) };
         let limits = Arc::new(LimitState::new(limits, window.next_power_of_two()));
         let Opened { producer, output, consumer_end } =
             open_ring(window, Some(Arc::clone(&limits)));

@@ -25,7 +25,7 @@ use crate::requests::in_flight::{AttemptOwner, AttemptResult, InFlight, PendingI
 use crate::requests::jobs::{Attempt, Jobs};
 use crate::requests::limiter::{Dispatch, RateLimiter};
 use crate::requests::retry::Retry;
-use crate::scheduler::{FairShare, Scheduler, TimeSlice};
+use crate::scheduler::{Scheduler, TimeSlice};
 use crate::unwind::{DiscardOnDrop, discard};
 
 mod source;
@@ -72,7 +72,6 @@ pub(crate) struct Driver<P: RequestParts> {
     dispatcher: DiscardOnDrop<Mutex<DispatcherOf<P>>>,
     limiter: RateLimiter,
     limits: Arc<LimitState>,
-    fair_share: FairShare,
     /// `true` if the consumer runs items, because no other thread may be there to run them.
     consumer_must_run: AtomicBool,
     timer: SharedTimer,
@@ -112,7 +111,6 @@ impl<P: RequestParts> Driver<P> {
             dispatcher: DiscardOnDrop::new(Mutex::new(dispatcher)),
             limiter,
             limits,
-            fair_share: FairShare::default(),
             consumer_must_run: AtomicBool::new(false),
             timer: SharedTimer::default(),
             scheduler,

@@ -28,6 +28,8 @@ pub(crate) enum HeadAction {
 /// The limits of a stream, as its consumer applies them.
 pub(crate) struct HeadLimits {
     state: Arc<LimitState>,
+    /// The number of the call.
+    call: u64,
     /// The reason why the consumer skipped the head that it takes next.
     skipped: Option<Stop>,
     /// The reason why nothing more is pulled. `None` again if the source turns out to have ended by
@@ -39,9 +41,10 @@ pub(crate) struct HeadLimits {
 }
 
 impl HeadLimits {
-    pub(crate) fn new(state: Arc<LimitState>) -> HeadLimits {
+    pub(crate) fn new(state: Arc<LimitState>, call: u64) -> HeadLimits {
         HeadLimits {
             state,
+            call,
             skipped: None,
             ended_by: None,
             frontier: CompletionFrontier::default(),
@@ -71,7 +74,7 @@ impl HeadLimits {
             Ok(()) => {
                 self.skipped = Some(stop);
                 stream.skip(index);
-                trace::skipped(stream.fair_share().id(), index, &stop);
+                trace::skipped(self.call, index, &stop);
                 if stop == Stop::ItemDeadline {
                     policy.fail();
                 }

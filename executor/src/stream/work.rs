@@ -6,9 +6,9 @@ use crate::io::Delivered;
 #[cfg(feature = "requests")]
 use crate::observe::request_stats::RequestStats;
 use crate::primitive::AtomicWaker;
-use crate::scheduler::{Published, Scheduler, TimeSlice};
+use crate::scheduler::{Scheduler, TimeSlice, Work};
 
-pub(crate) trait StreamWork: Published {
+pub(crate) trait StreamWork: Work {
     /// Pulls and runs one chunk on the consumer's thread. Returns `false` if nothing was claimable.
     ///
     /// If `must_run`, no other thread may be there to run the items. The consumer then also pulls

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::primitive::Parker;
+use crate::scheduler::WorkRef;
 use crate::stream::open::{Opened, open_ring};
 
 use super::*;
@@ -35,14 +36,13 @@ fn a_consumer_that_gives_the_right_to_pull_back_wakes_a_worker() {
     let limit = ChunkLimit::Single;
     let core = Core::<(_, _, _, _)>::new(source, Ok, producer, output, limit);
     let core = Arc::new(core);
-    let work: Arc<dyn Published> = core.clone();
-    scheduler.publish(Arc::clone(&work), Instant::now());
+    let published = scheduler.publish(WorkRef::Owned(core.clone()), Instant::now(), None);
 
     assert!(!core.help(&TimeSlice::own(&scheduler), false));
     assert!(core.claimable());
     assert!(parker.park_timeout(Duration::ZERO), "the worker sleeps on");
 
-    scheduler.withdraw(&work);
+    scheduler.withdraw(&published.expect("the scheduler is open"));
     core.cancel();
     drop(consumer_end);
 }
