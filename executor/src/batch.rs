@@ -10,6 +10,4 @@ pub(crate) mod builder;
 pub(crate) mod handle;
 pub(crate) mod report;
 
-pub(crate) use self::builder::BatchBuilder;
-pub(crate) use self::handle::{BatchHandle, Refused};
 pub(crate) use self::report::BatchReport;

@@ -18,6 +18,6 @@ pub(crate) mod ordered;
 pub(crate) mod progress;
 pub(crate) mod work;
 
-pub(crate) use self::open::{Opened, open_ring, open_stream, publish_with_limits};
+pub(crate) use self::open::{open_stream, publish_with_limits};
 pub(crate) use self::ordered::Ordered;
 pub(crate) use self::work::StreamWork;

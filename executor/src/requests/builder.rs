@@ -4,10 +4,12 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::batch::{BatchBuilder, BatchHandle, Refused};
+use crate::batch::builder::BatchBuilder;
+use crate::batch::handle::{BatchHandle, Refused};
 use crate::executor::Executor;
 use crate::limits::{LimitState, Limits};
-use crate::stream::{Opened, Ordered, open_ring, publish_with_limits};
+use crate::stream::open::{Opened, open_ring};
+use crate::stream::{Ordered, publish_with_limits};
 
 use crate::requests::attempt_outcome::AttemptOutcome;
 use crate::requests::driver::{Driver, RequestConfig};

@@ -16,7 +16,8 @@ use std::time::Instant;
 use reorder_ring::{Gap, Producer};
 
 use crate::io::{ChunkRing, OrderedOutput, OrderedSource};
-use crate::limits::{LimitState, SharedTimer, Stop};
+use crate::limits::timer::SharedTimer;
+use crate::limits::{LimitState, Stop};
 use crate::outcome::{Failure, Outcome, Panic};
 use crate::primitive::{AtomicBool, Mutex, lock, now};
 use crate::requests::attempt_outcome::AttemptOutcome;

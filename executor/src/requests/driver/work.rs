@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use crate::io::Delivered;
-use crate::observe::RequestStats;
+use crate::observe::request_stats::RequestStats;
 use crate::primitive::{AtomicWaker, lock, now};
 use crate::requests::dispatcher::Decision;
 use crate::requests::driver::{Driver, RequestParts, discard_entry};
