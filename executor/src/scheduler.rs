@@ -12,7 +12,7 @@
 //! | `registry` | the open calls: `Scheduler`, which holds all of this |
 //! | `idle` | sleeping and searching workers, and their wake-ups |
 //! | `worker` | the loop of a worker thread |
-//! | `work` | the traits of what workers run |
+//! | `work` | what workers run, and a call as the scheduler lists it |
 //! | `time_slice` | the time that one thread stays with one call |
 //! | `fair_share` | the virtual run time by which workers choose the next call |
 //! | `borrowed` | work that borrows from its caller |
