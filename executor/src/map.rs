@@ -24,7 +24,35 @@ mod source;
 mod thread_state;
 mod work_ranges;
 
+use std::sync::Arc;
+
+use crate::cost::JobType;
+use crate::scheduler::Scheduler;
+
 /// The source of a batch: an iterator that any thread may pull.
 trait Source: Iterator<Item: Send> + Send {}
 
 impl<S: Iterator<Item: Send> + Send> Source for S {}
+
+/// The job of a batch, which any thread may run.
+trait Job<I>: Fn(I) -> <Self as Job<I>>::Value + Sync {
+    type Value: Send;
+}
+
+impl<I, U: Send, F: Fn(I) -> U + Sync> Job<I> for F {
+    type Value = U;
+}
+
+/// A call: its job, and the job type by which the scheduler remembers what items cost.
+struct Call<'a, F> {
+    scheduler: &'a Arc<Scheduler>,
+    job_type: JobType,
+    job: &'a F,
+}
+
+impl<F> Call<'_, F> {
+    /// Returns the same call with another job.
+    fn with_job<'b, G>(&'b self, job: &'b G) -> Call<'b, G> {
+        Call { scheduler: self.scheduler, job_type: self.job_type, job }
+    }
+}

@@ -22,7 +22,7 @@ const MAX_BLOCKS: usize = 1024;
 /// The division of a batch into blocks. Each block has the same power of two of items.
 #[derive(Clone, Copy)]
 pub(crate) struct BlockLayout {
-    items: usize,
+    pub(crate) items: usize,
     shift: u32,
 }
 
@@ -31,10 +31,6 @@ impl BlockLayout {
     pub(crate) fn new(items: usize) -> BlockLayout {
         let per_block = items.div_ceil(MAX_BLOCKS).max(MIN_BLOCK).next_power_of_two();
         BlockLayout { items, shift: per_block.trailing_zeros() }
-    }
-
-    pub(crate) fn items(self) -> usize {
-        self.items
     }
 
     /// Returns the number of blocks.
@@ -46,7 +42,7 @@ impl BlockLayout {
         block << self.shift..((block + 1) << self.shift).min(self.items)
     }
 
-    fn block_of(self, item: usize) -> usize {
+    pub(crate) fn block_of(self, item: usize) -> usize {
         item >> self.shift
     }
 }
@@ -103,7 +99,7 @@ impl<'a> Blocks<'a> {
                 waiting += if head.is_some() { items.len().saturating_sub(left) } else { 0 };
             }
         }
-        let head = head.unwrap_or(self.layout.items());
+        let head = head.unwrap_or(self.layout.items);
         Progress {
             kind: CallKind::Batch,
             head: head as u64,
@@ -134,10 +130,6 @@ impl<'a> CompletionCounter<'a> {
     ///
     /// Counts the earlier items if these are not their neighbours, because these may run for long.
     pub(crate) fn add(&mut self, items: Range<usize>) {
-        if self.items.is_empty() {
-            self.items = items;
-            return;
-        }
         let block = |item| self.blocks.layout.block_of(item);
         if items.start == self.items.end && block(self.items.start) == block(items.start) {
             self.items.end = items.end;

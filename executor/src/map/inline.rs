@@ -1,16 +1,15 @@
 //! A batch, or the start of one, that its caller runs alone.
 
-use std::any::Any;
 use std::cell::Cell;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{mem, thread};
 
 use crate::cost::{JOB_TYPES, JobType};
 use crate::io::push_reserved;
-use crate::map::results::{Panicked, Results, from_parts};
+use crate::map::results::{Panicked, Ran, from_parts, resume_source_panic};
+use crate::map::{Call, Job};
 use crate::primitive::{now, thread_local};
-use crate::scheduler::{GRACE, Inside, Scheduler};
-use crate::unwind::discard;
+use crate::scheduler::{GRACE, Inside};
 
 /// The number of items that run between two readings of the clock, after the first item.
 const ITEMS_PER_READING: usize = 32;
@@ -35,45 +34,31 @@ fn is_measured_to_its_end(job_type: JobType) -> bool {
 
 /// Runs up to `count` items, at least 1, until [`GRACE`] has passed.
 ///
-/// The clock is read after the first item, and then every [`ITEMS_PER_READING`] items. Returns the
-/// results, the source unless it has ended, and the number of items that ran.
+/// The clock is read after the first item, and then every [`ITEMS_PER_READING`] items.
 ///
 /// # Panics
 ///
 /// If the source panics.
-pub(crate) fn run<S, U, F>(
-    scheduler: &Scheduler,
-    job_type: JobType,
+pub(super) fn run<S: Iterator, F: Job<S::Item>>(
+    call: &Call<'_, F>,
     source: S,
     count: usize,
-    job: &F,
-) -> (Results<U>, Option<S>, usize)
-where
-    S: Iterator,
-    F: Fn(S::Item) -> U,
-{
-    let _inside = Inside::enter(scheduler);
-    let mut inline = Inline { source, job, values: Vec::with_capacity(count), panics: Vec::new() };
-    let ended = inline.run(scheduler, job_type, count);
+) -> Ran<S, F::Value> {
+    let _inside = Inside::enter(call.scheduler);
+    let mut inline = Inline { call, source, values: Vec::with_capacity(count), panics: Vec::new() };
+    let ended = inline.run(count);
     let ran = inline.ran();
     let Inline { source, values, panics, .. } = inline;
+    let results = from_parts(values, panics);
     match ended {
-        Ok(ended) => (from_parts(values, panics), (!ended).then_some(source), ran),
-        Err(payload) => {
-            // A value that is dropped while a panic unwinds must not panic itself.
-            discard(source);
-            values.into_iter().for_each(discard);
-            panics.into_iter().for_each(|(_, payload)| discard(payload));
-            resume_unwind(payload)
-        }
+        Ok(ended) => (results, (!ended).then_some(source), ran),
+        Err(payload) => resume_source_panic(results, source, payload),
     }
 }
 
-type Payload = Box<dyn Any + Send>;
-
 struct Inline<'a, S, U, F> {
+    call: &'a Call<'a, F>,
     source: S,
-    job: &'a F,
     values: Vec<U>,
     panics: Vec<Panicked>,
 }
@@ -87,19 +72,14 @@ impl Drop for InJob<'_> {
     }
 }
 
-impl<S: Iterator, U, F: Fn(S::Item) -> U> Inline<'_, S, U, F> {
+impl<S: Iterator, F: Job<S::Item>> Inline<'_, S, F::Value, F> {
     /// Returns the number of items that have run.
     fn ran(&self) -> usize {
         self.values.len() + self.panics.len()
     }
 
     /// Returns `true` if the source has ended, or its panic.
-    fn run(
-        &mut self,
-        scheduler: &Scheduler,
-        job_type: JobType,
-        count: usize,
-    ) -> Result<bool, Payload> {
+    fn run(&mut self, count: usize) -> thread::Result<bool> {
         if count == 1 {
             // There is nothing to share, and nothing to learn.
             return self.run_some(1);
@@ -113,6 +93,7 @@ impl<S: Iterator, U, F: Fn(S::Item) -> U> Inline<'_, S, U, F> {
                 ended = self.run_some(ITEMS_PER_READING.min(count - self.ran()))?;
             }
         }
+        let Call { scheduler, job_type, .. } = *self.call;
         if self.ran() > 0 && (!is_cheap || is_measured_to_its_end(job_type)) {
             scheduler.costs.record(job_type, self.ran(), now().duration_since(started));
         }
@@ -123,12 +104,13 @@ impl<S: Iterator, U, F: Fn(S::Item) -> U> Inline<'_, S, U, F> {
     ///
     /// One `catch_unwind` covers the pull and the job of all of them. The flag `in_job` tells a
     /// panic of the job from one of the source.
-    fn run_some(&mut self, items: usize) -> Result<bool, Payload> {
+    fn run_some(&mut self, items: usize) -> thread::Result<bool> {
         let end = self.ran() + items;
         let in_job = Cell::new(false);
         loop {
             let left = end - self.ran();
-            let Inline { source, job, values, .. } = self;
+            let Inline { call, source, values, .. } = self;
+            let job = call.job;
             let run_next = || {
                 let item = source.next()?;
                 let running = InJob(&in_job);
@@ -147,22 +129,14 @@ impl<S: Iterator, U, F: Fn(S::Item) -> U> Inline<'_, S, U, F> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::thread;
 
     use super::*;
+    use crate::scheduler::Scheduler;
 
-    fn run_on<S: Iterator, U>(
-        source: S,
-        count: usize,
-        job: impl Fn(S::Item) -> U,
-    ) -> (Results<U>, Option<S>, usize) {
-        run(
-            &Scheduler::new(Vec::new(), false),
-            JobType::of_code(std::ptr::null()),
-            source,
-            count,
-            &job,
-        )
+    fn run_on<S: Iterator, F: Job<S::Item>>(source: S, count: usize, job: F) -> Ran<S, F::Value> {
+        let scheduler = Arc::new(Scheduler::new(Vec::new(), false));
+        let job_type = JobType::of_code(std::ptr::null());
+        run(&Call { scheduler: &scheduler, job_type, job: &job }, source, count)
     }
 
     #[test]

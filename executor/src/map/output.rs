@@ -68,7 +68,7 @@ impl<I, U> Output<I, U> {
     ///
     /// Each index is run once, after its item was written.
     #[inline]
-    pub(crate) unsafe fn run(&self, next: &mut usize, end: usize, job: &impl Fn(usize, I) -> U) {
+    pub(crate) unsafe fn run(&self, next: &mut usize, end: usize, job: &impl Fn((usize, I)) -> U) {
         let first = *next;
         let results = &self.results[first..end];
         let items = if Self::SHARED { None } else { Some(&self.items[first..end]) };
@@ -78,7 +78,7 @@ impl<I, U> Output<I, U> {
             // SAFETY: the item is there. No other thread visits this index now, and the item is not
             // read again.
             let item = unsafe { item.read() };
-            let value = job(first + offset, item);
+            let value = job((first + offset, item));
             // SAFETY: no other thread visits this index now, and the place holds no value.
             unsafe { result.get().write(MaybeUninit::new(value)) };
         }

@@ -1,10 +1,10 @@
 //! A batch that its caller and the workers share.
 //!
 //! ```text
-//!  source ──pull_block──▶ output: items ──claim──▶ work range of a thread ──run──▶ output: results
-//!                                        ◀─steal_half─ other threads                     │
-//!                                                                                        ▼
-//!  caller ◀──────────── ring: one position per block ◀──── blocks: items left of each block
+//!  source ──pull_block──▶ output: items, in a work range ──claim, run──▶ output: results
+//!                                 │                                       │
+//!                                 └─steal_half─▶ other work ranges        ▼
+//!  caller ◀── ring: one position per block ◀──────────── blocks: items left in each
 //! ```
 //!
 //! The cheaper the items are, the more of them a thread claims at once. A result takes the place of
@@ -13,24 +13,22 @@
 
 use std::cell::Cell;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use reorder_ring::{Consumer, Ring, TryNextError};
 
-use crate::cost::{JobType, chunk_size};
+use crate::cost::chunk_size;
 use crate::io::SourceEnd;
-use crate::map::Source;
 use crate::map::blocks::{BlockLayout, Blocks, CompletionCounter};
 use crate::map::output::{Output, Reached};
-use crate::map::results::{Panicked, Ran, Results};
-use crate::map::source::{self, PulledBlock, SharedSource};
+use crate::map::results::{Panicked, Ran, resume_source_panic};
+use crate::map::source::{self, PulledBlock, SharedSource, SourceState};
 use crate::map::work_ranges::WorkRanges;
+use crate::map::{Call, Job, Source};
 use crate::observe::trace;
 use crate::primitive::{AtomicWaker, Mutex, into_inner, lock};
-use crate::scheduler::{Progress, Scheduler, TimeSlice, Work, park, with_borrowed};
-use crate::unwind::discard;
+use crate::scheduler::{Progress, TimeSlice, Work, park, with_borrowed};
 
 /// The time that running the items of one claim should take. Claiming is cheap beside that.
 const TARGET: Duration = Duration::from_micros(1);
@@ -45,60 +43,45 @@ const CLOCK_INTERVAL: Duration = Duration::from_micros(2);
 /// The maximum number of items between two readings of the clock.
 const MAX_CLOCK_INTERVAL: u32 = 512;
 
-/// Runs `job` on up to `count` items of a source, from 1 to `u32::MAX`.
+/// Runs the job on up to `count` items of a source, from 1 to `u32::MAX`.
 ///
 /// # Panics
 ///
 /// If the source panics, or there is no memory for the batch's ring or results.
-pub(crate) fn run_iterator<S, U, F>(
-    scheduler: &Arc<Scheduler>,
-    job_type: JobType,
+pub(super) fn run_iterator<S: Source, F: Job<S::Item>>(
+    call: &Call<'_, F>,
     source: S,
     count: usize,
-    job: &F,
-) -> Ran<S, U>
-where
-    S: Source,
-    U: Send,
-    F: Fn(S::Item) -> U + Sync,
-{
-    let job = move |_, item| job(item);
-    run(scheduler, job_type, source::of_iterator(source), MAX_CLAIM, count, &job)
+) -> Ran<S, F::Value> {
+    let job = call.job;
+    let job = move |(_, item): (usize, S::Item)| job(item);
+    run(call.with_job(&job), source::of_iterator(source), MAX_CLAIM, count)
 }
 
-/// Runs `job` on some indices, from 1 to `u32::MAX` of them.
+/// Runs the job on the first `count` indices of a range, from 1 to `u32::MAX`.
 ///
 /// # Panics
 ///
 /// If there is no memory for the batch's ring or results.
-pub(crate) fn run_indices<U, F>(
-    scheduler: &Arc<Scheduler>,
-    job_type: JobType,
+pub(super) fn run_indices<F: Job<usize>>(
+    call: &Call<'_, F>,
     indices: Range<usize>,
-    job: &F,
-) -> Results<U>
-where
-    U: Send,
-    F: Fn(usize) -> U + Sync,
-{
-    let count = indices.len();
-    let job = move |index, ()| job(indices.start + index);
-    run(scheduler, job_type, source::of_indices(count), MAX_CLAIM_OF_INDICES, count, &job).0
+    count: usize,
+) -> Ran<Range<usize>, F::Value> {
+    let (job, first) = (call.job, indices.start);
+    let job = move |(index, ())| job(first + index);
+    let source = source::of_indices(count);
+    let (results, _, ran) = run(call.with_job(&job), source, MAX_CLAIM_OF_INDICES, count);
+    (results, Some(first + ran..indices.end), ran)
 }
 
-fn run<S, U, F>(
-    scheduler: &Arc<Scheduler>,
-    job_type: JobType,
+fn run<S: Source, F: Job<(usize, S::Item)>>(
+    call: Call<'_, F>,
     source: SharedSource<S>,
     max_claim: u32,
     count: usize,
-    job: &F,
-) -> Ran<S, U>
-where
-    S: Source,
-    U: Send,
-    F: Fn(usize, S::Item) -> U + Sync,
-{
+) -> Ran<S, F::Value> {
+    let scheduler = call.scheduler;
     let layout = BlockLayout::new(count);
     let output = Output::new(count);
     let ring = scheduler.rings.lease(layout.blocks()).expect("memory for the ring of a batch");
@@ -106,8 +89,7 @@ where
     let tickets = producer.reserve_many(layout.blocks()).expect("the ring has this capacity");
     producer.finish();
     let parallel = Parallel {
-        job,
-        job_type,
+        call,
         output,
         source,
         max_claim,
@@ -123,29 +105,9 @@ where
     parallel.into_results()
 }
 
-/// The measurements of a thread in one time slice.
-///
-/// The first measurement does not count if there are others: it began before the batch was
-/// published.
-#[derive(Default)]
-struct Measured {
-    count: u32,
-    items: u32,
-    took: Duration,
-}
-
-impl Measured {
-    fn add(&mut self, items: u32, took: Duration) {
-        let before = if self.count == 1 { (0, Duration::ZERO) } else { (self.items, self.took) };
-        (self.items, self.took) = (before.0 + items, before.1 + took);
-        self.count += 1;
-    }
-}
-
-struct Parallel<'a, S: Iterator, U, F> {
-    job: &'a F,
-    job_type: JobType,
-    output: Output<S::Item, U>,
+struct Parallel<'a, S: Source, F: Job<(usize, S::Item)>> {
+    call: Call<'a, F>,
+    output: Output<S::Item, F::Value>,
     source: SharedSource<S>,
     max_claim: u32,
     ranges: WorkRanges,
@@ -155,45 +117,37 @@ struct Parallel<'a, S: Iterator, U, F> {
     caller: AtomicWaker,
 }
 
-impl<S, U, F> Parallel<'_, S, U, F>
-where
-    S: Source,
-    U: Send,
-    F: Fn(usize, S::Item) -> U + Sync,
-{
+impl<S: Source, F: Job<(usize, S::Item)>> Parallel<'_, S, F> {
     /// Gives the caller the indices of a batch that is not pulled.
     fn prepare(&self) {
         if !self.source.is_open() {
             let layout = self.blocks.layout;
-            (0..layout.blocks())
-                .for_each(|block| self.blocks.set_expected(block, layout.items_of(block).len()));
-            self.ranges.put(0, 0..layout.items() as u32);
+            let expect_all = |block| self.blocks.set_expected(block, layout.items_of(block).len());
+            (0..layout.blocks()).for_each(expect_all);
+            self.ranges.put(0, 0..layout.items as u32);
         }
     }
 
     /// Returns the results, after every block was delivered to the caller.
-    fn into_results(self) -> Ran<S, U> {
-        let state = self.source.into_inner();
-        let (end, items) = (state.end, state.items);
+    fn into_results(self) -> Ran<S, F::Value> {
+        let SourceState { source, items, end } = self.source.into_inner();
         let mut panics = into_inner(self.panics);
         panics.sort_unstable_by_key(|&(index, _)| index);
-        let missing: Vec<usize> = panics.iter().map(|&(index, _)| index).collect();
-        let results = if let Some(SourceEnd::Panicked(payload)) = end {
-            // SAFETY: as below.
-            unsafe { self.output.drop_except(items, &missing) };
-            panics.into_iter().for_each(|(_, payload)| discard(payload));
-            discard(state.source);
-            resume_unwind(payload)
-        } else if panics.is_empty() {
+        let results = if panics.is_empty() {
             // SAFETY: every block was delivered. So every item that came was run, and its result
             // was written before it was counted. No visitor is left.
             Ok(unsafe { self.output.into_vec(items) })
         } else {
+            let missing: Vec<usize> = panics.iter().map(|&(index, _)| index).collect();
             // SAFETY: as above, but for the items that panicked, which wrote nothing.
             unsafe { self.output.drop_except(items, &missing) };
             Err(panics)
         };
-        (results, end.is_none().then_some(state.source))
+        match end {
+            None => (results, Some(source), items),
+            Some(SourceEnd::Exhausted) => (results, None, items),
+            Some(SourceEnd::Panicked(payload)) => resume_source_panic(results, source, payload),
+        }
     }
 
     /// Does the caller's part: runs items until nothing is claimable, then waits for the items of
@@ -220,7 +174,8 @@ where
     fn work(&self, slice: &TimeSlice<'_>, is_over: impl Fn() -> bool) -> bool {
         let mut worked = false;
         let (mut max_claim, mut clock_interval, mut unmeasured) = (1, 0, 0);
-        let mut measured = Measured::default();
+        // The items that were measured, and the time that they took.
+        let (mut measurements, mut items_measured, mut time) = (0, 0, Duration::ZERO);
         let mut counter = CompletionCounter::new(&self.blocks);
         while let Some(items) = self.claim(slice, max_claim, worked, &mut counter) {
             worked = true;
@@ -233,7 +188,14 @@ where
             let took = slice.measure();
             max_claim = chunk_size(TARGET, unmeasured, took).min(self.max_claim);
             clock_interval = chunk_size(CLOCK_INTERVAL, unmeasured, took).min(MAX_CLOCK_INTERVAL);
-            measured.add(unmeasured, took);
+            if measurements == 1 {
+                // The first measurement began before the batch was published. It counts only if it
+                // is the only one.
+                (items_measured, time) = (0, Duration::ZERO);
+            }
+            measurements += 1;
+            items_measured += unmeasured;
+            time += took;
             unmeasured = 0;
             if is_over() {
                 // Other threads can steal the rest of this thread's range. But the caller may have
@@ -242,9 +204,8 @@ where
                 break;
             }
         }
-        if measured.items > 0 {
-            let Measured { items, took, .. } = measured;
-            slice.scheduler.costs.record(self.job_type, items as usize, took);
+        if items_measured > 0 {
+            slice.scheduler.costs.record(self.call.job_type, items_measured as usize, time);
         }
         worked
     }
@@ -300,7 +261,7 @@ where
                 let mut started = Reached { index: next.get(), last: &next };
                 // SAFETY: each item is written before it can be claimed, is claimed once, and is
                 // visited once by the thread that claimed it.
-                unsafe { self.output.run(&mut started.index, items.end, self.job) };
+                unsafe { self.output.run(&mut started.index, items.end, self.call.job) };
             }));
             if let Err(payload) = ran {
                 lock(&self.panics).push((next.get() - 1, payload));
@@ -309,12 +270,7 @@ where
     }
 }
 
-impl<S, U, F> Work for Parallel<'_, S, U, F>
-where
-    S: Source,
-    U: Send,
-    F: Fn(usize, S::Item) -> U + Sync,
-{
+impl<S: Source, F: Job<(usize, S::Item)>> Work for Parallel<'_, S, F> {
     fn run_slice(&self, slice: &TimeSlice<'_>) -> bool {
         self.work(slice, || slice.is_over())
     }

@@ -3,12 +3,12 @@
 //! A batch begins inline if its type of job is known to be cheap. It goes on in parallel as soon as
 //! it takes longer than [`GRACE`].
 
-use std::ops::Range;
 use std::sync::Arc;
+use std::{iter, mem};
 
 use crate::cost::JobType;
 use crate::map::results::{Ran, Results, append};
-use crate::map::{Source, inline, parallel};
+use crate::map::{Call, Job, Source, inline, parallel};
 use crate::scheduler::{GRACE, Scheduler};
 
 /// The maximum number of items in a part of a batch. Indices of a part have 32 bits.
@@ -19,54 +19,42 @@ const MAX_PART: usize = u32::MAX as usize;
 /// # Panics
 ///
 /// If the source panics, or there is no memory for the batch's ring or results.
-pub(crate) fn run<S, U, F>(scheduler: &Arc<Scheduler>, source: S, job: &F) -> Results<U>
-where
-    S: Source,
-    U: Send,
-    F: Fn(S::Item) -> U + Sync,
-{
+pub(super) fn run<S: Source, F: Job<S::Item>>(
+    scheduler: &Arc<Scheduler>,
+    source: S,
+    job: &F,
+) -> Results<F::Value> {
     match source.size_hint() {
-        (least, Some(most)) if least == most => run_known(scheduler, source, least, job),
+        (lower, Some(upper)) if lower == upper => run_known(scheduler, source, lower, job),
         _ => run_collected(scheduler, source, job),
     }
 }
 
 /// Runs the items of a source that does not say exactly how many it has.
-fn run_collected<I, U, F>(
+fn run_collected<I: Send, F: Job<I>>(
     scheduler: &Arc<Scheduler>,
     source: impl Iterator<Item = I>,
     job: &F,
-) -> Results<U>
-where
-    I: Send,
-    U: Send,
-    F: Fn(I) -> U + Sync,
-{
+) -> Results<F::Value> {
     let items: Vec<I> = source.collect();
     let count = items.len();
     run_known(scheduler, items.into_iter(), count, job)
 }
 
 /// Runs the first `count` items, and then the items that the source has beyond its promise.
-fn run_known<S, U, F>(scheduler: &Arc<Scheduler>, source: S, count: usize, job: &F) -> Results<U>
-where
-    S: Source,
-    U: Send,
-    F: Fn(S::Item) -> U + Sync,
-{
-    let count = count.min(MAX_PART);
-    let in_parallel =
-        |job_type, source, count| parallel::run_iterator(scheduler, job_type, source, count, job);
-    let job_type = JobType::of_code(parallel::run_iterator::<S, U, F> as *const ());
-    let (results, source) = match count {
-        0 => (Ok(Vec::new()), Some(source)),
-        _ => run_part(scheduler, job_type, source, count, job, in_parallel),
-    };
-    let Some(mut source) = source else { return results };
-    match source.next() {
+fn run_known<S: Source, F: Job<S::Item>>(
+    scheduler: &Arc<Scheduler>,
+    source: S,
+    count: usize,
+    job: &F,
+) -> Results<F::Value> {
+    let job_type = JobType::of_code(parallel::run_iterator::<S, F> as *const ());
+    let call = Call { scheduler, job_type, job };
+    let (results, source) = run_parts(&call, source, count, parallel::run_iterator);
+    match source.and_then(|mut source| Some((source.next()?, source))) {
         None => results,
-        Some(item) => {
-            let rest = std::iter::once(item).chain(source);
+        Some((item, source)) => {
+            let rest = iter::once(item).chain(source);
             append(results, count, run_collected(scheduler, rest, job))
         }
     }
@@ -77,46 +65,35 @@ where
 /// # Panics
 ///
 /// If there is no memory for the batch's ring or results.
-pub(crate) fn run_indexed<U, F>(scheduler: &Arc<Scheduler>, len: usize, job: &F) -> Results<U>
-where
-    U: Send,
-    F: Fn(usize) -> U + Sync,
-{
-    let in_parallel = |job_type, indices: Range<usize>, _| {
-        (parallel::run_indices(scheduler, job_type, indices, job), None)
-    };
-    let job_type = JobType::of_code(parallel::run_indices::<U, F> as *const ());
-    let mut results = Ok(Vec::new());
-    let mut first = 0;
-    while first < len {
-        let count = (len - first).min(MAX_PART);
-        let part = first..first + count;
-        let (more, _) = run_part(scheduler, job_type, part, count, job, in_parallel);
-        results = if first == 0 { more } else { append(results, first, more) };
-        first += count;
-    }
-    results
+pub(super) fn run_indexed<F: Job<usize>>(
+    scheduler: &Arc<Scheduler>,
+    len: usize,
+    job: &F,
+) -> Results<F::Value> {
+    let job_type = JobType::of_code(parallel::run_indices::<F> as *const ());
+    let call = Call { scheduler, job_type, job };
+    run_parts(&call, 0..len, len, parallel::run_indices).0
 }
 
-/// Runs up to `count` items, at least 1: inline as long as they are cheap, and then in parallel.
-fn run_part<S: Iterator, U>(
-    scheduler: &Scheduler,
-    job_type: JobType,
+/// Runs up to `count` items: inline as long as they are cheap, and then in parallel.
+fn run_parts<S: Iterator, F: Job<S::Item>>(
+    call: &Call<'_, F>,
     source: S,
     count: usize,
-    job: &impl Fn(S::Item) -> U,
-    in_parallel: impl FnOnce(JobType, S, usize) -> Ran<S, U>,
-) -> Ran<S, U> {
-    let expected = || scheduler.costs.expect(job_type, count);
-    if count > 1 && expected().is_none_or(|expected| expected >= GRACE) {
-        return in_parallel(job_type, source, count);
+    in_parallel: impl Fn(&Call<'_, F>, S, usize) -> Ran<S, F::Value>,
+) -> (Results<F::Value>, Option<S>) {
+    let expected = || call.scheduler.costs.expect(call.job_type, count);
+    let mut is_cheap = count == 1 || expected().is_some_and(|expected| expected < GRACE);
+    let (mut results, mut source, mut ran) = (Ok(Vec::new()), Some(source), 0);
+    while let Some(rest) = source.take_if(|_| ran < count) {
+        let part = (count - ran).min(MAX_PART);
+        let (more, rest, ran_now) = match mem::take(&mut is_cheap) {
+            true => inline::run(call, rest, part),
+            false => in_parallel(call, rest, part),
+        };
+        results = append(results, ran, more);
+        source = rest;
+        ran += ran_now;
     }
-    let (results, source, ran) = inline::run(scheduler, job_type, source, count, job);
-    match source {
-        Some(source) if ran < count => {
-            let (more, source) = in_parallel(job_type, source, count - ran);
-            (append(results, ran, more), source)
-        }
-        source => (results, source),
-    }
+    (results, source)
 }
