@@ -2,12 +2,14 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `builder`, `attempt_outcome`, `retry`, `throttle`, `limiter`, `spawn` | what users write |
+//! | `builder`, `retry`, `throttle`, `limiter`, `spawn` | the settings that users choose |
+//! | `attempt`, `attempt_outcome` | the argument and the result of a job |
 //! | `dispatcher` | which item is next, and when: the state machine |
-//! | `jobs`, `in_flight` | attempts, on a worker or on a runtime |
+//! | `in_flight`, `jobs` | attempts that were dispatched, on a worker or on a runtime |
 //! | `driver` | carries out what the dispatcher decides |
-//! | `driver/source`, `driver/seen` | pulls items; implements the traits of the scheduler |
+//! | `driver/source`, `driver/work` | pulls items; implements the traits of the scheduler |
 
+mod attempt;
 mod attempt_outcome;
 pub(crate) mod builder;
 mod dispatcher;
@@ -19,9 +21,9 @@ mod retry;
 mod spawn;
 mod throttle;
 
+pub use self::attempt::Attempt;
 pub use self::attempt_outcome::AttemptOutcome;
 pub use self::builder::Requests;
-pub use self::jobs::Attempt;
 pub use self::limiter::{RateLimiter, RateLimiterBuilder};
 pub use self::retry::Retry;
 pub use self::spawn::Spawn;

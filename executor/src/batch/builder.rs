@@ -4,6 +4,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::vec;
 
 use crate::batch::handle::{BatchHandle, Refused};
 use crate::batch::report::BatchReport;
@@ -14,6 +15,13 @@ use crate::primitive::now;
 use crate::scheduler::Admission;
 use crate::stream::{Ordered, open_stream, publish_with_limits};
 use crate::unwind::discard;
+
+/// The result of submitting a batch.
+pub(crate) type Submitted<I, U, E> =
+    Result<BatchHandle<U, E>, Refused<Vec<<I as IntoIterator>::Item>>>;
+/// The result of opening a stream.
+pub(crate) type Streamed<I, U, E> =
+    Result<Ordered<'static, U, E>, Refused<<I as IntoIterator>::IntoIter>>;
 
 /// A batch with limits, made by [`Executor::batch`]. It runs in one of three ways:
 ///
@@ -49,9 +57,9 @@ use crate::unwind::discard;
 /// ```
 #[must_use = "nothing runs until `run`, `submit` or `stream` is called"]
 pub struct BatchBuilder<'e, I> {
-    executor: &'e Executor,
+    pub(crate) executor: &'e Executor,
     items: I,
-    limits: Limits,
+    pub(crate) limits: Limits,
 }
 
 impl Executor {
@@ -96,16 +104,12 @@ impl Executor {
     /// Wait-free. No item runs before [`BatchBuilder::run`], [`submit`](BatchBuilder::submit) or
     /// [`stream`](BatchBuilder::stream).
     pub fn batch<I>(&self, items: I) -> BatchBuilder<'_, I> {
-        BatchBuilder::new(self, items)
+        let shutdown = Some(self.shutdown_token().clone());
+        BatchBuilder { executor: self, items, limits: Limits { shutdown, ..Limits::default() } }
     }
 }
 
 impl<'e, I> BatchBuilder<'e, I> {
-    pub(crate) fn new(executor: &'e Executor, items: I) -> Self {
-        let shutdown = Some(executor.shutdown_token().clone());
-        BatchBuilder { executor, items, limits: Limits { shutdown, ..Limits::default() } }
-    }
-
     /// Cancels the items that have not started once an item has failed, panicked, or taken too
     /// long.
     ///
@@ -158,12 +162,6 @@ impl<'e, I> BatchBuilder<'e, I> {
     pub fn item_timeout(mut self, timeout: Duration) -> Self {
         self.limits.item_timeout = Some(timeout);
         self
-    }
-
-    /// Takes the builder apart, for a call of another kind with the same limits.
-    #[cfg(feature = "requests")]
-    pub(crate) fn into_parts(self) -> (&'e Executor, I, Limits) {
-        (self.executor, self.items, self.limits)
     }
 
     /// Runs `job` on each item and returns an outcome for each, in the order of the input.
@@ -236,26 +234,14 @@ impl<'e, I> BatchBuilder<'e, I> {
     /// # Progress
     ///
     /// It does not wait for any item.
-    pub fn submit<U, E, F>(
-        self,
-        job: F,
-    ) -> Result<BatchHandle<U, E>, Refused<Vec<<I as IntoIterator>::Item>>>
+    pub fn submit<U, E, F>(self, job: F) -> Submitted<I, U, E>
     where
         I: IntoIterator<Item: Send + 'static>,
         U: Send + 'static,
         E: Send + 'static,
         F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync + 'static,
     {
-        let BatchBuilder { executor, items, limits } = self;
-        let items: Vec<I::Item> = items.into_iter().collect();
-        let Some(admission) = executor.scheduler().admit() else {
-            return Err(Refused::new(items));
-        };
-        let count = items.len();
-        let window = count.max(1);
-        let source = items.into_iter();
-        let outcomes = start(executor, admission, source, window, limits, job);
-        Ok(BatchHandle::new(outcomes, count))
+        self.submit_with(|call, items| start(call, items, job))
     }
 
     /// Runs `job` on the items of a source, which may be endless, and yields the outcomes in order.
@@ -295,32 +281,69 @@ impl<'e, I> BatchBuilder<'e, I> {
     ///
     /// As [`Executor::stream`]. The consumer runs no items, unless it is a worker of the executor.
     /// A job that such a consumer runs itself may keep it past a deadline.
-    pub fn stream<U, E, F>(self, job: F) -> Result<Ordered<'static, U, E>, Refused<I::IntoIter>>
+    pub fn stream<U, E, F>(self, job: F) -> Streamed<I, U, E>
     where
         I: IntoIterator<IntoIter: Send + 'static, Item: Send>,
         U: Send + 'static,
         E: Send + 'static,
         F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync + 'static,
     {
-        let BatchBuilder { executor, items, limits } = self;
-        let source = items.into_iter();
-        let Some(admission) = executor.scheduler().admit() else {
-            return Err(Refused::new(source));
-        };
-        let window = executor.window();
-        Ok(start(executor, admission, source, window, limits, job))
+        let window = self.executor.window();
+        self.stream_with(window, |call, source| start(call, source, job))
+    }
+
+    /// Collects the items, and lets `start` open their stream unless the executor was shut down.
+    pub(crate) fn submit_with<U: Send, E: Send>(
+        self,
+        start: impl FnOnce(Admitted<'e>, vec::IntoIter<I::Item>) -> Ordered<'static, U, E>,
+    ) -> Submitted<I, U, E>
+    where
+        I: IntoIterator,
+    {
+        let items: Vec<I::Item> = self.items.into_iter().collect();
+        let count = items.len();
+        match Admitted::new(self.executor, count.max(1), self.limits) {
+            Some(call) => Ok(BatchHandle::new(start(call, items.into_iter()), count)),
+            None => Err(Refused::new(items)),
+        }
+    }
+
+    /// Lets `start` open the stream of a source unless the executor was shut down.
+    pub(crate) fn stream_with<U: Send, E: Send>(
+        self,
+        window: usize,
+        start: impl FnOnce(Admitted<'e>, I::IntoIter) -> Ordered<'static, U, E>,
+    ) -> Streamed<I, U, E>
+    where
+        I: IntoIterator,
+    {
+        let source = self.items.into_iter();
+        match Admitted::new(self.executor, window, self.limits) {
+            Some(call) => Ok(start(call, source)),
+            None => Err(Refused::new(source)),
+        }
+    }
+}
+
+/// A call with limits that the executor has admitted and that is not published yet.
+pub(crate) struct Admitted<'e> {
+    pub(crate) executor: &'e Executor,
+    pub(crate) admission: Admission,
+    pub(crate) window: usize,
+    pub(crate) limits: Arc<LimitState>,
+}
+
+impl<'e> Admitted<'e> {
+    /// Returns `None` if the executor was shut down.
+    fn new(executor: &'e Executor, window: usize, limits: Limits) -> Option<Admitted<'e>> {
+        let admission = executor.scheduler().admit()?;
+        let limits = Arc::new(LimitState::new(limits, window.next_power_of_two()));
+        Some(Admitted { executor, admission, window, limits })
     }
 }
 
 /// Starts a stream with limits.
-fn start<I, U, E, F>(
-    executor: &Executor,
-    admission: Admission,
-    source: I,
-    window: usize,
-    limits: Limits,
-    job: F,
-) -> Ordered<'static, U, E>
+fn start<I, U, E, F>(call: Admitted<'_>, source: I, job: F) -> Ordered<'static, U, E>
 where
     I: Iterator + Send + 'static,
     I::Item: Send,
@@ -328,7 +351,7 @@ where
     E: Send + 'static,
     F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync + 'static,
 {
-    let limits = Arc::new(LimitState::new(limits, window.next_power_of_two()));
+    let Admitted { executor, admission, window, limits } = call;
     let shared = Arc::clone(&limits);
     let run = move |(index, item): (usize, I::Item)| {
         let note_start = |started| shared.start(index as u64, started);

@@ -4,24 +4,18 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::batch::builder::BatchBuilder;
-use crate::batch::handle::{BatchHandle, Refused};
-use crate::executor::Executor;
-use crate::limits::{LimitState, Limits};
-use crate::stream::open::{Opened, open_ring};
-use crate::stream::{Ordered, publish_with_limits};
-
+use crate::batch::builder::{Admitted, BatchBuilder, Streamed, Submitted};
+use crate::requests::attempt::Attempt;
 use crate::requests::attempt_outcome::AttemptOutcome;
-use crate::requests::driver::{Driver, RequestConfig};
-use crate::requests::jobs::{Attempt, Blocking, Jobs, Spawned};
+use crate::requests::dispatcher::RequestConfig;
+use crate::requests::driver::Driver;
+use crate::requests::in_flight::Jobs;
+use crate::requests::jobs::{Blocking, Spawned};
 use crate::requests::limiter::RateLimiter;
 use crate::requests::retry::Retry;
 use crate::requests::spawn::Spawn;
-
-/// The result of submitting a batch of requests.
-type Submitted<I, U, E> = Result<BatchHandle<U, E>, Refused<Vec<<I as IntoIterator>::Item>>>;
-/// The result of opening a stream of requests.
-type Streamed<I, U, E> = Result<Ordered<'static, U, E>, Refused<<I as IntoIterator>::IntoIter>>;
+use crate::stream::open::{Opened, open_ring};
+use crate::stream::{Ordered, publish_with_limits};
 
 /// A batch of requests to a service. Made by
 /// [`BatchBuilder::requests`](crate::BatchBuilder::requests), whose limits it has.
@@ -36,6 +30,8 @@ type Streamed<I, U, E> = Result<Ordered<'static, U, E>, Refused<<I as IntoIterat
 /// | [`stream`](Requests::stream) | the same | an [`Ordered`] |
 /// | [`submit_async`](Requests::submit_async) | are futures, on a runtime | a [`BatchHandle`] |
 /// | [`stream_async`](Requests::stream_async) | the same | an [`Ordered`] |
+///
+/// [`BatchHandle`]: crate::BatchHandle
 ///
 /// The timeout and the budget of an item count from its first attempt, waits included. These events
 /// end an item that waits at once:
@@ -76,12 +72,8 @@ type Streamed<I, U, E> = Result<Ordered<'static, U, E>, Refused<<I as IntoIterat
 /// ```
 #[must_use = "nothing runs until it is submitted or streamed"]
 pub struct Requests<'e, I> {
-    executor: &'e Executor,
-    items: I,
-    limits: Limits,
-    retry: Retry,
-    limiter: RateLimiter,
-    concurrency: usize,
+    batch: BatchBuilder<'e, I>,
+    config: RequestConfig,
     window: usize,
 }
 
@@ -89,41 +81,33 @@ impl<'e, I> BatchBuilder<'e, I> {
     /// Returns the builder of a batch of requests to a service: items that may need several
     /// attempts, and share a rate limiter. [`Requests`] has an example.
     pub fn requests(self) -> Requests<'e, I> {
-        let (executor, items, limits) = self.into_parts();
-        Requests::new(executor, items, limits)
-    }
-}
-
-impl<'e, I> Requests<'e, I> {
-    fn new(executor: &'e Executor, items: I, limits: Limits) -> Self {
-        Requests {
-            executor,
-            items,
-            limits,
+        let config = RequestConfig {
             retry: Retry::new(),
             limiter: RateLimiter::unlimited(),
             concurrency: usize::MAX,
-            window: executor.window(),
-        }
+        };
+        Requests { window: self.executor.window(), batch: self, config }
     }
+}
 
+impl<I> Requests<'_, I> {
     /// Sets how often and how long each item is tried. The default is [`Retry::new`].
     pub fn retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
+        self.config.retry = retry;
         self
     }
 
     /// Sets the rate limiter, which other batches may share. Without one, attempts start as fast as
     /// the concurrency allows.
     pub fn through(mut self, limiter: &RateLimiter) -> Self {
-        self.limiter = limiter.clone();
+        self.config.limiter = limiter.clone();
         self
     }
 
     /// Sets the maximum number of attempts that run at once. The default is the number of workers
     /// and, with futures, the window.
     pub fn concurrency(mut self, attempts: NonZeroUsize) -> Self {
-        self.concurrency = attempts.get();
+        self.config.concurrency = attempts.get();
         self
     }
 
@@ -140,7 +124,7 @@ impl<'e, I> Requests<'e, I> {
     ///
     /// # Errors
     ///
-    /// [`Refused`] if the executor was shut down. It gives the items back.
+    /// [`Refused`](crate::Refused) if the executor was shut down. It gives the items back.
     ///
     /// # Panics
     ///
@@ -149,10 +133,7 @@ impl<'e, I> Requests<'e, I> {
     /// # Progress
     ///
     /// It does not wait for any item.
-    pub fn submit<U, E, F>(
-        self,
-        job: F,
-    ) -> Result<BatchHandle<U, E>, Refused<Vec<<I as IntoIterator>::Item>>>
+    pub fn submit<U, E, F>(self, job: F) -> Submitted<I, U, E>
     where
         I: IntoIterator<Item: Send + 'static>,
         U: Send + 'static,
@@ -182,11 +163,7 @@ impl<'e, I> Requests<'e, I> {
     ///
     /// As [`submit`](Requests::submit). The batch needs a worker that is not kept by jobs that
     /// block.
-    pub fn submit_async<U, E, S, F, A>(
-        self,
-        spawner: S,
-        job: F,
-    ) -> Result<BatchHandle<U, E>, Refused<Vec<<I as IntoIterator>::Item>>>
+    pub fn submit_async<U, E, S, F, A>(self, spawner: S, job: F) -> Submitted<I, U, E>
     where
         I: IntoIterator<Item: Send + Sync + 'static>,
         U: Send + 'static,
@@ -217,17 +194,17 @@ impl<'e, I> Requests<'e, I> {
     ///
     /// # Errors
     ///
-    /// [`Refused`] if the executor was shut down. It gives the source back.
+    /// [`Refused`](crate::Refused) if the executor was shut down. It gives the source back.
     ///
     /// # Panics
     ///
-    /// As [`Executor::stream`].
+    /// As [`Executor::stream`](crate::Executor::stream).
     ///
     /// # Progress
     ///
     /// It does not wait for any item. The consumer runs no items, unless it is a worker of the
     /// executor.
-    pub fn stream<U, E, F>(self, job: F) -> Result<Ordered<'static, U, E>, Refused<I::IntoIter>>
+    pub fn stream<U, E, F>(self, job: F) -> Streamed<I, U, E>
     where
         I: IntoIterator<IntoIter: Send + 'static, Item: Send + 'static>,
         U: Send + 'static,
@@ -246,16 +223,12 @@ impl<'e, I> Requests<'e, I> {
     ///
     /// # Panics
     ///
-    /// As [`Executor::stream`].
+    /// As [`Executor::stream`](crate::Executor::stream).
     ///
     /// # Progress
     ///
     /// As [`submit_async`](Requests::submit_async).
-    pub fn stream_async<U, E, S, F, A>(
-        self,
-        spawner: S,
-        job: F,
-    ) -> Result<Ordered<'static, U, E>, Refused<I::IntoIter>>
+    pub fn stream_async<U, E, S, F, A>(self, spawner: S, job: F) -> Streamed<I, U, E>
     where
         I: IntoIterator<IntoIter: Send + 'static, Item: Send + Sync + 'static>,
         U: Send + 'static,
@@ -267,61 +240,48 @@ impl<'e, I> Requests<'e, I> {
         self.stream_jobs(Spawned::new(spawner, job))
     }
 
-    fn submit_jobs<J>(self, jobs: J) -> Submitted<I, J::Value, J::Error>
+    fn submit_jobs<J: Jobs>(self, jobs: J) -> Submitted<I, J::Value, J::Error>
     where
-        I: IntoIterator<Item: Send + 'static>,
-        J: Jobs<I::Item> + 'static,
+        I: IntoIterator<Item = J::Item>,
+        J::Item: Send + 'static,
     {
-        let items: Vec<I::Item> = self.items.into_iter().collect();
-        let count = items.len();
-        let requests = Requests {
-            executor: self.executor,
-            items,
-            limits: self.limits,
-            retry: self.retry,
-            limiter: self.limiter,
-            concurrency: self.concurrency,
-            window: count.max(1),
-        };
-        let outcomes =
-            requests.start(jobs).map_err(|source| Refused::new(source.collect::<Vec<_>>()))?;
-        Ok(BatchHandle::new(outcomes, count))
+        let config = self.config;
+        self.batch.submit_with(|call, items| start(call, items, jobs, config))
     }
 
-    fn stream_jobs<J>(self, jobs: J) -> Streamed<I, J::Value, J::Error>
+    fn stream_jobs<J: Jobs>(self, jobs: J) -> Streamed<I, J::Value, J::Error>
     where
-        I: IntoIterator<IntoIter: Send + 'static, Item: Send + 'static>,
-        J: Jobs<I::Item> + 'static,
+        I: IntoIterator<Item = J::Item, IntoIter: Send + 'static>,
     {
-        self.start(jobs).map_err(Refused::new)
+        let config = self.config;
+        self.batch.stream_with(self.window, |call, source| start(call, source, jobs, config))
     }
+}
 
-    fn start<J>(self, jobs: J) -> Result<Ordered<'static, J::Value, J::Error>, I::IntoIter>
-    where
-        I: IntoIterator<IntoIter: Send + 'static, Item: Send + 'static>,
-        J: Jobs<I::Item> + 'static,
-    {
-        let Requests { executor, items, limits, retry, limiter, concurrency, window } = self;
-        let source = items.into_iter();
-        let Some(admission) = executor.scheduler().admit() else { return Err(source) };
-        let limits = Arc::new(LimitState::new(limits, window.next_power_of_two()));
-        let Opened { producer, output, consumer_end } =
-            open_ring(window, Some(Arc::clone(&limits)));
-        let scheduler = Arc::clone(executor.scheduler());
-        limiter.register(&scheduler);
-        let config = RequestConfig { retry, limiter, concurrency, limits };
-        let driver =
-            Driver::<(I::IntoIter, J)>::new(source, jobs, producer, output, config, scheduler);
-        Ok(publish_with_limits(executor, admission, driver, consumer_end))
-    }
+fn start<S, J>(
+    call: Admitted<'_>,
+    source: S,
+    jobs: J,
+    config: RequestConfig,
+) -> Ordered<'static, J::Value, J::Error>
+where
+    S: Iterator<Item = J::Item> + Send + 'static,
+    J: Jobs,
+{
+    let Admitted { executor, admission, window, limits } = call;
+    let Opened { producer, output, consumer_end } = open_ring(window, Some(Arc::clone(&limits)));
+    let scheduler = Arc::clone(executor.scheduler());
+    config.limiter.register(&scheduler);
+    let driver = Driver::<(S, J)>::new(source, jobs, producer, output, config, limits, scheduler);
+    publish_with_limits(executor, admission, driver, consumer_end)
 }
 
 impl<I> fmt::Debug for Requests<'_, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Requests")
-            .field("limits", &self.limits)
-            .field("retry", &self.retry)
-            .field("limiter", &self.limiter)
+            .field("limits", &self.batch.limits)
+            .field("retry", &self.config.retry)
+            .field("limiter", &self.config.limiter)
             .finish_non_exhaustive()
     }
 }

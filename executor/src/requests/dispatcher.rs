@@ -36,6 +36,15 @@ pub(crate) struct Entry<P, E> {
     pub(crate) error: Option<E>,
 }
 
+/// The settings of a batch of requests.
+#[derive(Clone)]
+pub(crate) struct RequestConfig {
+    pub(crate) retry: Retry,
+    pub(crate) limiter: RateLimiter,
+    /// The maximum number of attempts that run at once.
+    pub(crate) concurrency: usize,
+}
+
 struct Waiting<P, E> {
     entry: Entry<P, E>,
     due: Instant,
@@ -59,8 +68,6 @@ pub(crate) enum Action<S, P, E> {
     End(Entry<P, E>),
     /// Pull the source.
     Pull(S),
-    /// Nothing to do, before the instant that [`Dispatcher::decide`] returns, or an event.
-    Rest,
 }
 
 /// The next action, before a thread takes it.
@@ -69,13 +76,13 @@ pub(crate) enum Decision {
     Start(u64),
     End(u64),
     Pull,
+    /// Nothing to do before this instant, or an event.
     Rest(Option<Instant>),
 }
 
 pub(crate) struct Dispatcher<S, P, E> {
-    retry: Retry,
+    config: RequestConfig,
     item_timeout: Option<Duration>,
-    concurrency: usize,
     /// The maximum number of outstanding items.
     window: u64,
     source: Source<S>,
@@ -97,15 +104,13 @@ pub(crate) struct Dispatcher<S, P, E> {
 impl<S, P, E> Dispatcher<S, P, E> {
     pub(crate) fn new(
         source: S,
-        retry: Retry,
+        config: RequestConfig,
         item_timeout: Option<Duration>,
-        concurrency: usize,
         window: u64,
     ) -> Self {
         Dispatcher {
-            retry,
+            config,
             item_timeout,
-            concurrency,
             window,
             source: Source::Here(source),
             pulled: 0,
@@ -122,94 +127,77 @@ impl<S, P, E> Dispatcher<S, P, E> {
     }
 
     /// Returns the next action, after `delivered` items were delivered.
-    pub(crate) fn decide(
-        &mut self,
-        now: Instant,
-        limiter: &RateLimiter,
-        delivered: u64,
-    ) -> Decision {
-        let (decide, closed) = self.choose(now, limiter, delivered);
-        self.stats = self.stats_at(now);
-        self.blocked_since = closed.map(|closed| (now, closed));
-        decide
-    }
-
-    /// Takes the next action.
-    pub(crate) fn take_action(
-        &mut self,
-        now: Instant,
-        limiter: &RateLimiter,
-        delivered: u64,
-    ) -> Action<S, P, E> {
-        match self.decide(now, limiter, delivered) {
-            Decision::End(index) => self.take(index).map_or(Action::Rest, |entry| {
-                self.running += 1;
-                Action::End(entry)
-            }),
-            Decision::Start(index) => self.start(index, now, limiter),
-            Decision::Pull => match mem::replace(&mut self.source, Source::Out) {
-                Source::Here(source) => Action::Pull(source),
-                other => {
-                    self.source = other;
-                    Action::Rest
-                }
-            },
-            Decision::Rest(_) => Action::Rest,
-        }
-    }
-
-    /// Chooses the next action. Also returns when the limiter opens, if the limiter alone prevents
-    /// a dispatch.
-    fn choose(
-        &mut self,
-        now: Instant,
-        limiter: &RateLimiter,
-        delivered: u64,
-    ) -> (Decision, Option<Closed>) {
+    pub(crate) fn decide(&mut self, now: Instant, delivered: u64) -> Decision {
+        self.end_wait(now);
         while let Some(&(_, index)) = self.due.first().filter(|&&(due, _)| due <= now) {
             self.due.pop_first();
             self.ready.insert(index);
         }
         let end = self.ends.first().copied();
         if let Some((_, index)) = end.filter(|&(end, _)| end <= now) {
-            return (Decision::End(index), None);
+            return Decision::End(index);
         }
         let end = end.map(|(end, _)| end);
-        if self.running >= self.concurrency || self.is_closed {
-            return (Decision::Rest(end), None);
+        if self.running >= self.config.concurrency || self.is_closed {
+            return Decision::Rest(end);
         }
         let Some(&ready) = self.ready.first() else {
-            let has_room = self.pulled.saturating_sub(delivered) < self.window;
-            if has_room && matches!(self.source, Source::Here(_)) {
-                return (Decision::Pull, None);
+            let has_space = self.pulled.saturating_sub(delivered) < self.window;
+            if has_space && matches!(self.source, Source::Here(_)) {
+                return Decision::Pull;
             }
             let due = self.due.first().map(|&(due, _)| due);
-            return (Decision::Rest(due.into_iter().chain(end).min()), None);
+            return Decision::Rest(due.into_iter().chain(end).min());
         };
-        match limiter.check(now) {
-            Ok(()) => (Decision::Start(ready), None),
+        match self.config.limiter.check(now) {
+            Ok(()) => Decision::Start(ready),
             Err(closed) => {
-                let at = end.map_or(closed.open, |end| end.min(closed.open));
-                (Decision::Rest(Some(at)), Some(closed))
+                self.blocked_since = Some((now, closed));
+                Decision::Rest(end.into_iter().chain([closed.open]).min())
             }
         }
     }
 
-    fn start(&mut self, index: u64, now: Instant, limiter: &RateLimiter) -> Action<S, P, E> {
+    /// Takes the next action. Returns `None` if there is nothing to do now.
+    pub(crate) fn take_action(&mut self, now: Instant, delivered: u64) -> Option<Action<S, P, E>> {
+        match self.decide(now, delivered) {
+            Decision::End(index) => {
+                let entry = self.take(index)?;
+                self.running += 1;
+                Some(Action::End(entry))
+            }
+            Decision::Start(index) => self.start(index, now),
+            Decision::Pull => self.take_source(Source::Out).map(Action::Pull),
+            Decision::Rest(_) => None,
+        }
+    }
+
+    fn start(&mut self, index: u64, now: Instant) -> Option<Action<S, P, E>> {
         // Another batch may have been dispatched meanwhile.
-        let dispatch = match limiter.dispatch(now) {
+        let dispatch = match self.config.limiter.dispatch(now) {
             Ok(dispatch) => dispatch,
             Err(closed) => {
                 self.blocked_since = Some((now, closed));
-                return Action::Rest;
+                return None;
             }
         };
-        let Some(mut entry) = self.take(index) else { return Action::Rest };
+        let mut entry = self.take(index)?;
         self.running += 1;
         self.stats.attempts += 1;
         entry.attempts += 1;
         entry.started.get_or_insert(now);
-        Action::Start(entry, dispatch)
+        Some(Action::Start(entry, dispatch))
+    }
+
+    /// Takes the source if it is here, and leaves another state of it.
+    fn take_source(&mut self, left: Source<S>) -> Option<S> {
+        match mem::replace(&mut self.source, left) {
+            Source::Here(source) => Some(source),
+            other => {
+                self.source = other;
+                None
+            }
+        }
     }
 
     /// Removes an item that does not run.
@@ -263,8 +251,8 @@ impl<S, P, E> Dispatcher<S, P, E> {
         entry: Entry<P, E>,
         after: Option<Duration>,
     ) -> Option<Entry<P, E>> {
-        let budget = entry.started.and_then(|start| start.checked_add(self.retry.budget()));
-        let wait = self.retry.wait_after(entry.attempts).map(|wait| after.unwrap_or(wait));
+        let budget = entry.started.and_then(|start| start.checked_add(self.config.retry.budget()));
+        let wait = self.config.retry.wait_after(entry.attempts).map(|wait| after.unwrap_or(wait));
         let due = wait.and_then(|wait| now.checked_add(wait));
         let Some(due) = due.filter(|&due| budget.is_none_or(|end| due < end) && !self.is_closed)
         else {
@@ -302,20 +290,12 @@ impl<S, P, E> Dispatcher<S, P, E> {
     /// Closes the batch. Returns the source and all items that do not run.
     pub(crate) fn close(&mut self, now: Instant) -> (Option<S>, Vec<Entry<P, E>>) {
         self.is_closed = true;
-        self.stats = self.stats_at(now);
-        self.blocked_since = None;
+        self.end_wait(now);
         self.due.clear();
         self.ready.clear();
         self.ends.clear();
-        let waiting = mem::take(&mut self.waiting);
-        let source = match mem::replace(&mut self.source, Source::Ended) {
-            Source::Here(source) => Some(source),
-            other => {
-                self.source = other;
-                None
-            }
-        };
-        (source, waiting.into_values().map(|waiting| waiting.entry).collect())
+        let waiting = mem::take(&mut self.waiting).into_values();
+        (self.take_source(Source::Ended), waiting.map(|waiting| waiting.entry).collect())
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -336,6 +316,12 @@ impl<S, P, E> Dispatcher<S, P, E> {
         (self.pulled, self.finished)
     }
 
+    /// Adds the wait that is under way to the statistics, and ends it.
+    fn end_wait(&mut self, now: Instant) {
+        self.stats = self.stats_at(now);
+        self.blocked_since = None;
+    }
+
     /// Returns the statistics, including the wait that is under way.
     fn stats_at(&self, now: Instant) -> RequestStats {
         let mut stats = self.stats;
@@ -345,8 +331,8 @@ impl<S, P, E> Dispatcher<S, P, E> {
         stats
     }
 
-    pub(crate) fn stats(&self, now: Instant, limiter: &RateLimiter) -> RequestStats {
-        RequestStats { current_delay: limiter.delay(), ..self.stats_at(now) }
+    pub(crate) fn stats(&self, now: Instant) -> RequestStats {
+        RequestStats { current_delay: self.config.limiter.delay(), ..self.stats_at(now) }
     }
 }
 

@@ -16,55 +16,42 @@ use std::time::Instant;
 use reorder_ring::{Gap, Producer};
 
 use crate::io::{ChunkRing, OrderedOutput, OrderedSource};
+use crate::limits::LimitState;
 use crate::limits::timer::SharedTimer;
-use crate::limits::{LimitState, Stop};
 use crate::outcome::{Failure, Outcome, Panic};
 use crate::primitive::{AtomicBool, Mutex, lock, now};
+use crate::requests::attempt::Attempt;
 use crate::requests::attempt_outcome::AttemptOutcome;
-use crate::requests::dispatcher::{Action, Decision, Dispatcher, Entry};
-use crate::requests::in_flight::{AttemptOwner, AttemptResult, InFlight, PendingItem};
-use crate::requests::jobs::{Attempt, Jobs};
+use crate::requests::dispatcher::{Action, Decision, Dispatcher, Entry, RequestConfig};
+use crate::requests::in_flight::{
+    AttemptOwner, AttemptResult, InFlight, Jobs, PendingEntry, PendingItem,
+};
 use crate::requests::limiter::{Dispatch, RateLimiter};
-use crate::requests::retry::Retry;
 use crate::scheduler::{Scheduler, TimeSlice};
 use crate::unwind::{DiscardOnDrop, discard};
 
 mod source;
 mod work;
 
-/// The settings of a batch of requests.
-pub(crate) struct RequestConfig {
-    pub(crate) retry: Retry,
-    pub(crate) limiter: RateLimiter,
-    pub(crate) concurrency: usize,
-    pub(crate) limits: Arc<LimitState>,
-}
-
 /// The types of a batch of requests, with their bounds.
 pub(crate) trait RequestParts: 'static {
-    type Source: Iterator<Item: Send> + Send;
-    type Jobs: Jobs<<Self::Source as Iterator>::Item>;
+    type Source: Iterator<Item = <Self::Jobs as Jobs>::Item> + Send;
+    type Jobs: Jobs;
 }
 
-impl<I, J> RequestParts for (I, J)
-where
-    I: Iterator<Item: Send> + Send + 'static,
-    J: Jobs<I::Item> + 'static,
-{
+impl<I: Iterator<Item = J::Item> + Send + 'static, J: Jobs> RequestParts for (I, J) {
     type Source = I;
     type Jobs = J;
 }
 
-type Item<P> = <<P as RequestParts>::Source as Iterator>::Item;
-/// An item as it is kept between two attempts.
-type Kept<P> = <<P as RequestParts>::Jobs as Jobs<Item<P>>>::Kept;
-type Value<P> = <<P as RequestParts>::Jobs as Jobs<Item<P>>>::Value;
-type Error<P> = <<P as RequestParts>::Jobs as Jobs<Item<P>>>::Error;
+type Value<P> = <<P as RequestParts>::Jobs as Jobs>::Value;
+type Error<P> = <<P as RequestParts>::Jobs as Jobs>::Error;
+type PendingItemOf<P> = PendingItem<<<P as RequestParts>::Jobs as Jobs>::Kept>;
+type EntryOf<P> = PendingEntry<<P as RequestParts>::Jobs>;
+type OutcomeOf<P> = Outcome<Value<P>, Error<P>>;
 type Source<P> = OrderedSource<<P as RequestParts>::Source, Value<P>, Error<P>>;
 /// The dispatcher hands the source out and takes it back, so it is boxed.
-type DispatcherOf<P> = Dispatcher<Box<Source<P>>, PendingItem<Kept<P>>, Error<P>>;
-/// An item on its way through the dispatcher.
-type EntryOf<P> = Entry<PendingItem<Kept<P>>, Error<P>>;
+type DispatcherOf<P> = Dispatcher<Box<Source<P>>, PendingItemOf<P>, Error<P>>;
 
 pub(crate) struct Driver<P: RequestParts> {
     me: Weak<Self>,
@@ -98,13 +85,14 @@ impl<P: RequestParts> Driver<P> {
         producer: Producer<ChunkRing<Value<P>, Error<P>>>,
         output: OrderedOutput<Value<P>, Error<P>>,
         config: RequestConfig,
+        limits: Arc<LimitState>,
         scheduler: Arc<Scheduler>,
     ) -> Arc<Self> {
-        let RequestConfig { retry, limiter, concurrency, limits } = config;
+        let limiter = config.limiter.clone();
         let window = output.window() as u64;
         let source = Box::new(OrderedSource::new(source, producer));
         let timeout = limits.policy.settings.item_timeout;
-        let dispatcher = Dispatcher::new(source, retry, timeout, concurrency, window);
+        let dispatcher = Dispatcher::new(source, config, timeout, window);
         Arc::new_cyclic(|me| Driver {
             me: me.clone(),
             jobs,
@@ -119,7 +107,7 @@ impl<P: RequestParts> Driver<P> {
     }
 
     fn decide(&self, now: Instant) -> Decision {
-        lock(&self.dispatcher).decide(now, &self.limiter, self.output.delivered.get())
+        lock(&self.dispatcher).decide(now, self.output.delivered.get())
     }
 
     /// Returns `true` if there is something to do now. If there will be later, arms the timer.
@@ -150,8 +138,9 @@ impl<P: RequestParts> Driver<P> {
         }
         let mut dispatcher = lock(&self.dispatcher);
         let now = now();
-        let action = dispatcher.take_action(now, &self.limiter, self.output.delivered.get());
+        let action = dispatcher.take_action(now, self.output.delivered.get());
         drop(dispatcher);
+        let Some(action) = action else { return false };
         match action {
             Action::Start(entry, dispatch) => {
                 slice.claimed(self);
@@ -169,7 +158,6 @@ impl<P: RequestParts> Driver<P> {
                 // A worker that looked for work meanwhile found none.
                 slice.claimed(self);
             }
-            Action::Rest => return false,
         }
         slice.measure();
         true
@@ -200,7 +188,39 @@ impl<P: RequestParts> Driver<P> {
         self.finish_item(entry, Err(failure));
     }
 
-    fn finish_item(&self, entry: EntryOf<P>, outcome: Outcome<Value<P>, Error<P>>) {
+    /// Keeps an item for its next attempt, or returns its outcome.
+    fn retry_or_end(
+        &self,
+        mut entry: EntryOf<P>,
+        result: AttemptResult<P::Jobs>,
+    ) -> Option<(EntryOf<P>, OutcomeOf<P>)> {
+        let (policy, now) = (&self.limits.policy, now());
+        let outcome = match (result, policy.overdue(entry.started, Some(now))) {
+            (result, Some(stop)) => {
+                if let Some(Ok(AttemptOutcome::Done(_) | AttemptOutcome::Failed(_))) = result {
+                    policy.count_late();
+                }
+                discard(result);
+                Err(stop.into())
+            }
+            (Some(Ok(AttemptOutcome::Done(value))), None) => Ok(value),
+            (Some(Ok(AttemptOutcome::Failed(error))), None) => Err(Failure::Failed(error)),
+            (Some(Ok(AttemptOutcome::Retry { error, after })), None) => {
+                discard(entry.error.replace(error));
+                entry = lock(&self.dispatcher).retry_later(now, entry, after)?;
+                // If the batch has ended meanwhile, the item ends as the waiting items did.
+                let stop = policy.cancelled().map(Failure::from);
+                Err(stop.unwrap_or_else(|| exhausted(&mut entry)))
+            }
+            (Some(Err(payload)), None) => Err(Failure::Panicked(Panic::new(payload))),
+            (None, None) => {
+                Err(policy.cancelled().map_or(Failure::Gap(Gap::Abandoned), Failure::from))
+            }
+        };
+        Some((entry, outcome))
+    }
+
+    fn finish_item(&self, entry: EntryOf<P>, outcome: OutcomeOf<P>) {
         if let Some(log) = &self.limits.timing_log {
             log.note(entry.index, entry.started, Some(now()));
         }
@@ -241,49 +261,17 @@ fn exhausted<T, E>(entry: &mut Entry<T, E>) -> Failure<E> {
     }
 }
 
-impl<P: RequestParts> AttemptOwner<Kept<P>, Value<P>, Error<P>> for Driver<P> {
-    fn attempt_ended(
-        &self,
-        mut entry: EntryOf<P>,
-        dispatch: Dispatch,
-        result: AttemptResult<Value<P>, Error<P>>,
-    ) {
+impl<P: RequestParts> AttemptOwner<P::Jobs> for Driver<P> {
+    fn attempt_ended(&self, entry: EntryOf<P>, dispatch: Dispatch, result: AttemptResult<P::Jobs>) {
         self.jobs.ended(entry.index);
-        let now = now();
-        let had_capacity = match &result {
-            AttemptResult::Returned(AttemptOutcome::Done(_)) => Some(true),
-            AttemptResult::Returned(AttemptOutcome::Retry { .. }) => Some(false),
-            _ => None,
-        };
-        if let Some(had_capacity) = had_capacity {
+        if let Some(Ok(outcome @ (AttemptOutcome::Done(_) | AttemptOutcome::Retry { .. }))) =
+            &result
+        {
+            let had_capacity = matches!(outcome, AttemptOutcome::Done(_));
             let delay = self.limiter.record(dispatch, had_capacity);
             lock(&self.dispatcher).record(had_capacity, delay);
         }
-        let policy = &self.limits.policy;
-        let overdue = policy.overdue(entry.started, Some(now));
-        let outcome = match (result, overdue) {
-            (AttemptResult::Returned(AttemptOutcome::Retry { error, after }), None) => {
-                discard(entry.error.replace(error));
-                let back = lock(&self.dispatcher).retry_later(now, entry, after);
-                // If the batch has ended meanwhile, the item ends as the waiting items did.
-                back.map(|mut entry| {
-                    let stop = policy.cancelled().map(Failure::from);
-                    (Err(stop.unwrap_or_else(|| exhausted(&mut entry))), entry)
-                })
-            }
-            (result, None) => Some((outcome(result, policy.cancelled()), entry)),
-            (result, Some(stop)) => {
-                if matches!(
-                    result,
-                    AttemptResult::Returned(AttemptOutcome::Done(_) | AttemptOutcome::Failed(_))
-                ) {
-                    policy.count_late();
-                }
-                discard(result);
-                Some((Err(stop.into()), entry))
-            }
-        };
-        if let Some((outcome, entry)) = outcome {
+        if let Some((entry, outcome)) = self.retry_or_end(entry, result) {
             self.finish_item(entry, outcome);
         }
         self.changed();
@@ -296,17 +284,5 @@ impl<P: RequestParts> AttemptOwner<Kept<P>, Value<P>, Error<P>> for Driver<P> {
 
     fn is_over(&self) -> bool {
         lock(&self.dispatcher).is_closed() || self.is_stopped()
-    }
-}
-
-fn outcome<U, E>(result: AttemptResult<U, E>, cancelled: Option<Stop>) -> Outcome<U, E> {
-    match result {
-        AttemptResult::Returned(AttemptOutcome::Done(value)) => Ok(value),
-        AttemptResult::Returned(AttemptOutcome::Failed(error)) => Err(Failure::Failed(error)),
-        AttemptResult::Returned(AttemptOutcome::Retry { error, .. }) => {
-            Err(Failure::RetriesExhausted(error))
-        }
-        AttemptResult::Panicked(payload) => Err(Failure::Panicked(Panic::new(payload))),
-        AttemptResult::Lost => Err(cancelled.map_or(Failure::Gap(Gap::Abandoned), Failure::from)),
     }
 }

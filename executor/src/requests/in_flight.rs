@@ -1,14 +1,40 @@
-//! An attempt that was dispatched.
+//! An attempt in flight: it was dispatched, and its result has not come back to its batch.
 
-use std::any::Any;
 use std::sync::Arc;
+use std::thread;
 
 use reorder_ring::Ticket;
 
+use crate::requests::attempt::Attempt;
 use crate::requests::attempt_outcome::AttemptOutcome;
 use crate::requests::dispatcher::Entry;
 use crate::requests::limiter::Dispatch;
 use crate::scheduler::Scheduler;
+
+/// Makes attempts at items.
+pub(crate) trait Jobs: Send + Sync + Sized + 'static {
+    type Item;
+    type Value: Send + 'static;
+    type Error: Send + 'static;
+    /// An item as it is kept between two attempts.
+    type Kept: Send + 'static;
+
+    fn keep(&self, item: Self::Item) -> Self::Kept;
+    /// Runs an attempt, or starts it on a runtime.
+    fn begin(&self, item: Self::Kept, attempt: Attempt, in_flight: InFlight<Self>);
+    /// Forgets the attempt at this item, which has ended.
+    fn ended(&self, _index: u64) {}
+    /// Aborts the attempt at this item, if it runs on a runtime.
+    fn abort(&self, _index: u64) {}
+    /// Returns `true` if `abort_all` would abort anything.
+    fn can_abort(&self) -> bool {
+        false
+    }
+    /// Aborts all attempts that run on a runtime. Returns `false` if there were none.
+    fn abort_all(&self) -> bool {
+        false
+    }
+}
 
 /// The position of an item's outcome, and the item while no attempt has it.
 pub(crate) struct PendingItem<K> {
@@ -16,66 +42,59 @@ pub(crate) struct PendingItem<K> {
     pub(crate) item: Option<K>,
 }
 
-/// The end of an attempt.
-pub(crate) enum AttemptResult<U, E> {
-    Returned(AttemptOutcome<U, E>),
-    Panicked(Box<dyn Any + Send>),
-    /// The attempt was dropped without a result.
-    Lost,
-}
+/// An item on its way through the dispatcher.
+pub(crate) type PendingEntry<J> = Entry<PendingItem<<J as Jobs>::Kept>, <J as Jobs>::Error>;
+
+/// The outcome of an attempt or its panic, or `None` if the attempt was dropped without either.
+pub(crate) type AttemptResult<J> =
+    Option<thread::Result<AttemptOutcome<<J as Jobs>::Value, <J as Jobs>::Error>>>;
 
 /// The batch that an attempt belongs to.
-pub(crate) trait AttemptOwner<K, U, E>: Send + Sync {
+pub(crate) trait AttemptOwner<J: Jobs>: Send + Sync {
     /// Takes back the entry of an attempt that ended.
-    fn attempt_ended(
-        &self,
-        entry: Entry<PendingItem<K>, E>,
-        dispatch: Dispatch,
-        result: AttemptResult<U, E>,
-    );
+    fn attempt_ended(&self, entry: PendingEntry<J>, dispatch: Dispatch, result: AttemptResult<J>);
     /// Returns `true` if no caller can receive a result any more.
     fn is_over(&self) -> bool;
     fn scheduler(&self) -> &Arc<Scheduler>;
 }
 
-/// An attempt that was dispatched. If it is dropped before it is finished, it is lost, and its item
-/// with it.
-pub(crate) struct InFlight<K, U, E> {
-    owner: Arc<dyn AttemptOwner<K, U, E>>,
-    entry: Option<(Entry<PendingItem<K>, E>, Dispatch)>,
+/// An attempt in flight. If it is dropped before it is finished, its item is lost with it.
+pub(crate) struct InFlight<J: Jobs> {
+    pub(crate) owner: Arc<dyn AttemptOwner<J>>,
+    /// `None` once the attempt has ended.
+    entry: Option<(PendingEntry<J>, Dispatch)>,
 }
 
-impl<K, U, E> InFlight<K, U, E> {
+impl<J: Jobs> InFlight<J> {
     pub(crate) fn new(
-        owner: Arc<dyn AttemptOwner<K, U, E>>,
-        entry: Entry<PendingItem<K>, E>,
+        owner: Arc<dyn AttemptOwner<J>>,
+        entry: PendingEntry<J>,
         dispatch: Dispatch,
     ) -> Self {
         InFlight { owner, entry: Some((entry, dispatch)) }
     }
 
-    pub(crate) fn owner(&self) -> &Arc<dyn AttemptOwner<K, U, E>> {
-        &self.owner
-    }
-
     /// Ends the attempt, and gives the item back for the next one.
     pub(crate) fn finish(
         mut self,
-        item: K,
-        result: Result<AttemptOutcome<U, E>, Box<dyn Any + Send>>,
+        item: J::Kept,
+        result: thread::Result<AttemptOutcome<J::Value, J::Error>>,
     ) {
-        if let Some((mut entry, dispatch)) = self.entry.take() {
+        if let Some((entry, _)) = &mut self.entry {
             entry.payload.item = Some(item);
-            let result = result.map_or_else(AttemptResult::Panicked, AttemptResult::Returned);
+        }
+        self.end(Some(result));
+    }
+
+    fn end(&mut self, result: AttemptResult<J>) {
+        if let Some((entry, dispatch)) = self.entry.take() {
             self.owner.attempt_ended(entry, dispatch, result);
         }
     }
 }
 
-impl<K, U, E> Drop for InFlight<K, U, E> {
+impl<J: Jobs> Drop for InFlight<J> {
     fn drop(&mut self) {
-        if let Some((entry, dispatch)) = self.entry.take() {
-            self.owner.attempt_ended(entry, dispatch, AttemptResult::Lost);
-        }
+        self.end(None);
     }
 }

@@ -38,8 +38,7 @@ pub(crate) fn later(at: Instant, by: Duration) -> Instant {
 pub struct RateLimiter(Arc<Shared>);
 
 struct Shared {
-    pace: Duration,
-    throttle: Option<Throttle>,
+    settings: RateLimiterBuilder,
     state: Mutex<State>,
     /// The schedulers whose batches go through it.
     schedulers: Mutex<Vec<Weak<Scheduler>>>,
@@ -99,7 +98,7 @@ impl RateLimiterBuilder {
     /// [`ThrottleError`] if the throttle would never back off, or never recover.
     pub fn build(self) -> Result<RateLimiter, ThrottleError> {
         self.throttle.as_ref().map_or(Ok(()), Throttle::check)?;
-        Ok(RateLimiter::with(self.pace, self.throttle, fastrand::Rng::new()))
+        Ok(RateLimiter::with(self, fastrand::Rng::new()))
     }
 }
 
@@ -111,14 +110,14 @@ impl RateLimiter {
 
     /// Returns a limiter that allows everything.
     pub(crate) fn unlimited() -> RateLimiter {
-        RateLimiter::with(Duration::ZERO, None, fastrand::Rng::with_seed(0))
+        RateLimiter::with(RateLimiter::builder(), fastrand::Rng::with_seed(0))
     }
 
-    fn with(pace: Duration, throttle: Option<Throttle>, random: fastrand::Rng) -> RateLimiter {
-        let delay = throttle.as_ref().map_or(Duration::ZERO, Throttle::floor);
+    fn with(settings: RateLimiterBuilder, random: fastrand::Rng) -> RateLimiter {
+        let delay = settings.throttle.as_ref().map_or(Duration::ZERO, Throttle::floor);
         let state = State { last: None, delay, chance: 0.0, round: 0, random };
         let (state, schedulers) = (Mutex::new(state), Mutex::default());
-        RateLimiter(Arc::new(Shared { pace, throttle, state, schedulers }))
+        RateLimiter(Arc::new(Shared { settings, state, schedulers }))
     }
 
     /// Returns the current delay of the throttle between two dispatches, without jitter. Zero
@@ -137,15 +136,15 @@ impl RateLimiter {
 
     /// Returns `Ok` if an attempt could be dispatched now.
     pub(crate) fn check(&self, now: Instant) -> Result<(), Closed> {
-        self.0.is_open(&self.state(), now)
+        self.is_open(&self.state(), now)
     }
 
     /// Dispatches an attempt, if the limiter allows it now.
     pub(crate) fn dispatch(&self, now: Instant) -> Result<Dispatch, Closed> {
         let mut state = self.state();
-        self.0.is_open(&state, now)?;
+        self.is_open(&state, now)?;
         state.last = state.last.max(Some(now));
-        if self.0.throttle.as_ref().is_some_and(Throttle::has_jitter) {
+        if self.0.settings.throttle.as_ref().is_some_and(Throttle::has_jitter) {
             state.chance = state.random.f64();
         }
         Ok(Dispatch { round: state.round })
@@ -168,7 +167,7 @@ impl RateLimiter {
     pub(crate) fn record(&self, dispatch: Dispatch, had_capacity: bool) -> Duration {
         let mut state = self.state();
         let before = state.delay;
-        if let (Some(throttle), true) = (&self.0.throttle, dispatch.round == state.round) {
+        if let (Some(throttle), true) = (&self.0.settings.throttle, dispatch.round == state.round) {
             if had_capacity {
                 state.delay = throttle.shorter(state.delay);
             } else {
@@ -185,17 +184,13 @@ impl RateLimiter {
         }
         delay
     }
-}
 
-impl Shared {
     fn is_open(&self, state: &State, now: Instant) -> Result<(), Closed> {
-        let delay = self
-            .throttle
-            .as_ref()
-            .map_or(Duration::ZERO, |throttle| throttle.jittered(state.delay, state.chance));
-        let interval = delay.max(self.pace);
+        let RateLimiterBuilder { pace, throttle } = self.0.settings;
+        let delay = throttle.map_or(Duration::ZERO, |it| it.jittered(state.delay, state.chance));
+        let interval = delay.max(pace);
         let Some(last) = state.last.filter(|_| !interval.is_zero()) else { return Ok(()) };
-        let closed = Closed { paced: later(last, self.pace), open: later(last, interval) };
+        let closed = Closed { paced: later(last, pace), open: later(last, interval) };
         if closed.open <= now { Ok(()) } else { Err(closed) }
     }
 }
@@ -203,8 +198,8 @@ impl Shared {
 impl fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimiter")
-            .field("pace", &self.0.pace)
-            .field("throttle", &self.0.throttle)
+            .field("pace", &self.0.settings.pace)
+            .field("throttle", &self.0.settings.throttle)
             .finish_non_exhaustive()
     }
 }

@@ -1,20 +1,22 @@
-//! Runs in virtual time.
+//! Simulations of the dispatcher in virtual time.
 
 use super::*;
 use crate::requests::throttle::Throttle;
 
 mod random;
 
-type Plain = Dispatcher<(), (), &'static str>;
+type TestDispatcher = Dispatcher<(), (), &'static str>;
+type TestEntry = Entry<(), &'static str>;
 
-/// The attempts at an item of a plan: how long each takes, and how it ends. The last entry repeats.
-type Script = Vec<(u64, Step)>;
+/// The replies of the service to the attempts at one item, with the milliseconds that each takes.
+/// The last entry repeats.
+type Replies = Vec<(u64, Reply)>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum Reply {
     Done,
     Failed,
-    Again(Option<u64>),
+    Retry(Option<u64>),
 }
 
 /// The end of an item.
@@ -31,32 +33,33 @@ fn millis(time: u64) -> Duration {
     Duration::from_millis(time)
 }
 
-/// A dispatcher with its service. The service has as many workers as the concurrency allows.
-struct Play {
+/// A dispatcher and the service that it calls. The service runs all attempts at once.
+struct Simulation {
     zero: Instant,
-    dispatcher: Plain,
+    dispatcher: TestDispatcher,
     limiter: RateLimiter,
-    items: Vec<Script>,
+    items: Vec<Replies>,
     timeout: Option<u64>,
     delivered: u64,
-    running: Vec<(u64, Entry<(), &'static str>, Dispatch, Step)>,
+    /// The attempts that run, each with the time at which it ends.
+    running: Vec<(u64, TestEntry, Dispatch, Reply)>,
     ends: Vec<Option<End>>,
-    /// The dispatches: an item and its time.
+    /// The time of each dispatch, and its item.
     dispatched: Vec<(u64, u64)>,
-    free: bool,
 }
 
-impl Play {
+impl Simulation {
     fn new(
         retry: Retry,
         limiter: &RateLimiter,
         concurrency: usize,
         window: u64,
-        items: Vec<Script>,
-    ) -> Play {
-        Play {
+        items: Vec<Replies>,
+    ) -> Simulation {
+        let config = RequestConfig { retry, limiter: limiter.clone(), concurrency };
+        Simulation {
             zero: Instant::now(),
-            dispatcher: Dispatcher::new((), retry, None, concurrency, window),
+            dispatcher: Dispatcher::new((), config, None, window),
             limiter: limiter.clone(),
             ends: vec![None; items.len()],
             items,
@@ -64,17 +67,16 @@ impl Play {
             delivered: 0,
             running: Vec::new(),
             dispatched: Vec::new(),
-            free: true,
         }
     }
 
-    /// Sets the start of the clock to the start of another play, whose limiter it shares.
-    fn beside(mut self, zero: Instant) -> Play {
+    /// Sets the start of the clock, to share a limiter with an earlier simulation.
+    fn starting_at(mut self, zero: Instant) -> Simulation {
         self.zero = zero;
         self
     }
 
-    fn with_timeout(mut self, timeout: Option<u64>) -> Play {
+    fn with_timeout(mut self, timeout: Option<u64>) -> Simulation {
         self.timeout = timeout;
         self.dispatcher.item_timeout = timeout.map(millis);
         self
@@ -85,23 +87,23 @@ impl Play {
     }
 
     /// Ends the attempts that are over at this time.
-    fn land(&mut self, time: u64) {
+    fn end_attempts(&mut self, time: u64) {
         self.running.sort_by_key(|&(end, ref entry, ..)| (end, entry.index));
         while self.running.first().is_some_and(|&(end, ..)| end <= time) {
-            let (_, mut entry, dispatch, step) = self.running.remove(0);
+            let (_, mut entry, dispatch, reply) = self.running.remove(0);
             let index = entry.index as usize;
-            if step != Step::Failed {
-                let delay = self.limiter.record(dispatch, step == Step::Done);
-                self.dispatcher.record(step == Step::Done, delay);
+            if reply != Reply::Failed {
+                let delay = self.limiter.record(dispatch, reply == Reply::Done);
+                self.dispatcher.record(reply == Reply::Done, delay);
             }
             let start = entry.started.expect("it has run");
             let now = self.at(time);
             let is_overdue = self.timeout.is_some_and(|timeout| start + millis(timeout) <= now);
-            let end = match step {
+            let end = match reply {
                 _ if is_overdue => End::Deadline,
-                Step::Done => End::Done,
-                Step::Failed => End::Failed,
-                Step::Again(after) => {
+                Reply::Done => End::Done,
+                Reply::Failed => End::Failed,
+                Reply::Retry(after) => {
                     entry.error = Some("busy");
                     match self.dispatcher.retry_later(now, entry, after.map(millis)) {
                         None => continue,
@@ -124,18 +126,18 @@ impl Play {
     }
 
     /// Takes all actions of this time. Returns the time of the next one.
-    fn act(&mut self, time: u64) -> Option<u64> {
+    fn take_actions(&mut self, time: u64) -> Option<u64> {
         let now = self.at(time);
-        while self.free {
-            match self.dispatcher.take_action(now, &self.limiter, self.delivered) {
+        while let Some(action) = self.dispatcher.take_action(now, self.delivered) {
+            match action {
                 Action::Start(entry, dispatch) => {
-                    let script = &self.items[entry.index as usize];
-                    let (takes, step) = script[(entry.attempts as usize - 1).min(script.len() - 1)];
+                    let replies = &self.items[entry.index as usize];
+                    let (takes, reply) = replies[(entry.attempts as usize).min(replies.len()) - 1];
                     self.dispatched.push((time, entry.index));
-                    self.running.push((time + takes, entry, dispatch, step));
+                    self.running.push((time + takes, entry, dispatch, reply));
                 }
                 Action::End(entry) => {
-                    let started = entry.started.expect("only such that ran have an end");
+                    let started = entry.started.expect("an item without an attempt has no end");
                     let is_overdue = self.timeout.is_some_and(|it| started + millis(it) <= now);
                     let end = if is_overdue { End::Deadline } else { End::Exhausted };
                     self.dispatcher.finish();
@@ -149,15 +151,14 @@ impl Play {
                         self.dispatcher.source_ended();
                     }
                 }
-                Action::Rest => break,
             }
             self.deliver();
         }
-        let timer = match self.dispatcher.decide(now, &self.limiter, self.delivered) {
+        let timer = match self.dispatcher.decide(now, self.delivered) {
             Decision::Rest(at) => at.map(|at| at.duration_since(self.zero).as_millis() as u64),
-            look => panic!("{look:?} was left"),
+            decision => panic!("{decision:?} was not taken"),
         };
-        assert!(timer.is_none_or(|at| at > time), "an timer that is worth it");
+        assert!(timer.is_none_or(|at| at > time), "a timer is set for a later time");
         let result = self.running.iter().map(|&(end, ..)| end).min();
         timer.into_iter().chain(result).min()
     }
@@ -172,13 +173,13 @@ impl Play {
         self.ends.iter().all(Option::is_some) && self.running.is_empty()
     }
 
-    /// Plays from the start to the end, or to the given time.
+    /// Runs from the start to the end, or to the given time. Returns the time of the last action.
     fn run(&mut self, until: u64) -> u64 {
         let mut time = 0;
         loop {
-            self.land(time);
+            self.end_attempts(time);
             self.deliver();
-            match self.act(time) {
+            match self.take_actions(time) {
                 Some(next) if next <= until => time = next,
                 _ => return time,
             }
@@ -200,186 +201,204 @@ fn patient() -> Retry {
 }
 
 #[test]
-fn a_retry_storm_is_tamed() {
-    // The service serves one request in 50 ms, and refuses the others. 100 requests come at once.
+fn a_throttle_limits_a_storm_of_retries() {
+    // The service accepts one request every 50 ms, and refuses the others. 100 requests come at
+    // once.
     let throttle = Throttle::new(Duration::ZERO, millis(1000), millis(1));
     let limiter = limiter(0, Some(throttle));
-    let mut play = Play::new(patient(), &limiter, 100, 100, vec![vec![(5, Step::Done)]; 100]);
-    let (mut time, mut served_at, mut refused) = (0, None::<u64>, 0);
-    while !play.is_over() {
-        play.land(time);
-        play.deliver();
-        let before = play.running.len();
-        let next = play.act(time);
-        for (_, _, _, step) in play.running.iter_mut().skip(before) {
-            if served_at.is_none_or(|last| last + 50 <= time) {
-                served_at = Some(time);
+    let mut simulation =
+        Simulation::new(patient(), &limiter, 100, 100, vec![vec![(5, Reply::Done)]; 100]);
+    let (mut time, mut accepted_at, mut refused) = (0, None::<u64>, 0);
+    while !simulation.is_over() {
+        simulation.end_attempts(time);
+        simulation.deliver();
+        let before = simulation.running.len();
+        let next = simulation.take_actions(time);
+        for (_, _, _, reply) in simulation.running.iter_mut().skip(before) {
+            if accepted_at.is_none_or(|last| last + 50 <= time) {
+                accepted_at = Some(time);
             } else {
                 refused += 1;
-                *step = Step::Again(None);
+                *reply = Reply::Retry(None);
             }
         }
         let Some(next) = next else { break };
         time = next;
     }
-    assert!(play.ends.iter().all(|&end| end == Some(End::Done)));
-    // There is one burst of 99 before the first refusal, and then a few for each request that is
-    // served.
+    assert!(simulation.ends.iter().all(|&end| end == Some(End::Done)));
+    // There are 99 refusals before the throttle backs off. Then there are a few for each request
+    // that is accepted.
     assert!((99..600).contains(&refused), "{refused}");
-    assert!(time < 2 * 100 * 50, "it does not wait much longer than it has to: {time}");
-    let peak = play.dispatcher.stats(play.zero, &limiter).peak_delay;
-    assert!(peak <= millis(200), "99 refusals at once are one: {peak:?}");
+    assert!(time < 2 * 100 * 50, "it waits not much longer than necessary: {time}");
+    let peak = simulation.dispatcher.stats(simulation.zero).peak_delay;
+    assert!(peak <= millis(200), "99 refusals at once count as one: {peak:?}");
 }
 
 #[test]
-fn no_burst_at_the_start_nor_after_idle() {
+fn there_is_no_burst_at_the_start_or_after_a_pause() {
     let limiter = limiter(10, None);
-    let mut play = Play::new(patient(), &limiter, 8, 8, vec![vec![(1, Step::Done)]; 8]);
-    play.run(1000);
-    let times: Vec<u64> = play.dispatched.iter().map(|&(time, _)| time).collect();
+    let mut simulation =
+        Simulation::new(patient(), &limiter, 8, 8, vec![vec![(1, Reply::Done)]; 8]);
+    simulation.run(1000);
+    let times: Vec<u64> = simulation.dispatched.iter().map(|&(time, _)| time).collect();
     assert_eq!(times, [0, 10, 20, 30, 40, 50, 60, 70]);
     // Another batch at the same limiter, much later.
-    let mut later = Play::new(patient(), &limiter, 8, 8, vec![vec![(1, Step::Done)]; 3])
-        .beside(play.zero + millis(100_000));
+    let mut later = Simulation::new(patient(), &limiter, 8, 8, vec![vec![(1, Reply::Done)]; 3])
+        .starting_at(simulation.zero + millis(100_000));
     later.run(1000);
     assert_eq!(later.dispatched, [(0, 0), (10, 1), (20, 2)]);
-    let stats = later.dispatcher.stats(later.at(1000), &limiter);
+    let stats = later.dispatcher.stats(later.at(1000));
     assert_eq!((stats.waited_for_pace, stats.waited_for_throttle), (millis(20), Duration::ZERO));
 }
 
 #[test]
 fn pace_is_not_added_to_the_wait_of_a_retry() {
     let limiter = limiter(10, None);
-    let items = vec![vec![(1, Step::Again(Some(25))), (1, Step::Done)]];
-    let mut play = Play::new(patient(), &limiter, 1, 1, items);
-    play.run(1000);
-    assert_eq!(play.dispatched, [(0, 0), (26, 0)]);
-    assert_eq!(play.dispatcher.stats(play.at(1000), &limiter).waited_for_pace, Duration::ZERO);
+    let items = vec![vec![(1, Reply::Retry(Some(25))), (1, Reply::Done)]];
+    let mut simulation = Simulation::new(patient(), &limiter, 1, 1, items);
+    simulation.run(1000);
+    assert_eq!(simulation.dispatched, [(0, 0), (26, 0)]);
+    assert_eq!(simulation.dispatcher.stats(simulation.at(1000)).waited_for_pace, Duration::ZERO);
 }
 
 #[test]
-fn a_budget_ends_during_a_wait() {
+fn a_budget_may_end_during_a_wait() {
     // The retry is due before the end, but the limiter opens after it.
     let limiter = limiter(50, None);
     let retry = Retry::new().within(millis(30)).wait(millis(10), millis(10));
-    let items = vec![vec![(1, Step::Again(None))]; 2];
-    let mut play = Play::new(retry, &limiter, 2, 2, items);
-    play.land(0);
-    assert_eq!(play.act(0), Some(1));
-    play.land(1);
-    assert_eq!(play.act(1), Some(30), "the end of the budget, and not of the pace");
-    play.land(30);
-    play.act(30);
-    assert_eq!(play.ends[0], Some(End::Exhausted));
-    assert_eq!(play.dispatched, [(0, 0)]);
-    // An item that would be due after the end does not wait for it.
-    let items = vec![vec![(1, Step::Again(Some(29)))]];
-    let mut play = Play::new(retry, &RateLimiter::unlimited(), 1, 1, items);
-    assert_eq!(play.run(1000), 1);
-    assert_eq!(play.ends[0], Some(End::Exhausted));
+    let items = vec![vec![(1, Reply::Retry(None))]; 2];
+    let mut simulation = Simulation::new(retry, &limiter, 2, 2, items);
+    simulation.end_attempts(0);
+    assert_eq!(simulation.take_actions(0), Some(1));
+    simulation.end_attempts(1);
+    assert_eq!(
+        simulation.take_actions(1),
+        Some(30),
+        "the end of the budget comes before the limiter opens"
+    );
+    simulation.end_attempts(30);
+    simulation.take_actions(30);
+    assert_eq!(simulation.ends[0], Some(End::Exhausted));
+    assert_eq!(simulation.dispatched, [(0, 0)]);
+    // An item whose next attempt would come after the end of its budget ends at once.
+    let items = vec![vec![(1, Reply::Retry(Some(29)))]];
+    let mut simulation = Simulation::new(retry, &RateLimiter::unlimited(), 1, 1, items);
+    assert_eq!(simulation.run(1000), 1);
+    assert_eq!(simulation.ends[0], Some(End::Exhausted));
 }
 
 #[test]
-fn a_budget_ends_during_an_attempt() {
+fn a_budget_may_end_during_an_attempt() {
     let retry = Retry::new().within(millis(30)).wait(millis(5), millis(5));
     let run = |last| {
-        let items = vec![vec![(10, Step::Again(None)), (100, last)]];
-        let mut play = Play::new(retry, &RateLimiter::unlimited(), 1, 1, items);
-        assert_eq!(play.run(1000), 115);
-        assert_eq!(play.dispatched, [(0, 0), (15, 0)]);
-        play.ends[0]
+        let items = vec![vec![(10, Reply::Retry(None)), (100, last)]];
+        let mut simulation = Simulation::new(retry, &RateLimiter::unlimited(), 1, 1, items);
+        assert_eq!(simulation.run(1000), 115);
+        assert_eq!(simulation.dispatched, [(0, 0), (15, 0)]);
+        simulation.ends[0]
     };
-    assert_eq!(run(Step::Done), Some(End::Done), "what has started counts");
-    assert_eq!(run(Step::Again(None)), Some(End::Exhausted));
+    assert_eq!(
+        run(Reply::Done),
+        Some(End::Done),
+        "an attempt that started within the budget counts"
+    );
+    assert_eq!(run(Reply::Retry(None)), Some(End::Exhausted));
 }
 
 #[test]
-fn a_shutdown_ends_each_kind_of_wait() {
+fn closing_a_batch_ends_each_kind_of_wait() {
     let throttle = Throttle::new(millis(40), millis(80), millis(1));
-    let slow = vec![vec![(1, Step::Again(Some(500)))]; 3];
-    let done = vec![vec![(20, Step::Done)]; 3];
+    let slow = vec![vec![(1, Reply::Retry(Some(500)))]; 3];
+    let done = vec![vec![(20, Reply::Done)]; 3];
     for (wait, limiter, concurrency, window, items) in [
         ("for a retry", limiter(0, None), 3, 3, slow.clone()),
         ("for the pace", limiter(60, None), 3, 3, done.clone()),
         ("for the throttle", limiter(0, Some(throttle)), 3, 3, done.clone()),
         ("for a permit", limiter(0, None), 1, 3, done.clone()),
-        ("for room in the window", limiter(0, None), 3, 1, slow),
+        ("for space in the window", limiter(0, None), 3, 1, slow),
     ] {
-        let mut play = Play::new(patient(), &limiter, concurrency, window, items);
-        play.run(10);
-        let dispatched = play.dispatched.len();
-        play.cancel(10);
-        assert!(play.is_over() || !play.running.is_empty(), "{wait}");
-        play.run(10_000);
-        assert_eq!(play.dispatched.len(), dispatched, "{wait}");
-        assert!(play.ends.iter().all(|&end| end == Some(End::Cancelled)), "{wait}");
-        play.dispatcher.source_ended();
-        assert!(play.dispatcher.is_done(), "{wait}");
+        let mut simulation = Simulation::new(patient(), &limiter, concurrency, window, items);
+        simulation.run(10);
+        let dispatched = simulation.dispatched.len();
+        simulation.cancel(10);
+        assert!(simulation.is_over() || !simulation.running.is_empty(), "{wait}");
+        simulation.run(10_000);
+        assert_eq!(simulation.dispatched.len(), dispatched, "{wait}");
+        assert!(simulation.ends.iter().all(|&end| end == Some(End::Cancelled)), "{wait}");
+        simulation.dispatcher.source_ended();
+        assert!(simulation.dispatcher.is_done(), "{wait}");
     }
 }
 
 #[test]
-fn permanent_and_capacity_errors_are_told_apart() {
+fn failures_and_retries_are_counted_separately() {
     let items = vec![
-        vec![(1, Step::Failed)],
-        vec![(1, Step::Again(None)), (1, Step::Failed)],
-        vec![(1, Step::Again(None)), (1, Step::Again(None)), (1, Step::Done)],
-        vec![(1, Step::Again(None))],
-        vec![(1, Step::Done)],
+        vec![(1, Reply::Failed)],
+        vec![(1, Reply::Retry(None)), (1, Reply::Failed)],
+        vec![(1, Reply::Retry(None)), (1, Reply::Retry(None)), (1, Reply::Done)],
+        vec![(1, Reply::Retry(None))],
+        vec![(1, Reply::Done)],
     ];
-    let mut play = Play::new(patient().retries(2), &RateLimiter::unlimited(), 5, 5, items);
-    play.run(1000);
+    let mut simulation =
+        Simulation::new(patient().retries(2), &RateLimiter::unlimited(), 5, 5, items);
+    simulation.run(1000);
     let ends = [End::Failed, End::Failed, End::Done, End::Exhausted, End::Done];
-    assert!(play.ends.iter().eq(ends.map(Some).iter()));
-    let stats = play.dispatcher.stats(play.zero, &RateLimiter::unlimited());
+    assert!(simulation.ends.iter().eq(ends.map(Some).iter()));
+    let stats = simulation.dispatcher.stats(simulation.zero);
     assert_eq!((stats.attempts, stats.capacity_retries), (1 + 2 + 3 + 3 + 1, 1 + 2 + 3));
 }
 
 #[test]
-fn no_permit_is_kept_while_all_items_wait() {
-    let items = vec![vec![(1, Step::Again(Some(1000))), (1, Step::Done)]; 10_000];
-    let mut play = Play::new(patient(), &RateLimiter::unlimited(), 2, 10_000, items);
-    assert!((10_000..10_100).contains(&play.run(u64::MAX)), "two are always running");
-    assert!(play.ends.iter().all(|&end| end == Some(End::Done)));
+fn waiting_items_keep_no_permit() {
+    let items = vec![vec![(1, Reply::Retry(Some(1000))), (1, Reply::Done)]; 10_000];
+    let mut simulation = Simulation::new(patient(), &RateLimiter::unlimited(), 2, 10_000, items);
+    assert!((10_000..10_100).contains(&simulation.run(u64::MAX)), "two attempts always run");
+    assert!(simulation.ends.iter().all(|&end| end == Some(End::Done)));
 }
 
 #[test]
 fn a_full_window_of_retries_wakes_at_the_next_due_time() {
-    let items: Vec<Script> =
-        (0..4).map(|n| vec![(1, Step::Again(Some(300 - 10 * n))), (1, Step::Done)]).collect();
-    let mut play = Play::new(patient(), &RateLimiter::unlimited(), 4, 4, items);
-    play.land(0);
-    assert_eq!(play.act(0), Some(1));
-    play.land(1);
-    assert!(!play.dispatcher.is_running());
-    assert_eq!(play.act(1), Some(271), "the last item is due first");
-    play.run(1000);
-    let second: Vec<u64> = play.dispatched[4..].iter().map(|&(_, index)| index).collect();
+    let items: Vec<Replies> =
+        (0..4).map(|n| vec![(1, Reply::Retry(Some(300 - 10 * n))), (1, Reply::Done)]).collect();
+    let mut simulation = Simulation::new(patient(), &RateLimiter::unlimited(), 4, 4, items);
+    simulation.end_attempts(0);
+    assert_eq!(simulation.take_actions(0), Some(1));
+    simulation.end_attempts(1);
+    assert!(!simulation.dispatcher.is_running());
+    assert_eq!(simulation.take_actions(1), Some(271), "the last item is due first");
+    simulation.run(1000);
+    let second: Vec<u64> = simulation.dispatched[4..].iter().map(|&(_, index)| index).collect();
     assert_eq!(second, [3, 2, 1, 0]);
 }
 
 #[test]
-fn what_is_given_up_while_it_waits_comes_out() {
-    let items = vec![vec![(1, Step::Again(None))]];
-    let mut play = Play::new(patient(), &RateLimiter::unlimited(), 1, 1, items);
-    play.act(0);
-    assert!(play.dispatcher.skip(0).is_none(), "it runs");
-    play.land(1);
-    assert_eq!(play.dispatcher.skip(0).map(|entry| entry.attempts), Some(1));
-    assert!(play.dispatcher.skip(0).is_none());
-    play.dispatcher.source_ended();
-    assert!(play.dispatcher.is_done());
+fn only_a_waiting_item_can_be_skipped() {
+    let items = vec![vec![(1, Reply::Retry(None))]];
+    let mut simulation = Simulation::new(patient(), &RateLimiter::unlimited(), 1, 1, items);
+    simulation.take_actions(0);
+    assert!(simulation.dispatcher.skip(0).is_none(), "it runs");
+    simulation.end_attempts(1);
+    assert_eq!(simulation.dispatcher.skip(0).map(|entry| entry.attempts), Some(1));
+    assert!(simulation.dispatcher.skip(0).is_none());
+    simulation.dispatcher.source_ended();
+    assert!(simulation.dispatcher.is_done());
 }
 
 #[test]
-fn waits_beyond_the_clock_are_none() {
+fn a_wait_beyond_the_clock_ends_the_item() {
     let forever = Retry::new().within(Duration::MAX).wait(Duration::MAX, Duration::MAX);
-    let mut play =
-        Play::new(forever, &RateLimiter::unlimited(), 1, 1, vec![vec![(1, Step::Again(None))]]);
-    play.run(10);
-    assert_eq!(play.ends[0], Some(End::Exhausted), "it would never be due");
+    let mut simulation = Simulation::new(
+        forever,
+        &RateLimiter::unlimited(),
+        1,
+        1,
+        vec![vec![(1, Reply::Retry(None))]],
+    );
+    simulation.run(10);
+    assert_eq!(simulation.ends[0], Some(End::Exhausted), "its next attempt would never be due");
     let limiter = RateLimiter::builder().pace(Duration::MAX).build().unwrap();
-    let mut play = Play::new(patient(), &limiter, 2, 2, vec![vec![(1, Step::Done)]; 2]);
-    play.run(u64::MAX / 2);
-    assert_eq!(play.dispatched[0], (0, 0));
+    let mut simulation =
+        Simulation::new(patient(), &limiter, 2, 2, vec![vec![(1, Reply::Done)]; 2]);
+    simulation.run(u64::MAX / 2);
+    assert_eq!(simulation.dispatched[0], (0, 0));
 }

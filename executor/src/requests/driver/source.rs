@@ -7,8 +7,7 @@ use crate::io::{Filled, SourceEnd};
 use crate::outcome::Failure;
 use crate::primitive::{lock, now};
 use crate::requests::driver::{Driver, Error, RequestParts, Source};
-use crate::requests::in_flight::PendingItem;
-use crate::requests::jobs::Jobs;
+use crate::requests::in_flight::{Jobs, PendingItem};
 use crate::unwind::discard;
 
 impl<P: RequestParts> Driver<P> {

@@ -8,7 +8,7 @@ use crate::observe::request_stats::RequestStats;
 use crate::primitive::{AtomicWaker, lock, now};
 use crate::requests::dispatcher::Decision;
 use crate::requests::driver::{Driver, RequestParts, discard_entry};
-use crate::requests::jobs::Jobs;
+use crate::requests::in_flight::Jobs;
 use crate::scheduler::{CallKind, Progress, Scheduler, TimeSlice, Work};
 use crate::stream::StreamWork;
 
@@ -101,7 +101,7 @@ impl<P: RequestParts> StreamWork for Driver<P> {
     }
 
     fn requests(&self) -> Option<RequestStats> {
-        Some(lock(&self.dispatcher).stats(now(), &self.limiter))
+        Some(lock(&self.dispatcher).stats(now()))
     }
 
     fn consumer(&self) -> &AtomicWaker {

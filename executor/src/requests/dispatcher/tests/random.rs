@@ -1,8 +1,9 @@
-//! Compares random plans with a reference that looks at each item in each millisecond.
+//! Compares simulations of random plans with a reference model, which inspects each item in each
+//! millisecond.
 
 use super::*;
 
-/// xorshift64
+/// Returns a random number below `below`, by xorshift64.
 fn draw(state: &mut u64, below: u64) -> u64 {
     *state ^= *state << 13;
     *state ^= *state >> 7;
@@ -14,6 +15,7 @@ fn maybe(state: &mut u64, low: u64, below: u64) -> Option<u64> {
     (draw(state, 2) == 0).then(|| low + draw(state, below))
 }
 
+/// The settings of a throttle, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 struct Aimd {
     floor: u64,
@@ -22,6 +24,7 @@ struct Aimd {
     multiplier: u64,
 }
 
+/// The plan of one batch. Times are in milliseconds.
 #[derive(Clone, Debug)]
 struct Batch {
     window: u64,
@@ -31,10 +34,10 @@ struct Batch {
     wait: (u64, u64),
     timeout: Option<u64>,
     cancelled: Option<u64>,
-    items: Vec<Script>,
+    items: Vec<Replies>,
 }
 
-/// A plan of two batches at one limiter.
+/// A plan of one or two batches that share a limiter.
 #[derive(Clone, Debug)]
 struct Plan {
     pace: u64,
@@ -61,14 +64,14 @@ impl Plan {
 
 impl Batch {
     fn new(state: &mut u64) -> Batch {
-        let step = |state: &mut u64| match draw(state, 8) {
-            0 => Step::Failed,
-            1..4 => Step::Done,
-            4 => Step::Again(Some(draw(state, 20))),
-            _ => Step::Again(None),
+        let reply = |state: &mut u64| match draw(state, 8) {
+            0 => Reply::Failed,
+            1..4 => Reply::Done,
+            4 => Reply::Retry(Some(draw(state, 20))),
+            _ => Reply::Retry(None),
         };
-        let script = |state: &mut u64| {
-            (0..1 + draw(state, 4)).map(|_| (1 + draw(state, 8), step(state))).collect()
+        let replies = |state: &mut u64| {
+            (0..1 + draw(state, 4)).map(|_| (1 + draw(state, 8), reply(state))).collect()
         };
         Batch {
             window: 1 + draw(state, 8),
@@ -78,7 +81,7 @@ impl Batch {
             wait: (draw(state, 8), draw(state, 16)),
             timeout: maybe(state, 1, 40),
             cancelled: maybe(state, 0, 200),
-            items: (0..1 + draw(state, 8)).map(|_| script(state)).collect(),
+            items: (0..1 + draw(state, 8)).map(|_| replies(state)).collect(),
         }
     }
 
@@ -88,7 +91,7 @@ impl Batch {
     }
 }
 
-/// The result of a batch that is compared.
+/// The results of a batch, in the simulation and in the reference.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
     ends: Vec<Option<End>>,
@@ -99,53 +102,57 @@ struct Outcome {
     waited: (u64, u64),
 }
 
-fn played(plan: &Plan) -> Vec<Outcome> {
-    let throttle = plan.throttle.map(|it| {
-        Throttle::new(millis(it.floor), millis(it.ceiling), millis(it.step))
-            .multiplier(it.multiplier as f64)
+fn simulated(plan: &Plan) -> Vec<Outcome> {
+    let throttle = plan.throttle.map(|aimd| {
+        Throttle::new(millis(aimd.floor), millis(aimd.ceiling), millis(aimd.step))
+            .multiplier(aimd.multiplier as f64)
     });
     let limiter = limiter(plan.pace, throttle);
     let zero = Instant::now();
-    let mut plays: Vec<Play> = plan
+    let mut simulations: Vec<Simulation> = plan
         .batches
         .iter()
-        .map(|it| {
-            Play::new(it.retry(), &limiter, it.concurrency, it.window, it.items.clone())
-                .with_timeout(it.timeout)
-                .beside(zero)
+        .map(|batch| {
+            let Batch { concurrency, window, timeout, .. } = *batch;
+            Simulation::new(batch.retry(), &limiter, concurrency, window, batch.items.clone())
+                .with_timeout(timeout)
+                .starting_at(zero)
         })
         .collect();
     let mut time = 0;
     loop {
         let mut next = None;
-        for (play, batch) in plays.iter_mut().zip(&plan.batches) {
-            if batch.cancelled.is_some_and(|at| at == time) && !play.is_over() {
-                play.cancel(time);
+        for (simulation, batch) in simulations.iter_mut().zip(&plan.batches) {
+            if batch.cancelled.is_some_and(|at| at == time) && !simulation.is_over() {
+                simulation.cancel(time);
             }
         }
-        plays.iter_mut().for_each(|play| play.land(time));
-        for (play, batch) in plays.iter_mut().zip(&plan.batches) {
-            play.deliver();
+        simulations.iter_mut().for_each(|simulation| simulation.end_attempts(time));
+        for (simulation, batch) in simulations.iter_mut().zip(&plan.batches) {
+            simulation.deliver();
             let cancelled = batch.cancelled.filter(|&at| at > time);
-            next = next.into_iter().chain(play.act(time)).chain(cancelled).min();
+            next = next.into_iter().chain(simulation.take_actions(time)).chain(cancelled).min();
         }
-        if plays.iter().all(Play::is_over) {
+        if simulations.iter().all(Simulation::is_over) {
             break;
         }
-        time = next.unwrap_or_else(|| panic!("nothing will happen any more: {plan:?}"));
+        time = next.unwrap_or_else(|| panic!("no further action will come: {plan:?}"));
     }
-    plays
+    simulations
         .into_iter()
-        .map(|play| {
-            let stats = play.dispatcher.stats(zero, &limiter);
-            let whole = |time: Duration| time.as_millis() as u64;
+        .map(|simulation| {
+            let stats = simulation.dispatcher.stats(zero);
+            let whole_millis = |time: Duration| time.as_millis() as u64;
             Outcome {
-                ends: play.ends,
-                dispatched: play.dispatched,
+                ends: simulation.ends,
+                dispatched: simulation.dispatched,
                 attempts: stats.attempts,
                 retries: stats.capacity_retries,
-                peak_delay: whole(stats.peak_delay),
-                waited: (whole(stats.waited_for_pace), whole(stats.waited_for_throttle)),
+                peak_delay: whole_millis(stats.peak_delay),
+                waited: (
+                    whole_millis(stats.waited_for_pace),
+                    whole_millis(stats.waited_for_throttle),
+                ),
             }
         })
         .collect()
@@ -155,10 +162,11 @@ fn played(plan: &Plan) -> Vec<Outcome> {
 enum Item {
     Fresh,
     Waiting { due: u64 },
-    Running { until: u64, step: Step, round: u64 },
+    Running { until: u64, reply: Reply, round: u64 },
     Over,
 }
 
+/// The reference model of a batch.
 struct Reference<'a> {
     batch: &'a Batch,
     items: Vec<Item>,
@@ -167,6 +175,7 @@ struct Reference<'a> {
     outcome: Outcome,
 }
 
+/// The reference model of a limiter.
 #[derive(Default)]
 struct Service {
     last: Option<u64>,
@@ -175,13 +184,14 @@ struct Service {
 }
 
 impl Service {
+    /// Returns when the pace allows the next dispatch, and when the throttle does.
     fn closed_until(&self, plan: &Plan) -> (u64, u64) {
         self.last.map_or((0, 0), |last| (last + plan.pace, last + plan.pace.max(self.delay)))
     }
 
-    fn answered(&mut self, plan: &Plan, round: u64, done: bool) {
+    fn record(&mut self, plan: &Plan, round: u64, had_capacity: bool) {
         let Some(aimd) = plan.throttle.filter(|_| round == self.round) else { return };
-        if done {
+        if had_capacity {
             self.delay = self.delay.saturating_sub(aimd.step).max(aimd.floor);
         } else {
             let longer = (self.delay * aimd.multiplier).max(self.delay + aimd.step);
@@ -227,27 +237,27 @@ impl<'a> Reference<'a> {
         self.batch.timeout.is_some_and(|timeout| started + timeout <= time)
     }
 
-    fn land(&mut self, time: u64, plan: &Plan, service: &mut Service) {
+    fn end_attempts(&mut self, time: u64, plan: &Plan, service: &mut Service) {
         for index in 0..self.items.len() {
-            let Item::Running { until, step, round } = self.items[index] else { continue };
+            let Item::Running { until, reply, round } = self.items[index] else { continue };
             if until != time {
                 continue;
             }
-            if step != Step::Failed {
-                service.answered(plan, round, step == Step::Done);
+            if reply != Reply::Failed {
+                service.record(plan, round, reply == Reply::Done);
                 self.outcome.peak_delay = self.outcome.peak_delay.max(service.delay);
-                self.outcome.retries += u64::from(step != Step::Done);
+                self.outcome.retries += u64::from(reply != Reply::Done);
             }
-            match step {
+            match reply {
                 _ if self.is_overdue(index, time) => self.end(index, End::Deadline),
-                Step::Done => self.end(index, End::Done),
-                Step::Failed => self.end(index, End::Failed),
-                Step::Again(after) => self.again(index, time, after),
+                Reply::Done => self.end(index, End::Done),
+                Reply::Failed => self.end(index, End::Failed),
+                Reply::Retry(after) => self.retry_or_end(index, time, after),
             }
         }
     }
 
-    fn again(&mut self, index: usize, time: u64, after: Option<u64>) {
+    fn retry_or_end(&mut self, index: usize, time: u64, after: Option<u64>) {
         let attempts = self.attempts[index];
         let (first, longest) = self.batch.wait;
         let own = (first << (attempts - 1)).min(longest);
@@ -273,13 +283,13 @@ impl<'a> Reference<'a> {
         }
         let is_due = |item: &Item| matches!(item, Item::Waiting { due } if *due <= time);
         let fresh = self.items.iter().position(|item| matches!(item, Item::Fresh));
-        let has_room = |&index: &usize| index < self.delivered() + self.batch.window as usize;
-        self.items.iter().position(is_due).or(fresh.filter(has_room))
+        let has_space = |&index: &usize| index < self.delivered() + self.batch.window as usize;
+        self.items.iter().position(is_due).or(fresh.filter(has_space))
     }
 
-    fn act(&mut self, time: u64, plan: &Plan, service: &mut Service) {
+    fn take_actions(&mut self, time: u64, plan: &Plan, service: &mut Service) {
         loop {
-            // Items without time end before an attempt is dispatched.
+            // Items whose time is over end before an attempt is dispatched.
             for index in 0..self.items.len() {
                 if !matches!(self.items[index], Item::Waiting { .. }) {
                     continue;
@@ -292,20 +302,20 @@ impl<'a> Reference<'a> {
                 }
             }
             let Some(index) = self.candidate(time) else { return };
-            let (chunk_size, open) = service.closed_until(plan);
+            let (paced, open) = service.closed_until(plan);
             if time < open {
                 let waited = &mut self.outcome.waited;
-                *(if time < chunk_size { &mut waited.0 } else { &mut waited.1 }) += 1;
+                *(if time < paced { &mut waited.0 } else { &mut waited.1 }) += 1;
                 return;
             }
             service.last = Some(time);
             self.started[index].get_or_insert(time);
-            let script = &self.batch.items[index];
-            let (takes, step) = script[(self.attempts[index] as usize).min(script.len() - 1)];
+            let replies = &self.batch.items[index];
+            let (takes, reply) = replies[(self.attempts[index] as usize).min(replies.len() - 1)];
             self.attempts[index] += 1;
             self.outcome.attempts += 1;
             self.outcome.dispatched.push((time, index as u64));
-            self.items[index] = Item::Running { until: time + takes, step, round: service.round };
+            self.items[index] = Item::Running { until: time + takes, reply, round: service.round };
         }
     }
 }
@@ -321,8 +331,8 @@ fn expected(plan: &Plan) -> Vec<Outcome> {
                 batch.cancel();
             }
         }
-        batches.iter_mut().for_each(|batch| batch.land(time, plan, &mut service));
-        batches.iter_mut().for_each(|batch| batch.act(time, plan, &mut service));
+        batches.iter_mut().for_each(|batch| batch.end_attempts(time, plan, &mut service));
+        batches.iter_mut().for_each(|batch| batch.take_actions(time, plan, &mut service));
         if batches.iter().all(Reference::is_over) {
             return batches.into_iter().map(|batch| batch.outcome).collect();
         }
@@ -331,20 +341,20 @@ fn expected(plan: &Plan) -> Vec<Outcome> {
 }
 
 #[test]
-fn random_runs_are_as_in_the_reference() {
+fn random_simulations_match_the_reference() {
     let mut state = 0x9E37_79B9_7F4A_7C15;
-    let mut met = [0_u32; 5];
-    let (mut chunk_size, mut throttled) = (0, 0);
+    let mut ends = [0_u32; 5];
+    let (mut paced, mut throttled) = (0, 0);
     for _ in 0..100_000 {
         let plan = Plan::new(&mut state);
-        let outcomes = played(&plan);
+        let outcomes = simulated(&plan);
         assert_eq!(outcomes, expected(&plan), "{plan:?}");
         for outcome in outcomes {
-            chunk_size += outcome.waited.0;
+            paced += outcome.waited.0;
             throttled += outcome.waited.1;
-            outcome.ends.into_iter().flatten().for_each(|end| met[end as usize] += 1);
+            outcome.ends.into_iter().flatten().for_each(|end| ends[end as usize] += 1);
         }
     }
-    assert!(met.iter().all(|&count| count > 10_000), "{met:?}");
-    assert!(chunk_size > 100_000 && throttled > 100_000, "{chunk_size} {throttled}");
+    assert!(ends.iter().all(|&count| count > 10_000), "{ends:?}");
+    assert!(paced > 100_000 && throttled > 100_000, "{paced} {throttled}");
 }
