@@ -10,4 +10,6 @@ pub(crate) mod builder;
 pub(crate) mod handle;
 pub(crate) mod report;
 
+#[cfg(feature = "requests")]
+pub(crate) use self::builder::{Admitted, BatchBuilder, Streamed, Submitted};
 pub(crate) use self::report::BatchReport;

@@ -17,5 +17,7 @@ pub(crate) mod timing;
 pub(crate) use self::cancellation::CancellationToken;
 pub(crate) use self::policy::{LimitPolicy, Limits, Stop};
 pub(crate) use self::state::LimitState;
+#[cfg(feature = "requests")]
+pub(crate) use self::timer::SharedTimer;
 pub(crate) use self::timer::TaskTimer;
 pub(crate) use self::timing::{CompletionFrontier, Timing, TimingLog};

@@ -11,7 +11,7 @@ use loom::thread::{self, JoinHandle};
 
 use crate::primitive::{AtomicUsize, Parker};
 use crate::scheduler::{
-    BorrowGuard, CallKind, Progress, Scheduler, TimeSlice, Work, WorkRef, park, with_borrowed,
+    BorrowGuard, FairShare, Progress, Published, Scheduler, TimeSlice, Work, park, with_borrowed,
     worker,
 };
 
@@ -42,11 +42,16 @@ impl Workers {
         }
     }
 
-    /// Publishes work, as a stream or a submitted batch does. Returns a function that withdraws it.
-    pub fn publish(&self, jobs: &Arc<Jobs>) -> impl FnOnce() + use<> {
-        let scheduler = Arc::clone(&self.scheduler);
-        let published = scheduler.publish(WorkRef::Owned(jobs.clone()), Instant::now(), None);
-        move || scheduler.withdraw(&published.expect("the scheduler was open"))
+    /// Publishes work, as a stream or a submitted batch does.
+    pub fn publish(&self, jobs: &Arc<Jobs>) {
+        let work: Arc<dyn Published> = jobs.clone();
+        self.scheduler.publish(work, Instant::now());
+    }
+
+    /// Withdraws it.
+    pub fn withdraw(&self, jobs: &Arc<Jobs>) {
+        let work: Arc<dyn Published> = jobs.clone();
+        self.scheduler.withdraw(&work);
     }
 
     /// Makes one more job of published work claimable.
@@ -111,6 +116,7 @@ pub struct Jobs {
     unfinished: AtomicUsize,
     /// Accessed at each access of the work.
     alive: UnsafeCell<()>,
+    fair_share: FairShare,
     job: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -121,6 +127,7 @@ impl Jobs {
             left: AtomicUsize::new(count),
             unfinished: AtomicUsize::new(count),
             alive: UnsafeCell::new(()),
+            fair_share: FairShare::default(),
             job: Box::new(job),
         }
     }
@@ -172,11 +179,17 @@ impl Work for Jobs {
         self.left.load(Relaxed) > 0
     }
 
-    fn progress(&self) -> Progress {
-        Progress { kind: CallKind::Batch, head: 0, pulled: 0, waiting: 0 }
+    fn progress(&self) -> Option<Progress> {
+        None
     }
 
     fn notify(&self) {}
+}
+
+impl Published for Jobs {
+    fn fair_share(&self) -> &FairShare {
+        &self.fair_share
+    }
 
     fn is_done(&self) -> bool {
         // ORDERING: model:done: Relaxed; as `model:finished`.

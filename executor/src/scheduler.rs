@@ -12,12 +12,14 @@
 //! | `registry` | the open calls: `Scheduler`, which holds all of this |
 //! | `idle` | sleeping and searching workers, and their wake-ups |
 //! | `worker` | the loop of a worker thread |
-//! | `work` | what workers run, and a call as the scheduler lists it |
+//! | `work` | the traits of what workers run |
 //! | `time_slice` | the time that one thread stays with one call |
 //! | `fair_share` | the virtual run time by which workers choose the next call |
 //! | `borrowed` | work that borrows from its caller |
+//! | `admission` | the right to open a call that a shutdown waits for |
 //! | `park` | how other threads wait |
 
+pub(crate) mod admission;
 pub(crate) mod borrowed;
 pub(crate) mod fair_share;
 pub(crate) mod idle;
@@ -27,8 +29,10 @@ pub(crate) mod time_slice;
 pub(crate) mod work;
 pub(crate) mod worker;
 
+pub(crate) use self::admission::Admission;
 pub(crate) use self::borrowed::{BorrowGuard, with_borrowed};
-pub(crate) use self::registry::{Admission, GRACE, Remaining, Scheduler};
+pub(crate) use self::fair_share::FairShare;
+pub(crate) use self::registry::{GRACE, Remaining, Scheduler};
 pub(crate) use self::time_slice::{Inside, TimeSlice, is_inside};
-pub(crate) use self::work::{CallKind, Progress, Published, Work, WorkRef};
+pub(crate) use self::work::{CallKind, Progress, Published, Work};
 pub(crate) use self::worker::is_worker_of;

@@ -125,7 +125,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         // SAFETY: `Held` ends the borrow before it drops its reference to the stream, which keeps
         // the stream alive until then. The values that the stream borrows outlive the scope.
         let guard = unsafe { BorrowGuard::new(self.executor.scheduler(), &*core, now()) };
-        let published = guard.published().cloned();
+        let is_unlisted = !guard.is_visible();
         let stream: Arc<dyn StreamWork + 'scope> = core;
         // SAFETY: only the lifetime changes. `enter` drops the reference before it returns, within
         // `'scope`, and no other code can take it out.
@@ -134,7 +134,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         };
         // Dropped here and not under the lock, because this may run user code.
         self.hold(Held { guard, stream: held }).into_iter().for_each(discard);
-        Ordered::new(consumer_end, stream, self.executor.scheduler(), published)
+        Ordered::new(consumer_end, stream, self.executor.scheduler(), None, is_unlisted)
     }
 
     /// Adds a stream, and returns the streams that are over.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::executor::Executor;
 use crate::observe::BusyWorker;
@@ -217,10 +217,10 @@ impl Executor {
         let open = self.scheduler().open_calls();
         let now = now();
         let busy = self.scheduler().worker_statuses().busy(now);
-        let call = |call: &Arc<Published>| {
-            let (id, age) = (call.fair_share.id(), now.saturating_duration_since(call.since));
+        let call = |(work, since): &(Arc<dyn Published>, Instant)| {
+            let (id, age) = (work.fair_share().id(), now.saturating_duration_since(*since));
             let name = |worker| self.worker_name(worker);
-            Some(OpenCall::new(id, age, call.visit(|work| work.progress())?, &busy, name))
+            Some(OpenCall::new(id, age, work.progress()?, &busy, name))
         };
         let mut calls: Vec<OpenCall> = open.iter().filter_map(call).collect();
         calls.sort_unstable_by_key(OpenCall::id);

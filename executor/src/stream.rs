@@ -18,6 +18,8 @@ pub(crate) mod ordered;
 pub(crate) mod progress;
 pub(crate) mod work;
 
+#[cfg(feature = "requests")]
+pub(crate) use self::open::{Opened, open_ring};
 pub(crate) use self::open::{open_stream, publish_with_limits};
 pub(crate) use self::ordered::Ordered;
 pub(crate) use self::work::StreamWork;

@@ -336,7 +336,7 @@ pub(crate) struct Admitted<'e> {
 impl<'e> Admitted<'e> {
     /// Returns `None` if the executor was shut down.
     fn new(executor: &'e Executor, window: usize, limits: Limits) -> Option<Admitted<'e>> {
-        let admission = executor.scheduler().admit()?;
+        let admission = Admission::new(executor.scheduler())?;
         let limits = Arc::new(LimitState::new(limits, window.next_power_of_two()));
         Some(Admitted { executor, admission, window, limits })
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Weak};
 
 use crate::primitive::{AtomicBool, Mutex, MutexGuard, lock};
-use crate::scheduler::Work;
+use crate::scheduler::Published;
 use crate::unwind::catch_panic;
 
 /// A token that cancels the batches and streams that it was given to, from any thread, also from a
@@ -34,7 +34,7 @@ pub struct CancellationToken(Arc<Signal>);
 struct Signal {
     is_cancelled: AtomicBool,
     /// The calls whose consumers are woken. They may be waiting for a slow item.
-    listeners: Mutex<Vec<Weak<dyn Work>>>,
+    listeners: Mutex<Vec<Weak<dyn Published>>>,
 }
 
 impl CancellationToken {
@@ -75,7 +75,7 @@ impl CancellationToken {
 
     /// Registers a call whose consumer is woken by the cancellation. The consumer checks the token
     /// after this and before it waits.
-    pub(crate) fn notify(&self, work: &Arc<dyn Work>) {
+    pub(crate) fn notify(&self, work: &Arc<dyn Published>) {
         let mut listeners = self.listeners();
         if listeners.len() == listeners.capacity() {
             listeners.retain(|listener| listener.strong_count() > 0);
@@ -83,7 +83,7 @@ impl CancellationToken {
         listeners.push(Arc::downgrade(work));
     }
 
-    fn listeners(&self) -> MutexGuard<'_, Vec<Weak<dyn Work>>> {
+    fn listeners(&self) -> MutexGuard<'_, Vec<Weak<dyn Published>>> {
         lock(&self.0.listeners)
     }
 }

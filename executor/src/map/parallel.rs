@@ -279,8 +279,8 @@ impl<S: Source, F: Job<(usize, S::Item)>> Work for Parallel<'_, S, F> {
         self.ranges.has_work() || self.source.is_open()
     }
 
-    fn progress(&self) -> Progress {
-        self.blocks.progress()
+    fn progress(&self) -> Option<Progress> {
+        Some(self.blocks.progress())
     }
 
     fn notify(&self) {

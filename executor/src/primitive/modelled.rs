@@ -6,18 +6,20 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
 
 use super::lock;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 #[cfg(reorder_loom)]
 use loom as engine;
 #[cfg(reorder_shuttle)]
 use shuttle as engine;
 
+use engine::sync::atomic::AtomicBool;
 pub(crate) use engine::sync::{Condvar, Mutex, MutexGuard};
 pub(crate) use engine::{thread, thread_local};
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 /// A parker as in the crate `parking`, made of a mutex and a condition variable.
 pub(crate) struct Parker(Arc<Token>);
@@ -26,13 +28,13 @@ pub(crate) struct Parker(Arc<Token>);
 pub(crate) struct Unparker(Arc<Token>);
 
 struct Token {
-    has_token: Mutex<bool>,
+    is_there: Mutex<bool>,
     changed: Condvar,
 }
 
 impl Parker {
     pub(crate) fn new() -> Parker {
-        Parker(Arc::new(Token { has_token: Mutex::new(false), changed: Condvar::new() }))
+        Parker(Arc::new(Token { is_there: Mutex::new(false), changed: Condvar::new() }))
     }
 
     pub(crate) fn unparker(&self) -> Unparker {
@@ -40,23 +42,25 @@ impl Parker {
     }
 
     pub(crate) fn park(&self) {
-        let mut has_token = lock(&self.0.has_token);
-        while !*has_token {
-            has_token = self.0.changed.wait(has_token).unwrap_or_else(PoisonError::into_inner);
+        let mut is_there = lock(&self.0.is_there);
+        while !*is_there {
+            is_there = self.0.changed.wait(is_there).unwrap_or_else(PoisonError::into_inner);
         }
-        *has_token = false;
+        *is_there = false;
     }
+}
 
+impl Parker {
     /// Returns at once, after other threads had a chance to run.
     pub(crate) fn park_deadline(&self, _deadline: Instant) -> bool {
         thread::yield_now();
-        std::mem::take(&mut *lock(&self.0.has_token))
+        std::mem::take(&mut *lock(&self.0.is_there))
     }
 }
 
 impl Unparker {
     pub(crate) fn unpark(&self) {
-        *lock(&self.0.has_token) = true;
+        *lock(&self.0.is_there) = true;
         self.0.changed.notify_one();
     }
 }
@@ -70,6 +74,30 @@ impl Wake for Token {
 impl From<Unparker> for Waker {
     fn from(unparker: Unparker) -> Waker {
         Waker::from(unparker.0)
+    }
+}
+
+/// As `std::sync::OnceLock`, with an order that loom sees.
+pub(crate) struct OnceLock<T> {
+    is_set: AtomicBool,
+    value: std::sync::OnceLock<T>,
+}
+
+impl<T> OnceLock<T> {
+    pub(crate) fn new() -> OnceLock<T> {
+        OnceLock { is_set: AtomicBool::new(false), value: std::sync::OnceLock::new() }
+    }
+
+    pub(crate) fn set(&self, value: T) -> Result<(), T> {
+        self.value.set(value)?;
+        // ORDERING: as in std, here and in `get`: a thread that sees the flag sees the whole value.
+        self.is_set.store(true, Release);
+        Ok(())
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        // ORDERING: as in `set`. Without an order from elsewhere, it may not be seen yet.
+        self.value.get().filter(|_| self.is_set.load(Acquire))
     }
 }
 
@@ -96,13 +124,12 @@ impl AtomicWaker {
 /// A delay as in the crate `futures-timer`, made of a thread that reads the clock until it is time.
 pub(crate) struct Delay {
     at: Instant,
-    /// The thread of the last poll runs while this lives.
-    alive: Arc<()>,
+    rings: Option<Arc<AtomicBool>>,
 }
 
 impl Delay {
     pub(crate) fn new(time: Duration) -> Delay {
-        Delay { at: now() + time, alive: Arc::new(()) }
+        Delay { at: now() + time, rings: None }
     }
 }
 
@@ -110,19 +137,30 @@ impl Future for Delay {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let (at, waker) = (self.at, cx.waker().clone());
+        let at = self.at;
         if at <= now() {
             return Poll::Ready(());
         }
-        self.alive = Arc::new(());
-        let alive = Arc::downgrade(&self.alive);
+        let rings = Arc::new(AtomicBool::new(true));
+        let (waker, rang) = (cx.waker().clone(), Arc::clone(&rings));
         thread::spawn(move || {
-            while alive.strong_count() > 0 && now() < at {
+            // ORDERING: the timer may be dropped at the same time. It may fire in vain.
+            while rang.load(Acquire) && now() < at {
                 thread::yield_now();
             }
             waker.wake();
         });
+        let before = self.rings.replace(rings);
+        // ORDERING: as above.
+        before.into_iter().for_each(|rings| rings.store(false, Release));
         Poll::Pending
+    }
+}
+
+impl Drop for Delay {
+    fn drop(&mut self) {
+        // ORDERING: as above.
+        self.rings.take().into_iter().for_each(|rings| rings.store(false, Release));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The primitives of a program.
 
-pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
 pub(crate) use std::thread::sleep;
 pub(crate) use std::{thread, thread_local};
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::batch::builder::{Admitted, BatchBuilder, Streamed, Submitted};
+use crate::batch::{Admitted, BatchBuilder, Streamed, Submitted};
 use crate::requests::attempt::Attempt;
 use crate::requests::attempt_outcome::AttemptOutcome;
 use crate::requests::dispatcher::RequestConfig;
@@ -14,8 +14,7 @@ use crate::requests::jobs::{Blocking, Spawned};
 use crate::requests::limiter::RateLimiter;
 use crate::requests::retry::Retry;
 use crate::requests::spawn::Spawn;
-use crate::stream::open::{Opened, open_ring};
-use crate::stream::{Ordered, publish_with_limits};
+use crate::stream::{Opened, Ordered, open_ring, publish_with_limits};
 
 /// A batch of requests to a service. Made by
 /// [`BatchBuilder::requests`](crate::BatchBuilder::requests), whose limits it has.
@@ -30,8 +29,6 @@ use crate::stream::{Ordered, publish_with_limits};
 /// | [`stream`](Requests::stream) | the same | an [`Ordered`] |
 /// | [`submit_async`](Requests::submit_async) | are futures, on a runtime | a [`BatchHandle`] |
 /// | [`stream_async`](Requests::stream_async) | the same | an [`Ordered`] |
-///
-/// [`BatchHandle`]: crate::BatchHandle
 ///
 /// The timeout and the budget of an item count from its first attempt, waits included. These events
 /// end an item that waits at once:
@@ -124,7 +121,7 @@ impl<I> Requests<'_, I> {
     ///
     /// # Errors
     ///
-    /// [`Refused`](crate::Refused) if the executor was shut down. It gives the items back.
+    /// [`Refused`] if the executor was shut down. It gives the items back.
     ///
     /// # Panics
     ///
@@ -194,11 +191,11 @@ impl<I> Requests<'_, I> {
     ///
     /// # Errors
     ///
-    /// [`Refused`](crate::Refused) if the executor was shut down. It gives the source back.
+    /// [`Refused`] if the executor was shut down. It gives the source back.
     ///
     /// # Panics
     ///
-    /// As [`Executor::stream`](crate::Executor::stream).
+    /// As [`Executor::stream`].
     ///
     /// # Progress
     ///
@@ -223,7 +220,7 @@ impl<I> Requests<'_, I> {
     ///
     /// # Panics
     ///
-    /// As [`Executor::stream`](crate::Executor::stream).
+    /// As [`Executor::stream`].
     ///
     /// # Progress
     ///

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::{Duration, Instant};
 
-use crate::observe::request_stats::RequestStats;
+use crate::observe::RequestStats;
 use crate::requests::limiter::{Closed, Dispatch, RateLimiter};
 use crate::requests::retry::Retry;
 

@@ -16,8 +16,7 @@ use std::time::Instant;
 use reorder_ring::{Gap, Producer};
 
 use crate::io::{ChunkRing, OrderedOutput, OrderedSource};
-use crate::limits::LimitState;
-use crate::limits::timer::SharedTimer;
+use crate::limits::{LimitState, SharedTimer};
 use crate::outcome::{Failure, Outcome, Panic};
 use crate::primitive::{AtomicBool, Mutex, lock, now};
 use crate::requests::attempt::Attempt;
@@ -27,7 +26,7 @@ use crate::requests::in_flight::{
     AttemptOwner, AttemptResult, InFlight, Jobs, PendingEntry, PendingItem,
 };
 use crate::requests::limiter::{Dispatch, RateLimiter};
-use crate::scheduler::{Scheduler, TimeSlice};
+use crate::scheduler::{FairShare, Scheduler, TimeSlice};
 use crate::unwind::{DiscardOnDrop, discard};
 
 mod source;
@@ -60,6 +59,7 @@ pub(crate) struct Driver<P: RequestParts> {
     dispatcher: DiscardOnDrop<Mutex<DispatcherOf<P>>>,
     limiter: RateLimiter,
     limits: Arc<LimitState>,
+    fair_share: FairShare,
     /// `true` if the consumer runs items, because no other thread may be there to run them.
     consumer_must_run: AtomicBool,
     timer: SharedTimer,
@@ -100,6 +100,7 @@ impl<P: RequestParts> Driver<P> {
             dispatcher: DiscardOnDrop::new(Mutex::new(dispatcher)),
             limiter,
             limits,
+            fair_share: FairShare::default(),
             consumer_must_run: AtomicBool::new(false),
             timer: SharedTimer::default(),
             scheduler,

@@ -12,7 +12,7 @@ use crate::observe::{WorkerStatuses, trace};
 use crate::primitive::{AtomicBool, AtomicUsize, Condvar, Mutex, Unparker, fence, lock, now};
 use crate::scheduler::fair_share::FairShare;
 use crate::scheduler::idle::Idle;
-use crate::scheduler::work::{Published, WorkRef};
+use crate::scheduler::work::Published;
 use crate::unwind::catch_panic;
 
 /// The age at which workers that are awake begin to look at a call. A batch that its caller
@@ -23,8 +23,14 @@ pub(crate) const GRACE: Duration = Duration::from_micros(if cfg!(reorder_loom) {
 /// ends a call.
 const SHUTDOWN_POLL: Duration = Duration::from_millis(50);
 
+/// A published call, and when it was published.
+struct OpenWork {
+    work: Arc<dyn Published>,
+    since: Instant,
+}
+
 struct Calls {
-    open: Vec<Arc<Published>>,
+    open: Vec<OpenWork>,
     /// The number of calls that are admitted and not published yet.
     admitted: usize,
     /// `true` once no more calls are taken in.
@@ -46,9 +52,7 @@ pub(crate) struct Remaining {
 
 impl Calls {
     fn remaining(&self) -> Remaining {
-        let is_unfinished =
-            |call: &&Arc<Published>| call.visit(|work| work.is_done()) == Some(false);
-        let unfinished = self.open.iter().filter(is_unfinished).count();
+        let unfinished = self.open.iter().filter(|open| !open.work.is_done()).count();
         Remaining { calls: self.admitted + unfinished, workers: self.workers }
     }
 }
@@ -102,49 +106,55 @@ impl Scheduler {
         self.idle.workers() + 1
     }
 
-    /// Makes a call visible to the workers. `since` is the time at which it began.
-    ///
-    /// Returns `None` if the scheduler is closed and the call was not admitted before: the owner of
-    /// the call has to run it then.
-    pub(crate) fn publish(
-        &self,
-        work: WorkRef,
-        since: Instant,
-        admission: Option<Admission>,
-    ) -> Option<Arc<Published>> {
-        let call = Arc::new(Published::new(work, since));
-        self.change(|calls| {
-            if calls.closed && admission.is_none() {
-                return None;
-            }
-            calls.opened += 1;
-            call.fair_share.open(calls.opened, self.runtime());
-            calls.open.push(Arc::clone(&call));
-            Some(())
-        })?;
-        trace::opened(call.fair_share.id());
-        self.idle.notify_work();
-        Some(call)
+    /// Makes a call visible to the workers. Returns `false` if the scheduler is closed: the owner
+    /// of the call has to run it then.
+    pub(crate) fn publish(&self, work: Arc<dyn Published>, since: Instant) -> bool {
+        let taken = self.change(|calls| (!calls.closed).then(|| self.push(calls, work, since)));
+        if let Some(call) = taken {
+            trace::opened(call);
+            self.idle.notify_work();
+        }
+        taken.is_some()
     }
 
-    /// Admits a call that only the workers will run. Returns `None` if the scheduler is closed.
-    pub(crate) fn admit(self: &Arc<Self>) -> Option<Admission> {
-        let is_open = self.change(|calls| {
+    /// Counts a call that will be published. Returns `false` if the scheduler is closed.
+    pub(crate) fn admit(&self) -> bool {
+        self.change(|calls| {
             calls.admitted += usize::from(!calls.closed);
             !calls.closed
-        });
-        is_open.then(|| Admission(Arc::clone(self)))
+        })
+    }
+
+    /// Publishes an admitted call, also if the scheduler was closed meanwhile.
+    pub(crate) fn publish_admitted(&self, work: Arc<dyn Published>, since: Instant) {
+        trace::opened(self.change(|calls| self.push(calls, work, since)));
+        self.idle.notify_work();
+    }
+
+    /// Ends an admission, after its call was published or given up.
+    pub(crate) fn end_admission(&self) {
+        self.change(|calls| calls.admitted -= 1);
+    }
+
+    /// Adds a call to the list and returns its number.
+    fn push(&self, calls: &mut Calls, work: Arc<dyn Published>, since: Instant) -> u64 {
+        calls.opened += 1;
+        work.fair_share().open(calls.opened, self.runtime());
+        calls.open.push(OpenWork { work, since });
+        calls.opened
     }
 
     /// Hides a call from workers that look from now on. A worker that runs it stays until its time
     /// slice ends.
-    pub(crate) fn withdraw(&self, call: &Arc<Published>) {
-        let withdrawn = self.change(|calls| {
-            let place = calls.open.iter().position(|other| Arc::ptr_eq(other, call))?;
+    pub(crate) fn withdraw(&self, work: &Arc<dyn Published>) {
+        let gone = self.change(|calls| {
+            let place = calls.open.iter().position(|other| Arc::ptr_eq(&other.work, work))?;
             Some(calls.open.swap_remove(place))
         });
-        if withdrawn.is_some() {
-            trace::closed(call.fair_share.id());
+        if let Some(gone) = gone {
+            trace::closed(gone.work.fair_share().id());
+            // The last reference may run user code, which must not run under the lock.
+            drop(gone);
         }
     }
 
@@ -177,7 +187,11 @@ impl Scheduler {
     ///
     /// Returns `false` and does nothing if the calls have not changed since version `seen`, or if
     /// another thread holds the lock.
-    pub(crate) fn list(&self, seen: &mut Option<usize>, list: &mut Vec<Arc<Published>>) -> bool {
+    pub(crate) fn list(
+        &self,
+        seen: &mut Option<usize>,
+        list: &mut Vec<Arc<dyn Published>>,
+    ) -> bool {
         // ORDERING: scheduler:list: Relaxed; the list that is locked next is of this version or a
         // later one. Had it been locked before that version was made, this load would come before
         // it, too.
@@ -192,7 +206,7 @@ impl Scheduler {
         };
         let now = now();
         let old = calls.open.iter().filter(|open| now.duration_since(open.since) >= GRACE);
-        list.extend(old.cloned());
+        list.extend(old.map(|open| Arc::clone(&open.work)));
         *seen = (list.len() == calls.open.len()).then_some(version);
         true
     }
@@ -205,12 +219,12 @@ impl Scheduler {
 
     /// Returns `true` if any open call has something to claim.
     pub(crate) fn any_claimable(&self) -> bool {
-        lock(&self.calls).open.iter().any(|call| call.claimable())
+        lock(&self.calls).open.iter().any(|open| open.work.claimable())
     }
 
-    /// Returns the open calls.
-    pub(crate) fn open_calls(&self) -> Vec<Arc<Published>> {
-        lock(&self.calls).open.clone()
+    /// Returns the open calls, each with the instant since when it is open.
+    pub(crate) fn open_calls(&self) -> Vec<(Arc<dyn Published>, Instant)> {
+        lock(&self.calls).open.iter().map(|open| (Arc::clone(&open.work), open.since)).collect()
     }
 
     pub(crate) fn worker_statuses(&self) -> &WorkerStatuses {
@@ -229,9 +243,8 @@ impl Scheduler {
         // enters their list after it was taken here sees the stop, and stays awake.
         self.stopping.store(true, Relaxed);
         self.idle.wake_all();
-        for call in self.open_calls() {
-            catch_panic(|| _ = call.visit(|work| work.notify()));
-        }
+        let open = self.open_calls();
+        open.iter().for_each(|(work, _)| catch_panic(|| work.notify()));
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -293,17 +306,5 @@ impl Scheduler {
             }
             calls = self.ended.wait_timeout(calls, time).unwrap_or_else(PoisonError::into_inner).0;
         }
-    }
-}
-
-/// The right to publish a call that only the workers will run.
-///
-/// If the scheduler is closed meanwhile, a shutdown waits for this admission and for the call that
-/// it publishes.
-pub(crate) struct Admission(Arc<Scheduler>);
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        self.0.change(|calls| calls.admitted -= 1);
     }
 }

@@ -61,8 +61,17 @@ impl<'a> TimeSlice<'a> {
         TimeSlice::new(scheduler, 0, 0, false)
     }
 
-    /// Starts the time slice of a participant, which runs the call with this number.
-    pub(crate) fn new(
+    /// Starts the time slice of a worker.
+    pub(crate) fn of_worker(
+        scheduler: &'a Scheduler,
+        worker: usize,
+        call: u64,
+        searching: bool,
+    ) -> TimeSlice<'a> {
+        TimeSlice::new(scheduler, worker + 1, call, searching)
+    }
+
+    fn new(
         scheduler: &'a Scheduler,
         participant: usize,
         call: u64,

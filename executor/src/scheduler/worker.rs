@@ -33,9 +33,9 @@ struct Worker {
     scheduler: Arc<Scheduler>,
     index: usize,
     /// The calls that were open at the last look.
-    known: Vec<Arc<Published>>,
+    known: Vec<Arc<dyn Published>>,
     /// The buffer of the next list. Both buffers are kept, so that a look allocates nothing.
-    spare: Vec<Arc<Published>>,
+    spare: Vec<Arc<dyn Published>>,
     /// The version of `known`.
     version: Option<usize>,
     /// The place in `known` of the call that this worker ran last.
@@ -104,24 +104,21 @@ impl Worker {
         }
         let Some(place) = self.choose() else { return false };
         self.last = place;
-        let call = &self.known[place];
-        self.scheduler.advance(&call.fair_share);
-        let id = call.fair_share.id();
-        let _span = trace::time_slice(self.index, id);
-        let slice = TimeSlice::new(&self.scheduler, self.index + 1, id, self.searching);
+        let work = &self.known[place];
+        self.scheduler.advance(work.fair_share());
+        let call = work.fair_share().id();
+        let _span = trace::time_slice(self.index, call);
+        let slice = TimeSlice::of_worker(&self.scheduler, self.index, call, self.searching);
         // Jobs are caught one by one. This catches the `Drop` of a user value between two of them.
-        let ran = catch_unwind(AssertUnwindSafe(|| call.visit(|work| work.run_slice(&slice))));
+        let ran = catch_unwind(AssertUnwindSafe(|| work.run_slice(&slice)));
         self.searching = slice.is_searching();
-        call.fair_share.charge(slice.length());
+        work.fair_share().charge(slice.length());
         drop(slice);
         self.scheduler.after_run();
-        match ran {
-            Ok(ran) => ran == Some(true),
-            Err(payload) => {
-                discard(payload);
-                true
-            }
-        }
+        ran.unwrap_or_else(|payload| {
+            discard(payload);
+            true
+        })
     }
 
     /// Returns the place of the claimable call with the least run time. Calls with the same run
@@ -130,9 +127,9 @@ impl Worker {
         let mut chosen: Option<(u64, usize)> = None;
         for step in 1..=self.known.len() {
             let place = (self.last + step) % self.known.len();
-            let call = &self.known[place];
-            let runtime = call.fair_share.runtime();
-            if chosen.is_none_or(|(least, _)| runtime < least) && call.claimable() {
+            let work = &self.known[place];
+            let runtime = work.fair_share().runtime();
+            if chosen.is_none_or(|(least, _)| runtime < least) && work.claimable() {
                 chosen = Some((runtime, place));
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::executor::Executor;
 use crate::primitive::now;
-use crate::scheduler::WorkRef;
+use crate::scheduler::Published;
 use crate::stream::open::open_stream;
 use crate::stream::ordered::Ordered;
 
@@ -49,7 +49,8 @@ impl Executor {
         let job = move |item| Ok(job(item));
         let (core, consumer_end) = open_stream(self, source.into_iter(), self.window(), None, job);
         let core = Arc::new(core);
-        let published = self.scheduler().publish(WorkRef::Owned(core.clone()), now(), None);
-        Ordered::new(consumer_end, core, self.scheduler(), published)
+        let published: Arc<dyn Published> = core.clone();
+        let is_unlisted = !self.scheduler().publish(Arc::clone(&published), now());
+        Ordered::new(consumer_end, core, self.scheduler(), Some(published), is_unlisted)
     }
 }

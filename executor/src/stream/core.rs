@@ -18,7 +18,7 @@ use crate::io::{
 };
 use crate::outcome::{Failure, Outcome, Panic};
 use crate::primitive::{AtomicBool, AtomicU32, AtomicWaker, fence};
-use crate::scheduler::{CallKind, Progress, Scheduler, TimeSlice, Work};
+use crate::scheduler::{CallKind, FairShare, Progress, Published, Scheduler, TimeSlice, Work};
 use crate::stream::progress::StreamProgress;
 use crate::stream::work::StreamWork;
 use crate::unwind::{DiscardOnDrop, discard};
@@ -80,6 +80,7 @@ pub(crate) struct Core<P: Parts> {
     next_chunk: AtomicU32,
     max_chunk: u32,
     progress: StreamProgress,
+    fair_share: FairShare,
     cost: AverageCost,
     /// `true` if the source promised more items.
     promising: AtomicBool,
@@ -113,6 +114,7 @@ impl<P: Parts> Core<P> {
             next_chunk: AtomicU32::new(1),
             max_chunk,
             progress: StreamProgress::new(),
+            fair_share: FairShare::default(),
             cost: AverageCost::unknown(),
             promising: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
@@ -300,10 +302,10 @@ impl<P: Parts> Work for Core<P> {
         !self.is_over() && self.source.is_open()
     }
 
-    fn progress(&self) -> Progress {
+    fn progress(&self) -> Option<Progress> {
         let (head, pulled) = (self.output.delivered.get(), self.progress.pulled());
         let waiting = self.progress.finished().saturating_sub(head);
-        Progress { kind: CallKind::Stream, head, pulled, waiting }
+        Some(Progress { kind: CallKind::Stream, head, pulled, waiting })
     }
 
     fn notify(&self) {
@@ -312,9 +314,19 @@ impl<P: Parts> Work for Core<P> {
 
     /// A stream that was ended early is pulled no further, although its consumer may not have found
     /// out.
-    fn is_done(&self) -> bool {
+    fn has_run_all(&self) -> bool {
         let has_run_pulled = || self.progress.finished() == self.progress.pulled();
         self.progress.is_done() || self.is_over() && has_run_pulled()
+    }
+}
+
+impl<P: Parts> Published for Core<P> {
+    fn fair_share(&self) -> &FairShare {
+        &self.fair_share
+    }
+
+    fn is_done(&self) -> bool {
+        self.has_run_all()
     }
 }
 

@@ -28,8 +28,6 @@ pub(crate) enum HeadAction {
 /// The limits of a stream, as its consumer applies them.
 pub(crate) struct HeadLimits {
     state: Arc<LimitState>,
-    /// The number of the call.
-    call: u64,
     /// The reason why the consumer skipped the head that it takes next.
     skipped: Option<Stop>,
     /// The reason why nothing more is pulled. `None` again if the source turns out to have ended by
@@ -41,10 +39,9 @@ pub(crate) struct HeadLimits {
 }
 
 impl HeadLimits {
-    pub(crate) fn new(state: Arc<LimitState>, call: u64) -> HeadLimits {
+    pub(crate) fn new(state: Arc<LimitState>) -> HeadLimits {
         HeadLimits {
             state,
-            call,
             skipped: None,
             ended_by: None,
             frontier: CompletionFrontier::default(),
@@ -74,7 +71,7 @@ impl HeadLimits {
             Ok(()) => {
                 self.skipped = Some(stop);
                 stream.skip(index);
-                trace::skipped(self.call, index, &stop);
+                trace::skipped(stream.fair_share().id(), index, &stop);
                 if stop == Stop::ItemDeadline {
                     policy.fail();
                 }

@@ -10,7 +10,7 @@ use crate::io::{ChunkRing, OrderedOutput, Spares};
 use crate::limits::LimitState;
 use crate::outcome::Outcome;
 use crate::primitive::now;
-use crate::scheduler::{Admission, Work, WorkRef};
+use crate::scheduler::{Admission, Published};
 use crate::stream::core::{ChunkLimit, Core};
 use crate::stream::ordered::{ConsumerEnd, Ordered};
 use crate::stream::work::StreamWork;
@@ -68,10 +68,10 @@ pub(crate) fn publish_with_limits<U: Send, E: Send, S: StreamWork + 'static>(
     stream: Arc<S>,
     consumer_end: ConsumerEnd<U, E>,
 ) -> Ordered<'static, U, E> {
-    let work: Arc<dyn Work> = stream.clone();
+    let published: Arc<dyn Published> = stream.clone();
     if let Some(limits) = &consumer_end.limits {
-        limits.policy.settings.tokens().for_each(|token| token.notify(&work));
+        limits.policy.settings.tokens().for_each(|token| token.notify(&published));
     }
-    let published = executor.scheduler().publish(WorkRef::Owned(work), now(), Some(admission));
-    Ordered::new(consumer_end, stream, executor.scheduler(), published)
+    admission.publish(Arc::clone(&published), now());
+    Ordered::new(consumer_end, stream, executor.scheduler(), Some(published), false)
 }

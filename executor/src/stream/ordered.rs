@@ -84,7 +84,9 @@ pub struct Ordered<'a, U: Send, E: Send = Infallible> {
     stream: Arc<dyn StreamWork + 'a>,
     scheduler: Arc<Scheduler>,
     /// The stream as the workers know it, to be withdrawn. A scope withdraws its own streams.
-    published: Option<Arc<Published>>,
+    published: Option<Arc<dyn Published>>,
+    /// `true` if the scheduler was closed before the workers could know of the stream.
+    is_unlisted: bool,
     /// The number of outcomes taken from the ring, those of `chunk` included.
     taken: u64,
     /// The value of `taken` at which the pullers are told of space next.
@@ -101,10 +103,10 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         consumer_end: ConsumerEnd<U, E>,
         stream: Arc<dyn StreamWork + 'a>,
         scheduler: &Arc<Scheduler>,
-        published: Option<Arc<Published>>,
+        published: Option<Arc<dyn Published>>,
+        is_unlisted: bool,
     ) -> Self {
         let ConsumerEnd { consumer, spares, limits } = consumer_end;
-        let call = published.as_ref().map_or(0, |published| published.fair_share.id());
         Ordered {
             next_space: half_window(&consumer),
             consumer: Some(consumer),
@@ -114,7 +116,8 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
             stream,
             scheduler: Arc::clone(scheduler),
             published,
-            limits: limits.map(|limits| HeadLimits::new(limits, call)),
+            is_unlisted,
+            limits: limits.map(HeadLimits::new),
             waker: None,
             timer: TaskTimer::default(),
         }
@@ -123,9 +126,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     /// Returns `true` if no other thread may be there to run the items: the executor is gone, or
     /// its workers wait for each other.
     fn must_run(&self) -> bool {
-        self.published.is_none()
-            || self.scheduler.is_stopping()
-            || worker::is_worker_of(&self.scheduler)
+        self.is_unlisted || self.scheduler.is_stopping() || worker::is_worker_of(&self.scheduler)
     }
 
     fn may_help(&self) -> bool {
@@ -315,13 +316,12 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     }
 
     fn stop(&mut self) {
-        let Some(consumer) = self.consumer.take() else { return };
-        if let Some(published) = &self.published {
-            self.scheduler.withdraw(published);
+        if let Some(published) = self.published.take() {
+            self.scheduler.withdraw(&published);
         }
         self.stream.cancel();
         // Last, since this drops undelivered values, and their `Drop` may panic.
-        drop((mem::take(&mut self.chunk), consumer));
+        drop((mem::take(&mut self.chunk), self.consumer.take()));
     }
 }
 

@@ -6,9 +6,9 @@ use crate::io::Delivered;
 #[cfg(feature = "requests")]
 use crate::observe::request_stats::RequestStats;
 use crate::primitive::AtomicWaker;
-use crate::scheduler::{Scheduler, TimeSlice, Work};
+use crate::scheduler::{Published, Scheduler, TimeSlice};
 
-pub(crate) trait StreamWork: Work {
+pub(crate) trait StreamWork: Published {
     /// Pulls and runs one chunk on the consumer's thread. Returns `false` if nothing was claimable.
     ///
     /// If `must_run`, no other thread may be there to run the items. The consumer then also pulls

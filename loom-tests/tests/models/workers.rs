@@ -55,9 +55,9 @@ fn published_work_is_run() {
     explore("published_work_is_run", Some(4), 10000, || {
         let (workers, done) = (Workers::start(1), Done::new());
         let jobs = counted(1, &done);
-        let withdraw = workers.publish(&jobs);
+        workers.publish(&jobs);
         done.wait_for(1);
-        withdraw();
+        workers.withdraw(&jobs);
         workers.stop();
     });
 }
@@ -69,10 +69,10 @@ fn work_that_becomes_claimable_is_run() {
     explore("work_that_becomes_claimable_is_run", Some(3), 8000, || {
         let (workers, done) = (Workers::start(1), Done::new());
         let jobs = counted(0, &done);
-        let withdraw = workers.publish(&jobs);
+        workers.publish(&jobs);
         workers.add(&jobs);
         done.wait_for(1);
-        withdraw();
+        workers.withdraw(&jobs);
         workers.stop();
     });
 }
@@ -84,9 +84,9 @@ fn waits_for_other_work(older: bool) {
     let (waiting, other) = (waiting(1, &done), counted(1, &done));
     workers.wait_until_asleep();
     let published = if older { [&other, &waiting] } else { [&waiting, &other] };
-    let published = published.map(|jobs| workers.publish(jobs));
+    published.iter().for_each(|jobs| workers.publish(jobs));
     done.wait_for(2);
-    published.into_iter().for_each(|withdraw| withdraw());
+    published.iter().for_each(|jobs| workers.withdraw(jobs));
     workers.stop();
 }
 
@@ -108,9 +108,9 @@ fn job_that_waits_for_its_neighbour() {
         let (workers, done) = (Workers::start(2), Done::new());
         let jobs = waiting(2, &done);
         workers.wait_until_asleep();
-        let withdraw = workers.publish(&jobs);
+        workers.publish(&jobs);
         done.wait_for(2);
-        withdraw();
+        workers.withdraw(&jobs);
         workers.stop();
     });
 }
@@ -121,10 +121,10 @@ fn helper_wakes_a_worker() {
     explore("helper_wakes_a_worker", Some(3), 18000, || {
         let (workers, done) = (Workers::start(1), Done::new());
         let jobs = waiting(0, &done);
-        let withdraw = workers.publish(&jobs);
+        workers.publish(&jobs);
         workers.pull_and_help(&jobs, 2);
         done.wait_for(2);
-        withdraw();
+        workers.withdraw(&jobs);
         workers.stop();
     });
 }
@@ -142,7 +142,7 @@ fn end_while_there_is_work() {
     explore("end_while_there_is_work", Some(5), 20000, || {
         let (workers, done) = (Workers::start(1), Done::new());
         let jobs = counted(2, &done);
-        _ = workers.publish(&jobs);
+        workers.publish(&jobs);
         workers.stop();
         jobs.help();
         done.wait_for(2);
@@ -155,10 +155,10 @@ fn drained_when_all_has_run() {
     explore("drained_when_all_has_run", Some(3), 3000, || {
         let (workers, done) = (Workers::start(1), Done::new());
         let jobs = counted(1, &done);
-        let withdraw = workers.publish(&jobs);
+        workers.publish(&jobs);
         workers.drain();
         assert_eq!(*done.count.lock().unwrap(), 1, "the drain did not wait");
-        withdraw();
+        workers.withdraw(&jobs);
         workers.stop();
     });
 }

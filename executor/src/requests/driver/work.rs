@@ -4,12 +4,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use crate::io::Delivered;
-use crate::observe::request_stats::RequestStats;
+use crate::observe::RequestStats;
 use crate::primitive::{AtomicWaker, lock, now};
 use crate::requests::dispatcher::Decision;
 use crate::requests::driver::{Driver, RequestParts, discard_entry};
 use crate::requests::in_flight::Jobs;
-use crate::scheduler::{CallKind, Progress, Scheduler, TimeSlice, Work};
+use crate::scheduler::{CallKind, FairShare, Progress, Published, Scheduler, TimeSlice, Work};
 use crate::stream::StreamWork;
 
 impl<P: RequestParts> Work for Driver<P> {
@@ -33,11 +33,11 @@ impl<P: RequestParts> Work for Driver<P> {
         self.is_due()
     }
 
-    fn progress(&self) -> Progress {
+    fn progress(&self) -> Option<Progress> {
         let (pulled, finished) = lock(&self.dispatcher).counts();
         let head = self.output.delivered.get();
         let waiting = finished.saturating_sub(head);
-        Progress { kind: CallKind::Stream, head, pulled, waiting }
+        Some(Progress { kind: CallKind::Stream, head, pulled, waiting })
     }
 
     fn notify(&self) {
@@ -45,6 +45,12 @@ impl<P: RequestParts> Work for Driver<P> {
         if self.is_stopped() {
             self.jobs.abort_all();
         }
+    }
+}
+
+impl<P: RequestParts> Published for Driver<P> {
+    fn fair_share(&self) -> &FairShare {
+        &self.fair_share
     }
 
     fn is_done(&self) -> bool {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::primitive::Parker;
-use crate::scheduler::WorkRef;
 use crate::stream::open::{Opened, open_ring};
 
 use super::*;
@@ -36,13 +35,14 @@ fn a_consumer_that_gives_the_right_to_pull_back_wakes_a_worker() {
     let limit = ChunkLimit::Single;
     let core = Core::<(_, _, _, _)>::new(source, Ok, producer, output, limit);
     let core = Arc::new(core);
-    let published = scheduler.publish(WorkRef::Owned(core.clone()), Instant::now(), None);
+    let work: Arc<dyn Published> = core.clone();
+    scheduler.publish(Arc::clone(&work), Instant::now());
 
     assert!(!core.help(&TimeSlice::own(&scheduler), false));
     assert!(core.claimable());
     assert!(parker.park_timeout(Duration::ZERO), "the worker sleeps on");
 
-    scheduler.withdraw(&published.expect("the scheduler is open"));
+    scheduler.withdraw(&work);
     core.cancel();
     drop(consumer_end);
 }
