@@ -91,7 +91,10 @@ fn idle_workers_waiting_callers_and_blocked_sources_use_no_processor_time() {
         move |_: &u32, _: &_| AttemptOutcome::<(), _>::Retry { error: (), after: Some(hour) };
     let waiting = requests.submit(again).unwrap();
     let waiter = thread::spawn(move || waiting.wait());
-    thread::sleep(Duration::from_millis(300));
+    // A busy machine may take long to start the first attempt of each.
+    while executor.snapshot().calls().iter().all(|call| call.pulled() < 10_000) {
+        thread::sleep(Duration::from_millis(10));
+    }
     assert_idle_for_a_second("10000 requests that wait");
 
     let mut stream = executor.stream(0u64.., |item| item);
