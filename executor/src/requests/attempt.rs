@@ -33,8 +33,8 @@ impl Attempt {
 
     /// Returns `true` if the outcome of this attempt is not needed, or will not count.
     ///
-    /// The batch was cancelled, the executor was shut down, or a deadline of the item has passed. The
-    /// time of an item counts from its first attempt.
+    /// The batch was cancelled, the executor was shut down, or a deadline of the item has passed.
+    /// The time of an item counts from its first attempt.
     ///
     /// # Progress
     ///

@@ -23,6 +23,8 @@ use crate::stream::{Opened, Ordered, open_ring, publish_with_limits};
 /// keeps its place in the order. It keeps no worker and no permit of the concurrency. Attempts
 /// start when the [`RateLimiter`] allows it, the lowest index first.
 ///
+/// [`BatchHandle`]: crate::BatchHandle
+///
 /// | call | jobs | outcomes |
 /// |---|---|---|
 /// | [`submit`](Requests::submit) | block, on the workers | a [`BatchHandle`] |
@@ -121,7 +123,7 @@ impl<I> Requests<'_, I> {
     ///
     /// # Errors
     ///
-    /// [`Refused`] if the executor was shut down. It gives the items back.
+    /// [`Refused`](crate::Refused) if the executor was shut down. It gives the items back.
     ///
     /// # Panics
     ///
@@ -191,11 +193,11 @@ impl<I> Requests<'_, I> {
     ///
     /// # Errors
     ///
-    /// [`Refused`] if the executor was shut down. It gives the source back.
+    /// [`Refused`](crate::Refused) if the executor was shut down. It gives the source back.
     ///
     /// # Panics
     ///
-    /// As [`Executor::stream`].
+    /// As [`Executor::stream`](crate::Executor::stream).
     ///
     /// # Progress
     ///
@@ -220,7 +222,7 @@ impl<I> Requests<'_, I> {
     ///
     /// # Panics
     ///
-    /// As [`Executor::stream`].
+    /// As [`Executor::stream`](crate::Executor::stream).
     ///
     /// # Progress
     ///
