@@ -5,15 +5,14 @@
 //! late, twice, or for another batch or ring, and returns it to the caller with the reason.
 //!
 //! ```text
-//!                  complete(ticket, value)           from any thread, in any order
-//!                     │      │         │
-//!         ┌───────┬───▼───┬──▼────┬────▼──┬───────┬───────┐
-//!         │ 6     │ 7     │ 8     │ 9     │ 10    │ 11    │   position p is in slot p mod capacity
-//!         │ taken │missing│ ready │writing│ ready │vacant │
-//!         └───────┴───────┴───────┴───────┴───────┴───────┘
-//!                 ▲                               ▲
-//!                 head: next to deliver           tail: next to reserve
-//!                 └─────────── window ────────────┘
+//!  position    6       7         8       9         10      11        slot: position mod capacity
+//!            ┌───────┬─────────┬───────┬─────────┬───────┬────────┐
+//!            │ taken │ missing │ ready │ writing │ ready │ vacant │  8 and 10 came early, and wait
+//!            └───────┴─────────┴───────┴─────────┴───────┴────────┘
+//!                      ▲                 ▲                 ▲
+//!                      head: consumer    a thread calls    tail: producer
+//!                      waits for it      complete() on it  reserves it next
+//!                    └──────────── window ───────────────┘
 //!
 //! a position:   reserve ──► missing ──► writing ──► ready ──► taken; the slot is vacant again
 //!                              └── evict, or drop a permit ──► gap ──► taken
