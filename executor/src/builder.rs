@@ -1,12 +1,15 @@
-//! The settings of an executor.
+//! The settings of an executor, and its start.
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use reorder_ring::{CapacityError, Ring};
 
-use crate::executor::{Executor, Settings};
-use crate::primitive::processors;
+use crate::executor::Executor;
+use crate::limits::CancellationToken;
+use crate::primitive::{Parker, processors, thread};
+use crate::scheduler::{Scheduler, worker};
 
 /// The settings of an [`Executor`]. Made by [`Executor::builder`].
 ///
@@ -166,18 +169,29 @@ impl Builder {
         // Tried once here, so that the builder reports it and not the first stream.
         Ring::<()>::with_capacity(self.window).map_err(BuildError::Window)?;
         let requested = self.workers.unwrap_or_else(processors);
-        let settings = Settings {
-            workers: requested,
+        let parkers: Vec<Parker> = (0..requested).map(|_| Parker::new()).collect();
+        let unparkers = parkers.iter().map(Parker::unparker).collect();
+        let mut executor = Executor {
+            scheduler: Arc::new(Scheduler::new(unparkers, self.consumer_helps)),
+            workers: Vec::with_capacity(requested),
             window: self.window,
+            processors: processors(),
             thread_name: self.thread_name,
-            stack_size: self.stack_size,
-            consumer_helps: self.consumer_helps,
+            shutdown: CancellationToken::new(),
         };
-        Executor::start(settings).map_err(|(started, error)| BuildError::Spawn {
-            started,
-            requested,
-            error,
-        })
+        for (started, parker) in parkers.into_iter().enumerate() {
+            let mut thread = thread::Builder::new().name(executor.worker_name(started));
+            if let Some(bytes) = self.stack_size {
+                thread = thread.stack_size(bytes);
+            }
+            let scheduler = Arc::clone(&executor.scheduler);
+            match thread.spawn(move || worker::run(scheduler, started, parker)) {
+                Ok(worker) => executor.workers.push(worker),
+                // Dropping the executor ends the workers that run.
+                Err(error) => return Err(BuildError::Spawn { started, requested, error }),
+            }
+        }
+        Ok(executor)
     }
 }
 

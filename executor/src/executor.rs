@@ -1,25 +1,14 @@
-//! The executor: its worker threads and its settings.
+//! The executor: what its threads and calls share. `builder` starts it.
 //!
 //! The calls are defined where they are carried out: `map::calls`, `batch::builder`,
 //! `stream::calls`, `scope`, `snapshot` and `shutdown` each add theirs to [`Executor`].
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 
 use crate::limits::CancellationToken;
-use crate::primitive::thread::{self, JoinHandle};
-use crate::primitive::{Parker, processors};
-use crate::scheduler::{Scheduler, worker};
-
-/// The settings of an executor, checked.
-pub(crate) struct Settings {
-    pub(crate) workers: usize,
-    pub(crate) window: usize,
-    pub(crate) thread_name: String,
-    pub(crate) stack_size: Option<usize>,
-    pub(crate) consumer_helps: bool,
-}
+use crate::primitive::thread::JoinHandle;
+use crate::scheduler::Scheduler;
 
 /// A pool of worker threads that any number of callers share.
 ///
@@ -42,48 +31,17 @@ pub(crate) struct Settings {
 /// [`Failure::ShutDown`](crate::Failure::ShutDown) for items that have not started.
 /// [`shutdown`](Executor::shutdown) offers more control.
 pub struct Executor {
-    scheduler: Arc<Scheduler>,
+    pub(crate) scheduler: Arc<Scheduler>,
     pub(crate) workers: Vec<JoinHandle<()>>,
-    window: usize,
+    pub(crate) window: usize,
     /// The number of threads that can run at the same time, as seen by the thread that built this.
-    processors: usize,
-    thread_name: String,
+    pub(crate) processors: usize,
+    pub(crate) thread_name: String,
     /// The token that cancels the calls with limits when the executor is dropped.
-    shutdown: CancellationToken,
+    pub(crate) shutdown: CancellationToken,
 }
 
 impl Executor {
-    /// Starts the worker threads.
-    ///
-    /// If the system refuses one, returns the number of threads that had started, and ends those.
-    pub(crate) fn start(settings: Settings) -> Result<Executor, (usize, io::Error)> {
-        let Settings { workers: requested, window, thread_name, stack_size, consumer_helps } =
-            settings;
-        let parkers: Vec<Parker> = (0..requested).map(|_| Parker::new()).collect();
-        let unparkers = parkers.iter().map(Parker::unparker).collect();
-        let mut executor = Executor {
-            scheduler: Arc::new(Scheduler::new(unparkers, consumer_helps)),
-            workers: Vec::with_capacity(requested),
-            window,
-            processors: processors(),
-            thread_name,
-            shutdown: CancellationToken::new(),
-        };
-        for (index, parker) in parkers.into_iter().enumerate() {
-            let mut thread = thread::Builder::new().name(executor.worker_name(index));
-            if let Some(bytes) = stack_size {
-                thread = thread.stack_size(bytes);
-            }
-            let scheduler = Arc::clone(&executor.scheduler);
-            match thread.spawn(move || worker::run(scheduler, index, parker)) {
-                Ok(worker) => executor.workers.push(worker),
-                // Dropping the executor ends the workers that run.
-                Err(error) => return Err((index, error)),
-            }
-        }
-        Ok(executor)
-    }
-
     /// Returns the number of worker threads. The caller of a batch is one more thread that runs
     /// items.
     ///
@@ -109,18 +67,6 @@ impl Executor {
     /// Returns the name of a worker's thread.
     pub(crate) fn worker_name(&self, worker: usize) -> String {
         format!("{}-{worker}", self.thread_name)
-    }
-
-    pub(crate) fn scheduler(&self) -> &Arc<Scheduler> {
-        &self.scheduler
-    }
-
-    pub(crate) fn window(&self) -> usize {
-        self.window
-    }
-
-    pub(crate) fn shutdown_token(&self) -> &CancellationToken {
-        &self.shutdown
     }
 }
 

@@ -183,16 +183,16 @@ impl Work for Jobs {
         None
     }
 
+    fn is_done(&self) -> bool {
+        // ORDERING: model:done: Relaxed; as `model:finished`.
+        self.unfinished.load(Relaxed) == 0
+    }
+
     fn notify(&self) {}
 }
 
 impl Published for Jobs {
     fn fair_share(&self) -> &FairShare {
         &self.fair_share
-    }
-
-    fn is_done(&self) -> bool {
-        // ORDERING: model:done: Relaxed; as `model:finished`.
-        self.unfinished.load(Relaxed) == 0
     }
 }

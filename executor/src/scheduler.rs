@@ -19,7 +19,6 @@
 //! | `admission` | the right to open a call that a shutdown waits for |
 //! | `park` | how other threads wait |
 
-pub(crate) mod admission;
 pub(crate) mod borrowed;
 pub(crate) mod fair_share;
 pub(crate) mod idle;
@@ -29,10 +28,9 @@ pub(crate) mod time_slice;
 pub(crate) mod work;
 pub(crate) mod worker;
 
-pub(crate) use self::admission::Admission;
 pub(crate) use self::borrowed::{BorrowGuard, with_borrowed};
 pub(crate) use self::fair_share::FairShare;
-pub(crate) use self::registry::{GRACE, Remaining, Scheduler};
+pub(crate) use self::registry::{Admission, GRACE, OpenWork, Remaining, Scheduler};
 pub(crate) use self::time_slice::{Inside, TimeSlice, is_inside};
 pub(crate) use self::work::{CallKind, Progress, Published, Work};
 pub(crate) use self::worker::is_worker_of;

@@ -78,7 +78,10 @@ impl Executor {
     where
         F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
     {
-        enter(self, f)
+        let scope = Scope { executor: self, held: Mutex::default(), scope: PhantomData };
+        let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
+        scope.let_go();
+        result.unwrap_or_else(|payload| resume_unwind(payload))
     }
 }
 
@@ -118,23 +121,23 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         U: Send + 'scope,
         F: Fn(I::Item) -> U + Send + Sync + 'scope,
     {
-        let window = self.executor.window();
+        let window = self.executor.window;
         let (core, consumer_end) =
             open_stream(self.executor, source.into_iter(), window, None, move |item| Ok(job(item)));
         let core = Arc::new(core);
         // SAFETY: `Held` ends the borrow before it drops its reference to the stream, which keeps
         // the stream alive until then. The values that the stream borrows outlive the scope.
-        let guard = unsafe { BorrowGuard::new(self.executor.scheduler(), &*core, now()) };
+        let guard = unsafe { BorrowGuard::new(&self.executor.scheduler, &*core, now()) };
         let is_unlisted = !guard.is_visible();
         let stream: Arc<dyn StreamWork + 'scope> = core;
-        // SAFETY: only the lifetime changes. `enter` drops the reference before it returns, within
-        // `'scope`, and no other code can take it out.
+        // SAFETY: only the lifetime changes. `let_go` drops the reference within `'scope`, and
+        // no other code can take it out.
         let held = unsafe {
             mem::transmute::<Arc<dyn StreamWork + 'scope>, Arc<dyn StreamWork>>(Arc::clone(&stream))
         };
         // Dropped here and not under the lock, because this may run user code.
         self.hold(Held { guard, stream: held }).into_iter().for_each(discard);
-        Ordered::new(consumer_end, stream, self.executor.scheduler(), None, is_unlisted)
+        Ordered::new(consumer_end, stream, &self.executor.scheduler, None, is_unlisted)
     }
 
     /// Adds a stream, and returns the streams that are over.
@@ -197,16 +200,6 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     {
         self.executor.execute_batch(items, job)
     }
-}
-
-pub(crate) fn enter<'env, F, T>(executor: &'env Executor, f: F) -> T
-where
-    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
-{
-    let scope = Scope { executor, held: Mutex::default(), scope: PhantomData };
-    let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-    scope.let_go();
-    result.unwrap_or_else(|payload| resume_unwind(payload))
 }
 
 impl fmt::Debug for Scope<'_, '_> {

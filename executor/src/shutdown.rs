@@ -34,10 +34,6 @@ pub struct ShutdownReport {
 }
 
 impl ShutdownReport {
-    pub(crate) fn new(left: Remaining) -> ShutdownReport {
-        ShutdownReport { left }
-    }
-
     /// Returns `true` if all workers have ended. If [`Shutdown::Drain`] was the only mode used, all
     /// calls had finished before.
     pub fn is_complete(&self) -> bool {
@@ -93,19 +89,19 @@ impl Executor {
         let within = if self.would_wait_for_itself() { Some(Duration::ZERO) } else { within };
         // An instant that the clock cannot represent is no deadline.
         let deadline = within.and_then(|within| now().checked_add(within));
-        self.scheduler().close();
+        self.scheduler.close();
         if mode == Shutdown::Abort {
             self.abort();
         } else {
             // After an abort there are no workers, and open calls wait for their consumers.
             let is_drained = |left: Remaining| left.calls == 0 || left.workers == 0;
-            if is_drained(self.scheduler().wait_for(is_drained, deadline)) {
-                self.scheduler().stop();
+            if is_drained(self.scheduler.wait_for(is_drained, deadline)) {
+                self.scheduler.stop();
             }
         }
-        let left = self.scheduler().wait_for(|left| left.workers == 0, deadline);
+        let left = self.scheduler.wait_for(|left| left.workers == 0, deadline);
         trace::shut_down(left.calls, left.workers);
-        ShutdownReport::new(left)
+        ShutdownReport { left }
     }
 
     /// Returns `true` if this thread runs a job, or is a worker that drops the last reference to a
@@ -114,18 +110,18 @@ impl Executor {
     /// Such a thread cannot wait for itself. It must not wait for other threads either, because one
     /// of them may be waiting for this job.
     fn would_wait_for_itself(&self) -> bool {
-        is_inside(self.scheduler()) || is_worker_of(self.scheduler())
+        is_inside(&self.scheduler) || is_worker_of(&self.scheduler)
     }
 
     fn abort(&self) {
-        self.shutdown_token().cancel();
-        self.scheduler().stop();
+        self.shutdown.cancel();
+        self.scheduler.stop();
     }
 }
 
 impl Drop for Executor {
     fn drop(&mut self) {
-        let was_shut_down = self.scheduler().is_closed();
+        let was_shut_down = self.scheduler.is_closed();
         self.abort();
         if was_shut_down || self.would_wait_for_itself() {
             return;

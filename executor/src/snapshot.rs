@@ -1,13 +1,12 @@
 //! Shows the open calls and what holds them up.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::executor::Executor;
 use crate::observe::BusyWorker;
 use crate::primitive::now;
-use crate::scheduler::{CallKind, Progress, Published};
+use crate::scheduler::{CallKind, OpenWork, Progress};
 use crate::unwind::discard;
 
 /// The state of the first missing item of a call.
@@ -49,26 +48,6 @@ pub struct OpenCall {
 }
 
 impl OpenCall {
-    fn new(
-        id: u64,
-        age: Duration,
-        progress: Progress,
-        busy: &[BusyWorker],
-        name: impl Fn(usize) -> String,
-    ) -> OpenCall {
-        let of_call = || busy.iter().filter(move |worker| worker.call == id);
-        let head = if let Some(busy) = of_call().find(|busy| busy.runs(progress.head)) {
-            Head::Running { worker: name(busy.worker), time: busy.time }
-        } else if progress.head < progress.pulled {
-            Head::Elsewhere
-        } else if let Some(busy) = of_call().find(|busy| busy.is_pulling()) {
-            Head::AtSource { worker: name(busy.worker), time: busy.time }
-        } else {
-            Head::NotPulled
-        };
-        OpenCall { id, age, progress, head }
-    }
-
     /// Returns the number of the call in its executor, from 1 on. A call that its caller runs alone
     /// has no number.
     pub fn id(&self) -> u64 {
@@ -214,18 +193,32 @@ impl Executor {
     ///
     /// Blocking for a moment: it takes the lock of the list of open calls.
     pub fn snapshot(&self) -> Snapshot {
-        let open = self.scheduler().open_calls();
+        let open = self.scheduler.open_calls();
         let now = now();
-        let busy = self.scheduler().worker_statuses().busy(now);
-        let call = |(work, since): &(Arc<dyn Published>, Instant)| {
-            let (id, age) = (work.fair_share().id(), now.saturating_duration_since(*since));
-            let name = |worker| self.worker_name(worker);
-            Some(OpenCall::new(id, age, work.progress()?, &busy, name))
+        let busy = self.scheduler.statuses.busy(now);
+        let call = |open: &OpenWork| {
+            let (id, progress) = (open.work.fair_share().id(), open.work.progress()?);
+            let age = now.saturating_duration_since(open.since);
+            Some(OpenCall { id, age, progress, head: self.head(id, progress, &busy) })
         };
         let mut calls: Vec<OpenCall> = open.iter().filter_map(call).collect();
         calls.sort_unstable_by_key(OpenCall::id);
         // The last reference to a call may run the user's code.
         open.into_iter().for_each(discard);
         Snapshot { calls }
+    }
+
+    /// Returns the state of the first missing item of a call.
+    fn head(&self, call: u64, progress: Progress, busy: &[BusyWorker]) -> Head {
+        let of_call = || busy.iter().filter(|worker| worker.call == call);
+        if let Some(busy) = of_call().find(|busy| busy.runs(progress.head)) {
+            Head::Running { worker: self.worker_name(busy.worker), time: busy.time }
+        } else if progress.head < progress.pulled {
+            Head::Elsewhere
+        } else if let Some(busy) = of_call().find(|busy| busy.is_pulling()) {
+            Head::AtSource { worker: self.worker_name(busy.worker), time: busy.time }
+        } else {
+            Head::NotPulled
+        }
     }
 }

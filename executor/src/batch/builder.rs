@@ -104,7 +104,7 @@ impl Executor {
     /// Wait-free. No item runs before [`BatchBuilder::run`], [`submit`](BatchBuilder::submit) or
     /// [`stream`](BatchBuilder::stream).
     pub fn batch<I>(&self, items: I) -> BatchBuilder<'_, I> {
-        let shutdown = Some(self.shutdown_token().clone());
+        let shutdown = Some(self.shutdown.clone());
         BatchBuilder { executor: self, items, limits: Limits { shutdown, ..Limits::default() } }
     }
 }
@@ -288,7 +288,7 @@ impl<'e, I> BatchBuilder<'e, I> {
         E: Send + 'static,
         F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync + 'static,
     {
-        let window = self.executor.window();
+        let window = self.executor.window;
         self.stream_with(window, |call, source| start(call, source, job))
     }
 
@@ -336,7 +336,7 @@ pub(crate) struct Admitted<'e> {
 impl<'e> Admitted<'e> {
     /// Returns `None` if the executor was shut down.
     fn new(executor: &'e Executor, window: usize, limits: Limits) -> Option<Admitted<'e>> {
-        let admission = Admission::new(executor.scheduler())?;
+        let admission = Admission::new(&executor.scheduler)?;
         let limits = Arc::new(LimitState::new(limits, window.next_power_of_two()));
         Some(Admitted { executor, admission, window, limits })
     }

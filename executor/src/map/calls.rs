@@ -41,7 +41,7 @@ impl Executor {
         U: Send,
         F: Fn(I::Item) -> U + Sync,
     {
-        results::values(run::run(self.scheduler(), items.into_iter(), &job))
+        results::values(run::run(&self.scheduler, items.into_iter(), &job))
     }
 
     /// Runs `job` on the indices from 0 to `len` and returns the results in their order.
@@ -74,7 +74,7 @@ impl Executor {
         U: Send,
         F: Fn(usize) -> U + Sync,
     {
-        results::values(run::run_indexed(self.scheduler(), len, &job))
+        results::values(run::run_indexed(&self.scheduler, len, &job))
     }
 
     /// Runs `job` on every item, with a state for each thread, and returns the results in order.

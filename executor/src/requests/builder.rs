@@ -85,7 +85,7 @@ impl<'e, I> BatchBuilder<'e, I> {
             limiter: RateLimiter::unlimited(),
             concurrency: usize::MAX,
         };
-        Requests { window: self.executor.window(), batch: self, config }
+        Requests { window: self.executor.window, batch: self, config }
     }
 }
 
@@ -269,7 +269,7 @@ where
 {
     let Admitted { executor, admission, window, limits } = call;
     let Opened { producer, output, consumer_end } = open_ring(window, Some(Arc::clone(&limits)));
-    let scheduler = Arc::clone(executor.scheduler());
+    let scheduler = Arc::clone(&executor.scheduler);
     config.limiter.register(&scheduler);
     let driver = Driver::<(S, J)>::new(source, jobs, producer, output, config, limits, scheduler);
     publish_with_limits(executor, admission, driver, consumer_end)

@@ -83,6 +83,10 @@ impl Work for BorrowedWork {
         self.visit(|work| work.progress()).flatten()
     }
 
+    fn is_done(&self) -> bool {
+        self.visit(|work| work.is_done()).unwrap_or(true)
+    }
+
     fn notify(&self) {
         self.visit(|work| work.notify());
     }
@@ -91,10 +95,6 @@ impl Work for BorrowedWork {
 impl Published for BorrowedWork {
     fn fair_share(&self) -> &FairShare {
         &self.fair_share
-    }
-
-    fn is_done(&self) -> bool {
-        self.visit(|work| work.has_run_all()).unwrap_or(true)
     }
 }
 

@@ -24,11 +24,13 @@ pub(crate) const GRACE: Duration = Duration::from_micros(if cfg!(reorder_loom) {
 const SHUTDOWN_POLL: Duration = Duration::from_millis(50);
 
 /// A published call, and when it was published.
-struct OpenWork {
-    work: Arc<dyn Published>,
-    since: Instant,
+#[derive(Clone)]
+pub(crate) struct OpenWork {
+    pub(crate) work: Arc<dyn Published>,
+    pub(crate) since: Instant,
 }
 
+#[derive(Default)]
 struct Calls {
     open: Vec<OpenWork>,
     /// The number of calls that are admitted and not published yet.
@@ -67,7 +69,7 @@ pub(crate) struct Scheduler {
     version: AtomicUsize,
     /// The virtual run time of the call that was chosen last. No open call counts as having less.
     runtime: AtomicU64,
-    statuses: WorkerStatuses,
+    pub(crate) statuses: WorkerStatuses,
     stopping: AtomicBool,
     pub(crate) idle: Idle,
     /// The rings of batches. In the steady state, a batch allocates none.
@@ -81,13 +83,7 @@ pub(crate) struct Scheduler {
 impl Scheduler {
     pub(crate) fn new(unparkers: Vec<Unparker>, consumer_helps: bool) -> Scheduler {
         Scheduler {
-            calls: Mutex::new(Calls {
-                open: Vec::new(),
-                admitted: 0,
-                closed: false,
-                workers: unparkers.len(),
-                opened: 0,
-            }),
+            calls: Mutex::new(Calls { workers: unparkers.len(), ..Calls::default() }),
             ended: Condvar::new(),
             closing: AtomicBool::new(false),
             version: AtomicUsize::new(0),
@@ -115,25 +111,6 @@ impl Scheduler {
             self.idle.notify_work();
         }
         taken.is_some()
-    }
-
-    /// Counts a call that will be published. Returns `false` if the scheduler is closed.
-    pub(crate) fn admit(&self) -> bool {
-        self.change(|calls| {
-            calls.admitted += usize::from(!calls.closed);
-            !calls.closed
-        })
-    }
-
-    /// Publishes an admitted call, also if the scheduler was closed meanwhile.
-    pub(crate) fn publish_admitted(&self, work: Arc<dyn Published>, since: Instant) {
-        trace::opened(self.change(|calls| self.push(calls, work, since)));
-        self.idle.notify_work();
-    }
-
-    /// Ends an admission, after its call was published or given up.
-    pub(crate) fn end_admission(&self) {
-        self.change(|calls| calls.admitted -= 1);
     }
 
     /// Adds a call to the list and returns its number.
@@ -222,13 +199,8 @@ impl Scheduler {
         lock(&self.calls).open.iter().any(|open| open.work.claimable())
     }
 
-    /// Returns the open calls, each with the instant since when it is open.
-    pub(crate) fn open_calls(&self) -> Vec<(Arc<dyn Published>, Instant)> {
-        lock(&self.calls).open.iter().map(|open| (Arc::clone(&open.work), open.since)).collect()
-    }
-
-    pub(crate) fn worker_statuses(&self) -> &WorkerStatuses {
-        &self.statuses
+    pub(crate) fn open_calls(&self) -> Vec<OpenWork> {
+        lock(&self.calls).open.clone()
     }
 
     /// Declares a searching worker asleep unless there is work or the scheduler stops; see
@@ -244,7 +216,7 @@ impl Scheduler {
         self.stopping.store(true, Relaxed);
         self.idle.wake_all();
         let open = self.open_calls();
-        open.iter().for_each(|(work, _)| catch_panic(|| work.notify()));
+        open.iter().for_each(|open| catch_panic(|| open.work.notify()));
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -306,5 +278,33 @@ impl Scheduler {
             }
             calls = self.ended.wait_timeout(calls, time).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+}
+
+/// The right to open a call that only the workers will run. If the scheduler is closed meanwhile, a
+/// shutdown waits for this admission and for the call that it publishes.
+pub(crate) struct Admission(Arc<Scheduler>);
+
+impl Admission {
+    /// Returns `None` if the scheduler is closed.
+    pub(crate) fn new(scheduler: &Arc<Scheduler>) -> Option<Admission> {
+        let is_closed = scheduler.change(|calls| {
+            calls.admitted += usize::from(!calls.closed);
+            calls.closed
+        });
+        (!is_closed).then(|| Admission(Arc::clone(scheduler)))
+    }
+
+    /// Publishes the call, also if the scheduler was closed meanwhile.
+    pub(crate) fn publish(self, work: Arc<dyn Published>, since: Instant) {
+        let Admission(scheduler) = &self;
+        trace::opened(scheduler.change(|calls| scheduler.push(calls, work, since)));
+        scheduler.idle.notify_work();
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.0.change(|calls| calls.admitted -= 1);
     }
 }

@@ -61,17 +61,8 @@ impl<'a> TimeSlice<'a> {
         TimeSlice::new(scheduler, 0, 0, false)
     }
 
-    /// Starts the time slice of a worker.
-    pub(crate) fn of_worker(
-        scheduler: &'a Scheduler,
-        worker: usize,
-        call: u64,
-        searching: bool,
-    ) -> TimeSlice<'a> {
-        TimeSlice::new(scheduler, worker + 1, call, searching)
-    }
-
-    fn new(
+    /// Starts a time slice: of a worker, if `participant` is not 0.
+    pub(crate) fn new(
         scheduler: &'a Scheduler,
         participant: usize,
         call: u64,
@@ -127,7 +118,7 @@ impl<'a> TimeSlice<'a> {
 
     fn note(&self, first: u64, count: u64) {
         if let Some(worker) = self.participant.checked_sub(1) {
-            self.scheduler.worker_statuses().set(worker, self.call, first, count, self.last.get());
+            self.scheduler.statuses.set(worker, self.call, first, count, self.last.get());
         }
     }
 
@@ -150,7 +141,7 @@ impl<'a> TimeSlice<'a> {
 impl Drop for TimeSlice<'_> {
     fn drop(&mut self) {
         if let Some(worker) = self.participant.checked_sub(1) {
-            self.scheduler.worker_statuses().clear(worker);
+            self.scheduler.statuses.clear(worker);
         }
     }
 }

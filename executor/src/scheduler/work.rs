@@ -18,8 +18,8 @@ pub(crate) trait Work: Send + Sync {
     fn progress(&self) -> Option<Progress>;
 
     /// Returns `true` if all items have run and no more will come, although the call is still
-    /// published. (The caller of a batch waits for this and then withdraws it.)
-    fn has_run_all(&self) -> bool {
+    /// published. The caller of a batch withdraws it then, so a batch need not tell.
+    fn is_done(&self) -> bool {
         false
     }
 
@@ -31,9 +31,6 @@ pub(crate) trait Work: Send + Sync {
 pub(crate) trait Published: Work {
     /// Returns the run time that workers have spent on this call.
     fn fair_share(&self) -> &FairShare;
-
-    /// Returns `true` if all items have run and no more will come.
-    fn is_done(&self) -> bool;
 }
 
 /// The progress of a call.

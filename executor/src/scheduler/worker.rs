@@ -108,7 +108,7 @@ impl Worker {
         self.scheduler.advance(work.fair_share());
         let call = work.fair_share().id();
         let _span = trace::time_slice(self.index, call);
-        let slice = TimeSlice::of_worker(&self.scheduler, self.index, call, self.searching);
+        let slice = TimeSlice::new(&self.scheduler, self.index + 1, call, self.searching);
         // Jobs are caught one by one. This catches the `Drop` of a user value between two of them.
         let ran = catch_unwind(AssertUnwindSafe(|| work.run_slice(&slice)));
         self.searching = slice.is_searching();

@@ -47,10 +47,10 @@ impl Executor {
         F: Fn(I::Item) -> U + Send + Sync + 'static,
     {
         let job = move |item| Ok(job(item));
-        let (core, consumer_end) = open_stream(self, source.into_iter(), self.window(), None, job);
+        let (core, consumer_end) = open_stream(self, source.into_iter(), self.window, None, job);
         let core = Arc::new(core);
         let published: Arc<dyn Published> = core.clone();
-        let is_unlisted = !self.scheduler().publish(Arc::clone(&published), now());
-        Ordered::new(consumer_end, core, self.scheduler(), Some(published), is_unlisted)
+        let is_unlisted = !self.scheduler.publish(Arc::clone(&published), now());
+        Ordered::new(consumer_end, core, &self.scheduler, Some(published), is_unlisted)
     }
 }

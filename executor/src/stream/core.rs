@@ -314,7 +314,7 @@ impl<P: Parts> Work for Core<P> {
 
     /// A stream that was ended early is pulled no further, although its consumer may not have found
     /// out.
-    fn has_run_all(&self) -> bool {
+    fn is_done(&self) -> bool {
         let has_run_pulled = || self.progress.finished() == self.progress.pulled();
         self.progress.is_done() || self.is_over() && has_run_pulled()
     }
@@ -323,10 +323,6 @@ impl<P: Parts> Work for Core<P> {
 impl<P: Parts> Published for Core<P> {
     fn fair_share(&self) -> &FairShare {
         &self.fair_share
-    }
-
-    fn is_done(&self) -> bool {
-        self.has_run_all()
     }
 }
 

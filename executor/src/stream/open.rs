@@ -73,5 +73,5 @@ pub(crate) fn publish_with_limits<U: Send, E: Send, S: StreamWork + 'static>(
         limits.policy.settings.tokens().for_each(|token| token.notify(&published));
     }
     admission.publish(Arc::clone(&published), now());
-    Ordered::new(consumer_end, stream, executor.scheduler(), Some(published), false)
+    Ordered::new(consumer_end, stream, &executor.scheduler, Some(published), false)
 }

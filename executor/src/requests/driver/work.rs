@@ -40,6 +40,11 @@ impl<P: RequestParts> Work for Driver<P> {
         Some(Progress { kind: CallKind::Stream, head, pulled, waiting })
     }
 
+    fn is_done(&self) -> bool {
+        let dispatcher = lock(&self.dispatcher);
+        dispatcher.is_done() || !dispatcher.is_running() && self.is_stopped()
+    }
+
     fn notify(&self) {
         self.output.wake_consumer();
         if self.is_stopped() {
@@ -51,11 +56,6 @@ impl<P: RequestParts> Work for Driver<P> {
 impl<P: RequestParts> Published for Driver<P> {
     fn fair_share(&self) -> &FairShare {
         &self.fair_share
-    }
-
-    fn is_done(&self) -> bool {
-        let dispatcher = lock(&self.dispatcher);
-        dispatcher.is_done() || !dispatcher.is_running() && self.is_stopped()
     }
 }
 
