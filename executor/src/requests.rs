@@ -10,7 +10,6 @@
 //! | `driver/source`, `driver/work` | pulls items; implements the traits of the scheduler |
 
 mod attempt;
-mod attempt_outcome;
 pub(crate) mod builder;
 mod dispatcher;
 mod driver;
@@ -21,8 +20,7 @@ mod retry;
 mod spawn;
 mod throttle;
 
-pub use self::attempt::Attempt;
-pub use self::attempt_outcome::AttemptOutcome;
+pub use self::attempt::{Attempt, AttemptOutcome};
 pub use self::builder::Requests;
 pub use self::limiter::{RateLimiter, RateLimiterBuilder};
 pub use self::retry::Retry;

@@ -67,11 +67,9 @@ impl LimitPolicy {
 
     /// Returns `Ok` if an item may start now.
     pub(crate) fn start(&self, now: Option<Instant>) -> Result<(), Stop> {
-        match self.cancelled() {
-            Some(stop) => Err(stop),
-            None if self.is_after_deadline(now) => Err(Stop::BatchDeadline),
-            None => Ok(()),
-        }
+        let passed = || self.settings.deadline.zip(now).filter(|(deadline, now)| deadline <= now);
+        let stop = self.cancelled().or_else(|| passed().map(|_| Stop::BatchDeadline));
+        stop.map_or(Ok(()), Err)
     }
 
     /// Returns `true` if an item that started at `started` should stop.
@@ -106,16 +104,11 @@ impl LimitPolicy {
         started: Option<Instant>,
         now: Option<Instant>,
     ) -> Result<Option<Instant>, Stop> {
-        if let Some(stop) = self.cancelled().or_else(|| self.overdue(started, now)) {
-            return Err(stop);
+        match self.cancelled().or_else(|| self.overdue(started, now)) {
+            Some(stop) => Err(stop),
+            // An item that starts later becomes overdue later than an item that would start now.
+            None => self.start(now).map(|()| self.deadline(started.or(now))),
         }
-        if self.is_after_deadline(now) {
-            return Err(Stop::BatchDeadline);
-        }
-        // An item that starts later becomes overdue later than an item that would start now.
-        let own = self.settings.item_timeout.zip(started.or(now));
-        let own = own.and_then(|(timeout, started)| started.checked_add(timeout));
-        Ok(self.settings.deadline.into_iter().chain(own).min())
     }
 
     /// Counts a result that was refused because the consumer gave up on its item.
@@ -146,14 +139,10 @@ impl LimitPolicy {
     }
 
     /// Returns the instant at which an item that started at `started` has no time left.
-    #[cfg(feature = "requests")]
-    pub(crate) fn deadline(&self, started: Instant) -> Option<Instant> {
-        let own = self.settings.item_timeout.and_then(|timeout| started.checked_add(timeout));
+    pub(crate) fn deadline(&self, started: Option<Instant>) -> Option<Instant> {
+        let own = self.settings.item_timeout.zip(started);
+        let own = own.and_then(|(timeout, started)| started.checked_add(timeout));
         self.settings.deadline.into_iter().chain(own).min()
-    }
-
-    fn is_after_deadline(&self, now: Option<Instant>) -> bool {
-        self.settings.deadline.zip(now).is_some_and(|(deadline, now)| deadline <= now)
     }
 
     /// Returns the deadline of such an item that passed first, if one has passed.

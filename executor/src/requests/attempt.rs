@@ -1,8 +1,8 @@
-//! An attempt, as the job of the user sees it.
+//! An attempt and its outcome, as the job of the user sees them.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::limits::LimitState;
 use crate::primitive::now;
@@ -10,17 +10,13 @@ use crate::primitive::now;
 /// An attempt at an item of [`Requests`](crate::Requests), as its job sees it.
 #[derive(Clone)]
 pub struct Attempt {
-    limits: Arc<LimitState>,
-    index: u64,
-    number: u32,
-    started: Instant,
+    pub(super) limits: Arc<LimitState>,
+    pub(super) index: u64,
+    pub(super) number: u32,
+    pub(super) started: Instant,
 }
 
 impl Attempt {
-    pub(crate) fn new(limits: Arc<LimitState>, index: u64, number: u32, started: Instant) -> Self {
-        Attempt { limits, index, number, started }
-    }
-
     /// Returns the index of the item in its batch, from 0 on.
     pub fn index(&self) -> u64 {
         self.index
@@ -46,7 +42,7 @@ impl Attempt {
     /// Returns the instant from which on the outcome does not count, by the deadlines of the item
     /// and of the batch. `None` without a deadline.
     pub fn deadline(&self) -> Option<Instant> {
-        self.limits.policy.deadline(self.started)
+        self.limits.policy.deadline(Some(self.started))
     }
 }
 
@@ -56,5 +52,54 @@ impl fmt::Debug for Attempt {
             .field("index", &self.index)
             .field("number", &self.number)
             .finish_non_exhaustive()
+    }
+}
+
+/// The outcome of one attempt at an item. [`Requests`](crate::Requests) has an example.
+///
+/// A `Result` converts into an outcome without a retry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptOutcome<U, E> {
+    /// The item has its value.
+    Done(U),
+    /// The item has failed, and another attempt would not help.
+    Failed(E),
+    /// The attempt failed, and another one may succeed: the service had no capacity, or a call
+    /// failed by chance.
+    Retry {
+        /// The error of the attempt. The last error is kept for an item that gets no further
+        /// attempt.
+        error: E,
+        /// The wait before the next attempt, such as a `Retry-After` header says. Without it,
+        /// [`Retry`](crate::Retry) decides.
+        after: Option<Duration>,
+    },
+}
+
+impl<U, E> AttemptOutcome<U, E> {
+    /// Returns the outcome with its value changed by `f`, if it has one.
+    pub fn map<V>(self, f: impl FnOnce(U) -> V) -> AttemptOutcome<V, E> {
+        match self {
+            AttemptOutcome::Done(value) => AttemptOutcome::Done(f(value)),
+            AttemptOutcome::Failed(error) => AttemptOutcome::Failed(error),
+            AttemptOutcome::Retry { error, after } => AttemptOutcome::Retry { error, after },
+        }
+    }
+
+    /// Returns the outcome with its error changed by `f`, if it has one.
+    pub fn map_err<F>(self, f: impl FnOnce(E) -> F) -> AttemptOutcome<U, F> {
+        match self {
+            AttemptOutcome::Done(value) => AttemptOutcome::Done(value),
+            AttemptOutcome::Failed(error) => AttemptOutcome::Failed(f(error)),
+            AttemptOutcome::Retry { error, after } => {
+                AttemptOutcome::Retry { error: f(error), after }
+            }
+        }
+    }
+}
+
+impl<U, E> From<Result<U, E>> for AttemptOutcome<U, E> {
+    fn from(result: Result<U, E>) -> Self {
+        result.map_or_else(AttemptOutcome::Failed, AttemptOutcome::Done)
     }
 }

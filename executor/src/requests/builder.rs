@@ -5,8 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::batch::{Admitted, BatchBuilder, Streamed, Submitted};
-use crate::requests::attempt::Attempt;
-use crate::requests::attempt_outcome::AttemptOutcome;
+use crate::requests::attempt::{Attempt, AttemptOutcome};
 use crate::requests::dispatcher::RequestConfig;
 use crate::requests::driver::Driver;
 use crate::requests::in_flight::Jobs;
@@ -139,7 +138,8 @@ impl<I> Requests<'_, I> {
         E: Send + 'static,
         F: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
     {
-        self.submit_jobs(Blocking::new(job))
+        let jobs = Blocking::new(job);
+        self.batch.submit_with(|call, items| start(call, items, jobs, self.config))
     }
 
     /// Starts a batch whose jobs are futures, and returns a handle at once.
@@ -171,7 +171,8 @@ impl<I> Requests<'_, I> {
         F: Fn(Arc<I::Item>, Attempt) -> A + Send + Sync + 'static,
         A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
     {
-        self.submit_jobs(Spawned::new(spawner, job))
+        let jobs = Spawned::new(spawner, job);
+        self.batch.submit_with(|call, items| start(call, items.map(Arc::new), jobs, self.config))
     }
 
     /// Runs the requests of a source, which may be endless, and yields the outcomes in order.
@@ -210,7 +211,8 @@ impl<I> Requests<'_, I> {
         E: Send + 'static,
         F: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
     {
-        self.stream_jobs(Blocking::new(job))
+        let jobs = Blocking::new(job);
+        self.batch.stream_with(self.window, |call, source| start(call, source, jobs, self.config))
     }
 
     /// Opens a stream whose jobs are futures, as in [`submit_async`](Requests::submit_async). They
@@ -236,42 +238,24 @@ impl<I> Requests<'_, I> {
         F: Fn(Arc<I::Item>, Attempt) -> A + Send + Sync + 'static,
         A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
     {
-        self.stream_jobs(Spawned::new(spawner, job))
-    }
-
-    fn submit_jobs<J: Jobs>(self, jobs: J) -> Submitted<I, J::Value, J::Error>
-    where
-        I: IntoIterator<Item = J::Item>,
-        J::Item: Send + 'static,
-    {
-        let config = self.config;
-        self.batch.submit_with(|call, items| start(call, items, jobs, config))
-    }
-
-    fn stream_jobs<J: Jobs>(self, jobs: J) -> Streamed<I, J::Value, J::Error>
-    where
-        I: IntoIterator<Item = J::Item, IntoIter: Send + 'static>,
-    {
-        let config = self.config;
-        self.batch.stream_with(self.window, |call, source| start(call, source, jobs, config))
+        let (jobs, config) = (Spawned::new(spawner, job), self.config);
+        self.batch.stream_with(self.window, |call, source| {
+            start(call, source.map(Arc::new), jobs, config)
+        })
     }
 }
 
-fn start<S, J>(
+fn start<J: Jobs>(
     call: Admitted<'_>,
-    source: S,
+    source: J::Source,
     jobs: J,
     config: RequestConfig,
-) -> Ordered<'static, J::Value, J::Error>
-where
-    S: Iterator<Item = J::Item> + Send + 'static,
-    J: Jobs,
-{
+) -> Ordered<'static, J::Value, J::Error> {
     let Admitted { executor, admission, window, limits } = call;
     let Opened { producer, output, consumer_end } = open_ring(window, Some(Arc::clone(&limits)));
     let scheduler = Arc::clone(&executor.scheduler);
     config.limiter.register(&scheduler);
-    let driver = Driver::<(S, J)>::new(source, jobs, producer, output, config, limits, scheduler);
+    let driver = Driver::new(source, jobs, producer, output, config, limits, scheduler);
     publish_with_limits(executor, admission, driver, consumer_end)
 }
 

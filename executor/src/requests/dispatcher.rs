@@ -251,7 +251,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
         entry: Entry<P, E>,
         after: Option<Duration>,
     ) -> Option<Entry<P, E>> {
-        let budget = entry.started.and_then(|start| start.checked_add(self.config.retry.budget()));
+        let budget = entry.started.and_then(|start| start.checked_add(self.config.retry.within));
         let wait = self.config.retry.wait_after(entry.attempts).map(|wait| after.unwrap_or(wait));
         let due = wait.and_then(|wait| now.checked_add(wait));
         let Some(due) = due.filter(|&due| budget.is_none_or(|end| due < end) && !self.is_closed)

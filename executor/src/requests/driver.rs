@@ -13,57 +13,41 @@ use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 use std::time::Instant;
 
-use reorder_ring::{Gap, Producer};
+use arrayvec::ArrayVec;
+use reorder_ring::{Gap, Producer, Ticket};
 
-use crate::io::{ChunkRing, OrderedOutput, OrderedSource};
+use crate::io::{ChunkRing, Delivered, Filled, OrderedOutput, OrderedSource, SourceEnd};
 use crate::limits::{LimitState, SharedTimer};
+use crate::observe::RequestStats;
 use crate::outcome::{Failure, Outcome, Panic};
-use crate::primitive::{AtomicBool, Mutex, lock, now};
-use crate::requests::attempt::Attempt;
-use crate::requests::attempt_outcome::AttemptOutcome;
+use crate::primitive::{AtomicBool, AtomicWaker, Mutex, lock, now};
+use crate::requests::attempt::{Attempt, AttemptOutcome};
 use crate::requests::dispatcher::{Action, Decision, Dispatcher, Entry, RequestConfig};
 use crate::requests::in_flight::{
-    AttemptOwner, AttemptResult, InFlight, Jobs, PendingEntry, PendingItem,
+    AttemptResult, InFlight, ItemOf, Jobs, PendingEntry, PendingItem,
 };
 use crate::requests::limiter::{Dispatch, RateLimiter};
-use crate::scheduler::{FairShare, Scheduler, TimeSlice};
+use crate::scheduler::{CallKind, FairShare, Progress, Published, Scheduler, TimeSlice, Work};
+use crate::stream::StreamWork;
 use crate::unwind::{DiscardOnDrop, discard};
 
-mod source;
-mod work;
-
-/// The types of a batch of requests, with their bounds.
-pub(crate) trait RequestParts: 'static {
-    type Source: Iterator<Item = <Self::Jobs as Jobs>::Item> + Send;
-    type Jobs: Jobs;
-}
-
-impl<I: Iterator<Item = J::Item> + Send + 'static, J: Jobs> RequestParts for (I, J) {
-    type Source = I;
-    type Jobs = J;
-}
-
-type Value<P> = <<P as RequestParts>::Jobs as Jobs>::Value;
-type Error<P> = <<P as RequestParts>::Jobs as Jobs>::Error;
-type PendingItemOf<P> = PendingItem<<<P as RequestParts>::Jobs as Jobs>::Kept>;
-type EntryOf<P> = PendingEntry<<P as RequestParts>::Jobs>;
-type OutcomeOf<P> = Outcome<Value<P>, Error<P>>;
-type Source<P> = OrderedSource<<P as RequestParts>::Source, Value<P>, Error<P>>;
+type OutcomeOf<J> = Outcome<<J as Jobs>::Value, <J as Jobs>::Error>;
+type SourceOf<J> = OrderedSource<<J as Jobs>::Source, <J as Jobs>::Value, <J as Jobs>::Error>;
 /// The dispatcher hands the source out and takes it back, so it is boxed.
-type DispatcherOf<P> = Dispatcher<Box<Source<P>>, PendingItemOf<P>, Error<P>>;
+type DispatcherOf<J> = Dispatcher<Box<SourceOf<J>>, PendingItem<ItemOf<J>>, <J as Jobs>::Error>;
 
-pub(crate) struct Driver<P: RequestParts> {
+pub(crate) struct Driver<J: Jobs> {
     me: Weak<Self>,
-    jobs: P::Jobs,
-    output: OrderedOutput<Value<P>, Error<P>>,
-    dispatcher: DiscardOnDrop<Mutex<DispatcherOf<P>>>,
+    jobs: J,
+    output: OrderedOutput<J::Value, J::Error>,
+    dispatcher: DiscardOnDrop<Mutex<DispatcherOf<J>>>,
     limiter: RateLimiter,
     limits: Arc<LimitState>,
     fair_share: FairShare,
     /// `true` if the consumer runs items, because no other thread may be there to run them.
     consumer_must_run: AtomicBool,
     timer: SharedTimer,
-    scheduler: Arc<Scheduler>,
+    pub(super) scheduler: Arc<Scheduler>,
 }
 
 /// Notifies the scheduler when a timer fires. It keeps no user value alive, because it runs on the
@@ -78,12 +62,12 @@ impl Wake for TimerWaker {
     }
 }
 
-impl<P: RequestParts> Driver<P> {
+impl<J: Jobs> Driver<J> {
     pub(crate) fn new(
-        source: P::Source,
-        jobs: P::Jobs,
-        producer: Producer<ChunkRing<Value<P>, Error<P>>>,
-        output: OrderedOutput<Value<P>, Error<P>>,
+        source: J::Source,
+        jobs: J,
+        producer: Producer<ChunkRing<J::Value, J::Error>>,
+        output: OrderedOutput<J::Value, J::Error>,
         config: RequestConfig,
         limits: Arc<LimitState>,
         scheduler: Arc<Scheduler>,
@@ -164,7 +148,56 @@ impl<P: RequestParts> Driver<P> {
         true
     }
 
-    fn start(&self, mut entry: EntryOf<P>, dispatch: Dispatch) {
+    /// Pulls one item, and gives the source back to the dispatcher.
+    fn pull(&self, mut source: Box<SourceOf<J>>) {
+        let mut items = ArrayVec::<_, 1>::new();
+        let Filled { end, .. } = source.fill(&mut items, 1, true);
+        let is_wanted = items.pop().is_none_or(|item| match source.reserve(1) {
+            Ok(ticket) => {
+                let pending = PendingItem { ticket, item: Some(item) };
+                let pulled = lock(&self.dispatcher).pulled(pending, now());
+                pulled.map_err(|pending| discard(pending.item)).is_ok()
+            }
+            Err(_) => {
+                discard(item);
+                false
+            }
+        });
+        match end {
+            _ if !is_wanted => self.abandon(*source),
+            // A full window would keep the source from being asked, and its end from being seen.
+            None if source.is_exhausted() => self.finish(*source),
+            None => {
+                let source = lock(&self.dispatcher).give_back(source);
+                source.into_iter().for_each(|source| self.abandon(*source));
+            }
+            Some(SourceEnd::Exhausted) => self.finish(*source),
+            Some(SourceEnd::Panicked(payload)) => {
+                if let Some((ticket, failure)) = source.reserve_panic(payload) {
+                    self.deliver_source_panic(ticket, failure);
+                }
+                self.finish(*source);
+            }
+        }
+    }
+
+    fn deliver_source_panic(&self, ticket: Ticket, failure: Failure<J::Error>) {
+        lock(&self.dispatcher).pulled_finished();
+        self.output.complete_one(ticket, Err(failure));
+    }
+
+    fn finish(&self, source: SourceOf<J>) {
+        source.finish(|ticket, failure| self.deliver_source_panic(ticket, failure));
+        lock(&self.dispatcher).source_ended();
+    }
+
+    /// Drops the source of a batch that wants no more items.
+    fn abandon(&self, source: SourceOf<J>) {
+        source.abandon();
+        lock(&self.dispatcher).source_ended();
+    }
+
+    fn start(&self, mut entry: PendingEntry<J>, dispatch: Dispatch) {
         // Another thread takes what becomes due while this thread runs the job.
         self.notify_if_due();
         let started = entry.started.unwrap_or_else(now);
@@ -172,7 +205,8 @@ impl<P: RequestParts> Driver<P> {
             self.limits.start(entry.index, Some(started));
         }
         let (Some(item), Some(me)) = (entry.payload.item.take(), self.me.upgrade()) else { return };
-        let attempt = Attempt::new(Arc::clone(&self.limits), entry.index, entry.attempts, started);
+        let limits = Arc::clone(&self.limits);
+        let attempt = Attempt { limits, index: entry.index, number: entry.attempts, started };
         self.jobs.begin(item, attempt, InFlight::new(me, entry, dispatch));
         if self.jobs.can_abort() {
             // The timer has to keep the deadline of the attempt.
@@ -181,7 +215,7 @@ impl<P: RequestParts> Driver<P> {
     }
 
     /// Gives its outcome to an item that waited until its time was over.
-    fn end(&self, mut entry: EntryOf<P>, now: Instant) {
+    fn end(&self, mut entry: PendingEntry<J>, now: Instant) {
         let failure = match self.limits.policy.overdue(entry.started, Some(now)) {
             Some(stop) => stop.into(),
             None => exhausted(&mut entry),
@@ -192,9 +226,9 @@ impl<P: RequestParts> Driver<P> {
     /// Keeps an item for its next attempt, or returns its outcome.
     fn retry_or_end(
         &self,
-        mut entry: EntryOf<P>,
-        result: AttemptResult<P::Jobs>,
-    ) -> Option<(EntryOf<P>, OutcomeOf<P>)> {
+        mut entry: PendingEntry<J>,
+        result: AttemptResult<J>,
+    ) -> Option<(PendingEntry<J>, OutcomeOf<J>)> {
         let (policy, now) = (&self.limits.policy, now());
         let outcome = match (result, policy.overdue(entry.started, Some(now))) {
             (result, Some(stop)) => {
@@ -221,13 +255,40 @@ impl<P: RequestParts> Driver<P> {
         Some((entry, outcome))
     }
 
-    fn finish_item(&self, entry: EntryOf<P>, outcome: OutcomeOf<P>) {
+    fn finish_item(&self, entry: PendingEntry<J>, outcome: OutcomeOf<J>) {
         if let Some(log) = &self.limits.timing_log {
             log.note(entry.index, entry.started, Some(now()));
         }
         self.output.complete_one(entry.payload.ticket, outcome);
         lock(&self.dispatcher).finish();
         discard_entry(entry);
+    }
+
+    /// Takes back the entry of an attempt that ended.
+    pub(super) fn attempt_ended(
+        &self,
+        entry: PendingEntry<J>,
+        dispatch: Dispatch,
+        result: AttemptResult<J>,
+    ) {
+        self.jobs.ended(entry.index);
+        if let Some(Ok(outcome @ (AttemptOutcome::Done(_) | AttemptOutcome::Retry { .. }))) =
+            &result
+        {
+            let had_capacity = matches!(outcome, AttemptOutcome::Done(_));
+            let delay = self.limiter.record(dispatch, had_capacity);
+            lock(&self.dispatcher).record(had_capacity, delay);
+        }
+        if let Some((entry, outcome)) = self.retry_or_end(entry, result) {
+            self.finish_item(entry, outcome);
+        }
+        self.changed();
+        self.scheduler.after_run();
+    }
+
+    /// Returns `true` if no caller can receive a result any more.
+    pub(super) fn is_over(&self) -> bool {
+        lock(&self.dispatcher).is_closed() || self.is_stopped()
     }
 
     /// Notifies the threads that may have to act on a change of the dispatcher.
@@ -248,6 +309,109 @@ impl<P: RequestParts> Driver<P> {
     }
 }
 
+impl<J: Jobs> Work for Driver<J> {
+    fn run_slice(&self, slice: &TimeSlice<'_>) -> bool {
+        let mut worked = false;
+        while self.step(slice) {
+            worked = true;
+            if slice.is_over() {
+                break;
+            }
+        }
+        if worked {
+            // Other threads could not see the entries that this thread had in hand. They may have
+            // gone to sleep meanwhile.
+            self.changed();
+        }
+        worked
+    }
+
+    fn claimable(&self) -> bool {
+        self.is_due()
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        let (pulled, finished) = lock(&self.dispatcher).counts();
+        let head = self.output.delivered.get();
+        let waiting = finished.saturating_sub(head);
+        Some(Progress { kind: CallKind::Stream, head, pulled, waiting })
+    }
+
+    fn is_done(&self) -> bool {
+        let dispatcher = lock(&self.dispatcher);
+        dispatcher.is_done() || !dispatcher.is_running() && self.is_stopped()
+    }
+
+    fn notify(&self) {
+        self.output.wake_consumer();
+        if self.is_stopped() {
+            self.jobs.abort_all();
+        }
+    }
+}
+
+impl<J: Jobs> Published for Driver<J> {
+    fn fair_share(&self) -> &FairShare {
+        &self.fair_share
+    }
+}
+
+impl<J: Jobs> StreamWork for Driver<J> {
+    /// Runs an action only if the consumer must: to dispatch costs more than to wake a consumer.
+    fn help(&self, slice: &TimeSlice<'_>, must_run: bool) -> bool {
+        if must_run {
+            // ORDERING: requests:must_run: Relaxed; as `requests:consumer_must_run`.
+            self.consumer_must_run.store(true, Relaxed);
+        }
+        let helped = must_run && self.step(slice);
+        if helped {
+            self.notify_if_due();
+        }
+        helped
+    }
+
+    fn notify_space(&self, _scheduler: &Scheduler) {
+        self.notify_if_due();
+    }
+
+    fn cancel(&self) {
+        let (source, waiting) = lock(&self.dispatcher).close(now());
+        waiting.into_iter().for_each(discard_entry);
+        source.into_iter().for_each(|source| self.abandon(*source));
+        self.jobs.abort_all();
+        self.timer.clear();
+    }
+
+    fn is_cancelled(&self) -> bool {
+        lock(&self.dispatcher).is_closed()
+    }
+
+    fn skip(&self, index: u64) {
+        let entry = lock(&self.dispatcher).skip(index);
+        entry.into_iter().for_each(discard_entry);
+        self.jobs.abort(index);
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        match self.decide(now()) {
+            Decision::Rest(at) => at,
+            Decision::Start(_) | Decision::End(_) | Decision::Pull => Some(now()),
+        }
+    }
+
+    fn requests(&self) -> Option<RequestStats> {
+        Some(lock(&self.dispatcher).stats(now()))
+    }
+
+    fn consumer(&self) -> &AtomicWaker {
+        &self.output.consumer
+    }
+
+    fn delivered(&self) -> &Delivered {
+        &self.output.delivered
+    }
+}
+
 /// Drops the parts of an entry one by one, because the `Drop` of each may panic.
 fn discard_entry<K, E>(entry: Entry<PendingItem<K>, E>) {
     discard(entry.payload.item);
@@ -259,31 +423,5 @@ fn exhausted<T, E>(entry: &mut Entry<T, E>) -> Failure<E> {
         Some(error) => Failure::RetriesExhausted(error),
         // The item has not run at all.
         None => Failure::Gap(Gap::Abandoned),
-    }
-}
-
-impl<P: RequestParts> AttemptOwner<P::Jobs> for Driver<P> {
-    fn attempt_ended(&self, entry: EntryOf<P>, dispatch: Dispatch, result: AttemptResult<P::Jobs>) {
-        self.jobs.ended(entry.index);
-        if let Some(Ok(outcome @ (AttemptOutcome::Done(_) | AttemptOutcome::Retry { .. }))) =
-            &result
-        {
-            let had_capacity = matches!(outcome, AttemptOutcome::Done(_));
-            let delay = self.limiter.record(dispatch, had_capacity);
-            lock(&self.dispatcher).record(had_capacity, delay);
-        }
-        if let Some((entry, outcome)) = self.retry_or_end(entry, result) {
-            self.finish_item(entry, outcome);
-        }
-        self.changed();
-        self.scheduler.after_run();
-    }
-
-    fn scheduler(&self) -> &Arc<Scheduler> {
-        &self.scheduler
-    }
-
-    fn is_over(&self) -> bool {
-        lock(&self.dispatcher).is_closed() || self.is_stopped()
     }
 }

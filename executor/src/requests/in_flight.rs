@@ -5,23 +5,19 @@ use std::thread;
 
 use reorder_ring::Ticket;
 
-use crate::requests::attempt::Attempt;
-use crate::requests::attempt_outcome::AttemptOutcome;
+use crate::requests::attempt::{Attempt, AttemptOutcome};
 use crate::requests::dispatcher::Entry;
+use crate::requests::driver::Driver;
 use crate::requests::limiter::Dispatch;
-use crate::scheduler::Scheduler;
 
 /// Makes attempts at items.
 pub(crate) trait Jobs: Send + Sync + Sized + 'static {
-    type Item;
+    type Source: Iterator<Item: Send> + Send + 'static;
     type Value: Send + 'static;
     type Error: Send + 'static;
-    /// An item as it is kept between two attempts.
-    type Kept: Send + 'static;
 
-    fn keep(&self, item: Self::Item) -> Self::Kept;
     /// Runs an attempt, or starts it on a runtime.
-    fn begin(&self, item: Self::Kept, attempt: Attempt, in_flight: InFlight<Self>);
+    fn begin(&self, item: ItemOf<Self>, attempt: Attempt, in_flight: InFlight<Self>);
     /// Forgets the attempt at this item, which has ended.
     fn ended(&self, _index: u64) {}
     /// Aborts the attempt at this item, if it runs on a runtime.
@@ -36,48 +32,37 @@ pub(crate) trait Jobs: Send + Sync + Sized + 'static {
     }
 }
 
+pub(crate) type ItemOf<J> = <<J as Jobs>::Source as Iterator>::Item;
+
 /// The position of an item's outcome, and the item while no attempt has it.
-pub(crate) struct PendingItem<K> {
+pub(crate) struct PendingItem<T> {
     pub(crate) ticket: Ticket,
-    pub(crate) item: Option<K>,
+    pub(crate) item: Option<T>,
 }
 
 /// An item on its way through the dispatcher.
-pub(crate) type PendingEntry<J> = Entry<PendingItem<<J as Jobs>::Kept>, <J as Jobs>::Error>;
+pub(crate) type PendingEntry<J> = Entry<PendingItem<ItemOf<J>>, <J as Jobs>::Error>;
 
 /// The outcome of an attempt or its panic, or `None` if the attempt was dropped without either.
 pub(crate) type AttemptResult<J> =
     Option<thread::Result<AttemptOutcome<<J as Jobs>::Value, <J as Jobs>::Error>>>;
 
-/// The batch that an attempt belongs to.
-pub(crate) trait AttemptOwner<J: Jobs>: Send + Sync {
-    /// Takes back the entry of an attempt that ended.
-    fn attempt_ended(&self, entry: PendingEntry<J>, dispatch: Dispatch, result: AttemptResult<J>);
-    /// Returns `true` if no caller can receive a result any more.
-    fn is_over(&self) -> bool;
-    fn scheduler(&self) -> &Arc<Scheduler>;
-}
-
 /// An attempt in flight. If it is dropped before it is finished, its item is lost with it.
 pub(crate) struct InFlight<J: Jobs> {
-    pub(crate) owner: Arc<dyn AttemptOwner<J>>,
+    pub(crate) driver: Arc<Driver<J>>,
     /// `None` once the attempt has ended.
     entry: Option<(PendingEntry<J>, Dispatch)>,
 }
 
 impl<J: Jobs> InFlight<J> {
-    pub(crate) fn new(
-        owner: Arc<dyn AttemptOwner<J>>,
-        entry: PendingEntry<J>,
-        dispatch: Dispatch,
-    ) -> Self {
-        InFlight { owner, entry: Some((entry, dispatch)) }
+    pub(crate) fn new(driver: Arc<Driver<J>>, entry: PendingEntry<J>, dispatch: Dispatch) -> Self {
+        InFlight { driver, entry: Some((entry, dispatch)) }
     }
 
     /// Ends the attempt, and gives the item back for the next one.
     pub(crate) fn finish(
         mut self,
-        item: J::Kept,
+        item: ItemOf<J>,
         result: thread::Result<AttemptOutcome<J::Value, J::Error>>,
     ) {
         if let Some((entry, _)) = &mut self.entry {
@@ -88,7 +73,7 @@ impl<J: Jobs> InFlight<J> {
 
     fn end(&mut self, result: AttemptResult<J>) {
         if let Some((entry, dispatch)) = self.entry.take() {
-            self.owner.attempt_ended(entry, dispatch, result);
+            self.driver.attempt_ended(entry, dispatch, result);
         }
     }
 }

@@ -10,9 +10,8 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, Abortable};
 
-use crate::primitive::{Mutex, MutexGuard, lock};
-use crate::requests::attempt::Attempt;
-use crate::requests::attempt_outcome::AttemptOutcome;
+use crate::primitive::{Mutex, lock};
+use crate::requests::attempt::{Attempt, AttemptOutcome};
 use crate::requests::in_flight::{InFlight, Jobs};
 use crate::requests::spawn::Spawn;
 use crate::scheduler::{Inside, Scheduler};
@@ -22,48 +21,43 @@ use crate::unwind::{DiscardOnDrop, catch_panic, discard};
 type Marker<T> = PhantomData<fn() -> T>;
 
 /// Jobs that run on the worker.
-pub(crate) struct Blocking<F, T, U, E> {
+pub(crate) struct Blocking<F, I, U, E> {
     job: DiscardOnDrop<F>,
-    types: Marker<(T, U, E)>,
+    types: Marker<(I, U, E)>,
 }
 
-impl<F, T, U, E> Blocking<F, T, U, E> {
+impl<F, I, U, E> Blocking<F, I, U, E> {
     pub(crate) fn new(job: F) -> Self {
         Blocking { job: DiscardOnDrop::new(job), types: PhantomData }
     }
 }
 
-impl<T, U, E, F> Jobs for Blocking<F, T, U, E>
+impl<I, U, E, F> Jobs for Blocking<F, I, U, E>
 where
-    T: Send + 'static,
+    I: Iterator<Item: Send> + Send + 'static,
     U: Send + 'static,
     E: Send + 'static,
-    F: Fn(&T, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
+    F: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
 {
-    type Item = T;
+    type Source = I;
     type Value = U;
     type Error = E;
-    type Kept = T;
 
-    fn keep(&self, item: T) -> T {
-        item
-    }
-
-    fn begin(&self, item: T, attempt: Attempt, in_flight: InFlight<Self>) {
+    fn begin(&self, item: I::Item, attempt: Attempt, in_flight: InFlight<Self>) {
         let result = catch_unwind(AssertUnwindSafe(|| (*self.job)(&item, &attempt)));
         in_flight.finish(item, result);
     }
 }
 
-/// Jobs that are futures and run on a runtime.
-pub(crate) struct Spawned<S, F, A, T, U, E> {
+/// Jobs that are futures and run on a runtime. An item is shared by its attempts.
+pub(crate) struct Spawned<S, F, A, I, U, E> {
     job: DiscardOnDrop<F>,
-    types: Marker<(A, T, U, E)>,
+    types: Marker<(A, I, U, E)>,
     spawner: DiscardOnDrop<S>,
     running: Mutex<HashMap<u64, AbortHandle>>,
 }
 
-impl<S, F, A, T, U, E> Spawned<S, F, A, T, U, E> {
+impl<S, F, A, I, U, E> Spawned<S, F, A, I, U, E> {
     pub(crate) fn new(spawner: S, job: F) -> Self {
         Spawned {
             job: DiscardOnDrop::new(job),
@@ -72,14 +66,11 @@ impl<S, F, A, T, U, E> Spawned<S, F, A, T, U, E> {
             running: Mutex::default(),
         }
     }
-
-    fn running(&self) -> MutexGuard<'_, HashMap<u64, AbortHandle>> {
-        lock(&self.running)
-    }
 }
 
-impl<T, U, E, S, F, A> Jobs for Spawned<S, F, A, T, U, E>
+impl<T, I, U, E, S, F, A> Jobs for Spawned<S, F, A, I, U, E>
 where
+    I: Iterator<Item = Arc<T>> + Send + 'static,
     T: Send + Sync + 'static,
     U: Send + 'static,
     E: Send + 'static,
@@ -87,14 +78,9 @@ where
     F: Fn(Arc<T>, Attempt) -> A + Send + Sync + 'static,
     A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
 {
-    type Item = T;
+    type Source = I;
     type Value = U;
     type Error = E;
-    type Kept = Arc<T>;
-
-    fn keep(&self, item: T) -> Arc<T> {
-        Arc::new(item)
-    }
 
     fn begin(&self, item: Arc<T>, attempt: Attempt, in_flight: InFlight<Self>) {
         let (index, of_job) = (attempt.index(), attempt.clone());
@@ -103,13 +89,13 @@ where
             Ok(future) => future,
             Err(payload) => return in_flight.finish(item, Err(payload)),
         };
-        let future = inside(Arc::clone(in_flight.owner.scheduler()), future);
+        let future = inside(Arc::clone(&in_flight.driver.scheduler), future);
         let future = AssertUnwindSafe(future).catch_unwind();
         let (handle, registration) = AbortHandle::new_pair();
-        self.running().insert(index, handle.clone());
+        lock(&self.running).insert(index, handle.clone());
         // A thread that ended the batch or skipped the item before the handle was stored did not
         // find it.
-        if in_flight.owner.is_over() || attempt.should_stop() {
+        if in_flight.driver.is_over() || attempt.should_stop() {
             handle.abort();
         }
         catch_panic(|| {
@@ -123,22 +109,22 @@ where
     }
 
     fn ended(&self, index: u64) {
-        let ended = self.running().remove(&index);
+        let ended = lock(&self.running).remove(&index);
         discard(ended);
     }
 
     fn abort(&self, index: u64) {
         // Not under the lock, because this uses a waker of the runtime.
-        let handle = self.running().remove(&index);
+        let handle = lock(&self.running).remove(&index);
         catch_panic(move || handle.into_iter().for_each(|handle| handle.abort()));
     }
 
     fn can_abort(&self) -> bool {
-        !self.running().is_empty()
+        !lock(&self.running).is_empty()
     }
 
     fn abort_all(&self) -> bool {
-        let handles = std::mem::take(&mut *self.running());
+        let handles = std::mem::take(&mut *lock(&self.running));
         let had_some = !handles.is_empty();
         handles.into_values().for_each(|handle| catch_panic(move || handle.abort()));
         had_some

@@ -5,7 +5,7 @@ use std::ptr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::primitive::{Mutex, MutexGuard, lock};
+use crate::primitive::{Mutex, lock};
 use crate::requests::throttle::{Throttle, ThrottleError};
 use crate::scheduler::Scheduler;
 
@@ -127,21 +127,17 @@ impl RateLimiter {
     ///
     /// Blocking: it takes a lock that is held for a few instructions.
     pub fn delay(&self) -> Duration {
-        self.state().delay
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.0.state)
+        lock(&self.0.state).delay
     }
 
     /// Returns `Ok` if an attempt could be dispatched now.
     pub(crate) fn check(&self, now: Instant) -> Result<(), Closed> {
-        self.is_open(&self.state(), now)
+        self.is_open(&lock(&self.0.state), now)
     }
 
     /// Dispatches an attempt, if the limiter allows it now.
     pub(crate) fn dispatch(&self, now: Instant) -> Result<Dispatch, Closed> {
-        let mut state = self.state();
+        let mut state = lock(&self.0.state);
         self.is_open(&state, now)?;
         state.last = state.last.max(Some(now));
         if self.0.settings.throttle.as_ref().is_some_and(Throttle::has_jitter) {
@@ -150,13 +146,9 @@ impl RateLimiter {
         Ok(Dispatch { round: state.round })
     }
 
-    fn schedulers(&self) -> MutexGuard<'_, Vec<Weak<Scheduler>>> {
-        lock(&self.0.schedulers)
-    }
-
     /// Registers a scheduler, before its first batch goes through the limiter.
     pub(crate) fn register(&self, scheduler: &Arc<Scheduler>) {
-        let mut schedulers = self.schedulers();
+        let mut schedulers = lock(&self.0.schedulers);
         schedulers.retain(|known| known.strong_count() > 0);
         if !schedulers.iter().any(|known| ptr::eq(known.as_ptr(), Arc::as_ptr(scheduler))) {
             schedulers.push(Arc::downgrade(scheduler));
@@ -165,7 +157,7 @@ impl RateLimiter {
 
     /// Records whether the service had capacity for an attempt. Returns the new delay.
     pub(crate) fn record(&self, dispatch: Dispatch, had_capacity: bool) -> Duration {
-        let mut state = self.state();
+        let mut state = lock(&self.0.state);
         let before = state.delay;
         if let (Some(throttle), true) = (&self.0.settings.throttle, dispatch.round == state.round) {
             if had_capacity {
@@ -179,7 +171,8 @@ impl RateLimiter {
         drop(state);
         if delay < before {
             // The limiter opens earlier than the timers of waiting batches assume.
-            let schedulers: Vec<_> = self.schedulers().iter().filter_map(Weak::upgrade).collect();
+            let schedulers: Vec<_> =
+                lock(&self.0.schedulers).iter().filter_map(Weak::upgrade).collect();
             schedulers.iter().for_each(|scheduler| scheduler.idle.notify_work());
         }
         delay
@@ -218,7 +211,7 @@ mod tests {
         let limiter = RateLimiter::builder().throttle(throttle).build().unwrap();
         limiter.register(&scheduler);
         limiter.register(&scheduler);
-        assert_eq!(limiter.schedulers().len(), 1);
+        assert_eq!(lock(&limiter.0.schedulers).len(), 1);
         let start = now();
         let first = limiter.dispatch(start).unwrap();
         assert_eq!(limiter.record(first, false), Duration::from_secs(3));

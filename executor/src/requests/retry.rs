@@ -20,7 +20,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "it is a setting"]
 pub struct Retry {
-    within: Duration,
+    pub(super) within: Duration,
     retries: u32,
     wait: Duration,
     longest_wait: Duration,
@@ -62,10 +62,6 @@ impl Retry {
         self.wait = first;
         self.longest_wait = longest;
         self
-    }
-
-    pub(crate) fn budget(&self) -> Duration {
-        self.within
     }
 
     /// Returns the wait after `attempts` attempts, or `None` if there is to be no further one.

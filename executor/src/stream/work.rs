@@ -17,7 +17,9 @@ pub(crate) trait StreamWork: Published {
 
     /// Returns `true` if a consumer that helps would soon be back: items were measured to be cheap,
     /// and the source promises more.
-    fn is_cheap(&self) -> bool;
+    fn is_cheap(&self) -> bool {
+        false
+    }
 
     /// Tells the pullers that the consumer has made space. The consumer also calls this before it
     /// waits.
