@@ -3,11 +3,10 @@
 //! | file | contents |
 //! |---|---|
 //! | `builder`, `retry`, `throttle`, `limiter`, `spawn` | the settings that users choose |
-//! | `attempt`, `attempt_outcome` | the argument and the result of a job |
+//! | `attempt` | the argument and the result of a job |
 //! | `dispatcher` | which item is next, and when: the state machine |
 //! | `in_flight`, `jobs` | attempts that were dispatched, on a worker or on a runtime |
-//! | `driver` | carries out what the dispatcher decides |
-//! | `driver/source`, `driver/work` | pulls items; implements the traits of the scheduler |
+//! | `driver` | carries out what the dispatcher decides, and pulls items |
 
 mod attempt;
 pub(crate) mod builder;

@@ -9,14 +9,13 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `registry` | the open calls: `Scheduler`, which holds all of this |
+//! | `registry` | the open and the admitted calls: `Scheduler`, which holds all of this |
 //! | `idle` | sleeping and searching workers, and their wake-ups |
 //! | `worker` | the loop of a worker thread |
 //! | `work` | the traits of what workers run |
 //! | `time_slice` | the time that one thread stays with one call |
 //! | `fair_share` | the virtual run time by which workers choose the next call |
 //! | `borrowed` | work that borrows from its caller |
-//! | `admission` | the right to open a call that a shutdown waits for |
 //! | `park` | how other threads wait |
 
 pub(crate) mod borrowed;
