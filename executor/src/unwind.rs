@@ -12,6 +12,7 @@ pub(crate) fn discard<T>(value: T) {
 }
 
 /// Runs `f` and discards the payload if `f` panics.
+#[inline]
 pub(crate) fn catch_panic(f: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
         discard(payload);

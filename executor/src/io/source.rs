@@ -69,6 +69,7 @@ impl<I: Iterator, U, E> OrderedSource<I, U, E> {
     ///
     /// An item that was pulled must not wait for a source that blocks. A source that promises
     /// nothing is asked for one item if `may_block`, and otherwise for none.
+    #[inline]
     pub(crate) fn fill<const MOST: usize>(
         &mut self,
         items: &mut ArrayVec<I::Item, MOST>,
