@@ -38,6 +38,7 @@ impl CostHistory {
     }
 
     /// Returns the time that `items` items should take, if items of this job type ran before.
+    #[inline]
     pub(crate) fn expect(&self, job_type: JobType, items: usize) -> Option<Duration> {
         let (place, tag) = job_type.place();
         // ORDERING: cost_history:expect: Relaxed; a hint.

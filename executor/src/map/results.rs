@@ -17,6 +17,7 @@ pub(crate) type Ran<S, U> = (Results<U>, Option<S>, usize);
 /// # Panics
 ///
 /// With the first panic, if items panicked.
+#[inline]
 pub(crate) fn values<U>(results: Results<U>) -> Vec<U> {
     results.unwrap_or_else(|panics| {
         let mut panics = panics.into_iter();
@@ -27,6 +28,7 @@ pub(crate) fn values<U>(results: Results<U>) -> Vec<U> {
 }
 
 /// Returns the values if no item panicked. Otherwise drops them and returns the panics.
+#[inline]
 pub(crate) fn from_parts<U>(values: Vec<U>, panics: Vec<Panicked>) -> Results<U> {
     if panics.is_empty() {
         return Ok(values);
@@ -56,6 +58,7 @@ pub(crate) fn resume_source_panic<S, U>(
 }
 
 /// Joins the results of two parts, of which the first has `count` items.
+#[inline]
 pub(crate) fn append<U>(first: Results<U>, count: usize, second: Results<U>) -> Results<U> {
     if count == 0 {
         return second;

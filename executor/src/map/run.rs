@@ -76,6 +76,7 @@ pub(super) fn run_indexed<F: Job<usize>>(
 }
 
 /// Runs up to `count` items: inline as long as they are cheap, and then in parallel.
+#[inline]
 fn run_parts<S: Iterator, F: Job<S::Item>>(
     call: &Call<'_, F>,
     source: S,
