@@ -8,7 +8,8 @@ const QUICK: usize = 2;
 
 /// Explores every interleaving of `model` with at most `bound` preemptions, or all if it is `None`.
 ///
-/// `LOOM_MAX_PREEMPTIONS` overrides the bound. Prints the number of completed executions.
+/// `LOOM_MAX_PREEMPTIONS` overrides the bound. A quick search, of at most 2 preemptions, also stops
+/// after `LOOM_MAX_PERMUTATIONS` executions. Prints the number of completed executions.
 ///
 /// # Panics
 ///
@@ -21,8 +22,7 @@ pub fn explore(
     model: impl Fn() + Sync + Send + 'static,
 ) {
     let mut builder = loom::model::Builder::new();
-    // Either limit would end the search early and report success.
-    builder.max_permutations = None;
+    // A limit in time would make the coverage depend on the machine.
     builder.max_duration = None;
     // An override of 1 or 2 is for a quick search. A larger one is for a longer search, and never
     // lowers the model's own bound.
@@ -32,7 +32,12 @@ pub fn explore(
         (Some(own), Some(larger)) if larger > QUICK => Some(own.max(larger)),
         (own, quick) => quick.or(own),
     };
-    let bound = builder.preemption_bound;
+    let is_quick = override_bound.is_some_and(|bound| bound <= QUICK);
+    if !is_quick {
+        // It would end the search early and report success.
+        builder.max_permutations = None;
+    }
+    let (bound, limit) = (builder.preemption_bound, builder.max_permutations);
     let completed = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&completed);
     builder.check(move || {
@@ -41,9 +46,7 @@ pub fn explore(
     });
     let completed = completed.load(Relaxed);
     let bound = bound.map_or("all".into(), |bound| format!("at most {bound}"));
-    println!("loom: {name}: {completed} executions, {bound} preemptions");
-    assert!(
-        override_bound.is_some_and(|bound| bound <= QUICK) || completed >= floor,
-        "{name}: {completed} executions, fewer than {floor}"
-    );
+    let cut = if limit.is_some_and(|limit| completed + 1 >= limit) { ", cut" } else { "" };
+    println!("loom: {name}: {completed} executions{cut}, {bound} preemptions");
+    assert!(is_quick || completed >= floor, "{name}: {completed} executions, fewer than {floor}");
 }
