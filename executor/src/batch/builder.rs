@@ -304,7 +304,7 @@ impl<'e, I> BatchBuilder<'e, I> {
         let count = items.len();
         match Admitted::new(self.executor, count.max(1), self.limits) {
             Some(call) => Ok(BatchHandle::new(start(call, items.into_iter()), count)),
-            None => Err(Refused::new(items)),
+            None => Err(Refused { items }),
         }
     }
 
@@ -320,7 +320,7 @@ impl<'e, I> BatchBuilder<'e, I> {
         let source = self.items.into_iter();
         match Admitted::new(self.executor, window, self.limits) {
             Some(call) => Ok(start(call, source)),
-            None => Err(Refused::new(source)),
+            None => Err(Refused { items: source }),
         }
     }
 }

@@ -136,14 +136,10 @@ impl<U: Send, E: Send> fmt::Debug for BatchHandle<U, E> {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Refused<S> {
-    items: S,
+    pub(super) items: S,
 }
 
 impl<S> Refused<S> {
-    pub(crate) fn new(items: S) -> Refused<S> {
-        Refused { items }
-    }
-
     /// Returns the items, or their source.
     pub fn into_inner(self) -> S {
         self.items

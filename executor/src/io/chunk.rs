@@ -7,7 +7,7 @@ use std::sync::Arc;
 use reorder_ring::Ring;
 
 use crate::outcome::Outcome;
-use crate::primitive::{Mutex, MutexGuard, lock};
+use crate::primitive::{Mutex, lock};
 
 pub(crate) type Chunk<U, E = Infallible> = Vec<Outcome<U, E>>;
 /// The ring of a stream.
@@ -33,14 +33,10 @@ impl<U, E> Spares<U, E> {
         Spares { classes: Mutex::new(array::from_fn(|_| Vec::new())) }
     }
 
-    fn classes(&self) -> MutexGuard<'_, [Vec<Chunk<U, E>>; CLASSES]> {
-        lock(&self.classes)
-    }
-
     /// Returns an empty chunk with a capacity for `outcomes` outcomes, from 1 to [`MOST`].
     pub(crate) fn take(&self, outcomes: usize) -> Chunk<U, E> {
         let room = outcomes.next_power_of_two();
-        let spare = self.classes()[room.ilog2() as usize].pop();
+        let spare = lock(&self.classes)[room.ilog2() as usize].pop();
         spare.unwrap_or_else(|| Chunk::with_capacity(room))
     }
 
@@ -48,7 +44,7 @@ impl<U, E> Spares<U, E> {
     pub(crate) fn put(&self, chunk: Chunk<U, E>) {
         debug_assert!(chunk.is_empty());
         if let Some(class) = chunk.capacity().checked_ilog2() {
-            self.classes()[(class as usize).min(CLASSES - 1)].push(chunk);
+            lock(&self.classes)[(class as usize).min(CLASSES - 1)].push(chunk);
         }
     }
 }
@@ -85,7 +81,7 @@ mod tests {
             assert_eq!(again.as_ptr(), place, "{outcomes}");
             spares.put(again);
         }
-        assert_eq!(spares.classes().each_ref().map(Vec::len), [1; CLASSES]);
+        assert_eq!(lock(&spares.classes).each_ref().map(Vec::len), [1; CLASSES]);
     }
 
     #[test]
@@ -102,7 +98,7 @@ mod tests {
             out.push_back((outcomes, spares.take(outcomes)));
         }
         out.into_iter().for_each(|(_, chunk)| spares.put(chunk));
-        for (class, kept) in spares.classes().iter().enumerate() {
+        for (class, kept) in lock(&spares.classes).iter().enumerate() {
             assert!((1..=(2 * WINDOW) >> class).contains(&kept.len()), "{} of {class}", kept.len());
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Weak};
 
-use crate::primitive::{AtomicBool, Mutex, MutexGuard, lock};
+use crate::primitive::{AtomicBool, Mutex, lock};
 use crate::scheduler::Published;
 use crate::unwind::catch_panic;
 
@@ -59,7 +59,7 @@ impl CancellationToken {
         // ORDERING: cancellation:cancel: Release pairs with `cancellation:look`.
         self.0.is_cancelled.store(true, Release);
         // Not under the lock: wakers and the last reference to a call may run user code.
-        let listeners = std::mem::take(&mut *self.listeners());
+        let listeners = std::mem::take(&mut *lock(&self.0.listeners));
         listeners.iter().filter_map(Weak::upgrade).for_each(|work| catch_panic(|| work.notify()));
     }
 
@@ -76,15 +76,11 @@ impl CancellationToken {
     /// Registers a call whose consumer is woken by the cancellation. The consumer checks the token
     /// after this and before it waits.
     pub(crate) fn notify(&self, work: &Arc<dyn Published>) {
-        let mut listeners = self.listeners();
+        let mut listeners = lock(&self.0.listeners);
         if listeners.len() == listeners.capacity() {
             listeners.retain(|listener| listener.strong_count() > 0);
         }
         listeners.push(Arc::downgrade(work));
-    }
-
-    fn listeners(&self) -> MutexGuard<'_, Vec<Weak<dyn Published>>> {
-        lock(&self.0.listeners)
     }
 }
 
