@@ -1,7 +1,7 @@
 //! The executor: what its threads and calls share. `builder` starts it.
 //!
 //! The calls are defined where they are carried out: `map::calls`, `batch::builder`,
-//! `stream::calls`, `scope`, `snapshot` and `shutdown` each add theirs to [`Executor`].
+//! `stream::open`, `scope`, `snapshot` and `shutdown` each add theirs to [`Executor`].
 
 use std::fmt;
 use std::sync::Arc;

@@ -2,15 +2,13 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `calls` | `Executor::stream` |
 //! | `core` | the producing side: workers pull items and run them |
 //! | `ordered` | the consuming side: the handle that users hold |
 //! | `head_limits` | what limits mean for the consumer |
-//! | `open` | how a stream begins |
+//! | `open` | `Executor::stream`, and how any stream begins |
 //! | `work` | what the handle needs of the producing side |
 //! | `progress` | the counters of both |
 
-mod calls;
 pub(crate) mod core;
 pub(crate) mod head_limits;
 pub(crate) mod open;

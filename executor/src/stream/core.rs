@@ -62,15 +62,6 @@ type Item<P> = <<P as Parts>::Source as Iterator>::Item;
 type Source<P> = OrderedSource<<P as Parts>::Source, <P as Parts>::Value, <P as Parts>::Error>;
 type Output<P> = OrderedOutput<<P as Parts>::Value, <P as Parts>::Error>;
 
-/// The chunk size of a thread.
-#[derive(Clone, Copy)]
-pub(crate) enum ChunkLimit {
-    /// One. Each item has a position of its own, so that it can be skipped alone.
-    Single,
-    /// As many as are cheap, up to this number.
-    UpTo(usize),
-}
-
 pub(crate) struct Core<P: Parts> {
     job: DiscardOnDrop<P::Job>,
     output: Output<P>,
@@ -100,19 +91,15 @@ impl<P: Parts> Core<P> {
         job: P::Job,
         producer: Producer<ChunkRing<P::Value, P::Error>>,
         output: Output<P>,
-        chunk_limit: ChunkLimit,
+        max_chunk: usize,
     ) -> Self {
-        let max_chunk = match chunk_limit {
-            ChunkLimit::Single => 1,
-            ChunkLimit::UpTo(items) => items.min(MOST_AT_ONCE) as u32,
-        };
         let source = OrderedSource::new(source, producer);
         Core {
             job: DiscardOnDrop::new(job),
             output,
             source: DiscardOnDrop::new(PullLock::new(Some(source))),
             next_chunk: AtomicU32::new(1),
-            max_chunk,
+            max_chunk: max_chunk.min(MOST_AT_ONCE) as u32,
             progress: StreamProgress::new(),
             fair_share: FairShare::default(),
             cost: AverageCost::unknown(),

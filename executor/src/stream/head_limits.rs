@@ -27,15 +27,15 @@ pub(crate) enum HeadAction {
 
 /// The limits of a stream, as its consumer applies them.
 pub(crate) struct HeadLimits {
-    state: Arc<LimitState>,
+    pub(super) state: Arc<LimitState>,
     /// The reason why the consumer skipped the head that it takes next.
-    skipped: Option<Stop>,
+    pub(super) skipped: Option<Stop>,
     /// The reason why nothing more is pulled. `None` again if the source turns out to have ended by
     /// itself.
-    ended_by: Option<Stop>,
+    pub(super) ended_by: Option<Stop>,
     frontier: CompletionFrontier,
     /// The timing of the outcome that was taken last, if the stream is timed.
-    timing: Option<Timing>,
+    pub(super) timing: Option<Timing>,
 }
 
 impl HeadLimits {
@@ -89,21 +89,6 @@ impl HeadLimits {
         self.ended_by.is_none() && self.state.policy.cancelled().is_some()
     }
 
-    /// Returns why the consumer skipped the head, once.
-    pub(crate) fn take_skipped(&mut self) -> Option<Stop> {
-        self.skipped.take()
-    }
-
-    /// Returns why nothing more is pulled.
-    pub(crate) fn ended_by(&self) -> Option<Stop> {
-        self.ended_by
-    }
-
-    /// Notes that the source had ended by itself: no item is left out.
-    pub(crate) fn source_ended(&mut self) {
-        self.ended_by = None;
-    }
-
     /// Notes the timing of the outcome at `index`, which was taken.
     pub(crate) fn note_timing(&mut self, index: u64) {
         if let Some(log) = &self.state.timing_log {
@@ -111,14 +96,5 @@ impl HeadLimits {
             self.frontier.note(&mut timing);
             self.timing = Some(timing);
         }
-    }
-
-    pub(crate) fn timing(&self) -> Option<Timing> {
-        self.timing
-    }
-
-    /// Returns the number of results that came too late.
-    pub(crate) fn late(&self) -> usize {
-        self.state.policy.late()
     }
 }

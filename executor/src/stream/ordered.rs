@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::iter::FusedIterator;
 use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,13 +13,12 @@ use crate::io::{Chunk, ChunkRing, Spares};
 use crate::limits::{LimitState, Stop, TaskTimer, Timing};
 #[cfg(feature = "requests")]
 use crate::observe::request_stats::RequestStats;
-use crate::outcome::Failure;
+use crate::outcome::{Failure, Outcome};
 use crate::primitive::Backoff;
 use crate::scheduler::{Published, Scheduler, TimeSlice, park, worker};
 use crate::stream::head_limits::{HeadAction, HeadLimits};
 use crate::stream::work::StreamWork;
 
-mod iterate;
 mod task;
 
 use task::TaskWaker;
@@ -155,26 +155,17 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
                 Err(TryNextError::Ended) => return self.source_ended(),
                 Err(_) => return None,
             }
-            self.stream.notify_space(&self.scheduler);
-            match self.check_head_before_help() {
-                Some(HeadAction::LookAgain) => continue,
-                Some(HeadAction::End) => return None,
-                Some(HeadAction::Wait(_)) | None => {}
-            }
-            if self.help(false) {
-                continue;
-            }
+            let until = match self.work_for_head(false) {
+                HeadAction::Wait(until) => until,
+                HeadAction::LookAgain => continue,
+                HeadAction::End => return None,
+            };
             if !backoff.is_completed() {
                 // Waking this thread costs its waker as much as a small item, so it looks a few
                 // times first.
                 backoff.snooze();
                 continue;
             }
-            let until = match self.check_head() {
-                HeadAction::Wait(until) => until,
-                HeadAction::LookAgain => continue,
-                HeadAction::End => return None,
-            };
             let helps = self.may_help();
             let (stream, scheduler, limits) = (&self.stream, &self.scheduler, &self.limits);
             let is_due = |at: Instant| until.is_none_or(|until| at < until);
@@ -196,14 +187,22 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     /// Notes that all items of the source were taken.
     fn source_ended<T>(&mut self) -> Option<T> {
         if let Some(limits) = &mut self.limits {
-            limits.source_ended();
+            limits.ended_by = None;
         }
         None
     }
 
-    /// A consumer that runs the items itself has deadlines to keep in between.
-    fn check_head_before_help(&mut self) -> Option<HeadAction> {
-        self.must_run().then(|| self.check_head())
+    /// Does what this thread can do for the missing head, and returns what it does next.
+    fn work_for_head(&mut self, only_if_needed: bool) -> HeadAction {
+        self.stream.notify_space(&self.scheduler);
+        if self.must_run() {
+            // A consumer that runs the items itself has deadlines to keep in between.
+            let action = self.check_head();
+            if !matches!(action, HeadAction::Wait(_)) {
+                return action;
+            }
+        }
+        if self.help(only_if_needed) { HeadAction::LookAgain } else { self.check_head() }
     }
 
     /// Skips the missing head if its time is up.
@@ -229,8 +228,9 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
 
     /// Stores what came, in order. Returns `false` at the end.
     fn accept(&mut self, delivery: Option<Delivery<Chunk<U, E>>>) -> bool {
-        let skipped = self.limits.as_mut().and_then(HeadLimits::take_skipped);
-        self.chunk = match (delivery.map(|delivery| delivery.outcome), self.stopped_by()) {
+        let reasons = |limits: &mut HeadLimits| (limits.skipped.take(), limits.ended_by);
+        let (skipped, ended_by) = self.limits.as_mut().map_or((None, None), reasons);
+        self.chunk = match (delivery.map(|delivery| delivery.outcome), ended_by) {
             (Some(Ok(chunk)), _) => chunk,
             (Some(Err(gap)), _) => {
                 Chunk::from([Err(skipped.map_or(Failure::Gap(gap), Failure::from))])
@@ -250,10 +250,6 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         true
     }
 
-    fn stopped_by(&self) -> Option<Stop> {
-        self.limits.as_ref().and_then(HeadLimits::ended_by)
-    }
-
     /// Takes the next chunk, after the last one was returned. Returns `false` at the end.
     #[cold]
     fn refill(&mut self) -> bool {
@@ -264,7 +260,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
 
     /// Returns why the stream ended early, once the last outcome was returned.
     pub(crate) fn ended_by(&self) -> Option<Stop> {
-        self.stopped_by().filter(|_| self.consumer.is_none())
+        self.limits.as_ref().filter(|_| self.consumer.is_none())?.ended_by
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -281,7 +277,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     ///
     /// Wait-free: one load.
     pub fn late_results(&self) -> usize {
-        self.limits.as_ref().map_or(0, HeadLimits::late)
+        self.limits.as_ref().map_or(0, |limits| limits.state.policy.late())
     }
 
     /// Returns when the item ran whose outcome was returned last, if the stream is
@@ -299,7 +295,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn timing(&self) -> Option<Timing> {
-        self.limits.as_ref().and_then(HeadLimits::timing)
+        self.limits.as_ref().and_then(|limits| limits.timing)
     }
 
     /// Returns the current statistics of its requests, or `None` if the stream was not made by
@@ -324,6 +320,43 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         drop((mem::take(&mut self.chunk), self.consumer.take()));
     }
 }
+
+impl<U: Send, E: Send> Iterator for Ordered<'_, U, E> {
+    type Item = Outcome<U, E>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Outcome<U, E>> {
+        loop {
+            if let Some(outcome) = self.chunk.pop() {
+                return Some(outcome);
+            }
+            if !self.refill() {
+                self.stop();
+                return None;
+            }
+            self.chunk.reverse();
+        }
+    }
+
+    /// As `next` until the end, by loops over whole chunks, which keep their place in registers.
+    #[inline]
+    fn fold<B, F>(mut self, init: B, mut f: F) -> B
+    where
+        F: FnMut(B, Outcome<U, E>) -> B,
+    {
+        let mut folded = init;
+        // The outcomes that `next` left stand back to front.
+        self.chunk.reverse();
+        loop {
+            folded = self.chunk.drain(..).fold(folded, &mut f);
+            if !self.refill() {
+                return folded;
+            }
+        }
+    }
+}
+
+impl<U: Send, E: Send> FusedIterator for Ordered<'_, U, E> {}
 
 fn half_window<U, E>(consumer: &Consumer<ChunkRing<U, E>>) -> u64 {
     (consumer.ring().capacity() as u64 / 2).max(1)

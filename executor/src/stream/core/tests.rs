@@ -32,8 +32,7 @@ fn a_consumer_that_gives_the_right_to_pull_back_wakes_a_worker() {
     let scheduler = Arc::new(Scheduler::new(vec![parker.unparker()], true));
     let source = Unpromising(Arc::clone(&scheduler));
     let Opened { producer, output, consumer_end } = open_ring::<u8, Infallible>(8, None);
-    let limit = ChunkLimit::Single;
-    let core = Core::<(_, _, _, _)>::new(source, Ok, producer, output, limit);
+    let core = Core::<(_, _, _, _)>::new(source, Ok, producer, output, 1);
     let core = Arc::new(core);
     let work: Arc<dyn Published> = core.clone();
     scheduler.publish(Arc::clone(&work), Instant::now());

@@ -39,16 +39,7 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
             if let Poll::Ready(next) = consumer.poll_next(cx) {
                 return Poll::Ready(next.map_or(None, |next| next.or_else(|| self.source_ended())));
             }
-            self.stream.notify_space(&self.scheduler);
-            match self.check_head_before_help() {
-                Some(HeadAction::LookAgain) => continue,
-                Some(HeadAction::End) => return Poll::Ready(None),
-                Some(HeadAction::Wait(_)) | None => {}
-            }
-            if self.help(true) {
-                continue;
-            }
-            match self.check_head() {
+            match self.work_for_head(true) {
                 HeadAction::Wait(None) => return Poll::Pending,
                 HeadAction::Wait(Some(until)) => ready!(self.timer.poll(until, cx)),
                 HeadAction::LookAgain => {}
