@@ -49,7 +49,8 @@ fn a_state_in_which_a_job_panicked_is_replaced() {
         })
     }));
     assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"broken"));
-    assert!(made.into_inner() > 10);
+    // Ten items panic, each in a state of its own. The last item of a thread needs no replacement.
+    assert!(made.into_inner() >= 10);
     assert_eq!(Arc::strong_count(&alive), 1, "a state was not dropped");
 }
 
