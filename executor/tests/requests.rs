@@ -36,6 +36,27 @@ fn submit_waiting(executor: &Executor, items: u64) -> BatchHandle<u64, &'static 
 }
 
 #[test]
+fn the_window_is_refilled_when_an_outcome_was_returned() {
+    let limit = Duration::from_secs(30);
+    let executor = executor(2);
+    let (asking, asked) = mpsc::channel();
+    let batch = executor.batch(0_u64..).requests().window(NonZeroUsize::new(4).unwrap());
+    let mut stream = batch
+        .stream(move |&n, _| {
+            asking.send(n).ok();
+            AttemptOutcome::<_, ()>::Done(n)
+        })
+        .unwrap();
+    let mut first: Vec<_> = (0..4).map(|_| asked.recv_timeout(limit).unwrap()).collect();
+    first.sort_unstable();
+    assert_eq!(first, [0, 1, 2, 3]);
+    for next in 4..24 {
+        assert_eq!(stream.next().unwrap().unwrap(), next - 4);
+        assert_eq!(asked.recv_timeout(limit), Ok(next), "the window is refilled");
+    }
+}
+
+#[test]
 fn items_are_retried_until_done_and_delivered_in_order() {
     with_timeout(|| {
         let executor = executor(3);

@@ -3,13 +3,14 @@
 
 mod common;
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use common::{Latch, LiveCounter, executor, with_timeout};
-use reorder_executor::{Executor, Failure};
+use common::{Latch, LiveCounter, block_on, executor, with_timeout};
+use reorder_executor::{Executor, Failure, Job};
 
 #[test]
 fn outcomes_come_in_the_order_of_the_source() {
@@ -45,6 +46,39 @@ fn no_more_than_the_window_is_outstanding() {
     assert_eq!(all, 2000);
     assert!(most <= WINDOW + 1, "{most} items were outstanding");
     assert!(most >= WINDOW, "at most {most} items were outstanding");
+}
+
+/// Takes outcomes of a stream whose window is full, and expects the next item to run after each.
+fn refilled_after_each_outcome(window: u64, started: &mpsc::Receiver<u64>, mut take: impl FnMut()) {
+    let limit = Duration::from_secs(30);
+    let mut running: Vec<_> =
+        (0..window).map(|_| started.recv_timeout(limit).expect("the window is filled")).collect();
+    running.sort_unstable();
+    assert_eq!(running, (0..window).collect::<Vec<_>>());
+    for next in window..window + 20 {
+        take();
+        assert_eq!(started.recv_timeout(limit), Ok(next), "the window is refilled");
+    }
+    assert!(started.try_recv().is_err(), "the window is full again");
+}
+
+#[test]
+fn the_window_is_refilled_when_an_outcome_was_returned() {
+    for window in [1, 2, 4, 8] {
+        let executor = Executor::builder().workers(2).window(window as usize).build().unwrap();
+        let (starting, started) = mpsc::channel();
+        let starts = starting.clone();
+        let mut stream = executor.stream(0_u64.., move |n| _ = starts.send(n));
+        refilled_after_each_outcome(window, &started, || stream.next().unwrap().unwrap());
+        drop(stream);
+
+        let (starting, started) = mpsc::channel();
+        let job = move |n, _: &Job<'_>| starting.send(n).map_err(|_| ());
+        let mut stream = executor.batch(0_u64..).stream(job).unwrap();
+        refilled_after_each_outcome(window, &started, || {
+            block_on(poll_fn(|cx| stream.poll_next(cx))).unwrap().unwrap();
+        });
+    }
 }
 
 #[test]

@@ -89,8 +89,6 @@ pub struct Ordered<'a, U: Send, E: Send = Infallible> {
     is_unlisted: bool,
     /// The number of outcomes taken from the ring, those of `chunk` included.
     taken: u64,
-    /// The value of `taken` at which the pullers are told of space next.
-    next_space: u64,
     limits: Option<HeadLimits>,
     /// The waker of the task that polled last, as other threads get it.
     waker: Option<Arc<TaskWaker>>,
@@ -108,7 +106,6 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     ) -> Self {
         let ConsumerEnd { consumer, spares, limits } = consumer_end;
         Ordered {
-            next_space: half_window(&consumer),
             consumer: Some(consumer),
             chunk: Chunk::new(),
             spares,
@@ -215,15 +212,13 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         limits.check_head(self.taken, consumer, &*self.stream, due)
     }
 
-    fn prepare_refill(&mut self) {
+    /// Gives back the chunk, whose outcomes were all returned, and tells the pullers of its space.
+    #[inline(never)]
+    fn release_chunk(&mut self) {
         // Before there is space again: as many chunks as fit the window are enough.
         self.spares.put(mem::take(&mut self.chunk));
         self.stream.delivered().set(self.taken);
-        // The pullers are told of space once per half window, not at every chunk.
-        if self.taken >= self.next_space {
-            self.next_space = self.taken + self.consumer.as_ref().map_or(1, half_window);
-            self.stream.notify_space(&self.scheduler);
-        }
+        self.stream.notify_space(&self.scheduler);
     }
 
     /// Stores what came, in order. Returns `false` at the end.
@@ -253,7 +248,6 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     /// Takes the next chunk, after the last one was returned. Returns `false` at the end.
     #[cold]
     fn refill(&mut self) -> bool {
-        self.prepare_refill();
         let delivery = self.wait();
         self.accept(delivery)
     }
@@ -328,6 +322,11 @@ impl<U: Send, E: Send> Iterator for Ordered<'_, U, E> {
     fn next(&mut self) -> Option<Outcome<U, E>> {
         loop {
             if let Some(outcome) = self.chunk.pop() {
+                // The space is there when the last outcome is returned, not when the next is asked
+                // for: the caller may do something else first.
+                if self.chunk.is_empty() {
+                    self.release_chunk();
+                }
                 return Some(outcome);
             }
             if !self.refill() {
@@ -349,6 +348,7 @@ impl<U: Send, E: Send> Iterator for Ordered<'_, U, E> {
         self.chunk.reverse();
         loop {
             folded = self.chunk.drain(..).fold(folded, &mut f);
+            self.release_chunk();
             if !self.refill() {
                 return folded;
             }
@@ -357,10 +357,6 @@ impl<U: Send, E: Send> Iterator for Ordered<'_, U, E> {
 }
 
 impl<U: Send, E: Send> FusedIterator for Ordered<'_, U, E> {}
-
-fn half_window<U, E>(consumer: &Consumer<ChunkRing<U, E>>) -> u64 {
-    (consumer.ring().capacity() as u64 / 2).max(1)
-}
 
 impl<U: Send, E: Send> Drop for Ordered<'_, U, E> {
     fn drop(&mut self) {

@@ -92,9 +92,11 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome<U, E>>> {
         loop {
             if let Some(outcome) = self.chunk.pop() {
+                if self.chunk.is_empty() {
+                    self.release_chunk();
+                }
                 return Poll::Ready(Some(outcome));
             }
-            self.prepare_refill();
             let delivery = ready!(self.poll(cx));
             if !self.accept(delivery) {
                 self.stop();
