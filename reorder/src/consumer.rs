@@ -16,7 +16,8 @@ use crate::consumer::canceller::Canceller;
 use crate::consumer::head_of_line::{HeadOfLine, HeadState};
 use crate::delivery::{Delivery, Gap};
 use crate::errors::{Reason, TryNextError};
-use crate::primitive::Ordering::Release;
+use crate::primitive::Ordering::{Release, SeqCst};
+use crate::primitive::fence;
 use crate::primitive::shared_waker::SharedWaker;
 use crate::ring::Ring;
 use crate::ring::batch_state::Side;
@@ -55,9 +56,9 @@ pub struct Consumer<R: RingRef> {
     pub(crate) head: u64,
     base: u64,
     batch_number: u64,
-    /// The head at which a waiting producer is notified of space. It is `u64::MAX` before the
-    /// split, when the producer cannot wait.
-    notify_at: u64,
+    /// The head after whose take the consumer fences, so that it cannot miss a producer that waits.
+    /// It is `u64::MAX` before the split, when the producer cannot wait.
+    fence_at: u64,
     /// The last waker that was registered for the head. It is kept so that its last reference is
     /// not dropped by the cell.
     pub(crate) waker: Option<Arc<SharedWaker>>,
@@ -66,12 +67,12 @@ pub struct Consumer<R: RingRef> {
 impl<R: RingRef> Consumer<R> {
     pub(crate) fn new(ring: R, base: u64, batch_number: u64) -> Self {
         let locator = ring.slots.locator();
-        Consumer { ring, locator, head: base, base, batch_number, notify_at: u64::MAX, waker: None }
+        Consumer { ring, locator, head: base, base, batch_number, fence_at: u64::MAX, waker: None }
     }
 
     /// Returns the consumer of a split batch, whose producer may wait for space on another thread.
     pub(crate) fn split(mut self) -> Self {
-        self.notify_at = self.head + self.half_window();
+        self.fence_at = self.head + self.half_window();
         self
     }
 
@@ -131,11 +132,12 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most 1 load and 2 stores for a value; 2 loads and 2 stores for a gap; 5 loads
-    /// for neither; if the batch was cancelled, 6 loads and 2 stores or 8 loads.
+    /// Wait-free: at most 2 loads and 2 stores for a value; 3 loads and 2 stores for a gap; 5 loads
+    /// for neither; to notify a producer that waits, 3 steps more; if the batch was cancelled, 14
+    /// steps. The call of the producer's waker is not counted.
     ///
-    /// After the split, it also checks the producer's waker cell once per half window, and when it
-    /// finds nothing after it took something. Waking a waiting producer is not counted.
+    /// After the split, it takes two of the steps for a producer once per half window, and when it
+    /// finds nothing after it took something: a fence and a load.
     #[inline]
     pub fn try_next(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
         match self.take_value() {
@@ -174,7 +176,8 @@ impl<R: RingRef> Consumer<R> {
 
     /// Takes the head of line, a value or a gap.
     ///
-    /// If the head is not ready, it notifies a waiting producer, since the consumer may stop here.
+    /// If the head is not ready, it looks for a producer that waits, since the consumer may stop
+    /// here.
     #[cold]
     #[inline(never)]
     fn take_outcome(&mut self) -> Option<Delivery<R::Value>> {
@@ -183,8 +186,9 @@ impl<R: RingRef> Consumer<R> {
         if let Ok(outcome) = unsafe { slot.take(generation) } {
             return Some(self.deliver(outcome));
         }
-        // The consumer has taken something since the last notification.
-        if self.notify_at < self.head + self.half_window() {
+        // The consumer has taken something since its last fence.
+        if self.fence_at < self.head + self.half_window() {
+            self.fence_at = self.head;
             self.notify_producer();
         }
         None
@@ -198,24 +202,25 @@ impl<R: RingRef> Consumer<R> {
         // ORDERING: take:head: Release pairs with `reserve:head`: position `p` is taken before
         // position `p + capacity` is reserved.
         self.ring.head.store(self.head, Release);
-        if self.head == self.notify_at {
+        if self.head == self.fence_at || self.ring.space_request.is_met(self.head) {
             self.notify_producer();
         }
         Delivery { index, outcome }
     }
 
-    /// Wakes the producer if it waits for space.
+    /// Wakes the producer if it waits for space and its request fits.
     ///
-    /// It is called once per half window, and before the consumer waits itself.
-    ///
-    /// The consumer takes the waker after `take:head`. The producer loads the head after it
-    /// registered the waker. Both change the cell by read-modify-writes, so the second of them sees
-    /// the first.
+    /// It fences once per half window, and before the consumer waits itself.
     #[cold]
     #[inline(never)]
     fn notify_producer(&mut self) {
-        self.notify_at = self.head + self.half_window();
-        self.ring.producer_waker.wake();
+        if self.head == self.fence_at {
+            self.fence_at += self.half_window();
+            // ORDERING: notify:fence: SeqCst pairs with `space:fence`: either this side sees the
+            // announcement of a producer that waits, or the producer sees the head.
+            fence(SeqCst);
+        }
+        self.ring.space_request.notify(self.head);
     }
 
     /// Returns an iterator that takes ready positions, up to a position that is not ready.
@@ -238,8 +243,8 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: each call takes at most 1 load and 2 stores for a value; 2 loads and 2 stores for
-    /// a gap; 2 loads at the end. The rest is as for [`try_next`](Consumer::try_next).
+    /// Wait-free: each call takes at most 2 loads and 2 stores for a value; 3 loads and 2 stores
+    /// for a gap; 2 loads at the end. The rest is as for [`try_next`](Consumer::try_next).
     pub fn drain_ready(&mut self) -> DrainReady<'_, R> {
         DrainReady { consumer: self }
     }
@@ -344,7 +349,7 @@ impl<R: RingRef> Consumer<R> {
         Canceller::new(self.ring.clone(), self.batch_number)
     }
 
-    /// Returns the number of takes between two notifications of the producer.
+    /// Returns the largest number of takes between two fences.
     fn half_window(&self) -> u64 {
         (self.ring.capacity() as u64 / 2).max(1)
     }
@@ -385,7 +390,7 @@ impl<R: RingRef> Drop for Consumer<R> {
         let mut sweep = unsafe { Sweep::new(ring, self.head, tail) };
         // The producer is woken before values are dropped, since a `Drop` may panic. If the waker
         // panics, the drop of `sweep` drops the values.
-        ring.producer_waker.wake();
+        ring.space_request.wake();
         sweep.run();
     }
 }

@@ -111,9 +111,12 @@ messages! { Busy:
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReserveError {
-    /// The window is full: the positions do not fit until the consumer takes. More positions than
-    /// the ring's capacity never fit.
+    /// The window is full: the positions do not fit until the consumer takes.
     Full,
+    /// More positions were requested at once than the ring has slots. They never fit.
+    ///
+    /// It has no fields, so that the result of a reservation fits into two registers.
+    TooMany,
     /// The batch was cancelled, or its consumer was dropped.
     Cancelled,
     /// The ring has fewer positions left than were requested. Make a new ring.
@@ -121,9 +124,10 @@ pub enum ReserveError {
 }
 
 messages! { ReserveError:
+    ReserveError::TooMany => "more positions were requested than the ring has slots";
     ReserveError::Full => "the window is full until the consumer takes";
     ReserveError::Cancelled => "the batch was cancelled";
-    ReserveError::Exhausted => "the ring has no positions left";
+    ReserveError::Exhausted => "the ring has too few positions left";
 }
 
 /// The reason why there will never be space.
@@ -142,33 +146,51 @@ messages! { ReserveError:
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpaceError {
+    /// More positions were requested at once than the ring has slots. They never fit.
+    TooMany {
+        /// The requested number of positions.
+        requested: usize,
+        /// The capacity of the ring, in slots.
+        capacity: usize,
+    },
     /// The batch was cancelled, or its consumer was dropped.
     Cancelled,
-    /// The ring has no positions left. Make a new ring.
+    /// The ring has fewer positions left than were requested. Make a new ring.
     Exhausted,
 }
 
 messages! { SpaceError:
+    SpaceError::TooMany { requested, capacity } =>
+        "{requested} positions never fit into a ring of {capacity} slots";
     SpaceError::Cancelled => "the batch was cancelled";
-    SpaceError::Exhausted => "the ring has no positions left";
+    SpaceError::Exhausted => "the ring has too few positions left";
 }
 
 /// The reason why a wait ended without space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpaceTimeoutError {
-    /// The deadline passed while the window was full.
+    /// The deadline passed before the request fitted.
     Timeout,
+    /// More positions were requested at once than the ring has slots. They never fit.
+    TooMany {
+        /// The requested number of positions.
+        requested: usize,
+        /// The capacity of the ring, in slots.
+        capacity: usize,
+    },
     /// The batch was cancelled, or its consumer was dropped.
     Cancelled,
-    /// The ring has no positions left. Make a new ring.
+    /// The ring has fewer positions left than were requested. Make a new ring.
     Exhausted,
 }
 
 messages! { SpaceTimeoutError:
-    SpaceTimeoutError::Timeout => "the window was still full at the deadline";
+    SpaceTimeoutError::Timeout => "the window was still too full at the deadline";
+    SpaceTimeoutError::TooMany { requested, capacity } =>
+        "{requested} positions never fit into a ring of {capacity} slots";
     SpaceTimeoutError::Cancelled => "the batch was cancelled";
-    SpaceTimeoutError::Exhausted => "the ring has no positions left";
+    SpaceTimeoutError::Exhausted => "the ring has too few positions left";
 }
 
 /// The reason why a completion or an eviction was refused.

@@ -40,6 +40,7 @@
 //! One thread may reserve and another thread take, while any number of threads complete. A
 //! reservation never waits: if the window is full, it returns [`ReserveError::Full`].
 //! [`Producer::poll_space`], and `wait_for_space` with `std`, wait until the consumer makes space.
+//! [`Producer::poll_space_many`] and `wait_for_space_many` wait until several positions fit.
 //!
 //! ```
 //! # #[cfg(feature = "std")] {
@@ -115,10 +116,10 @@
 //! | [`Ring::complete`], [`Permit::complete`] | 2 compare-and-swaps and 1 store; if it is refused, 1 load instead of the store | waking the consumer; counting a refusal |
 //! | [`Ring::evict`], dropping a [`Permit`] | 2 compare-and-swaps and 1 store; if it is refused, 1 load instead of the store | waking the consumer; counting a refusal |
 //! | [`Consumer::evict_head`], [`Consumer::evict_index`] | 1 load more than `Ring::evict` | waking the consumer; counting a refusal |
-//! | [`Consumer::try_next`] | 1 load and 2 stores for a value; 2 loads and 2 stores for a gap; 5 loads for neither; if the batch was cancelled, 6 loads and 2 stores or 8 loads | waking the producer; after the split, a check of its waker cell, once per half window and when the consumer finds nothing |
-//! | [`Consumer::drain_ready`], for each delivery | 1 load and 2 stores for a value; 2 loads and 2 stores for a gap; 2 loads at the end | as for `try_next` |
-//! | [`Consumer::poll_next`] | 19 steps | registering the waker, which clones and wraps it; as for `try_next` |
-//! | [`Producer::poll_space`] | 4 loads | registering the waker, which clones and wraps it |
+//! | [`Consumer::try_next`] | 2 loads and 2 stores for a value; 3 loads and 2 stores for a gap; 5 loads for neither; to notify a producer that waits, 3 steps more; if the batch was cancelled, 14 steps | the call of the producer's waker |
+//! | [`Consumer::drain_ready`], for each delivery | 2 loads and 2 stores for a value; 3 loads and 2 stores for a gap; 2 loads at the end | as for `try_next` |
+//! | [`Consumer::poll_next`] | 25 steps | registering the waker, which clones and wraps it; as for `try_next` |
+//! | [`Producer::poll_space`], [`Producer::poll_space_many`] | 9 steps | registering the waker, which clones and wraps it |
 //! | [`Producer::space`] | 1 load |  |
 //! | [`Ring::ticket_from_bits`] | 1 load |  |
 //! | [`Consumer::head_of_line`] | 2 loads |  |
@@ -127,7 +128,7 @@
 //! | [`Ring::open`], [`Ring::open_owned`] | 2 loads and 1 compare-and-swap; after an orphan, a constant more and 4 steps for each slot | `Drop` of orphaned values |
 //! | [`Producer::finish`], dropping a side | a constant; for the last side, and for a consumer that goes first, 4 steps more for each slot of the window | waking the other side; `Drop` of undelivered values and of wakers |
 //! | `Consumer::next`, `Consumer::next_timeout`, `Consumer::next_deadline` | blocking: in-order delivery waits for the head |  |
-//! | `Producer::wait_for_space` | blocking: it waits for the consumer |  |
+//! | `Producer::wait_for_space`, `Producer::wait_for_space_many` | blocking: it waits for the consumer |  |
 //! | `RingPool::complete`, `RingPool::evict`, `RingPool::ticket_from_bits` | lock-free: it pins an epoch, and does the same as on a ring | registering the thread at its first pin; freeing memory |
 //! | `RingPool::lease`, dropping the last handle of a lease | lock-free: a compare-and-swap for each attempt on one free list; 4 steps for each slot of a ring with an orphan | the allocator; `Drop` of values; freeing memory |
 //! | `RingPool::trim` | lock-free: the same for each ring that it frees | `Drop` of values; freeing memory |
@@ -137,9 +138,9 @@
 //! <!-- bounds:end -->
 //!
 //! An item for which the consumer does not wait costs one read-modify-write, the claim in
-//! `complete`. The check for a waiting producer costs two per half window, and none before the
-//! split. On some machines a compare-and-swap is a loop of instructions. It is counted as one
-//! access.
+//! `complete`. After the split, the consumer adds a fence per half window, which lets it find a
+//! producer that waits. On some machines a compare-and-swap is a loop of instructions. It is
+//! counted as one access.
 //!
 //! # Memory
 //!
@@ -153,7 +154,7 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `std` | yes | the blocking waits: `next`, `next_timeout`, `next_deadline` and `wait_for_space` |
+//! | `std` | yes | the blocking waits: `next`, `next_timeout`, `next_deadline`, `wait_for_space` and `wait_for_space_many` |
 //! | `pool` | yes | `RingPool`; includes `std` |
 //! | `stream` | no | `into_stream`, with the traits of `futures-core` |
 //! | `serde` | no | [`Ticket`] serialized, [`TicketBits`] serialized and deserialized |

@@ -49,6 +49,13 @@ pub(crate) fn spin<R>(mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
     }
 }
 
+/// Lets another thread of a loom model run. Sleeps with a deadline return at once there.
+#[cfg(feature = "std")]
+pub(crate) fn relax() {
+    #[cfg(reorder_loom)]
+    loom::thread::yield_now();
+}
+
 impl WakerCell {
     /// Takes the waker from the cell and calls it, if there is one.
     pub(crate) fn wake(&self) {

@@ -167,8 +167,9 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Errors
     ///
-    /// As for [`reserve`](Producer::reserve). A count above the ring's capacity never fits. Its
-    /// error is [`ReserveError::Full`], or `Exhausted` near the end of positions.
+    /// As for [`reserve`](Producer::reserve), and [`ReserveError::TooMany`] if `count` is above the
+    /// ring's capacity: such a request never fits. If the error is [`ReserveError::Full`],
+    /// [`poll_space_many`](Producer::poll_space_many) waits until the request fits.
     ///
     /// # Progress
     ///
@@ -260,10 +261,13 @@ impl<R: RingRef> Producer<R> {
         if self.ring.batch_state.is_cancelled() {
             return Err(ReserveError::Cancelled);
         }
+        if count > self.ring.capacity() as u64 {
+            return Err(ReserveError::TooMany);
+        }
         self.refresh_limit();
         if self.limit - self.tail >= count {
             Ok(())
-        } else if self.limit == self.ring.end_of_positions() {
+        } else if self.is_exhausted(count) {
             Err(ReserveError::Exhausted)
         } else {
             Err(ReserveError::Full)
@@ -276,9 +280,9 @@ impl<R: RingRef> Producer<R> {
         self.limit = window_end.min(self.ring.end_of_positions());
     }
 
-    /// Returns `true` if no position is left in the ring's life.
-    pub(crate) fn is_exhausted(&self) -> bool {
-        self.tail == self.ring.end_of_positions()
+    /// Returns `true` if fewer positions than `count` are left in the ring's life.
+    fn is_exhausted(&self, count: u64) -> bool {
+        self.ring.end_of_positions() - self.tail < count
     }
 
     /// Declares the end, and wakes the consumer if it waits for the next position.

@@ -6,6 +6,7 @@
 //! | `slots` | the memory of all slots |
 //! | `complete` | completions, evictions, and tickets from bits |
 //! | `batch_state`, `end_state` | the words of the open batch |
+//! | `space_request` | the request of a producer that waits for space |
 //! | `open`, `close` | the start and the end of a batch |
 //! | `identity` | the number by which a ticket finds its ring |
 //! | `refusals` | counters for operators |
@@ -21,6 +22,7 @@ pub(crate) mod refusals;
 pub(crate) mod ring_ref;
 pub(crate) mod slot;
 pub(crate) mod slots;
+pub(crate) mod space_request;
 pub(crate) mod tag;
 
 use core::fmt;
@@ -37,6 +39,7 @@ use crate::ring::end_state::EndState;
 use crate::ring::refusals::Counters;
 use crate::ring::slot::Slot;
 use crate::ring::slots::{Slots, rounded_capacity};
+use crate::ring::space_request::SpaceRequest;
 use crate::ring::tag::GENERATIONS;
 
 /// A fixed number of slots for one ordered batch at a time.
@@ -70,8 +73,8 @@ pub struct Ring<T> {
     pub(crate) tail: CachePadded<AtomicU64>,
     /// The waker of a consumer that waits for the head of line.
     pub(crate) consumer_waker: CachePadded<WakerCell>,
-    /// The waker of a producer that waits for space.
-    pub(crate) producer_waker: CachePadded<WakerCell>,
+    /// The request of a producer that waits for space.
+    pub(crate) space_request: CachePadded<SpaceRequest>,
     pub(crate) batch_state: BatchState,
     pub(crate) end_state: EndState,
     /// The first position of the open batch, or of the next one.
@@ -158,7 +161,7 @@ impl<T> Ring<T> {
             head: CachePadded::new(AtomicU64::new(first)),
             tail: CachePadded::new(AtomicU64::new(first)),
             consumer_waker: CachePadded::new(WakerCell::default()),
-            producer_waker: CachePadded::new(WakerCell::default()),
+            space_request: CachePadded::new(SpaceRequest::none()),
             batch_state: BatchState::closed(),
             end_state: EndState::open(),
             base: AtomicU64::new(first),

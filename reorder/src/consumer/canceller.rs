@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use crate::primitive::WakerCell;
 use crate::ring::ring_ref::RingRef;
+use crate::ring::space_request::SpaceRequest;
 
 /// Cancels one batch from any thread. A later batch on the same ring is not affected.
 ///
@@ -57,17 +57,17 @@ impl<R: RingRef> Canceller<R> {
             // These may be wakers of the next batch, if this batch ends meanwhile. Every wait
             // registers its waker again before it sleeps, so a needless call costs that batch one
             // check.
-            let _also = Waking(&self.ring.producer_waker);
+            let _also = WakingProducer(&self.ring.space_request);
             self.ring.consumer_waker.wake();
         }
         cancelled
     }
 }
 
-/// Wakes one side when it is dropped, even if the other side's waker panics.
-struct Waking<'a>(&'a WakerCell);
+/// Wakes the producer when it is dropped, even if the consumer's waker panics.
+struct WakingProducer<'a>(&'a SpaceRequest);
 
-impl Drop for Waking<'_> {
+impl Drop for WakingProducer<'_> {
     fn drop(&mut self) {
         self.0.wake();
     }

@@ -13,7 +13,7 @@ use crate::consumer::poll::PreparedWait;
 use crate::delivery::Delivery;
 use crate::errors::{NextError, NextTimeoutError, TryNextError};
 use crate::primitive::shared_waker::SharedWaker;
-use crate::primitive::{park, spin};
+use crate::primitive::{park, relax, spin};
 use crate::ring::ring_ref::RingRef;
 
 /// The first and the longest sleep while a completer writes the head. Each sleep is twice as long
@@ -190,9 +190,3 @@ impl<R: RingRef> Consumer<R> {
 
 /// The result of a wait: a delivery, the normal end, or an error.
 type WaitResult<T> = Result<Option<Delivery<T>>, NextTimeoutError>;
-
-/// Lets another thread of a loom model run. Sleeps with a deadline return at once there.
-fn relax() {
-    #[cfg(reorder_loom)]
-    loom::thread::yield_now();
-}

@@ -1,6 +1,11 @@
 //! Waiting for space in the window.
+//!
+//! `ring::space_request` has the steps of both sides.
 
+use core::hint::spin_loop;
 use core::task::{Context, Poll, Waker};
+#[cfg(feature = "std")]
+use core::time::Duration;
 #[cfg(feature = "std")]
 use std::time::Instant;
 
@@ -11,15 +16,23 @@ use crate::errors::SpaceError;
 use crate::errors::SpaceTimeoutError;
 use crate::primitive::shared_waker::SharedWaker;
 #[cfg(feature = "std")]
-use crate::primitive::{park, spin};
+use crate::primitive::{park, relax, spin};
 use crate::producer::Producer;
 use crate::ring::ring_ref::RingRef;
+
+/// The pause before the last check, in rounds of a spin loop: up to 2 µs. A store reaches the other
+/// processors within a small part of it.
+const ROUNDS: u32 = 32;
+
+/// The first sleep. Each sleep is twice as long as the last one, so it delays the producer at most
+/// by the time that the wait has already taken.
+#[cfg(feature = "std")]
+const FIRST_SLEEP: Duration = Duration::from_millis(1);
 
 impl<R: RingRef> Producer<R> {
     /// Polls for space: ready when at least one position can be reserved.
     ///
-    /// The consumer notifies the producer once per half window, and when it finds nothing to take.
-    /// Only the waker of the last call is kept. It may also be called without a reason.
+    /// It is [`poll_space_many`](Producer::poll_space_many) for one position.
     ///
     /// ```
     /// use std::task::{Context, Poll, Waker};
@@ -42,39 +55,105 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: at most 4 loads. Registering the waker is not counted. A waker that differs from
-    /// the one of the last call is cloned, and wrapped in an allocation.
+    /// As [`poll_space_many`](Producer::poll_space_many).
     pub fn poll_space(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SpaceError>> {
-        if let Some(found) = self.space_or_end() {
-            return Poll::Ready(found);
-        }
-        self.register_for_space(SharedWaker::wrap(cx.waker(), self.waker.as_ref()));
-        self.space_or_end().map_or(Poll::Pending, Poll::Ready)
+        self.poll_space_many(cx, 1)
     }
 
-    /// Returns `Ok` if there is space, an error if there will never be, and `None` otherwise.
-    pub(crate) fn space_or_end(&mut self) -> Option<Result<(), SpaceError>> {
+    /// Polls for space for `count` positions: ready when
+    /// [`reserve_many(count)`](Producer::reserve_many) succeeds.
+    ///
+    /// The take that makes the request fit calls the waker. Earlier takes do not, so a producer
+    /// that asks for many positions is woken less often. Only the waker of the last call is kept.
+    /// It may also be called without a reason.
+    ///
+    /// ```
+    /// use std::task::{Context, Poll, Waker};
+    /// # use reorder_ring::{Ring, SpaceError};
+    /// # let ring = Ring::with_capacity(4)?;
+    /// # let (mut producer, mut consumer) = ring.open()?.split();
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// for ticket in producer.reserve_many(4)? {
+    ///     ring.complete(ticket, 'a')?;
+    /// }
+    /// assert_eq!(producer.poll_space_many(&mut context, 2), Poll::Pending);
+    ///
+    /// consumer.try_next()?;
+    /// assert_eq!(producer.poll_space_many(&mut context, 2), Poll::Pending);
+    /// consumer.try_next()?; // This calls the waker.
+    /// assert_eq!(producer.poll_space_many(&mut context, 2), Poll::Ready(Ok(())));
+    /// assert!(producer.reserve_many(2).is_ok());
+    ///
+    /// let never = SpaceError::TooMany { requested: 5, capacity: 4 };
+    /// assert_eq!(producer.poll_space_many(&mut context, 5), Poll::Ready(Err(never)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SpaceError`] if the request will never fit: the batch is cancelled, `count` is above the
+    /// capacity, or the ring has too few positions left.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: at most 9 steps, and a pause of up to 2 µs. Registering the waker is not counted.
+    /// A waker that differs from the one of the last call is cloned, and wrapped in an allocation.
+    pub fn poll_space_many(
+        &mut self,
+        cx: &mut Context<'_>,
+        count: usize,
+    ) -> Poll<Result<(), SpaceError>> {
+        if let Some(found) = self.space_or_end(count) {
+            return Poll::Ready(found);
+        }
+        let waker = SharedWaker::wrap(cx.waker(), self.waker.as_ref());
+        self.request_space(count, waker).map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Returns `Ok` if `count` positions fit, an error if they never will, and `None` otherwise.
+    fn space_or_end(&mut self, count: usize) -> Option<Result<(), SpaceError>> {
         if self.ring.batch_state.is_cancelled() {
             return Some(Err(SpaceError::Cancelled));
         }
-        if self.space() > 0 {
+        let capacity = self.ring.capacity();
+        if count > capacity {
+            return Some(Err(SpaceError::TooMany { requested: count, capacity }));
+        }
+        if self.space() >= count {
             return Some(Ok(()));
         }
-        self.is_exhausted().then_some(Err(SpaceError::Exhausted))
+        self.is_exhausted(count as u64).then_some(Err(SpaceError::Exhausted))
     }
 
-    /// Registers a waker for the consumer and for cancellers.
+    /// Requests space for `count` positions, which did not fit, before every sleep.
     ///
-    /// The caller registers before every sleep, and checks the space between the two.
-    pub(crate) fn register_for_space(&mut self, waker: Arc<SharedWaker>) {
-        self.ring.producer_waker.register(&Waker::from(Arc::clone(&waker)));
+    /// Returns what `space_or_end` finds afterwards.
+    fn request_space(
+        &mut self,
+        count: usize,
+        waker: Arc<SharedWaker>,
+    ) -> Option<Result<(), SpaceError>> {
+        let wanted = self.tail + count as u64 - self.ring.capacity() as u64;
+        self.ring.space_request.announce(&Waker::from(Arc::clone(&waker)), wanted);
         self.waker = Some(waker);
+        let found = self.space_or_end(count).or_else(|| {
+            // The consumer may have looked for a request just before, and its take may have become
+            // visible just after.
+            (0..ROUNDS).for_each(|_| spin_loop());
+            self.space_or_end(count)
+        });
+        if found.is_some() {
+            self.ring.space_request.withdraw();
+        }
+        found
     }
 }
 
 #[cfg(feature = "std")]
 impl<R: RingRef> Producer<R> {
     /// Blocks until at least one position can be reserved, or until `deadline`.
+    ///
+    /// It is [`wait_for_space_many`](Producer::wait_for_space_many) for one position.
     ///
     /// ```
     /// use std::time::Instant;
@@ -108,21 +187,68 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Progress
     ///
-    /// Blocking: it waits for the consumer, which waits for the head of line. The thread sleeps.
-    /// The consumer notifies it once per half window, and when it finds nothing to take.
+    /// As [`wait_for_space_many`](Producer::wait_for_space_many).
     pub fn wait_for_space(&mut self, deadline: Option<Instant>) -> Result<(), SpaceTimeoutError> {
-        if let Some(found) = spin(|| self.space_or_end()) {
+        self.wait_for_space_many(1, deadline)
+    }
+
+    /// Blocks until `count` positions can be reserved at once, or until `deadline`.
+    ///
+    /// ```
+    /// use reorder_ring::{Ring, SpaceTimeoutError};
+    ///
+    /// let ring = Ring::with_capacity(4)?;
+    /// let (mut producer, mut consumer) = ring.open()?.split();
+    /// let consuming = || while let Ok(Some(_)) = consumer.next() {};
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(consuming);
+    ///     for _ in 0..100 {
+    ///         producer.wait_for_space_many(3, None)?;
+    ///         for ticket in producer.reserve_many(3).expect("there is space") {
+    ///             ring.complete(ticket, 'a').expect("once");
+    ///         }
+    ///     }
+    ///     let never = SpaceTimeoutError::TooMany { requested: 5, capacity: 4 };
+    ///     assert_eq!(producer.wait_for_space_many(5, None), Err(never));
+    ///     producer.finish();
+    ///     Ok::<_, SpaceTimeoutError>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SpaceTimeoutError`] if the batch is cancelled, `count` is above the capacity, the ring has
+    /// too few positions left, or the deadline has passed. After a time-out the batch can be used
+    /// as before.
+    ///
+    /// # Progress
+    ///
+    /// Blocking: it waits for the consumer, which waits for the head of line. The thread sleeps.
+    /// The take that makes the request fit wakes it. It also wakes by itself, after 1 ms and then
+    /// after pauses that double.
+    pub fn wait_for_space_many(
+        &mut self,
+        count: usize,
+        deadline: Option<Instant>,
+    ) -> Result<(), SpaceTimeoutError> {
+        if let Some(found) = spin(|| self.space_or_end(count)) {
             return Ok(found?);
         }
         park::with_current(|waker, sleep| {
+            let mut pause = FIRST_SLEEP;
             loop {
-                self.register_for_space(Arc::clone(waker));
-                if let Some(found) = self.space_or_end() {
+                if let Some(found) = self.request_space(count, Arc::clone(waker)) {
                     return Ok(found?);
                 }
-                sleep(deadline);
+                // If the clock cannot express an instant, it does not come.
+                let awake = Instant::now().checked_add(pause);
+                sleep(awake.into_iter().chain(deadline).min());
+                pause = pause.saturating_mul(2);
+                relax();
                 if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                    return Ok(self.space_or_end().ok_or(SpaceTimeoutError::Timeout)??);
+                    self.ring.space_request.withdraw();
+                    return Ok(self.space_or_end(count).ok_or(SpaceTimeoutError::Timeout)??);
                 }
             }
         })
@@ -133,6 +259,9 @@ impl<R: RingRef> Producer<R> {
 impl From<SpaceError> for SpaceTimeoutError {
     fn from(error: SpaceError) -> Self {
         match error {
+            SpaceError::TooMany { requested, capacity } => {
+                SpaceTimeoutError::TooMany { requested, capacity }
+            }
             SpaceError::Cancelled => SpaceTimeoutError::Cancelled,
             SpaceError::Exhausted => SpaceTimeoutError::Exhausted,
         }

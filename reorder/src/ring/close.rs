@@ -102,7 +102,7 @@ impl<T> Drop for Closing<'_, T> {
         let Sweep { ring, end, first_orphan, .. } = self.sweep;
         let (slot, generation) = ring.slot(end);
         slot.clear_waited(generation);
-        self.wakers = [ring.consumer_waker.take(), ring.producer_waker.take()];
+        self.wakers = [ring.consumer_waker.take(), ring.space_request.close()];
         // ORDERING: close:head: Relaxed; `batch:close` publishes it to the next batch.
         ring.head.store(first_orphan.unwrap_or(end), Relaxed);
         ring.end_state.reopen();

@@ -15,9 +15,9 @@ const fn bound(operation: &'static str, most: usize) -> Bound {
 pub(crate) const RESERVE: Bound = bound("reserve", 3);
 pub(crate) const COMPLETE: Bound = bound("complete", 3);
 pub(crate) const EVICT: Bound = bound("evict", 3);
-pub(crate) const TRY_NEXT: Bound = bound("try_next", 8);
-pub(crate) const POLL_SPACE: Bound = bound("poll_space", 4);
-pub(crate) const POLL_NEXT: Bound = bound("poll_next", 19);
+pub(crate) const TRY_NEXT: Bound = bound("try_next", 14);
+pub(crate) const POLL_SPACE: Bound = bound("poll_space", 9);
+pub(crate) const POLL_NEXT: Bound = bound("poll_next", 25);
 pub(crate) const CANCEL: Bound = bound("cancel", 3);
 pub(crate) const FROM_BITS: Bound = bound("ticket_from_bits", 1);
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
@@ -30,7 +31,9 @@ fn bounds_are_reached() {
     let mut context = Context::from_waker(Waker::noop());
     let mut world = World::new(2, 2);
     let mut producer = world.producer.take().unwrap();
-    assert!(reach(&POLL_SPACE, || producer.poll_space(&mut context)).is_pending());
+    let (polled, steps) = POLL_SPACE.check(|| producer.poll_space(&mut context));
+    assert!(polled.is_pending());
+    assert_eq!(steps, POLL_SPACE.most - 1, "a request that does not fit is not withdrawn");
     world.complete(0);
     assert!(world.consumer.as_mut().unwrap().try_next().is_ok());
     let third = reach(&RESERVE, || producer.reserve()).unwrap();
@@ -46,7 +49,9 @@ fn bounds_are_reached() {
     _ = producer.reserve();
     drop(producer);
     world.canceller.cancel();
-    let missing = reach(&TRY_NEXT, || world.consumer.as_mut().unwrap().try_next());
+    let (missing, steps) = TRY_NEXT.check(|| world.consumer.as_mut().unwrap().try_next());
+    // The other steps of the bound notify a producer.
+    assert_eq!(steps, TRY_NEXT.most - 6);
     assert_eq!(missing.map(|delivery| delivery.index), Err(TryNextError::Cancelled));
     world.finish();
 }
@@ -83,7 +88,38 @@ fn poll_that_a_cancellation_overtakes_late_reaches_its_bound() {
     let mut context = Context::from_waker(Waker::noop());
     let polled = hook::with(overtake, || consumer.poll_next(&mut context));
     assert_eq!(polled.map(|taken| taken.map(|_| ())), Poll::Ready(Err(NextError::Cancelled)));
-    assert_eq!(steps.get(), POLL_NEXT.most);
+    // The other steps of the bound notify a producer, which has left here.
+    assert_eq!(steps.get(), POLL_NEXT.most - 6);
+    drop(consumer);
+    world.finish();
+}
+
+/// The longest try: a completion comes after the first check, and the take meets the request of a
+/// producer that has left. It takes one step less than the bound. That step withdraws a request
+/// that an earlier take has not seen, although it was there.
+#[test]
+fn try_that_a_completion_overtakes_reaches_its_bound() {
+    let mut world = World::new(8, 8);
+    let (mut consumer, mut producer) =
+        (world.consumer.take().unwrap(), world.producer.take().unwrap());
+    world.complete(0);
+    consumer.try_next().unwrap();
+    assert!(producer.reserve().is_ok());
+    assert!(producer.poll_space(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(producer);
+    world.canceller.cancel();
+    let (ring, ticket) = (Arc::clone(&world.ring), world.tickets[1]);
+    let (steps, mut value) = (Rc::new(Cell::new(0)), Some(world.counter.value()));
+    let counting = Rc::clone(&steps);
+    let overtake = move || {
+        counting.set(counting.get() + 1);
+        if counting.get() == 5 {
+            assert!(ring.complete(ticket, value.take().unwrap()).is_ok());
+        }
+    };
+    let taken = hook::with(overtake, || consumer.try_next());
+    assert_eq!(taken.unwrap().index, 1);
+    assert_eq!(steps.get(), TRY_NEXT.most - 1);
     drop(consumer);
     world.finish();
 }

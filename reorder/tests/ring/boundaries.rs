@@ -149,7 +149,7 @@ fn a_full_window_at_the_end_is_exhausted_rather_than_full() {
     for capacity in [1, 2, 4] {
         let ring = Ring::starting_at(capacity, POSITIONS - 2 * capacity as u64).unwrap();
         let mut batch = ring.open().unwrap();
-        assert_eq!(batch.reserve_many(capacity + 1), Err(ReserveError::Exhausted), "not `Full`");
+        assert_eq!(batch.reserve_many(capacity + 1), Err(ReserveError::TooMany), "not `Full`");
         let tickets = batch.reserve_many(capacity).unwrap();
         assert_eq!(batch.reserve(), Err(ReserveError::Exhausted), "space never appears again");
         tickets.for_each(|ticket| ring.complete(ticket, ticket.position()).unwrap());

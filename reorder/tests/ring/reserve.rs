@@ -12,7 +12,7 @@ fn reserve_many_reserves_all_positions_or_none() {
         let ring = Ring::<()>::with_capacity(capacity).unwrap();
         let mut batch = ring.open().unwrap();
         for count in [capacity + 1, usize::MAX] {
-            assert_eq!(batch.reserve_many(count), Err(ReserveError::Full));
+            assert_eq!(batch.reserve_many(count), Err(ReserveError::TooMany));
         }
         assert_eq!((batch.reserved(), batch.space()), (0, capacity));
         assert_eq!(batch.reserve_many(0).unwrap().len(), 0);

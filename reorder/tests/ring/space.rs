@@ -1,16 +1,16 @@
 //! A producer that waits for space: its wake-ups, the end of its wait, and two sides that wait for
 //! each other.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use crate::wake_counter::WakeCounter;
-use reorder_ring::{Ring, SpaceError};
+use reorder_ring::{ReserveError, Ring, SpaceError};
 
 const FIRST_OF_LAST: u64 = (1 << 61) - 1;
 
 #[test]
-fn the_producer_is_woken_once_per_half_window() {
-    for (capacity, wakes_after) in [(1, 1), (2, 1), (4, 2), (8, 4), (16, 8)] {
+fn the_producer_is_woken_by_the_take_that_makes_its_request_fit() {
+    for (capacity, count) in [(1, 1), (2, 1), (2, 2), (8, 1), (8, 3), (8, 8)] {
         let ring = Ring::with_capacity(capacity).unwrap();
         let (mut producer, mut consumer) = ring.open().unwrap().split();
         let (wake_counter, waker) = WakeCounter::new();
@@ -21,34 +21,65 @@ fn the_producer_is_woken_once_per_half_window() {
                 ring.complete(ticket, ()).unwrap();
             }
             let before = wake_counter.count();
-            assert_eq!(producer.poll_space(&mut context), Poll::Pending);
-            for taken in 1..=wakes_after {
-                assert_eq!(wake_counter.count(), before, "capacity {capacity}, {taken} taken");
+            assert_eq!(producer.poll_space_many(&mut context, count), Poll::Pending);
+            for taken in 1..=count {
+                assert_eq!(wake_counter.count(), before, "{taken} of {count} taken");
+                assert_eq!(producer.poll_space_many(&mut context, count), Poll::Pending);
                 consumer.try_next().unwrap();
             }
-            assert_eq!(wake_counter.count(), before + 1, "capacity {capacity}");
-            assert_eq!(producer.poll_space(&mut context), Poll::Ready(Ok(())));
-            assert_eq!(producer.space(), wakes_after);
-            assert_eq!(consumer.drain_ready().count(), capacity - wakes_after);
+            assert_eq!(wake_counter.count(), before + 1, "{count} of {capacity}");
+            assert_eq!(producer.poll_space_many(&mut context, count), Poll::Ready(Ok(())));
+            assert_eq!(producer.space(), count);
+            assert_eq!(consumer.drain_ready().count(), capacity - count);
             assert_eq!(wake_counter.count(), before + 1, "the producer does not wait any more");
         }
     }
 }
 
+/// The producer waits for fewer positions than before, and then for as many as before.
 #[test]
-fn the_producer_is_woken_when_nothing_is_left_to_take() {
+fn the_last_request_counts() {
     let ring = Ring::with_capacity(8).unwrap();
     let (mut producer, mut consumer) = ring.open().unwrap().split();
-    let mut tickets = producer.reserve_many(8).unwrap();
+    for ticket in producer.reserve_many(8).unwrap() {
+        ring.complete(ticket, ()).unwrap();
+    }
     let (wake_counter, waker) = WakeCounter::new();
-    assert_eq!(producer.poll_space(&mut Context::from_waker(&waker)), Poll::Pending);
-    assert!(consumer.try_next().is_err());
-    assert_eq!(wake_counter.count(), 0, "there is no space yet");
-    ring.complete(tickets.next().unwrap(), ()).unwrap();
-    consumer.try_next().unwrap();
-    assert_eq!(wake_counter.count(), 0, "there is space for less than half a window");
-    assert!(consumer.try_next().is_err());
-    assert_eq!(wake_counter.count(), 1);
+    let mut context = Context::from_waker(&waker);
+    for (count, taken, wakes) in [(4, 1, 0), (2, 1, 1), (4, 1, 1), (5, 1, 1), (4, 0, 1)] {
+        let fits = producer.poll_space_many(&mut context, count);
+        assert_eq!(fits.is_ready(), producer.space() >= count, "{count}");
+        for _ in 0..taken {
+            consumer.try_next().unwrap();
+        }
+        assert_eq!(wake_counter.count(), wakes, "{count}");
+    }
+}
+
+#[test]
+fn a_request_that_never_fits_is_told_apart_from_a_full_window() {
+    let ring = Ring::<()>::starting_at(4, FIRST_OF_LAST - 3 - 9).unwrap();
+    let (mut producer, mut consumer) = ring.open().unwrap().split();
+    let mut context = Context::from_waker(Waker::noop());
+    assert_eq!(producer.poll_space_many(&mut context, 0), Poll::Ready(Ok(())));
+    for count in [5, usize::MAX] {
+        let never = SpaceError::TooMany { requested: count, capacity: 4 };
+        assert_eq!(producer.poll_space_many(&mut context, count), Poll::Ready(Err(never)));
+        assert_eq!(producer.reserve_many(count), Err(ReserveError::TooMany));
+    }
+    for batch in [4, 3] {
+        for ticket in producer.reserve_many(batch).unwrap() {
+            ring.complete(ticket, ()).unwrap();
+        }
+        assert_eq!(consumer.drain_ready().count(), batch);
+    }
+    // Two positions are left in the life of the ring.
+    assert_eq!(producer.poll_space_many(&mut context, 2), Poll::Ready(Ok(())));
+    let exhausted = Poll::Ready(Err(SpaceError::Exhausted));
+    assert_eq!(producer.poll_space_many(&mut context, 3), exhausted);
+    assert_eq!(producer.reserve_many(3), Err(ReserveError::Exhausted));
+    assert_eq!(producer.reserve_many(2).unwrap().len(), 2);
+    assert_eq!(producer.poll_space(&mut context), exhausted);
 }
 
 #[test]
@@ -98,6 +129,7 @@ fn a_waker_of_a_closed_batch_is_not_used_in_the_next() {
 
 #[cfg(feature = "std")]
 mod blocking {
+    use std::sync::mpsc;
     use std::thread;
     use std::time::{Duration, Instant};
 
@@ -152,6 +184,41 @@ mod blocking {
                     assert_eq!(expected, ITEMS / 3);
                 });
             }
+        }
+    }
+
+    /// The consumer takes as many as the producer asked for, and no more before it has an answer.
+    #[test]
+    fn a_consumer_that_waits_for_the_producer_itself_does_not_deadlock() {
+        const ROUNDS: u64 = if cfg!(miri) { 20 } else { 2000 };
+        for (capacity, count) in [(1, 1), (4, 1), (8, 3), (8, 8)] {
+            let ring = Ring::with_capacity(capacity).unwrap();
+            let (mut producer, mut consumer) = ring.open().unwrap().split();
+            let ring = &ring;
+            thread::scope(|scope| {
+                let (answer, answers) = mpsc::channel();
+                let wait_limit = Instant::now() + Duration::from_secs(100);
+                for ticket in producer.reserve_many(capacity).unwrap() {
+                    ring.complete(ticket, ticket.position()).unwrap();
+                }
+                scope.spawn(move || {
+                    for _ in 0..ROUNDS {
+                        producer.wait_for_space_many(count, Some(wait_limit)).unwrap();
+                        for ticket in producer.reserve_many(count).unwrap() {
+                            ring.complete(ticket, ticket.position()).unwrap();
+                        }
+                        answer.send(()).unwrap();
+                    }
+                });
+                for round in 0..ROUNDS {
+                    // Sometimes the producer is asleep by now.
+                    delay(round + 3900);
+                    for _ in 0..count {
+                        consumer.next().unwrap().unwrap();
+                    }
+                    answers.recv().expect("the producer waits in vain");
+                }
+            });
         }
     }
 

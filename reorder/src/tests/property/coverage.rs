@@ -15,7 +15,7 @@ pub(super) struct Coverage(BTreeMap<String, u32>);
 const WANTED: [(&str, &str); 12] = [
     ("open", "Ok Leased Orphaned"),
     ("reserve", "Ok Full Cancelled Exhausted"),
-    ("reserve_many", "Ok Full Cancelled Exhausted"),
+    ("reserve_many", "Ok Full TooMany Cancelled Exhausted"),
     ("permit", "Ok Full Cancelled Exhausted"),
     ("complete", "Ok Foreign Stale Duplicate Evicted Abandoned Settled Unreserved"),
     ("permit_complete", "Ok Stale Duplicate Evicted Settled"),

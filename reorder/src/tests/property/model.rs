@@ -102,8 +102,11 @@ impl Model {
         if self.is_cancelled() {
             return Err(ReserveError::Cancelled);
         }
+        if count > self.capacity {
+            return Err(ReserveError::TooMany);
+        }
         if count > self.space() {
-            let at_the_end = self.head + self.capacity >= self.end;
+            let at_the_end = self.tail + count > self.end;
             return Err(if at_the_end { ReserveError::Exhausted } else { ReserveError::Full });
         }
         Ok(self.advance(count))
