@@ -64,7 +64,8 @@ fn refilled_after_each_outcome(window: u64, started: &mpsc::Receiver<u64>, mut t
 
 #[test]
 fn the_window_is_refilled_when_an_outcome_was_returned() {
-    for window in [1, 2, 4, 8] {
+    // With two workers, a window above four has chunks of more than one item.
+    for window in [1, 2, 4] {
         let executor = Executor::builder().workers(2).window(window as usize).build().unwrap();
         let (starting, started) = mpsc::channel();
         let starts = starting.clone();
