@@ -161,8 +161,13 @@
 //!
 //! Without features, the crate needs `alloc` and 64-bit atomics.
 //!
-//! The identities of rings start from a random number with `std`. Without `std` they start from the
-//! address of the program. Then a ring may accept bits of a ticket from another process.
+//! The identities of rings start from a random number with `std`. So do those of a child process by
+//! `fork`, for the rings that it makes itself. A ring that it inherits keeps its identity, so parent
+//! and child accept each other's bits for it.
+//!
+//! Without `std`, identities start from the address of the program, and a child goes on with the
+//! numbers of its parent. Then a ring may accept bits of a ticket from another process. Such
+//! programs must not send tickets to other processes.
 //!
 //! # Guides
 //!

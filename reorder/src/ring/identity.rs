@@ -3,7 +3,7 @@
 //! ```text
 //!  63                                        16 15                  0
 //! +--------------------------------------------+---------------------+
-//! | count: rings that this process made before | entry in the pool   |  times STEP, plus the seed
+//! | count: rings made before, plus the offset  | entry in the pool   |  times STEP, plus the seed
 //! +--------------------------------------------+---------------------+
 //! ```
 //!
@@ -11,6 +11,10 @@
 //!   so a ticket with a few damaged bits does not have the identity of another ring.
 //! * The multiplication can be reversed, so a pool computes the entry of a ring from its identity.
 //! * No identity is 0, so an `Option<Ticket>` is as large as a `Ticket`.
+//!
+//! A child process by `fork` starts with the seed and the count of its parent. It needs the seed to
+//! compute the entries of the rings that it inherits. So its first ring gives it another offset.
+//! Without `std` the offset is 0, since a process cannot learn that it is a child.
 
 use core::num::NonZeroU64;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -27,11 +31,11 @@ pub(crate) fn new(entry: u16) -> Result<NonZeroU64, CapacityError> {
     // One pair of count and entry gives 0, so one of two attempts succeeds.
     for _ in 0..2 {
         // ORDERING: identity:next: Relaxed; the counts need to differ, and no more.
-        let count = NEXT.fetch_add(1, Ordering::Relaxed);
-        if count >> (u64::BITS - ENTRY_BITS) != 0 {
+        let made = NEXT.fetch_add(1, Ordering::Relaxed);
+        if made >> (u64::BITS - ENTRY_BITS) != 0 {
             break;
         }
-        let number = count << ENTRY_BITS | u64::from(entry);
+        let number = made.wrapping_add(offset()) << ENTRY_BITS | u64::from(entry);
         if let Some(id) = NonZeroU64::new(seed().wrapping_add(number.wrapping_mul(STEP))) {
             return Ok(id);
         }
@@ -60,13 +64,22 @@ const fn inverse(odd: u64) -> u64 {
     guess
 }
 
-/// Returns a number that is random per process.
+/// Returns a number that is random per process. A child by `fork` has the number of its parent.
 #[cfg(feature = "std")]
 fn seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
-    use std::sync::OnceLock;
-    static SEED: OnceLock<u64> = OnceLock::new();
-    *SEED.get_or_init(|| RandomState::new().hash_one("reorder-ring"))
+    /// 0 before the first call.
+    static SEED: AtomicU64 = AtomicU64::new(0);
+    // ORDERING: identity:seed: Relaxed; the number is all that the word publishes.
+    match SEED.load(Ordering::Relaxed) {
+        0 => {
+            let random = RandomState::new().hash_one("reorder-ring") | 1;
+            // ORDERING: identity:seeded: Relaxed; as `identity:seed`.
+            let set = SEED.compare_exchange(0, random, Ordering::Relaxed, Ordering::Relaxed);
+            set.err().unwrap_or(random)
+        }
+        seed => seed,
+    }
 }
 
 /// Returns the address at which the program was loaded. Without `std` there is no random number.
@@ -74,4 +87,36 @@ fn seed() -> u64 {
 fn seed() -> u64 {
     static ANCHOR: u8 = 0;
     (core::ptr::addr_of!(ANCHOR) as usize as u64).rotate_left(32)
+}
+
+/// Returns a number that differs between parent and child after a `fork`.
+///
+/// The process identifier is in the upper half of a word, and a stamp in the lower half. The stamp
+/// differs between two children that get the same identifier one after the other.
+#[cfg(all(feature = "std", unix))]
+fn offset() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    use std::time::Instant;
+    /// 0 before the first call.
+    static PROCESS: AtomicU64 = AtomicU64::new(0);
+    let process = std::process::id();
+    // ORDERING: identity:process: Relaxed; the number is all that the word publishes.
+    let mut word = PROCESS.load(Ordering::Relaxed);
+    if (word >> 32) as u32 != process {
+        let stamp = RandomState::new().hash_one((process, Instant::now())) as u32;
+        let own = u64::from(process) << 32 | u64::from(stamp);
+        // ORDERING: identity:forked: Relaxed; as `identity:process`. A failure means that another
+        // thread of this process was faster.
+        let set = PROCESS.compare_exchange(word, own, Ordering::Relaxed, Ordering::Relaxed);
+        word = set.err().unwrap_or(own);
+    }
+    // Multiplications and shifts by which each bit of the word changes all bits of the result.
+    let mixed = (word ^ word >> 31).wrapping_mul(STEP);
+    (mixed ^ mixed >> 29).wrapping_mul(STEP) >> ENTRY_BITS
+}
+
+/// Returns 0: there is no `fork`, or no way to notice it.
+#[cfg(not(all(feature = "std", unix)))]
+fn offset() -> u64 {
+    0
 }
