@@ -60,7 +60,7 @@ fn rings_of_parent_and_children_have_different_identities() {
     assert_eq!(different.len(), 5 * RINGS);
 }
 
-/// The child finds the rings of a pool that it inherited, and those that it adds to it.
+/// The child finds the rings of a pool that it inherited, and the rings that it adds to the pool.
 #[test]
 fn an_inherited_pool_finds_its_rings() {
     let pool = RingPool::<u8>::new();
