@@ -162,8 +162,8 @@
 //! Without features, the crate needs `alloc` and 64-bit atomics.
 //!
 //! The identities of rings start from a random number with `std`. After a `fork`, the rings that
-//! the child makes have other identities than the rings of the parent. A ring that the child inherits
-//! keeps its identity. So parent and child accept each other's bits for that ring.
+//! the child makes have other identities than the rings of the parent. A ring that the child
+//! inherits keeps its identity. So parent and child accept each other's bits for that ring.
 //!
 //! Without `std`, identities start from the address of the program, and a child goes on with the
 //! numbers of its parent. Then a ring may accept bits of a ticket from another process. Such
