@@ -6,15 +6,18 @@
 //! | `source` | the source of a stream, and the ring positions of its items |
 //! | `chunk` | the outcomes of neighbouring items, in one slot of a ring |
 //! | `ordered_output` | the producing end of a stream's ring |
+//! | `collect` | reading a source to its end |
 //! | `reserved` | writing values into the reserved part of a vector |
 
 pub(crate) mod chunk;
+pub(crate) mod collect;
 pub(crate) mod ordered_output;
 pub(crate) mod pull;
 pub(crate) mod reserved;
 pub(crate) mod source;
 
 pub(crate) use self::chunk::{Chunk, ChunkRing, Spares};
+pub(crate) use self::collect::collect;
 pub(crate) use self::ordered_output::OrderedOutput;
 pub(crate) use self::pull::{Phase, PullLock, Puller, SourceEnd, pull};
 pub(crate) use self::reserved::push_reserved;

@@ -11,7 +11,7 @@ use crate::executor::Executor;
 use crate::primitive::{Mutex, lock, now};
 use crate::scheduler::BorrowGuard;
 use crate::stream::{Ordered, StreamWork, open_stream};
-use crate::unwind::discard;
+use crate::unwind::{DiscardOnDrop, discard};
 
 /// Starts streams and batches that borrow from outside of the scope. Made by [`Executor::scope`],
 /// which has an example.
@@ -122,8 +122,11 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         F: Fn(I::Item) -> U + Send + Sync + 'scope,
     {
         let window = self.executor.window;
+        let job = DiscardOnDrop::new(job);
+        let source = source.into_iter();
+        let job = job.into_inner();
         let (core, consumer_end) =
-            open_stream(self.executor, source.into_iter(), window, None, move |item| Ok(job(item)));
+            open_stream(self.executor, source, window, None, move |item| Ok(job(item)));
         let core = Arc::new(core);
         // SAFETY: `Held` ends the borrow before it drops its reference to the stream, which keeps
         // the stream alive until then. The values that the stream borrows outlive the scope.

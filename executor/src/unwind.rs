@@ -28,6 +28,28 @@ impl<T> DiscardOnDrop<T> {
     pub(crate) fn new(value: T) -> Self {
         DiscardOnDrop(Some(value))
     }
+
+    pub(crate) fn into_inner(mut self) -> T {
+        self.0.take().expect("it is there until the drop")
+    }
+}
+
+/// Holds values while user code runs that may panic, and [`discard`]s each of them when it is
+/// dropped.
+///
+/// A `Vec` that is dropped while a panic unwinds ends the process if one of its values panics.
+pub(crate) struct DiscardEach<T>(pub(crate) Vec<T>);
+
+impl<T> DiscardEach<T> {
+    pub(crate) fn into_vec(mut self) -> Vec<T> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl<T> Drop for DiscardEach<T> {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(discard);
+    }
 }
 
 impl<T> std::ops::Deref for DiscardOnDrop<T> {
@@ -35,6 +57,12 @@ impl<T> std::ops::Deref for DiscardOnDrop<T> {
 
     fn deref(&self) -> &T {
         self.0.as_ref().expect("it is there until the drop")
+    }
+}
+
+impl<T> std::ops::DerefMut for DiscardOnDrop<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect("it is there until the drop")
     }
 }
 

@@ -9,12 +9,13 @@ use std::vec;
 use crate::batch::handle::{BatchHandle, Refused};
 use crate::batch::report::BatchReport;
 use crate::executor::Executor;
+use crate::io::collect;
 use crate::limits::{CancellationToken, LimitPolicy, LimitState, Limits, Stop, TimingLog};
 use crate::outcome::{self, Failure, Outcome, Panic};
 use crate::primitive::now;
 use crate::scheduler::Admission;
 use crate::stream::{Ordered, open_stream, publish_with_limits};
-use crate::unwind::discard;
+use crate::unwind::{DiscardOnDrop, discard};
 
 /// The result of submitting a batch.
 pub(crate) type Submitted<I, U, E> =
@@ -89,7 +90,7 @@ impl Executor {
         U: Send,
         F: Fn(I::Item) -> U + Sync,
     {
-        let caught = |item| {
+        let caught = move |item| {
             catch_unwind(AssertUnwindSafe(|| job(item)))
                 .map_err(|payload| Failure::Panicked(Panic::new(payload)))
         };
@@ -183,21 +184,23 @@ impl<'e, I> BatchBuilder<'e, I> {
         F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Sync,
     {
         let policy = LimitPolicy::new(self.limits);
-        let run = |item| {
-            let ran = run_item(&policy, item, &job, |_| ());
+        let policy = &policy;
+        let run = move |item| {
+            let ran = run_item(policy, item, &job, |_| ());
             if outcome::is_item_failure(&ran.outcome) {
                 policy.fail();
             }
             ran
         };
         if !policy.settings.timed {
-            let outcomes = self.executor.map(self.items, |item| run(item).outcome);
+            let outcomes = self.executor.map(self.items, move |item| run(item).outcome);
             return BatchReport::new(outcomes, policy.late(), Vec::new());
         }
         let clock = TimingLog::new(0);
-        let ran = self.executor.map(self.items, |item| {
+        let noted = &clock;
+        let ran = self.executor.map(self.items, move |item| {
             let ran = run(item);
-            (ran.outcome, clock.timing(ran.started, ran.completed))
+            (ran.outcome, noted.timing(ran.started, ran.completed))
         });
         let (outcomes, timings) = ran.into_iter().unzip();
         BatchReport::new(outcomes, policy.late(), timings)
@@ -300,10 +303,14 @@ impl<'e, I> BatchBuilder<'e, I> {
     where
         I: IntoIterator,
     {
-        let items: Vec<I::Item> = self.items.into_iter().collect();
+        let start = DiscardOnDrop::new(start);
+        let items = collect(self.items.into_iter());
         let count = items.len();
         match Admitted::new(self.executor, count.max(1), self.limits) {
-            Some(call) => Ok(BatchHandle::new(start(call, items.into_iter()), count)),
+            Some(call) => {
+                let stream = start.into_inner()(call, items.into_iter());
+                Ok(BatchHandle::new(stream, count))
+            }
             None => Err(Refused { items }),
         }
     }
@@ -317,9 +324,10 @@ impl<'e, I> BatchBuilder<'e, I> {
     where
         I: IntoIterator,
     {
+        let start = DiscardOnDrop::new(start);
         let source = self.items.into_iter();
         match Admitted::new(self.executor, window, self.limits) {
-            Some(call) => Ok(start(call, source)),
+            Some(call) => Ok(start.into_inner()(call, source)),
             None => Err(Refused { items: source }),
         }
     }

@@ -3,6 +3,7 @@
 use crate::executor::Executor;
 use crate::map::thread_state::PerThread;
 use crate::map::{results, run};
+use crate::unwind::DiscardOnDrop;
 
 impl Executor {
     /// Runs `job` on every item and returns the results in the order of the items.
@@ -28,6 +29,7 @@ impl Executor {
     ///   items have run, and their results were dropped.
     /// * If the source panics. The items that it brought before have run, unless the source did not
     ///   say how many items it has: then no item has run.
+    /// * If the `Drop` of the source or of the job panics. The results were dropped.
     /// * If there is no memory for the results.
     ///
     /// # Progress
@@ -41,7 +43,9 @@ impl Executor {
         U: Send,
         F: Fn(I::Item) -> U + Sync,
     {
-        results::values(run::run(&self.scheduler, items.into_iter(), &job))
+        let job = DiscardOnDrop::new(job);
+        let results = run::run(&self.scheduler, items.into_iter(), &*job);
+        results::values(results::release(results, job.into_inner()))
     }
 
     /// Runs `job` on the indices from 0 to `len` and returns the results in their order.
@@ -74,7 +78,9 @@ impl Executor {
         U: Send,
         F: Fn(usize) -> U + Sync,
     {
-        results::values(run::run_indexed(&self.scheduler, len, &job))
+        let job = DiscardOnDrop::new(job);
+        let results = run::run_indexed(&self.scheduler, len, &*job);
+        results::values(results::release(results, job.into_inner()))
     }
 
     /// Runs `job` on every item, with a state for each thread, and returns the results in order.
@@ -112,7 +118,10 @@ impl Executor {
         N: Fn() -> S + Sync,
         F: Fn(&mut S, I::Item) -> U + Sync,
     {
-        let states = PerThread::new(init);
-        self.map(items, |item| states.with(|state| job(state, item)))
+        let (job, states) = (DiscardOnDrop::new(job), DiscardOnDrop::new(PerThread::new(init)));
+        let with_state = |item| states.with(|state| job(state, item));
+        let results = run::run(&self.scheduler, items.into_iter(), &with_state);
+        let results = results::release(results, states.into_inner());
+        results::values(results::release(results, job.into_inner()))
     }
 }

@@ -10,6 +10,7 @@ use crate::map::results::{Panicked, Ran, from_parts, resume_source_panic};
 use crate::map::{Call, Job};
 use crate::primitive::{now, thread_local};
 use crate::scheduler::{GRACE, Inside};
+use crate::unwind::DiscardEach;
 
 /// The number of items that run between two readings of the clock, after the first item.
 const ITEMS_PER_READING: usize = 32;
@@ -45,7 +46,8 @@ pub(super) fn run<S: Iterator, F: Job<S::Item>>(
     count: usize,
 ) -> Ran<S, F::Value> {
     let _inside = Inside::enter(call.scheduler);
-    let mut inline = Inline { call, source, values: Vec::with_capacity(count), panics: Vec::new() };
+    let (values, panics) = (DiscardEach(Vec::with_capacity(count)), DiscardEach(Vec::new()));
+    let mut inline = Inline { call, source, values, panics };
     let ended = inline.run(count);
     let ran = inline.ran();
     let Inline { source, values, panics, .. } = inline;
@@ -59,8 +61,8 @@ pub(super) fn run<S: Iterator, F: Job<S::Item>>(
 struct Inline<'a, S, U, F> {
     call: &'a Call<'a, F>,
     source: S,
-    values: Vec<U>,
-    panics: Vec<Panicked>,
+    values: DiscardEach<U>,
+    panics: DiscardEach<Panicked>,
 }
 
 /// Sets its flag if it is dropped, which a panic of the job does.
@@ -75,7 +77,7 @@ impl Drop for InJob<'_> {
 impl<S: Iterator, F: Job<S::Item>> Inline<'_, S, F::Value, F> {
     /// Returns the number of items that have run.
     fn ran(&self) -> usize {
-        self.values.len() + self.panics.len()
+        self.values.0.len() + self.panics.0.len()
     }
 
     /// Returns `true` if the source has ended, or its panic.
@@ -118,8 +120,8 @@ impl<S: Iterator, F: Job<S::Item>> Inline<'_, S, F::Value, F> {
                 mem::forget(running);
                 Some(value)
             };
-            match catch_unwind(AssertUnwindSafe(|| push_reserved(values, left, run_next))) {
-                Err(payload) if in_job.replace(false) => self.panics.push((self.ran(), payload)),
+            match catch_unwind(AssertUnwindSafe(|| push_reserved(&mut values.0, left, run_next))) {
+                Err(payload) if in_job.replace(false) => self.panics.0.push((self.ran(), payload)),
                 ended => return ended,
             }
         }
@@ -131,6 +133,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::map::results::values;
     use crate::scheduler::Scheduler;
 
     fn run_on<S: Iterator, F: Job<S::Item>>(source: S, count: usize, job: F) -> Ran<S, F::Value> {
@@ -146,7 +149,7 @@ mod tests {
             item
         };
         let (results, rest, ran) = run_on(0..100, 100, slow);
-        assert_eq!((results.unwrap(), rest, ran), (vec![0], Some(1..100), 1));
+        assert_eq!((values(results), rest, ran), (vec![0], Some(1..100), 1));
     }
 
     #[test]
@@ -169,7 +172,7 @@ mod tests {
             Arc::clone(&alive)
         };
         let (results, rest, ran) = run_on(0..7, 7, job);
-        let panics = results.map_or_else(|panics| panics, |_| Vec::new());
+        let panics = results.map_or_else(DiscardEach::into_vec, |_| Vec::new());
         let panicked: Vec<usize> = panics.iter().map(|&(index, _)| index).collect();
         // If this thread was preempted after the first item, that was the last.
         let expected: Vec<usize> = [1, 5].into_iter().filter(|&index| index < ran).collect();
@@ -179,7 +182,7 @@ mod tests {
     #[test]
     fn a_source_with_fewer_items_ends() {
         let (results, rest, ran) = run_on(0..1, 2, |item| item);
-        assert_eq!((results.unwrap(), ran), (vec![0], 1));
+        assert_eq!((values(results), ran), (vec![0], 1));
         // It is not asked for a second item if the first took too long.
         assert!(rest.is_none_or(|rest| rest.is_empty()));
     }

@@ -29,6 +29,7 @@ use crate::map::{Call, Job, Source};
 use crate::observe::trace;
 use crate::primitive::{AtomicWaker, Mutex, into_inner, lock};
 use crate::scheduler::{Progress, TimeSlice, Work, park, with_borrowed};
+use crate::unwind::DiscardEach;
 
 /// The time that running the items of one claim should take. Claiming is cheap beside that.
 const TARGET: Duration = Duration::from_micros(1);
@@ -136,16 +137,19 @@ impl<S: Source, F: Job<(usize, S::Item)>> Parallel<'_, S, F> {
         let results = if panics.is_empty() {
             // SAFETY: every block was delivered. So every item that came was run, and its result
             // was written before it was counted. No visitor is left.
-            Ok(unsafe { self.output.into_vec(items) })
+            Ok(DiscardEach(unsafe { self.output.into_vec(items) }))
         } else {
             let missing: Vec<usize> = panics.iter().map(|&(index, _)| index).collect();
             // SAFETY: as above, but for the items that panicked, which wrote nothing.
             unsafe { self.output.drop_except(items, &missing) };
-            Err(panics)
+            Err(DiscardEach(panics))
         };
         match end {
             None => (results, Some(source), items),
-            Some(SourceEnd::Exhausted) => (results, None, items),
+            Some(SourceEnd::Exhausted) => {
+                drop(source);
+                (results, None, items)
+            }
             Some(SourceEnd::Panicked(payload)) => resume_source_panic(results, source, payload),
         }
     }

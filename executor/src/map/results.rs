@@ -1,14 +1,18 @@
 //! The results of a batch, or of a part of it.
+//!
+//! User code runs while results wait: the source of a later part, and the `Drop` of a source, of a
+//! job's captures and of the states of `map_init`. Each may panic. So results are kept in
+//! [`DiscardEach`], which survives that, even if the `Drop` of a result panics as well.
 
 use std::any::Any;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use crate::unwind::discard;
+use crate::unwind::{DiscardEach, discard};
 
 /// The index of an item whose job panicked, and the payload.
 pub(crate) type Panicked = (usize, Box<dyn Any + Send>);
 /// The result of each item at its index. If items panicked, only their panics, in order.
-pub(crate) type Results<U> = Result<Vec<U>, Vec<Panicked>>;
+pub(crate) type Results<U> = Result<DiscardEach<U>, DiscardEach<Panicked>>;
 /// The results of some items, the source unless it has ended, and the number of these items.
 pub(crate) type Ran<S, U> = (Results<U>, Option<S>, usize);
 
@@ -16,26 +20,32 @@ pub(crate) type Ran<S, U> = (Results<U>, Option<S>, usize);
 ///
 /// # Panics
 ///
-/// With the first panic, if items panicked.
+/// With the first panic, if there is one.
 #[inline]
 pub(crate) fn values<U>(results: Results<U>) -> Vec<U> {
-    results.unwrap_or_else(|panics| {
-        let mut panics = panics.into_iter();
-        let (_, first) = panics.next().expect("a failed batch has a panic");
-        panics.for_each(discard);
-        resume_unwind(first)
-    })
+    match results {
+        Ok(values) => values.into_vec(),
+        Err(mut panics) => {
+            let (_, first) = panics.0.swap_remove(0);
+            drop(panics);
+            resume_unwind(first)
+        }
+    }
+}
+
+/// Drops what a batch `used`. If that panics, the panic counts as the last one of the batch.
+#[inline]
+pub(crate) fn release<U>(results: Results<U>, used: impl Sized) -> Results<U> {
+    match catch_unwind(AssertUnwindSafe(|| drop(used))) {
+        Ok(()) => results,
+        Err(payload) => append(results, usize::MAX, Err(DiscardEach(vec![(0, payload)]))),
+    }
 }
 
 /// Returns the values if no item panicked. Otherwise drops them and returns the panics.
 #[inline]
-pub(crate) fn from_parts<U>(values: Vec<U>, panics: Vec<Panicked>) -> Results<U> {
-    if panics.is_empty() {
-        return Ok(values);
-    }
-    // One by one, because the `Drop` of each may panic.
-    values.into_iter().for_each(discard);
-    Err(panics)
+pub(crate) fn from_parts<U>(values: DiscardEach<U>, panics: DiscardEach<Panicked>) -> Results<U> {
+    if panics.0.is_empty() { Ok(values) } else { Err(panics) }
 }
 
 /// Drops what a batch had, and resumes the panic of its source.
@@ -48,11 +58,7 @@ pub(crate) fn resume_source_panic<S, U>(
     source: S,
     payload: Box<dyn Any + Send>,
 ) -> ! {
-    // One by one: a value that is dropped while a panic unwinds must not panic itself.
-    match results {
-        Ok(values) => values.into_iter().for_each(discard),
-        Err(panics) => panics.into_iter().for_each(discard),
-    }
+    drop(results);
     discard(source);
     resume_unwind(payload)
 }
@@ -63,12 +69,17 @@ pub(crate) fn append<U>(first: Results<U>, count: usize, second: Results<U>) -> 
     if count == 0 {
         return second;
     }
-    let split = |results: Results<U>| match results {
-        Ok(values) => (values, Vec::new()),
-        Err(panics) => (Vec::new(), panics),
-    };
-    let ((mut values, mut panics), (more, more_panics)) = (split(first), split(second));
-    values.extend(more);
-    panics.extend(more_panics.into_iter().map(|(index, payload)| (count + index, payload)));
-    from_parts(values, panics)
+    match (first, second) {
+        (Ok(mut values), Ok(mut more)) => {
+            values.0.append(&mut more.0);
+            Ok(values)
+        }
+        (Err(panics), Ok(_)) => Err(panics),
+        (first, Err(mut more)) => {
+            more.0.iter_mut().for_each(|(index, _)| *index += count);
+            let Err(mut panics) = first else { return Err(more) };
+            panics.0.append(&mut more.0);
+            Err(panics)
+        }
+    }
 }

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::{iter, mem};
 
 use crate::cost::JobType;
+use crate::io::collect;
 use crate::map::results::{Ran, Results, append};
 use crate::map::{Call, Job, Source, inline, parallel};
 use crate::scheduler::{GRACE, Scheduler};
+use crate::unwind::{DiscardEach, DiscardOnDrop};
 
 /// The maximum number of items in a part of a batch. Indices of a part have 32 bits.
 const MAX_PART: usize = u32::MAX as usize;
@@ -24,9 +26,12 @@ pub(super) fn run<S: Source, F: Job<S::Item>>(
     source: S,
     job: &F,
 ) -> Results<F::Value> {
+    let source = DiscardOnDrop::new(source);
     match source.size_hint() {
-        (lower, Some(upper)) if lower == upper => run_known(scheduler, source, lower, job),
-        _ => run_collected(scheduler, source, job),
+        (lower, Some(upper)) if lower == upper => {
+            run_known(scheduler, source.into_inner(), lower, job)
+        }
+        _ => run_collected(scheduler, source.into_inner(), job),
     }
 }
 
@@ -36,7 +41,7 @@ fn run_collected<I: Send, F: Job<I>>(
     source: impl Iterator<Item = I>,
     job: &F,
 ) -> Results<F::Value> {
-    let items: Vec<I> = source.collect();
+    let items = collect(source);
     let count = items.len();
     run_known(scheduler, items.into_iter(), count, job)
 }
@@ -51,13 +56,16 @@ fn run_known<S: Source, F: Job<S::Item>>(
     let job_type = JobType::of_code(parallel::run_iterator::<S, F> as *const ());
     let call = Call { scheduler, job_type, job };
     let (results, source) = run_parts(&call, source, count, parallel::run_iterator);
-    match source.and_then(|mut source| Some((source.next()?, source))) {
-        None => results,
-        Some((item, source)) => {
-            let rest = iter::once(item).chain(source);
-            append(results, count, run_collected(scheduler, rest, job))
-        }
-    }
+    let Some(source) = source else { return results };
+    let mut source = DiscardOnDrop::new(source);
+    let next = source.next();
+    let source = source.into_inner();
+    let Some(item) = next else {
+        drop(source);
+        return results;
+    };
+    let rest = iter::once(item).chain(source);
+    append(results, count, run_collected(scheduler, rest, job))
 }
 
 /// Runs `job` on the indices from 0 to `len`.
@@ -85,7 +93,7 @@ fn run_parts<S: Iterator, F: Job<S::Item>>(
 ) -> (Results<F::Value>, Option<S>) {
     let expected = || call.scheduler.costs.expect(call.job_type, count);
     let mut is_cheap = count == 1 || expected().is_some_and(|expected| expected < GRACE);
-    let (mut results, mut source, mut ran) = (Ok(Vec::new()), Some(source), 0);
+    let (mut results, mut source, mut ran) = (Ok(DiscardEach(Vec::new())), Some(source), 0);
     while let Some(rest) = source.take_if(|_| ran < count) {
         let part = (count - ran).min(MAX_PART);
         let (more, rest, ran_now) = match mem::take(&mut is_cheap) {

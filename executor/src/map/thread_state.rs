@@ -6,17 +6,17 @@ use std::{mem, thread};
 
 use thread_local::ThreadLocal;
 
-use crate::unwind::discard;
+use crate::unwind::{DiscardOnDrop, discard};
 
 /// The states of one batch. A thread makes its state before its first item.
 pub(crate) struct PerThread<S: Send, I> {
     states: ThreadLocal<Cell<Option<S>>>,
-    init: I,
+    init: DiscardOnDrop<I>,
 }
 
 impl<S: Send, I: Fn() -> S> PerThread<S, I> {
     pub(crate) fn new(init: I) -> Self {
-        PerThread { states: ThreadLocal::new(), init }
+        PerThread { states: ThreadLocal::new(), init: DiscardOnDrop::new(init) }
     }
 
     /// Runs `f` with the state of this thread.
@@ -24,7 +24,7 @@ impl<S: Send, I: Fn() -> S> PerThread<S, I> {
     /// If `f` panics, the state is dropped, and the thread makes a new one for its next item.
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
         let place = self.states.get_or_default();
-        let mut state = place.take().unwrap_or_else(&self.init);
+        let mut state = place.take().unwrap_or_else(|| (self.init)());
         match catch_unwind(AssertUnwindSafe(|| f(&mut state))) {
             Ok(result) => {
                 place.set(Some(state));

@@ -14,6 +14,7 @@ use crate::scheduler::{Admission, Published};
 use crate::stream::core::Core;
 use crate::stream::ordered::{ConsumerEnd, Ordered};
 use crate::stream::work::StreamWork;
+use crate::unwind::DiscardOnDrop;
 
 type CoreOf<I, U, E, F> = Core<(I, U, E, F)>;
 
@@ -55,8 +56,11 @@ impl Executor {
         U: Send + 'static,
         F: Fn(I::Item) -> U + Send + Sync + 'static,
     {
+        let job = DiscardOnDrop::new(job);
+        let source = source.into_iter();
+        let job = job.into_inner();
         let job = move |item| Ok(job(item));
-        let (core, consumer_end) = open_stream(self, source.into_iter(), self.window, None, job);
+        let (core, consumer_end) = open_stream(self, source, self.window, None, job);
         let core = Arc::new(core);
         let published: Arc<dyn Published> = core.clone();
         let is_unlisted = !self.scheduler.publish(Arc::clone(&published), now());
