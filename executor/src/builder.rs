@@ -124,7 +124,7 @@ impl Builder {
     /// in scope. Turn this off if they must not.
     ///
     /// In two cases no other thread might run the items, so the consumer runs them in any case:
-    /// * The consumer is a worker of the executor.
+    /// * The consumer is a worker of this or another executor.
     /// * The stream outlived the executor.
     ///
     /// The caller of `map` and `execute_batch` always runs items of its own batch.

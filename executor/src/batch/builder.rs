@@ -282,7 +282,7 @@ impl<'e, I> BatchBuilder<'e, I> {
     ///
     /// # Progress
     ///
-    /// As [`Executor::stream`]. The consumer runs no items, unless it is a worker of the executor.
+    /// As [`Executor::stream`]. The consumer runs no items, unless it is a worker of an executor.
     /// A job that such a consumer runs itself may keep it past a deadline.
     pub fn stream<U, E, F>(self, job: F) -> Streamed<I, U, E>
     where

@@ -53,8 +53,8 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
     ///
     /// # Progress
     ///
-    /// Blocking. It needs a worker that is not kept by other jobs, or a deadline. A worker of the
-    /// executor that calls this runs the items itself.
+    /// Blocking. It needs a worker that is not kept by other jobs, or a deadline. A worker of this
+    /// or another executor that calls this runs the items itself.
     pub fn wait(mut self) -> BatchReport<U, E> {
         while self.outcomes.len() < self.items {
             let outcome = self.stream.next().expect("each item has an outcome");

@@ -202,7 +202,7 @@ impl<I> Requests<'_, I> {
     ///
     /// # Progress
     ///
-    /// It does not wait for any item. The consumer runs no items, unless it is a worker of the
+    /// It does not wait for any item. The consumer runs no items, unless it is a worker of an
     /// executor.
     pub fn stream<U, E, F>(self, job: F) -> Streamed<I, U, E>
     where

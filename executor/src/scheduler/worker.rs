@@ -24,6 +24,11 @@ thread_local! {
     static SCHEDULER_OF_THIS_WORKER: Cell<*const Scheduler> = Cell::new(std::ptr::null());
 }
 
+/// Returns `true` if the current thread is a worker of any scheduler.
+pub(crate) fn is_worker() -> bool {
+    SCHEDULER_OF_THIS_WORKER.try_with(|own| !own.get().is_null()).unwrap_or(false)
+}
+
 /// Returns `true` if the current thread is a worker of this scheduler.
 pub(crate) fn is_worker_of(scheduler: &Scheduler) -> bool {
     SCHEDULER_OF_THIS_WORKER.try_with(|own| std::ptr::eq(own.get(), scheduler)).unwrap_or(false)

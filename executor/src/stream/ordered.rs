@@ -37,7 +37,7 @@ pub(crate) struct ConsumerEnd<U, E> {
 ///
 /// * Items were measured to be cheap, and the source promises more by its `size_hint`. See
 ///   [`Builder::consumer_helps`](crate::Builder::consumer_helps).
-/// * The consumer is a worker of the executor, or the executor was dropped.
+/// * The consumer is a worker of this or another executor, or the executor was dropped.
 ///
 /// For many small outcomes, `for_each`, `fold` and `count` are faster than a `for` loop, also
 /// behind `map` or `filter`.
@@ -121,9 +121,9 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     }
 
     /// Returns `true` if no other thread may be there to run the items: the executor is gone, or
-    /// its workers wait for each other.
+    /// its workers wait for this thread. A worker of any executor may be waited for by all others.
     fn must_run(&self) -> bool {
-        self.is_unlisted || self.scheduler.is_stopping() || worker::is_worker_of(&self.scheduler)
+        self.is_unlisted || self.scheduler.is_stopping() || worker::is_worker()
     }
 
     fn may_help(&self) -> bool {
