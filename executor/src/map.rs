@@ -35,12 +35,32 @@ trait Source: Iterator<Item: Send> + Send {}
 impl<S: Iterator<Item: Send> + Send> Source for S {}
 
 /// The job of a batch, which any thread may run.
-trait Job<I>: Fn(I) -> <Self as Job<I>>::Value + Sync {
+trait Job<I>: Sync {
     type Value: Send;
+    /// Belongs to one thread during one time slice.
+    type Local<'a>
+    where
+        Self: 'a;
+
+    /// Starts a time slice of a thread, by its number among the participants of the batch.
+    fn local(&self, participant: usize) -> Self::Local<'_>;
+
+    fn run(&self, local: &mut Self::Local<'_>, item: I) -> Self::Value;
 }
 
 impl<I, U: Send, F: Fn(I) -> U + Sync> Job<I> for F {
     type Value = U;
+    type Local<'a>
+        = ()
+    where
+        F: 'a;
+
+    fn local(&self, _: usize) {}
+
+    #[inline]
+    fn run(&self, (): &mut (), item: I) -> U {
+        self(item)
+    }
 }
 
 /// A call: its job, and the job type by which the scheduler remembers what items cost.

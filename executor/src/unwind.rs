@@ -47,8 +47,11 @@ impl<T> DiscardEach<T> {
 }
 
 impl<T> Drop for DiscardEach<T> {
+    #[inline]
     fn drop(&mut self) {
-        self.0.drain(..).for_each(discard);
+        if std::mem::needs_drop::<T>() && !self.0.is_empty() {
+            self.0.drain(..).for_each(discard);
+        }
     }
 }
 

@@ -174,16 +174,18 @@ fn a_job_panics_when_it_is_dropped_while_results_wait() {
         executor.batch(0..100).run(move |n, _| Ok::<_, ()>(job(n)))
     };
     assert_eq!(panic_of(run), "the job");
-    let map_init = |states: &'static str| {
+    let map_init = |state: fn() -> Option<Fuse>, keeps_init: bool| {
         let job = job();
-        let captured = Fuse("the maker of states");
+        let captured = keeps_init.then(|| Fuse("the maker of states"));
         let init = move || {
             let _ = &captured;
-            Fuse(states)
+            state()
         };
         executor.map_init(0..100, init, move |_, n| job(n))
     };
-    assert_eq!(panic_of(|| map_init("a state")), "a state");
+    assert_eq!(panic_of(|| map_init(|| Some(Fuse("a state")), true)), "a state");
+    assert_eq!(panic_of(|| map_init(|| None, true)), "the maker of states");
+    assert_eq!(panic_of(|| map_init(|| None, false)), "the job");
     let source = || (0..100).inspect(|&n| assert!(n < 50, "the source"));
     assert_eq!(panic_of(|| executor.map(source(), job())), "the source");
 }

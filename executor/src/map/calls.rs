@@ -1,7 +1,7 @@
 //! The calls of [`Executor`] that return a value for each item.
 
 use crate::executor::Executor;
-use crate::map::thread_state::PerThread;
+use crate::map::thread_state::WithState;
 use crate::map::{results, run};
 use crate::unwind::DiscardOnDrop;
 
@@ -118,10 +118,8 @@ impl Executor {
         N: Fn() -> S + Sync,
         F: Fn(&mut S, I::Item) -> U + Sync,
     {
-        let (job, states) = (DiscardOnDrop::new(job), DiscardOnDrop::new(PerThread::new(init)));
-        let with_state = |item| states.with(|state| job(state, item));
-        let results = run::run(&self.scheduler, items.into_iter(), &with_state);
-        let results = results::release(results, states.into_inner());
-        results::values(results::release(results, job.into_inner()))
+        let job = WithState::new(init, job);
+        let results = run::run(&self.scheduler, items.into_iter(), &job);
+        results::values(job.release(results))
     }
 }

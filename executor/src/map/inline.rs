@@ -47,7 +47,8 @@ pub(super) fn run<S: Iterator, F: Job<S::Item>>(
 ) -> Ran<S, F::Value> {
     let _inside = Inside::enter(call.scheduler);
     let (values, panics) = (DiscardEach(Vec::with_capacity(count)), DiscardEach(Vec::new()));
-    let mut inline = Inline { call, source, values, panics };
+    let local = call.job.local(0);
+    let mut inline = Inline { call, source, local, values, panics };
     let ended = inline.run(count);
     let ran = inline.ran();
     let Inline { source, values, panics, .. } = inline;
@@ -58,10 +59,11 @@ pub(super) fn run<S: Iterator, F: Job<S::Item>>(
     }
 }
 
-struct Inline<'a, S, U, F> {
+struct Inline<'a, S: Iterator, F: Job<S::Item>> {
     call: &'a Call<'a, F>,
     source: S,
-    values: DiscardEach<U>,
+    local: F::Local<'a>,
+    values: DiscardEach<F::Value>,
     panics: DiscardEach<Panicked>,
 }
 
@@ -74,7 +76,7 @@ impl Drop for InJob<'_> {
     }
 }
 
-impl<S: Iterator, F: Job<S::Item>> Inline<'_, S, F::Value, F> {
+impl<S: Iterator, F: Job<S::Item>> Inline<'_, S, F> {
     /// Returns the number of items that have run.
     fn ran(&self) -> usize {
         self.values.0.len() + self.panics.0.len()
@@ -111,12 +113,12 @@ impl<S: Iterator, F: Job<S::Item>> Inline<'_, S, F::Value, F> {
         let in_job = Cell::new(false);
         loop {
             let left = end - self.ran();
-            let Inline { call, source, values, .. } = self;
+            let Inline { call, source, local, values, .. } = self;
             let job = call.job;
             let run_next = || {
                 let item = source.next()?;
                 let running = InJob(&in_job);
-                let value = job(item);
+                let value = job.run(local, item);
                 mem::forget(running);
                 Some(value)
             };

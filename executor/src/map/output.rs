@@ -68,7 +68,12 @@ impl<I, U> Output<I, U> {
     ///
     /// Each index is run once, after its item was written.
     #[inline]
-    pub(crate) unsafe fn run(&self, next: &mut usize, end: usize, job: &impl Fn((usize, I)) -> U) {
+    pub(crate) unsafe fn run(
+        &self,
+        next: &mut usize,
+        end: usize,
+        mut job: impl FnMut((usize, I)) -> U,
+    ) {
         let first = *next;
         let results = &self.results[first..end];
         let items = if Self::SHARED { None } else { Some(&self.items[first..end]) };

@@ -54,8 +54,7 @@ pub(super) fn run_iterator<S: Source, F: Job<S::Item>>(
     source: S,
     count: usize,
 ) -> Ran<S, F::Value> {
-    let job = call.job;
-    let job = move |(_, item): (usize, S::Item)| job(item);
+    let job = OfItems(call.job);
     run(call.with_job(&job), source::of_iterator(source), MAX_CLAIM, count)
 }
 
@@ -69,11 +68,54 @@ pub(super) fn run_indices<F: Job<usize>>(
     indices: Range<usize>,
     count: usize,
 ) -> Ran<Range<usize>, F::Value> {
-    let (job, first) = (call.job, indices.start);
-    let job = move |(index, ())| job(first + index);
+    let first = indices.start;
+    let job = OfIndices { first, job: call.job };
     let source = source::of_indices(count);
     let (results, _, ran) = run(call.with_job(&job), source, MAX_CLAIM_OF_INDICES, count);
     (results, Some(first + ran..indices.end), ran)
+}
+
+/// A job of items, which does not look at their indices in the part.
+struct OfItems<'a, F>(&'a F);
+
+impl<I, F: Job<I>> Job<(usize, I)> for OfItems<'_, F> {
+    type Value = F::Value;
+    type Local<'a>
+        = F::Local<'a>
+    where
+        Self: 'a;
+
+    fn local(&self, participant: usize) -> F::Local<'_> {
+        self.0.local(participant)
+    }
+
+    #[inline]
+    fn run(&self, local: &mut F::Local<'_>, (_, item): (usize, I)) -> F::Value {
+        self.0.run(local, item)
+    }
+}
+
+/// A job of indices, for a part that begins with the index `first`.
+struct OfIndices<'a, F> {
+    first: usize,
+    job: &'a F,
+}
+
+impl<F: Job<usize>> Job<(usize, ())> for OfIndices<'_, F> {
+    type Value = F::Value;
+    type Local<'a>
+        = F::Local<'a>
+    where
+        Self: 'a;
+
+    fn local(&self, participant: usize) -> F::Local<'_> {
+        self.job.local(participant)
+    }
+
+    #[inline]
+    fn run(&self, local: &mut F::Local<'_>, (index, ()): (usize, ())) -> F::Value {
+        self.job.run(local, self.first + index)
+    }
 }
 
 fn run<S: Source, F: Job<(usize, S::Item)>>(
@@ -181,11 +223,12 @@ impl<S: Source, F: Job<(usize, S::Item)>> Parallel<'_, S, F> {
         // The items that were measured, and the time that they took.
         let (mut measurements, mut items_measured, mut time) = (0, 0, Duration::ZERO);
         let mut counter = CompletionCounter::new(&self.blocks);
+        let mut local = self.call.job.local(slice.participant);
         while let Some(items) = self.claim(slice, max_claim, worked, &mut counter) {
             worked = true;
             slice.note_running(items.start.into(), items.len() as u64);
             unmeasured += items.len() as u32;
-            self.run_claimed(items.start as usize..items.end as usize, &mut counter);
+            self.run_claimed(items.start as usize..items.end as usize, &mut local, &mut counter);
             if max_claim == self.max_claim && unmeasured < clock_interval {
                 continue;
             }
@@ -257,15 +300,22 @@ impl<S: Source, F: Job<(usize, S::Item)>> Parallel<'_, S, F> {
         !items.is_empty()
     }
 
-    fn run_claimed(&self, items: Range<usize>, counter: &mut CompletionCounter<'_>) {
+    fn run_claimed(
+        &self,
+        items: Range<usize>,
+        local: &mut F::Local<'_>,
+        counter: &mut CompletionCounter<'_>,
+    ) {
         counter.add(items.clone());
-        let next = Cell::new(items.start);
+        let (next, job) = (Cell::new(items.start), self.call.job);
         while next.get() < items.end {
             let ran = catch_unwind(AssertUnwindSafe(|| {
                 let mut started = Reached { index: next.get(), last: &next };
                 // SAFETY: each item is written before it can be claimed, is claimed once, and is
                 // visited once by the thread that claimed it.
-                unsafe { self.output.run(&mut started.index, items.end, self.call.job) };
+                unsafe {
+                    self.output.run(&mut started.index, items.end, |item| job.run(local, item))
+                };
             }));
             if let Err(payload) = ran {
                 lock(&self.panics).push((next.get() - 1, payload));

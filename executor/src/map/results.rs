@@ -5,6 +5,7 @@
 //! [`DiscardEach`], which survives that, even if the `Drop` of a result panics as well.
 
 use std::any::Any;
+use std::mem::needs_drop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::unwind::{DiscardEach, discard};
@@ -35,7 +36,10 @@ pub(crate) fn values<U>(results: Results<U>) -> Vec<U> {
 
 /// Drops what a batch `used`. If that panics, the panic counts as the last one of the batch.
 #[inline]
-pub(crate) fn release<U>(results: Results<U>, used: impl Sized) -> Results<U> {
+pub(crate) fn release<U, T>(results: Results<U>, used: T) -> Results<U> {
+    if !needs_drop::<T>() {
+        return results;
+    }
     match catch_unwind(AssertUnwindSafe(|| drop(used))) {
         Ok(()) => results,
         Err(payload) => append(results, usize::MAX, Err(DiscardEach(vec![(0, payload)]))),

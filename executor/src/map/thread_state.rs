@@ -1,56 +1,77 @@
 //! One state for each thread that takes part in a batch.
 
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::{mem, thread};
+use crate::map::Job;
+use crate::map::results::{Results, release};
+use crate::primitive::{Mutex, into_inner, lock};
+use crate::unwind::{DiscardEach, DiscardOnDrop};
 
-use thread_local::ThreadLocal;
+/// The states of threads that are between two time slices, with the number of each thread.
+type States<S> = Mutex<DiscardEach<(usize, S)>>;
 
-use crate::unwind::{DiscardOnDrop, discard};
-
-/// The states of one batch. A thread makes its state before its first item.
-pub(crate) struct PerThread<S: Send, I> {
-    states: ThreadLocal<Cell<Option<S>>>,
-    init: DiscardOnDrop<I>,
+/// A job that uses a state of its thread. A thread makes its state before its first item.
+///
+/// No thread-local variable is involved: a thread may call while it exits, and has none then.
+pub(crate) struct WithState<S, N, F> {
+    states: States<S>,
+    init: DiscardOnDrop<N>,
+    job: DiscardOnDrop<F>,
 }
 
-impl<S: Send, I: Fn() -> S> PerThread<S, I> {
-    pub(crate) fn new(init: I) -> Self {
-        PerThread { states: ThreadLocal::new(), init: DiscardOnDrop::new(init) }
+impl<S, N, F> WithState<S, N, F> {
+    pub(crate) fn new(init: N, job: F) -> Self {
+        let (init, job) = (DiscardOnDrop::new(init), DiscardOnDrop::new(job));
+        WithState { states: Mutex::new(DiscardEach(Vec::new())), init, job }
     }
 
-    /// Runs `f` with the state of this thread.
-    ///
-    /// If `f` panics, the state is dropped, and the thread makes a new one for its next item.
-    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
-        let place = self.states.get_or_default();
-        let mut state = place.take().unwrap_or_else(|| (self.init)());
-        match catch_unwind(AssertUnwindSafe(|| f(&mut state))) {
-            Ok(result) => {
-                place.set(Some(state));
-                result
-            }
-            Err(payload) => {
-                discard(state);
-                resume_unwind(payload)
-            }
+    /// Drops the states and the job. Their panics count as the last ones of the batch.
+    pub(crate) fn release<U>(self, mut results: Results<U>) -> Results<U> {
+        for (_, state) in into_inner(self.states).into_vec() {
+            results = release(results, state);
         }
+        release(release(results, self.init.into_inner()), self.job.into_inner())
     }
 }
 
-impl<S: Send, I> Drop for PerThread<S, I> {
+/// The place of a thread's state during one time slice.
+pub(crate) struct Place<'a, S> {
+    states: &'a States<S>,
+    participant: usize,
+    state: Option<S>,
+}
+
+impl<I, S, U, N, F> Job<I> for WithState<S, N, F>
+where
+    S: Send,
+    U: Send,
+    N: Fn() -> S + Sync,
+    F: Fn(&mut S, I) -> U + Sync,
+{
+    type Value = U;
+    type Local<'a>
+        = Place<'a, S>
+    where
+        Self: 'a;
+
+    fn local(&self, participant: usize) -> Place<'_, S> {
+        let mut states = lock(&self.states);
+        let own = states.0.iter().position(|(owner, _)| *owner == participant);
+        let state = own.map(|own| states.0.swap_remove(own).1);
+        Place { states: &self.states, participant, state }
+    }
+
+    /// If the job panics, the state is dropped, and the thread makes a new one for its next item.
+    fn run(&self, place: &mut Place<'_, S>, item: I) -> U {
+        let mut state = DiscardOnDrop::new(place.state.take().unwrap_or_else(|| (self.init)()));
+        let result = (self.job)(&mut state, item);
+        place.state = Some(state.into_inner());
+        result
+    }
+}
+
+impl<S> Drop for Place<'_, S> {
     fn drop(&mut self) {
-        // One by one: a second panic while the first one unwinds would abort the process.
-        let mut panicked = None;
-        for state in mem::take(&mut self.states) {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(state))) {
-                panicked.replace(payload).into_iter().for_each(discard);
-            }
-        }
-        match panicked {
-            Some(payload) if thread::panicking() => discard(payload),
-            Some(payload) => resume_unwind(payload),
-            None => {}
+        if let Some(state) = self.state.take() {
+            lock(self.states).0.push((self.participant, state));
         }
     }
 }
