@@ -59,10 +59,11 @@ use crate::ticket::Ticket;
 /// A pool keeps idle rings up to a limit in bytes, and frees idle rings above it. A ring is freed
 /// when no call can access it any more. While a thread is stopped within a call, at most 8 MiB, or
 /// one ring if that is larger, wait to be freed in the process. Further rings stay idle above the
-/// limit. So a pool never has more than the rings that were leased at one time, and the idle rings
-/// within its limit.
+/// limit, until the next lease ends after the stop. So a pool never has more than the rings that
+/// were leased at one time, and the idle rings within its limit.
 ///
-/// Clones share the pool. Its memory is freed when the last clone and the last lease are dropped.
+/// Clones share the pool. Its memory is freed when the last clone and the last lease are dropped. A
+/// ring that a stopped thread may access is freed by a later call of any pool, or with any pool.
 pub struct RingPool<T> {
     inventory: Arc<Inventory<T>>,
 }
@@ -119,7 +120,8 @@ impl<T> RingPool<T> {
     /// # Errors
     ///
     /// As for [`Ring::with_capacity`](crate::Ring::with_capacity), and
-    /// [`CapacityError::TooManyRings`] if the pool has 65,504 rings already.
+    /// [`CapacityError::TooManyRings`] if the pool has 65,504 rings already. If the allocator
+    /// refuses the memory beside the slots, about 1 kB, the process aborts.
     ///
     /// # Panics
     ///

@@ -64,6 +64,27 @@ fn no_ring_is_leased_twice() {
     });
 }
 
+/// Two threads use the first entries of a new table. Each of them may allocate their segment. A
+/// ring that one thread made is leased to the other one, or both have a ring of their own.
+#[test]
+fn segment_allocated_by_two() {
+    explore("segment_allocated_by_two", Some(3), 70, || {
+        let (pool, tokens) = (Pool::new(), Tokens::default());
+        let (leasing, its_tokens) = (pool.clone(), tokens.clone());
+        let other = thread::spawn(move || {
+            let lease = leasing.lease(1).unwrap();
+            assert_delivers(lease.open().unwrap(), &lease, &its_tokens);
+        });
+        let lease = pool.lease(1).unwrap();
+        assert_delivers(lease.open().unwrap(), &lease, &tokens);
+        other.join().unwrap();
+        drop(lease);
+        assert!((1..=2).contains(&pool.usage().rings));
+        drop(pool);
+        tokens.assert_all_gone();
+    });
+}
+
 /// The same, with the two interfering operations on different threads.
 #[test]
 fn no_ring_is_leased_twice_by_three() {

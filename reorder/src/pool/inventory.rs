@@ -194,10 +194,16 @@ impl<T> Inventory<T> {
     /// Rings of other capacities are retired first, since this capacity is in use. At most
     /// `MAX_DISPLACED` of them are, so a large ring does not displace many small ones at once. If
     /// that is not enough, rings of this capacity are retired, so the limit holds.
+    ///
+    /// The second round is for a ring that another thread made idle meanwhile. That thread could
+    /// not retire it, because the memory of the first round was not freed yet.
     pub(crate) fn put_back(&self, held: HeldRing<'_, T>) {
         let class = held.pooled().class();
         drop(held);
-        if self.idle_bytes() > self.idle_limit {
+        for _ in 0..2 {
+            if self.idle_bytes() <= self.idle_limit {
+                return;
+            }
             let others = (0..CLASSES).rev().filter(|&other| other != class);
             self.retire(others, self.idle_limit, MAX_DISPLACED);
             self.retire([class], self.idle_limit, MAX_DISPLACED);
@@ -220,6 +226,13 @@ impl<T> Inventory<T> {
                 most -= 1;
             }
         }
+    }
+}
+
+impl<T> Drop for Inventory<T> {
+    /// Frees what the pool has retired. Otherwise it would wait for the next pin of any thread.
+    fn drop(&mut self) {
+        reclaim::collect();
     }
 }
 
@@ -279,6 +292,10 @@ impl<'a, T> HeldRing<'a, T> {
         guard.flush();
         drop(guard);
         inventory.unused_entries.push(&inventory.table, entry);
+        if reclaim::is_over_the_limit() {
+            // No other ring can be retired before this one is freed.
+            reclaim::collect();
+        }
         Ok(())
     }
 }

@@ -26,19 +26,29 @@ pub(crate) fn deferred() -> u64 {
     epoch::deferred().load(Relaxed)
 }
 
+/// Returns `true` if more bytes wait than the limit, because one large ring waits.
+pub(crate) fn is_over_the_limit() -> bool {
+    deferred() > DEFERRED_LIMIT
+}
+
 /// Returns `true` if `bytes` more may wait to be freed, and counts them.
 ///
 /// A single object may always wait, whatever its size is.
 pub(crate) fn may_defer(bytes: u64) -> bool {
-    // ORDERING: deferred:add: Relaxed; the number matters alone.
-    let before = epoch::deferred().fetch_add(bytes, Relaxed);
-    let may = before == 0 || before.saturating_add(bytes) <= DEFERRED_LIMIT;
-    if !may {
-        freed(bytes);
+    let count = || {
+        // ORDERING: deferred:add: Relaxed; the number matters alone.
+        let before = epoch::deferred().fetch_add(bytes, Relaxed);
+        let may = before == 0 || before.saturating_add(bytes) <= DEFERRED_LIMIT;
+        if !may {
+            freed(bytes);
+        }
+        may
+    };
+    count() || {
         // The waiting objects may be free to go now, and other threads may never pin again.
-        pin().flush();
+        collect();
+        count()
     }
-    may
 }
 
 /// Counts bytes that no longer wait.
@@ -69,7 +79,7 @@ pub(crate) unsafe fn defer<T>(
     unsafe { guard.defer_unchecked(free) };
 }
 
-/// Frees the waiting objects that no pinned thread delays.
+/// Frees the waiting objects that no pinned thread delays, in a bounded number of rounds.
 pub(crate) fn collect() {
     // An object is freed two epochs after its deferral. A flush advances the epoch by at most one,
     // and frees a few bags of objects.

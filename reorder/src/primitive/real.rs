@@ -108,14 +108,35 @@ pub(crate) unsafe fn free<T>(object: core::ptr::NonNull<T>) {
 /// The epochs of this crate's own collector.
 #[cfg(feature = "pool")]
 pub(crate) mod epoch {
-    use core::sync::atomic::AtomicU64;
-    use std::sync::OnceLock;
+    use alloc::boxed::Box;
+    use core::ptr;
+    use core::sync::atomic::Ordering::{Acquire, Release};
+    use core::sync::atomic::{AtomicPtr, AtomicU64};
 
     use crossbeam_epoch::{Collector, LocalHandle};
 
+    /// Registers this thread at the collector, which the first thread makes.
+    ///
+    /// A thread does not wait for another thread that makes the collector at the same time.
     fn register() -> LocalHandle {
-        static COLLECTOR: OnceLock<Collector> = OnceLock::new();
-        COLLECTOR.get_or_init(Collector::new).register()
+        static COLLECTOR: AtomicPtr<Collector> = AtomicPtr::new(ptr::null_mut());
+        // ORDERING: Acquire pairs with the exchange below: the whole collector is visible.
+        let mut collector = COLLECTOR.load(Acquire);
+        if collector.is_null() {
+            let own = Box::into_raw(Box::new(Collector::new()));
+            // ORDERING: Release pairs with the load above, and with a failure of this exchange:
+            // another thread was faster.
+            collector = match COLLECTOR.compare_exchange(collector, own, Release, Acquire) {
+                Ok(_) => own,
+                Err(others) => {
+                    // SAFETY: it was boxed above, and no other thread knows it.
+                    drop(unsafe { Box::from_raw(own) });
+                    others
+                }
+            };
+        }
+        // SAFETY: a collector in the static is never freed.
+        unsafe { &*collector }.register()
     }
 
     /// Runs `f` with the registration of this thread at the collector.

@@ -66,18 +66,21 @@ const fn inverse(odd: u64) -> u64 {
 
 /// Returns a number that is random per process. A child by `fork` has the number of its parent.
 #[cfg(feature = "std")]
+#[inline]
 fn seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
     /// 0 before the first call.
     static SEED: AtomicU64 = AtomicU64::new(0);
+    #[cold]
+    fn first() -> u64 {
+        use std::hash::{BuildHasher, RandomState};
+        let random = RandomState::new().hash_one("reorder-ring") | 1;
+        // ORDERING: identity:seeded: Relaxed; as `identity:seed`.
+        let set = SEED.compare_exchange(0, random, Ordering::Relaxed, Ordering::Relaxed);
+        set.err().unwrap_or(random)
+    }
     // ORDERING: identity:seed: Relaxed; the number is all that the word publishes.
     match SEED.load(Ordering::Relaxed) {
-        0 => {
-            let random = RandomState::new().hash_one("reorder-ring") | 1;
-            // ORDERING: identity:seeded: Relaxed; as `identity:seed`.
-            let set = SEED.compare_exchange(0, random, Ordering::Relaxed, Ordering::Relaxed);
-            set.err().unwrap_or(random)
-        }
+        0 => first(),
         seed => seed,
     }
 }

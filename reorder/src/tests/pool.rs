@@ -55,6 +55,48 @@ fn a_ring_with_half_its_positions_used_is_not_leased_again() {
     assert_eq!(pool.complete(ticket, 1).unwrap_err().reason, Reason::Foreign);
 }
 
+/// A capacity whose ring of `u64` is larger than the bytes that may wait to be freed.
+const LARGE: usize = reclaim::DEFERRED_LIMIT as usize / 8;
+
+#[test]
+fn large_rings_stay_within_the_limit() {
+    let _alone = alone();
+    for limit in [0, 40 * LARGE] {
+        let pool = RingPool::<u64>::with_idle_limit(limit);
+        for count in [1, 2, 5, 3] {
+            drop((0..count).map(|_| pool.lease(LARGE).unwrap()).collect::<Vec<_>>());
+            assert!(pool.usage().idle_bytes <= limit, "{:?}", pool.usage());
+        }
+        // Each takes 16 bytes per slot, and a little more.
+        assert_eq!(pool.usage().rings, limit / (17 * LARGE));
+    }
+}
+
+#[test]
+fn one_trim_frees_all_large_rings() {
+    let _alone = alone();
+    let pool = RingPool::<u64>::with_idle_limit(usize::MAX);
+    drop([LARGE; 5].map(|capacity| pool.lease(capacity).unwrap()));
+    assert_eq!(pool.usage().rings, 5);
+    pool.trim(0);
+    let usage = pool.usage();
+    assert_eq!((usage.rings, usage.idle_bytes, usage.deferred_bytes), (0, 0, 0));
+}
+
+#[test]
+fn a_pool_that_is_dropped_leaves_nothing_to_be_freed() {
+    let _alone = alone();
+    for capacity in [16, LARGE] {
+        let pool = RingPool::<u64>::with_idle_limit(0);
+        let (first, last) = (pool.lease(capacity).unwrap(), pool.lease(capacity).unwrap());
+        drop(first);
+        drop(pool);
+        // The lease keeps the pool.
+        drop(last);
+        assert_eq!(reclaim::deferred(), 0, "capacity {capacity}");
+    }
+}
+
 #[test]
 fn the_last_positions_of_a_leased_ring_can_be_used() {
     let pool = late_pool((1 << 61) - 2);
