@@ -29,6 +29,8 @@ pub(crate) mod worker;
 
 pub(crate) use self::borrowed::{BorrowGuard, with_borrowed};
 pub(crate) use self::fair_share::FairShare;
+#[cfg(feature = "requests")]
+pub(crate) use self::fair_share::RunTime;
 pub(crate) use self::registry::{Admission, GRACE, OpenWork, Remaining, Scheduler};
 pub(crate) use self::time_slice::{Inside, TimeSlice, is_inside};
 pub(crate) use self::work::{CallKind, Progress, Published, Work};

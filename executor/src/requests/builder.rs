@@ -254,7 +254,6 @@ fn start<J: Jobs>(
     let Admitted { executor, admission, window, limits } = call;
     let Opened { producer, output, consumer_end } = open_ring(window, Some(Arc::clone(&limits)));
     let scheduler = Arc::clone(&executor.scheduler);
-    config.limiter.register(&scheduler);
     let driver = Driver::new(source, jobs, producer, output, config, limits, scheduler);
     publish_with_limits(executor, admission, driver, consumer_end)
 }

@@ -20,7 +20,7 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use crate::observe::RequestStats;
-use crate::requests::limiter::{Closed, Dispatch, RateLimiter};
+use crate::requests::limiter::{Closed, Dispatch, RateLimiter, Turn};
 use crate::requests::retry::Retry;
 
 /// An item that was pulled and has no outcome.
@@ -82,6 +82,7 @@ pub(crate) enum Decision {
 
 pub(crate) struct Dispatcher<S, P, E> {
     config: RequestConfig,
+    turn: Turn,
     item_timeout: Option<Duration>,
     /// The maximum number of outstanding items.
     window: u64,
@@ -109,6 +110,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
         window: u64,
     ) -> Self {
         Dispatcher {
+            turn: config.limiter.turn(),
             config,
             item_timeout,
             window,
@@ -139,6 +141,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
         }
         let end = end.map(|(end, _)| end);
         if self.running >= self.config.concurrency || self.is_closed {
+            self.turn.leave();
             return Decision::Rest(end);
         }
         let Some(&ready) = self.ready.first() else {
@@ -146,10 +149,11 @@ impl<S, P, E> Dispatcher<S, P, E> {
             if has_space && matches!(self.source, Source::Here(_)) {
                 return Decision::Pull;
             }
+            self.turn.leave();
             let due = self.due.first().map(|&(due, _)| due);
             return Decision::Rest(due.into_iter().chain(end).min());
         };
-        match self.config.limiter.check(now) {
+        match self.turn.check(now) {
             Ok(()) => Decision::Start(ready),
             Err(closed) => {
                 self.blocked_since = Some((now, closed));
@@ -174,7 +178,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
 
     fn start(&mut self, index: u64, now: Instant) -> Option<Action<S, P, E>> {
         // Another batch may have been dispatched meanwhile.
-        let dispatch = match self.config.limiter.dispatch(now) {
+        let dispatch = match self.turn.dispatch(now) {
             Ok(dispatch) => dispatch,
             Err(closed) => {
                 self.blocked_since = Some((now, closed));
@@ -290,6 +294,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
     /// Closes the batch. Returns the source and all items that do not run.
     pub(crate) fn close(&mut self, now: Instant) -> (Option<S>, Vec<Entry<P, E>>) {
         self.is_closed = true;
+        self.turn.leave();
         self.end_wait(now);
         self.due.clear();
         self.ready.clear();

@@ -27,7 +27,9 @@ use crate::requests::in_flight::{
     AttemptResult, InFlight, ItemOf, Jobs, PendingEntry, PendingItem,
 };
 use crate::requests::limiter::{Dispatch, RateLimiter};
-use crate::scheduler::{CallKind, FairShare, Progress, Published, Scheduler, TimeSlice, Work};
+use crate::scheduler::{
+    CallKind, FairShare, Progress, Published, RunTime, Scheduler, TimeSlice, Work,
+};
 use crate::stream::StreamWork;
 use crate::unwind::{DiscardOnDrop, discard};
 
@@ -44,6 +46,8 @@ pub(crate) struct Driver<J: Jobs> {
     limiter: RateLimiter,
     limits: Arc<LimitState>,
     fair_share: FairShare,
+    /// The run time of all batches at the same limiter, of which dispatches are shared out.
+    runtime: Arc<RunTime>,
     /// `true` if the consumer runs items, because no other thread may be there to run them.
     consumer_must_run: AtomicBool,
     timer: SharedTimer,
@@ -73,6 +77,7 @@ impl<J: Jobs> Driver<J> {
         scheduler: Arc<Scheduler>,
     ) -> Arc<Self> {
         let limiter = config.limiter.clone();
+        let runtime = limiter.register(&scheduler);
         let window = output.window() as u64;
         let source = Box::new(OrderedSource::new(source, producer));
         let timeout = limits.policy.settings.item_timeout;
@@ -85,6 +90,7 @@ impl<J: Jobs> Driver<J> {
             limiter,
             limits,
             fair_share: FairShare::default(),
+            runtime,
             consumer_must_run: AtomicBool::new(false),
             timer: SharedTimer::default(),
             scheduler,
@@ -276,7 +282,7 @@ impl<J: Jobs> Driver<J> {
             &result
         {
             let had_capacity = matches!(outcome, AttemptOutcome::Done(_));
-            let delay = self.limiter.record(dispatch, had_capacity);
+            let delay = self.limiter.record(dispatch, had_capacity, now());
             lock(&self.dispatcher).record(had_capacity, delay);
         }
         if let Some((entry, outcome)) = self.retry_or_end(entry, result) {
@@ -353,6 +359,10 @@ impl<J: Jobs> Work for Driver<J> {
 impl<J: Jobs> Published for Driver<J> {
     fn fair_share(&self) -> &FairShare {
         &self.fair_share
+    }
+
+    fn runtime(&self) -> &RunTime {
+        &self.runtime
     }
 }
 

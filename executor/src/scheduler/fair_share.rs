@@ -6,13 +6,39 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+/// The virtual run time of one call, or of several calls that count as one.
+#[derive(Default)]
+pub(crate) struct RunTime(AtomicU64);
+
+impl RunTime {
+    /// Returns the virtual run time in nanoseconds.
+    pub(crate) fn get(&self) -> u64 {
+        // ORDERING: fair_share:runtime: Relaxed; a number.
+        self.0.load(Relaxed)
+    }
+
+    /// Adds the time that a worker has spent on the call.
+    pub(crate) fn charge(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        // ORDERING: fair_share:charge: Relaxed; as `fair_share:runtime`.
+        self.0.fetch_add(nanos, Relaxed);
+    }
+
+    /// Raises the run time to `runtime`. A call that is new, or had nothing to claim for a while,
+    /// has no claim to the time that others had meanwhile.
+    pub(crate) fn catch_up(&self, runtime: u64) {
+        // ORDERING: fair_share:catch_up: Relaxed; as `fair_share:runtime`.
+        self.0.fetch_max(runtime, Relaxed);
+    }
+}
+
 /// The numbers that the scheduler keeps for a published call.
 #[derive(Default)]
 pub(crate) struct FairShare {
     /// The number that the scheduler gave the call, from 1 on.
     id: AtomicU64,
-    /// The virtual run time in nanoseconds.
-    runtime: AtomicU64,
+    /// The run time of this call alone.
+    pub(crate) runtime: RunTime,
 }
 
 impl FairShare {
@@ -22,28 +48,8 @@ impl FairShare {
     }
 
     /// Sets the number of the call, once, when it is published.
-    pub(crate) fn open(&self, id: u64, runtime: u64) {
+    pub(crate) fn open(&self, id: u64) {
         // ORDERING: fair_share:open: Relaxed; as `fair_share:id`.
         self.id.store(id, Relaxed);
-        self.catch_up(runtime);
-    }
-
-    pub(crate) fn runtime(&self) -> u64 {
-        // ORDERING: fair_share:runtime: Relaxed; a number.
-        self.runtime.load(Relaxed)
-    }
-
-    /// Adds the time that a worker has spent on the call.
-    pub(crate) fn charge(&self, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        // ORDERING: fair_share:charge: Relaxed; as `fair_share:runtime`.
-        self.runtime.fetch_add(nanos, Relaxed);
-    }
-
-    /// Raises the run time to `runtime`. A call that is new, or had nothing to claim for a while,
-    /// has no claim to the time that others had meanwhile.
-    pub(crate) fn catch_up(&self, runtime: u64) {
-        // ORDERING: fair_share:catch_up: Relaxed; as `fair_share:runtime`.
-        self.runtime.fetch_max(runtime, Relaxed);
     }
 }

@@ -10,7 +10,7 @@ use reorder_ring::RingPool;
 use crate::cost::CostHistory;
 use crate::observe::{WorkerStatuses, trace};
 use crate::primitive::{AtomicBool, AtomicUsize, Condvar, Mutex, Unparker, fence, lock, now};
-use crate::scheduler::fair_share::FairShare;
+use crate::scheduler::fair_share::RunTime;
 use crate::scheduler::idle::Idle;
 use crate::scheduler::work::Published;
 use crate::unwind::catch_panic;
@@ -116,7 +116,8 @@ impl Scheduler {
     /// Adds a call to the list and returns its number.
     fn push(&self, calls: &mut Calls, work: Arc<dyn Published>, since: Instant) -> u64 {
         calls.opened += 1;
-        work.fair_share().open(calls.opened, self.runtime());
+        work.fair_share().open(calls.opened);
+        work.runtime().catch_up(self.runtime());
         calls.open.push(OpenWork { work, since });
         calls.opened
     }
@@ -154,9 +155,9 @@ impl Scheduler {
 
     /// Sets the virtual run time of the scheduler and of a chosen call to the larger of the two. A
     /// worker calls this before it runs the call.
-    pub(crate) fn advance(&self, chosen: &FairShare) {
+    pub(crate) fn advance(&self, chosen: &RunTime) {
         // ORDERING: scheduler:advance: Relaxed; as `scheduler:runtime`.
-        let runtime = self.runtime.fetch_max(chosen.runtime(), Relaxed);
+        let runtime = self.runtime.fetch_max(chosen.get(), Relaxed);
         chosen.catch_up(runtime);
     }
 

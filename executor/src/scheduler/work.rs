@@ -1,6 +1,6 @@
 //! An open call, as the scheduler sees it.
 
-use crate::scheduler::fair_share::FairShare;
+use crate::scheduler::fair_share::{FairShare, RunTime};
 use crate::scheduler::time_slice::TimeSlice;
 
 /// An open call that has items to run. Workers run all open calls by turns.
@@ -29,8 +29,14 @@ pub(crate) trait Work: Send + Sync {
 
 /// A call as the scheduler lists it.
 pub(crate) trait Published: Work {
-    /// Returns the run time that workers have spent on this call.
+    /// Returns the numbers of this call.
     fn fair_share(&self) -> &FairShare;
+
+    /// Returns the run time by which workers choose this call. Calls may share one, and then count
+    /// as one call.
+    fn runtime(&self) -> &RunTime {
+        &self.fair_share().runtime
+    }
 }
 
 /// The progress of a call.

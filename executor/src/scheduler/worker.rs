@@ -110,14 +110,14 @@ impl Worker {
         let Some(place) = self.choose() else { return false };
         self.last = place;
         let work = &self.known[place];
-        self.scheduler.advance(work.fair_share());
+        self.scheduler.advance(work.runtime());
         let call = work.fair_share().id();
         let _span = trace::time_slice(self.index, call);
         let slice = TimeSlice::new(&self.scheduler, self.index + 1, call, self.searching);
         // Jobs are caught one by one. This catches the `Drop` of a user value between two of them.
         let ran = catch_unwind(AssertUnwindSafe(|| work.run_slice(&slice)));
         self.searching = slice.is_searching();
-        work.fair_share().charge(slice.length());
+        work.runtime().charge(slice.length());
         drop(slice);
         self.scheduler.after_run();
         ran.unwrap_or_else(|payload| {
@@ -133,7 +133,7 @@ impl Worker {
         for step in 1..=self.known.len() {
             let place = (self.last + step) % self.known.len();
             let work = &self.known[place];
-            let runtime = work.fair_share().runtime();
+            let runtime = work.runtime().get();
             if chosen.is_none_or(|(least, _)| runtime < least) && work.claimable() {
                 chosen = Some((runtime, place));
             }

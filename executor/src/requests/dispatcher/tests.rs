@@ -93,7 +93,7 @@ impl Simulation {
             let (_, mut entry, dispatch, reply) = self.running.remove(0);
             let index = entry.index as usize;
             if reply != Reply::Failed {
-                let delay = self.limiter.record(dispatch, reply == Reply::Done);
+                let delay = self.limiter.record(dispatch, reply == Reply::Done, self.at(time));
                 self.dispatcher.record(reply == Reply::Done, delay);
             }
             let start = entry.started.expect("it has run");

@@ -128,8 +128,12 @@ fn simulated(plan: &Plan) -> Vec<Outcome> {
             }
         }
         simulations.iter_mut().for_each(|simulation| simulation.end_attempts(time));
-        for (simulation, batch) in simulations.iter_mut().zip(&plan.batches) {
+        for simulation in &mut simulations {
             simulation.deliver();
+            simulation.take_actions(time);
+        }
+        // Once more: a batch that left the queue of the limiter notifies the others.
+        for (simulation, batch) in simulations.iter_mut().zip(&plan.batches) {
             let cancelled = batch.cancelled.filter(|&at| at > time);
             next = next.into_iter().chain(simulation.take_actions(time)).chain(cancelled).min();
         }
@@ -168,48 +172,93 @@ enum Item {
 
 /// The reference model of a batch.
 struct Reference<'a> {
+    /// The number of the batch at the limiter.
+    number: usize,
     batch: &'a Batch,
     items: Vec<Item>,
     attempts: Vec<u32>,
     started: Vec<Option<u64>>,
     outcome: Outcome,
+    /// Until when the pace keeps the batch waiting, if the limiter does.
+    paced: Option<u64>,
 }
 
 /// The reference model of a limiter.
 #[derive(Default)]
 struct Service {
-    last: Option<u64>,
+    /// When the last dispatch was due, and when it was made.
+    last: Option<(u64, u64)>,
     delay: u64,
+    shortened: u64,
     round: u64,
+    /// The batches that wait, each with the time since which it does.
+    queue: Vec<(usize, u64)>,
 }
 
 impl Service {
-    /// Returns when the pace allows the next dispatch, and when the throttle does.
-    fn closed_until(&self, plan: &Plan) -> (u64, u64) {
-        self.last.map_or((0, 0), |last| (last + plan.pace, last + plan.pace.max(self.delay)))
+    /// Returns when the pace allows a batch the next dispatch, if it may not dispatch now.
+    fn closed_until(&mut self, plan: &Plan, batch: usize, time: u64) -> Option<u64> {
+        let interval = plan.pace.max(self.delay);
+        let (due, _) = self.last.filter(|_| interval > 0)?;
+        // In virtual time, the first batch is never late for its turn.
+        let is_first = self.queue.first().is_none_or(|&(first, _)| first == batch);
+        if is_first && due + interval <= time {
+            return None;
+        }
+        if !self.queue.iter().any(|&(other, _)| other == batch) {
+            self.queue.push((batch, time));
+        }
+        let place = self.queue.iter().position(|&(other, _)| other == batch).unwrap() as u64;
+        Some(due + plan.pace * (place + 1))
     }
 
-    fn record(&mut self, plan: &Plan, round: u64, had_capacity: bool) {
+    fn dispatch(&mut self, plan: &Plan, batch: usize, time: u64) {
+        let interval = plan.pace.max(self.delay);
+        let due = match self.last.filter(|_| interval > 0) {
+            None => time,
+            Some((due, at)) if time <= at + interval => due + interval,
+            Some((due, _)) => {
+                let since = self.queue.iter().map(|&(_, since)| since).min();
+                (due + interval).max(since.unwrap_or(time))
+            }
+        };
+        let due = due.max(time.saturating_sub(15 * interval)).max(self.shortened);
+        self.last = Some((due, time));
+        self.leave(batch);
+    }
+
+    fn leave(&mut self, batch: usize) {
+        self.queue.retain(|&(other, _)| other != batch);
+    }
+
+    fn record(&mut self, plan: &Plan, round: u64, had_capacity: bool, time: u64) {
         let Some(aimd) = plan.throttle.filter(|_| round == self.round) else { return };
         if had_capacity {
-            self.delay = self.delay.saturating_sub(aimd.step).max(aimd.floor);
+            let shorter = self.delay.saturating_sub(aimd.step).max(aimd.floor);
+            if shorter < self.delay {
+                self.shortened = time;
+            }
+            self.delay = shorter;
         } else {
             let longer = (self.delay * aimd.multiplier).max(self.delay + aimd.step);
             self.delay = longer.min(aimd.ceiling);
             self.round += 1;
+            self.last = self.last.map(|(_, at)| (at, at));
         }
     }
 }
 
 impl<'a> Reference<'a> {
-    fn new(batch: &'a Batch) -> Self {
+    fn new((number, batch): (usize, &'a Batch)) -> Self {
         let count = batch.items.len();
         Reference {
+            number,
             batch,
             items: vec![Item::Fresh; count],
             attempts: vec![0; count],
             started: vec![None; count],
             outcome: Outcome { ends: vec![None; count], ..Outcome::default() },
+            paced: None,
         }
     }
 
@@ -244,7 +293,7 @@ impl<'a> Reference<'a> {
                 continue;
             }
             if reply != Reply::Failed {
-                service.record(plan, round, reply == Reply::Done);
+                service.record(plan, round, reply == Reply::Done, time);
                 self.outcome.peak_delay = self.outcome.peak_delay.max(service.delay);
                 self.outcome.retries += u64::from(reply != Reply::Done);
             }
@@ -287,7 +336,16 @@ impl<'a> Reference<'a> {
         self.items.iter().position(is_due).or(fresh.filter(has_space))
     }
 
+    /// Counts the millisecond that begins now, if the limiter keeps the batch waiting.
+    fn count_wait(&mut self, time: u64) {
+        if let Some(paced) = self.paced {
+            let waited = &mut self.outcome.waited;
+            *(if time < paced { &mut waited.0 } else { &mut waited.1 }) += 1;
+        }
+    }
+
     fn take_actions(&mut self, time: u64, plan: &Plan, service: &mut Service) {
+        self.paced = None;
         loop {
             // Items whose time is over end before an attempt is dispatched.
             for index in 0..self.items.len() {
@@ -301,14 +359,12 @@ impl<'a> Reference<'a> {
                     self.end(index, End::Exhausted);
                 }
             }
-            let Some(index) = self.candidate(time) else { return };
-            let (paced, open) = service.closed_until(plan);
-            if time < open {
-                let waited = &mut self.outcome.waited;
-                *(if time < paced { &mut waited.0 } else { &mut waited.1 }) += 1;
+            let Some(index) = self.candidate(time) else { return service.leave(self.number) };
+            if let Some(paced) = service.closed_until(plan, self.number, time) {
+                self.paced = Some(paced);
                 return;
             }
-            service.last = Some(time);
+            service.dispatch(plan, self.number, time);
             self.started[index].get_or_insert(time);
             let replies = &self.batch.items[index];
             let (takes, reply) = replies[(self.attempts[index] as usize).min(replies.len() - 1)];
@@ -323,16 +379,20 @@ impl<'a> Reference<'a> {
 fn expected(plan: &Plan) -> Vec<Outcome> {
     let mut service =
         Service { delay: plan.throttle.map_or(0, |aimd| aimd.floor), ..Service::default() };
-    let mut batches: Vec<_> = plan.batches.iter().map(Reference::new).collect();
+    let mut batches: Vec<_> = plan.batches.iter().enumerate().map(Reference::new).collect();
     let mut time = 0;
     loop {
         for batch in &mut batches {
             if batch.batch.cancelled == Some(time) && !batch.is_over() {
                 batch.cancel();
+                service.leave(batch.number);
             }
         }
         batches.iter_mut().for_each(|batch| batch.end_attempts(time, plan, &mut service));
-        batches.iter_mut().for_each(|batch| batch.take_actions(time, plan, &mut service));
+        for _ in 0..2 {
+            batches.iter_mut().for_each(|batch| batch.take_actions(time, plan, &mut service));
+        }
+        batches.iter_mut().for_each(|batch| batch.count_wait(time));
         if batches.iter().all(Reference::is_over) {
             return batches.into_iter().map(|batch| batch.outcome).collect();
         }
