@@ -1,88 +1,71 @@
 //! The run without arguments: compresses files of this repository, decompresses them, and compares.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use flate2::read::MultiGzDecoder;
-
+use crate::args::Args;
 use crate::engine::Engine;
-use crate::error::shown;
-use crate::plan::Job;
-use crate::report::Report;
-use crate::run;
+use crate::error::{Error, shown};
+use crate::in_order::in_order;
+use crate::inflate::inflate;
+use crate::member::{Origin, Size};
+use crate::report::{Report, summary};
+use crate::run::FILES_AT_ONCE;
 
-/// Compresses files of the repository into a temporary folder, and checks them.
+/// Compresses files of the repository in memory, and checks the outputs.
 ///
 /// # Errors
 ///
-/// Fails if the files cannot be read or the temporary folder cannot be created.
-pub(crate) fn own_files(engine: &Engine, report: &Report) -> Result<(), String> {
+/// Fails if there are no files, or if their folder cannot be read.
+pub(crate) fn own_files(engine: &Engine, args: &Args, report: &mut Report) -> Result<(), String> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     // A published package is outside the repository, and then only its own files are used.
     let is_repository = |parent: &&Path| parent.join("executor/Cargo.toml").is_file();
     let root = package.parent().filter(is_repository).unwrap_or(package);
-    let error_at = |path: &Path| {
-        let path = shown(path);
-        move |error: io::Error| format!("{path}: {error}")
-    };
-    let files = sources(root).map_err(error_at(root))?;
+    let files = sources(root).map_err(|error| format!("{}: {error}", shown(root)))?;
     if files.is_empty() {
         return Err(format!("{}: there is nothing to compress", shown(root)));
     }
-    let folder = tempfile::Builder::new()
-        .prefix("parallel_gzip-")
-        .tempdir()
-        .map_err(error_at(&std::env::temp_dir()))?;
-    let mut jobs = Vec::new();
-    for input in files {
-        // The outputs have the same subfolders, for files in different folders may share a name.
-        let relative = input.strip_prefix(root).expect("the file is below the root");
-        let mut output = folder.path().join(relative).into_os_string();
-        output.push(".gz");
-        let output = PathBuf::from(output);
-        let parent = output.parent().expect("the output is below the folder");
-        fs::create_dir_all(parent).map_err(error_at(parent))?;
-        let size = fs::metadata(&input).map_err(error_at(&input))?.len();
-        jobs.push(Job { input, output, force: false, size });
-    }
-    run::jobs(engine, &jobs, report);
-    check(engine, &jobs, report);
+    let (mut good, all, started) = (0, files.len(), Instant::now());
+    let bar = report.bar(all as u64);
+    let mut total = Size::default();
+    let run = |path: PathBuf| {
+        let started = Instant::now();
+        let result = compress_and_check(engine, &path);
+        bar.inc(1);
+        (path, result, started.elapsed())
+    };
+    in_order(files, FILES_AT_ONCE, run, |(path, result, took)| match result {
+        Ok(size) => {
+            good += 1;
+            total += size;
+            if args.verbose {
+                report.line(&format!("{}: {}", shown(&path), summary(size, took)));
+            }
+        }
+        Err(error) => report.error(&format!("{}: {error}", shown(&path)), error.status()),
+    })?;
+    bar.finish_and_clear();
+    report.line(&format!("files of {}: {}", shown(root), summary(total, started.elapsed())));
+    report.line(&format!("{good} of {all} files checked: they decompress to their inputs"));
     Ok(())
 }
 
-/// Decompresses the outputs in parallel, and compares each with its input.
-pub(crate) fn check(engine: &Engine, jobs: &[Job], report: &Report) {
-    let checked = engine.executor.map(jobs, same);
-    let mut good = 0;
-    for (job, same) in jobs.iter().zip(checked) {
-        match same {
-            Ok(true) => good += 1,
-            Ok(false) => {
-                report.error(&format!("{}: differs after decompression", shown(&job.input)))
-            }
-            Err(error) => report.error(&format!("{}: {error}", shown(&job.output))),
-        }
-    }
-    report
-        .line(&format!("{good} of {} files checked: they decompress to their inputs", jobs.len()));
+fn compress_and_check(engine: &Engine, path: &Path) -> Result<Size, Error> {
+    let content = fs::read(path).map_err(Error::Open)?;
+    let mut compressed = Vec::new();
+    let size = engine.compress(&content[..], &mut compressed, &Origin::default(), |_| {})?;
+    check(&compressed, &content)?;
+    Ok(size)
 }
 
-fn same(job: &Job) -> io::Result<bool> {
-    let output = MultiGzDecoder::new(BufReader::new(File::open(&job.output)?));
-    same_bytes(BufReader::new(File::open(&job.input)?), BufReader::new(output))
-}
-
-fn same_bytes(mut one: impl BufRead, mut other: impl BufRead) -> io::Result<bool> {
-    loop {
-        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
-        let count = left.len().min(right.len());
-        if count == 0 || left[..count] != right[..count] {
-            return Ok(left.is_empty() && right.is_empty());
-        }
-        one.consume(count);
-        other.consume(count);
-    }
+/// Checks that `compressed` decompresses to `content`.
+pub(crate) fn check(compressed: &[u8], content: &[u8]) -> Result<(), Error> {
+    let mut decompressed = Vec::new();
+    inflate(compressed, &mut decompressed, |_| {})?;
+    if decompressed == content { Ok(()) } else { Err(Error::Differs) }
 }
 
 /// Returns the source and text files below `folder`, in a fixed order. Leaves out built files,

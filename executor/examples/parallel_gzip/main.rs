@@ -5,9 +5,13 @@
 //! cargo run --release --example parallel_gzip -- [OPTIONS] FILE...
 //! ```
 //!
-//! Options are `--level N`, `--workers N`, `--block BYTES`, `--out DIR`, `--force` and `--verbose`.
-//! Without files, the program compresses files of this repository into a temporary folder, and
-//! checks the outputs.
+//! Options are `-d`, `-c`, `-0` to `-9`, `-n`, `--workers N`, `--block BYTES`, `--out DIR`,
+//! `--force` and `--verbose`. `--help` explains them. As with gzip, `-` and a pipe without files
+//! are standard input, whose output is standard output. The exit status is 0, or 1 after an error,
+//! or 2 after a warning.
+//!
+//! Without arguments and without a pipe, the program compresses files of this repository in memory,
+//! and checks the outputs.
 //!
 //! # How it works
 //!
@@ -16,11 +20,14 @@
 //!
 //! As with pigz, the output is one ordinary gzip member. A deflated block ends on a byte boundary
 //! and may refer to the 32 KiB before the block. Each block has a CRC, and the writer combines
-//! them.
+//! them. Decompression has no such blocks, so it runs in parallel for several files only.
+//!
+//! Up to 4 threads take files. A ring brings their results into the order of the arguments.
 //!
 //! # Memory
 //!
-//! The memory does not depend on the size or the number of files. It consists of
+//! The memory does not depend on the size of a file, and per file it keeps only the name and the
+//! sizes. It consists of
 //!
 //! * per worker: a block, its dictionary, its output, and zlib's state of some 300 KiB;
 //! * per open file: a window of deflated blocks, with 4 blocks per worker, rounded up to a power of
@@ -31,8 +38,8 @@
 //!
 //! # Interruptions
 //!
-//! A process that is killed leaves a file `.parallel_gzip-*` beside its output. After an error,
-//! there is no such file.
+//! An output gets its name when it is complete. An error removes an incomplete output. So do
+//! Ctrl-C, SIGTERM and SIGHUP on Unix. SIGKILL leaves a file `.parallel_gzip-*` beside the output.
 
 mod args;
 mod blocks;
@@ -40,46 +47,82 @@ mod check;
 mod deflate;
 mod engine;
 mod error;
+mod in_order;
+mod inflate;
+mod job;
 mod member;
 mod memory;
-mod plan;
+mod output;
 mod report;
 mod run;
+mod signals;
 #[cfg(test)]
 mod tests;
 
 use std::error::Error as _;
+use std::fs;
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::Args;
 use engine::Engine;
+use error::{ERROR, shown};
 use report::Report;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let report = Report::for_terminal();
-    if let Err(message) = compress(&args, &report) {
-        report.error(&message);
+    let mut args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(message) => {
+            _ = message.print();
+            return ExitCode::from(if message.use_stderr() { ERROR } else { 0 });
+        }
+    };
+    if args.files.is_empty() && (args.stdout || args.decompress || has_stdin()) {
+        args.files.push("-".into());
+    }
+    let mut report = Report::for_terminal(&args);
+    if let Err(message) = run(&args, &mut report) {
+        report.error(&message, ERROR);
     }
     if args.verbose {
         report.line(&memory::peak());
     }
-    // The exit status 1. clap returns 2 for wrong arguments.
-    if report.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    ExitCode::from(report.status())
 }
 
-/// Compresses the files and reports the errors of single files. Returns an error that concerns all
+/// Runs the program, and reports the errors of single files. Returns an error that concerns all
 /// files.
-fn compress(args: &Args, report: &Report) -> Result<(), String> {
+fn run(args: &Args, report: &mut Report) -> Result<(), String> {
+    signals::remove_outputs_at_signals()
+        .map_err(|error| format!("cannot wait for signals: {error}"))?;
     let engine = Engine::new(args).map_err(|error| match error.source() {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     })?;
     if args.files.is_empty() {
-        check::own_files(&engine, report)
-    } else {
-        run::files(&engine, args, report)
+        return check::own_files(&engine, args, report);
     }
+    if let Some(out) = &args.out {
+        fs::create_dir_all(out)
+            .map_err(|error| format!("cannot create the folder {}: {error}", shown(out)))?;
+    }
+    run::jobs(&engine, args, job::plan(args), report)
+}
+
+/// Returns `true` if standard input is a pipe or a file, and `false` for terminals and `/dev/null`.
+#[cfg(unix)]
+fn has_stdin() -> bool {
+    use std::os::fd::AsFd as _;
+    use std::os::unix::fs::FileTypeExt as _;
+    let stdin = io::stdin().as_fd().try_clone_to_owned().map(fs::File::from);
+    let metadata = stdin.and_then(|stdin| stdin.metadata());
+    metadata.is_ok_and(|metadata| !metadata.file_type().is_char_device())
+}
+
+#[cfg(not(unix))]
+fn has_stdin() -> bool {
+    use io::IsTerminal as _;
+    !io::stdin().is_terminal()
 }

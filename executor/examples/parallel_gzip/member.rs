@@ -1,16 +1,25 @@
 //! Writes a gzip member block by block (RFC 1952).
 
+use std::ffi::OsString;
 use std::io::{self, Write};
+use std::ops::AddAssign;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use flate2::Crc;
 
 use crate::deflate::Deflated;
 
-/// The header: deflate, without a name and a time, from an unknown system. So equal inputs give
-/// equal outputs.
-const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 /// An empty last block of a deflate stream.
 const END: [u8; 2] = [0x03, 0x00];
+
+/// The properties of a file that its header keeps. By default there are none, so equal inputs give
+/// equal outputs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    /// The name without its folder, if there is one.
+    pub(crate) name: Option<OsString>,
+    pub(crate) modified: Option<SystemTime>,
+}
 
 /// The sizes of a member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +29,14 @@ pub(crate) struct Size {
     pub(crate) blocks: u64,
 }
 
+impl AddAssign for Size {
+    fn add_assign(&mut self, other: Size) {
+        self.input += other.input;
+        self.output += other.output;
+        self.blocks += other.blocks;
+    }
+}
+
 pub(crate) struct Member<W> {
     output: W,
     crc: Crc,
@@ -27,9 +44,9 @@ pub(crate) struct Member<W> {
 }
 
 impl<W: Write> Member<W> {
-    pub(crate) fn begin(output: W) -> io::Result<Self> {
+    pub(crate) fn begin(output: W, origin: &Origin, level: u32) -> io::Result<Self> {
         let mut member = Member { output, crc: Crc::new(), size: Size::default() };
-        member.write(&HEADER)?;
+        member.write(&header(origin, level))?;
         Ok(member)
     }
 
@@ -42,12 +59,13 @@ impl<W: Write> Member<W> {
         Ok(())
     }
 
-    pub(crate) fn end(mut self) -> io::Result<(W, Size)> {
+    pub(crate) fn end(mut self) -> io::Result<Size> {
         self.write(&END)?;
         self.write(&self.crc.sum().to_le_bytes())?;
         // The format has the length modulo 2^32.
         self.write(&(self.size.input as u32).to_le_bytes())?;
-        Ok((self.output, self.size))
+        self.output.flush()?;
+        Ok(self.size)
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -55,4 +73,26 @@ impl<W: Write> Member<W> {
         self.size.output += bytes.len() as u64;
         Ok(())
     }
+}
+
+fn header(origin: &Origin, level: u32) -> Vec<u8> {
+    let has_name = u8::from(origin.name.is_some());
+    // The format has 32 bits for the seconds, and 0 for no time.
+    let seconds = origin.modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let seconds = seconds.and_then(|time| u32::try_from(time.as_secs()).ok()).unwrap_or(0);
+    let effort = match level {
+        9 => 2,
+        1 => 4,
+        _ => 0,
+    };
+    let system = if cfg!(unix) { 3 } else { 255 };
+    // The method 8 is deflate, and the flag 8 announces the name.
+    let mut header = vec![0x1f, 0x8b, 8, 8 * has_name];
+    header.extend(seconds.to_le_bytes());
+    header.extend([effort, system]);
+    if let Some(name) = &origin.name {
+        header.extend(name.as_encoded_bytes());
+        header.push(0);
+    }
+    header
 }

@@ -1,34 +1,33 @@
 //! The output for the user: a progress bar, a line per file, and errors.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::error::{Error, shown};
+use crate::args::Args;
+use crate::error::ERROR;
 use crate::member::Size;
 
 type Sink = Box<dyn Write + Send>;
 
-/// The output that all threads share. It prints whole lines.
+/// Prints whole lines, and remembers the exit status.
 pub(crate) struct Report {
     bar: ProgressBar,
-    sinks: Mutex<Sinks>,
-    errors: AtomicBool,
-}
-
-struct Sinks {
     lines: Sink,
     errors: Sink,
+    status: u8,
 }
 
 impl Report {
     /// Creates a report with a progress bar if standard error is a terminal.
-    pub(crate) fn for_terminal() -> Report {
-        let bar = if io::stderr().is_terminal() {
+    pub(crate) fn for_terminal(args: &Args) -> Report {
+        let lines: Sink = match (args.writes_data(), args.verbose) {
+            (false, _) => Box::new(io::stdout()),
+            (true, true) => Box::new(io::stderr()),
+            (true, false) => Box::new(io::sink()),
+        };
+        let bar = if io::stderr().is_terminal() && !args.writes_data() {
             let style = ProgressStyle::with_template(
                 "[{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
             );
@@ -38,71 +37,49 @@ impl Report {
         } else {
             ProgressBar::hidden()
         };
-        Report { bar, ..Report::new(Box::new(io::stdout()), Box::new(io::stderr())) }
+        Report { bar, ..Report::new(lines, Box::new(io::stderr())) }
     }
 
     pub(crate) fn new(lines: Sink, errors: Sink) -> Report {
-        Report {
-            bar: ProgressBar::hidden(),
-            sinks: Mutex::new(Sinks { lines, errors }),
-            errors: AtomicBool::new(false),
-        }
+        Report { bar: ProgressBar::hidden(), lines, errors, status: 0 }
     }
 
-    /// Adds to the number of expected bytes.
-    pub(crate) fn expect(&self, bytes: u64) {
-        self.bar.inc_length(bytes);
+    /// Starts the progress bar for an input of `bytes` bytes in total.
+    pub(crate) fn bar(&self, bytes: u64) -> ProgressBar {
+        self.bar.set_length(bytes);
+        self.bar.clone()
     }
 
-    pub(crate) fn advance(&self, bytes: u64) {
-        self.bar.inc(bytes);
-    }
-
-    /// Removes the progress bar.
-    pub(crate) fn end(&self) {
-        self.bar.finish_and_clear();
-    }
-
-    pub(crate) fn file(&self, path: &Path, size: Size, took: Duration) {
-        self.line(&format!("{}: {}", shown(path), summary(size, took)));
-    }
-
-    pub(crate) fn file_error(&self, path: &Path, error: &Error) {
-        self.error(&format!("{}: {error}", shown(path)));
-    }
-
-    pub(crate) fn line(&self, line: &str) {
-        let written = self.print(line, |sinks| &mut sinks.lines);
-        match written {
+    pub(crate) fn line(&mut self, line: &str) {
+        match print(&self.bar, &mut self.lines, line) {
             Ok(()) => {}
             // The reader has closed the pipe, which does not stop the compression.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-            Err(error) => self.error(&format!("cannot print: {error}")),
+            Err(error) => self.error(&format!("cannot print: {error}"), ERROR),
         }
     }
 
-    pub(crate) fn error(&self, message: &str) {
-        // ORDERING: gzip:errors: Relaxed; it is read when all threads have been joined.
-        self.errors.store(true, Ordering::Relaxed);
+    pub(crate) fn error(&mut self, message: &str, status: u8) {
+        // An error counts more than warnings.
+        if self.status != ERROR && status != 0 {
+            self.status = status;
+        }
         // If the message cannot be printed, there is still the exit status.
-        let _ = self.print(&format!("parallel_gzip: {message}"), |sinks| &mut sinks.errors);
+        _ = print(&self.bar, &mut self.errors, &format!("parallel_gzip: {message}"));
     }
 
-    pub(crate) fn has_errors(&self) -> bool {
-        // ORDERING: gzip:errors: as above.
-        self.errors.load(Ordering::Relaxed)
+    pub(crate) fn status(&self) -> u8 {
+        self.status
     }
+}
 
-    /// Prints a whole line, while the progress bar is hidden.
-    fn print(&self, line: &str, sink: impl Fn(&mut Sinks) -> &mut Sink) -> io::Result<()> {
-        let line = format!("{line}\n");
-        let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
-        let sink = sink(&mut sinks);
-        self.bar.suspend(|| {
-            sink.write_all(line.as_bytes())?;
-            sink.flush()
-        })
-    }
+/// Prints a whole line, while the progress bar is hidden.
+fn print(bar: &ProgressBar, sink: &mut Sink, line: &str) -> io::Result<()> {
+    let line = format!("{line}\n");
+    bar.suspend(|| {
+        sink.write_all(line.as_bytes())?;
+        sink.flush()
+    })
 }
 
 /// Returns a line such as
@@ -114,9 +91,11 @@ pub(crate) fn summary(size: Size, took: Duration) -> String {
         0 => String::new(),
         _ => format!(" ({:.1} %)", 100.0 * output as f64 / input as f64),
     };
-    let plural = if blocks == 1 { "" } else { "s" };
+    let blocks = match blocks {
+        0 => String::new(),
+        1 => ", 1 block".to_owned(),
+        _ => format!(", {blocks} blocks"),
+    };
     let speed = input as f64 / seconds.max(1e-9) / (1024.0 * 1024.0);
-    format!(
-        "{input} -> {output} bytes{ratio}, {blocks} block{plural}, {seconds:.2} s, {speed:.1} MiB/s"
-    )
+    format!("{input} -> {output} bytes{ratio}{blocks}, {seconds:.2} s, {speed:.1} MiB/s")
 }

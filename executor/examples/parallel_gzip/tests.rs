@@ -1,7 +1,8 @@
-//! Tests of the whole program within this process. `ci/gzip.sh` tests the exit status, and the
-//! outputs with the system's gzip.
+//! Tests of the whole program within this process. `ci/gzip.sh` tests it as a process, with
+//! signals, pipes, and the system's gzip.
 
 mod content;
+mod decompression;
 mod refusal;
 
 use std::fs;
@@ -15,8 +16,9 @@ use tempfile::TempDir;
 
 use crate::args::Args;
 use crate::engine::Engine;
+use crate::error::Error;
+use crate::job::{self, Input, Job};
 use crate::report::Report;
-use crate::run;
 
 /// A file whose read fails.
 pub(crate) struct Broken;
@@ -57,14 +59,18 @@ fn args<'a>(line: impl IntoIterator<Item = &'a str>, files: &[PathBuf]) -> Args 
 struct Ran {
     lines: String,
     errors: String,
-    failed: bool,
+    status: u8,
 }
 
 fn run(args: &Args) -> Ran {
+    run_jobs(args, job::plan(args))
+}
+
+fn run_jobs(args: &Args, jobs: Vec<Result<Job, (Input, Error)>>) -> Ran {
     let (lines, errors) = (Printed::default(), Printed::default());
-    let report = Report::new(Box::new(lines.clone()), Box::new(errors.clone()));
-    run::files(&Engine::new(args).unwrap(), args, &report).unwrap();
-    Ran { lines: lines.text(), errors: errors.text(), failed: report.has_errors() }
+    let mut report = Report::new(Box::new(lines.clone()), Box::new(errors.clone()));
+    crate::run::jobs(&Engine::new(args).unwrap(), args, jobs, &mut report).unwrap();
+    Ran { lines: lines.text(), errors: errors.text(), status: report.status() }
 }
 
 /// Returns `count` bytes, in which runs of 5003 bytes are text and noise alternately.

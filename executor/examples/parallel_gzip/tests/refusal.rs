@@ -6,10 +6,12 @@ use std::slice::from_ref;
 
 use tempfile::TempDir;
 
-use super::{Broken, args, assert_only, bytes, decompressed, file, run};
+use super::{Broken, args, assert_only, bytes, decompressed, file, run, run_jobs};
 use crate::engine::Engine;
-use crate::error::Error;
-use crate::plan::{Job, Plan};
+use crate::error::{ERROR, Error, WARNING};
+use crate::job::plan;
+use crate::member::Origin;
+use crate::output::Incomplete;
 use crate::report::Report;
 
 #[test]
@@ -18,11 +20,12 @@ fn unreadable_files_are_reported_and_the_others_are_compressed() {
     let good = [file(&folder, "a", b"first"), file(&folder, "z", b"last")];
     let missing = folder.path().join("missing");
     let files = [good[0].clone(), missing, folder.path().into(), good[1].clone()];
-    let out = folder.path().join("deep/out");
+    let out = folder.path().join("out");
+    fs::create_dir(&out).unwrap();
     let mut arguments = args([], &files);
     arguments.out = Some(out.clone());
     let ran = run(&arguments);
-    assert!(ran.failed);
+    assert_eq!(ran.status, ERROR);
     assert_eq!(ran.errors.lines().count(), 2, "{}", ran.errors);
     assert!(ran.errors.contains("missing: "), "{}", ran.errors);
     assert!(ran.errors.contains(": is a directory"), "{}", ran.errors);
@@ -31,11 +34,43 @@ fn unreadable_files_are_reported_and_the_others_are_compressed() {
     assert_eq!(decompressed(&out.join("z.gz")), b"last");
 }
 
+#[test]
+fn a_file_that_vanishes_is_reported() {
+    let folder = TempDir::new().unwrap();
+    let files = [file(&folder, "a", b"first"), file(&folder, "z", b"last")];
+    let args = args([], &files);
+    let jobs = plan(&args);
+    fs::remove_file(&files[0]).unwrap();
+    let ran = run_jobs(&args, jobs);
+    assert_eq!(ran.status, ERROR);
+    assert!(ran.errors.contains("a: "), "{}", ran.errors);
+    assert_only(folder.path(), &["z", "z.gz"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn devices_are_refused() {
-    let plan = Plan::new(&["/dev/null".into()], None, true);
-    assert!(matches!(plan.refused[..], [(_, Error::NotRegular)]), "{plan:?}");
+    let plan = plan(&args(["-f"], &["/dev/null".into()]));
+    assert!(matches!(plan[..], [Err((_, Error::NotRegular))]), "{plan:?}");
+}
+
+#[test]
+fn an_ignored_file_is_a_warning_and_an_error_counts_more() {
+    let folder = TempDir::new().unwrap();
+    let (good, bad) = (file(&folder, "f", b"content"), folder.path().join("missing"));
+    let ignored = folder.path().to_owned();
+    let suffixed = file(&folder, "x.gz", b"");
+    for (files, status) in [
+        (vec![good.clone()], 0),
+        (vec![suffixed], 0),
+        (vec![good.clone(), ignored.clone()], WARNING),
+        (vec![bad.clone(), ignored.clone()], ERROR),
+        (vec![ignored, bad, good], ERROR),
+    ] {
+        let ran = run(&args(["-f"], &files));
+        assert_eq!(ran.status, status, "{}", ran.errors);
+    }
+    assert_only(folder.path(), &["f", "f.gz", "x.gz", "x.gz.gz"]);
 }
 
 #[test]
@@ -48,7 +83,7 @@ fn two_inputs_never_share_an_output() {
     arguments.out = Some(folder.path().join("sub/../out"));
     fs::create_dir(folder.path().join("out")).unwrap();
     let ran = run(&arguments);
-    assert!(ran.failed);
+    assert_eq!(ran.status, ERROR);
     assert_eq!(ran.errors.matches("f.gz is also the output of ").count(), 2, "{}", ran.errors);
     assert_eq!(decompressed(&folder.path().join("out/f.gz")), b"one");
 }
@@ -59,54 +94,56 @@ fn an_output_is_replaced_only_with_force_and_an_input_never() {
     let input = file(&folder, "f", b"new");
     let output = file(&folder, "f.gz", b"old");
     let ran = run(&args([], from_ref(&input)));
-    assert!(ran.failed && ran.errors.contains("exists"), "{}", ran.errors);
+    assert_eq!(ran.status, WARNING);
+    assert!(ran.errors.contains("exists"), "{}", ran.errors);
     assert_eq!(fs::read(&output).unwrap(), b"old");
     // With force, another input is not replaced either.
     let ran = run(&args(["--force"], &[input.clone(), output.clone()]));
     assert!(ran.errors.contains("f.gz is another input"), "{}", ran.errors);
     assert_eq!(fs::read(&output).unwrap(), b"old");
     let ran = run(&args(["--force"], &[input]));
-    assert!(!ran.failed, "{}", ran.errors);
+    assert_eq!(ran.status, 0, "{}", ran.errors);
     assert_eq!(decompressed(&output), b"new");
 }
 
 #[test]
 fn an_output_that_appears_during_the_compression_is_kept() {
     let folder = TempDir::new().unwrap();
-    let input = file(&folder, "f", b"new");
-    let plan = Plan::new(&[input], None, false);
+    let args = args([], &[file(&folder, "f", b"new")]);
+    let jobs = plan(&args);
     let output = file(&folder, "f.gz", b"quick");
-    let error = Engine::new(&args([], &[])).unwrap().compress(&plan.jobs[0], |_| {});
-    assert!(matches!(error, Err(Error::OutputExists(_))), "{error:?}");
+    let ran = run_jobs(&args, jobs);
+    assert!(ran.errors.contains("f.gz exists"), "{}", ran.errors);
     assert_eq!(fs::read(output).unwrap(), b"quick");
     assert_only(folder.path(), &["f", "f.gz"]);
 }
 
 #[test]
-fn a_read_error_leaves_no_output() {
+fn an_output_has_its_name_only_when_it_is_complete() {
     let folder = TempDir::new().unwrap();
+    let path = folder.path().join("f.gz");
+    let names = || fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let output = Incomplete::create(&path).unwrap();
+    output.file().write_all(b"begun").unwrap();
+    assert!(names().all(|name| name.to_string_lossy().starts_with(".parallel_gzip-")));
+    output.complete(&path, false).unwrap();
+    assert_only(folder.path(), &["f.gz"]);
+    drop(Incomplete::create(&path).unwrap());
+    assert_only(folder.path(), &["f.gz"]);
+}
+
+#[test]
+fn a_read_error_ends_its_file_only() {
     let whole = bytes(100_000);
-    let job = Job {
-        input: "broken".into(),
-        output: folder.path().join("broken.gz"),
-        force: false,
-        size: 0,
-    };
-    let mode = fs::metadata(folder.path()).unwrap().permissions();
     let engine = Engine::new(&args(["--block", "4096", "--workers", "2"], &[])).unwrap();
     let written = std::cell::Cell::new(0);
-    let broken = engine.compress_from(whole.chain(Broken), mode.clone(), &job, |bytes| {
-        written.set(written.get() + bytes);
-        // During the compression, the output does not have its name yet.
-        assert!(!job.output.exists());
-    });
+    let count = |bytes| written.set(written.get() + bytes);
+    let broken = engine.compress(whole.chain(Broken), io::sink(), &Origin::default(), count);
     assert!(matches!(broken, Err(Error::Read(_))), "{broken:?}");
     assert_eq!(written.get(), 100_000 / 4096 * 4096, "blocks before the error were written");
-    assert_only(folder.path(), &[]);
     // The engine works as before.
-    let good = engine.compress_from(&b"fine"[..], mode, &job, |_| {});
+    let good = engine.compress(&b"fine"[..], io::sink(), &Origin::default(), |_| {});
     assert_eq!(good.unwrap().input, 4);
-    assert_eq!(decompressed(&job.output), b"fine");
 }
 
 #[test]
@@ -117,14 +154,10 @@ fn a_source_that_panics_is_the_error_of_its_file() {
             panic!("no such sector")
         }
     }
-    let folder = TempDir::new().unwrap();
-    let input = file(&folder, "f", b"");
-    let plan = Plan::new(from_ref(&input), None, false);
     let engine = Engine::new(&args([], &[])).unwrap();
-    let mode = fs::metadata(input).unwrap().permissions();
-    let error = engine.compress_from(Panics, mode, &plan.jobs[0], |_| {}).unwrap_err();
+    let result = engine.compress(Panics, io::sink(), &Origin::default(), |_| {});
+    let error = result.unwrap_err();
     assert!(error.to_string().contains("no such sector"), "{error}");
-    assert_only(folder.path(), &["f"]);
 }
 
 #[test]
@@ -138,9 +171,9 @@ fn a_closed_pipe_is_no_error_but_a_full_disk_is() {
             Ok(())
         }
     }
-    for (kind, failed) in [(ErrorKind::BrokenPipe, false), (ErrorKind::StorageFull, true)] {
-        let report = Report::new(Box::new(Refuses(kind)), Box::new(io::sink()));
+    for (kind, status) in [(ErrorKind::BrokenPipe, 0), (ErrorKind::StorageFull, ERROR)] {
+        let mut report = Report::new(Box::new(Refuses(kind)), Box::new(io::sink()));
         report.line("hello");
-        assert_eq!(report.has_errors(), failed, "{kind}");
+        assert_eq!(report.status(), status, "{kind}");
     }
 }
