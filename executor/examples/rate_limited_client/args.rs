@@ -23,7 +23,7 @@ pub(crate) struct Args {
         short,
         long,
         value_name = "N",
-        default_value_t = 150,
+        default_value_t = 40,
         value_parser = value_parser!(u32).range(1..=100_000)
     )]
     pub(crate) items: u32,

@@ -16,12 +16,13 @@
 //! * by blocking requests without a pace, whose rate the throttle adapts to the server;
 //! * by futures, on a runtime with one thread.
 //!
-//! The program fails if a batch is incomplete, out of order, or has wrong content. It also fails if
-//! requests with a pace exceed the limit of the server.
+//! The last line states the conclusion. The program fails if a batch is incomplete, out of order,
+//! or has wrong content. It also fails if requests with a pace exceed the limit of the server.
 
 mod args;
 mod batch;
 mod client;
+mod conclusion;
 mod display;
 mod item;
 mod naive;
@@ -36,6 +37,7 @@ use clap::Parser;
 
 use args::Args;
 use batch::{Approach, Run};
+use naive::Naive;
 use server::Server;
 
 fn main() -> ExitCode {
@@ -48,12 +50,13 @@ fn main() -> ExitCode {
         }
     };
     println!("{}", server::LIMIT);
-    naive::run(&server, &args);
-    let mut is_correct = true;
-    for approach in [Approach::Paced, Approach::Throttled, Approach::Futures] {
+    let naive = Naive::new(&server, &args);
+    print!("{naive}");
+    let runs = [Approach::Paced, Approach::Throttled, Approach::Futures].map(|approach| {
         let run = Run::new(&server, &args, approach);
-        table::print(&run);
-        is_correct &= run.is_correct();
-    }
-    if is_correct { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        print!("{}", table::of(&run));
+        run
+    });
+    println!("\n{}", conclusion::of(&naive, &runs));
+    if runs.iter().all(Run::is_correct) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,6 +1,7 @@
 //! The client that most programs write first: each thread takes an item, and sleeps when the server
 //! refuses the request.
 
+use std::fmt;
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,39 +10,65 @@ use reorder_executor::AttemptOutcome;
 
 use crate::args::Args;
 use crate::client::Client;
-use crate::server::{LIMIT, Server, peak};
+use crate::server::{LIMIT, REFUSED, Server, peak};
 
-pub(crate) fn run(server: &Server, args: &Args) {
-    let items =
-        (0..args.items).flat_map(|index| (0..args.batches).map(move |batch| (batch, index)));
-    let (items, order) = (Mutex::new(items), Mutex::new(Vec::new()));
-    let client = Client::new(server.address());
-    let start = Instant::now();
-    thread::scope(|scope| {
-        for _ in 0..args.workers {
-            scope.spawn(|| {
-                while let Some((batch, index)) = { items.lock().expect(NO_PANIC).next() } {
-                    while let AttemptOutcome::Retry { after, .. } = client.fetch(batch, index) {
-                        thread::sleep(after.unwrap_or(Duration::from_millis(100)));
+/// The result of the pool.
+pub(crate) struct Naive {
+    threads: u16,
+    pub(crate) time: Duration,
+    /// The items that ended after a later item.
+    overtaken: usize,
+    requests: usize,
+    peak: usize,
+    pub(crate) refused: usize,
+}
+
+impl Naive {
+    pub(crate) fn new(server: &Server, args: &Args) -> Naive {
+        let items =
+            (0..args.items).flat_map(|index| (0..args.batches).map(move |batch| (batch, index)));
+        let (items, order) = (Mutex::new(items), Mutex::new(Vec::new()));
+        let client = Client::new(server.address());
+        let start = Instant::now();
+        thread::scope(|scope| {
+            for _ in 0..args.workers {
+                scope.spawn(|| {
+                    while let Some((batch, index)) = { items.lock().expect(NO_PANIC).next() } {
+                        while let AttemptOutcome::Retry { after, .. } = client.fetch(batch, index) {
+                            thread::sleep(after.unwrap_or(Duration::from_millis(100)));
+                        }
+                        order.lock().expect(NO_PANIC).push((batch, index));
                     }
-                    order.lock().expect(NO_PANIC).push((batch, index));
-                }
-            });
+                });
+            }
+        });
+        let time = start.elapsed();
+        let order = order.into_inner().expect(NO_PANIC);
+        let overtaken = order.windows(2).filter(|pair| pair[1].1 < pair[0].1).count();
+        let received = server.take();
+        Naive {
+            threads: args.workers,
+            time,
+            overtaken,
+            requests: received.len(),
+            peak: peak(&received),
+            refused: received.iter().filter(|request| request.status == REFUSED).count(),
         }
-    });
-    let time = start.elapsed();
-    let order = order.into_inner().expect(NO_PANIC);
-    let overtaken = order.windows(2).filter(|pair| pair[1].1 < pair[0].1).count();
-    let received = server.take();
-    let refused = received.iter().filter(|request| request.status == 429).count();
-    println!("\na naive pool, {} threads: {time:.1?}", args.workers);
-    println!("  {overtaken} items were overtaken by a later item");
-    println!(
-        "  the server received {} requests, at most {} in {:?}, and refused {refused}",
-        received.len(),
-        peak(&received),
-        LIMIT.within
-    );
+    }
+}
+
+impl fmt::Display for Naive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Naive { threads, time, overtaken, requests, peak, refused } = self;
+        let within = LIMIT.within;
+        writeln!(f, "\na naive pool, {threads} threads: {time:.1?}")?;
+        writeln!(f, "  {overtaken} items were overtaken by a later item")?;
+        writeln!(
+            f,
+            "  the server received {requests} requests, at most {peak} in {within:?}, \
+             and refused {refused}"
+        )
+    }
 }
 
 const NO_PANIC: &str = "no thread panics";

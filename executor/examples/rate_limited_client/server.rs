@@ -36,6 +36,8 @@ pub(crate) struct Received {
     pub(crate) status: u16,
 }
 
+/// The status of a request that exceeds the limit.
+pub(crate) const REFUSED: u16 = 429;
 /// The status of a request that is not answered.
 pub(crate) const NO_ANSWER: u16 = 0;
 
@@ -130,7 +132,7 @@ fn answer(request: Request, state: &Mutex<State>) {
     let mut locked = state.lock().expect(NO_PANIC);
     let reaction = locked.admit(batch, index);
     let status = match reaction {
-        None => 429,
+        None => REFUSED,
         Some(Reaction::Answer | Reaction::Late(_)) => 200,
         Some(Reaction::Unavailable) => 503,
         Some(Reaction::Missing) => 404,
@@ -143,12 +145,12 @@ fn answer(request: Request, state: &Mutex<State>) {
     drop(locked);
     let respond = move || match status {
         200 => send(request, Response::from_string(content(batch, index))),
-        429 => {
+        REFUSED => {
             let header = Header::from_bytes("Retry-After", "1").expect("the header is ASCII");
             send(
                 request,
                 Response::from_string("too many requests")
-                    .with_status_code(429)
+                    .with_status_code(REFUSED)
                     .with_header(header),
             );
         }
@@ -176,7 +178,7 @@ impl State {
     fn admit(&mut self, batch: u32, index: u32) -> Option<Reaction> {
         let start = Instant::now().checked_sub(LIMIT.within)?;
         let recent = self.received.iter().rev().take_while(|request| request.at > start);
-        if recent.filter(|request| request.status != 429).count() >= LIMIT.requests {
+        if recent.filter(|request| request.status != REFUSED).count() >= LIMIT.requests {
             return None;
         }
         let attempts = self.attempts.entry((batch, index)).or_default();
