@@ -1,7 +1,7 @@
 //! Outputs that get their name when they are complete. A signal removes incomplete outputs.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -58,11 +58,12 @@ impl Drop for Listed {
 }
 
 /// Removes all incomplete outputs. While the result exists, no output is created or gets its name.
+#[cfg(unix)]
 pub(crate) fn remove_incomplete() -> impl Drop {
     let incomplete = incomplete();
     for path in &*incomplete {
         // The file is gone if it was complete, or if its removal has begun.
-        _ = fs::remove_file(path);
+        _ = std::fs::remove_file(path);
     }
     incomplete
 }
