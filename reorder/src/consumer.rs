@@ -321,7 +321,7 @@ impl<R: RingRef> Consumer<R> {
         let state = match tag.state() {
             _ if tag.generation() != generation || self.head >= tail => HeadState::Unreserved,
             State::Vacant | State::Waited => HeadState::Missing,
-            State::Writing => HeadState::Writing,
+            State::Writing | State::Evicting | State::Abandoning => HeadState::Writing,
             State::Ready | State::Evicted | State::Abandoned => HeadState::Ready,
         };
         HeadOfLine { index: self.delivered(), reserved: tail.saturating_sub(self.head), state }

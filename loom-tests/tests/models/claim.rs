@@ -37,8 +37,7 @@ fn complete_or_evict(waited: bool) {
         Err(reason) => {
             assert_eq!(outcome.err(), Some(Gap::Evicted));
             assert_eq!(evicted, Ok(()));
-            // An eviction of a `Waited` slot passes through `Writing`, as a completion does.
-            assert!(reason == Reason::Evicted || waited && reason == Reason::Duplicate, "{reason}");
+            assert_eq!(reason, Reason::Evicted);
         }
     }
     drop((producer, consumer, ring));

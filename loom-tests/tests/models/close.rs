@@ -13,7 +13,7 @@ use super::{assert_delivers, assert_usable, open_when_possible, ring};
 #[derive(Clone, Copy)]
 enum Late {
     Complete,
-    /// The eviction of a `Waited` slot, which passes through `Writing`.
+    /// The eviction of a `Waited` slot, which passes through `Evicting`.
     Evict,
 }
 

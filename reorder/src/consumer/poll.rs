@@ -91,7 +91,7 @@ impl<R: RingRef> Consumer<R> {
         let tag = slot.peek();
         match tag.state() {
             State::Vacant | State::Waited if tag.generation() == generation => {}
-            State::Writing => return PreparedWait::Writing,
+            state if state.is_claimed() => return PreparedWait::Writing,
             _ => return PreparedWait::Retry,
         }
         self.ring.consumer_waker.register(&Waker::from(Arc::clone(&waker)));

@@ -180,8 +180,8 @@ impl<T> Ring<T> {
             return if position < self.base() { Reason::Stale } else { Reason::Settled };
         }
         match seen.state() {
-            State::Evicted => Reason::Evicted,
-            State::Abandoned => Reason::Abandoned,
+            State::Evicted | State::Evicting => Reason::Evicted,
+            State::Abandoned | State::Abandoning => Reason::Abandoned,
             State::Vacant | State::Waited | State::Writing | State::Ready => Reason::Duplicate,
         }
     }

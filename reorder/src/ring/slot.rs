@@ -5,10 +5,12 @@
 //! ```text
 //!             mark_waited              claim             publish
 //!   g Vacant ------------> g Waited ----------> g Writing -------> g Ready
-//!      |  |                                        ^  |               |
-//!      |  +------------------- claim --------------+  | gap           | take
-//!      | leave_gap                                    v               v
-//!      +--------------------------> g Evicted / g Abandoned -> g+1 Vacant
+//!      |  |                    |                   ^                  |
+//!      |  +--------------------|----- claim -------+                  | take
+//!      |                       | leave_gap                            v
+//!      | leave_gap             +--> g Evicting / g Abandoning     g+1 Vacant
+//!      |                                  | publish                   ^
+//!      +----------------------------------+--> g Evicted / g Abandoned
 //! ```
 //!
 //! Every `unsafe` access to a value is in this file. The tag decides which thread may access it:
@@ -55,6 +57,14 @@ impl Gap {
             Gap::Abandoned => State::Abandoned,
         }
     }
+
+    /// Returns the state between the claim of a waited slot and the gap.
+    const fn claimed(self) -> State {
+        match self {
+            Gap::Evicted => State::Evicting,
+            Gap::Abandoned => State::Abandoning,
+        }
+    }
 }
 
 impl<T> Slot<T> {
@@ -83,7 +93,7 @@ impl<T> Slot<T> {
         value: T,
         consumer_waker: &WakerCell,
     ) -> Result<Option<Waker>, (Tag, T)> {
-        match self.claim(generation, State::Vacant) {
+        match self.claim(generation, State::Vacant, State::Writing) {
             Ok(claim) => {
                 claim.publish_value(value);
                 Ok(None)
@@ -101,7 +111,7 @@ impl<T> Slot<T> {
         value: T,
         consumer_waker: &WakerCell,
     ) -> Result<Option<Waker>, (Tag, T)> {
-        match self.claim_waited(generation, seen, consumer_waker) {
+        match self.claim_waited(generation, seen, State::Writing, consumer_waker) {
             Ok((claim, waker)) => {
                 claim.publish_value(value);
                 Ok(waker)
@@ -118,7 +128,7 @@ impl<T> Slot<T> {
     /// | from | to | how |
     /// |---|---|---|
     /// | `g Vacant` | `g Evicted` / `g Abandoned` | CAS |
-    /// | `g Waited` | `g Writing`, then the gap | CAS, store; the waker is returned |
+    /// | `g Waited` | `g Evicting` / `g Abandoning`, then the gap | CAS, store; the waker is returned |
     /// | any other | unchanged | refused |
     pub(crate) fn leave_gap(
         &self,
@@ -134,21 +144,23 @@ impl<T> Slot<T> {
         let Err(seen) = self.tag.compare_exchange(vacant, gap_tag, Release, Acquire) else {
             return Ok(None);
         };
-        let (claim, waker) = self.claim_waited(generation, Tag::from_word(seen), consumer_waker)?;
+        let seen = Tag::from_word(seen);
+        let (claim, waker) = self.claim_waited(generation, seen, gap.claimed(), consumer_waker)?;
         claim.publish(gap.state());
         Ok(waker)
     }
 
-    /// Claims the right to write `generation`, if the tag is `(generation, from)`.
+    /// Claims the right to write `generation`, if the tag is `(generation, from)`. The tag is
+    /// `(generation, to)` then.
     #[inline]
-    fn claim(&self, generation: u64, from: State) -> Result<Claim<'_, T>, Tag> {
+    fn claim(&self, generation: u64, from: State, to: State) -> Result<Claim<'_, T>, Tag> {
         let from = Tag::new(generation, from).word();
-        let writing = Tag::new(generation, State::Writing).word();
+        let to = Tag::new(generation, to).word();
         // ORDERING: complete:claim: Acquire pairs with `take:vacate`: this value is written after
         // the previous one was moved out. A ticket that reached this thread by a relaxed channel
         // does not ensure that. A failure is an Acquire that pairs with `close:revoke`: the base
         // that is read for the reason is the end of the closed batch.
-        match self.tag.compare_exchange(from, writing, Acquire, Acquire) {
+        match self.tag.compare_exchange(from, to, Acquire, Acquire) {
             Ok(_) => Ok(Claim { slot: self, generation }),
             Err(seen) => Err(Tag::from_word(seen)),
         }
@@ -163,12 +175,13 @@ impl<T> Slot<T> {
         &self,
         generation: u64,
         seen: Tag,
+        to: State,
         consumer_waker: &WakerCell,
     ) -> Result<(Claim<'_, T>, Option<Waker>), Tag> {
         if seen != Tag::new(generation, State::Waited) {
             return Err(seen);
         }
-        let claim = self.claim(generation, State::Waited)?;
+        let claim = self.claim(generation, State::Waited, to)?;
         let waker = consumer_waker.take();
         Ok((claim, waker))
     }
@@ -262,7 +275,7 @@ impl<T> Slot<T> {
     /// |---|---|---|
     /// | `g Vacant` / `g Waited` | `g+1 Vacant` | CAS |
     /// | `g Ready` / gap | `g+1 Vacant` | load, store; the value is returned |
-    /// | `g Writing` | unchanged | an orphan |
+    /// | `g Writing` / `g Evicting` / `g Abandoning` | unchanged | an orphan |
     /// | `g+1` and later | unchanged | vacated before |
     ///
     /// # Safety
@@ -279,7 +292,7 @@ impl<T> Slot<T> {
             if tag.generation() != generation {
                 return ClosedSlot::Nothing;
             }
-            if tag.state() == State::Writing {
+            if tag.state().is_claimed() {
                 return ClosedSlot::Orphan;
             }
             // ORDERING: close:revoke: Release pairs with a refused `complete:claim`, which then
@@ -361,12 +374,13 @@ impl<T> Claim<'_, T> {
     ///
     /// | from | to | how |
     /// |---|---|---|
-    /// | `g Writing` | `g Ready` / gap | store |
+    /// | `g Writing` | `g Ready` | store |
+    /// | `g Evicting` / `g Abandoning` | the gap | store |
     #[inline]
     fn publish(self, state: State) {
         let tag = Tag::new(self.generation, state).word();
         // ORDERING: publish:store: Release pairs with `take:load`. A plain store is enough: no
-        // other thread changes a slot that is `Writing`.
+        // other thread changes a slot that is claimed.
         self.slot.tag.store(tag, Release);
     }
 }

@@ -31,6 +31,18 @@ pub(crate) enum State {
     Evicted = 4,
     /// A gap: the permit of the position was dropped.
     Abandoned = 5,
+    /// Claimed: one thread takes the consumer's waker, and then stores `Evicted`.
+    Evicting = 6,
+    /// Claimed: one thread takes the consumer's waker, and then stores `Abandoned`.
+    Abandoning = 7,
+}
+
+impl State {
+    /// Returns `true` if a thread has claimed the slot, and has not published it yet.
+    #[inline]
+    pub(crate) const fn is_claimed(self) -> bool {
+        matches!(self, State::Writing | State::Evicting | State::Abandoning)
+    }
 }
 
 /// A generation and a state in one word.
@@ -66,8 +78,9 @@ impl Tag {
             2 => State::Writing,
             3 => State::Ready,
             4 => State::Evicted,
-            // 6 and 7 are never stored.
-            _ => State::Abandoned,
+            5 => State::Abandoned,
+            6 => State::Evicting,
+            _ => State::Abandoning,
         }
     }
 }
@@ -82,13 +95,15 @@ impl core::fmt::Debug for Tag {
 mod tests {
     use super::*;
 
-    const STATES: [State; 6] = [
+    const STATES: [State; 8] = [
         State::Vacant,
         State::Waited,
         State::Writing,
         State::Ready,
         State::Evicted,
         State::Abandoned,
+        State::Evicting,
+        State::Abandoning,
     ];
 
     #[test]

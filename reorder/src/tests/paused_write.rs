@@ -12,19 +12,35 @@ pub(crate) struct PausedWrite<'a, T> {
 }
 
 impl<T> Slot<T> {
-    /// Does the first half of `complete`, or of `leave_gap` of a slot that is `Waited`.
+    /// Does the first half of `complete`.
     pub(crate) fn hold(
         &self,
         generation: u64,
         consumer_waker: &WakerCell,
     ) -> Option<PausedWrite<'_, T>> {
-        match self.claim(generation, State::Vacant) {
+        match self.claim(generation, State::Vacant, State::Writing) {
             Ok(claim) => Some(PausedWrite { claim, waker: None }),
             Err(seen) => {
-                let (claim, waker) = self.claim_waited(generation, seen, consumer_waker).ok()?;
+                let (claim, waker) =
+                    self.claim_waited(generation, seen, State::Writing, consumer_waker).ok()?;
                 Some(PausedWrite { claim, waker })
             }
         }
+    }
+}
+
+impl<T> Slot<T> {
+    /// Does the first half of `leave_gap` of a slot that is `Waited`.
+    pub(crate) fn hold_gap(
+        &self,
+        generation: u64,
+        gap: Gap,
+        consumer_waker: &WakerCell,
+    ) -> Option<PausedWrite<'_, T>> {
+        let seen = self.peek();
+        let (claim, waker) =
+            self.claim_waited(generation, seen, gap.claimed(), consumer_waker).ok()?;
+        Some(PausedWrite { claim, waker })
     }
 }
 

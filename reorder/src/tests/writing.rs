@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::hold;
 use super::wake_counter::WakeCounter;
-use crate::{Gap, HeadState, NextTimeoutError, Ring, TryNextError};
+use crate::{Gap, HeadState, NextTimeoutError, Reason, Ring, TryNextError};
 
 #[test]
 fn a_consumer_behind_a_stopped_completer_times_out_and_goes_on() {
@@ -40,6 +40,28 @@ fn a_sleeping_consumer_sees_what_a_stopped_completer_publishes_without_a_wake() 
             }
             assert_eq!(consumer.join().unwrap(), gap.map_or(Ok(7), Err));
         });
+    }
+}
+
+/// An eviction or a drop of a slot that the consumer waits for stops before it publishes the gap.
+#[test]
+fn a_gap_in_progress_refuses_with_its_own_reason() {
+    for (gap, reason) in [(Gap::Evicted, Reason::Evicted), (Gap::Abandoned, Reason::Abandoned)] {
+        let ring = Ring::with_capacity(2).unwrap();
+        let (mut producer, mut consumer) = ring.open().unwrap().split();
+        let ticket = producer.reserve().unwrap();
+        let (wake_counter, waker) = WakeCounter::new();
+        let mut context = Context::from_waker(&waker);
+        assert_eq!(consumer.poll_next(&mut context), Poll::Pending);
+        let (slot, generation) = ring.slot(ticket.position());
+        let held = slot.hold_gap(generation, gap, &ring.consumer_waker).unwrap();
+        assert_eq!(ring.complete(ticket, 7).unwrap_err().reason, reason);
+        assert_eq!(ring.evict(ticket), Err(reason));
+        assert_eq!(consumer.head_of_line().state, HeadState::Writing);
+        assert_eq!(consumer.try_next(), Err(TryNextError::Pending));
+        held.publish_gap(gap);
+        assert_eq!(wake_counter.count(), 1);
+        assert_eq!(consumer.try_next().unwrap().outcome, Err(gap));
     }
 }
 

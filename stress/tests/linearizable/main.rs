@@ -96,12 +96,12 @@ struct Answers {
 impl Answers {
     fn add(&mut self, step: &Step) {
         let count = match step {
-            Step::Claim(_, Ok(())) => &mut self.accepted,
-            Step::Claim(_, Err(Reason::Duplicate)) => &mut self.duplicate,
-            Step::Claim(_, Err(Reason::Evicted)) => &mut self.evicted,
-            Step::Claim(_, Err(Reason::Abandoned)) => &mut self.abandoned,
-            Step::Claim(_, Err(Reason::Settled)) => &mut self.settled,
-            Step::Claim(_, Err(Reason::Stale)) => &mut self.stale,
+            Step::Claim(_, _, Ok(())) => &mut self.accepted,
+            Step::Claim(_, _, Err(Reason::Duplicate)) => &mut self.duplicate,
+            Step::Claim(_, _, Err(Reason::Evicted)) => &mut self.evicted,
+            Step::Claim(_, _, Err(Reason::Abandoned)) => &mut self.abandoned,
+            Step::Claim(_, _, Err(Reason::Settled)) => &mut self.settled,
+            Step::Claim(_, _, Err(Reason::Stale)) => &mut self.stale,
             Step::Reserve(Err(ReserveError::Full)) => &mut self.full,
             Step::Cancel(true) => &mut self.cancelled,
             Step::Take(_, Ok(_)) => &mut self.values,

@@ -26,7 +26,8 @@ pub(crate) enum Step {
     Reserve(Result<u64, ReserveError>),
     /// Builds a ticket of this position from bits. The flag is `true` if the ring accepts the bits.
     Rebuild(u64, bool),
-    Claim(u64, Result<(), Reason>),
+    /// Claims a position: for a value (`Writing`), or for a gap (`Leaving`).
+    Claim(u64, Cell, Result<(), Reason>),
     /// Publishes the result of a claimed position.
     Publish(u64, Cell),
     /// The claim by a dropped permit. The drop does not return whether the claim was in time.
@@ -98,16 +99,16 @@ impl Spec {
             }
             Step::Reserve(answer) => self.reserve(answer),
             Step::Rebuild(position, is_ticket) => (position < self.model.tail) == is_ticket,
-            Step::Claim(position, answer) => self.claim(position, answer),
+            Step::Claim(position, to, answer) => self.claim(position, to, answer),
             Step::Publish(position, cell) => {
-                let is_claimed = self.model.cell(position) == Cell::Writing;
+                let is_claimed = self.model.cell(position).is_claimed();
                 if is_claimed {
                     self.model.publish(position, cell);
                 }
                 is_claimed
             }
             Step::AbandonClaim(position) => {
-                self.abandon = Some(self.change(position, Cell::Writing));
+                self.abandon = Some(self.change(position, Cell::Leaving(Gap::Abandoned)));
                 true
             }
             Step::AbandonPublish(position) => {
@@ -155,12 +156,12 @@ impl Spec {
         }
     }
 
-    fn claim(&mut self, position: u64, answer: Result<(), Reason>) -> bool {
+    fn claim(&mut self, position: u64, to: Cell, answer: Result<(), Reason>) -> bool {
         let closing = self.closing.get(&position).copied();
         if closing.is_some_and(|cell| cell.refusal() == answer.err()) {
             if answer.is_ok() {
                 self.closing.remove(&position);
-                self.model.set(position, Cell::Writing);
+                self.model.set(position, to);
             }
             return true;
         }
@@ -170,7 +171,7 @@ impl Spec {
             self.model.set(position, Cell::Delivered);
         }
         let is_late = self.leaving > 0 && answer == Err(Reason::Settled);
-        let expected = self.model.change(position, Cell::Writing);
+        let expected = self.model.change(position, to);
         // A delivered position is stale once its batch closes, which is after the step `Leave`.
         // In between, the ring still answers `Settled`.
         expected == answer || is_late && expected == Err(Reason::Stale)
@@ -183,15 +184,15 @@ impl Spec {
         position < self.model.base && matches!(cell, Cell::Ready(_) | Cell::Gap(_))
     }
 
-    /// Changes a missing position to `Writing`, or a position in `Writing` to another state.
+    /// Changes a missing position to a claimed one, or a claimed position to another state.
     /// Returns `false` if the position is in another state.
     ///
     /// If a leaving side is closing the position, this changes the state before the close. The
     /// answer of the call does not show whether the change was before it.
     fn change(&mut self, position: u64, to: Cell) -> bool {
-        let is_ready = |cell| match to {
-            Cell::Writing => cell == Cell::Missing,
-            _ => cell == Cell::Writing,
+        let is_ready = |cell: Cell| match to {
+            Cell::Writing | Cell::Leaving(_) => cell == Cell::Missing,
+            _ => cell.is_claimed(),
         };
         if let Some(cell) = self.closing.get_mut(&position).filter(|cell| is_ready(**cell)) {
             *cell = to;

@@ -258,7 +258,11 @@ fn evicted(position: u64, answer: Result<(), Reason>) -> Vec<Step> {
 
 fn claimed(position: u64, cell: Cell, answer: Result<(), Reason>) -> Vec<Step> {
     let publish = answer.is_ok().then_some(Step::Publish(position, cell));
-    [Step::Claim(position, answer)].into_iter().chain(publish).collect()
+    let claim = match cell {
+        Cell::Gap(gap) => Cell::Leaving(gap),
+        _ => Cell::Writing,
+    };
+    [Step::Claim(position, claim, answer)].into_iter().chain(publish).collect()
 }
 
 fn taken(answer: &Result<Delivery<usize>, TryNextError>) -> Vec<Step> {

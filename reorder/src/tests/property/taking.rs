@@ -3,7 +3,6 @@
 use core::task::{Context, Poll};
 
 use super::super::drop_counter::Counted;
-use super::model::Cell;
 use super::world::{Sides, World};
 use crate::{Consumer, Delivery, Gap, NextError, Producer, RingRef, TicketError, TryNextError};
 
@@ -76,7 +75,7 @@ impl<R: RingRef<Value = Counted>> World<'_, R> {
             return;
         }
         let head = self.model.head;
-        if head < self.model.tail && self.model.cell(head) == Cell::Writing {
+        if head < self.model.tail && self.model.cell(head).is_claimed() {
             self.owe_wake("self");
         } else {
             self.waited = Some(head);
