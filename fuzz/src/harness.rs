@@ -168,7 +168,7 @@ impl<R: RingRef<Value = Counted>> Harness<R> {
     fn evict_index(&mut self, index: u64) {
         let answer = match index {
             9 => on!(self.consumer.evict_head()),
-            _ => on!(self.consumer.evict_index(index)),
+            _ => on!(self.consumer.evict_index(index)).map_err(|error| error.reason),
         };
         let index = if index == 9 { self.model.head - self.model.base } else { index };
         assert_eq!(answer, self.model.evict_index(index));

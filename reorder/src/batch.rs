@@ -12,7 +12,7 @@ use crate::consumer::canceller::Canceller;
 use crate::consumer::head_of_line::HeadOfLine;
 use crate::consumer::{Consumer, DrainReady};
 use crate::delivery::Delivery;
-use crate::errors::{Busy, Reason, ReserveError, TryNextError};
+use crate::errors::{Busy, EvictIndexError, Reason, ReserveError, TryNextError};
 #[cfg(feature = "std")]
 use crate::errors::{NextError, NextTimeoutError};
 use crate::producer::Producer;
@@ -122,6 +122,15 @@ impl<R: RingRef> Batch<R> {
         self.producer.space()
     }
 
+    /// Returns `true` if the batch is cancelled. See [`Producer::is_cancelled`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Producer::is_cancelled`].
+    pub fn is_cancelled(&self) -> bool {
+        self.producer.is_cancelled()
+    }
+
     /// Reserves the next position. See [`Producer::reserve`].
     ///
     /// # Errors
@@ -220,7 +229,7 @@ impl<R: RingRef> Batch<R> {
     /// # Progress
     ///
     /// As [`Consumer::evict_index`].
-    pub fn evict_index(&mut self, index: u64) -> Result<(), Reason> {
+    pub fn evict_index(&mut self, index: u64) -> Result<(), EvictIndexError> {
         self.consumer.evict_index(index)
     }
 

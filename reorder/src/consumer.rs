@@ -15,7 +15,7 @@ use alloc::sync::Arc;
 use crate::consumer::canceller::Canceller;
 use crate::consumer::head_of_line::{HeadOfLine, HeadState};
 use crate::delivery::{Delivery, Gap};
-use crate::errors::{Reason, TryNextError};
+use crate::errors::{EvictIndexError, Reason, TryNextError};
 use crate::primitive::Ordering::{Release, SeqCst};
 use crate::primitive::fence;
 use crate::primitive::shared_waker::SharedWaker;
@@ -272,7 +272,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// Wait-free: 1 load more than [`Ring::evict`].
     pub fn evict_head(&mut self) -> Result<(), Reason> {
-        self.evict_index(self.delivered())
+        self.evict_below(self.head, self.ring.tail())
     }
 
     /// Evicts the position with this index in the batch: it is delivered as a gap, in its order.
@@ -283,7 +283,7 @@ impl<R: RingRef> Consumer<R> {
     /// # let (mut producer, mut consumer) = ring.open()?.split();
     /// let first = producer.reserve_many(2)?.get(0).expect("two were reserved");
     /// consumer.evict_index(1)?;
-    /// assert_eq!(consumer.evict_index(2), Err(Reason::Unreserved));
+    /// assert_eq!(consumer.evict_index(2).unwrap_err().reason, Reason::Unreserved);
     ///
     /// // The head is not delayed, and the order is not changed.
     /// ring.complete(first, 'a')?;
@@ -294,14 +294,25 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Errors
     ///
-    /// As for [`Ring::evict`]. It is [`Reason::Unreserved`] if the position is not reserved yet.
+    /// [`EvictIndexError`] with the reason, as for [`Ring::evict`]. It is [`Reason::Unreserved`] if
+    /// the position is not reserved yet.
     ///
     /// # Progress
     ///
     /// Wait-free: 1 load more than [`Ring::evict`].
-    pub fn evict_index(&mut self, index: u64) -> Result<(), Reason> {
-        let position = self.base.saturating_add(index);
-        if position >= self.ring.tail() {
+    pub fn evict_index(&mut self, index: u64) -> Result<(), EvictIndexError> {
+        let tail = self.ring.tail();
+        self.evict_below(self.base.saturating_add(index), tail).map_err(|reason| EvictIndexError {
+            reason,
+            index,
+            delivered: self.delivered(),
+            reserved: tail.saturating_sub(self.base),
+        })
+    }
+
+    /// Evicts a position, which must be below `tail`.
+    fn evict_below(&self, position: u64, tail: u64) -> Result<(), Reason> {
+        if position >= tail {
             return Err(self.ring.refuse(Reason::Unreserved));
         }
         self.ring.evict(Ticket { ring: self.ring.id, position })

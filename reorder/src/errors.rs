@@ -34,9 +34,11 @@ pub enum CapacityError {
         /// The largest capacity for this type, in slots.
         largest: usize,
     },
-    /// The allocator refused.
+    /// The allocator refused the memory of the slots. Request a smaller capacity.
     OutOfMemory {
-        /// The requested size, in bytes.
+        /// The capacity that was requested, rounded up to a power of two.
+        capacity: usize,
+        /// The size of these slots, in bytes.
         bytes: usize,
     },
     /// The first position is beyond the end of positions.
@@ -59,7 +61,8 @@ messages! { CapacityError:
     CapacityError::Zero => "a ring needs a capacity of at least 1 slot, not 0";
     CapacityError::TooLarge { requested, largest } =>
         "a capacity of {requested} slots does not fit into memory: at most {largest}";
-    CapacityError::OutOfMemory { bytes } => "the allocator refused {bytes} bytes of slots";
+    CapacityError::OutOfMemory { capacity, bytes } =>
+        "the allocator refused {bytes} bytes for a capacity of {capacity} slots: request fewer";
     CapacityError::FirstPosition { requested, largest } =>
         "the first position {requested} is beyond the end of positions: at most {largest}";
     CapacityError::NoIdentity => "this process has made 2^48 rings and cannot make more";
@@ -243,6 +246,46 @@ messages! { Reason:
     Reason::Unreserved => "the position is not reserved, as far as this thread can know";
 }
 
+/// The refusal to evict an index: the reason, and the indices that can be evicted.
+///
+/// ```
+/// # use reorder_ring::{EvictIndexError, Reason, Ring};
+/// # let ring = Ring::<u8>::with_capacity(4)?;
+/// # let (mut producer, mut consumer) = ring.open()?.split();
+/// # let tickets = producer.reserve_many(2)?;
+/// let refused = consumer.evict_index(7).unwrap_err();
+/// assert_eq!((refused.reason, refused.index), (Reason::Unreserved, 7));
+/// assert_eq!((refused.delivered, refused.reserved), (0, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EvictIndexError {
+    /// The reason of the refusal.
+    pub reason: Reason,
+    /// The given index.
+    pub index: u64,
+    /// The first index that is not delivered yet. Lower ones cannot be evicted.
+    pub delivered: u64,
+    /// The first index that is not reserved yet, as far as this thread can know. It and higher ones
+    /// cannot be evicted.
+    pub reserved: u64,
+}
+
+impl fmt::Display for EvictIndexError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let EvictIndexError { reason, index, delivered, reserved } = self;
+        write!(f, "index {index} is not evicted: {reason}; ")?;
+        if delivered < reserved {
+            write!(f, "the window has the indices from {delivered} to below {reserved}")
+        } else {
+            write!(f, "the window is empty at index {delivered}")
+        }
+    }
+}
+
+impl core::error::Error for EvictIndexError {}
+
 /// A refused completion: the reason, and the value.
 ///
 /// ```
@@ -294,8 +337,18 @@ impl<T> core::error::Error for Rejected<T> {}
 #[non_exhaustive]
 pub enum TicketError {
     /// The bits do not contain the identity of this ring.
-    Foreign,
-    /// The bits contain a position that was never reserved.
+    Foreign {
+        /// The identity in the bits.
+        given: u64,
+        /// The identity of this ring.
+        own: u64,
+    },
+    /// The bits do not contain the identity of a ring of this pool, or the ring was freed.
+    NotInPool {
+        /// The identity in the bits.
+        given: u64,
+    },
+    /// The bits contain a position that is not reserved, as far as this thread can know.
     Unreserved {
         /// The position in the bits.
         position: u64,
@@ -308,9 +361,13 @@ pub enum TicketError {
 }
 
 messages! { TicketError:
-    TicketError::Foreign => "the bits belong to another ring";
+    TicketError::Foreign { given, own } =>
+        "the bits belong to ring {given:016x}, and not to this ring, {own:016x}";
+    TicketError::NotInPool { given } =>
+        "the bits belong to ring {given:016x}, which is not, or no longer, in this pool";
     TicketError::Unreserved { position, first, tail } =>
-        "position {position} was never reserved; the positions from {first} to below {tail} were";
+        "position {position} is not reserved, as far as this thread can know; the positions from \
+         {first} to below {tail} are";
 }
 
 /// The reason why [`try_next`](crate::Consumer::try_next) had nothing to deliver.

@@ -113,14 +113,16 @@
 //! |---|---|---|
 //! | [`Producer::reserve`], [`Producer::reserve_many`] | 2 loads and 1 store |  |
 //! | [`Producer::permit`] | 2 loads and 1 store | cloning an `Arc` |
-//! | [`Ring::complete`], [`Permit::complete`] | 2 compare-and-swaps and 1 store; if it is refused, 1 load instead of the store | waking the consumer; counting a refusal |
+//! | [`Ring::complete`], [`Permit::complete`] | 2 compare-and-swaps and 1 store; if it is refused, 1 load instead of the store | waking the consumer; counting a refusal; a permit's reference to a shared ring |
 //! | [`Ring::evict`], dropping a [`Permit`] | 2 compare-and-swaps and 1 store; if it is refused, 1 load instead of the store | waking the consumer; counting a refusal |
 //! | [`Consumer::evict_head`], [`Consumer::evict_index`] | 1 load more than `Ring::evict` | waking the consumer; counting a refusal |
 //! | [`Consumer::try_next`] | 2 loads and 2 stores for a value; 3 loads and 2 stores for a gap; 5 loads for neither; to notify a producer that waits, 3 steps more; if the batch was cancelled, 14 steps | the call of the producer's waker |
 //! | [`Consumer::drain_ready`], for each delivery | 2 loads and 2 stores for a value; 3 loads and 2 stores for a gap; 2 loads at the end | as for `try_next` |
 //! | [`Consumer::poll_next`] | 25 steps | registering the waker, which clones and wraps it; as for `try_next` |
 //! | [`Producer::poll_space`], [`Producer::poll_space_many`] | 9 steps | registering the waker, which clones and wraps it |
-//! | [`Producer::space`] | 1 load |  |
+//! | [`Producer::poll_cancelled`] | 2 loads | registering the waker, which clones and wraps it |
+//! | [`Producer::space`], [`Producer::is_cancelled`] | 1 load |  |
+//! | [`Ring::is_wanted`], [`Permit::is_wanted`] | 2 loads |  |
 //! | [`Ring::ticket_from_bits`] | 1 load |  |
 //! | [`Consumer::head_of_line`] | 2 loads |  |
 //! | [`Ring::refusals`] | 7 loads |  |
@@ -129,7 +131,7 @@
 //! | [`Producer::finish`], dropping a side | a constant; for the last side, and for a consumer that goes first, 4 steps more for each slot of the window | waking the other side; `Drop` of undelivered values and of wakers |
 //! | `Consumer::next`, `Consumer::next_timeout`, `Consumer::next_deadline` | blocking: in-order delivery waits for the head |  |
 //! | `Producer::wait_for_space`, `Producer::wait_for_space_many` | blocking: it waits for the consumer |  |
-//! | `RingPool::complete`, `RingPool::evict`, `RingPool::ticket_from_bits` | lock-free: it pins an epoch, and does the same as on a ring | registering the thread at its first pin; freeing memory |
+//! | `RingPool::complete`, `RingPool::evict`, `RingPool::ticket_from_bits`, `RingPool::is_wanted` | lock-free: it pins an epoch, and does the same as on a ring | registering the thread at its first pin; freeing memory |
 //! | `RingPool::lease`, dropping the last handle of a lease | lock-free: a compare-and-swap for each attempt on one free list; 4 steps for each slot of a ring with an orphan | the allocator; `Drop` of values; freeing memory |
 //! | `RingPool::trim` | lock-free: the same for each ring that it frees | `Drop` of values; freeing memory |
 //! | `RingPool::usage` | 3 loads |  |
@@ -258,8 +260,8 @@ pub use consumer::stream::ConsumerStream;
 pub use consumer::{Consumer, DrainReady};
 pub use delivery::{Delivery, Gap};
 pub use errors::{
-    Busy, CapacityError, NextError, NextTimeoutError, Reason, Rejected, ReserveError, SpaceError,
-    SpaceTimeoutError, TicketError, TryNextError,
+    Busy, CapacityError, EvictIndexError, NextError, NextTimeoutError, Reason, Rejected,
+    ReserveError, SpaceError, SpaceTimeoutError, TicketError, TryNextError,
 };
 #[cfg(feature = "pool")]
 pub use pool::{Lease, PoolUsage, RingPool};

@@ -62,6 +62,9 @@ use crate::ticket::Ticket;
 /// limit, until the next lease ends after the stop. So a pool never has more than the rings that
 /// were leased at one time, and the idle rings within its limit.
 ///
+/// Under Miri, a program with a pool needs `MIRIFLAGS=-Zmiri-tree-borrows`. Miri's default model,
+/// Stacked Borrows, reports the crate `crossbeam-epoch`, which the pool uses.
+///
 /// Clones share the pool. Its memory is freed when the last clone and the last lease are dropped. A
 /// ring that a stopped thread may access is freed by a later call of any pool, or with any pool.
 pub struct RingPool<T> {
@@ -209,23 +212,49 @@ impl<T> RingPool<T> {
     /// # let mut batch = lease.open()?;
     /// let ticket = batch.reserve()?;
     /// assert_eq!(pool.ticket_from_bits(ticket.to_bits()), Ok(ticket));
-    /// assert_eq!(pool.ticket_from_bits(ticket.to_bits() ^ 1 << 127), Err(TicketError::Foreign));
+    /// let damaged = pool.ticket_from_bits(ticket.to_bits() ^ 1 << 127);
+    /// assert!(matches!(damaged, Err(TicketError::NotInPool { .. })));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// As for [`Ring::ticket_from_bits`](crate::Ring::ticket_from_bits). Bits of a ring that was
-    /// freed are [`TicketError::Foreign`].
+    /// [`TicketError::NotInPool`] if the bits belong to no ring of this pool, or to a ring that was
+    /// freed. Otherwise as for [`Ring::ticket_from_bits`](crate::Ring::ticket_from_bits).
     ///
     /// # Progress
     ///
     /// As [`complete`](RingPool::complete).
     pub fn ticket_from_bits(&self, bits: u128) -> Result<Ticket, TicketError> {
         let guard = reclaim::pin();
-        let name = NonZeroU64::new((bits >> 64) as u64);
+        let given = (bits >> 64) as u64;
+        let name = NonZeroU64::new(given);
         let ring = name.and_then(|name| self.inventory.find(name, &guard));
-        ring.ok_or(TicketError::Foreign)?.ticket_from_bits(bits)
+        ring.ok_or(TicketError::NotInPool { given })?.ticket_from_bits(bits)
+    }
+
+    /// Returns `true` if the value of the ticket's position is still wanted, in the ring of this
+    /// pool to which the ticket belongs.
+    ///
+    /// See [`Ring::is_wanted`](crate::Ring::is_wanted).
+    ///
+    /// ```
+    /// # let pool = reorder_ring::RingPool::<u8>::new();
+    /// # let lease = pool.lease(1)?;
+    /// # let mut batch = lease.open()?;
+    /// let ticket = batch.reserve()?;
+    /// assert!(pool.is_wanted(ticket));
+    /// drop(batch);
+    /// assert!(!pool.is_wanted(ticket));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// As [`complete`](RingPool::complete).
+    pub fn is_wanted(&self, ticket: Ticket) -> bool {
+        let guard = reclaim::pin();
+        self.inventory.find(ticket.ring, &guard).is_some_and(|ring| ring.is_wanted(ticket))
     }
 
     /// Frees idle rings until at most `idle_bytes` are left, and frees rings that wait to be freed.

@@ -120,6 +120,24 @@ impl<R: RingRef> Producer<R> {
         (self.limit - self.tail) as usize
     }
 
+    /// Returns `true` if the batch is cancelled, or its consumer was dropped.
+    ///
+    /// ```
+    /// # let ring = reorder_ring::Ring::<u8>::with_capacity(1)?;
+    /// let (producer, consumer) = ring.open()?.split();
+    /// assert!(!producer.is_cancelled());
+    /// drop(consumer);
+    /// assert!(producer.is_cancelled());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: 1 load.
+    pub fn is_cancelled(&self) -> bool {
+        self.ring.batch_state.is_cancelled()
+    }
+
     /// Reserves the next position. If the window is full, it returns an error at once.
     ///
     /// ```

@@ -36,6 +36,7 @@ use core::num::NonZeroU64;
 /// assert_eq!(ring.complete(copy, "late").unwrap_err().reason, Reason::Stale);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[must_use = "a ticket that is lost stalls its batch"]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket {
     pub(crate) ring: NonZeroU64,

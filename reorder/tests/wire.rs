@@ -85,12 +85,15 @@ fn travel(wire: impl Fn(TicketBits) -> TicketBits) {
     assert!(batch.drain_ready().map(|delivery| delivery.outcome).eq([Ok(0), Ok(1)]));
 
     let foreign = other.open().unwrap().reserve().unwrap();
-    assert_eq!(back(foreign.into()), Err(TicketError::Foreign), "a ticket of another ring");
+    let own = (tickets[0].to_bits() >> 64) as u64;
+    let error = |bits: u128| TicketError::Foreign { given: (bits >> 64) as u64, own };
+    let found = back(foreign.into());
+    assert_eq!(found, Err(error(foreign.to_bits())), "a ticket of another ring");
     // Each single bit may be damaged or forged.
     let last = tickets[1].to_bits();
     for bit in 0..128 {
         let expected = match (last ^ 1 << bit) as u64 {
-            _ if bit >= 64 => Err(TicketError::Foreign),
+            _ if bit >= 64 => Err(error(last ^ 1 << bit)),
             0 => Ok(tickets[0]),
             position => Err(TicketError::Unreserved { position, first: 0, tail: 2 }),
         };
@@ -118,7 +121,8 @@ fn a_pool_rebuilds_its_own_tickets() {
     let mut batch = lease.open().unwrap();
     let text = TicketBits::from(batch.reserve().unwrap()).to_string();
     let bits: u128 = text.parse::<TicketBits>().unwrap().into();
-    assert_eq!(other.ticket_from_bits(bits), Err(TicketError::Foreign));
+    let given = (bits >> 64) as u64;
+    assert_eq!(other.ticket_from_bits(bits), Err(TicketError::NotInPool { given }));
     let next = pool.ticket_from_bits(bits + 1).unwrap_err();
     assert_eq!(next, TicketError::Unreserved { position: 1, first: 0, tail: 1 });
     pool.complete(pool.ticket_from_bits(bits).unwrap(), 7).unwrap();
@@ -128,7 +132,7 @@ fn a_pool_rebuilds_its_own_tickets() {
     drop(lease);
     let lease = pool.lease(2).unwrap();
     let mut batch = lease.open().unwrap();
-    batch.reserve().unwrap();
+    _ = batch.reserve().unwrap();
     let late = pool.ticket_from_bits(bits).unwrap();
     assert_eq!(pool.complete(late, 8).unwrap_err().reason, Reason::Stale);
 }

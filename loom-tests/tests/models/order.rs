@@ -179,7 +179,7 @@ fn reservation_before_the_rebuilt_ticket() {
             }
         });
         flag.set();
-        batch.reserve().unwrap();
+        _ = batch.reserve().unwrap();
         completer.join().unwrap();
         drop((batch, ring));
         tokens.assert_all_gone();

@@ -215,9 +215,9 @@ fn request_that_changes() {
     });
 }
 
-/// The batch ends while the producer polls for space: by a cancellation, or because the consumer
-/// leaves.
-fn ends_while_the_producer_polls(cancel: bool) {
+/// The batch ends while the producer polls, for space or for the end itself: by a cancellation, or
+/// because the consumer leaves.
+fn ends_while_the_producer_polls(cancel: bool, for_space: bool) {
     let (ring, tokens) = (ring(1), Tokens::default());
     let (mut producer, consumer) = ring.open_owned().unwrap().split();
     _ = producer.reserve().unwrap();
@@ -232,22 +232,42 @@ fn ends_while_the_producer_polls(cancel: bool) {
         None
     });
     let (wakes, waker) = WakeCounter::new();
-    let poll = producer.poll_space(&mut Context::from_waker(&waker));
+    let mut context = Context::from_waker(&waker);
+    let is_ready = match for_space {
+        true => producer.poll_space(&mut context).is_ready(),
+        false => producer.poll_cancelled(&mut context).is_ready(),
+    };
     let consumer = ending.join().unwrap();
-    assert!(poll.is_ready() || wakes.count() > 0, "the batch has ended, and the producer sleeps");
+    assert!(is_ready || wakes.count() > 0, "the batch has ended, and the producer sleeps");
     drop((producer, consumer, ring));
     tokens.assert_all_gone();
 }
 
 #[test]
 fn cancel_wakes_a_polling_producer() {
-    explore("cancel_wakes_a_polling_producer", None, 40, || ends_while_the_producer_polls(true));
+    explore("cancel_wakes_a_polling_producer", None, 40, || {
+        ends_while_the_producer_polls(true, true);
+    });
 }
 
 #[test]
 fn leaving_consumer_wakes_a_polling_producer() {
     explore("leaving_consumer_wakes_a_polling_producer", None, 190, || {
-        ends_while_the_producer_polls(false);
+        ends_while_the_producer_polls(false, true);
+    });
+}
+
+#[test]
+fn cancel_wakes_a_producer_that_polls_for_it() {
+    explore("cancel_wakes_a_producer_that_polls_for_it", None, 20, || {
+        ends_while_the_producer_polls(true, false);
+    });
+}
+
+#[test]
+fn leaving_consumer_wakes_a_producer_that_polls_for_it() {
+    explore("leaving_consumer_wakes_a_producer_that_polls_for_it", None, 20, || {
+        ends_while_the_producer_polls(false, false);
     });
 }
 

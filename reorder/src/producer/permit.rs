@@ -63,6 +63,50 @@ impl<R: RingRef> Permit<R> {
         self.index
     }
 
+    /// Returns the ticket of the position, as plain data.
+    ///
+    /// The permit stays the owner: if it is dropped without a value, it leaves a gap. The ticket
+    /// can be sent elsewhere, for example to evict the position.
+    ///
+    /// ```
+    /// # use reorder_ring::{Reason, Ring};
+    /// # let ring = Ring::with_capacity(1)?;
+    /// # let mut batch = ring.open()?;
+    /// let permit = batch.permit()?;
+    /// ring.evict(permit.ticket())?;
+    /// assert_eq!(permit.complete('a').unwrap_err().reason, Reason::Evicted);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: no shared access.
+    pub fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
+    /// Returns `true` if the value of the position is still wanted.
+    ///
+    /// See [`Ring::is_wanted`](crate::Ring::is_wanted).
+    ///
+    /// ```
+    /// # use reorder_ring::Ring;
+    /// # let ring = Ring::<u8>::with_capacity(1)?;
+    /// # let mut batch = ring.open()?;
+    /// let permit = batch.permit()?;
+    /// assert!(permit.is_wanted());
+    /// batch.canceller().cancel();
+    /// assert!(!permit.is_wanted());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// As [`Ring::is_wanted`](crate::Ring::is_wanted).
+    pub fn is_wanted(&self) -> bool {
+        self.ring.is_wanted(self.ticket)
+    }
+
     /// Completes the position with a value.
     ///
     /// A permit that is refused is used up: its position was completed or evicted before.
@@ -84,7 +128,9 @@ impl<R: RingRef> Permit<R> {
     ///
     /// # Progress
     ///
-    /// As [`Ring::complete`](crate::Ring::complete).
+    /// As [`Ring::complete`](crate::Ring::complete). The permit of a shared ring then drops its
+    /// reference, by one subtraction more. The last reference also drops the ring and its values.
+    /// The last reference to a lease returns the ring to its pool, which is lock-free.
     pub fn complete(mut self, value: R::Value) -> Result<(), Rejected<R::Value>> {
         self.completed = true;
         self.ring.complete(self.ticket, value)

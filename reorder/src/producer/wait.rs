@@ -110,9 +110,40 @@ impl<R: RingRef> Producer<R> {
         self.request_space(count, waker).map_or(Poll::Pending, Poll::Ready)
     }
 
+    /// Polls for the cancellation: ready when the batch is cancelled, or its consumer was dropped.
+    ///
+    /// So a producer that waits for its source can stop when no consumer is left. Only one waker is
+    /// kept: of the last call of this method or of [`poll_space_many`](Producer::poll_space_many).
+    /// It may also be called without a reason.
+    ///
+    /// ```
+    /// use std::task::{Context, Poll, Waker};
+    /// # let ring = reorder_ring::Ring::<u8>::with_capacity(1)?;
+    /// let (mut producer, consumer) = ring.open()?.split();
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// assert_eq!(producer.poll_cancelled(&mut context), Poll::Pending);
+    /// drop(consumer); // This calls the waker.
+    /// assert_eq!(producer.poll_cancelled(&mut context), Poll::Ready(()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: at most 2 loads. Registering the waker is not counted. A waker that differs from
+    /// the one of the last call is cloned, and wrapped in an allocation.
+    pub fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_cancelled() {
+            return Poll::Ready(());
+        }
+        let waker = SharedWaker::wrap(cx.waker(), self.waker.as_ref());
+        self.ring.space_request.register(&Waker::from(Arc::clone(&waker)));
+        self.waker = Some(waker);
+        if self.is_cancelled() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     /// Returns `Ok` if `count` positions fit, an error if they never will, and `None` otherwise.
     fn space_or_end(&mut self, count: usize) -> Option<Result<(), SpaceError>> {
-        if self.ring.batch_state.is_cancelled() {
+        if self.is_cancelled() {
             return Some(Err(SpaceError::Cancelled));
         }
         let capacity = self.ring.capacity();

@@ -102,6 +102,42 @@ impl<T> Ring<T> {
             .map_err(|seen| self.reason(ticket.position, seen))
     }
 
+    /// Returns `true` if the value of the ticket's position is still wanted.
+    ///
+    /// It is not, if the position is completed, evicted or delivered, or if its batch is cancelled
+    /// or closed. The consumer cancels the batch when it is dropped. A thread that computes the
+    /// value can ask from time to time, and stop early. The answer may be outdated when it arrives.
+    /// Once it is `false`, it stays `false`.
+    ///
+    /// ```
+    /// # let ring = reorder_ring::Ring::with_capacity(2)?;
+    /// # let (mut producer, mut consumer) = ring.open()?.split();
+    /// let (first, second) = (producer.reserve()?, producer.reserve()?);
+    /// assert!(ring.is_wanted(first) && ring.is_wanted(second));
+    /// ring.complete(first, 'a')?;
+    /// assert!(!ring.is_wanted(first), "it is completed");
+    /// drop(consumer);
+    /// assert!(!ring.is_wanted(second), "it cannot be delivered");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: at most 2 loads.
+    pub fn is_wanted(&self, ticket: Ticket) -> bool {
+        // The batch state comes first. If the slot is vacant afterwards, no later batch was open.
+        if ticket.ring != self.id || self.batch_state.is_cancelled() {
+            return false;
+        }
+        let (slot, generation) = self.slot(ticket.position);
+        let tag = slot.peek();
+        match tag.state() {
+            State::Vacant | State::Waited if tag.generation() == generation => true,
+            // This thread cannot see yet that the position is reserved.
+            _ => tag.generation() < generation,
+        }
+    }
+
     /// Returns the numbers of refused completions and evictions, by reason, in all batches.
     ///
     /// ```
@@ -146,14 +182,15 @@ impl<T> Ring<T> {
     /// let bits = ticket.to_bits();
     /// assert_eq!(ring.ticket_from_bits(bits)?, ticket, "though it is stale now");
     /// let forged = ring.ticket_from_bits(bits + 1);
-    /// assert!(matches!(forged, Err(TicketError::Unreserved { position: 1, .. })));
+    /// assert_eq!(forged, Err(TicketError::Unreserved { position: 1, first: 0, tail: 1 }));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`TicketError`] if the bits contain the identity of another ring, or a position that was
-    /// never reserved.
+    /// [`TicketError`] if the bits contain the identity of another ring, or a position that is not
+    /// reserved. If the bits were sent in a way that does not synchronise, such as a relaxed store,
+    /// this thread may not know the reservation yet.
     ///
     /// # Progress
     ///
@@ -161,7 +198,7 @@ impl<T> Ring<T> {
     pub fn ticket_from_bits(&self, bits: u128) -> Result<Ticket, TicketError> {
         let (ring, position) = ((bits >> 64) as u64, bits as u64);
         if ring != self.id.get() {
-            return Err(TicketError::Foreign);
+            return Err(TicketError::Foreign { given: ring, own: self.id.get() });
         }
         let (first, tail) = (self.first_position, self.tail());
         if !(first..tail).contains(&position) {

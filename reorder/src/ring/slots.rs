@@ -114,7 +114,7 @@ impl<T> Slots<T> {
         // SAFETY: the layout is not zero-sized: a slot has a tag, and the capacity is not 0.
         let memory = unsafe { alloc_zeroed(layout) };
         if memory.is_null() {
-            return Err(CapacityError::OutOfMemory { bytes: layout.size() });
+            return Err(CapacityError::OutOfMemory { capacity, bytes: layout.size() });
         }
         let slots = core::ptr::slice_from_raw_parts_mut(memory.cast(), capacity);
         // SAFETY: the memory has the layout of this slice and no other owner. It is initialised as

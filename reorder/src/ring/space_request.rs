@@ -35,11 +35,18 @@ impl SpaceRequest {
         SpaceRequest { waker: WakerCell::default(), wanted: AtomicU64::new(NONE) }
     }
 
+    /// Registers the producer's waker for a cancellation alone.
+    ///
+    /// The producer checks for the cancellation afterwards.
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
     /// Registers the producer's waker, and announces the head at which its request fits.
     ///
     /// The producer checks the head afterwards.
     pub(crate) fn announce(&self, waker: &Waker, wanted: u64) {
-        self.waker.register(waker);
+        self.register(waker);
         // ORDERING: space:announce: Relaxed; ordered by the waker cell and by the fence.
         self.wanted.store(wanted, Relaxed);
         // ORDERING: space:fence: SeqCst pairs with `notify:fence`: either the consumer sees the

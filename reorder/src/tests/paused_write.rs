@@ -31,6 +31,7 @@ impl<T> Slot<T> {
 
 impl<T> Slot<T> {
     /// Does the first half of `leave_gap` of a slot that is `Waited`.
+    #[cfg(feature = "std")]
     pub(crate) fn hold_gap(
         &self,
         generation: u64,

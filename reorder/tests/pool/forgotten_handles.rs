@@ -96,7 +96,7 @@ fn the_next_batch_does_not_wake_a_forgotten_consumer() {
         let lease = pool.lease(1).unwrap();
         let (mut producer, mut consumer) = lease.open().unwrap().split();
         if way == 0 {
-            producer.reserve().unwrap();
+            _ = producer.reserve().unwrap();
         }
         assert!(consumer.poll_next(&mut context).is_pending());
         forget((producer, consumer));

@@ -99,7 +99,8 @@ fn tickets_of_freed_rings_are_foreign() {
         let rejected = pool.complete(ticket, 'x').unwrap_err();
         assert_eq!((rejected.reason, rejected.value), (Reason::Foreign, 'x'));
         assert_eq!(pool.evict(ticket), Err(Reason::Foreign));
-        assert_eq!(pool.ticket_from_bits(ticket.to_bits()), Err(TicketError::Foreign));
+        let given = (ticket.to_bits() >> 64) as u64;
+        assert_eq!(pool.ticket_from_bits(ticket.to_bits()), Err(TicketError::NotInPool { given }));
     }
     pool.complete(here, 'y').unwrap();
     assert_eq!(batch.try_next().unwrap().outcome, Ok('y'));
@@ -123,15 +124,18 @@ fn pools_and_rings_are_foreign_to_each_other() {
     let mut batches: Vec<_> = leases.iter().map(|lease| lease.open().unwrap()).collect();
     batches.push(lone.open().unwrap());
     let tickets: Vec<_> = batches.iter_mut().map(|batch| batch.reserve().unwrap()).collect();
-    for (pool, own) in pools.iter().zip(0..) {
+    for (pool, owner) in pools.iter().zip(0..) {
         for (&ticket, of) in tickets.iter().zip(0..) {
             let bits = ticket.to_bits();
-            if own == of {
+            if owner == of {
                 assert_eq!(pool.ticket_from_bits(bits), Ok(ticket));
             } else {
                 assert_eq!(pool.complete(ticket, 0).unwrap_err().reason, Reason::Foreign);
-                assert_eq!(pool.ticket_from_bits(bits), Err(TicketError::Foreign));
-                assert_eq!(leases[own].complete(ticket, 0).unwrap_err().reason, Reason::Foreign);
+                let (given, own) = ((bits >> 64) as u64, (tickets[owner].to_bits() >> 64) as u64);
+                assert_eq!(pool.ticket_from_bits(bits), Err(TicketError::NotInPool { given }));
+                let foreign = Err(TicketError::Foreign { given, own });
+                assert_eq!(leases[owner].ticket_from_bits(bits), foreign);
+                assert_eq!(leases[owner].complete(ticket, 0).unwrap_err().reason, Reason::Foreign);
             }
         }
     }
@@ -146,14 +150,15 @@ fn bits_of_positions_that_are_not_reserved_are_refused() {
     let mut batch = lease.open().unwrap();
     let first = batch.reserve().unwrap().to_bits();
     let unreserved = |position| TicketError::Unreserved { position, first: 0, tail: 1 };
+    let not_in_pool = |bits: u128| TicketError::NotInPool { given: (bits >> 64) as u64 };
     for (bits, error) in [
         (first + 1, unreserved(1)),
         (first + 4, unreserved(4)),
         (first | u128::from(u64::MAX), unreserved(u64::MAX)),
-        (first ^ 1 << 64, TicketError::Foreign),
-        (first ^ 1 << 127, TicketError::Foreign),
-        (first & u128::from(u64::MAX), TicketError::Foreign),
-        (first >> 64, TicketError::Foreign),
+        (first ^ 1 << 64, not_in_pool(first ^ 1 << 64)),
+        (first ^ 1 << 127, not_in_pool(first ^ 1 << 127)),
+        (first & u128::from(u64::MAX), not_in_pool(0)),
+        (first >> 64, not_in_pool(0)),
     ] {
         assert_eq!(pool.ticket_from_bits(bits), Err(error), "{bits:032x}");
     }

@@ -66,7 +66,9 @@ fn a_capacity_beyond_the_memory_is_refused() {
     }
     for first in [0, 1] {
         let error = Ring::<()>::starting_at(1 << 59, first).unwrap_err();
-        assert_eq!(error, CapacityError::OutOfMemory { bytes: 1 << 62 }, "first {first}");
+        let (capacity, bytes) = (1 << 59, 1 << 62);
+        assert_eq!(error, CapacityError::OutOfMemory { capacity, bytes }, "first {first}");
+        assert!(error.to_string().contains(&capacity.to_string()), "{error}");
         assert!(error.to_string().contains(&(1_u64 << 62).to_string()), "{error}");
     }
 }

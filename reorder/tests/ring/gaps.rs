@@ -21,6 +21,11 @@ struct How {
     last: bool,
 }
 
+/// Evicts an index, and returns the reason of a refusal.
+fn evict<T>(batch: &mut Batch<&Ring<T>>, index: u64) -> Result<(), Reason> {
+    batch.evict_index(index).map_err(|error| error.reason)
+}
+
 #[test]
 fn any_slot_of_a_full_window_can_be_evicted_and_the_order_is_kept() {
     for capacity in CAPACITIES {
@@ -116,20 +121,28 @@ fn an_eviction_by_index_succeeds_for_missing_positions_only() {
     drop(full::<&str>(&ring));
     let mut batch = ring.open().unwrap();
     assert_eq!(batch.evict_head(), Err(Reason::Unreserved));
+    let error = batch.evict_index(0).unwrap_err();
+    assert_eq!((error.index, error.delivered, error.reserved), (0, 0, 0));
+    assert!(error.to_string().ends_with("the window is empty at index 0"), "{error}");
     let tickets: Vec<_> = batch.reserve_many(3).unwrap().collect();
+    let error = batch.evict_index(5).unwrap_err();
+    assert_eq!((error.index, error.delivered, error.reserved), (5, 0, 3));
+    let text = "index 5 is not evicted: the position is not reserved, as far as this thread can \
+                know; the window has the indices from 0 to below 3";
+    assert_eq!(error.to_string(), text);
     for index in [3, 4, 7, u64::MAX] {
-        assert_eq!(batch.evict_index(index), Err(Reason::Unreserved), "index {index}");
+        assert_eq!(evict(&mut batch, index), Err(Reason::Unreserved), "index {index}");
     }
     ring.complete(tickets[1], "one").unwrap();
-    assert_eq!(batch.evict_index(1), Err(Reason::Duplicate), "a value was evicted");
-    assert_eq!(batch.evict_index(2), Ok(()));
-    assert_eq!(batch.evict_index(2), Err(Reason::Evicted));
+    assert_eq!(evict(&mut batch, 1), Err(Reason::Duplicate), "a value was evicted");
+    assert_eq!(evict(&mut batch, 2), Ok(()));
+    assert_eq!(evict(&mut batch, 2), Err(Reason::Evicted));
     assert_eq!(batch.evict_head(), Ok(()));
     assert_eq!(batch.evict_head(), Err(Reason::Evicted));
     let outcomes: Vec<_> = batch.drain_ready().map(|next| next.outcome).collect();
     assert_eq!(outcomes, [Err(Gap::Evicted), Ok("one"), Err(Gap::Evicted)]);
     for index in 0..3 {
-        assert_eq!(batch.evict_index(index), Err(Reason::Settled), "index {index}");
+        assert_eq!(evict(&mut batch, index), Err(Reason::Settled), "index {index}");
     }
     assert_eq!(batch.evict_head(), Err(Reason::Unreserved));
 }
@@ -147,7 +160,7 @@ fn a_dropped_permit_is_a_gap_at_its_index() {
                     permit.complete(index).unwrap();
                 }
             }
-            assert_eq!(batch.evict_index(dropped as u64), Err(Reason::Abandoned));
+            assert_eq!(evict(&mut batch, dropped as u64), Err(Reason::Abandoned));
             for index in 0..capacity {
                 let outcome = if index == dropped { Err(Gap::Abandoned) } else { Ok(index) };
                 assert_eq!(batch.try_next(), Ok(Delivery { index: index as u64, outcome }));

@@ -21,3 +21,4 @@ mod user_drop;
 mod waits;
 mod wake_ups;
 mod waker_panics;
+mod wanted;

@@ -76,7 +76,7 @@ fn the_head_of_line_reports_the_state_of_the_head() {
     ring.complete(tickets[3], ()).unwrap();
     assert_eq!(batch.drain_ready().count(), 2);
     assert_eq!(head(&batch), (4, 0, HeadState::Unreserved));
-    batch.reserve().unwrap();
+    _ = batch.reserve().unwrap();
     assert_eq!(head(&batch), (4, 1, HeadState::Missing));
 }
 
@@ -100,14 +100,21 @@ fn tickets_and_bits_that_the_ring_did_not_issue_are_refused() {
 
     for &ticket in &tickets {
         assert_eq!(ring.ticket_from_bits(ticket.to_bits()), Ok(ticket));
-        assert_eq!(other.ticket_from_bits(ticket.to_bits()), Err(TicketError::Foreign));
+        let foreign = other.ticket_from_bits(ticket.to_bits()).unwrap_err();
+        let given = (ticket.to_bits() >> 64) as u64;
+        assert!(matches!(foreign, TicketError::Foreign { given: found, .. } if found == given));
+        assert!(foreign.to_string().contains(&format!("{given:016x}")), "{foreign}");
     }
     let beyond = tickets[1].to_bits() + 1;
     let error = TicketError::Unreserved { position: 2, first: 0, tail: 2 };
     assert_eq!(ring.ticket_from_bits(beyond), Err(error));
     assert_eq!(
         ring.ticket_from_bits(beyond | u128::from(u64::MAX)).unwrap_err().to_string(),
-        format!("position {} was never reserved; the positions from 0 to below 2 were", u64::MAX)
+        format!(
+            "position {} is not reserved, as far as this thread can know; the positions from 0 to \
+             below 2 are",
+            u64::MAX
+        )
     );
     assert_eq!(other_batch.try_next().err(), Some(TryNextError::Pending));
     drop((rejected, again, batch, other_batch));

@@ -18,7 +18,7 @@ fn first(value: u8) -> Result<Option<Delivery<u8>>, NextTimeoutError> {
 fn a_second_before_a_missing_head_costs_little_processor_time() {
     let ring = Ring::<u8>::with_capacity(2).unwrap();
     let mut batch = ring.open().unwrap();
-    batch.reserve().unwrap();
+    _ = batch.reserve().unwrap();
     let before = crate::cpu_time::of_this_thread();
     let next = batch.next_timeout(Duration::from_secs(1));
     let spent = crate::cpu_time::of_this_thread() - before;

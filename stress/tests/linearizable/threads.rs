@@ -204,7 +204,8 @@ impl<'r> Actor<'r> {
             Err(Reason::Unreserved) => vec![Step::Unreserved(index)],
             answer => evicted(index, answer),
         };
-        _ = self.log.call(|| consumer.evict_index(index), steps);
+        let evict = || consumer.evict_index(index).map_err(|error| error.reason);
+        _ = self.log.call(evict, steps);
     }
 
     fn end(&mut self, producer: Producer<Handle<'r>>) {

@@ -133,7 +133,7 @@ impl<R: RingRef<Value = Counted>> World<'_, R> {
         for ring in [0, !own, own ^ 1] {
             let answer = self.ring.ticket_from_bits(u128::from(ring) << 64 | bits);
             self.coverage.answer("ticket_from_bits", &answer);
-            assert_eq!(answer, Err(TicketError::Foreign));
+            assert_eq!(answer, Err(TicketError::Foreign { given: ring, own }));
         }
     }
 

@@ -301,9 +301,13 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
     fn evict_index(&mut self, index: Option<u64>) {
         let answer = match (&mut self.sides, index) {
             (Sides::Whole(batch), None) => batch.evict_head(),
-            (Sides::Whole(batch), Some(index)) => batch.evict_index(index),
+            (Sides::Whole(batch), Some(index)) => {
+                batch.evict_index(index).map_err(|error| error.reason)
+            }
             (Sides::Split(_, Some(consumer)), None) => consumer.evict_head(),
-            (Sides::Split(_, Some(consumer)), Some(index)) => consumer.evict_index(index),
+            (Sides::Split(_, Some(consumer)), Some(index)) => {
+                consumer.evict_index(index).map_err(|error| error.reason)
+            }
             (Sides::Split(_, None), _) => return,
         };
         self.coverage.answer("evict_index", &answer);
