@@ -12,4 +12,4 @@ pub(crate) mod history;
 
 pub(crate) use self::average::AverageCost;
 pub(crate) use self::chunk_size::{chunk_size, max_chunk_size};
-pub(crate) use self::history::{CostHistory, JOB_TYPES, JobType};
+pub(crate) use self::history::{CostHistory, JobType};

@@ -68,11 +68,20 @@ struct Call<'a, F> {
     scheduler: &'a Arc<Scheduler>,
     job_type: JobType,
     job: &'a F,
+    /// `true` if each thread takes one item at a time, because items may wait for each other.
+    is_concurrent: bool,
 }
 
 impl<F> Call<'_, F> {
     /// Returns the same call with another job.
     fn with_job<'b, G>(&'b self, job: &'b G) -> Call<'b, G> {
-        Call { scheduler: self.scheduler, job_type: self.job_type, job }
+        let Call { scheduler, job_type, is_concurrent, .. } = *self;
+        Call { scheduler, job_type, job, is_concurrent }
+    }
+
+    /// Returns the maximum number of items of one claim, which is `most` if items need not wait for
+    /// each other.
+    fn max_claim(&self, most: u32) -> u32 {
+        if self.is_concurrent { 1 } else { most }
     }
 }

@@ -61,6 +61,7 @@ pub struct BatchBuilder<'e, I> {
     pub(crate) executor: &'e Executor,
     items: I,
     pub(crate) limits: Limits,
+    is_concurrent: bool,
 }
 
 impl Executor {
@@ -106,7 +107,8 @@ impl Executor {
     /// [`stream`](BatchBuilder::stream).
     pub fn batch<I>(&self, items: I) -> BatchBuilder<'_, I> {
         let shutdown = Some(self.shutdown.clone());
-        BatchBuilder { executor: self, items, limits: Limits { shutdown, ..Limits::default() } }
+        let limits = Limits { shutdown, ..Limits::default() };
+        BatchBuilder { executor: self, items, limits, is_concurrent: false }
     }
 }
 
@@ -159,6 +161,36 @@ impl<'e, I> BatchBuilder<'e, I> {
         self
     }
 
+    /// Makes every free thread start an item at once, for items that wait for each other.
+    ///
+    /// Without this, [`run`](BatchBuilder::run) shares cheap items in groups, as
+    /// [`map`](Executor::map) describes. With it, each thread takes one item at a time, and the
+    /// caller never begins alone. So an item waits only if there is no free thread. As many items
+    /// run at the same time as there are workers without other work, and one more on the calling
+    /// thread. Cheap items take longer.
+    ///
+    /// [`submit`](BatchBuilder::submit) and [`stream`](BatchBuilder::stream) always do so, on the
+    /// workers alone.
+    ///
+    /// ```
+    /// # use reorder_executor::Executor;
+    /// use std::sync::Barrier;
+    ///
+    /// let executor = Executor::builder().workers(2).build()?;
+    /// let all_three = Barrier::new(3);
+    /// let batch = executor.batch(0..3).concurrent();
+    /// let report = batch.run(|n, _| {
+    ///     all_three.wait();
+    ///     Ok::<_, ()>(n)
+    /// });
+    /// assert_eq!(report.into_values().unwrap(), [0, 1, 2]);
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    pub fn concurrent(mut self) -> Self {
+        self.is_concurrent = true;
+        self
+    }
+
     /// Sets the time that each item may take, from its start. The type has an example.
     pub fn item_timeout(mut self, timeout: Duration) -> Self {
         self.limits.item_timeout = Some(timeout);
@@ -193,15 +225,17 @@ impl<'e, I> BatchBuilder<'e, I> {
             ran
         };
         if !policy.settings.timed {
-            let outcomes = self.executor.map(self.items, move |item| run(item).outcome);
+            let job = move |item| run(item).outcome;
+            let outcomes = self.executor.map_with(self.items, job, self.is_concurrent);
             return BatchReport::new(outcomes, policy.late(), Vec::new());
         }
         let clock = TimingLog::new(0);
         let noted = &clock;
-        let ran = self.executor.map(self.items, move |item| {
+        let job = move |item| {
             let ran = run(item);
             (ran.outcome, noted.timing(ran.started, ran.completed))
-        });
+        };
+        let ran = self.executor.map_with(self.items, job, self.is_concurrent);
         let (outcomes, timings) = ran.into_iter().unzip();
         BatchReport::new(outcomes, policy.late(), timings)
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// The number of places. Job types that share a place overwrite each other.
-pub(crate) const JOB_TYPES: usize = 64;
+const JOB_TYPES: usize = 64;
 /// The number of items whose cost is kept, to represent fractions of nanoseconds.
 const SAMPLE: u32 = 1 << 10;
 
@@ -22,7 +22,7 @@ impl JobType {
     }
 
     /// Returns its place, and a tag that tells it from other job types there.
-    pub(crate) fn place(self) -> (usize, u32) {
+    fn place(self) -> (usize, u32) {
         let mixed = (self.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed as usize >> 16 & (JOB_TYPES - 1), (mixed >> 32) as u32)
     }

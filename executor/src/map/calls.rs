@@ -37,14 +37,35 @@ impl Executor {
     /// Blocking: it returns when the slowest item has run. It does not wait for other batches: if
     /// all workers are busy, the calling thread runs all items itself. It does wait for items that
     /// a worker has started.
+    ///
+    /// Items that are measured to be cheap are not shared one by one:
+    ///
+    /// * While one item runs, the items that its thread has taken with it wait. There are at most
+    ///   as many of them as cheap items ran before in this call, and at most 31.
+    /// * If the items of earlier calls with this job were cheap, the caller begins alone. It shares
+    ///   the rest of the items after the first expensive one has ended.
+    ///
+    /// So items must not wait for each other.
+    /// [`BatchBuilder::concurrent`](crate::BatchBuilder::concurrent) is for items that do.
     pub fn map<I, U, F>(&self, items: I, job: F) -> Vec<U>
     where
         I: IntoIterator<IntoIter: Send, Item: Send>,
         U: Send,
         F: Fn(I::Item) -> U + Sync,
     {
+        self.map_with(items, job, false)
+    }
+
+    /// Calls [`map`](Executor::map). If the call is concurrent, each thread takes one item at a
+    /// time, because items may wait for each other.
+    pub(crate) fn map_with<I, U, F>(&self, items: I, job: F, is_concurrent: bool) -> Vec<U>
+    where
+        I: IntoIterator<IntoIter: Send, Item: Send>,
+        U: Send,
+        F: Fn(I::Item) -> U + Sync,
+    {
         let job = DiscardOnDrop::new(job);
-        let results = run::run(&self.scheduler, items.into_iter(), &*job);
+        let results = run::run(&self.scheduler, items.into_iter(), &*job, is_concurrent);
         results::values(results::release(results, job.into_inner()))
     }
 
@@ -70,7 +91,7 @@ impl Executor {
     ///
     /// # Progress
     ///
-    /// As [`map`].
+    /// As [`map`], with at most 127 indices instead of 31 items.
     ///
     /// [`map`]: Executor::map
     pub fn map_indexed<U, F>(&self, len: usize, job: F) -> Vec<U>
@@ -119,7 +140,7 @@ impl Executor {
         F: Fn(&mut S, I::Item) -> U + Sync,
     {
         let job = WithState::new(init, job);
-        let results = run::run(&self.scheduler, items.into_iter(), &job);
+        let results = run::run(&self.scheduler, items.into_iter(), &job, false);
         results::values(job.release(results))
     }
 }

@@ -2,40 +2,23 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 use std::{mem, thread};
 
-use crate::cost::{JOB_TYPES, JobType};
 use crate::io::push_reserved;
 use crate::map::results::{Panicked, Ran, from_parts, resume_source_panic};
 use crate::map::{Call, Job};
-use crate::primitive::{now, thread_local};
+use crate::primitive::Stopwatch;
 use crate::scheduler::{GRACE, Inside};
 use crate::unwind::DiscardEach;
 
-/// The number of items that run between two readings of the clock, after the first item.
-const ITEMS_PER_READING: usize = 32;
-
-/// The share of the batches of a job type that are measured to their end: one in this number. The
-/// others spare the last reading of the clock, which costs as much as a dozen small items.
-const MEASURED_ONE_IN: u8 = 8;
-
-thread_local! {
-    /// The number of batches of each job type that this thread has run to their ends.
-    #[allow(clippy::missing_const_for_thread_local, reason = "loom's take no const block")]
-    static BATCHES: [Cell<u8>; JOB_TYPES] = std::array::from_fn(|_| Cell::new(0));
-}
-
-fn is_measured_to_its_end(job_type: JobType) -> bool {
-    let next = |batches: &[Cell<u8>; JOB_TYPES]| {
-        let batches = &batches[job_type.place().0];
-        batches.replace((batches.get() + 1) % MEASURED_ONE_IN)
-    };
-    BATCHES.try_with(next).is_ok_and(|batches| batches == 0)
-}
+/// The maximum number of items that run between two readings of the clock.
+const MAX_LOT: usize = 32;
 
 /// Runs up to `count` items, at least 1, until [`GRACE`] has passed.
 ///
-/// The clock is read after the first item, and then every [`ITEMS_PER_READING`] items.
+/// The clock is read after each lot of items. A lot has one item more than ran cheaply before it,
+/// and at most [`MAX_LOT`]. So no more items wait behind an expensive one than ran cheaply before.
 ///
 /// # Panics
 ///
@@ -88,18 +71,21 @@ impl<S: Iterator, F: Job<S::Item>> Inline<'_, S, F> {
             // There is nothing to share, and nothing to learn.
             return self.run_some(1);
         }
-        let started = now();
-        let mut ended = self.run_some(1)?;
-        let mut is_cheap = true;
-        while !ended && self.ran() < count && is_cheap {
-            is_cheap = now().duration_since(started) < GRACE;
-            if is_cheap {
-                ended = self.run_some(ITEMS_PER_READING.min(count - self.ran()))?;
+        let stopwatch = Stopwatch::start();
+        let (mut ended, mut took) = (false, Duration::ZERO);
+        while !ended && self.ran() < count && took < GRACE {
+            let left = count - self.ran();
+            let lot = (self.ran() + 1).min(MAX_LOT).min(left);
+            ended = self.run_some(lot)?;
+            if !ended && left == lot + 1 {
+                // The last item alone is not worth sharing.
+                ended = self.run_some(1)?;
             }
+            took = stopwatch.elapsed();
         }
         let Call { scheduler, job_type, .. } = *self.call;
-        if self.ran() > 0 && (!is_cheap || is_measured_to_its_end(job_type)) {
-            scheduler.costs.record(job_type, self.ran(), now().duration_since(started));
+        if self.ran() > 0 {
+            scheduler.costs.record(job_type, self.ran(), took);
         }
         Ok(ended)
     }
@@ -135,13 +121,15 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::cost::JobType;
     use crate::map::results::values;
     use crate::scheduler::Scheduler;
 
     fn run_on<S: Iterator, F: Job<S::Item>>(source: S, count: usize, job: F) -> Ran<S, F::Value> {
         let scheduler = Arc::new(Scheduler::new(Vec::new(), false));
         let job_type = JobType::of_code(std::ptr::null());
-        run(&Call { scheduler: &scheduler, job_type, job: &job }, source, count)
+        let call = Call { scheduler: &scheduler, job_type, job: &job, is_concurrent: false };
+        run(&call, source, count)
     }
 
     #[test]
@@ -155,15 +143,18 @@ mod tests {
     }
 
     #[test]
-    fn at_most_one_reading_interval_runs_after_the_first_item() {
-        let slow_later = |item| {
-            if item > 0 {
-                thread::sleep(2 * GRACE);
-            }
-        };
-        let (_, _, ran) = run_on(0..100, 100, slow_later);
-        // If this thread was preempted after the first item, that was the last.
-        assert!(ran == 1 || ran == 1 + ITEMS_PER_READING, "{ran}");
+    fn no_more_items_wait_behind_a_slow_one_than_ran_before_it() {
+        for slow in 0..99 {
+            let job = |item| {
+                if item == slow {
+                    thread::sleep(2 * GRACE);
+                }
+            };
+            let (_, _, ran) = run_on(0..100, 100, job);
+            // If this thread was preempted before, the slow item has not run.
+            let behind = ran.saturating_sub(slow + 1);
+            assert!(behind <= slow.min(MAX_LOT - 1), "{ran} items, {slow} cheap ones");
+        }
     }
 
     #[test]

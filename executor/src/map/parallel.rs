@@ -33,8 +33,8 @@ use crate::unwind::DiscardEach;
 
 /// The time that running the items of one claim should take. Claiming is cheap beside that.
 const TARGET: Duration = Duration::from_micros(1);
-/// The maximum number of items of one claim. If items before it were cheap, a slow item holds back
-/// up to this many neighbours, less one.
+/// The maximum number of items of one claim. A claim also has at most one item more than ran
+/// cheaply before it in the same time slice. So no more items wait behind a slow one than that.
 const MAX_CLAIM: u32 = 32;
 /// The same for items that are nothing but an index. Claiming costs more than such items.
 const MAX_CLAIM_OF_INDICES: u32 = 128;
@@ -55,7 +55,7 @@ pub(super) fn run_iterator<S: Source, F: Job<S::Item>>(
     count: usize,
 ) -> Ran<S, F::Value> {
     let job = OfItems(call.job);
-    run(call.with_job(&job), source::of_iterator(source), MAX_CLAIM, count)
+    run(call.with_job(&job), source::of_iterator(source), call.max_claim(MAX_CLAIM), count)
 }
 
 /// Runs the job on the first `count` indices of a range, from 1 to `u32::MAX`.
@@ -71,7 +71,8 @@ pub(super) fn run_indices<F: Job<usize>>(
     let first = indices.start;
     let job = OfIndices { first, job: call.job };
     let source = source::of_indices(count);
-    let (results, _, ran) = run(call.with_job(&job), source, MAX_CLAIM_OF_INDICES, count);
+    let max_claim = call.max_claim(MAX_CLAIM_OF_INDICES);
+    let (results, _, ran) = run(call.with_job(&job), source, max_claim, count);
     (results, Some(first + ran..indices.end), ran)
 }
 
@@ -220,6 +221,7 @@ impl<S: Source, F: Job<(usize, S::Item)>> Parallel<'_, S, F> {
     fn work(&self, slice: &TimeSlice<'_>, is_over: impl Fn() -> bool) -> bool {
         let mut worked = false;
         let (mut max_claim, mut clock_interval, mut unmeasured) = (1, 0, 0);
+        let mut cheap_items = 0_u32;
         // The items that were measured, and the time that they took.
         let (mut measurements, mut items_measured, mut time) = (0, 0, Duration::ZERO);
         let mut counter = CompletionCounter::new(&self.blocks);
@@ -234,6 +236,10 @@ impl<S: Source, F: Job<(usize, S::Item)>> Parallel<'_, S, F> {
             }
             let took = slice.measure();
             max_claim = chunk_size(TARGET, unmeasured, took).min(self.max_claim);
+            if max_claim > 1 {
+                cheap_items = cheap_items.saturating_add(unmeasured);
+                max_claim = max_claim.min(cheap_items + 1);
+            }
             clock_interval = chunk_size(CLOCK_INTERVAL, unmeasured, took).min(MAX_CLOCK_INTERVAL);
             if measurements == 1 {
                 // The first measurement began before the batch was published. It counts only if it

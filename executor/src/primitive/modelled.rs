@@ -211,3 +211,16 @@ pub(crate) fn now() -> Instant {
     TIME.set(time);
     START.with(|start| *start + time)
 }
+
+/// Measures the time since its start.
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Stopwatch {
+        Stopwatch(now())
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        now().duration_since(self.0)
+    }
+}

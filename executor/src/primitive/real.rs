@@ -1,5 +1,7 @@
 //! The primitives of a program.
 
+mod stopwatch;
+
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
 pub(crate) use std::thread::sleep;
 pub(crate) use std::{thread, thread_local};
@@ -8,6 +10,7 @@ pub(crate) use atomic_waker::AtomicWaker;
 pub(crate) use crossbeam_utils::Backoff;
 pub(crate) use futures_timer::Delay;
 pub(crate) use parking::{Parker, Unparker};
+pub(crate) use stopwatch::Stopwatch;
 
 /// Returns the number of threads that can run at the same time, as seen by this thread.
 pub(crate) fn processors() -> usize {
