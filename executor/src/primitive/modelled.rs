@@ -4,11 +4,11 @@
 //! Shuttle takes every order for the strongest, and chooses schedules at random.
 
 use std::cell::Cell;
-use std::pin::Pin;
+use std::io;
 use std::sync::{Arc, PoisonError};
 
 use super::lock;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 #[cfg(reorder_loom)]
@@ -121,28 +121,16 @@ impl AtomicWaker {
     }
 }
 
-/// A delay as in the crate `futures-timer`, made of a thread that reads the clock until it is time.
+/// A timer, made of a thread that reads the clock until it is time.
 pub(crate) struct Delay {
     at: Instant,
-    rings: Option<Arc<AtomicBool>>,
+    rings: Arc<AtomicBool>,
 }
 
 impl Delay {
-    pub(crate) fn new(time: Duration) -> Delay {
-        Delay { at: now() + time, rings: None }
-    }
-}
-
-impl Future for Delay {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let at = self.at;
-        if at <= now() {
-            return Poll::Ready(());
-        }
+    pub(crate) fn new(at: Instant, waker: Waker) -> io::Result<Delay> {
         let rings = Arc::new(AtomicBool::new(true));
-        let (waker, rang) = (cx.waker().clone(), Arc::clone(&rings));
+        let rang = Arc::clone(&rings);
         thread::spawn(move || {
             // ORDERING: the timer may be dropped at the same time. It may fire in vain.
             while rang.load(Acquire) && now() < at {
@@ -150,17 +138,20 @@ impl Future for Delay {
             }
             waker.wake();
         });
-        let before = self.rings.replace(rings);
-        // ORDERING: as above.
-        before.into_iter().for_each(|rings| rings.store(false, Release));
-        Poll::Pending
+        Ok(Delay { at, rings })
+    }
+
+    pub(crate) fn set_waker(&mut self, waker: &Waker) -> bool {
+        let armed = Delay::new(self.at, waker.clone());
+        *self = armed.expect("a model has threads");
+        true
     }
 }
 
 impl Drop for Delay {
     fn drop(&mut self) {
         // ORDERING: as above.
-        self.rings.take().into_iter().for_each(|rings| rings.store(false, Release));
+        self.rings.store(false, Release);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The primitives of a program.
 
+mod delay;
 mod stopwatch;
 
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
@@ -8,7 +9,7 @@ pub(crate) use std::{thread, thread_local};
 
 pub(crate) use atomic_waker::AtomicWaker;
 pub(crate) use crossbeam_utils::Backoff;
-pub(crate) use futures_timer::Delay;
+pub(crate) use delay::Delay;
 pub(crate) use parking::{Parker, Unparker};
 pub(crate) use stopwatch::Stopwatch;
 

@@ -11,7 +11,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
 use reorder_ring::{Gap, Producer, Ticket};
@@ -20,7 +20,7 @@ use crate::io::{ChunkRing, Delivered, Filled, OrderedOutput, OrderedSource, Sour
 use crate::limits::{LimitState, SharedTimer};
 use crate::observe::RequestStats;
 use crate::outcome::{Failure, Outcome, Panic};
-use crate::primitive::{AtomicBool, AtomicWaker, Mutex, lock, now};
+use crate::primitive::{AtomicBool, AtomicWaker, Mutex, lock, now, sleep};
 use crate::requests::attempt::{Attempt, AttemptOutcome};
 use crate::requests::dispatcher::{Action, Decision, Dispatcher, Entry, RequestConfig};
 use crate::requests::in_flight::{
@@ -53,6 +53,10 @@ pub(crate) struct Driver<J: Jobs> {
     timer: SharedTimer,
     pub(super) scheduler: Arc<Scheduler>,
 }
+
+/// The interval at which a thread looks for due items while the system refuses the thread of the
+/// timers.
+const LOST_TIMER_POLL: Duration = Duration::from_millis(1);
 
 /// Notifies the scheduler when a timer fires. It keeps no user value alive, because it runs on the
 /// thread of all timers.
@@ -131,7 +135,13 @@ impl<J: Jobs> Driver<J> {
         let now = now();
         let action = dispatcher.take_action(now, self.output.delivered.get());
         drop(dispatcher);
-        let Some(action) = action else { return false };
+        let Some(action) = action else {
+            if self.timer.is_lost() {
+                // No timer wakes this thread, so it looks again, but not without a break.
+                sleep(LOST_TIMER_POLL);
+            }
+            return false;
+        };
         match action {
             Action::Start(entry, dispatch) => {
                 slice.claimed(self);

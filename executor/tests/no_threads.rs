@@ -1,0 +1,75 @@
+//! The system refuses threads for a while. This test has its own file because it limits the memory
+//! of its process.
+#![cfg(all(target_os = "linux", feature = "requests"))]
+
+mod common;
+
+use std::thread;
+use std::time::Duration;
+
+use common::{executor, with_timeout};
+use reorder_executor::{AttemptOutcome, Failure};
+
+/// Limits the address space to the used part and a megabyte, which is too little for a stack.
+/// Without `limited`, ends the limit.
+fn set_limit(limited: bool) {
+    let used = || {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        pages.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096
+    };
+    let most = if limited { used() + (1 << 20) } else { libc::RLIM_INFINITY };
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: it is the limit of this process.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
+}
+
+/// Polls a future until it is ready.
+fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
+    futures_executor::block_on(&mut future)
+}
+
+#[test]
+fn retries_and_deadlines_hold_without_a_thread_for_timers() {
+    with_timeout(|| {
+        let executor = executor(2);
+        assert_eq!(executor.map(0..10, |n| n).len(), 10);
+        thread::sleep(Duration::from_millis(50));
+        set_limit(true);
+        assert!(thread::Builder::new().spawn(|| ()).is_err(), "the limit has no effect");
+        let handle = executor.batch(0..3_u64).requests().submit(|&n, attempt| {
+            let after = Some(Duration::from_millis(20));
+            match attempt.number() {
+                1 => AttemptOutcome::Retry { error: "busy", after },
+                _ => AttemptOutcome::Done(n),
+            }
+        });
+        let report = handle.unwrap().wait();
+        assert_eq!(report.into_values().unwrap(), [0, 1, 2]);
+        let (started, go_on) = (common::Latch::default(), common::Latch::default());
+        let job = {
+            let (started, go_on) = (started.clone(), go_on.clone());
+            move |_: u64, _: &reorder_executor::Job<'_>| {
+                started.open();
+                go_on.wait();
+                Ok::<_, ()>(())
+            }
+        };
+        let batch = executor.batch(0..1_u64).item_timeout(Duration::from_millis(20));
+        let handle = batch.submit(job).unwrap();
+        started.wait();
+        let report = block_on(handle);
+        assert!(matches!(report.outcomes(), [Err(Failure::ItemDeadline)]));
+        set_limit(false);
+        go_on.open();
+        assert_eq!(executor.stream(0..10_u64, |n| n).count(), 10);
+        let batch = executor.batch(0..1_u64).item_timeout(Duration::from_millis(20));
+        let handle = batch.submit(|_, job| {
+            while !job.should_stop() {
+                thread::yield_now();
+            }
+            Ok::<_, ()>(())
+        });
+        let report = block_on(handle.unwrap());
+        assert!(matches!(report.outcomes(), [Err(Failure::ItemDeadline)]));
+    });
+}
