@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let report = executor.batch([20; 100]).deadline(Instant::now() + millis(150)).run(work);
     let done = report.outcomes().iter().filter(|outcome| outcome.is_ok()).count();
     println!("{done} of 100 items were done by the deadline");
-    assert!(matches!(report.outcomes()[99], Err(Failure::BatchDeadline)));
+    assert!(matches!(report.outcomes()[99], Err(Failure::BatchDeadline(_))));
 
     // Any thread may cancel, also a job. The stream ends with a failure that says so.
     let token = CancellationToken::new();
@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for outcome in executor.batch(std::iter::repeat(1)).cancelled_by(&token).stream(work)? {
         match outcome {
             Ok(_) => done += 1,
-            Err(Failure::Cancelled) => break,
+            Err(Failure::Cancelled(_)) => break,
             Err(failure) => return Err(failure.into()),
         }
         if done == 10 {

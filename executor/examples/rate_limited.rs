@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (batch, first) in batches.into_iter().zip([0, 30]) {
         let report = batch.wait();
         let stats = *report.requests().expect("the batch consists of requests");
-        let squares = report.into_values().map_err(|(_index, failure)| failure)?;
+        let squares = report.into_values()?;
         assert!(squares.into_iter().eq((first..first + 30).map(|n| n * n)));
         println!(
             "30 answers in order, {} attempts, {} of them refused; the delay rose to {:?}",

@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(report.outcomes().iter().filter(|outcome| outcome.is_ok()).count(), 2);
 
     // `wait` blocks until each item has an outcome.
-    let squares = squares.wait().into_values().map_err(|(_index, failure)| failure)?;
+    let squares = squares.wait().into_values()?;
     println!("squares: {squares:?}");
     assert_eq!(squares.last(), Some(&400));
     Ok(())

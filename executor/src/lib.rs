@@ -89,14 +89,14 @@ mod unwind;
 
 pub use batch::builder::{BatchBuilder, Job};
 pub use batch::handle::{BatchHandle, Refused};
-pub use batch::report::BatchReport;
+pub use batch::report::{BatchReport, ItemError};
 pub use builder::{BuildError, Builder};
 pub use executor::Executor;
 pub use limits::cancellation::CancellationToken;
 pub use limits::timing::Timing;
 #[cfg(feature = "requests")]
 pub use observe::request_stats::RequestStats;
-pub use outcome::{Failure, Outcome, Panic};
+pub use outcome::{Failure, Outcome, Panic, Unfinished};
 #[cfg(feature = "requests")]
 pub use requests::{
     Attempt, AttemptOutcome, RateLimiter, RateLimiterBuilder, Requests, Retry, Spawn, Throttle,

@@ -4,20 +4,23 @@
 //! |---|---|
 //! | `policy` | the state machine: what an event means for an item |
 //! | `state` | the policy of one call, and the start times of its items |
+//! | `current` | the job that the current thread runs |
 //! | `cancellation` | the token that users share |
 //! | `timer` | wake-ups at an instant |
 //! | `timing` | the instants that a call reports |
 
 pub(crate) mod cancellation;
+pub(crate) mod current;
 pub(crate) mod policy;
 pub(crate) mod state;
 pub(crate) mod timer;
 pub(crate) mod timing;
 
 pub(crate) use self::cancellation::CancellationToken;
-pub(crate) use self::policy::{LimitPolicy, Limits, Stop};
+pub(crate) use self::current::{Current, OuterJob, current_job};
+pub(crate) use self::policy::Limits;
 pub(crate) use self::state::LimitState;
 #[cfg(feature = "requests")]
 pub(crate) use self::timer::SharedTimer;
 pub(crate) use self::timer::TaskTimer;
-pub(crate) use self::timing::{CompletionFrontier, Timing, TimingLog};
+pub(crate) use self::timing::{CompletionFrontier, Timing};

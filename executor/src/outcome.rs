@@ -2,10 +2,10 @@
 
 use std::any::Any;
 use std::convert::Infallible;
+use std::error::Error;
 use std::fmt;
 use std::panic::resume_unwind;
-
-use reorder_ring::Gap;
+use std::time::Duration;
 
 use crate::primitive::{Mutex, into_inner};
 
@@ -32,67 +32,307 @@ pub enum Failure<E = Infallible> {
     Failed(E),
     /// The job panicked on this item.
     Panicked(Panic),
-    /// The job asked for another attempt, and its [`Retry`](crate::Retry) allows no further one.
-    /// Holds the error of the last attempt.
-    RetriesExhausted(E),
+    /// The job asked for another attempt, and its [`Retry`](crate::Retry) allows no more attempts.
+    RetriesExhausted(Unfinished<E>),
+    /// The job asked for another attempt, and the [budget of time](crate::Retry::within) allows
+    /// none.
+    RetryDeadline(Unfinished<E>),
     /// The batch was cancelled by its token, or it fails fast and another item failed.
     ///
-    /// The item had not started. In a stream or a submitted batch it may have been running.
-    Cancelled,
+    /// The item had not started. In a stream or a submitted batch it may have been running. If the
+    /// job of a running item returns an error after another item has failed, that error is the
+    /// [`error`](Unfinished::error) of this failure.
+    Cancelled(Unfinished<E>),
     /// The executor was shut down or dropped. The item had not started, or was given up.
-    ShutDown,
+    ShutDown(Unfinished<E>),
     /// The batch's deadline passed before this item had a result.
-    BatchDeadline,
+    BatchDeadline(Unfinished<E>),
     /// The item took longer than its batch allows for one item.
-    ItemDeadline,
+    ItemDeadline(Unfinished<E>),
     /// The source panicked when it was asked for this item, or when it was dropped at its end. The
     /// stream ends with this outcome.
     SourcePanicked(Panic),
-    /// The item's position was given up, because the runtime dropped the future of its attempt.
-    Gap(Gap),
+    /// The [`Spawn`](crate::Spawn) of the batch panicked and dropped the future of an attempt.
+    SpawnerPanicked(Panic),
+    /// The runtime dropped the future of an attempt before it was done, for instance because it was
+    /// shut down.
+    FutureDropped(Unfinished<E>),
+}
+
+impl<E> Failure<E> {
+    /// Returns the error of the job: its last one, if the item had several attempts.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use reorder_executor::{AttemptOutcome, Executor, Retry};
+    ///
+    /// let executor = Executor::builder().workers(1).build()?;
+    /// let retry = Retry::new().retries(2).wait(Duration::ZERO, Duration::ZERO);
+    /// let batch = executor.batch([()]).requests().retry(retry);
+    /// let busy = |_: &(), _: &_| AttemptOutcome::<(), _>::Retry { error: "busy", after: None };
+    /// let outcome = batch.submit(busy)?.wait().into_outcomes().remove(0);
+    /// let failure = outcome.unwrap_err();
+    /// assert_eq!(failure.to_string(), "all 3 attempts failed, the last with: busy");
+    /// assert_eq!(failure.error(), Some(&"busy"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn error(&self) -> Option<&E> {
+        match self {
+            Failure::Failed(error) => Some(error),
+            _ => self.unfinished()?.error(),
+        }
+    }
+
+    /// Returns the error of the job by value, as [`error`](Failure::error).
+    pub fn into_error(self) -> Option<E> {
+        match self {
+            Failure::Failed(error) => Some(error),
+            Failure::RetriesExhausted(item)
+            | Failure::RetryDeadline(item)
+            | Failure::Cancelled(item)
+            | Failure::ShutDown(item)
+            | Failure::BatchDeadline(item)
+            | Failure::ItemDeadline(item)
+            | Failure::FutureDropped(item) => item.error,
+            Failure::Panicked(_) | Failure::SourcePanicked(_) | Failure::SpawnerPanicked(_) => None,
+        }
+    }
+
+    fn unfinished(&self) -> Option<&Unfinished<E>> {
+        match self {
+            Failure::RetriesExhausted(item)
+            | Failure::RetryDeadline(item)
+            | Failure::Cancelled(item)
+            | Failure::ShutDown(item)
+            | Failure::BatchDeadline(item)
+            | Failure::ItemDeadline(item)
+            | Failure::FutureDropped(item) => Some(item),
+            Failure::Failed(_)
+            | Failure::Panicked(_)
+            | Failure::SourcePanicked(_)
+            | Failure::SpawnerPanicked(_) => None,
+        }
+    }
+
+    /// Returns the failure of an item that was ended by its limits after `attempts` attempts.
+    pub(crate) fn stopped(stop: Stop, attempts: u32, error: Option<E>) -> Failure<E> {
+        let item = |detail| Unfinished::new(attempts, detail, error);
+        match stop {
+            Stop::Cancelled { cause } => Failure::Cancelled(item(cause.map_or(0, |it| it + 1))),
+            Stop::ShutDown => Failure::ShutDown(item(0)),
+            Stop::BatchDeadline(limit) => Failure::BatchDeadline(item(nanos(limit))),
+            Stop::ItemDeadline(limit) => Failure::ItemDeadline(item(nanos(limit))),
+        }
+    }
+
+    /// Returns the failure that stands for the items that were not pulled.
+    pub(crate) fn not_pulled(stop: Stop) -> Failure<E> {
+        let mut failure = Failure::stopped(stop, 0, None);
+        if let Failure::Cancelled(item) | Failure::ShutDown(item) | Failure::BatchDeadline(item) =
+            &mut failure
+        {
+            item.detail[1] |= NOT_PULLED;
+        }
+        failure
+    }
+}
+
+impl<E> From<Stop> for Failure<E> {
+    fn from(stop: Stop) -> Self {
+        Failure::stopped(stop, 0, None)
+    }
+}
+
+/// The reason why an item has no result, whatever its job did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Cancelled {
+        /// The index of the item that failed, if the call fails fast.
+        cause: Option<u64>,
+    },
+    ShutDown,
+    BatchDeadline(Duration),
+    ItemDeadline(Duration),
+}
+
+/// The bit of the second half of [`Unfinished::detail`] that marks an item that was not pulled.
+const NOT_PULLED: u32 = 1 << 31;
+
+/// Returns a limit of time as a detail: in nanoseconds, at most 292 years.
+pub(crate) fn nanos(limit: Duration) -> u64 {
+    u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What is known of an item that got no result of its own.
+#[derive(Clone)]
+pub struct Unfinished<E> {
+    attempts: u32,
+    /// Two halves of a word, low half first, so that outcomes stay small: the limit in nanoseconds,
+    /// or the cause plus 1. The last bit marks an item that was not pulled.
+    detail: [u32; 2],
+    error: Option<E>,
+}
+
+impl<E> Unfinished<E> {
+    pub(crate) fn new(attempts: u32, detail: u64, error: Option<E>) -> Self {
+        let detail = detail.min(u64::MAX >> 1);
+        Unfinished { attempts, detail: [detail as u32, (detail >> 32) as u32], error }
+    }
+
+    fn detail(&self) -> u64 {
+        let [low, high] = self.detail;
+        u64::from(high & !NOT_PULLED) << 32 | u64::from(low)
+    }
+
+    /// Returns the number of attempts that were made, for an item of
+    /// [`Requests`](crate::Requests) that waited for another attempt or was at one. Otherwise 0.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Returns the last error of the job, if it returned one.
+    pub fn error(&self) -> Option<&E> {
+        self.error.as_ref()
+    }
+
+    /// Returns `true` if the item had come from the source. An item that was pulled may have
+    /// started.
+    ///
+    /// ```
+    /// # use reorder_executor::{CancellationToken, Executor, Failure};
+    /// # let executor = Executor::builder().workers(1).build()?;
+    /// let token = CancellationToken::new();
+    /// token.cancel();
+    /// let mut outcomes = executor.batch(0..9).cancelled_by(&token).stream(|n, _| Ok::<_, ()>(n))?;
+    /// let Some(Err(Failure::Cancelled(item))) = outcomes.next() else { panic!() };
+    /// assert!(!item.was_pulled());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn was_pulled(&self) -> bool {
+        self.detail[1] & NOT_PULLED == 0
+    }
+}
+
+impl<E: fmt::Debug> fmt::Debug for Unfinished<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unfinished")
+            .field("attempts", &self.attempts)
+            .field("detail", &self.detail())
+            .field("was_pulled", &self.was_pulled())
+            .field("error", &self.error)
+            .finish()
+    }
 }
 
 /// Returns `true` if the item itself failed. A call that fails fast then ends.
 ///
 /// Returns `false` for an item that got no result because its call ended.
 pub(crate) fn is_item_failure<U, E>(outcome: &Outcome<U, E>) -> bool {
-    matches!(
-        outcome,
-        Err(Failure::Failed(_)
-            | Failure::Panicked(_)
-            | Failure::RetriesExhausted(_)
-            | Failure::SourcePanicked(_)
-            | Failure::ItemDeadline
-            | Failure::Gap(_))
-    )
+    match outcome {
+        Ok(_) | Err(Failure::Cancelled(_) | Failure::ShutDown(_) | Failure::BatchDeadline(_)) => {
+            false
+        }
+        Err(_) => true,
+    }
 }
 
 /// Returns `true` if the job produced this outcome.
 pub(crate) fn is_job_result<U, E>(outcome: &Outcome<U, E>) -> bool {
     matches!(
         outcome,
-        Ok(_) | Err(Failure::Failed(_) | Failure::Panicked(_) | Failure::RetriesExhausted(_))
+        Ok(_)
+            | Err(Failure::Failed(_)
+                | Failure::Panicked(_)
+                | Failure::RetriesExhausted(_)
+                | Failure::RetryDeadline(_))
     )
 }
 
 impl<E: fmt::Display> fmt::Display for Failure<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Failed(error) => write!(f, "the job failed: {error}"),
-            Failure::RetriesExhausted(error) => write!(f, "no attempts are left: {error}"),
-            Failure::Cancelled => f.write_str("cancelled before it had a result"),
-            Failure::ShutDown => f.write_str("the executor was shut down before it had a result"),
-            Failure::BatchDeadline => f.write_str("not done by the deadline of its batch"),
-            Failure::ItemDeadline => f.write_str("took longer than an item of its batch may"),
-            Failure::Panicked(panic) => write!(f, "the job panicked: {panic}"),
-            Failure::SourcePanicked(panic) => write!(f, "the source panicked: {panic}"),
-            Failure::Gap(gap) => gap.fmt(f),
+        // The job's error is shown with its causes, if its type does so (as that of `anyhow`).
+        let (unfinished, result) = match self {
+            Failure::Failed(error) => return write!(f, "the job failed: {error:#}"),
+            Failure::Panicked(panic) => return write!(f, "the job panicked: {panic}"),
+            Failure::SourcePanicked(panic) => return write!(f, "the source panicked: {panic}"),
+            Failure::SpawnerPanicked(panic) => {
+                return write!(f, "the spawner of the attempt's future panicked: {panic}");
+            }
+            Failure::RetriesExhausted(item) => match item.attempts {
+                1 => return write_error(f, "the only attempt failed", ": ", item),
+                attempts => {
+                    let text = format_args!("all {attempts} attempts failed");
+                    return write_error(f, text, ", the last with: ", item);
+                }
+            },
+            Failure::RetryDeadline(item) => {
+                let limit = Duration::from_nanos(item.detail());
+                (item, write!(f, "no attempt succeeded within {limit:?}"))
+            }
+            Failure::FutureDropped(item) => {
+                (item, f.write_str("the runtime dropped the future of the attempt"))
+            }
+            Failure::Cancelled(item) | Failure::ShutDown(item) => {
+                let event = match self {
+                    Failure::ShutDown(_) => "the executor was shut down",
+                    _ => "cancelled",
+                };
+                let what = if item.was_pulled() { "had a result" } else { "was pulled" };
+                let result = match item.detail().checked_sub(1) {
+                    Some(cause) if item.was_pulled() => {
+                        write!(f, "cancelled because item {cause} failed")
+                    }
+                    Some(cause) => {
+                        write!(f, "cancelled before it was pulled, because item {cause} failed")
+                    }
+                    None => write!(f, "{event} before it {what}"),
+                };
+                (item, result)
+            }
+            Failure::BatchDeadline(item) => {
+                let limit = Duration::from_nanos(item.detail());
+                let what = if item.was_pulled() { "done" } else { "pulled" };
+                (item, write!(f, "not {what} within {limit:?}, the deadline of its batch"))
+            }
+            Failure::ItemDeadline(item) => {
+                let limit = Duration::from_nanos(item.detail());
+                (item, write!(f, "took longer than {limit:?}, the limit of an item of its batch"))
+            }
+        };
+        result?;
+        match (unfinished.attempts, &unfinished.error) {
+            (_, None) => Ok(()),
+            (0, Some(error)) => write!(f, "; the job failed: {error:#}"),
+            (1, Some(error)) => write!(f, "; 1 attempt: {error:#}"),
+            (attempts, Some(error)) => {
+                write!(f, "; {attempts} attempts, the last error: {error:#}")
+            }
         }
     }
 }
 
-/// The text includes the text of the job's error. So the error is no `source` as well.
-impl<E: std::error::Error> std::error::Error for Failure<E> {}
+fn write_error<E: fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    text: impl fmt::Display,
+    separator: &str,
+    item: &Unfinished<E>,
+) -> fmt::Result {
+    write!(f, "{text}")?;
+    item.error.as_ref().map_or(Ok(()), |error| write!(f, "{separator}{error:#}"))
+}
+
+/// The text includes the text of the job's error, so this error is no `source` as well.
+///
+/// If the job's error is a boxed error, `source` returns the source of the boxed error. For other
+/// types, [`Failure::error`] returns the error, with its sources.
+impl<E: fmt::Debug + fmt::Display + 'static> Error for Failure<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let error: &dyn Any = self.error()?;
+        let sync = error.downcast_ref::<Box<dyn Error + Send + Sync>>();
+        sync.and_then(|error| error.source())
+            .or_else(|| error.downcast_ref::<Box<dyn Error + Send>>()?.source())
+    }
+}
 
 /// A caught panic, with its payload. Its methods return at once.
 pub struct Panic(Box<Caught>);
@@ -138,10 +378,10 @@ impl Panic {
     /// Resumes the panic on this thread. The panic hook has run once, and is not called again.
     ///
     /// ```should_panic
-    /// # use reorder_executor::{Executor, Failure};
+    /// # use reorder_executor::{Executor, Failure, ItemError};
     /// # let executor = Executor::builder().workers(1).build().unwrap();
     /// let report = executor.execute_batch([1, 0], |n| 1 / n);
-    /// if let Err((_index, Failure::Panicked(panic))) = report.into_values() {
+    /// if let Err(ItemError { failure: Failure::Panicked(panic), .. }) = report.into_values() {
     ///     panic.resume();
     /// }
     /// ```

@@ -5,7 +5,7 @@
 //! | `builder`, `retry`, `throttle`, `limiter`, `spawn` | the settings that users choose |
 //! | `attempt` | the argument and the result of a job |
 //! | `dispatcher` | which item is next, and when: the state machine |
-//! | `in_flight`, `jobs` | attempts that were dispatched, on a worker or on a runtime |
+//! | `in_flight`, `jobs`, `last_errors` | attempts that were dispatched, on a worker or on a runtime |
 //! | `driver` | carries out what the dispatcher decides, and pulls items |
 
 mod attempt;
@@ -14,6 +14,7 @@ mod dispatcher;
 mod driver;
 mod in_flight;
 mod jobs;
+mod last_errors;
 mod limiter;
 mod retry;
 mod spawn;

@@ -4,10 +4,11 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use reorder_executor::{Executor, Ordered};
+use reorder_executor::{AttemptOutcome, Executor, Failure, Ordered, Retry};
 
 const FEW: u64 = 10_000;
 const MANY: u64 = 100_000;
@@ -20,17 +21,21 @@ const WAKE_UPS: usize = 16;
 struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+/// The number of blocks in use.
+static LIVE: AtomicIsize = AtomicIsize::new(0);
 
 // SAFETY: every call is forwarded to the system allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Relaxed);
+        LIVE.fetch_add(1, Relaxed);
         // SAFETY: the caller upholds the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Relaxed);
+        LIVE.fetch_add(1, Relaxed);
         // SAFETY: the caller upholds the contract of `alloc_zeroed`.
         unsafe { System.alloc_zeroed(layout) }
     }
@@ -42,6 +47,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(1, Relaxed);
         // SAFETY: the caller upholds the contract of `dealloc`.
         unsafe { System.dealloc(memory, layout) }
     }
@@ -158,4 +164,41 @@ fn the_items_of_a_running_stream_allocate_nothing() {
     let mut stream = executor.stream(0_u64.., |n| black_box(n) * 2);
     take(&mut stream, FEW);
     assert_eq!(fewest(|| take(&mut stream, 1000)), 0, "1000 items of a running stream allocated");
+}
+
+#[test]
+fn heads_that_are_given_up_leave_nothing() {
+    let _serial = serial();
+    let executor = Executor::builder().workers(1).window(4).build().unwrap();
+    let grown = |mut give_up: Box<dyn FnMut(usize)>| {
+        give_up(100);
+        let before = LIVE.load(Relaxed);
+        give_up(500);
+        LIVE.load(Relaxed) - before
+    };
+    let given_up = |outcome| matches!(outcome, Some(Err(Failure::ItemDeadline(_))));
+    let batch = || executor.batch(0_u64..).item_timeout(Duration::from_millis(1));
+    // Every second item waits for another attempt.
+    let retry = Retry::new().within(Duration::MAX);
+    let mut requests = batch().requests().retry(retry).stream(|&n, _| match n % 2 {
+        0 => AttemptOutcome::Retry { error: "busy", after: Some(Duration::from_secs(3600)) },
+        _ => AttemptOutcome::Done(n),
+    });
+    let of_requests = grown(Box::new(move |count| {
+        let outcomes = requests.as_mut().unwrap();
+        (0..count).for_each(|_| while !given_up(outcomes.next()) {});
+    }));
+    // Every job is too slow, and its result comes late.
+    let mut slow = batch()
+        .stream(|n, job| {
+            while !job.should_stop() {
+                std::thread::yield_now();
+            }
+            Ok::<_, &str>(n)
+        })
+        .unwrap();
+    let of_stream = grown(Box::new(move |count| {
+        (0..count).for_each(|_| while !given_up(slow.next()) {});
+    }));
+    assert!(of_requests.max(of_stream) < 50, "{of_requests} and {of_stream} more blocks in use");
 }

@@ -56,8 +56,8 @@ fn a_panic_is_the_outcome_of_its_item_only() {
                 Err(other) => panic!("{other}"),
             }
         }
-        let (index, failure) = report.into_values().unwrap_err();
-        assert_eq!((index, failure.to_string()), (1, "the job panicked: item 1".to_owned()));
+        let error = report.into_values().unwrap_err();
+        assert_eq!(error.to_string(), "item 1: the job panicked: item 1");
     }
     assert_eq!(executor.map(0..9, |item| item).len(), 9, "the workers are gone");
 }

@@ -23,13 +23,18 @@ fn cpu_time() -> Duration {
 
 /// Asserts that the process uses at most 5 ms of processor time within one second.
 fn assert_idle_for_a_second(what: &str) {
+    assert_uses_little(what, Duration::from_millis(5));
+}
+
+/// Asserts that the process uses less than `limit` of processor time within one second.
+fn assert_uses_little(what: &str, limit: Duration) {
     // All threads that were started wait or sleep after this.
     thread::sleep(Duration::from_millis(100));
     let before = cpu_time();
     thread::sleep(Duration::from_secs(1));
     let used = cpu_time() - before;
     println!("{what}: {used:?} of processor time in a second");
-    assert!(used < Duration::from_millis(5), "{what} used {used:?} of processor time");
+    assert!(used < limit, "{what} used {used:?} of processor time");
 }
 
 /// The consumer helps, but there is nothing to run: the only worker runs the head of line, and the
@@ -62,6 +67,32 @@ fn consumer_behind_a_full_window() {
     head.open();
     consumer.join().unwrap();
     measured.unwrap_or_else(|panic| resume_unwind(panic));
+}
+
+/// The only worker is busy. The items behind its job may take a microsecond each, and have not
+/// started.
+fn tiny_time_outs_of_items_that_have_not_started() {
+    let executor = executor(1);
+    let stuck = Latch::default();
+    let job_latch = stuck.clone();
+    let busy = executor.batch([()]).submit(move |(), _| {
+        job_latch.wait();
+        Ok::<_, ()>(())
+    });
+    let batch = || executor.batch([1]).item_timeout(Duration::from_micros(1));
+    let submitted = batch().submit(|n, _| Ok::<_, ()>(n)).unwrap();
+    let requests = batch().requests().submit(|&n, _| AttemptOutcome::<_, ()>::Done(n)).unwrap();
+    let mut stream = batch().stream(|n, _| Ok::<_, ()>(n)).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| common::block_on(submitted).into_outcomes().len());
+        scope.spawn(|| requests.wait().into_outcomes().len());
+        scope.spawn(|| stream.next().is_some());
+        // Each looks at once at first, and then more and more seldom.
+        thread::sleep(Duration::from_millis(200));
+        assert_uses_little("three consumers with tiny time-outs", Duration::from_millis(60));
+        stuck.open();
+    });
+    assert!(busy.unwrap().wait().into_values().is_ok());
 }
 
 #[test]
@@ -102,5 +133,6 @@ fn idle_workers_waiting_callers_and_blocked_sources_use_no_processor_time() {
     assert_idle_for_a_second("a stream whose window is full");
     drop(executor);
     consumer_behind_a_full_window();
+    tiny_time_outs_of_items_that_have_not_started();
     assert!(waiter.join().unwrap().outcomes().iter().all(Result::is_err));
 }

@@ -18,7 +18,7 @@ fn a_failure_is_reported_at_its_input_index() {
         report.outcomes().iter().enumerate().filter(|(_, outcome)| outcome.is_err()).collect();
     let [(617, Err(Failure::Failed("617")))] = failed[..] else { panic!("{failed:?}") };
     let first = report.into_values().unwrap_err();
-    assert!(matches!(first, (617, Failure::Failed("617"))), "{first:?}");
+    assert!(matches!((first.index, first.failure), (617, Failure::Failed("617"))));
 }
 
 /// Blocks until the batch has ended, by a failure or a limit.
@@ -46,11 +46,11 @@ fn fail_fast_returns_the_completed_items_and_starts_no_more() {
         assert!(started <= 23, "{started} items were started");
         let mut ran = 0;
         for (index, outcome) in report.into_iter().enumerate() {
-            ran += usize::from(!matches!(outcome, Err(Failure::Cancelled)));
+            ran += usize::from(!matches!(outcome, Err(Failure::Cancelled(_))));
             match outcome {
                 Ok(value) => assert_eq!(value, index as i32),
                 Err(Failure::Failed(_)) => assert_eq!(index, 20),
-                Err(Failure::Cancelled) => {}
+                Err(Failure::Cancelled(_)) => {}
                 Err(failure) => panic!("{index}: {failure}"),
             }
         }
@@ -73,7 +73,7 @@ fn a_panic_fails_fast_too() {
             matches!(&outcomes[0], Err(Failure::Panicked(panic)) if panic.message() == "the first")
         );
         let cancelled =
-            outcomes.iter().filter(|outcome| matches!(outcome, Err(Failure::Cancelled)));
+            outcomes.iter().filter(|outcome| matches!(outcome, Err(Failure::Cancelled(_))));
         // The other thread may have started one item.
         assert!((998..=999).contains(&cancelled.count()));
     });
@@ -118,7 +118,7 @@ fn cancellation_ends_a_batch_whose_jobs_all_wait() {
             report
                 .outcomes()
                 .iter()
-                .all(|outcome| matches!(outcome, Ok(_) | Err(Failure::Cancelled)))
+                .all(|outcome| matches!(outcome, Ok(_) | Err(Failure::Cancelled(_))))
         );
     });
 }
@@ -133,7 +133,7 @@ fn a_batch_that_is_cancelled_before_it_starts_runs_no_job_and_drops_its_items() 
         .cancelled_by(&token)
         .run(|_, _| -> Result<(), ()> { unreachable!() });
     assert_eq!(report.outcomes().len(), 100);
-    assert!(report.into_iter().all(|outcome| matches!(outcome, Err(Failure::Cancelled))));
+    assert!(report.into_iter().all(|outcome| matches!(outcome, Err(Failure::Cancelled(_)))));
     assert_eq!(Arc::strong_count(&item), 1);
 }
 
@@ -171,7 +171,7 @@ fn a_head_that_times_out_and_a_timeout_error_of_the_job() {
         Ok(n)
     });
     let outcomes = report.outcomes();
-    assert!(matches!(outcomes[0], Err(Failure::ItemDeadline)), "{:?}", outcomes[0]);
+    assert!(matches!(outcomes[0], Err(Failure::ItemDeadline(_))), "{:?}", outcomes[0]);
     assert!(matches!(outcomes[1], Err(Failure::Failed("the server's timeout"))));
     assert!(outcomes[2..].iter().zip(2..).all(|(outcome, n)| *outcome.as_ref().unwrap() == n));
     assert_eq!(report.late_results(), 1);
@@ -211,7 +211,7 @@ fn batches_with_all_kinds_of_failures_at_once() {
                             Err(Failure::Panicked(panic)) => {
                                 *panic.into_payload().downcast().unwrap()
                             }
-                            Err(Failure::Cancelled | Failure::BatchDeadline) => continue,
+                            Err(Failure::Cancelled(_) | Failure::BatchDeadline(_)) => continue,
                             Err(failure) => panic!("{failure}"),
                         };
                         assert_eq!(found, batch * 1000 + n);

@@ -72,11 +72,13 @@ fn run_batch(executor: &Executor, batch: usize) -> String {
             // It never delivers more outcomes than its source has items, and that failure.
             assert!(outcomes.len() <= 1001);
             while outcomes.len() < 1000 {
-                assert!(matches!(
-                    outcomes.last(),
-                    Some(Err(Failure::Cancelled | Failure::BatchDeadline))
-                ));
-                outcomes.push(Err(Failure::Cancelled));
+                let last = match outcomes.last() {
+                    Some(Err(Failure::Cancelled(item) | Failure::BatchDeadline(item))) => item,
+                    last => panic!("{last:?}"),
+                };
+                assert!(!last.was_pulled());
+                let same = Failure::Cancelled(last.clone());
+                outcomes.push(Err(same));
             }
             outcomes.truncate(1000);
             outcomes
@@ -88,7 +90,9 @@ fn run_batch(executor: &Executor, batch: usize) -> String {
         let name = match outcome {
             Ok(name) | Err(Failure::Failed(name)) => name,
             Err(Failure::Panicked(panic)) => *panic.into_payload().downcast().unwrap(),
-            Err(Failure::Cancelled | Failure::BatchDeadline | Failure::ItemDeadline) => continue,
+            Err(Failure::Cancelled(_) | Failure::BatchDeadline(_) | Failure::ItemDeadline(_)) => {
+                continue;
+            }
             Err(failure) => panic!("{failure:?}"),
         };
         assert_eq!(name, batch * 1000 + n);
@@ -159,10 +163,10 @@ fn run_requests(executor: &Executor, limiter: &RateLimiter, batch: usize) -> Str
     assert_eq!(report.outcomes().len(), 100);
     for (n, outcome) in report.outcomes().iter().enumerate() {
         match outcome {
-            Ok(name) | Err(Failure::Failed(name) | Failure::RetriesExhausted(name)) => {
-                assert_eq!(*name, batch * 1000 + n);
+            Ok(name) => assert_eq!(*name, batch * 1000 + n),
+            Err(failure) => {
+                assert!(failure.error().is_none_or(|&name| name == batch * 1000 + n));
             }
-            Err(_) => {}
         }
     }
     kinds(report.outcomes())

@@ -58,7 +58,7 @@ fn retries_and_deadlines_hold_without_a_thread_for_timers() {
         let handle = batch.submit(job).unwrap();
         started.wait();
         let report = block_on(handle);
-        assert!(matches!(report.outcomes(), [Err(Failure::ItemDeadline)]));
+        assert!(matches!(report.outcomes(), [Err(Failure::ItemDeadline(_))]));
         set_limit(false);
         go_on.open();
         assert_eq!(executor.stream(0..10_u64, |n| n).count(), 10);
@@ -70,6 +70,6 @@ fn retries_and_deadlines_hold_without_a_thread_for_timers() {
             Ok::<_, ()>(())
         });
         let report = block_on(handle.unwrap());
-        assert!(matches!(report.outcomes(), [Err(Failure::ItemDeadline)]));
+        assert!(matches!(report.outcomes(), [Err(Failure::ItemDeadline(_))]));
     });
 }

@@ -121,7 +121,7 @@ fn with_fail_fast_a_failure_cancels_all_waiting_items() {
         });
         let report = handle.unwrap().wait();
         assert_eq!(kinds(report.outcomes()), "c".repeat(49) + "f");
-        assert_eq!(report.into_values().unwrap_err().0, 49);
+        assert_eq!(report.into_values().unwrap_err().index, 49);
     });
 }
 
@@ -138,12 +138,15 @@ fn the_last_error_is_returned_when_the_retries_are_exhausted() {
                 executor.batch([()]).requests().retry(retry).submit(move |(), it| count(it));
             handle.unwrap().wait().into_outcomes().remove(0)
         };
-        let Err(Failure::RetriesExhausted(4)) = run(long_retry().retries(3)) else { panic!() };
-        let Err(Failure::RetriesExhausted(1)) = run(Retry::never()) else { panic!() };
-        let Err(Failure::RetriesExhausted(1)) = run(long_retry().within(MS).wait(HOUR, HOUR))
+        for (retry, attempts) in [(long_retry().retries(3), 4), (Retry::never(), 1)] {
+            let Err(Failure::RetriesExhausted(item)) = run(retry) else { panic!() };
+            assert_eq!((item.attempts(), item.error()), (attempts, Some(&attempts)));
+        }
+        let Err(Failure::RetryDeadline(item)) = run(long_retry().within(MS).wait(HOUR, HOUR))
         else {
             panic!("the item waited for a retry after the end of its budget")
         };
+        assert_eq!((item.attempts(), item.error()), (1, Some(&1)));
     });
 }
 

@@ -221,7 +221,7 @@ fn a_panic_in_job_future_or_spawner_is_the_outcome_of_its_item() {
             |_: Task| panic!("the spawner panics"),
             |n, _| async move { AttemptOutcome::<_, ()>::Done(*n) },
         );
-        assert_eq!(kinds(handle.unwrap().wait().outcomes()), "gg");
+        assert_eq!(kinds(handle.unwrap().wait().outcomes()), "pp");
     });
 }
 

@@ -168,7 +168,7 @@ fn a_future_that_shuts_down_and_drops_its_executor_does_not_wait_for_itself() {
             });
         drop(executor);
         let outcome = handle.unwrap().wait().into_outcomes().remove(0);
-        assert!(matches!(outcome, Ok(false) | Err(Failure::ShutDown)), "{outcome:?}");
+        assert!(matches!(outcome, Ok(false) | Err(Failure::ShutDown(_))), "{outcome:?}");
     });
 }
 

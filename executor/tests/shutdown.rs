@@ -103,10 +103,15 @@ fn an_abort_ends_items_that_have_not_started() {
         let scoped = scoped.join().unwrap().into_outcomes();
         assert_eq!(scoped.len(), 100);
         assert!(matches!(scoped[0], Ok(100)), "the first item had started");
-        assert!(matches!(scoped[99], Err(Failure::ShutDown)));
+        assert!(matches!(scoped[99], Err(Failure::ShutDown(_))));
         let streamed: Vec<_> = stream.unwrap().collect();
-        assert!(streamed.iter().all(|outcome| matches!(outcome, Ok(0) | Err(Failure::ShutDown))));
-        assert!(matches!(streamed.last(), Some(Err(Failure::ShutDown))), "the end is not reported");
+        assert!(
+            streamed.iter().all(|outcome| matches!(outcome, Ok(0) | Err(Failure::ShutDown(_))))
+        );
+        assert!(
+            matches!(streamed.last(), Some(Err(Failure::ShutDown(_)))),
+            "the end is not reported"
+        );
     });
 }
 
@@ -149,7 +154,7 @@ fn a_shutdown_races_submissions() {
                                     for (outcome, index) in outcomes.into_iter().zip(0..) {
                                         match outcome {
                                             Ok(item) => assert_eq!(item.value, index),
-                                            Err(Failure::ShutDown) if round % 2 == 1 => {}
+                                            Err(Failure::ShutDown(_)) if round % 2 == 1 => {}
                                             Err(failure) => panic!("{failure:?}"),
                                         }
                                     }
@@ -266,7 +271,7 @@ fn a_drain_ends_though_a_cancelled_batch_has_no_consumer() {
         assert!(executor.shutdown(Shutdown::Drain, None).is_complete());
         let outcomes = handle.unwrap().wait().into_outcomes();
         assert_eq!(outcomes.len(), 100);
-        assert!(matches!(outcomes[99], Err(Failure::Cancelled)));
+        assert!(matches!(outcomes[99], Err(Failure::Cancelled(_))));
     });
 }
 

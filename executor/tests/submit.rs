@@ -181,7 +181,7 @@ fn cancellation_wakes_all_consumers_though_one_waker_panics() {
         let waiter = thread::spawn(move || waited.next());
         thread::sleep(Duration::from_millis(20));
         token.cancel();
-        assert!(matches!(waiter.join().unwrap(), Some(Err(Failure::Cancelled))));
+        assert!(matches!(waiter.join().unwrap(), Some(Err(Failure::Cancelled(_)))));
         latch.open();
     });
 }
@@ -226,13 +226,13 @@ fn a_stream_that_fails_fast_delivers_the_failure_and_the_completed_items() {
                 match outcome {
                     Ok(n) => assert_eq!(*n, index),
                     Err(Failure::Failed(n)) => failed.push(*n),
-                    Err(Failure::Cancelled) => {}
+                    Err(Failure::Cancelled(_)) => {}
                     Err(failure) => panic!("{failure:?}"),
                 }
             }
             assert_eq!(failed, [20 + round % 7], "{}", kinds(&outcomes));
             assert!(
-                matches!(outcomes.last(), Some(Err(Failure::Cancelled))),
+                matches!(outcomes.last(), Some(Err(Failure::Cancelled(_)))),
                 "the stream does not end with a cancellation"
             );
         });

@@ -10,7 +10,7 @@ use crate::batch::handle::{BatchHandle, Refused};
 use crate::batch::report::BatchReport;
 use crate::executor::Executor;
 use crate::io::collect;
-use crate::limits::{CancellationToken, LimitPolicy, LimitState, Limits, Stop, TimingLog};
+use crate::limits::{CancellationToken, Current, LimitState, Limits, current_job};
 use crate::outcome::{self, Failure, Outcome, Panic};
 use crate::primitive::now;
 use crate::scheduler::Admission;
@@ -53,7 +53,7 @@ pub(crate) type Streamed<I, U, E> =
 ///     Ok::<_, std::io::Error>(kind.len())
 /// });
 /// assert_eq!(report.late_results(), 1);
-/// let [Ok(5), Err(Failure::ItemDeadline), Ok(5)] = report.outcomes() else { panic!() };
+/// let [Ok(5), Err(Failure::ItemDeadline(_)), Ok(5)] = report.outcomes() else { panic!() };
 /// # Ok::<(), reorder_executor::BuildError>(())
 /// ```
 #[must_use = "nothing runs until `run`, `submit` or `stream` is called"]
@@ -144,11 +144,13 @@ impl<'e, I> BatchBuilder<'e, I> {
     /// # use reorder_executor::{Executor, Failure};
     /// # let executor = Executor::builder().workers(1).build()?;
     /// let report = executor.batch(0..3).deadline(Instant::now()).run(|n, _| Ok::<_, ()>(n));
-    /// assert!(report.into_iter().all(|outcome| matches!(outcome, Err(Failure::BatchDeadline))));
+    /// let late = |outcome| matches!(outcome, Err(Failure::BatchDeadline(_)));
+    /// assert!(report.into_iter().all(late));
     /// # Ok::<(), reorder_executor::BuildError>(())
     /// ```
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.limits.deadline = Some(deadline);
+        self.limits.within = deadline.saturating_duration_since(now());
         self
     }
 
@@ -215,29 +217,31 @@ impl<'e, I> BatchBuilder<'e, I> {
         E: Send,
         F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Sync,
     {
-        let policy = LimitPolicy::new(self.limits);
-        let policy = &policy;
-        let run = move |item| {
-            let ran = run_item(policy, item, &job, |_| ());
+        let limits = &Arc::new(LimitState::new(self.limits, 0));
+        let policy = &limits.policy;
+        policy.wait_in(current_job());
+        let run = move |(index, item): (usize, I::Item)| {
+            let ran = run_item(limits, index as u64, item, &job, |_| ());
             if outcome::is_item_failure(&ran.outcome) {
-                policy.fail();
+                policy.fail(index as u64);
             }
             ran
         };
-        if !policy.settings.timed {
-            let job = move |item| run(item).outcome;
-            let outcomes = self.executor.map_with(self.items, job, self.is_concurrent);
-            return BatchReport::new(outcomes, policy.late(), Vec::new());
-        }
-        let clock = TimingLog::new(0);
-        let noted = &clock;
-        let job = move |item| {
-            let ran = run(item);
-            (ran.outcome, noted.timing(ran.started, ran.completed))
+        let (items, is_concurrent) = (Enumerated(self.items), self.is_concurrent);
+        let (outcomes, timings) = match &limits.timing_log {
+            None => {
+                let job = move |item| run(item).outcome;
+                (self.executor.map_with(items, job, is_concurrent), Vec::new())
+            }
+            Some(log) => {
+                let job = move |item| {
+                    let ran = run(item);
+                    (ran.outcome, log.timing(ran.started, ran.completed))
+                };
+                self.executor.map_with(items, job, is_concurrent).into_iter().unzip()
+            }
         };
-        let ran = self.executor.map_with(self.items, job, self.is_concurrent);
-        let (outcomes, timings) = ran.into_iter().unzip();
-        BatchReport::new(outcomes, policy.late(), timings)
+        BatchReport::new(outcomes, policy.late(), timings).with_cause(policy.cause())
     }
 
     /// Runs `job` on each item on the workers, and returns a handle at once.
@@ -255,7 +259,7 @@ impl<'e, I> BatchBuilder<'e, I> {
     /// })?;
     /// // This does not wait for the minute that the second item takes.
     /// let outcomes = handle.wait().into_outcomes();
-    /// assert!(matches!(outcomes[..], [Ok(1), Err(Failure::ItemDeadline), Ok(2)]));
+    /// assert!(matches!(outcomes[..], [Ok(1), Err(Failure::ItemDeadline(_)), Ok(2)]));
     /// # std::mem::forget(executor);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -300,7 +304,7 @@ impl<'e, I> BatchBuilder<'e, I> {
     ///     Ok::<_, ()>(n)
     /// })?;
     /// assert!(matches!(outcomes.next(), Some(Ok(0))));
-    /// assert!(matches!(outcomes.next(), Some(Err(Failure::ItemDeadline))));
+    /// assert!(matches!(outcomes.next(), Some(Err(Failure::ItemDeadline(_)))));
     /// assert!(matches!(outcomes.next(), Some(Ok(2))));
     /// # std::mem::forget(executor);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -367,6 +371,18 @@ impl<'e, I> BatchBuilder<'e, I> {
     }
 }
 
+/// The items of a batch, with their indices.
+struct Enumerated<I>(I);
+
+impl<I: IntoIterator> IntoIterator for Enumerated<I> {
+    type Item = (usize, I::Item);
+    type IntoIter = std::iter::Enumerate<I::IntoIter>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter().enumerate()
+    }
+}
+
 /// A call with limits that the executor has admitted and that is not published yet.
 pub(crate) struct Admitted<'e> {
     pub(crate) executor: &'e Executor,
@@ -397,7 +413,7 @@ where
     let shared = Arc::clone(&limits);
     let run = move |(index, item): (usize, I::Item)| {
         let note_start = |started| shared.start(index as u64, started);
-        let ran = run_item(&shared.policy, item, &job, note_start);
+        let ran = run_item(&shared, index as u64, item, &job, note_start);
         if let Some(log) = &shared.timing_log {
             log.note(index as u64, ran.started, ran.completed);
         }
@@ -421,62 +437,62 @@ struct Ran<U, E> {
 }
 
 fn run_item<T, U, E>(
-    policy: &LimitPolicy,
+    limits: &Arc<LimitState>,
+    index: u64,
     item: T,
     job: &impl Fn(T, &Job<'_>) -> Result<U, E>,
     note_start: impl FnOnce(Option<Instant>),
 ) -> Ran<U, E> {
-    let time = || policy.is_timed().then(now);
-    let started = time();
+    let policy = &limits.policy;
+    let started = limits.now();
     if let Err(stop) = policy.start(started) {
         discard(item);
         return Ran { outcome: Err(stop.into()), started: None, completed: None };
     }
     note_start(started);
-    let context = Job { policy, started };
-    let outcome = match catch_unwind(AssertUnwindSafe(|| job(item, &context))) {
-        Ok(returned) => returned.map_err(Failure::Failed),
-        Err(payload) => Err(Failure::Panicked(Panic::new(payload))),
-    };
-    let completed = time();
-    let outcome = match policy.finish(started, completed) {
-        Ok(()) => outcome,
-        Err(stop) => {
-            discard(outcome);
+    let current = Current { limits, started };
+    let context = Job { current: &current };
+    let returned = catch_unwind(AssertUnwindSafe(|| current.run(|| job(item, &context))));
+    let completed = limits.now();
+    let outcome = match (returned, policy.finish(started, completed)) {
+        (Ok(Err(error)), Err(stop)) => Err(Failure::stopped(stop, 0, Some(error))),
+        (returned, Err(stop)) => {
+            discard(returned);
             Err(stop.into())
         }
+        (Ok(Err(error)), Ok(())) => Err(match policy.reaction(index) {
+            Some(stop) => Failure::stopped(stop, 0, Some(error)),
+            None => Failure::Failed(error),
+        }),
+        (Ok(Ok(value)), Ok(())) => Ok(value),
+        (Err(payload), Ok(())) => Err(Failure::Panicked(Panic::new(payload))),
     };
     Ran { outcome, started, completed }
 }
 
-impl<E> From<Stop> for Failure<E> {
-    fn from(stop: Stop) -> Self {
-        match stop {
-            Stop::Cancelled => Failure::Cancelled,
-            Stop::ShutDown => Failure::ShutDown,
-            Stop::BatchDeadline => Failure::BatchDeadline,
-            Stop::ItemDeadline => Failure::ItemDeadline,
-        }
-    }
-}
-
 /// The second argument of a job of a [`BatchBuilder`]: it tells the job whether to stop.
 pub struct Job<'a> {
-    policy: &'a LimitPolicy,
-    started: Option<Instant>,
+    current: &'a Current<'a>,
 }
 
 impl Job<'_> {
-    /// Returns `true` if the result of this item is not needed, or will not count.
+    /// Returns `true` if the result of this item is not needed, or will not count:
     ///
-    /// The batch was cancelled, the executor was shut down, or a deadline of this item has passed.
+    /// * The batch was cancelled, or another item has failed and the batch fails fast.
+    /// * The executor was shut down.
+    /// * A deadline of this item has passed.
+    /// * The handle of the submitted batch, or the stream, was dropped.
+    /// * The batch runs inside of a job, by `run` or [`BatchHandle::wait`], and one of these holds
+    ///   for that job.
+    ///
     /// [`BatchBuilder`] has an example.
     ///
     /// # Progress
     ///
-    /// Wait-free: two loads, and a reading of the clock if there are deadlines.
+    /// Wait-free: a few loads, and a reading of the clock if there are deadlines, for each job that
+    /// the batch is nested in.
     pub fn should_stop(&self) -> bool {
-        self.policy.should_stop(self.started, self.policy.is_timed().then(now))
+        self.current.should_stop()
     }
 }
 

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::batch::report::BatchReport;
-use crate::limits::Timing;
-use crate::outcome::Outcome;
+use crate::limits::{Timing, current_job};
+use crate::outcome::{Failure, Outcome};
 use crate::stream::Ordered;
 
 /// A batch that runs on the workers, made by
@@ -56,6 +56,7 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
     /// Blocking. It needs a worker that is not kept by other jobs, or a deadline. A worker of this
     /// or another executor that calls this runs the items itself.
     pub fn wait(mut self) -> BatchReport<U, E> {
+        self.stream.wait_in(current_job());
         while self.outcomes.len() < self.items {
             let outcome = self.stream.next().expect("each item has an outcome");
             self.take_in(outcome);
@@ -83,7 +84,7 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
         self.timings.extend(self.stream.timing());
         if let Some(stop) = self.stream.ended_by() {
             let rest = self.items - self.outcomes.len();
-            self.outcomes.extend((0..rest).map(|_| Err(stop.into())));
+            self.outcomes.extend((0..rest).map(|_| Err(Failure::not_pulled(stop))));
             // The timing of the first of them holds for all.
             self.timings.extend(self.timings.last().copied().into_iter().cycle().take(rest));
         }
@@ -93,7 +94,8 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
         self.is_over = true;
         let timings = mem::take(&mut self.timings);
         let outcomes = mem::take(&mut self.outcomes);
-        let report = BatchReport::new(outcomes, self.stream.late_results(), timings);
+        let report = BatchReport::new(outcomes, self.stream.late_results(), timings)
+            .with_cause(self.stream.cause());
         #[cfg(feature = "requests")]
         let report = report.with_requests(self.stream.requests());
         report

@@ -1,6 +1,8 @@
 //! The report of a batch: an outcome for each item.
 
 use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
 
 use crate::limits::{Timing, timing};
 #[cfg(feature = "requests")]
@@ -31,6 +33,8 @@ pub struct BatchReport<U, E = Infallible> {
     timings: Vec<Timing>,
     #[cfg(feature = "requests")]
     requests: Option<RequestStats>,
+    /// The index of the item whose failure ended the batch, if it fails fast.
+    cause: Option<u64>,
 }
 
 impl<U, E> BatchReport<U, E> {
@@ -42,7 +46,13 @@ impl<U, E> BatchReport<U, E> {
             timings,
             #[cfg(feature = "requests")]
             requests: None,
+            cause: None,
         }
+    }
+
+    pub(crate) fn with_cause(mut self, cause: Option<u64>) -> Self {
+        self.cause = cause;
+        self
     }
 
     #[cfg(feature = "requests")]
@@ -77,11 +87,16 @@ impl<U, E> BatchReport<U, E> {
         &self.timings
     }
 
-    /// Returns the maximum number of items that were under way at the same time.
+    /// Returns the maximum number of items that ran at the same time. For
+    /// [requests](crate::Requests), it is the maximum number of attempts: an item that waits for
+    /// another attempt does not run.
     ///
-    /// A [request](crate::Requests) is under way from its first attempt to its last. `None` if the
-    /// batch was not timed, or had no items.
+    /// `None` if the batch was not timed, or had no items.
     pub fn peak_concurrency(&self) -> Option<usize> {
+        #[cfg(feature = "requests")]
+        if let Some(stats) = self.requests.filter(|_| self.is_timed()) {
+            return Some(stats.peak_concurrency);
+        }
         self.is_timed().then(|| timing::peak_concurrency(&self.timings))
     }
 
@@ -132,28 +147,61 @@ impl<U, E> BatchReport<U, E> {
     ///
     /// ```
     /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
-    /// let report = executor.execute_batch([4, 2, 0, 0], |n| 8 / n);
-    /// let (index, _failure) = report.into_values().unwrap_err();
-    /// assert_eq!(index, 2);
+    /// let report = executor.batch(["8", "six"]).run(|text, _| text.parse::<u32>());
+    /// let error = report.into_values().unwrap_err();
+    /// assert_eq!(error.index, 1);
+    /// assert_eq!(error.to_string(), "item 1: the job failed: invalid digit found in string");
     /// # Ok::<(), reorder_executor::BuildError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// The failure with the lowest index, if there is one. An item that was cancelled or shut down
-    /// comes last, because it does not tell why the batch failed.
-    pub fn into_values(self) -> Result<Vec<U>, (usize, Failure<E>)> {
-        let (mut values, mut cancelled) = (Vec::with_capacity(self.outcomes.len()), None);
+    /// [`ItemError`] with the failure of lowest index, if there is one. An item that was cancelled
+    /// or shut down comes last, because it does not tell why the batch failed. In a batch that
+    /// fails fast, it is the failure that ended the batch.
+    pub fn into_values(self) -> Result<Vec<U>, ItemError<E>> {
+        let (mut values, mut first) = (Vec::with_capacity(self.outcomes.len()), None);
+        let rank = |(index, failure): &(usize, Failure<E>)| match failure {
+            _ if self.cause == Some(*index as u64) => 0,
+            Failure::Cancelled(_) | Failure::ShutDown(_) => 2,
+            _ => 1,
+        };
         for (index, outcome) in self.outcomes.into_iter().enumerate() {
             match outcome {
                 Ok(value) => values.push(value),
-                Err(failure @ (Failure::Cancelled | Failure::ShutDown)) => {
-                    cancelled = cancelled.or(Some((index, failure)));
+                Err(failure) => {
+                    let failed = (index, failure);
+                    if first.as_ref().is_none_or(|first| rank(&failed) < rank(first)) {
+                        first = Some(failed);
+                    }
                 }
-                Err(failure) => return Err((index, failure)),
             }
         }
-        cancelled.map_or(Ok(values), Err)
+        first.map_or(Ok(values), |(index, failure)| Err(ItemError { index, failure }))
+    }
+}
+
+/// The failure of one item of a batch. Returned by [`BatchReport::into_values`], which has an
+/// example.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ItemError<E = Infallible> {
+    /// The index of the item.
+    pub index: usize,
+    /// The reason why it has no value.
+    pub failure: Failure<E>,
+}
+
+impl<E: fmt::Display> fmt::Display for ItemError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "item {}: {}", self.index, self.failure)
+    }
+}
+
+/// The text includes the text of the failure. So the source is that of the failure.
+impl<E: fmt::Debug + fmt::Display + 'static> Error for ItemError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.failure.source()
     }
 }
 
@@ -169,14 +217,16 @@ impl<U, E> IntoIterator for BatchReport<U, E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Stop;
 
     #[test]
     fn the_first_failure_is_a_cause() {
         let first = |outcomes| BatchReport::<u8, &str>::new(outcomes, 0, Vec::new()).into_values();
         assert!(matches!(first(vec![Ok(1), Ok(2)]).as_deref(), Ok([1, 2])));
-        let failed = vec![Ok(1), Err(Failure::Cancelled), Err(Failure::Failed("why"))];
-        assert!(matches!(first(failed), Err((2, Failure::Failed("why")))));
-        let cancelled = vec![Ok(1), Err(Failure::Cancelled), Err(Failure::Cancelled)];
-        assert!(matches!(first(cancelled), Err((1, Failure::Cancelled))));
+        let cancelled = || Err(Stop::Cancelled { cause: None }.into());
+        let error = first(vec![Ok(1), cancelled(), Err(Failure::Failed("why"))]).unwrap_err();
+        assert!(matches!(error, ItemError { index: 2, failure: Failure::Failed("why") }));
+        let error = first(vec![Ok(1), cancelled(), cancelled()]).unwrap_err();
+        assert!(matches!(error, ItemError { index: 1, failure: Failure::Cancelled(_) }));
     }
 }

@@ -59,15 +59,19 @@ impl<U, E> OrderedOutput<U, E> {
         let mut refused = None;
         // The consumer's waker may panic. The outcomes are in their place by then.
         catch_panic(|| refused = self.ring.complete(ticket, outcomes).err());
-        for outcome in refused.map_or_else(Vec::new, |refused| refused.into_inner()) {
-            if let (Some(limits), true) = (&self.limits, outcome::is_job_result(&outcome)) {
-                limits.policy.count_late();
+        if let Some(refused) = refused {
+            let mut outcomes = refused.into_inner();
+            while let Some(outcome) = outcomes.pop() {
+                if let (Some(limits), true) = (&self.limits, outcome::is_job_result(&outcome)) {
+                    limits.policy.count_late();
+                }
+                discard(outcome);
             }
-            discard(outcome);
+            self.spares.put(outcomes);
         }
         if let Some(limits) = fails {
             // Not before the completion: the consumer would skip the very item that failed.
-            limits.policy.fail();
+            limits.policy.fail(ticket.position());
             self.wake_consumer();
         }
     }

@@ -25,7 +25,7 @@ use crate::unwind::catch_panic;
 /// // The caller and the worker may have started one each.
 /// let (finished, cancelled): (Vec<_>, Vec<_>) = report.into_iter().partition(Result::is_ok);
 /// assert!((1..=2).contains(&finished.len()));
-/// assert!(cancelled.iter().all(|outcome| matches!(outcome, Err(Failure::Cancelled))));
+/// assert!(cancelled.iter().all(|outcome| matches!(outcome, Err(Failure::Cancelled(_)))));
 /// # Ok::<(), reorder_executor::BuildError>(())
 /// ```
 #[derive(Clone)]

@@ -16,21 +16,19 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crate::limits::cancellation::CancellationToken;
-use crate::primitive::{AtomicBool, AtomicUsize};
+use crate::limits::current::OuterJob;
+use crate::outcome::Stop;
+use crate::primitive::{AtomicBool, AtomicU64, AtomicUsize, OnceLock};
 
-/// The reason why an item has no result, whatever its job did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    Cancelled,
-    ShutDown,
-    BatchDeadline,
-    ItemDeadline,
-}
+/// The index that stands for "no item has failed".
+const NONE: u64 = u64::MAX;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Limits {
     pub(crate) fails_fast: bool,
     pub(crate) deadline: Option<Instant>,
+    /// The time from the setting of the deadline to the deadline.
+    pub(crate) within: Duration,
     pub(crate) item_timeout: Option<Duration>,
     pub(crate) token: Option<CancellationToken>,
     /// The token of the executor, cancelled by a shutdown.
@@ -49,13 +47,24 @@ impl Limits {
 /// The state of one call.
 pub(crate) struct LimitPolicy {
     pub(crate) settings: Limits,
-    has_failed: AtomicBool,
+    /// The index of the first item that failed, or [`NONE`].
+    failed: AtomicU64,
+    /// `true` once no caller can receive a result.
+    unwanted: AtomicBool,
     late: AtomicUsize,
+    /// The job in which the caller of this call waits for it.
+    outer: OnceLock<OuterJob>,
 }
 
 impl LimitPolicy {
     pub(crate) fn new(settings: Limits) -> LimitPolicy {
-        LimitPolicy { settings, has_failed: AtomicBool::new(false), late: AtomicUsize::new(0) }
+        LimitPolicy {
+            settings,
+            failed: AtomicU64::new(NONE),
+            unwanted: AtomicBool::new(false),
+            late: AtomicUsize::new(0),
+            outer: OnceLock::new(),
+        }
     }
 
     /// Returns `true` if the methods need to know the time.
@@ -68,13 +77,32 @@ impl LimitPolicy {
     /// Returns `Ok` if an item may start now.
     pub(crate) fn start(&self, now: Option<Instant>) -> Result<(), Stop> {
         let passed = || self.settings.deadline.zip(now).filter(|(deadline, now)| deadline <= now);
-        let stop = self.cancelled().or_else(|| passed().map(|_| Stop::BatchDeadline));
+        let deadline = || passed().map(|_| Stop::BatchDeadline(self.settings.within));
+        let stop = self.cancelled().or_else(deadline);
         stop.map_or(Ok(()), Err)
     }
 
     /// Returns `true` if an item that started at `started` should stop.
     pub(crate) fn should_stop(&self, started: Option<Instant>, now: Option<Instant>) -> bool {
-        self.cancelled().is_some() || self.overdue(started, now).is_some()
+        // ORDERING: policy:unwanted: Relaxed; a job that sees it late runs for longer.
+        self.unwanted.load(Relaxed)
+            || self.cancelled().is_some()
+            || self.overdue(started, now).is_some()
+            || self.outer.get().is_some_and(OuterJob::should_stop)
+    }
+
+    /// Notes that no caller can receive a result any more.
+    pub(crate) fn let_go(&self) {
+        // ORDERING: policy:let_go: Relaxed; as `policy:unwanted`.
+        self.unwanted.store(true, Relaxed);
+    }
+
+    /// Notes that the caller waits for this call to the end. If it does so in a job, the jobs of
+    /// this call should stop when that job should.
+    pub(crate) fn wait_in(&self, job: Option<OuterJob>) {
+        if let Some(job) = job {
+            _ = self.outer.set(job);
+        }
     }
 
     /// Returns `Ok` if the result of an item counts that started at `started` and is done now.
@@ -89,11 +117,25 @@ impl LimitPolicy {
         Err(stop)
     }
 
-    /// Notes that an item has failed. Called when its outcome is in its place, and the consumer can
-    /// no longer give up on it.
-    pub(crate) fn fail(&self) {
+    /// Notes that the item at `index` has failed. Called when its outcome is in its place, and the
+    /// consumer can no longer give up on it.
+    pub(crate) fn fail(&self, index: u64) {
         // ORDERING: policy:fail: Relaxed; a late answer is as if the failure came later.
-        self.has_failed.store(true, Relaxed);
+        _ = self.failed.compare_exchange(NONE, index, Relaxed, Relaxed);
+    }
+
+    /// Returns the index of the item whose failure ended the call, if the call fails fast.
+    pub(crate) fn cause(&self) -> Option<u64> {
+        // ORDERING: policy:failed: Relaxed; as `policy:fail`.
+        let failed = self.failed.load(Relaxed);
+        (self.settings.fails_fast && failed != NONE).then_some(failed)
+    }
+
+    /// Returns why an error of the item at `index` is a reaction to the end of the call, if another
+    /// item failed before.
+    pub(crate) fn reaction(&self, index: u64) -> Option<Stop> {
+        let cause = self.cause().filter(|&cause| cause != index)?;
+        Some(Stop::Cancelled { cause: Some(cause) })
     }
 
     /// Returns why the consumer gives up on the item that it waits for.
@@ -128,11 +170,9 @@ impl LimitPolicy {
         let is_set = |token: &Option<CancellationToken>| {
             token.as_ref().is_some_and(CancellationToken::is_cancelled)
         };
-        // ORDERING: policy:failed: Relaxed; as `policy:fail`.
-        if (self.settings.fails_fast && self.has_failed.load(Relaxed))
-            || is_set(&self.settings.token)
-        {
-            Some(Stop::Cancelled)
+        let cause = self.cause();
+        if cause.is_some() || is_set(&self.settings.token) {
+            Some(Stop::Cancelled { cause })
         } else {
             is_set(&self.settings.shutdown).then_some(Stop::ShutDown)
         }
@@ -149,9 +189,11 @@ impl LimitPolicy {
     pub(crate) fn overdue(&self, started: Option<Instant>, now: Option<Instant>) -> Option<Stop> {
         let (started, now) = (started?, now?);
         // An instant that the clock cannot represent is no deadline.
-        let own = self.settings.item_timeout.and_then(|timeout| started.checked_add(timeout));
-        let own = own.map(|at| (at, Stop::ItemDeadline));
-        let shared = self.settings.deadline.map(|at| (at, Stop::BatchDeadline));
+        let own = self.settings.item_timeout.and_then(|timeout| {
+            started.checked_add(timeout).map(|at| (at, Stop::ItemDeadline(timeout)))
+        });
+        let within = self.settings.within;
+        let shared = self.settings.deadline.map(|at| (at, Stop::BatchDeadline(within)));
         let (at, stop) = shared.into_iter().chain(own).min_by_key(|&(at, _)| at)?;
         (at <= now).then_some(stop)
     }

@@ -15,8 +15,11 @@ pub struct RequestStats {
     pub capacity_retries: u64,
     /// The longest delay of the throttle after an attempt of this batch.
     pub peak_delay: Duration,
-    /// The current delay of the throttle.
+    /// The delay of the throttle after the last attempt of this batch that ended.
     pub current_delay: Duration,
+    /// The maximum number of attempts that ran at the same time. An item that waits for another
+    /// attempt does not count.
+    pub peak_concurrency: usize,
     /// The time during which the batch had an attempt to dispatch, and the pace of the limiter did
     /// not allow it.
     pub waited_for_pace: Duration,

@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::limits::LimitState;
-use crate::primitive::now;
+use crate::limits::{Current, LimitState};
 
 /// An attempt at an item of [`Requests`](crate::Requests), as its job sees it.
 #[derive(Clone)]
@@ -27,16 +26,20 @@ impl Attempt {
         self.number
     }
 
-    /// Returns `true` if the outcome of this attempt is not needed, or will not count.
-    ///
-    /// The batch was cancelled, the executor was shut down, or a deadline of the item has passed.
-    /// The time of an item counts from its first attempt.
+    /// Returns `true` if the outcome of this attempt is not needed, or will not count. The reasons
+    /// are those of [`Job::should_stop`](crate::Job::should_stop). The time of an item counts from
+    /// its first attempt.
     ///
     /// # Progress
     ///
-    /// Wait-free: two loads and a reading of the clock.
+    /// As [`Job::should_stop`](crate::Job::should_stop).
     pub fn should_stop(&self) -> bool {
-        self.limits.policy.should_stop(Some(self.started), Some(now()))
+        self.current().should_stop()
+    }
+
+    /// Returns the attempt as the job of the thread that runs it.
+    pub(super) fn current(&self) -> Current<'_> {
+        Current { limits: &self.limits, started: Some(self.started) }
     }
 
     /// Returns the instant from which on the outcome does not count, by the deadlines of the item

@@ -89,7 +89,10 @@ pub(crate) struct Dispatcher<S, P, E> {
     source: Source<S>,
     pulled: u64,
     finished: u64,
+    /// The number of items that a thread has in hand: at an attempt, or at their end.
     running: usize,
+    /// The number of attempts that run.
+    attempts: usize,
     waiting: BTreeMap<u64, Waiting<P, E>>,
     /// The waiting items that are not due, by the instant at which they are.
     due: BTreeSet<(Instant, u64)>,
@@ -109,6 +112,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
         item_timeout: Option<Duration>,
         window: u64,
     ) -> Self {
+        let delay = config.limiter.delay();
         Dispatcher {
             turn: config.limiter.turn(),
             config,
@@ -118,13 +122,14 @@ impl<S, P, E> Dispatcher<S, P, E> {
             pulled: 0,
             finished: 0,
             running: 0,
+            attempts: 0,
             waiting: BTreeMap::new(),
             due: BTreeSet::new(),
             ready: BTreeSet::new(),
             ends: BTreeSet::new(),
             is_closed: false,
             blocked_since: None,
-            stats: RequestStats::default(),
+            stats: RequestStats { current_delay: delay, ..RequestStats::default() },
         }
     }
 
@@ -188,6 +193,8 @@ impl<S, P, E> Dispatcher<S, P, E> {
         let mut entry = self.take(index)?;
         self.running += 1;
         self.stats.attempts += 1;
+        self.attempts += 1;
+        self.stats.peak_concurrency = self.stats.peak_concurrency.max(self.attempts);
         entry.attempts += 1;
         entry.started.get_or_insert(now);
         Some(Action::Start(entry, dispatch))
@@ -285,10 +292,16 @@ impl<S, P, E> Dispatcher<S, P, E> {
         Some(entry)
     }
 
+    /// Counts an attempt that has ended.
+    pub(crate) fn attempt_ended(&mut self) {
+        self.attempts -= 1;
+    }
+
     /// Records the outcome of an attempt, and the delay of the limiter after it.
     pub(crate) fn record(&mut self, had_capacity: bool, delay: Duration) {
         self.stats.capacity_retries += u64::from(!had_capacity);
         self.stats.peak_delay = self.stats.peak_delay.max(delay);
+        self.stats.current_delay = delay;
     }
 
     /// Closes the batch. Returns the source and all items that do not run.
@@ -323,21 +336,17 @@ impl<S, P, E> Dispatcher<S, P, E> {
 
     /// Adds the wait that is under way to the statistics, and ends it.
     fn end_wait(&mut self, now: Instant) {
-        self.stats = self.stats_at(now);
+        self.stats = self.stats(now);
         self.blocked_since = None;
     }
 
     /// Returns the statistics, including the wait that is under way.
-    fn stats_at(&self, now: Instant) -> RequestStats {
+    pub(crate) fn stats(&self, now: Instant) -> RequestStats {
         let mut stats = self.stats;
         if let Some((since, closed)) = self.blocked_since {
             stats.waited(since, now, closed.paced, closed.open);
         }
         stats
-    }
-
-    pub(crate) fn stats(&self, now: Instant) -> RequestStats {
-        RequestStats { current_delay: self.config.limiter.delay(), ..self.stats_at(now) }
     }
 }
 

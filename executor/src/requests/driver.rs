@@ -14,19 +14,21 @@ use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
-use reorder_ring::{Gap, Producer, Ticket};
+use reorder_ring::{Producer, Ticket};
 
 use crate::io::{ChunkRing, Delivered, Filled, OrderedOutput, OrderedSource, SourceEnd};
 use crate::limits::{LimitState, SharedTimer};
 use crate::observe::RequestStats;
-use crate::outcome::{Failure, Outcome, Panic};
+use crate::outcome::{Failure, Outcome, Panic, Stop, Unfinished, nanos};
 use crate::primitive::{AtomicBool, AtomicWaker, Mutex, lock, now, sleep};
 use crate::requests::attempt::{Attempt, AttemptOutcome};
-use crate::requests::dispatcher::{Action, Decision, Dispatcher, Entry, RequestConfig};
+use crate::requests::dispatcher::{Action, Decision, Dispatcher, RequestConfig};
 use crate::requests::in_flight::{
-    AttemptResult, InFlight, ItemOf, Jobs, PendingEntry, PendingItem,
+    AttemptEnd, EndOf, InFlight, ItemOf, Jobs, PendingEntry, PendingItem, discard_entry,
 };
+use crate::requests::last_errors::{LastError, LastErrors};
 use crate::requests::limiter::{Dispatch, RateLimiter};
+use crate::requests::retry::Retry;
 use crate::scheduler::{
     CallKind, FairShare, Progress, Published, RunTime, Scheduler, TimeSlice, Work,
 };
@@ -44,6 +46,8 @@ pub(crate) struct Driver<J: Jobs> {
     output: OrderedOutput<J::Value, J::Error>,
     dispatcher: DiscardOnDrop<Mutex<DispatcherOf<J>>>,
     limiter: RateLimiter,
+    retry: Retry,
+    last_errors: LastErrors<J::Error>,
     limits: Arc<LimitState>,
     fair_share: FairShare,
     /// The run time of all batches at the same limiter, of which dispatches are shared out.
@@ -80,7 +84,7 @@ impl<J: Jobs> Driver<J> {
         limits: Arc<LimitState>,
         scheduler: Arc<Scheduler>,
     ) -> Arc<Self> {
-        let limiter = config.limiter.clone();
+        let (limiter, retry) = (config.limiter.clone(), config.retry);
         let runtime = limiter.register(&scheduler);
         let window = output.window() as u64;
         let source = Box::new(OrderedSource::new(source, producer));
@@ -92,6 +96,8 @@ impl<J: Jobs> Driver<J> {
             output,
             dispatcher: DiscardOnDrop::new(Mutex::new(dispatcher)),
             limiter,
+            retry,
+            last_errors: LastErrors::new(),
             limits,
             fair_share: FairShare::default(),
             runtime,
@@ -220,6 +226,7 @@ impl<J: Jobs> Driver<J> {
         if entry.attempts == 1 {
             self.limits.start(entry.index, Some(started));
         }
+        self.last_errors.keep(&mut entry);
         let (Some(item), Some(me)) = (entry.payload.item.take(), self.me.upgrade()) else { return };
         let limits = Arc::clone(&self.limits);
         let attempt = Attempt { limits, index: entry.index, number: entry.attempts, started };
@@ -232,10 +239,8 @@ impl<J: Jobs> Driver<J> {
 
     /// Gives its outcome to an item that waited until its time was over.
     fn end(&self, mut entry: PendingEntry<J>, now: Instant) {
-        let failure = match self.limits.policy.overdue(entry.started, Some(now)) {
-            Some(stop) => stop.into(),
-            None => exhausted(&mut entry),
-        };
+        let stop = self.limits.policy.overdue(entry.started, Some(now));
+        let failure = self.failure(&mut entry, stop);
         self.finish_item(entry, Err(failure));
     }
 
@@ -243,32 +248,72 @@ impl<J: Jobs> Driver<J> {
     fn retry_or_end(
         &self,
         mut entry: PendingEntry<J>,
-        result: AttemptResult<J>,
+        end: EndOf<J>,
     ) -> Option<(PendingEntry<J>, OutcomeOf<J>)> {
         let (policy, now) = (&self.limits.policy, now());
-        let outcome = match (result, policy.overdue(entry.started, Some(now))) {
-            (result, Some(stop)) => {
-                if let Some(Ok(AttemptOutcome::Done(_) | AttemptOutcome::Failed(_))) = result {
+        let overdue = policy.overdue(entry.started, Some(now));
+        let outcome = match (end, overdue) {
+            (AttemptEnd::Returned(AttemptOutcome::Done(value)), None) => Ok(value),
+            (AttemptEnd::Returned(AttemptOutcome::Failed(error)), stop) => {
+                if stop.is_some() {
                     policy.count_late();
                 }
-                discard(result);
-                Err(stop.into())
+                Err(match stop.or_else(|| policy.reaction(entry.index)) {
+                    Some(stop) => Failure::stopped(stop, entry.attempts, Some(error)),
+                    None => Failure::Failed(error),
+                })
             }
-            (Some(Ok(AttemptOutcome::Done(value))), None) => Ok(value),
-            (Some(Ok(AttemptOutcome::Failed(error))), None) => Err(Failure::Failed(error)),
-            (Some(Ok(AttemptOutcome::Retry { error, after })), None) => {
+            (AttemptEnd::Returned(AttemptOutcome::Retry { error, after }), stop) => {
                 discard(entry.error.replace(error));
-                entry = lock(&self.dispatcher).retry_later(now, entry, after)?;
+                if stop.is_none() {
+                    entry = lock(&self.dispatcher).retry_later(now, entry, after)?;
+                }
                 // If the batch has ended meanwhile, the item ends as the waiting items did.
-                let stop = policy.cancelled().map(Failure::from);
-                Err(stop.unwrap_or_else(|| exhausted(&mut entry)))
+                Err(self.failure(&mut entry, stop.or_else(|| policy.cancelled())))
             }
-            (Some(Err(payload)), None) => Err(Failure::Panicked(Panic::new(payload))),
-            (None, None) => {
-                Err(policy.cancelled().map_or(Failure::Gap(Gap::Abandoned), Failure::from))
+            (end, Some(stop)) => {
+                if let AttemptEnd::Returned(_) = end {
+                    policy.count_late();
+                }
+                discard(end);
+                Err(self.failure(&mut entry, Some(stop)))
             }
+            (AttemptEnd::Panicked(payload), None) => Err(Failure::Panicked(Panic::new(payload))),
+            (AttemptEnd::SpawnerPanicked(payload), None) => {
+                Err(Failure::SpawnerPanicked(Panic::new(payload)))
+            }
+            (AttemptEnd::Dropped, None) => Err(match policy.cancelled() {
+                Some(stop) => self.failure(&mut entry, Some(stop)),
+                None => {
+                    let error = entry.error.take();
+                    Failure::FutureDropped(Unfinished::new(entry.attempts, 0, error))
+                }
+            }),
         };
         Some((entry, outcome))
+    }
+
+    /// Returns the failure of an item that has no further attempt, because of `stop` or of its
+    /// budget.
+    fn failure(&self, entry: &mut PendingEntry<J>, stop: Option<Stop>) -> Failure<J::Error> {
+        let (attempts, error) = (entry.attempts, entry.error.take());
+        match stop {
+            Some(stop) => Failure::stopped(stop, attempts, error),
+            None if self.retry.wait_after(attempts).is_none() => {
+                Failure::RetriesExhausted(Unfinished::new(attempts, 0, error))
+            }
+            None => {
+                let within = nanos(self.retry.within);
+                Failure::RetryDeadline(Unfinished::new(attempts, within, error))
+            }
+        }
+    }
+
+    /// Gives its failure to an item that was waiting when its limits ended it.
+    fn complete_stopped(&self, mut entry: PendingEntry<J>, stop: Stop) {
+        let failure = self.failure(&mut entry, Some(stop));
+        self.output.complete_one(entry.payload.ticket, Err(failure));
+        discard_entry(entry);
     }
 
     fn finish_item(&self, entry: PendingEntry<J>, outcome: OutcomeOf<J>) {
@@ -283,19 +328,22 @@ impl<J: Jobs> Driver<J> {
     /// Takes back the entry of an attempt that ended.
     pub(super) fn attempt_ended(
         &self,
-        entry: PendingEntry<J>,
+        mut entry: PendingEntry<J>,
         dispatch: Dispatch,
-        result: AttemptResult<J>,
+        end: EndOf<J>,
     ) {
         self.jobs.ended(entry.index);
-        if let Some(Ok(outcome @ (AttemptOutcome::Done(_) | AttemptOutcome::Retry { .. }))) =
-            &result
+        entry.error = self.last_errors.take(entry.index).map(|last| last.error);
+        lock(&self.dispatcher).attempt_ended();
+        if let AttemptEnd::Returned(
+            outcome @ (AttemptOutcome::Done(_) | AttemptOutcome::Retry { .. }),
+        ) = &end
         {
             let had_capacity = matches!(outcome, AttemptOutcome::Done(_));
             let delay = self.limiter.record(dispatch, had_capacity, now());
             lock(&self.dispatcher).record(had_capacity, delay);
         }
-        if let Some((entry, outcome)) = self.retry_or_end(entry, result) {
+        if let Some((entry, outcome)) = self.retry_or_end(entry, end) {
             self.finish_item(entry, outcome);
         }
         self.changed();
@@ -402,14 +450,30 @@ impl<J: Jobs> StreamWork for Driver<J> {
         self.timer.clear();
     }
 
+    fn stop(&self, stop: Stop) {
+        let (source, waiting) = lock(&self.dispatcher).close(now());
+        waiting.into_iter().for_each(|entry| self.complete_stopped(entry, stop));
+        source.into_iter().for_each(|source| self.abandon(*source));
+        self.cancel();
+    }
+
     fn is_cancelled(&self) -> bool {
         lock(&self.dispatcher).is_closed()
     }
 
-    fn skip(&self, index: u64) {
+    fn skip(&self, index: u64, stop: Stop) -> bool {
         let entry = lock(&self.dispatcher).skip(index);
-        entry.into_iter().for_each(discard_entry);
+        if let Some(entry) = entry {
+            self.complete_stopped(entry, stop);
+            return true;
+        }
+        let last = self.last_errors.take(index);
+        let has_outcome = last.is_some();
+        if let Some(LastError { ticket, attempts, error }) = last {
+            self.output.complete_one(ticket, Err(Failure::stopped(stop, attempts, Some(error))));
+        }
         self.jobs.abort(index);
+        has_outcome
     }
 
     fn next_due(&self) -> Option<Instant> {
@@ -429,19 +493,5 @@ impl<J: Jobs> StreamWork for Driver<J> {
 
     fn delivered(&self) -> &Delivered {
         &self.output.delivered
-    }
-}
-
-/// Drops the parts of an entry one by one, because the `Drop` of each may panic.
-fn discard_entry<K, E>(entry: Entry<PendingItem<K>, E>) {
-    discard(entry.payload.item);
-    discard(entry.error);
-}
-
-fn exhausted<T, E>(entry: &mut Entry<T, E>) -> Failure<E> {
-    match entry.error.take() {
-        Some(error) => Failure::RetriesExhausted(error),
-        // The item has not run at all.
-        None => Failure::Gap(Gap::Abandoned),
     }
 }

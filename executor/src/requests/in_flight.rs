@@ -1,5 +1,6 @@
 //! An attempt in flight: it was dispatched, and its result has not come back to its batch.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::thread;
 
@@ -9,6 +10,7 @@ use crate::requests::attempt::{Attempt, AttemptOutcome};
 use crate::requests::dispatcher::Entry;
 use crate::requests::driver::Driver;
 use crate::requests::limiter::Dispatch;
+use crate::unwind::discard;
 
 /// Makes attempts at items.
 pub(crate) trait Jobs: Send + Sync + Sized + 'static {
@@ -43,9 +45,23 @@ pub(crate) struct PendingItem<T> {
 /// An item on its way through the dispatcher.
 pub(crate) type PendingEntry<J> = Entry<PendingItem<ItemOf<J>>, <J as Jobs>::Error>;
 
-/// The outcome of an attempt or its panic, or `None` if the attempt was dropped without either.
-pub(crate) type AttemptResult<J> =
-    Option<thread::Result<AttemptOutcome<<J as Jobs>::Value, <J as Jobs>::Error>>>;
+/// Drops the parts of an entry one by one, because the `Drop` of each may panic.
+pub(crate) fn discard_entry<K, E>(entry: Entry<PendingItem<K>, E>) {
+    discard(entry.payload.item);
+    discard(entry.error);
+}
+
+/// The end of an attempt.
+pub(crate) enum AttemptEnd<U, E> {
+    Returned(AttemptOutcome<U, E>),
+    Panicked(Box<dyn Any + Send>),
+    /// The spawner panicked and dropped the future.
+    SpawnerPanicked(Box<dyn Any + Send>),
+    /// The future was dropped.
+    Dropped,
+}
+
+pub(crate) type EndOf<J> = AttemptEnd<<J as Jobs>::Value, <J as Jobs>::Error>;
 
 /// An attempt in flight. If it is dropped before it is finished, its item is lost with it.
 pub(crate) struct InFlight<J: Jobs> {
@@ -68,18 +84,23 @@ impl<J: Jobs> InFlight<J> {
         if let Some((entry, _)) = &mut self.entry {
             entry.payload.item = Some(item);
         }
-        self.end(Some(result));
+        self.end(result.map_or_else(AttemptEnd::Panicked, AttemptEnd::Returned));
     }
 
-    fn end(&mut self, result: AttemptResult<J>) {
+    /// Ends the attempt, whose spawner panicked.
+    pub(crate) fn spawner_panicked(mut self, payload: Box<dyn Any + Send>) {
+        self.end(AttemptEnd::SpawnerPanicked(payload));
+    }
+
+    fn end(&mut self, end: EndOf<J>) {
         if let Some((entry, dispatch)) = self.entry.take() {
-            self.driver.attempt_ended(entry, dispatch, result);
+            self.driver.attempt_ended(entry, dispatch, end);
         }
     }
 }
 
 impl<J: Jobs> Drop for InFlight<J> {
     fn drop(&mut self) {
-        self.end(None);
+        self.end(AttemptEnd::Dropped);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::marker::PhantomData;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -44,7 +45,8 @@ where
     type Error = E;
 
     fn begin(&self, item: I::Item, attempt: Attempt, in_flight: InFlight<Self>) {
-        let result = catch_unwind(AssertUnwindSafe(|| (*self.job)(&item, &attempt)));
+        let job = || attempt.current().run(|| (*self.job)(&item, &attempt));
+        let result = catch_unwind(AssertUnwindSafe(job));
         in_flight.finish(item, result);
     }
 }
@@ -89,7 +91,7 @@ where
             Ok(future) => future,
             Err(payload) => return in_flight.finish(item, Err(payload)),
         };
-        let future = inside(Arc::clone(&in_flight.driver.scheduler), future);
+        let future = inside(Arc::clone(&in_flight.driver.scheduler), attempt.clone(), future);
         let future = AssertUnwindSafe(future).catch_unwind();
         let (handle, registration) = AbortHandle::new_pair();
         lock(&self.running).insert(index, handle.clone());
@@ -98,14 +100,35 @@ where
         if in_flight.driver.is_over() || attempt.should_stop() {
             handle.abort();
         }
-        catch_panic(|| {
-            self.spawner.spawn(Box::pin(async move {
-                // An attempt that was aborted is lost.
-                if let Ok(result) = Abortable::new(future, registration).await {
+        let carried = Arc::new(Mutex::new(Carried::Spawning(in_flight)));
+        let carrier = Carrier(Arc::clone(&carried));
+        let task = Box::pin(async move {
+            // An attempt that was aborted is lost.
+            if let Ok(result) = Abortable::new(future, registration).await {
+                if let Some(in_flight) = carrier.take() {
                     in_flight.finish(item, result);
                 }
-            }));
+            }
         });
+        let spawned = catch_unwind(AssertUnwindSafe(|| self.spawner.spawn(task)));
+        let carried = {
+            let mut carried = lock(&carried);
+            match mem::replace(&mut *carried, Carried::Gone) {
+                Carried::Spawning(in_flight) => {
+                    *carried = Carried::Spawned(in_flight);
+                    None
+                }
+                Carried::Dropped(in_flight) => Some(in_flight),
+                Carried::Spawned(_) | Carried::Gone => None,
+            }
+        };
+        match (carried, spawned) {
+            (Some(in_flight), Err(payload)) => in_flight.spawner_panicked(payload),
+            // The runtime has dropped the future.
+            (Some(in_flight), Ok(())) => drop(in_flight),
+            // The future is not lost, so its own end counts.
+            (None, spawned) => discard(spawned),
+        }
     }
 
     fn ended(&self, index: u64) {
@@ -124,19 +147,60 @@ where
     }
 
     fn abort_all(&self) -> bool {
-        let handles = std::mem::take(&mut *lock(&self.running));
+        let handles = mem::take(&mut *lock(&self.running));
         let had_some = !handles.is_empty();
         handles.into_values().for_each(|handle| catch_panic(move || handle.abort()));
         had_some
     }
 }
 
-/// Polls a future as a job of this scheduler, so that `is_inside` returns `true` in it.
-async fn inside<F: Future>(scheduler: Arc<Scheduler>, future: F) -> F::Output {
+/// The attempt of a future, beside the future: if the spawner panics and drops the future, the
+/// panic is the end of the attempt.
+enum Carried<J: Jobs> {
+    /// The spawner is being called.
+    Spawning(InFlight<J>),
+    Spawned(InFlight<J>),
+    /// The future was dropped while the spawner was called.
+    Dropped(InFlight<J>),
+    Gone,
+}
+
+/// The part of the future that has the attempt.
+struct Carrier<J: Jobs>(Arc<Mutex<Carried<J>>>);
+
+impl<J: Jobs> Carrier<J> {
+    /// Takes the attempt, unless it has ended.
+    fn take(&self) -> Option<InFlight<J>> {
+        match mem::replace(&mut *lock(&self.0), Carried::Gone) {
+            Carried::Spawning(in_flight) | Carried::Spawned(in_flight) => Some(in_flight),
+            Carried::Dropped(_) | Carried::Gone => None,
+        }
+    }
+}
+
+impl<J: Jobs> Drop for Carrier<J> {
+    fn drop(&mut self) {
+        let mut carried = lock(&self.0);
+        let lost = match mem::replace(&mut *carried, Carried::Gone) {
+            Carried::Spawning(in_flight) => {
+                *carried = Carried::Dropped(in_flight);
+                None
+            }
+            lost => Some(lost),
+        };
+        drop(carried);
+        // Not under the lock: this ends the attempt.
+        drop(lost);
+    }
+}
+
+/// Polls the future of an attempt as a job of this scheduler, so that `is_inside` returns `true`
+/// in it.
+async fn inside<F: Future>(scheduler: Arc<Scheduler>, attempt: Attempt, future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| {
         let _inside = Inside::enter(&scheduler);
-        future.as_mut().poll(cx)
+        attempt.current().run(|| future.as_mut().poll(cx))
     })
     .await
 }

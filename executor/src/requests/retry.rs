@@ -5,10 +5,13 @@ use std::time::Duration;
 /// The budget of each item of [`Requests`](crate::Requests) in time and attempts, and the waits
 /// between attempts.
 ///
-/// An item ends with [`Failure::RetriesExhausted`](crate::Failure::RetriesExhausted) if its job
-/// returns [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry) after its last attempt, or so
-/// late that the next attempt would not start within the budget. An attempt that starts within the
-/// budget counts whenever it ends.
+/// An item whose job returns [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry) ends
+///
+/// * with [`Failure::RetriesExhausted`](crate::Failure::RetriesExhausted) after its last attempt
+/// * with [`Failure::RetryDeadline`](crate::Failure::RetryDeadline) if the next attempt would not
+///   start within the budget of time.
+///
+/// An attempt that starts within the budget counts whenever it ends.
 ///
 /// ```
 /// use std::time::Duration;

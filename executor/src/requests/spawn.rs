@@ -5,8 +5,9 @@ use std::pin::Pin;
 /// Runs futures: a runtime, or a handle of one.
 ///
 /// Closures implement this trait. So does the `Handle` of tokio, with the feature `tokio`. A future
-/// that is dropped before it is ready leaves a gap in the place of its item. So nothing waits for a
-/// runtime that has ended.
+/// that is dropped before it is ready ends its item, with
+/// [`Failure::FutureDropped`](crate::Failure::FutureDropped). So nothing waits for a runtime that
+/// has ended.
 ///
 /// ```
 /// use std::pin::Pin;
@@ -26,6 +27,11 @@ use std::pin::Pin;
 /// ```
 pub trait Spawn {
     /// Runs the future to its end, or drops it. Returns at once.
+    ///
+    /// # Panics
+    ///
+    /// It may panic. If it has dropped the future, the panic is the outcome of the item:
+    /// [`Failure::SpawnerPanicked`](crate::Failure::SpawnerPanicked).
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>);
 }
 

@@ -6,14 +6,18 @@
 //! were not.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reorder_ring::{Consumer, Reason};
 
 use crate::io::ChunkRing;
-use crate::limits::{CompletionFrontier, LimitState, Stop, Timing};
+use crate::limits::{CompletionFrontier, LimitState, Timing};
 use crate::observe::trace;
+use crate::outcome::Stop;
 use crate::stream::work::StreamWork;
+
+/// The maximum time by which a consumer looks later at a head that has not started.
+const LATEST_LOOK: Duration = Duration::from_millis(10);
 
 /// The reaction of a consumer to a missing head.
 pub(crate) enum HeadAction {
@@ -36,6 +40,8 @@ pub(crate) struct HeadLimits {
     frontier: CompletionFrontier,
     /// The timing of the outcome that was taken last, if the stream is timed.
     pub(super) timing: Option<Timing>,
+    /// The index of a head that has not started, and since when the consumer waits for it.
+    unstarted: Option<(u64, Instant)>,
 }
 
 impl HeadLimits {
@@ -46,6 +52,7 @@ impl HeadLimits {
             ended_by: None,
             frontier: CompletionFrontier::default(),
             timing: None,
+            unstarted: None,
         }
     }
 
@@ -58,22 +65,33 @@ impl HeadLimits {
         stream: &dyn StreamWork,
         due: impl FnOnce() -> Option<Instant>,
     ) -> HeadAction {
-        let (state, policy) = (&self.state, &self.state.policy);
-        let stop = match policy.give_up(state.started(index), state.now()) {
-            Ok(until) => return HeadAction::Wait(until.into_iter().chain(due()).min()),
+        let state = Arc::clone(&self.state);
+        let (policy, started, now) = (&state.policy, state.started(index), state.now());
+        let stop = match policy.give_up(started, now) {
+            Ok(until) => {
+                let until = match now.filter(|_| started.is_none()) {
+                    Some(now) => self.look_again(index, now, until),
+                    None => until,
+                };
+                return HeadAction::Wait(until.into_iter().chain(due()).min());
+            }
             Err(stop) => stop,
         };
-        if stop != Stop::ItemDeadline && self.ended_by.is_none() {
+        let is_of_item = matches!(stop, Stop::ItemDeadline(_));
+        if !is_of_item && self.ended_by.is_none() {
             self.ended_by = Some(stop);
-            stream.cancel();
+            stream.stop(stop);
+        }
+        if stream.skip(index, stop) {
+            trace::skipped(stream.fair_share().id(), index, &stop);
+            return HeadAction::LookAgain;
         }
         match consumer.evict_head() {
             Ok(()) => {
                 self.skipped = Some(stop);
-                stream.skip(index);
                 trace::skipped(stream.fair_share().id(), index, &stop);
-                if stop == Stop::ItemDeadline {
-                    policy.fail();
+                if is_of_item {
+                    policy.fail(index);
                 }
                 HeadAction::LookAgain
             }
@@ -82,6 +100,19 @@ impl HeadLimits {
             // Its outcome is being written.
             Err(_) => HeadAction::Wait(None),
         }
+    }
+
+    /// Returns when the consumer looks again at a head that has not started, if its time would be
+    /// over at `until` if it started now.
+    ///
+    /// No thread tells the consumer of the start. With a short time-out, the consumer would look
+    /// all the time. So it looks later, by up to a quarter of its wait, and at most 10 ms.
+    fn look_again(&mut self, index: u64, now: Instant, until: Option<Instant>) -> Option<Instant> {
+        let known = self.unstarted.filter(|&(known, _)| known == index);
+        let (_, since) = *self.unstarted.insert(known.unwrap_or((index, now)));
+        let later = now + (now.saturating_duration_since(since) / 4).min(LATEST_LOOK);
+        let deadline = self.state.policy.settings.deadline;
+        until.map(|until| until.max(later)).into_iter().chain(deadline).min()
     }
 
     /// Returns `true` if the stream was cancelled and the consumer has not acted on it.

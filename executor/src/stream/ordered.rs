@@ -10,10 +10,10 @@ use std::time::Instant;
 use reorder_ring::{Consumer, Delivery, TryNextError};
 
 use crate::io::{Chunk, ChunkRing, Spares};
-use crate::limits::{LimitState, Stop, TaskTimer, Timing};
+use crate::limits::{LimitState, OuterJob, TaskTimer, Timing};
 #[cfg(feature = "requests")]
 use crate::observe::request_stats::RequestStats;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Failure, Outcome, Stop};
 use crate::primitive::Backoff;
 use crate::scheduler::{Published, Scheduler, TimeSlice, park, worker};
 use crate::stream::head_limits::{HeadAction, HeadLimits};
@@ -225,18 +225,26 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     fn accept(&mut self, delivery: Option<Delivery<Chunk<U, E>>>) -> bool {
         let reasons = |limits: &mut HeadLimits| (limits.skipped.take(), limits.ended_by);
         let (skipped, ended_by) = self.limits.as_mut().map_or((None, None), reasons);
-        self.chunk = match (delivery.map(|delivery| delivery.outcome), ended_by) {
-            (Some(Ok(chunk)), _) => chunk,
-            (Some(Err(gap)), _) => {
-                Chunk::from([Err(skipped.map_or(Failure::Gap(gap), Failure::from))])
+        let failure = match (delivery.map(|delivery| delivery.outcome), ended_by) {
+            (Some(Ok(chunk)), _) => {
+                self.chunk = chunk;
+                None
+            }
+            (Some(Err(_)), _) => {
+                Some(skipped.expect("only this consumer leaves gaps, by skipping items").into())
             }
             // Items that were not pulled any more must not be missing silently.
             (None, Some(stop)) if self.consumer.is_some() => {
                 self.stop();
-                Chunk::from([Err(stop.into())])
+                Some(Failure::not_pulled(stop))
             }
             (None, _) => return false,
         };
+        if let Some(failure) = failure {
+            // A chunk that is used again: the completer of a skipped item brings none.
+            self.chunk = self.spares.take(1);
+            self.chunk.push(Err(failure));
+        }
         if let Some(limits) = &mut self.limits {
             // With limits, a chunk has one outcome.
             limits.note_timing(self.taken);
@@ -255,6 +263,18 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     /// Returns why the stream ended early, once the last outcome was returned.
     pub(crate) fn ended_by(&self) -> Option<Stop> {
         self.limits.as_ref().filter(|_| self.consumer.is_none())?.ended_by
+    }
+
+    /// Returns the index of the item whose failure ended the stream, if it fails fast.
+    pub(crate) fn cause(&self) -> Option<u64> {
+        self.limits.as_ref()?.state.policy.cause()
+    }
+
+    /// Notes that the thread waits for all outcomes, in this job if it runs one.
+    pub(crate) fn wait_in(&self, job: Option<OuterJob>) {
+        if let Some(limits) = &self.limits {
+            limits.state.policy.wait_in(job);
+        }
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -308,6 +328,9 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     fn stop(&mut self) {
         if let Some(published) = self.published.take() {
             self.scheduler.withdraw(&published);
+        }
+        if let Some(limits) = &self.limits {
+            limits.state.policy.let_go();
         }
         self.stream.cancel();
         // Last, since this drops undelivered values, and their `Drop` may panic.

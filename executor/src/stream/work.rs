@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::io::Delivered;
 #[cfg(feature = "requests")]
 use crate::observe::request_stats::RequestStats;
+use crate::outcome::Stop;
 use crate::primitive::AtomicWaker;
 use crate::scheduler::{Published, Scheduler, TimeSlice};
 
@@ -28,11 +29,20 @@ pub(crate) trait StreamWork: Published {
     /// Ends the pulling, and drops the source unless a thread is pulling.
     fn cancel(&self);
 
+    /// As [`cancel`](StreamWork::cancel), for a consumer that takes the items that were pulled. An
+    /// item that waits for another attempt gets its failure, with its last error.
+    fn stop(&self, _stop: Stop) {
+        self.cancel();
+    }
+
     /// Returns `true` after [`cancel`](StreamWork::cancel).
     fn is_cancelled(&self) -> bool;
 
-    /// Ends the work on an item that the consumer has skipped.
-    fn skip(&self, _index: u64) {}
+    /// Ends the work on an item that the consumer gives up. Returns `true` if the item has an
+    /// outcome now, so that the consumer need not evict it.
+    fn skip(&self, _index: u64, _stop: Stop) -> bool {
+        false
+    }
 
     /// Returns the instant at which something becomes claimable, if that is known. Asked by a
     /// consumer that must run the items.

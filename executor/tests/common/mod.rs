@@ -108,13 +108,14 @@ pub fn kinds<U, E>(outcomes: &[Outcome<U, E>]) -> String {
     let kind = |outcome: &Outcome<U, E>| match outcome {
         Ok(_) => '.',
         Err(Failure::Failed(_)) => 'f',
-        Err(Failure::Panicked(_)) => 'p',
+        Err(Failure::Panicked(_) | Failure::SpawnerPanicked(_)) => 'p',
         Err(Failure::RetriesExhausted(_)) => 'x',
-        Err(Failure::Gap(_)) => 'g',
-        Err(Failure::Cancelled) => 'c',
-        Err(Failure::ShutDown) => 's',
-        Err(Failure::BatchDeadline) => 'b',
-        Err(Failure::ItemDeadline) => 'i',
+        Err(Failure::RetryDeadline(_)) => 't',
+        Err(Failure::FutureDropped(_)) => 'g',
+        Err(Failure::Cancelled(_)) => 'c',
+        Err(Failure::ShutDown(_)) => 's',
+        Err(Failure::BatchDeadline(_)) => 'b',
+        Err(Failure::ItemDeadline(_)) => 'i',
         Err(_) => '?',
     };
     outcomes.iter().map(kind).collect()

@@ -219,7 +219,7 @@ fn submissions_race_a_shutdown() {
                 for (outcome, n) in outcomes.into_iter().zip(items) {
                     match outcome {
                         Ok(value) => assert_eq!(value, n),
-                        Err(Failure::ShutDown) => assert_eq!(mode, Shutdown::Abort),
+                        Err(Failure::ShutDown(_)) => assert_eq!(mode, Shutdown::Abort),
                         Err(failure) => panic!("{failure:?}"),
                     }
                 }
@@ -262,8 +262,8 @@ fn cancellation_wakes_the_consumer_of_a_blocked_job() {
         });
         let outcomes = handle.unwrap().wait().into_outcomes();
         // The first item is cancelled, too, unless the consumer took its outcome before.
-        assert!(matches!(outcomes[0], Ok(0) | Err(Failure::Cancelled)));
-        assert!(outcomes[1..].iter().all(|outcome| matches!(outcome, Err(Failure::Cancelled))));
+        assert!(matches!(outcomes[0], Ok(0) | Err(Failure::Cancelled(_))));
+        assert!(outcomes[1..].iter().all(|outcome| matches!(outcome, Err(Failure::Cancelled(_)))));
         may_end.open();
         canceller.join().unwrap();
     });
@@ -291,7 +291,7 @@ fn failures_and_panics_end_a_batch_that_fails_fast() {
                     Ok(value) => assert_eq!(value, n),
                     Err(Failure::Failed("no")) => failed += usize::from(n == 2),
                     Err(Failure::Panicked(_)) => failed += usize::from(n == 3),
-                    Err(Failure::Cancelled) => {}
+                    Err(Failure::Cancelled(_)) => {}
                     Err(failure) => panic!("{n}: {failure:?}"),
                 }
             }

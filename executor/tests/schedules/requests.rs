@@ -58,8 +58,8 @@ fn retries_race_a_shutdown_and_a_cancellation() {
             for (n, outcome) in outcomes.into_iter().enumerate() {
                 match outcome {
                     Ok(value) => assert_eq!(value, n),
-                    Err(Failure::Cancelled) => {}
-                    Err(Failure::ShutDown) => assert_eq!(mode, Shutdown::Abort),
+                    Err(Failure::Cancelled(_)) => {}
+                    Err(Failure::ShutDown(_)) => assert_eq!(mode, Shutdown::Abort),
                     Err(failure) => panic!("{failure:?}"),
                 }
             }

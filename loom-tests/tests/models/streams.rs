@@ -108,7 +108,7 @@ fn cancellation_wakes_the_consumer() {
         let mut stream = executor.batch([()]).cancelled_by(&token).stream(job).unwrap();
         let canceller = thread::spawn(move || token.cancel());
         // The outcome is the same whether the item was pulled or not.
-        assert!(matches!(stream.next(), Some(Err(Failure::Cancelled))));
+        assert!(matches!(stream.next(), Some(Err(Failure::Cancelled(_)))));
         *latch.0.lock().unwrap() = true;
         latch.1.notify_all();
         canceller.join().unwrap();

@@ -18,6 +18,20 @@ struct Item {
     fails: bool,
 }
 
+const CANCELLED: Stop = Stop::Cancelled { cause: None };
+const BATCH: Stop = Stop::BatchDeadline(Duration::ZERO);
+const ITEM: Stop = Stop::ItemDeadline(Duration::ZERO);
+
+/// Returns the reason without its details.
+fn bare(stop: Stop) -> Stop {
+    match stop {
+        Stop::Cancelled { .. } => CANCELLED,
+        Stop::BatchDeadline(_) => BATCH,
+        Stop::ItemDeadline(_) => ITEM,
+        Stop::ShutDown => unreachable!("nobody shuts down"),
+    }
+}
+
 #[derive(Debug)]
 struct Run {
     items: Vec<Item>,
@@ -65,18 +79,18 @@ impl Run {
     fn outcome(&self, index: usize, failed_at: u64) -> Result<bool, Stop> {
         let Item { start, takes, fails } = self.items[index];
         if failed_at <= start || self.cancelled.is_some_and(|at| at <= start) {
-            return Err(Stop::Cancelled);
+            return Err(CANCELLED);
         }
         if self.deadline.is_some_and(|at| at <= start) {
-            return Err(Stop::BatchDeadline);
+            return Err(BATCH);
         }
         let end = start + takes;
         let own = self.timeout.map_or(u64::MAX, |timeout| start + timeout);
         let shared = self.deadline.unwrap_or(u64::MAX);
         if shared <= own && shared <= end {
-            Err(Stop::BatchDeadline)
+            Err(BATCH)
         } else if own <= end {
-            Err(Stop::ItemDeadline)
+            Err(ITEM)
         } else {
             Ok(fails)
         }
@@ -97,7 +111,7 @@ impl Run {
     /// When the outcome of an item that has run ends a batch which fails fast.
     fn failure(&self, index: usize, outcome: Result<bool, Stop>) -> u64 {
         let Item { start, takes, .. } = self.items[index];
-        let fails = matches!(outcome, Ok(true) | Err(Stop::ItemDeadline));
+        let fails = matches!(outcome, Ok(true) | Err(ITEM));
         if fails { start + takes } else { u64::MAX }
     }
 }
@@ -126,15 +140,15 @@ fn played(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
         let now = policy.is_timed().then(|| at(time));
         match event {
             Event::Cancel => token.cancel(),
-            Event::Start(index) => outcomes[index] = policy.start(now).err().map(Err),
+            Event::Start(index) => outcomes[index] = policy.start(now).map_err(bare).err().map(Err),
             Event::End(index) if outcomes[index].is_some() => {}
             Event::End(index) => {
                 let Item { start, fails, .. } = run.items[index];
                 let started = policy.is_timed().then(|| at(start));
                 let stopped = policy.should_stop(started, now);
-                let finished = policy.finish(started, now);
-                if matches!(finished, Ok(()) if fails) || finished == Err(Stop::ItemDeadline) {
-                    policy.fail();
+                let finished = policy.finish(started, now).map_err(bare);
+                if matches!(finished, Ok(()) if fails) || finished == Err(ITEM) {
+                    policy.fail(index as u64);
                 }
                 assert!(stopped || finished.is_ok(), "a job that is told to go on is in time");
                 outcomes[index] = Some(finished.map(|()| fails));
@@ -153,18 +167,18 @@ fn random_runs_are_as_in_the_reference() {
         let (outcomes, late) = played(&run);
         assert_eq!(outcomes, run.expected(), "{run:?}");
         let started = |index: usize| run.deadline.is_none_or(|at| run.items[index].start < at);
-        let refused = outcomes.iter().enumerate().filter(|&(index, outcome)| {
-            started(index) && matches!(outcome, Err(Stop::BatchDeadline | Stop::ItemDeadline))
-        });
+        let refused = outcomes
+            .iter()
+            .enumerate()
+            .filter(|&(index, outcome)| started(index) && matches!(outcome, Err(BATCH | ITEM)));
         assert_eq!(late, refused.count(), "{run:?}");
         for outcome in outcomes {
             met[match outcome {
                 Ok(false) => 0,
                 Ok(true) => 1,
-                Err(Stop::Cancelled) => 2,
-                Err(Stop::BatchDeadline) => 3,
-                Err(Stop::ItemDeadline) => 4,
-                Err(Stop::ShutDown) => unreachable!("nobody shuts down"),
+                Err(CANCELLED) => 2,
+                Err(BATCH) => 3,
+                Err(_) => 4,
             }] += 1;
         }
     }
@@ -190,9 +204,9 @@ impl<'a> Delivery<'a> {
     /// Returns what has ended the call at `time`.
     fn stopped(&self, time: u64) -> Option<Stop> {
         if self.run.fails_fast && self.failed || self.run.cancelled.is_some_and(|at| at <= time) {
-            Some(Stop::Cancelled)
+            Some(CANCELLED)
         } else {
-            self.run.deadline.filter(|&at| at <= time).map(|_| Stop::BatchDeadline)
+            self.run.deadline.filter(|&at| at <= time).map(|_| BATCH)
         }
     }
 
@@ -201,7 +215,7 @@ impl<'a> Delivery<'a> {
         let own =
             self.run.timeout.map_or(u64::MAX, |timeout| self.run.items[index].start + timeout);
         let shared = self.run.deadline.unwrap_or(u64::MAX);
-        let stop = if shared <= own { Stop::BatchDeadline } else { Stop::ItemDeadline };
+        let stop = if shared <= own { BATCH } else { ITEM };
         (own.min(shared) <= time).then_some(stop)
     }
 
@@ -213,7 +227,7 @@ impl<'a> Delivery<'a> {
                 let outcome = self.overdue(index, time).map_or(Ok(item.fails), Err);
                 let is_given_up = index < self.outcomes.len();
                 self.late += usize::from(is_given_up || outcome.is_err());
-                self.failed |= matches!(outcome, Ok(true) | Err(Stop::ItemDeadline));
+                self.failed |= matches!(outcome, Ok(true) | Err(ITEM));
                 self.completed[index] = Some(outcome);
             }
         }
@@ -227,12 +241,12 @@ impl<'a> Delivery<'a> {
         while let Some(&completed) = self.completed.get(self.outcomes.len()) {
             let head = self.outcomes.len();
             let overdue = || self.overdue(head, time).filter(|_| did_start[head]);
-            let cancelled = self.stopped(time).filter(|&stop| stop == Stop::Cancelled);
+            let cancelled = self.stopped(time).filter(|&stop| stop == CANCELLED);
             let skipped = cancelled.or_else(overdue).or_else(|| self.stopped(time));
             match completed.or(skipped.map(Err)) {
                 None => break,
                 Some(outcome) => {
-                    self.failed |= completed.is_none() && outcome == Err(Stop::ItemDeadline);
+                    self.failed |= completed.is_none() && outcome == Err(ITEM);
                     self.outcomes.push(outcome);
                 }
             }
@@ -265,18 +279,19 @@ fn delivered(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
         while let Some((_, event)) = events.next_if(|&(next, _)| next == time) {
             match event {
                 Event::Cancel => token.cancel(),
-                Event::Start(index) => match policy.start(told(time)) {
+                Event::Start(index) => match policy.start(told(time)).map_err(bare) {
                     Ok(()) => started[index] = Some(time),
                     Err(stop) => completed[index] = Some(Err(stop)),
                 },
                 Event::End(index) if started[index].is_some() => {
-                    let finished = policy.finish(started[index].and_then(told), told(time));
+                    let finished =
+                        policy.finish(started[index].and_then(told), told(time)).map_err(bare);
                     let fails = run.items[index].fails;
                     if index < outcomes.len() && finished.is_ok() {
                         policy.count_late();
                     }
-                    if matches!(finished, Ok(()) if fails) || finished == Err(Stop::ItemDeadline) {
-                        policy.fail();
+                    if matches!(finished, Ok(()) if fails) || finished == Err(ITEM) {
+                        policy.fail(index as u64);
                     }
                     completed[index] = Some(finished.map(|()| fails));
                 }
@@ -285,7 +300,7 @@ fn delivered(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
         }
         while outcomes.len() < count {
             let head = outcomes.len();
-            let skipped = || policy.give_up(started[head].and_then(told), told(time));
+            let skipped = || policy.give_up(started[head].and_then(told), told(time)).map_err(bare);
             let outcome = match completed[head].map_or_else(|| skipped().map_err(Err), Err) {
                 Ok(until) => {
                     let nanos = until.map(|until| until.duration_since(zero).as_nanos() as u64);
@@ -295,8 +310,8 @@ fn delivered(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
                 }
                 Err(outcome) => outcome,
             };
-            if completed[head].is_none() && outcome == Err(Stop::ItemDeadline) {
-                policy.fail();
+            if completed[head].is_none() && outcome == Err(ITEM) {
+                policy.fail(head as u64);
             }
             outcomes.push(outcome);
         }

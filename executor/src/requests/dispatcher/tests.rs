@@ -92,6 +92,7 @@ impl Simulation {
         while self.running.first().is_some_and(|&(end, ..)| end <= time) {
             let (_, mut entry, dispatch, reply) = self.running.remove(0);
             let index = entry.index as usize;
+            self.dispatcher.attempt_ended();
             if reply != Reply::Failed {
                 let delay = self.limiter.record(dispatch, reply == Reply::Done, self.at(time));
                 self.dispatcher.record(reply == Reply::Done, delay);

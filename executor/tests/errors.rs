@@ -1,0 +1,311 @@
+//! The texts of failures, their sources, their causes, and the errors that they keep.
+
+mod common;
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Latch, block_on, executor, with_timeout};
+use reorder_executor::{
+    Attempt, AttemptOutcome, BatchBuilder, BatchHandle, BatchReport, CancellationToken, Executor,
+    Failure, ItemError, Job, Outcome, Retry, Shutdown,
+};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const MS: Duration = Duration::from_millis(1);
+
+/// An error as that of `anyhow`: it is no `Error`, and shows its cause with `{:#}` only.
+#[derive(Debug)]
+struct Chain;
+
+impl fmt::Display for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if f.alternate() { "outer: inner" } else { "outer" })
+    }
+}
+
+/// Fails with `error`, once as an item of a stream and once by `into_values`.
+fn question_marks<E>(error: impl Fn() -> E + Sync) -> [Box<dyn Error + Send + Sync>; 2]
+where
+    E: fmt::Debug + fmt::Display + Send + Sync + 'static,
+{
+    let executor = executor(1);
+    let stream = || -> Result<(), Box<dyn Error + Send + Sync>> {
+        let error = error();
+        let once = std::sync::Mutex::new(Some(error));
+        let job = move |_, _: &Job<'_>| Err::<(), E>(once.lock().unwrap().take().unwrap());
+        executor.batch([()]).stream(job)?.next().expect("there is one")?;
+        Ok(())
+    };
+    let report = || -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+        let job = |fails, _: &Job<'_>| if fails { Err(error()) } else { Ok(1) };
+        Ok(executor.batch([false, false, true]).run(job).into_values()?)
+    };
+    [stream().unwrap_err(), report().unwrap_err()]
+}
+
+#[test]
+fn a_question_mark_passes_on_errors_of_every_type() {
+    let texts = |errors: [Box<dyn Error + Send + Sync>; 2]| errors.map(|error| error.to_string());
+    let expected =
+        |text: &str| [format!("the job failed: {text}"), format!("item 2: the job failed: {text}")];
+    assert_eq!(texts(question_marks(|| "text")), expected("text"));
+    assert_eq!(texts(question_marks(|| "text".to_owned())), expected("text"));
+    assert_eq!(texts(question_marks(|| Chain)), expected("outer: inner"));
+    assert_eq!(texts(question_marks(|| io::Error::other("disk"))), expected("disk"));
+    // An error in a box, which is none itself. Its source stays within reach.
+    type Boxed = Box<dyn Error + Send + Sync>;
+    for error in question_marks(|| Boxed::from(io::Error::other(io::Error::other("cause")))) {
+        assert!(error.to_string().ends_with("the job failed: cause"));
+    }
+    #[derive(Debug)]
+    struct Outer(io::Error);
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("outer")
+        }
+    }
+    impl Error for Outer {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+    for error in question_marks(|| Boxed::from(Outer(io::Error::other("inner")))) {
+        assert_eq!(error.source().expect("that of the boxed error").to_string(), "inner");
+    }
+}
+
+#[test]
+fn outcomes_stay_small() {
+    assert_eq!(size_of::<Failure>(), 16);
+    assert_eq!(size_of::<Outcome<u64>>(), 16);
+    fn is_error<E: Error + Send + Sync + 'static>() {}
+    is_error::<Failure<String>>();
+    is_error::<ItemError<&'static str>>();
+}
+
+/// Waits for both items to run. Item 1 fails. Item 0 is told to stop then, and returns an error.
+fn failing(started: &AtomicUsize, index: u64, should_stop: &dyn Fn() -> bool) -> &'static str {
+    started.fetch_add(1, SeqCst);
+    while !if index == 1 { started.load(SeqCst) == 2 } else { should_stop() } {
+        thread::yield_now();
+    }
+    if index == 1 { "the cause" } else { "stopped by a sibling" }
+}
+
+#[test]
+fn a_call_that_failed_fast_names_its_cause() {
+    with_timeout(|| {
+        let executor = executor(2);
+        let fails = |started: AtomicUsize| {
+            move |n: u64, job: &Job<'_>| Err::<(), _>(failing(&started, n, &|| job.should_stop()))
+        };
+        let batch = || executor.batch(0..2_u64).fail_fast();
+        let cause = |error: ItemError<&str>| {
+            assert_eq!((error.index, error.failure.error()), (1, Some(&"the cause")));
+        };
+        cause(batch().run(fails(AtomicUsize::new(0))).into_values().unwrap_err());
+        cause(
+            batch().submit(fails(AtomicUsize::new(0))).unwrap().wait().into_values().unwrap_err(),
+        );
+        let handle = batch().submit(fails(AtomicUsize::new(0))).unwrap();
+        cause(block_on(handle).into_values().unwrap_err());
+        let started = AtomicUsize::new(0);
+        let requests = batch().requests().submit(move |&n, attempt| {
+            AttemptOutcome::<(), _>::Failed(failing(&started, n, &|| attempt.should_stop()))
+        });
+        cause(requests.unwrap().wait().into_values().unwrap_err());
+        // A stream delivers item 0 first. Its failure names item 1.
+        let first = batch().stream(fails(AtomicUsize::new(0))).unwrap().next().unwrap();
+        let text = first.unwrap_err().to_string();
+        assert!(text.starts_with("cancelled because item 1 failed"), "{text}");
+    });
+}
+
+/// Starts requests for one item. Its first attempt is refused, and it waits for the next one, or is
+/// at it.
+fn retrying(
+    executor: &Executor,
+    batch: BatchBuilder<'_, [u64; 1]>,
+    at_attempt: Option<&Latch>,
+) -> BatchHandle<u64, &'static str> {
+    let (attempted, attempts) = mpsc::channel();
+    let latch = at_attempt.cloned();
+    let retry = Retry::new().within(10 * HOUR).wait(MS, MS);
+    let job = move |_: &u64, attempt: &Attempt| {
+        attempted.send(()).ok();
+        if attempt.number() == 2 {
+            latch.as_ref().unwrap().wait();
+        }
+        let after = if latch.is_some() { Duration::ZERO } else { HOUR };
+        AttemptOutcome::Retry { error: "busy", after: Some(after) }
+    };
+    let handle = batch.requests().retry(retry).submit(job).unwrap();
+    for _ in 0..1 + usize::from(at_attempt.is_some()) {
+        attempts.recv().unwrap();
+    }
+    if at_attempt.is_none() {
+        // The only worker is back from the attempt once it has run this.
+        _ = executor.batch([()]).submit(|(), _| Ok::<_, ()>(())).unwrap().wait();
+    }
+    handle
+}
+
+#[test]
+fn a_retrying_item_keeps_its_last_error() {
+    with_timeout(|| {
+        for is_at_attempt in [false, true] {
+            let latch = Latch::default();
+            let at = is_at_attempt.then_some(&latch);
+            let attempts = 1 + u32::from(is_at_attempt);
+            let check = |handle: BatchHandle<u64, &str>, kind: &str| {
+                let failure = handle.wait().into_outcomes().remove(0).unwrap_err();
+                assert_eq!(failure.error(), Some(&"busy"), "{failure}");
+                let count = if attempts == 1 {
+                    "1 attempt: busy"
+                } else {
+                    "2 attempts, the last error: busy"
+                };
+                assert_eq!(failure.to_string(), format!("{kind}; {count}"));
+            };
+            let executor = executor(1);
+            let token = CancellationToken::new();
+            let batch = executor.batch([7]).cancelled_by(&token);
+            let handle = retrying(&executor, batch, at);
+            token.cancel();
+            check(handle, "cancelled before it had a result");
+            latch.open();
+
+            let latch = Latch::default();
+            let at = is_at_attempt.then_some(&latch);
+            let batch = executor.batch([7]).item_timeout(300 * MS);
+            let handle = retrying(&executor, batch, at);
+            check(handle, "took longer than 300ms, the limit of an item of its batch");
+            latch.open();
+
+            let latch = Latch::default();
+            let at = is_at_attempt.then_some(&latch);
+            let batch = executor.batch([7]).deadline(Instant::now() + 300 * MS);
+            let handle = retrying(&executor, batch, at);
+            let failure = handle.wait().into_outcomes().remove(0).unwrap_err();
+            assert_eq!(failure.error(), Some(&"busy"));
+            assert!(failure.to_string().contains("ms, the deadline of its batch; "), "{failure}");
+            latch.open();
+
+            let latch = Latch::default();
+            let at = is_at_attempt.then_some(&latch);
+            let handle = retrying(&executor, executor.batch([7]), at);
+            _ = executor.shutdown(Shutdown::Abort, Some(Duration::ZERO));
+            check(handle, "the executor was shut down before it had a result");
+            latch.open();
+        }
+    });
+}
+
+#[test]
+fn used_up_attempts_and_used_up_time_read_differently() {
+    let executor = executor(1);
+    let text = |retry| {
+        let refuse =
+            |_: &u64, _: &Attempt| AttemptOutcome::<(), _>::Retry { error: "503", after: None };
+        let handle = executor.batch([1]).requests().retry(retry).submit(refuse).unwrap();
+        handle.wait().into_outcomes().remove(0).unwrap_err().to_string()
+    };
+    let attempts = Retry::new().within(HOUR).wait(Duration::ZERO, Duration::ZERO);
+    assert_eq!(text(attempts.retries(2)), "all 3 attempts failed, the last with: 503");
+    assert_eq!(text(attempts.retries(0)), "the only attempt failed: 503");
+    let time = Retry::new().within(40 * MS).wait(HOUR, HOUR);
+    assert_eq!(text(time), "no attempt succeeded within 40ms; 1 attempt: 503");
+}
+
+#[test]
+fn deadlines_state_their_limit() {
+    let executor = executor(1);
+    let slow = |_, job: &Job<'_>| {
+        while !job.should_stop() {
+            thread::yield_now();
+        }
+        Ok::<_, String>(())
+    };
+    let text =
+        |report: BatchReport<(), String>| report.into_outcomes().remove(0).unwrap_err().to_string();
+    let expected = "took longer than 2ms, the limit of an item of its batch";
+    assert_eq!(text(executor.batch([()]).item_timeout(2 * MS).run(slow)), expected);
+    let handle = executor.batch([()]).item_timeout(2 * MS).submit(slow).unwrap();
+    assert_eq!(text(handle.wait()), expected);
+    let batch = executor.batch([()]).deadline(Instant::now() + HOUR);
+    let token = CancellationToken::new();
+    token.cancel();
+    let report = batch.cancelled_by(&token).run(slow);
+    assert_eq!(text(report), "cancelled before it had a result");
+    let text = text(executor.batch([()]).deadline(Instant::now() + 5 * MS).run(slow));
+    assert!(
+        text.starts_with("not done within ") && text.ends_with("ms, the deadline of its batch")
+    );
+}
+
+#[test]
+fn an_item_that_was_never_pulled_is_marked() {
+    with_timeout(|| {
+        let executor = executor(1);
+        let (token, latch) = (CancellationToken::new(), Latch::default());
+        let (inside, entered) = mpsc::channel();
+        let stuck = latch.clone();
+        let batch = executor.batch(0..5).cancelled_by(&token);
+        let handle = batch.submit(move |n, _| {
+            inside.send(()).unwrap();
+            stuck.wait();
+            Ok::<_, String>(n)
+        });
+        entered.recv().unwrap();
+        token.cancel();
+        let outcomes = handle.unwrap().wait().into_outcomes();
+        latch.open();
+        let was_pulled = |outcome: &Outcome<i32, String>| match outcome {
+            Err(Failure::Cancelled(item)) => item.was_pulled(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            outcomes.iter().map(was_pulled).collect::<Vec<_>>(),
+            [true, false, false, false, false]
+        );
+        let text = |outcome: &Outcome<i32, String>| outcome.as_ref().unwrap_err().to_string();
+        assert_eq!(text(&outcomes[0]), "cancelled before it had a result");
+        assert_eq!(text(&outcomes[1]), "cancelled before it was pulled");
+    });
+}
+
+type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+#[test]
+fn lost_futures_and_panicking_spawners_say_so() {
+    with_timeout(|| {
+        let text = |spawner: fn(Task)| {
+            let executor = executor(1);
+            let job = |_: std::sync::Arc<u8>, _| async { AttemptOutcome::<(), String>::Done(()) };
+            let handle = executor.batch([1]).requests().submit_async(spawner, job).unwrap();
+            handle.wait().into_outcomes().remove(0).map_err(|failure| failure.to_string())
+        };
+        let dropped = "the runtime dropped the future of the attempt";
+        assert_eq!(text(drop).unwrap_err(), dropped);
+        assert_eq!(text(|task| drop(thread::spawn(|| drop(task)))).unwrap_err(), dropped);
+        let panicked = "the spawner of the attempt's future panicked: no runtime";
+        assert_eq!(text(|_| panic!("no runtime")).unwrap_err(), panicked);
+        // A future that has an end, or is not lost, has that end.
+        fn run(task: Task) {
+            futures_executor::block_on(task);
+            panic!("too late");
+        }
+        assert_eq!(text(run), Ok(()));
+        fn hand_over(task: Task) {
+            thread::spawn(|| futures_executor::block_on(task));
+            panic!("not with the future in hand");
+        }
+        assert_eq!(text(hand_over), Ok(()));
+    });
+}
