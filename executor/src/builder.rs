@@ -11,6 +11,9 @@ use crate::limits::CancellationToken;
 use crate::primitive::{Parker, processors, thread};
 use crate::scheduler::{Scheduler, worker};
 
+/// The largest number of workers. Each of them has a place in each batch.
+const MAX_WORKERS: usize = 1 << 16;
+
 /// The settings of an [`Executor`]. Made by [`Executor::builder`].
 ///
 /// Each setting has a default. [`build`](Builder::build) checks the settings.
@@ -65,7 +68,7 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Sets the number of worker threads, from 1 on. The default is
+    /// Sets the number of worker threads, from 1 to 65,536. The default is
     /// [`available_parallelism`](std::thread::available_parallelism), or 1 if it is unknown.
     ///
     /// The caller of a batch runs items, too, and so does the consumer of a stream of
@@ -163,8 +166,12 @@ impl Builder {
     ///
     /// Blocking as the system does: it starts the threads, and does not wait until they run.
     pub fn build(self) -> Result<Executor, BuildError> {
-        if self.workers == Some(0) {
-            return Err(BuildError::NoWorkers);
+        match self.workers {
+            Some(0) => return Err(BuildError::NoWorkers),
+            Some(requested) if requested > MAX_WORKERS => {
+                return Err(BuildError::TooManyWorkers { requested, largest: MAX_WORKERS });
+            }
+            _ => {}
         }
         // Tried once here, so that the builder reports it and not the first stream.
         Ring::<()>::with_capacity(self.window).map_err(BuildError::Window)?;
@@ -201,6 +208,13 @@ impl Builder {
 pub enum BuildError {
     /// No workers were requested. There must be at least 1.
     NoWorkers,
+    /// More workers were requested than any executor may have.
+    TooManyWorkers {
+        /// The number of requested workers.
+        requested: usize,
+        /// The largest number of workers.
+        largest: usize,
+    },
     /// The window is 0, or too large for memory.
     Window(CapacityError),
     /// The system refused a thread.
@@ -218,6 +232,9 @@ impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BuildError::NoWorkers => f.write_str("an executor needs at least 1 worker, not 0"),
+            BuildError::TooManyWorkers { requested, largest } => {
+                write!(f, "an executor has at most {largest} workers, not {requested}")
+            }
             BuildError::Window(_) => f.write_str("the window of an executor is out of range"),
             BuildError::Spawn { started, requested, .. } => {
                 write!(f, "only {started} of {requested} workers could be started")
@@ -229,7 +246,7 @@ impl fmt::Display for BuildError {
 impl std::error::Error for BuildError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            BuildError::NoWorkers => None,
+            BuildError::NoWorkers | BuildError::TooManyWorkers { .. } => None,
             BuildError::Window(error) => Some(error),
             BuildError::Spawn { error, .. } => Some(error),
         }

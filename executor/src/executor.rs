@@ -14,7 +14,8 @@ use crate::scheduler::Scheduler;
 ///
 /// Every call is a batch with its own ring. So results never mix, and batches run at the same time.
 /// Workers run open batches by turns. The caller of a batch runs items of that batch and of no
-/// other. So calls can be nested in jobs as deep as the stack allows, even with one worker.
+/// other. So calls can be nested in jobs as deep as the stack allows, even with one worker. Beyond
+/// some ten thousand open batches, the caller of a new one runs its items alone.
 ///
 /// ```
 /// use reorder_executor::Executor;

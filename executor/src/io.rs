@@ -17,7 +17,7 @@ pub(crate) mod reserved;
 pub(crate) mod source;
 
 pub(crate) use self::chunk::{Chunk, ChunkRing, Spares};
-pub(crate) use self::collect::collect;
+pub(crate) use self::collect::{Items, collect};
 pub(crate) use self::ordered_output::OrderedOutput;
 pub(crate) use self::pull::{Phase, PullLock, Puller, SourceEnd, pull};
 pub(crate) use self::reserved::push_reserved;

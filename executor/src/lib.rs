@@ -72,6 +72,7 @@ mod executor;
 mod io;
 mod limits;
 mod map;
+mod memory;
 #[cfg(reorder_loom)]
 #[doc(hidden)]
 pub mod model;

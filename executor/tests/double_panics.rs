@@ -5,7 +5,7 @@ mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use common::executor;
+use common::{Latch, executor};
 use reorder_executor::Executor;
 
 /// Panics when it is dropped.
@@ -221,4 +221,23 @@ fn a_job_is_dropped_because_there_is_no_source() {
     assert_eq!(panic_of(|| executor.batch(Nothing).run(with_limits())), "no source");
     assert_eq!(panic_of(|| executor.batch(Nothing).submit(with_limits()).map(drop)), "no source");
     assert_eq!(panic_of(|| executor.batch(Nothing).stream(with_limits()).map(drop)), "no source");
+}
+
+/// A handle that is dropped drops the items that have not started.
+#[test]
+fn items_panic_when_their_batch_is_dropped() {
+    let executor = executor(1);
+    let (begun, end) = (Latch::default(), Latch::default());
+    let (begins, ends) = (begun.clone(), end.clone());
+    let items: Vec<_> = (0..10).map(|_| Fuse("an item")).collect();
+    let handle = executor.batch(items).submit(move |item, _| {
+        std::mem::forget(item);
+        begins.open();
+        ends.wait();
+        Ok::<_, ()>(())
+    });
+    begun.wait();
+    drop(handle.unwrap());
+    end.open();
+    assert_eq!(executor.stream(0..10, |n| n).count(), 10);
 }

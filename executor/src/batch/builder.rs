@@ -4,13 +4,13 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::vec;
 
 use crate::batch::handle::{BatchHandle, Refused};
 use crate::batch::report::BatchReport;
 use crate::executor::Executor;
-use crate::io::collect;
+use crate::io::{Items, collect};
 use crate::limits::{CancellationToken, Current, LimitState, Limits, current_job};
+use crate::memory;
 use crate::outcome::{self, Failure, Outcome, Panic};
 use crate::primitive::now;
 use crate::scheduler::Admission;
@@ -238,7 +238,7 @@ impl<'e, I> BatchBuilder<'e, I> {
                     let ran = run(item);
                     (ran.outcome, log.timing(ran.started, ran.completed))
                 };
-                self.executor.map_with(items, job, is_concurrent).into_iter().unzip()
+                memory::unzip(self.executor.map_with(items, job, is_concurrent))
             }
         };
         BatchReport::new(outcomes, policy.late(), timings).with_cause(policy.cause())
@@ -336,20 +336,21 @@ impl<'e, I> BatchBuilder<'e, I> {
     /// Collects the items, and lets `start` open their stream unless the executor was shut down.
     pub(crate) fn submit_with<U: Send, E: Send>(
         self,
-        start: impl FnOnce(Admitted<'e>, vec::IntoIter<I::Item>) -> Ordered<'static, U, E>,
+        start: impl FnOnce(Admitted<'e>, Items<I::Item>) -> Ordered<'static, U, E>,
     ) -> Submitted<I, U, E>
     where
         I: IntoIterator,
     {
         let start = DiscardOnDrop::new(start);
         let items = collect(self.items.into_iter());
-        let count = items.len();
+        let count = items.0.len();
+        let outcomes = memory::with_capacity(count);
         match Admitted::new(self.executor, count.max(1), self.limits) {
             Some(call) => {
-                let stream = start.into_inner()(call, items.into_iter());
-                Ok(BatchHandle::new(stream, count))
+                let stream = start.into_inner()(call, Items::new(items));
+                Ok(BatchHandle::new(stream, count, outcomes))
             }
-            None => Err(Refused { items }),
+            None => Err(Refused { items: items.into_vec() }),
         }
     }
 
@@ -363,10 +364,10 @@ impl<'e, I> BatchBuilder<'e, I> {
         I: IntoIterator,
     {
         let start = DiscardOnDrop::new(start);
-        let source = self.items.into_iter();
+        let source = DiscardOnDrop::new(self.items.into_iter());
         match Admitted::new(self.executor, window, self.limits) {
-            Some(call) => Ok(start.into_inner()(call, source)),
-            None => Err(Refused { items: source }),
+            Some(call) => Ok(start.into_inner()(call, source.into_inner())),
+            None => Err(Refused { items: source.into_inner() }),
         }
     }
 }

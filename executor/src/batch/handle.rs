@@ -44,8 +44,12 @@ pub struct BatchHandle<U: Send, E: Send> {
 }
 
 impl<U: Send, E: Send> BatchHandle<U, E> {
-    pub(crate) fn new(stream: Ordered<'static, U, E>, items: usize) -> Self {
-        let outcomes = Vec::with_capacity(items);
+    /// `outcomes` is empty, and has a capacity for `items` outcomes.
+    pub(crate) fn new(
+        stream: Ordered<'static, U, E>,
+        items: usize,
+        outcomes: Vec<Outcome<U, E>>,
+    ) -> Self {
         BatchHandle { stream, outcomes, items, timings: Vec::new(), is_over: false }
     }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::limits::policy::{LimitPolicy, Limits};
 use crate::limits::timing::TimingLog;
+use crate::memory;
 use crate::primitive::{AtomicU64, now};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -29,7 +30,7 @@ impl LimitState {
             timing_log: limits.timed.then(|| TimingLog::new(window)),
             policy: LimitPolicy::new(limits),
             epoch: now(),
-            started: (0..places).map(|_| AtomicU64::new(0)).collect(),
+            started: memory::filled(places, || AtomicU64::new(0)),
         }
     }
 

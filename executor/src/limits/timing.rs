@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use crate::memory;
 use crate::primitive::{AtomicUsize, Mutex, MutexGuard, lock, now};
 
 /// The times of one item. Returned by [`BatchReport::timings`](crate::BatchReport::timings), which
@@ -66,7 +67,7 @@ type Noted = Option<(u64, Timing)>;
 impl TimingLog {
     /// Returns a log for a window of `window` items. The window is 0 if no consumer takes timings.
     pub(crate) fn new(window: usize) -> TimingLog {
-        let places = (0..window).map(|_| Mutex::new(None)).collect();
+        let places = memory::filled(window, || Mutex::new(None));
         TimingLog { submitted: now(), completed: AtomicUsize::new(0), places }
     }
 

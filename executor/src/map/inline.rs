@@ -8,14 +8,15 @@ use std::{mem, thread};
 use crate::io::push_reserved;
 use crate::map::results::{Panicked, Ran, from_parts, resume_source_panic};
 use crate::map::{Call, Job};
+use crate::memory;
 use crate::primitive::Stopwatch;
-use crate::scheduler::{GRACE, Inside};
-use crate::unwind::DiscardEach;
+use crate::scheduler::Inside;
+use crate::unwind::{DiscardEach, DiscardOnDrop};
 
 /// The maximum number of items that run between two readings of the clock.
 const MAX_LOT: usize = 32;
 
-/// Runs up to `count` items, at least 1, until [`GRACE`] has passed.
+/// Runs up to `count` items, at least 1, until `limit` has passed.
 ///
 /// The clock is read after each lot of items. A lot has one item more than ran cheaply before it,
 /// and at most [`MAX_LOT`]. So no more items wait behind an expensive one than ran cheaply before.
@@ -27,12 +28,15 @@ pub(super) fn run<S: Iterator, F: Job<S::Item>>(
     call: &Call<'_, F>,
     source: S,
     count: usize,
+    limit: Duration,
 ) -> Ran<S, F::Value> {
     let _inside = Inside::enter(call.scheduler);
-    let (values, panics) = (DiscardEach(Vec::with_capacity(count)), DiscardEach(Vec::new()));
+    let source = DiscardOnDrop::new(source);
+    let values = DiscardEach(memory::with_capacity(count));
+    let (source, panics) = (source.into_inner(), DiscardEach(Vec::new()));
     let local = call.job.local(0);
     let mut inline = Inline { call, source, local, values, panics };
-    let ended = inline.run(count);
+    let ended = inline.run(count, limit);
     let ran = inline.ran();
     let Inline { source, values, panics, .. } = inline;
     let results = from_parts(values, panics);
@@ -66,14 +70,14 @@ impl<S: Iterator, F: Job<S::Item>> Inline<'_, S, F> {
     }
 
     /// Returns `true` if the source has ended, or its panic.
-    fn run(&mut self, count: usize) -> thread::Result<bool> {
+    fn run(&mut self, count: usize, limit: Duration) -> thread::Result<bool> {
         if count == 1 {
             // There is nothing to share, and nothing to learn.
             return self.run_some(1);
         }
         let stopwatch = Stopwatch::start();
         let (mut ended, mut took) = (false, Duration::ZERO);
-        while !ended && self.ran() < count && took < GRACE {
+        while !ended && self.ran() < count && took < limit {
             let left = count - self.ran();
             let lot = (self.ran() + 1).min(MAX_LOT).min(left);
             ended = self.run_some(lot)?;
@@ -123,13 +127,13 @@ mod tests {
     use super::*;
     use crate::cost::JobType;
     use crate::map::results::values;
-    use crate::scheduler::Scheduler;
+    use crate::scheduler::{GRACE, Scheduler};
 
     fn run_on<S: Iterator, F: Job<S::Item>>(source: S, count: usize, job: F) -> Ran<S, F::Value> {
         let scheduler = Arc::new(Scheduler::new(Vec::new(), false));
         let job_type = JobType::of_code(std::ptr::null());
         let call = Call { scheduler: &scheduler, job_type, job: &job, is_concurrent: false };
-        run(&call, source, count)
+        run(&call, source, count, GRACE)
     }
 
     #[test]

@@ -4,11 +4,12 @@
 //! here and at the call sites in `source` and `parallel`, which visit each index once.
 
 use std::cell::{Cell, UnsafeCell};
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 
+use crate::memory;
 use crate::unwind::discard;
 
-type Row<T> = Box<[UnsafeCell<MaybeUninit<T>>]>;
+type Row<T> = Vec<UnsafeCell<MaybeUninit<T>>>;
 
 /// A buffer of places. Dropping it leaks the values in it.
 pub(crate) struct Output<I, U> {
@@ -21,10 +22,14 @@ pub(crate) struct Output<I, U> {
 // two threads see one item, so they need not be `Sync`.
 unsafe impl<I: Send, U: Send> Sync for Output<I, U> {}
 
+/// # Panics
+///
+/// If there is no memory for the row.
 fn row<T>(len: usize) -> Row<T> {
-    let row = Box::<[UnsafeCell<MaybeUninit<T>>]>::new_uninit_slice(len);
-    // SAFETY: a place without a value is a valid place.
-    unsafe { row.assume_init() }
+    let mut row = memory::with_capacity(len);
+    // SAFETY: the capacity is there, and a place without a value is a valid place.
+    unsafe { row.set_len(len) };
+    row
 }
 
 /// The index that a loop has reached. It stays in a register, and is written to `last` when the
@@ -43,6 +48,9 @@ impl Drop for Reached<'_> {
 impl<I, U> Output<I, U> {
     const SHARED: bool = size_of::<I>() <= size_of::<U>() && align_of::<I>() <= align_of::<U>();
 
+    /// # Panics
+    ///
+    /// If there is no memory for the buffer.
     pub(crate) fn new(len: usize) -> Output<I, U> {
         Output { results: row(len), items: row(if Self::SHARED { 0 } else { len }) }
     }
@@ -95,12 +103,10 @@ impl<I, U> Output<I, U> {
     ///
     /// The results of the first `len` indices were written, and the writes happened before.
     pub(crate) unsafe fn into_vec(self, len: usize) -> Vec<U> {
-        let capacity = self.results.len();
-        debug_assert!(len <= capacity);
-        let results = Box::into_raw(self.results);
-        // SAFETY: a place is a transparent wrapper of `U`, and a `Vec` of this capacity has the
-        // layout of the box. The first `len` places are initialised.
-        unsafe { Vec::from_raw_parts(results.cast::<U>(), len, capacity) }
+        debug_assert!(len <= self.results.len());
+        let mut results = ManuallyDrop::new(self.results);
+        // SAFETY: a place is a transparent wrapper of `U`, and the first `len` are initialised.
+        unsafe { Vec::from_raw_parts(results.as_mut_ptr().cast::<U>(), len, results.capacity()) }
     }
 
     /// Drops the first `len` results, except the missing ones. `missing` is sorted.

@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use reorder_ring::{Consumer, Ring, TryNextError};
+use reorder_ring::{Consumer, Lease, Ring, TryNextError};
 
 use crate::cost::chunk_size;
 use crate::io::SourceEnd;
@@ -28,8 +28,8 @@ use crate::map::work_ranges::WorkRanges;
 use crate::map::{Call, Job, Source};
 use crate::observe::trace;
 use crate::primitive::{AtomicWaker, Mutex, into_inner, lock};
-use crate::scheduler::{Progress, TimeSlice, Work, park, with_borrowed};
-use crate::unwind::DiscardEach;
+use crate::scheduler::{Progress, Scheduler, TimeSlice, Work, park, with_borrowed};
+use crate::unwind::{DiscardEach, DiscardOnDrop};
 
 /// The time that running the items of one claim should take. Claiming is cheap beside that.
 const TARGET: Duration = Duration::from_micros(1);
@@ -46,34 +46,43 @@ const MAX_CLOCK_INTERVAL: u32 = 512;
 
 /// Runs the job on up to `count` items of a source, from 1 to `u32::MAX`.
 ///
+/// Returns the source if there is no ring for the batch.
+///
 /// # Panics
 ///
-/// If the source panics, or there is no memory for the batch's ring or results.
+/// If the source panics, or there is no memory for the results.
 pub(super) fn run_iterator<S: Source, F: Job<S::Item>>(
     call: &Call<'_, F>,
     source: S,
     count: usize,
-) -> Ran<S, F::Value> {
-    let job = OfItems(call.job);
-    run(call.with_job(&job), source::of_iterator(source), call.max_claim(MAX_CLAIM), count)
+) -> Result<Ran<S, F::Value>, S> {
+    let source = DiscardOnDrop::new(source);
+    let Some((ring, output)) = allocate(call.scheduler, count) else {
+        return Err(source.into_inner());
+    };
+    let (job, source) = (OfItems(call.job), source::of_iterator(source.into_inner()));
+    Ok(run(call.with_job(&job), &ring, output, source, call.max_claim(MAX_CLAIM), count))
 }
 
 /// Runs the job on the first `count` indices of a range, from 1 to `u32::MAX`.
 ///
+/// Returns the range if there is no ring for the batch.
+///
 /// # Panics
 ///
-/// If there is no memory for the batch's ring or results.
+/// If there is no memory for the results.
 pub(super) fn run_indices<F: Job<usize>>(
     call: &Call<'_, F>,
     indices: Range<usize>,
     count: usize,
-) -> Ran<Range<usize>, F::Value> {
+) -> Result<Ran<Range<usize>, F::Value>, Range<usize>> {
+    let Some((ring, output)) = allocate(call.scheduler, count) else { return Err(indices) };
     let first = indices.start;
     let job = OfIndices { first, job: call.job };
     let source = source::of_indices(count);
     let max_claim = call.max_claim(MAX_CLAIM_OF_INDICES);
-    let (results, _, ran) = run(call.with_job(&job), source, max_claim, count);
-    (results, Some(first + ran..indices.end), ran)
+    let (results, _, ran) = run(call.with_job(&job), &ring, output, source, max_claim, count);
+    Ok((results, Some(first + ran..indices.end), ran))
 }
 
 /// A job of items, which does not look at their indices in the part.
@@ -119,16 +128,27 @@ impl<F: Job<usize>> Job<(usize, ())> for OfIndices<'_, F> {
     }
 }
 
+/// Returns a ring and an output buffer for `count` items, or `None` if there is no ring: too many
+/// batches are open, or there is no memory.
+///
+/// # Panics
+///
+/// If there is no memory for the buffer.
+fn allocate<I, U>(scheduler: &Scheduler, count: usize) -> Option<(Lease<()>, Output<I, U>)> {
+    let ring = scheduler.rings.lease(BlockLayout::new(count).blocks()).ok()?;
+    Some((ring, Output::new(count)))
+}
+
 fn run<S: Source, F: Job<(usize, S::Item)>>(
     call: Call<'_, F>,
+    ring: &Lease<()>,
+    output: Output<S::Item, F::Value>,
     source: SharedSource<S>,
     max_claim: u32,
     count: usize,
 ) -> Ran<S, F::Value> {
     let scheduler = call.scheduler;
     let layout = BlockLayout::new(count);
-    let output = Output::new(count);
-    let ring = scheduler.rings.lease(layout.blocks()).expect("memory for the ring of a batch");
     let (mut producer, consumer) = ring.open().expect("a leased ring is free").split();
     let tickets = producer.reserve_many(layout.blocks()).expect("the ring has this capacity");
     producer.finish();
@@ -138,7 +158,7 @@ fn run<S: Source, F: Job<(usize, S::Item)>>(
         source,
         max_claim,
         ranges: WorkRanges::new(scheduler.participants()),
-        blocks: Blocks::new(layout, &ring, tickets),
+        blocks: Blocks::new(layout, ring, tickets),
         panics: Mutex::default(),
         caller: AtomicWaker::new(),
     };

@@ -8,6 +8,7 @@ use std::any::Any;
 use std::mem::needs_drop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use crate::memory;
 use crate::unwind::{DiscardEach, discard};
 
 /// The index of an item whose job panicked, and the payload.
@@ -75,6 +76,7 @@ pub(crate) fn append<U>(first: Results<U>, count: usize, second: Results<U>) -> 
     }
     match (first, second) {
         (Ok(mut values), Ok(mut more)) => {
+            memory::reserve(&mut values.0, more.0.len());
             values.0.append(&mut more.0);
             Ok(values)
         }

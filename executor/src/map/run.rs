@@ -4,10 +4,11 @@
 //! it takes longer than [`GRACE`].
 
 use std::sync::Arc;
+use std::time::Duration;
 use std::{iter, mem};
 
 use crate::cost::JobType;
-use crate::io::collect;
+use crate::io::{Items, collect};
 use crate::map::results::{Ran, Results, append};
 use crate::map::{Call, Job, Source, inline, parallel};
 use crate::scheduler::{GRACE, Scheduler};
@@ -20,7 +21,7 @@ const MAX_PART: usize = u32::MAX as usize;
 ///
 /// # Panics
 ///
-/// If the source panics, or there is no memory for the batch's ring or results.
+/// If the source panics, or there is no memory for the results.
 pub(super) fn run<S: Source, F: Job<S::Item>>(
     scheduler: &Arc<Scheduler>,
     source: S,
@@ -44,8 +45,8 @@ fn run_collected<I: Send, F: Job<I>>(
     is_concurrent: bool,
 ) -> Results<F::Value> {
     let items = collect(source);
-    let count = items.len();
-    run_known(scheduler, items.into_iter(), count, job, is_concurrent)
+    let count = items.0.len();
+    run_known(scheduler, Items::new(items), count, job, is_concurrent)
 }
 
 /// Runs the first `count` items, and then the items that the source has beyond its promise.
@@ -75,7 +76,7 @@ fn run_known<S: Source, F: Job<S::Item>>(
 ///
 /// # Panics
 ///
-/// If there is no memory for the batch's ring or results.
+/// If there is no memory for the results.
 pub(super) fn run_indexed<F: Job<usize>>(
     scheduler: &Arc<Scheduler>,
     len: usize,
@@ -92,7 +93,7 @@ fn run_parts<S: Iterator, F: Job<S::Item>>(
     call: &Call<'_, F>,
     source: S,
     count: usize,
-    in_parallel: impl Fn(&Call<'_, F>, S, usize) -> Ran<S, F::Value>,
+    in_parallel: impl Fn(&Call<'_, F>, S, usize) -> Result<Ran<S, F::Value>, S>,
 ) -> (Results<F::Value>, Option<S>) {
     let expected = || call.scheduler.costs.expect(call.job_type, count);
     let is_expected_cheap = || expected().is_some_and(|expected| expected < GRACE);
@@ -101,12 +102,33 @@ fn run_parts<S: Iterator, F: Job<S::Item>>(
     while let Some(rest) = source.take_if(|_| ran < count) {
         let part = (count - ran).min(MAX_PART);
         let (more, rest, ran_now) = match mem::take(&mut is_cheap) {
-            true => inline::run(call, rest, part),
-            false => in_parallel(call, rest, part),
+            true => inline::run(call, rest, part, GRACE),
+            // Without a ring, the caller runs the items alone.
+            false => in_parallel(call, rest, part)
+                .unwrap_or_else(|rest| inline::run(call, rest, part, Duration::MAX)),
         };
         results = append(results, ran, more);
         source = rest;
         ran += ran_now;
     }
     (results, source)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::executor::Executor;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "tens of thousands of rings take too long")]
+    fn a_caller_runs_alone_if_there_is_no_ring() {
+        let executor = Executor::builder().workers(1).build().unwrap();
+        let mut leases: Vec<_> = Vec::new();
+        while let Ok(lease) = executor.scheduler.rings.lease(1) {
+            leases.push(lease);
+        }
+        assert!(executor.map(0..1000, |n| n).into_iter().eq(0..1000));
+        assert!(executor.map_indexed(1000, |n| n).into_iter().eq(0..1000));
+        drop(leases);
+        assert_eq!(executor.map(0..1000, |n| n).len(), 1000);
+    }
 }

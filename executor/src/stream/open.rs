@@ -107,7 +107,9 @@ where
         Some(_) => 1,
         None => max_chunk_size(window.next_power_of_two(), executor.parallelism()),
     };
+    let (source, job) = (DiscardOnDrop::new(source), DiscardOnDrop::new(job));
     let Opened { producer, output, consumer_end } = open_ring(window, limits);
+    let (source, job) = (source.into_inner(), job.into_inner());
     (Core::new(source, job, producer, output, max_chunk), consumer_end)
 }
 
