@@ -189,7 +189,7 @@ else
         local pid signal status=0 expected=$1
         # With job control, a process in the background does not ignore SIGINT.
         set -m
-        "${ignoring[@]}" "$example" "$folder"/endless/* >/dev/null 2>&1 &
+        "${start[@]}" "$example" "$folder"/endless/* >/dev/null 2>&1 &
         pid=$!
         set +m
         until [ "$(find "$folder/endless" -name '.parallel_gzip-*' -size +0 | wc -l)" -eq 2 ]; do
@@ -202,13 +202,15 @@ else
         [ "$(ls -A "$folder/endless")" = one$'\n'two ] ||
             fail "${*:2}: the program left files: $(ls -A "$folder/endless")"
     }
-    ignoring=()
+    # A caller in the background may have made this script ignore SIGINT.
+    start=(env --default-signal=HUP,INT,TERM)
+    "${start[@]}" true 2>/dev/null || start=()
     interrupt 130 INT
     interrupt 143 TERM
     interrupt 129 HUP
     # A signal that is ignored at the start, as by nohup, stays ignored.
-    ignoring=(env --ignore-signal=HUP)
-    if "${ignoring[@]}" true 2>/dev/null; then
+    start=(env --default-signal=INT,TERM --ignore-signal=HUP)
+    if "${start[@]}" true 2>/dev/null; then
         interrupt 143 HUP TERM
     fi
     echo "gzip: signals leave no incomplete outputs"
