@@ -4,9 +4,9 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use reorder_ring::{CapacityError, Ring};
+use reorder_ring::CapacityError;
 
-use crate::executor::Executor;
+use crate::executor::{Executor, check_window, write_window_error};
 use crate::limits::CancellationToken;
 use crate::primitive::{Parker, processors, thread};
 use crate::scheduler::{Scheduler, worker};
@@ -79,7 +79,7 @@ impl Builder {
         self
     }
 
-    /// Sets the window of a stream, from 1 on: the number of items that were pulled from the source
+    /// Sets the window of a stream, from 1 up to what memory allows: the number of items that were pulled from the source
     /// and not yet taken by the consumer. It is rounded up to a power of two. The default is 256.
     ///
     /// The window bounds the memory of a stream, and how far the workers can run ahead of a slow
@@ -174,7 +174,7 @@ impl Builder {
             _ => {}
         }
         // Tried once here, so that the builder reports it and not the first stream.
-        Ring::<()>::with_capacity(self.window).map_err(BuildError::Window)?;
+        check_window(self.window).map_err(BuildError::Window)?;
         let requested = self.workers.unwrap_or_else(processors);
         let parkers: Vec<Parker> = (0..requested).map(|_| Parker::new()).collect();
         let unparkers = parkers.iter().map(Parker::unparker).collect();
@@ -235,7 +235,7 @@ impl fmt::Display for BuildError {
             BuildError::TooManyWorkers { requested, largest } => {
                 write!(f, "an executor has at most {largest} workers, not {requested}")
             }
-            BuildError::Window(_) => f.write_str("the window of an executor is out of range"),
+            BuildError::Window(error) => write_window_error(f, error),
             BuildError::Spawn { started, requested, .. } => {
                 write!(f, "only {started} of {requested} workers could be started")
             }

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use reorder_ring::{CapacityError, Ring};
+
 use crate::limits::CancellationToken;
 use crate::primitive::thread::JoinHandle;
 use crate::scheduler::Scheduler;
@@ -77,5 +79,22 @@ impl fmt::Debug for Executor {
             .field("workers", &self.workers())
             .field("window", &self.window)
             .finish_non_exhaustive()
+    }
+}
+
+/// Checks that there is memory for the ring of a stream with this window.
+pub(crate) fn check_window(window: usize) -> Result<(), CapacityError> {
+    // Outcomes travel in vectors, whose size does not depend on the outcome.
+    Ring::<Vec<()>>::with_capacity(window).map(drop)
+}
+
+/// Says why a window is refused, in the words of the executor.
+pub(crate) fn write_window_error(f: &mut fmt::Formatter<'_>, error: &CapacityError) -> fmt::Result {
+    match error {
+        CapacityError::Zero => f.write_str("a window must be at least 1 item, not 0"),
+        CapacityError::TooLarge { requested, largest } => {
+            write!(f, "a window must be at most {largest} items, not {requested}")
+        }
+        error => write!(f, "there is no window of that size: {error}"),
     }
 }

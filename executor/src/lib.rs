@@ -88,6 +88,10 @@ mod snapshot;
 mod stream;
 mod unwind;
 
+/// The reason in [`BuildError::Window`], from the crate `reorder-ring`.
+#[doc(inline)]
+pub use reorder_ring::CapacityError;
+
 pub use batch::builder::{BatchBuilder, Job};
 pub use batch::handle::{BatchHandle, Refused};
 pub use batch::report::{BatchReport, ItemError};

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use common::{Latch, block_on, executor, with_timeout};
 use reorder_executor::{
-    Attempt, AttemptOutcome, BatchBuilder, BatchHandle, BatchReport, CancellationToken, Executor,
-    Failure, ItemError, Job, Outcome, Retry, Shutdown,
+    Attempt, AttemptOutcome, BatchBuilder, BatchHandle, BatchReport, BuildError, CancellationToken,
+    CapacityError, Executor, Failure, ItemError, Job, Outcome, Retry, Shutdown,
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -308,4 +308,24 @@ fn lost_futures_and_panicking_spawners_say_so() {
         }
         assert_eq!(text(hand_over), Ok(()));
     });
+}
+
+#[test]
+fn a_window_beyond_memory_is_an_error_that_states_the_limits() {
+    let build = |window| Executor::builder().workers(1).window(window).build().unwrap_err();
+    assert_eq!(build(0).to_string(), "a window must be at least 1 item, not 0");
+    for window in [usize::MAX, usize::MAX / 2, usize::MAX / 64] {
+        let BuildError::Window(CapacityError::TooLarge { requested, largest }) = build(window)
+        else {
+            panic!("{:?}", build(window))
+        };
+        assert!(requested == window && largest < window);
+        let text = format!("a window must be at most {largest} items, not {window}");
+        assert_eq!(build(window).to_string(), text);
+        let executor = executor(1);
+        let requests = executor.batch([1]).requests().window(window.try_into().unwrap());
+        let refused = requests.stream(|_, _| AttemptOutcome::<u8, ()>::Done(1)).unwrap_err();
+        assert_eq!(refused.to_string(), text);
+        assert_eq!(refused.into_inner().next(), Some(1));
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::batch::handle::{BatchHandle, Refused};
 use crate::batch::report::BatchReport;
-use crate::executor::Executor;
+use crate::executor::{Executor, check_window};
 use crate::io::{Items, collect};
 use crate::limits::{CancellationToken, Current, LimitState, Limits, current_job};
 use crate::memory;
@@ -350,7 +350,7 @@ impl<'e, I> BatchBuilder<'e, I> {
                 let stream = start.into_inner()(call, Items::new(items));
                 Ok(BatchHandle::new(stream, count, outcomes))
             }
-            None => Err(Refused { items: items.into_vec() }),
+            None => Err(Refused { items: items.into_vec(), window: None }),
         }
     }
 
@@ -365,9 +365,15 @@ impl<'e, I> BatchBuilder<'e, I> {
     {
         let start = DiscardOnDrop::new(start);
         let source = DiscardOnDrop::new(self.items.into_iter());
+        if window != self.executor.window {
+            // The builder of the executor has tried its own window.
+            if let Err(error) = check_window(window) {
+                return Err(Refused { items: source.into_inner(), window: Some(error) });
+            }
+        }
         match Admitted::new(self.executor, window, self.limits) {
             Some(call) => Ok(start.into_inner()(call, source.into_inner())),
-            None => Err(Refused { items: source.into_inner() }),
+            None => Err(Refused { items: source.into_inner(), window: None }),
         }
     }
 }

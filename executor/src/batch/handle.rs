@@ -5,7 +5,10 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use reorder_ring::CapacityError;
+
 use crate::batch::report::BatchReport;
+use crate::executor::write_window_error;
 use crate::limits::{Timing, current_job};
 use crate::outcome::{Failure, Outcome};
 use crate::stream::Ordered;
@@ -128,7 +131,8 @@ impl<U: Send, E: Send> fmt::Debug for BatchHandle<U, E> {
     }
 }
 
-/// The error of a call that an executor refuses, because it was shut down. It gives the items back.
+/// The error of a call that an executor refuses, because it was shut down, or because the
+/// [window](crate::Requests::window) of the call is too large. It gives the items back.
 ///
 /// ```
 /// use reorder_executor::{Executor, Shutdown};
@@ -143,6 +147,8 @@ impl<U: Send, E: Send> fmt::Debug for BatchHandle<U, E> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Refused<S> {
     pub(super) items: S,
+    /// The reason why there is no ring for the window. `None` if the executor was shut down.
+    pub(super) window: Option<CapacityError>,
 }
 
 impl<S> Refused<S> {
@@ -154,13 +160,16 @@ impl<S> Refused<S> {
 
 impl<S> fmt::Debug for Refused<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Refused").finish_non_exhaustive()
+        f.debug_struct("Refused").field("window", &self.window).finish_non_exhaustive()
     }
 }
 
 impl<S> fmt::Display for Refused<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the executor was shut down and accepts no more calls")
+        match &self.window {
+            None => f.write_str("the executor was shut down and accepts no more calls"),
+            Some(error) => write_window_error(f, error),
+        }
     }
 }
 

@@ -110,7 +110,8 @@ impl<I> Requests<'_, I> {
     }
 
     /// Sets the window of a stream: the maximum number of outstanding items. It is rounded up to a
-    /// power of two. The default is that of [`Builder::window`](crate::Builder::window).
+    /// power of two. The default is that of [`Builder::window`](crate::Builder::window). A stream
+    /// with a window that does not fit into memory is [refused](crate::Refused).
     ///
     /// All items of a submitted batch are outstanding.
     pub fn window(mut self, items: NonZeroUsize) -> Self {
@@ -194,7 +195,8 @@ impl<I> Requests<'_, I> {
     ///
     /// # Errors
     ///
-    /// [`Refused`](crate::Refused) if the executor was shut down. It gives the source back.
+    /// [`Refused`](crate::Refused) if the executor was shut down, or there is no memory for the
+    /// window. It gives the source back.
     ///
     /// # Panics
     ///
