@@ -79,8 +79,9 @@ impl Builder {
         self
     }
 
-    /// Sets the window of a stream, from 1 up to what memory allows: the number of items that were pulled from the source
-    /// and not yet taken by the consumer. It is rounded up to a power of two. The default is 256.
+    /// Sets the window of a stream, from 1 up to what memory allows: the number of items that were
+    /// pulled from the source and not yet taken by the consumer. It is rounded up to a power of
+    /// two. The default is 256.
     ///
     /// The window bounds the memory of a stream, and how far the workers can run ahead of a slow
     /// item or a slow consumer. A batch has no window, because all of its results are in memory

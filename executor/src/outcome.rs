@@ -163,7 +163,7 @@ pub(crate) fn nanos(limit: Duration) -> u64 {
     u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What is known of an item that got no result of its own.
+/// Holds what is known of an item that got no result of its own.
 #[derive(Clone)]
 pub struct Unfinished<E> {
     attempts: u32,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use reorder_ring::CapacityError;
 
@@ -69,6 +70,33 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
             self.take_in(outcome);
         }
         self.report()
+    }
+
+    /// Waits until no job of the batch runs and none will start, or until `within` has passed.
+    /// Returns `true` if so.
+    ///
+    /// A batch that was cancelled, or whose deadline has passed, starts no job. Its outcomes
+    /// come at once, while jobs that had started may still run. This waits for them. Afterwards,
+    /// [`wait`](BatchHandle::wait) returns at once.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use reorder_executor::{CancellationToken, Executor};
+    /// # let executor = Executor::builder().workers(1).build()?;
+    /// let token = CancellationToken::new();
+    /// let batch = executor.batch(0..1000).cancelled_by(&token);
+    /// let mut handle = batch.submit(|n, _| Ok::<_, ()>(n))?;
+    /// token.cancel();
+    /// assert!(handle.until_idle(Some(Duration::from_secs(60))));
+    /// assert_eq!(handle.wait().outcomes().len(), 1000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// As [`Ordered::until_idle`](crate::Ordered::until_idle).
+    pub fn until_idle(&mut self, within: Option<Duration>) -> bool {
+        self.stream.until_idle(within)
     }
 
     /// Returns `true` if all items have run: then neither [`wait`](BatchHandle::wait) nor the

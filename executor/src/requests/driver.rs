@@ -477,6 +477,10 @@ impl<J: Jobs> StreamWork for Driver<J> {
     }
 
     fn next_due(&self) -> Option<Instant> {
+        // A batch that has ended starts nothing more. Its consumer would look again for ever.
+        if self.is_stopped() {
+            return None;
+        }
         match self.decide(now()) {
             Decision::Rest(at) => at,
             Decision::Start(_) | Decision::End(_) | Decision::Pull => Some(now()),

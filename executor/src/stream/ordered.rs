@@ -5,7 +5,7 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::mem;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reorder_ring::{Consumer, Delivery, TryNextError};
 
@@ -14,7 +14,7 @@ use crate::limits::{LimitState, OuterJob, TaskTimer, Timing};
 #[cfg(feature = "requests")]
 use crate::observe::request_stats::RequestStats;
 use crate::outcome::{Failure, Outcome, Stop};
-use crate::primitive::Backoff;
+use crate::primitive::{Backoff, now, sleep};
 use crate::scheduler::{Published, Scheduler, TimeSlice, park, worker};
 use crate::stream::head_limits::{HeadAction, HeadLimits};
 use crate::stream::work::StreamWork;
@@ -279,6 +279,46 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
 
     pub(crate) fn is_done(&self) -> bool {
         self.stream.is_done()
+    }
+
+    /// Waits until no job of the stream runs and none will start, or until `within` has passed.
+    /// Returns `true` if so.
+    ///
+    /// A stream that was cancelled, or whose deadline has passed, starts no job. Its outcomes come
+    /// at once, while jobs that had started may still run. This waits for them. Other streams have
+    /// no job left when their source has ended and all items have run.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use reorder_executor::{CancellationToken, Executor};
+    ///
+    /// let executor = Executor::builder().workers(1).build()?;
+    /// let token = CancellationToken::new();
+    /// let batch = executor.batch(0..).cancelled_by(&token);
+    /// let mut stream = batch.stream(|n, _| Ok::<_, ()>(n))?;
+    /// assert!(stream.next().is_some());
+    /// token.cancel();
+    /// assert!(stream.until_idle(Some(Duration::from_secs(60))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Blocking: it looks at growing intervals, of up to 10 ms. It takes no outcomes and runs no
+    /// items. Pass `within` if a job may not end, or the window may be full.
+    pub fn until_idle(&mut self, within: Option<Duration>) -> bool {
+        // An instant that the clock cannot represent is no deadline.
+        let deadline = within.and_then(|within| now().checked_add(within));
+        let mut interval = Duration::from_micros(50);
+        while !self.is_done() {
+            let left = deadline.map_or(interval, |at| at.saturating_duration_since(now()));
+            if left.is_zero() {
+                return false;
+            }
+            sleep(interval.min(left));
+            interval = (interval * 2).min(Duration::from_millis(10));
+        }
+        true
     }
 
     /// Returns the number of results so far that came after their item was given up. They were

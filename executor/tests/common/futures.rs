@@ -30,6 +30,8 @@ pub fn requests<I>(executor: &Executor, items: I) -> Requests<'_, I> {
 pub fn endless(live: &LiveCounter) -> impl Future<Output = AttemptOutcome<u64, ()>> + use<> {
     let tracked = live.track(0);
     async move {
+        // The block has to own all of it, and not a copy of its value.
+        let tracked = tracked;
         std::future::pending::<()>().await;
         AttemptOutcome::Done(tracked.value)
     }
