@@ -316,8 +316,11 @@ impl Turn {
         });
         let earlier = u32::try_from(place).unwrap_or(u32::MAX);
         let own = Some(later(open, interval.saturating_mul(earlier))).filter(|&own| own > now);
-        let paced = later(last.due, pace.saturating_mul(earlier.saturating_add(1)));
-        Err(Closed { paced, open: own.unwrap_or(turn) })
+        let open = own.unwrap_or(turn);
+        // Without a throttle, all of the wait is for the pace, that for other turns included.
+        let by_pace = later(last.due, pace.saturating_mul(earlier.saturating_add(1)));
+        let paced = if interval == pace { open } else { by_pace };
+        Err(Closed { paced, open })
     }
 
     /// Dispatches an attempt, if the limiter allows it now.
@@ -540,7 +543,10 @@ mod tests {
         at += 10 * MS;
         // A batch that a thread looks at keeps its turn, however late that thread is.
         assert!(stuck.check(at - MS).is_err());
-        assert!(stuck.check(at + 5 * MS).is_ok() && other.dispatch(at + 5 * MS).is_err());
-        assert!(stuck.dispatch(at + 6 * MS).is_ok());
+        assert!(stuck.check(at + 15 * MS).is_ok());
+        let closed = other.dispatch(at + 15 * MS).unwrap_err();
+        assert_eq!(closed.open, at + 15 * MS + GRACE);
+        assert_eq!(closed.paced, closed.open, "there is no throttle to wait for");
+        assert!(stuck.dispatch(at + 16 * MS).is_ok());
     }
 }
