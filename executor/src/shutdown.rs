@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::executor::Executor;
 use crate::observe::trace;
 use crate::primitive::now;
-use crate::scheduler::{Remaining, is_inside, is_worker_of};
+use crate::scheduler::{Remaining, is_inside, is_worker_of, park};
 use crate::unwind::discard;
 
 /// The fate of open calls in [`Executor::shutdown`](crate::Executor::shutdown), which has an
@@ -81,12 +81,21 @@ impl Executor {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// # Panics
+    ///
+    /// With the feature `tokio`, in a task of a tokio runtime if `within` is `None`.
+    ///
     /// # Progress
     ///
-    /// Blocking. With [`Shutdown::Drain`] it waits for a stream whose window is full, until its
-    /// consumer takes outcomes or drops it. Pass `within` if no consumer might.
+    /// Blocking. A task of an async runtime should pass `within`, or call this where the runtime
+    /// allows to block, because jobs may need the runtime's threads. With [`Shutdown::Drain`] it
+    /// waits for a stream whose window is full, until its consumer takes outcomes or drops it. Pass
+    /// `within` if no consumer might.
     pub fn shutdown(&self, mode: Shutdown, within: Option<Duration>) -> ShutdownReport {
         let within = if self.would_wait_for_itself() { Some(Duration::ZERO) } else { within };
+        if within.is_none() {
+            park::assert_may_block();
+        }
         // An instant that the clock cannot represent is no deadline.
         let deadline = within.and_then(|within| now().checked_add(within));
         self.scheduler.close();
@@ -123,7 +132,7 @@ impl Drop for Executor {
     fn drop(&mut self) {
         let was_shut_down = self.scheduler.is_closed();
         self.abort();
-        if was_shut_down || self.would_wait_for_itself() {
+        if was_shut_down || self.would_wait_for_itself() || park::is_in_runtime() {
             return;
         }
         for worker in self.workers.drain(..) {

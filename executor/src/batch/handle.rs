@@ -12,6 +12,7 @@ use crate::batch::report::BatchReport;
 use crate::executor::write_window_error;
 use crate::limits::{Timing, current_job};
 use crate::outcome::{Failure, Outcome};
+use crate::scheduler::park;
 use crate::stream::Ordered;
 
 /// A batch that runs on the workers, made by
@@ -59,11 +60,19 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
 
     /// Blocks until each item has an outcome.
     ///
+    /// A task of an async runtime should await the handle instead. If `wait` blocks the only thread
+    /// of a runtime that is to run the batch's futures, it never returns.
+    ///
+    /// # Panics
+    ///
+    /// With the feature `tokio`, in a task of a tokio runtime.
+    ///
     /// # Progress
     ///
     /// Blocking. It needs a worker that is not kept by other jobs, or a deadline. A worker of this
     /// or another executor that calls this runs the items itself.
     pub fn wait(mut self) -> BatchReport<U, E> {
+        park::assert_may_block();
         self.stream.wait_in(current_job());
         while self.outcomes.len() < self.items {
             let outcome = self.stream.next().expect("each item has an outcome");

@@ -47,6 +47,9 @@ impl Executor {
     ///
     /// So items must not wait for each other.
     /// [`BatchBuilder::concurrent`](crate::BatchBuilder::concurrent) is for items that do.
+    ///
+    /// In a task of an async runtime, the call keeps the runtime's thread. Its items must not wait
+    /// for other tasks of that thread then.
     pub fn map<I, U, F>(&self, items: I, job: F) -> Vec<U>
     where
         I: IntoIterator<IntoIter: Send, Item: Send>,

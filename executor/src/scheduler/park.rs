@@ -30,6 +30,28 @@ pub(crate) fn with_current<R>(f: impl FnOnce(&Parker, &Waker) -> R) -> R {
     result
 }
 
+/// Checks that this thread may block, if the feature `tokio` is on.
+///
+/// # Panics
+///
+/// If the thread runs a task of a tokio runtime, which other tasks need.
+pub(crate) fn assert_may_block() {
+    #[cfg(feature = "tokio")]
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        // This panics in a task, as each blocking call of tokio does, but not where tokio allows to
+        // block. The future is ready, so nothing waits.
+        runtime.block_on(std::future::ready(()));
+    }
+}
+
+/// Returns `true` if the feature `tokio` is on and this thread belongs to a tokio runtime.
+pub(crate) fn is_in_runtime() -> bool {
+    #[cfg(feature = "tokio")]
+    return tokio::runtime::Handle::try_current().is_ok();
+    #[cfg(not(feature = "tokio"))]
+    false
+}
+
 type Next<T> = Result<Option<Delivery<T>>, NextError>;
 
 /// Blocks until the consumer has a delivery, or its batch has ended.

@@ -69,7 +69,13 @@ pub(crate) struct ConsumerEnd<U, E> {
 /// `next` blocks until the outcome of the next item is there, however many later ones are. If this
 /// thread runs no items itself, it needs a worker that is not kept by other jobs.
 ///
+/// A task of an async runtime should use [`poll_next`](Ordered::poll_next) or
+/// [`into_stream`](Ordered::into_stream) instead. If `next` blocks the only thread of a runtime
+/// that is to run the stream's futures or its source, it never returns.
+///
 /// # Panics
+///
+/// With the feature `tokio`, `next` panics in a task of a tokio runtime.
 ///
 /// Dropping the handle passes on a panic in the `Drop` of a result that was not taken. Panics of
 /// jobs, of the source and of their captures are caught.
@@ -144,6 +150,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
 
     /// Blocks until there is a delivery. Returns `None` at the end.
     fn wait(&mut self) -> Option<Delivery<Chunk<U, E>>> {
+        park::assert_may_block();
         let backoff = Backoff::new();
         loop {
             match self.consumer.as_mut()?.try_next() {

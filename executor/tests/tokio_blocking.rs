@@ -1,0 +1,118 @@
+//! Blocking calls in tasks of a tokio runtime, whose only thread the jobs need.
+#![cfg(feature = "tokio")]
+
+mod common;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+
+use common::{Latch, executor, with_timeout};
+use reorder_executor::{AttemptOutcome, Shutdown};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+fn runtimes() -> [Runtime; 2] {
+    let multi = Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    [multi, Builder::new_current_thread().build().unwrap()]
+}
+
+fn panic_of<T>(call: impl FnOnce() -> T) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(|| drop(call()))).expect_err("the call panics");
+    match payload.downcast::<String>() {
+        Ok(text) => *text,
+        Err(payload) => payload.downcast_ref::<&str>().unwrap().to_string(),
+    }
+}
+
+async fn yields(n: u64) -> AttemptOutcome<u64, ()> {
+    tokio::task::yield_now().await;
+    AttemptOutcome::Done(n)
+}
+
+#[test]
+fn a_call_that_would_block_a_task_panics() {
+    with_timeout(|| {
+        for runtime in runtimes() {
+            let executor = executor(1);
+            let told = runtime.block_on(async {
+                let requests = || executor.batch(0..3_u64).requests();
+                let here = Handle::current;
+                let handle = requests().submit_async(here(), |n, _| yields(*n)).unwrap();
+                let mut stream = requests().stream_async(here(), |n, _| yields(*n)).unwrap();
+                let plain = executor.batch(0..3).submit(|n, _| Ok::<_, ()>(n)).unwrap();
+                [
+                    panic_of(|| handle.wait()),
+                    panic_of(|| stream.next()),
+                    panic_of(|| plain.wait()),
+                    panic_of(|| executor.shutdown(Shutdown::Drain, None)),
+                ]
+            });
+            told.iter().for_each(|told| assert!(told.contains("runtime"), "{told}"));
+        }
+    });
+}
+
+#[test]
+fn a_call_blocks_where_the_runtime_allows_it() {
+    with_timeout(|| {
+        for runtime in runtimes() {
+            let here = runtime.handle().clone();
+            runtime.block_on(async move {
+                let blocking = move || {
+                    let executor = executor(1);
+                    let requests = || executor.batch(0..3_u64).requests();
+                    let handle = requests().submit_async(here.clone(), |n, _| yields(*n)).unwrap();
+                    assert_eq!(handle.wait().into_values().unwrap(), [0, 1, 2]);
+                    let stream = requests().stream_async(here, |n, _| yields(*n)).unwrap();
+                    assert_eq!(stream.filter(Result::is_ok).count(), 3);
+                };
+                tokio::task::spawn_blocking(blocking).await.unwrap();
+            });
+        }
+        // The thread knows the runtime, and is none of its threads.
+        let [runtime, _] = runtimes();
+        let _entered = runtime.enter();
+        let executor = executor(1);
+        let handle = executor.batch(0..3).submit(|n, _| Ok::<_, ()>(n)).unwrap();
+        assert_eq!(handle.wait().into_values().unwrap(), [0, 1, 2]);
+        assert_eq!(executor.stream(0..3, |n| n).count(), 3);
+    });
+}
+
+#[test]
+fn an_executor_that_is_dropped_in_a_task_waits_for_no_job() {
+    with_timeout(|| {
+        for runtime in runtimes() {
+            let (started, go_on) = (Latch::default(), Latch::default());
+            let (starts, goes_on) = (started.clone(), go_on.clone());
+            runtime.block_on(async move {
+                let executor = executor(1);
+                let job = move |n, _: &reorder_executor::Job<'_>| {
+                    starts.open();
+                    goes_on.wait();
+                    Ok::<_, ()>(n)
+                };
+                let handle = executor.batch([1]).submit(job).unwrap();
+                started.wait();
+                // The task that lets the job go on runs after the drop, on the same thread.
+                let later = tokio::spawn(async move { go_on.open() });
+                drop(executor);
+                later.await.unwrap();
+                assert_eq!(handle.await.outcomes().len(), 1);
+            });
+        }
+        // Elsewhere, the drop waits.
+        let executor = executor(1);
+        let (started, ended) = (Latch::default(), Latch::default());
+        let (starts, ends) = (started.clone(), ended.clone());
+        let handle = executor.batch([1]).submit(move |n, _| {
+            starts.open();
+            thread::yield_now();
+            ends.open();
+            Ok::<_, ()>(n)
+        });
+        started.wait();
+        drop(executor);
+        ended.wait();
+        drop(handle);
+    });
+}
