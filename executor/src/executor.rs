@@ -29,14 +29,17 @@ use crate::scheduler::Scheduler;
 /// ```
 ///
 /// Dropping the executor waits until each worker has finished its current job or pull, unless a job
-/// drops it. With the feature `tokio`, it does not wait on a thread of a tokio runtime: jobs may need
-/// that thread. Without this feature, do not drop the executor in a task while jobs wait for the
+/// drops it. With the feature `tokio`, it does not wait on a thread of a tokio runtime, which jobs
+/// may need. Without this feature, do not drop the executor in a task while jobs wait for the
 /// runtime.
 ///
 /// A stream that is still open goes on, on the thread of its consumer. A stream with limits and a
 /// [submitted](crate::BatchBuilder::submit) batch get
 /// [`Failure::ShutDown`](crate::Failure::ShutDown) for items that have not started.
 /// [`shutdown`](Executor::shutdown) offers more control.
+///
+/// A fork of the process has no workers. There, new calls behave as after a shutdown: their caller
+/// runs them, or they are refused. A call that was open at the fork may never end there.
 pub struct Executor {
     pub(crate) scheduler: Arc<Scheduler>,
     pub(crate) workers: Vec<JoinHandle<()>>,

@@ -128,6 +128,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         let (core, consumer_end) =
             open_stream(self.executor, source, window, None, move |item| Ok(job(item)));
         let core = Arc::new(core);
+        self.executor.scheduler.look_for_fork();
         // SAFETY: `Held` ends the borrow before it drops its reference to the stream, which keeps
         // the stream alive until then. The values that the stream borrows outlive the scope.
         let guard = unsafe { BorrowGuard::new(&self.executor.scheduler, &*core, now()) };

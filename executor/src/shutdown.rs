@@ -98,6 +98,7 @@ impl Executor {
         }
         // An instant that the clock cannot represent is no deadline.
         let deadline = within.and_then(|within| now().checked_add(within));
+        self.scheduler.look_for_fork();
         self.scheduler.close();
         if mode == Shutdown::Abort {
             self.abort();
@@ -130,6 +131,7 @@ impl Executor {
 
 impl Drop for Executor {
     fn drop(&mut self) {
+        self.scheduler.look_for_fork();
         let was_shut_down = self.scheduler.is_closed();
         self.abort();
         if was_shut_down || self.would_wait_for_itself() || park::is_in_runtime() {

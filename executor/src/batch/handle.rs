@@ -171,6 +171,8 @@ impl<U: Send, E: Send> fmt::Debug for BatchHandle<U, E> {
 /// The error of a call that an executor refuses, because it was shut down, or because the
 /// [window](crate::Requests::window) of the call is too large. It gives the items back.
 ///
+/// In a fork of its process, an executor counts as shut down.
+///
 /// ```
 /// use reorder_executor::{Executor, Shutdown};
 ///

@@ -69,6 +69,8 @@ pub(crate) struct Scheduler {
     version: AtomicUsize,
     /// The virtual run time of the call that was chosen last. No open call counts as having less.
     runtime: AtomicU64,
+    /// The process that started the workers. A fork of it has none of them.
+    process: u32,
     pub(crate) statuses: WorkerStatuses,
     stopping: AtomicBool,
     pub(crate) idle: Idle,
@@ -88,6 +90,7 @@ impl Scheduler {
             closing: AtomicBool::new(false),
             version: AtomicUsize::new(0),
             runtime: AtomicU64::new(0),
+            process: std::process::id(),
             statuses: WorkerStatuses::new(unparkers.len(), now()),
             stopping: AtomicBool::new(false),
             idle: Idle::new(unparkers),
@@ -233,6 +236,15 @@ impl Scheduler {
         self.closing.store(true, Relaxed);
     }
 
+    /// Closes and stops the scheduler if this process is a fork, which has no workers.
+    pub(crate) fn look_for_fork(&self) {
+        if self.process != std::process::id() && !self.is_stopping() {
+            lock(&self.calls).workers = 0;
+            self.close();
+            self.stop();
+        }
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         lock(&self.calls).closed
     }
@@ -289,6 +301,7 @@ pub(crate) struct Admission(Arc<Scheduler>);
 impl Admission {
     /// Returns `None` if the scheduler is closed.
     pub(crate) fn new(scheduler: &Arc<Scheduler>) -> Option<Admission> {
+        scheduler.look_for_fork();
         let is_closed = scheduler.change(|calls| {
             calls.admitted += usize::from(!calls.closed);
             calls.closed

@@ -63,6 +63,7 @@ impl Executor {
         let (core, consumer_end) = open_stream(self, source, self.window, None, job);
         let core = Arc::new(core);
         let published: Arc<dyn Published> = core.clone();
+        self.scheduler.look_for_fork();
         let is_unlisted = !self.scheduler.publish(Arc::clone(&published), now());
         Ordered::new(consumer_end, core, &self.scheduler, Some(published), is_unlisted)
     }
