@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 
 use reorder_ring::CapacityError;
 
 use crate::executor::{Executor, check_window, write_window_error};
 use crate::limits::CancellationToken;
-use crate::primitive::{Parker, processors, thread};
-use crate::scheduler::{Scheduler, worker};
+use crate::primitive::processors;
+use crate::scheduler::{Scheduler, ThreadSettings};
 
 /// The largest number of workers. Each of them has a place in each batch.
 const MAX_WORKERS: usize = 1 << 16;
@@ -68,7 +67,8 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Sets the number of worker threads, from 1 to 65,536. The default is
+    /// Sets the number of workers, from 1 to 65,536: of threads that run items. A thread that is
+    /// blocked inside a source is none, and another one takes its place meanwhile. The default is
     /// [`available_parallelism`](std::thread::available_parallelism), or 1 if it is unknown.
     ///
     /// The caller of a batch runs items, too, and so does the consumer of a stream of
@@ -127,6 +127,8 @@ impl Builder {
     /// Jobs may then run on the thread of the consumer, with its locks held and its thread-locals
     /// in scope. Turn this off if they must not.
     ///
+    /// The consumer does not call a source that may block, and so workers pull for it.
+    ///
     /// In two cases no other thread might run the items, so the consumer runs them in any case:
     /// * The consumer is a worker of this or another executor.
     /// * The stream outlived the executor.
@@ -177,27 +179,22 @@ impl Builder {
         // Tried once here, so that the builder reports it and not the first stream.
         check_window(self.window).map_err(BuildError::Window)?;
         let requested = self.workers.unwrap_or_else(processors);
-        let parkers: Vec<Parker> = (0..requested).map(|_| Parker::new()).collect();
-        let unparkers = parkers.iter().map(Parker::unparker).collect();
-        let mut executor = Executor {
-            scheduler: Arc::new(Scheduler::new(unparkers, self.consumer_helps)),
-            workers: Vec::with_capacity(requested),
+        let settings = ThreadSettings {
+            workers: requested,
+            name: self.thread_name,
+            stack_size: self.stack_size,
+        };
+        let executor = Executor {
+            scheduler: Scheduler::new(settings, self.consumer_helps),
             window: self.window,
             processors: processors(),
-            thread_name: self.thread_name,
             shutdown: CancellationToken::new(),
         };
-        for (started, parker) in parkers.into_iter().enumerate() {
-            let mut thread = thread::Builder::new().name(executor.worker_name(started));
-            if let Some(bytes) = self.stack_size {
-                thread = thread.stack_size(bytes);
-            }
-            let scheduler = Arc::clone(&executor.scheduler);
-            match thread.spawn(move || worker::run(scheduler, started, parker)) {
-                Ok(worker) => executor.workers.push(worker),
-                // Dropping the executor ends the workers that run.
-                Err(error) => return Err(BuildError::Spawn { started, requested, error }),
-            }
+        executor.scheduler.enable_monitor();
+        for started in 0..requested {
+            // Dropping the executor ends the workers that run.
+            let spawned = executor.scheduler.start_worker();
+            spawned.map_err(|error| BuildError::Spawn { started, requested, error })?;
         }
         Ok(executor)
     }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use reorder_ring::{CapacityError, Ring};
 
 use crate::limits::CancellationToken;
-use crate::primitive::thread::JoinHandle;
 use crate::scheduler::Scheduler;
 
 /// A pool of worker threads that any number of callers share.
@@ -28,9 +27,17 @@ use crate::scheduler::Scheduler;
 /// # Ok::<(), reorder_executor::BuildError>(())
 /// ```
 ///
-/// Dropping the executor waits until each worker has finished its current job or pull, unless a job
-/// drops it. With the feature `tokio`, it does not wait on a thread of a tokio runtime, which jobs
-/// may need. Without this feature, do not drop the executor in a task while jobs wait for the
+/// A source may block for as long as it likes. A thread that waits inside a source does not count
+/// as a worker: after about a millisecond, another thread takes its place. It ends when there are
+/// too many threads again. So there is at most one more thread for each source that blocks, and one
+/// that watches them.
+///
+/// Dropping the executor waits until each worker has finished its current job, unless a job drops
+/// it. It does not wait for a worker that is blocked inside a source. That thread ends when the
+/// source returns. If the handle of its stream is still there, it runs the item that it got.
+///
+/// With the feature `tokio`, the drop does not wait on a thread of a tokio runtime: jobs may need
+/// that thread. Without this feature, do not drop the executor in a task while jobs wait for the
 /// runtime.
 ///
 /// A stream that is still open goes on, on the thread of its consumer. A stream with limits and a
@@ -42,18 +49,16 @@ use crate::scheduler::Scheduler;
 /// runs them, or they are refused. A call that was open at the fork may never end there.
 pub struct Executor {
     pub(crate) scheduler: Arc<Scheduler>,
-    pub(crate) workers: Vec<JoinHandle<()>>,
     pub(crate) window: usize,
     /// The number of threads that can run at the same time, as seen by the thread that built this.
     pub(crate) processors: usize,
-    pub(crate) thread_name: String,
     /// The token that cancels the calls with limits when the executor is dropped.
     pub(crate) shutdown: CancellationToken,
 }
 
 impl Executor {
-    /// Returns the number of worker threads. The caller of a batch is one more thread that runs
-    /// items.
+    /// Returns the number of workers: the threads that run items, without those that are blocked
+    /// inside a source. The caller of a batch is one more thread that runs items.
     ///
     /// ```
     /// # use reorder_executor::Executor;
@@ -65,18 +70,18 @@ impl Executor {
     ///
     /// Wait-free: the number is fixed.
     pub fn workers(&self) -> usize {
-        self.workers.len()
+        self.scheduler.threads.wanted()
     }
 
     /// Returns the number of threads of one call that can run at the same time.
     pub(crate) fn parallelism(&self) -> usize {
         // A thread that has to wait for a processor needs no share of the window.
-        self.scheduler.participants().min(self.processors)
+        self.scheduler.parallelism().min(self.processors)
     }
 
     /// Returns the name of a worker's thread.
     pub(crate) fn worker_name(&self, worker: usize) -> String {
-        format!("{}-{worker}", self.thread_name)
+        self.scheduler.threads.name(worker)
     }
 }
 

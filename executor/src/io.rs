@@ -7,10 +7,12 @@
 //! | `chunk` | the outcomes of neighbouring items, in one slot of a ring |
 //! | `ordered_output` | the producing end of a stream's ring |
 //! | `collect` | reading a source to its end |
+//! | `handover` | items of a pull, which other threads take over if the source blocks |
 //! | `reserved` | writing values into the reserved part of a vector |
 
 pub(crate) mod chunk;
 pub(crate) mod collect;
+pub(crate) mod handover;
 pub(crate) mod ordered_output;
 pub(crate) mod pull;
 pub(crate) mod reserved;
@@ -18,7 +20,8 @@ pub(crate) mod source;
 
 pub(crate) use self::chunk::{Chunk, ChunkRing, Spares};
 pub(crate) use self::collect::{Items, collect};
+pub(crate) use self::handover::{Handover, PullBuffer};
 pub(crate) use self::ordered_output::OrderedOutput;
 pub(crate) use self::pull::{Phase, PullLock, Puller, SourceEnd, pull};
 pub(crate) use self::reserved::push_reserved;
-pub(crate) use self::source::{Delivered, Filled, OrderedSource};
+pub(crate) use self::source::{Delivered, Filled, LazySource, OrderedSource, never_blocks};

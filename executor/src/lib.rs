@@ -43,7 +43,8 @@
 //! stream stands still while other jobs keep all workers. So a job must not wait for a thread that
 //! waits for a stream of the same executor. A job may take from the stream itself.
 //!
-//! A job that blocks keeps its worker. A source that blocks keeps the thread that pulls it.
+//! A job that blocks keeps its worker. A source that blocks does not: another thread
+//! takes the place of the worker, and items that were pulled run meanwhile.
 //! [`Requests`] that wait for another attempt keep no worker, and their jobs may be futures.
 //!
 //! # Observation
@@ -110,7 +111,7 @@ pub use requests::{
 pub use scheduler::work::CallKind;
 pub use scope::Scope;
 pub use shutdown::{Shutdown, ShutdownReport};
-pub use snapshot::{Head, OpenCall, Snapshot};
+pub use snapshot::{Head, OpenCall, Snapshot, WorkerActivity};
 pub use stream::ordered::Ordered;
 
 #[cfg(doctest)]

@@ -7,37 +7,33 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Instant;
 
 use loom::cell::UnsafeCell;
-use loom::thread::{self, JoinHandle};
+use loom::thread;
 
-use crate::primitive::{AtomicUsize, Parker};
+use crate::io::{Handover, PullBuffer};
+use crate::primitive::AtomicUsize;
 use crate::scheduler::{
-    BorrowGuard, FairShare, Progress, Published, Scheduler, TimeSlice, Work, park, with_borrowed,
-    worker,
+    BorrowGuard, FairShare, Progress, Published, Scheduler, ThreadSettings, TimeSlice, Work, park,
+    with_borrowed,
 };
 
 /// A scheduler and its workers, on threads of loom.
 pub struct Workers {
     scheduler: Arc<Scheduler>,
-    threads: Vec<JoinHandle<()>>,
+    count: usize,
 }
 
 impl Workers {
     /// Starts `count` workers.
     pub fn start(count: usize) -> Workers {
-        let parkers: Vec<_> = (0..count).map(|_| Parker::new()).collect();
-        let unparkers = parkers.iter().map(Parker::unparker).collect();
-        let scheduler = Arc::new(Scheduler::new(unparkers, true));
-        let start = |(index, parker)| {
-            let scheduler = Arc::clone(&scheduler);
-            thread::spawn(move || worker::run(scheduler, index, parker))
-        };
-        let threads = parkers.into_iter().enumerate().map(start).collect();
-        Workers { scheduler, threads }
+        let settings = ThreadSettings { workers: count, ..ThreadSettings::default() };
+        let scheduler = Scheduler::new(settings, true);
+        (0..count).for_each(|_| scheduler.start_worker().expect("loom's threads start"));
+        Workers { scheduler, count }
     }
 
     /// Waits until all workers sleep.
     pub fn wait_until_asleep(&self) {
-        while self.scheduler.idle.sleepers() < self.threads.len() {
+        while self.scheduler.idle.sleepers() < self.count {
             thread::yield_now();
         }
     }
@@ -90,6 +86,23 @@ impl Workers {
         }
     }
 
+    /// Looks at the sources and the workers once, as the monitor does.
+    pub fn look(&self) {
+        self.scheduler.look_at_sources();
+    }
+
+    /// Waits until a worker has claimed all calls of a source.
+    pub fn wait_until_inside(&self, jobs: &Jobs) {
+        while jobs.claimable() {
+            thread::yield_now();
+        }
+    }
+
+    /// Returns the number of threads that have not ended.
+    pub fn threads(&self) -> usize {
+        self.scheduler.threads.working()
+    }
+
     /// Waits until all published work has run, as a shutdown does.
     pub fn drain(&self) {
         self.scheduler.close();
@@ -99,7 +112,9 @@ impl Workers {
     /// Stops the workers and waits for them.
     pub fn stop(self) {
         self.scheduler.stop();
-        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
+        self.scheduler.wait_for(|left| left.workers == 0, None);
+        let ended = self.scheduler.threads.take_ended();
+        ended.into_iter().for_each(|thread| thread.join().unwrap());
     }
 }
 
@@ -117,6 +132,8 @@ pub struct Jobs {
     /// Accessed at each access of the work.
     alive: UnsafeCell<()>,
     fair_share: FairShare,
+    /// `true` if the calls count as calls of a source.
+    is_source: bool,
     job: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -128,8 +145,14 @@ impl Jobs {
             unfinished: AtomicUsize::new(count),
             alive: UnsafeCell::new(()),
             fair_share: FairShare::default(),
+            is_source: false,
             job: Box::new(job),
         }
+    }
+
+    /// As `new`, but the workers are inside a source while they run the calls.
+    pub fn of_source(count: usize, job: impl Fn() + Send + Sync + 'static) -> Jobs {
+        Jobs { is_source: true, ..Jobs::new(count, job) }
     }
 
     /// Runs the remaining calls on this thread, as a caller does that helps.
@@ -165,7 +188,9 @@ impl Work for Jobs {
         let mut worked = false;
         while self.claim() {
             slice.claimed(self);
+            let inside = self.is_source.then(|| slice.enter_source());
             (self.job)();
+            drop(inside);
             // ORDERING: model:finished: Relaxed; ordered by the fences in `hub`, as any work's.
             self.unfinished.fetch_sub(1, Relaxed);
             worked = true;
@@ -194,5 +219,50 @@ impl Work for Jobs {
 impl Published for Jobs {
     fn fair_share(&self) -> &FairShare {
         &self.fair_share
+    }
+}
+
+/// The items of a pull, and their hand-over to another thread.
+pub struct PulledItems(Handover<usize, ()>);
+
+impl Default for PulledItems {
+    fn default() -> Self {
+        PulledItems(Handover::new(()))
+    }
+}
+
+impl PulledItems {
+    /// Pulls items from `source`, and returns those that no other thread has taken over.
+    pub fn pull(&self, source: impl Iterator<Item = usize>) -> Vec<usize> {
+        let mut items = PullBuffer::<_, 4>::new();
+        // SAFETY: the models pull on one thread. The pull ends below.
+        let mut shared = unsafe { self.0.share(&mut items) };
+        let mut put = shared.publisher();
+        for item in source {
+            if !put(item) {
+                break;
+            }
+        }
+        drop(put);
+        drop(shared.end());
+        items.collect()
+    }
+
+    /// Looks once, as the monitor does.
+    pub fn look(&self) {
+        self.0.look();
+    }
+
+    /// Takes over the items of a puller that is blocked.
+    pub fn take_over(&self) -> Vec<usize> {
+        let mut items = PullBuffer::<_, 4>::new();
+        drop(self.0.take_over(&mut items, 4));
+        items.collect()
+    }
+}
+
+impl fmt::Debug for PulledItems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PulledItems").finish_non_exhaustive()
     }
 }

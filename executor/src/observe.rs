@@ -7,4 +7,4 @@ pub(crate) mod worker_status;
 
 #[cfg(feature = "requests")]
 pub(crate) use self::request_stats::RequestStats;
-pub(crate) use self::worker_status::{BusyWorker, WorkerStatuses};
+pub(crate) use self::worker_status::{BusyWorker, WorkerStatus};

@@ -11,6 +11,9 @@
 //! |---|---|
 //! | `registry` | the open and the admitted calls: `Scheduler`, which holds all of this |
 //! | `idle` | sleeping and searching workers, and their wake-ups |
+//! | `worker_thread`, `threads` | a worker thread as others see it, and the list of them |
+//! | `monitor`, `source_watch` | finds threads that stay inside a source |
+//! | `supervise` | lets another thread take the place of a thread that is blocked in a source |
 //! | `worker` | the loop of a worker thread |
 //! | `work` | the traits of what workers run |
 //! | `time_slice` | the time that one thread stays with one call |
@@ -21,17 +24,26 @@
 pub(crate) mod borrowed;
 pub(crate) mod fair_share;
 pub(crate) mod idle;
+pub(crate) mod monitor;
 pub(crate) mod park;
 pub(crate) mod registry;
+pub(crate) mod source_watch;
+pub(crate) mod supervise;
+pub(crate) mod threads;
 pub(crate) mod time_slice;
 pub(crate) mod work;
 pub(crate) mod worker;
+pub(crate) mod worker_thread;
 
 pub(crate) use self::borrowed::{BorrowGuard, with_borrowed};
 pub(crate) use self::fair_share::FairShare;
 #[cfg(feature = "requests")]
 pub(crate) use self::fair_share::RunTime;
 pub(crate) use self::registry::{Admission, GRACE, OpenWork, Remaining, Scheduler};
+pub(crate) use self::source_watch::{Look, SourceWatch};
+pub(crate) use self::threads::ThreadSettings;
 pub(crate) use self::time_slice::{Inside, TimeSlice, is_inside};
 pub(crate) use self::work::{CallKind, Progress, Published, Work};
 pub(crate) use self::worker::is_worker_of;
+#[cfg(test)]
+pub(crate) use self::worker_thread::WorkerThread;

@@ -34,8 +34,9 @@ pub struct ShutdownReport {
 }
 
 impl ShutdownReport {
-    /// Returns `true` if all workers have ended. If [`Shutdown::Drain`] was the only mode used, all
-    /// calls had finished before.
+    /// Returns `true` if all workers have ended, or are blocked inside a source.
+    ///
+    /// If [`Shutdown::Drain`] was the only mode used, all calls had finished before.
     pub fn is_complete(&self) -> bool {
         self.left.workers == 0
     }
@@ -45,8 +46,8 @@ impl ShutdownReport {
         self.left.calls
     }
 
-    /// Returns the number of workers that had not ended: those at a job or a source and, while
-    /// calls are drained, all workers.
+    /// Returns the number of workers that had not ended: those at a job and, while calls are
+    /// drained, all workers. A worker that is blocked inside a source does not count.
     pub fn workers(&self) -> usize {
         self.left.workers
     }
@@ -137,7 +138,10 @@ impl Drop for Executor {
         if was_shut_down || self.would_wait_for_itself() || park::is_in_runtime() {
             return;
         }
-        for worker in self.workers.drain(..) {
+        // Not for a thread that is blocked inside a source: it may stay there for ever.
+        self.scheduler.wait_for(|left| left.workers == 0, None);
+        self.scheduler.monitor.end();
+        for worker in self.scheduler.threads.take_ended() {
             if let Err(payload) = worker.join() {
                 discard(payload);
             }

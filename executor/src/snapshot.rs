@@ -1,7 +1,7 @@
 //! Shows the open calls and what holds them up.
 
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, mem};
 
 use crate::executor::Executor;
 use crate::observe::BusyWorker;
@@ -121,13 +121,88 @@ impl fmt::Display for OpenCall {
 /// The calls that were open at one time. Returned by
 /// [`Executor::snapshot`](crate::Executor::snapshot), which has an example.
 ///
-/// Its `Display` is a report with a line for each call.
+/// Its `Display` is a report with a line for each call, and for each worker that is kept by a call
+/// that is no longer open.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     calls: Vec<OpenCall>,
+    workers: Vec<WorkerActivity>,
+}
+
+/// A worker thread that runs an item of a call or pulls its source. Returned by
+/// [`Snapshot::workers`].
+#[derive(Clone, Debug)]
+pub struct WorkerActivity {
+    name: String,
+    call: u64,
+    is_open: bool,
+    is_pulling: bool,
+    time: Duration,
+}
+
+impl WorkerActivity {
+    /// Returns the name of the thread.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the number of the call, as [`OpenCall::id`].
+    pub fn call(&self) -> u64 {
+        self.call
+    }
+
+    /// Returns `true` if the call is open. If it is not, its job or its source keeps the
+    /// thread although no caller waits any more.
+    pub fn is_call_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Returns `true` if the thread is inside the source of the call.
+    pub fn is_pulling(&self) -> bool {
+        self.is_pulling
+    }
+
+    /// Returns the time since the thread began.
+    pub fn time(&self) -> Duration {
+        self.time
+    }
+}
+
+impl fmt::Display for WorkerActivity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let does = if self.is_pulling { "pulls the source" } else { "runs an item" };
+        let WorkerActivity { name, call, time, .. } = self;
+        write!(f, "{name} {does} of call {call} for {time:?}")?;
+        if self.is_open { Ok(()) } else { f.write_str(", which is no longer open") }
+    }
 }
 
 impl Snapshot {
+    /// Returns all worker threads that run an item or pull a source, also those of calls that are
+    /// no longer open. A thread that has taken the place of a blocked one is among them.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    ///
+    /// let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let (sender, source) = mpsc::channel::<u64>();
+    /// let stream = executor.stream(source, |n| n);
+    /// while executor.snapshot().workers().is_empty() {
+    ///     std::thread::sleep(Duration::from_millis(1));
+    /// }
+    /// // Its source still keeps a thread.
+    /// drop(stream);
+    /// let snapshot = executor.snapshot();
+    /// let [worker] = snapshot.workers() else { panic!() };
+    /// assert!(worker.is_pulling() && !worker.is_call_open());
+    /// drop(sender);
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    pub fn workers(&self) -> &[WorkerActivity] {
+        &self.workers
+    }
+
     /// Returns the calls in the order of their numbers.
     pub fn calls(&self) -> &[OpenCall] {
         &self.calls
@@ -144,14 +219,15 @@ impl Snapshot {
 
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.calls.is_empty() {
-            return f.write_str("nothing is open");
+        let calls = self.calls.iter().map(|call| call as &dyn fmt::Display);
+        let kept = self.workers.iter().filter(|worker| !worker.is_open);
+        let lines = calls.chain(kept.map(|worker| worker as &dyn fmt::Display));
+        let mut is_empty = true;
+        for line in lines {
+            let newline = if mem::take(&mut is_empty) { "" } else { "\n" };
+            write!(f, "{newline}{line}")?;
         }
-        for (index, call) in self.calls.iter().enumerate() {
-            let newline = if index == 0 { "" } else { "\n" };
-            write!(f, "{newline}{call}")?;
-        }
-        Ok(())
+        if is_empty { f.write_str("nothing is open") } else { Ok(()) }
     }
 }
 
@@ -195,7 +271,7 @@ impl Executor {
     pub fn snapshot(&self) -> Snapshot {
         let open = self.scheduler.open_calls();
         let now = now();
-        let busy = self.scheduler.statuses.busy(now);
+        let busy = self.scheduler.threads.busy(now);
         let call = |open: &OpenWork| {
             let (id, progress) = (open.work.fair_share().id(), open.work.progress()?);
             let age = now.saturating_duration_since(open.since);
@@ -203,9 +279,18 @@ impl Executor {
         };
         let mut calls: Vec<OpenCall> = open.iter().filter_map(call).collect();
         calls.sort_unstable_by_key(OpenCall::id);
+        let is_open = |id| open.iter().any(|open| open.work.fair_share().id() == id);
+        let activity = |busy: &BusyWorker| WorkerActivity {
+            name: self.worker_name(busy.worker),
+            call: busy.call,
+            is_open: is_open(busy.call),
+            is_pulling: busy.is_pulling(),
+            time: busy.time,
+        };
+        let workers = busy.iter().map(activity).collect();
         // The last reference to a call may run the user's code.
         open.into_iter().for_each(discard);
-        Snapshot { calls }
+        Snapshot { calls, workers }
     }
 
     /// Returns the state of the first missing item of a call.

@@ -9,7 +9,8 @@
 //! | `work` | what the handle needs of the producing side |
 //! | `progress` | the counters of both |
 
-pub(crate) mod core;
+pub(crate) mod backlog;
+mod core;
 pub(crate) mod head_limits;
 pub(crate) mod open;
 pub(crate) mod ordered;
@@ -20,4 +21,6 @@ pub(crate) mod work;
 pub(crate) use self::open::{Opened, open_ring};
 pub(crate) use self::open::{open_stream, publish_with_limits};
 pub(crate) use self::ordered::Ordered;
+#[cfg(feature = "requests")]
+pub(crate) use self::work::Helper;
 pub(crate) use self::work::StreamWork;

@@ -37,9 +37,13 @@ impl<U, E> OrderedOutput<U, E> {
     }
 
     /// Returns the number of items that may be outstanding.
-    #[cfg(feature = "requests")]
     pub(crate) fn window(&self) -> usize {
         self.ring.capacity()
+    }
+
+    /// Returns `true` if the call has limits.
+    pub(crate) fn has_limits(&self) -> bool {
+        self.limits.is_some()
     }
 
     /// Returns an empty chunk for `outcomes` outcomes.

@@ -5,7 +5,7 @@
 //!
 //! | from | to | by |
 //! |---|---|---|
-//! | `OPEN` | `PULLING` | CAS of the thread that pulls |
+//! | `OPEN` | `PULLING` | the thread that pulls, under the lock of the state |
 //! | `PULLING` | `OPEN` | the puller; more may come |
 //! | `PULLING` | `FULL` | the puller that found the window full |
 //! | `PULLING` | `ENDED` | the puller; the source is asked no more |
@@ -15,7 +15,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::primitive::{AtomicU8, Mutex, MutexGuard, into_inner, lock};
+use crate::primitive::{AtomicU8, Mutex, MutexGuard, into_inner};
 
 const OPEN: u8 = 0;
 const PULLING: u8 = 1;
@@ -59,9 +59,21 @@ impl<T> PullLock<T> {
     /// Takes the right to pull. Returns `None` if another thread has it, or there is nothing to
     /// pull.
     pub(crate) fn try_start(&self) -> Option<Puller<'_, T>> {
-        // ORDERING: pull:start: Relaxed; the lock of the state orders all that the puller reads.
-        self.phase.compare_exchange(OPEN, PULLING, Relaxed, Relaxed).ok()?;
-        Some(Puller(self))
+        if !self.is_open() {
+            return None;
+        }
+        let state = self.try_lock()?;
+        // Another thread may have pulled meanwhile.
+        if !self.is_open() {
+            return None;
+        }
+        self.set(PULLING);
+        Some(Puller { lock: self, state })
+    }
+
+    fn set(&self, phase: u8) {
+        // ORDERING: pull:set: Relaxed; the lock of the state orders all that the puller reads.
+        self.phase.store(phase, Relaxed);
     }
 
     /// Returns `true` if the puller found the window full, and no thread has seen space since.
@@ -72,7 +84,7 @@ impl<T> PullLock<T> {
 
     /// Changes the phase from `FULL` to `OPEN`. Returns `true` if this call did it.
     pub(crate) fn reopen(&self) -> bool {
-        // ORDERING: pull:reopen: Relaxed; as `pull:start`.
+        // ORDERING: pull:reopen: Relaxed; as `pull:set`.
         self.phase.compare_exchange(FULL, OPEN, Relaxed, Relaxed).is_ok()
     }
 
@@ -87,32 +99,23 @@ impl<T> PullLock<T> {
     }
 }
 
-/// The right to pull. Its owner has to give it up by [`release`](PulledState::release).
-pub(crate) struct Puller<'a, T>(&'a PullLock<T>);
-
-impl<'a, T> Puller<'a, T> {
-    /// Returns the state, for this thread alone.
-    pub(crate) fn lock(self) -> PulledState<'a, T> {
-        PulledState { lock: self.0, state: lock(&self.0.state) }
-    }
-}
-
-/// The state, while its puller has it.
-pub(crate) struct PulledState<'a, T> {
+/// The right to pull, with the state. Its owner has to give it up by [`release`](Puller::release).
+pub(crate) struct Puller<'a, T> {
     lock: &'a PullLock<T>,
     pub(crate) state: MutexGuard<'a, T>,
 }
 
-impl<T> PulledState<'_, T> {
-    /// Gives up the right to pull. The state stays locked until `self` is dropped.
-    pub(crate) fn release(&self, phase: Phase) {
-        let phase = match phase {
+impl<T> Puller<'_, T> {
+    /// Gives up the right to pull.
+    pub(crate) fn release(self, phase: Phase) {
+        let Puller { lock, state } = self;
+        // Before the phase changes: no thread finds the source open and the state locked.
+        drop(state);
+        lock.set(match phase {
             Phase::Open => OPEN,
             Phase::Full => FULL,
             Phase::Ended => ENDED,
-        };
-        // ORDERING: pull:release: Relaxed; within the lock of the state.
-        self.lock.phase.store(phase, Relaxed);
+        });
     }
 }
 
@@ -126,21 +129,22 @@ pub(crate) enum SourceEnd {
 
 /// Pulls as many items as `wanted` says, and hands each of them to `put`.
 ///
-/// Returns why the source brought fewer, or `None`. A panic of the source is caught, also one in
+/// If `put` returns `false`, no more items are pulled. Returns why the source brought fewer, or
+/// `None`. A panic of the source is caught, also one in
 /// its `size_hint` when `wanted` asks for it. Items that came before the panic were put.
 #[inline]
 pub(crate) fn pull<S: Iterator>(
     source: &mut S,
     wanted: impl FnOnce(&S) -> usize,
-    put: impl FnMut(S::Item),
+    put: impl FnMut(S::Item) -> bool,
 ) -> Option<SourceEnd> {
     let pulled = catch_unwind(AssertUnwindSafe(move || {
         // Local to this closure, so that what `put` counts stays in a register.
         let mut put = put;
         for _ in 0..wanted(source) {
-            match source.next() {
-                Some(item) => put(item),
-                None => return Some(SourceEnd::Exhausted),
+            let Some(item) = source.next() else { return Some(SourceEnd::Exhausted) };
+            if !put(item) {
+                break;
             }
         }
         None

@@ -1,11 +1,10 @@
-//! The source of a stream, and the ring positions of its items. Only the puller touches it.
+//! The source of a stream, and the ring positions of its items.
 
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-use arrayvec::ArrayVec;
 use crossbeam_utils::CachePadded;
 use reorder_ring::{Producer, ReserveError, Ticket};
 
@@ -15,14 +14,38 @@ use crate::outcome::{Failure, Panic};
 use crate::primitive::AtomicU64;
 use crate::unwind::{catch_panic, discard};
 
-pub(crate) struct OrderedSource<I, U, E> {
+/// The source of a stream. Only the puller touches it.
+pub(crate) struct LazySource<I> {
     /// `None` once it has been dropped.
     source: Option<I>,
-    producer: Producer<ChunkRing<U, E>>,
-    /// The number of items that have a position.
-    pulled: u64,
+    /// The number of items that were pulled.
+    pub(crate) pulled: u64,
     /// The bound of `pulled`, computed when the delivered items were counted last.
     limit: u64,
+}
+
+/// A source with the right to reserve positions for its items.
+pub(crate) struct OrderedSource<I, U, E> {
+    source: LazySource<I>,
+    producer: Producer<ChunkRing<U, E>>,
+}
+
+/// The iterators of the standard library that run no code of a user: ranges, and the items of a
+/// vector, an array or a slice.
+const OF_STD: [&str; 6] = [
+    "core::ops::range::Range<",
+    "core::ops::range::RangeFrom<",
+    "core::ops::range::RangeInclusive<",
+    "core::slice::iter::Iter<",
+    "core::array::iter::IntoIter<",
+    "alloc::vec::into_iter::IntoIter<",
+];
+
+/// Returns `true` if the source is known never to block. It is a guess by the name of its type,
+/// which may be `false` for such a source.
+pub(crate) fn never_blocks<I: Iterator>() -> bool {
+    let name = std::any::type_name::<I>();
+    OF_STD.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The result of a pull, besides items.
@@ -51,42 +74,40 @@ impl Delivered {
     }
 }
 
-impl<I: Iterator, U, E> OrderedSource<I, U, E> {
-    pub(crate) fn new(source: I, producer: Producer<ChunkRing<U, E>>) -> Self {
-        OrderedSource { source: Some(source), producer, pulled: 0, limit: 0 }
+impl<I: Iterator> LazySource<I> {
+    pub(crate) fn new(source: I) -> Self {
+        LazySource { source: Some(source), pulled: 0, limit: 0 }
     }
 
     /// Returns the number of items that may be pulled now, up to `wanted`.
-    pub(crate) fn free_space(&mut self, wanted: u32, delivered: &Delivered) -> usize {
+    pub(crate) fn free_space(
+        &mut self,
+        wanted: u32,
+        delivered: &Delivered,
+        window: usize,
+    ) -> usize {
         let wanted = u64::from(wanted);
         if self.limit - self.pulled < wanted {
-            self.limit = delivered.get() + self.producer.ring().capacity() as u64;
+            self.limit = delivered.get() + window as u64;
         }
         (self.limit - self.pulled).min(wanted) as usize
     }
 
-    /// Pulls up to `most` items, and no more than the source promises.
-    ///
-    /// An item that was pulled must not wait for a source that blocks. A source that promises
-    /// nothing is asked for one item if `may_block`, and otherwise for none.
+    /// Pulls up to `most` items, at least 1, and no more than the source promises. Hands each to
+    /// `put`, until that returns `false`. A source that promises nothing is asked for one item.
     #[inline]
-    pub(crate) fn fill<const MOST: usize>(
-        &mut self,
-        items: &mut ArrayVec<I::Item, MOST>,
-        most: usize,
-        may_block: bool,
-    ) -> Filled {
+    pub(crate) fn fill(&mut self, most: usize, put: impl FnMut(I::Item) -> bool) -> Filled {
         let Some(source) = &mut self.source else {
             return Filled { promised: 0, end: Some(SourceEnd::Exhausted) };
         };
         let left = Cell::new(0);
         let wanted = |source: &I| {
             let promised = source.size_hint().0;
-            let wanted = promised.max(usize::from(may_block)).min(most).min(MOST);
+            let wanted = promised.clamp(1, most);
             left.set(promised.saturating_sub(wanted));
             wanted
         };
-        let end = pull(source, wanted, |item| items.push(item));
+        let end = pull(source, wanted, put);
         Filled { promised: if end.is_none() { left.get() } else { 0 }, end }
     }
 
@@ -95,11 +116,38 @@ impl<I: Iterator, U, E> OrderedSource<I, U, E> {
         self.source.as_ref().is_none_or(|source| is_exhausted(source))
     }
 
-    /// Reserves the position of `items` items that were pulled. Fails if the consumer has gone.
-    pub(crate) fn reserve(&mut self, items: usize) -> Result<Ticket, ReserveError> {
-        let ticket = self.producer.reserve()?;
-        self.pulled += items as u64;
-        Ok(ticket)
+    /// Drops the source and returns the payload if that panics.
+    fn drop_source(&mut self) -> Option<Box<dyn Any + Send>> {
+        let source = self.source.take();
+        catch_unwind(AssertUnwindSafe(|| drop(source))).err()
+    }
+}
+
+impl<I: Iterator, U, E> OrderedSource<I, U, E> {
+    pub(crate) fn new(source: LazySource<I>, producer: Producer<ChunkRing<U, E>>) -> Self {
+        OrderedSource { source, producer }
+    }
+
+    /// Pulls one item.
+    #[cfg(feature = "requests")]
+    pub(crate) fn pull_one(&mut self) -> (Option<I::Item>, Option<SourceEnd>) {
+        let mut item = None;
+        let Filled { end, .. } = self.source.fill(1, |pulled| {
+            item = Some(pulled);
+            true
+        });
+        (item, end)
+    }
+
+    /// Returns `true` if the source says that it has no more items.
+    #[cfg(feature = "requests")]
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.source.is_exhausted()
+    }
+
+    /// Reserves the position of an item that was pulled. Fails if the consumer has gone.
+    pub(crate) fn reserve(&mut self) -> Result<Ticket, ReserveError> {
+        self.producer.reserve()
     }
 
     /// Reserves the last position of the stream for a panic of the source, and returns what to
@@ -111,7 +159,7 @@ impl<I: Iterator, U, E> OrderedSource<I, U, E> {
         &mut self,
         payload: Box<dyn Any + Send>,
     ) -> Option<(Ticket, Failure<E>)> {
-        match self.reserve(1) {
+        match self.reserve() {
             Ok(ticket) => Some((ticket, Failure::SourcePanicked(Panic::new(payload)))),
             Err(_) => {
                 discard(payload);
@@ -127,7 +175,7 @@ impl<I: Iterator, U, E> OrderedSource<I, U, E> {
     /// outcome, provided there is space for it.
     pub(crate) fn finish(mut self, deliver: impl FnOnce(Ticket, Failure<E>)) {
         if let Some((ticket, failure)) =
-            self.drop_source().and_then(|payload| self.reserve_panic(payload))
+            self.source.drop_source().and_then(|payload| self.reserve_panic(payload))
         {
             deliver(ticket, failure);
         }
@@ -137,13 +185,24 @@ impl<I: Iterator, U, E> OrderedSource<I, U, E> {
 
     /// Drops the source of a stream whose consumer wants no more.
     pub(crate) fn abandon(mut self) {
-        self.drop_source().into_iter().for_each(discard);
+        self.source.drop_source().into_iter().for_each(discard);
         catch_panic(|| drop(self));
     }
+}
 
-    /// Drops the source and returns the payload if that panics.
-    fn drop_source(&mut self) -> Option<Box<dyn Any + Send>> {
-        let source = self.source.take();
-        catch_unwind(AssertUnwindSafe(|| drop(source))).err()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of<I: IntoIterator>(_: I) -> bool {
+        never_blocks::<I::IntoIter>()
+    }
+
+    #[test]
+    fn iterators_without_user_code_are_known() {
+        assert!(of(0..3_u64) && of(0..=3_u8) && of(0_u64..));
+        assert!(of(vec![String::new()]) && of([1, 2]) && of([1, 2].iter()));
+        assert!(!of((0..3).map(|n| n + 1)) && !of(std::iter::repeat_with(|| 1)));
+        assert!(!of(std::sync::mpsc::channel::<u8>().1));
     }
 }

@@ -4,6 +4,7 @@
 //! that counts the last one completes the block's position. The ring checks that each block is
 //! completed once, and wakes the caller that waits for the blocks in order.
 
+use std::mem;
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -14,8 +15,6 @@ use crate::scheduler::{CallKind, Progress};
 
 /// The minimum number of items of a block. The last block may have fewer.
 const MIN_BLOCK: usize = 64;
-/// The number of items left in a block that was not pulled yet.
-const NOT_PULLED: usize = usize::MAX;
 /// The maximum number of blocks of a batch.
 const MAX_BLOCKS: usize = 1024;
 
@@ -49,7 +48,7 @@ impl BlockLayout {
 
 pub(crate) struct Blocks<'a> {
     pub(crate) layout: BlockLayout,
-    /// The number of items of each block that have not run.
+    /// The number of items of each block that have not run, or have not come.
     left: Box<[AtomicUsize]>,
     ring: &'a Lease<()>,
     tickets: Tickets,
@@ -58,21 +57,12 @@ pub(crate) struct Blocks<'a> {
 impl<'a> Blocks<'a> {
     /// Takes a ticket for each block.
     pub(crate) fn new(layout: BlockLayout, ring: &'a Lease<()>, tickets: Tickets) -> Blocks<'a> {
-        let left = (0..layout.blocks()).map(|_| AtomicUsize::new(NOT_PULLED)).collect();
+        let left = (0..layout.blocks()).map(|block| AtomicUsize::new(layout.items_of(block).len()));
+        let left = left.collect();
         Blocks { layout, left, ring, tickets }
     }
 
-    /// Sets the number of items of a block, once, before any of them is counted.
-    pub(crate) fn set_expected(&self, block: usize, items: usize) {
-        // ORDERING: blocks:expect: Relaxed; a thread that counts items of the block has received
-        // them by `work_ranges:put`.
-        self.left[block].store(items, Relaxed);
-        if items == 0 {
-            self.complete(block);
-        }
-    }
-
-    /// Counts items of one block that have run. Each item is counted once.
+    /// Counts items of one block that have run or will never come. Each item is counted once.
     pub(crate) fn count_finished(&self, items: Range<usize>) {
         let block = self.layout.block_of(items.start);
         debug_assert_eq!(block, self.layout.block_of(items.end - 1));
@@ -83,9 +73,19 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    /// Returns how far the batch has come, block by block.
-    pub(crate) fn progress(&self) -> Progress {
-        let (mut head, mut pulled, mut waiting) = (None, 0, 0);
+    /// As `count_finished`, for items of several blocks.
+    pub(crate) fn count_all(&self, mut items: Range<usize>) {
+        while !items.is_empty() {
+            let block = self.layout.items_of(self.layout.block_of(items.start));
+            let end = block.end.min(items.end);
+            self.count_finished(items.start..end);
+            items.start = end;
+        }
+    }
+
+    /// Returns how far the batch has come, block by block. `pulled` items have come.
+    pub(crate) fn progress(&self, pulled: usize) -> Progress {
+        let (mut head, mut waiting) = (None, 0);
         for (block, left) in self.left.iter().enumerate() {
             let items = self.layout.items_of(block);
             // ORDERING: blocks:progress: Relaxed; only shown to users.
@@ -93,8 +93,7 @@ impl<'a> Blocks<'a> {
             if left != 0 {
                 head = head.or(Some(items.start));
             }
-            if left != NOT_PULLED {
-                pulled = items.end;
+            if items.start < pulled {
                 // The last block of a source that ended early has fewer items than places.
                 waiting += if head.is_some() { items.len().saturating_sub(left) } else { 0 };
             }
@@ -141,13 +140,7 @@ impl<'a> CompletionCounter<'a> {
 
     /// Counts all added items. They must have run.
     pub(crate) fn count(&mut self) {
-        let layout = self.blocks.layout;
-        while !self.items.is_empty() {
-            let block = layout.items_of(layout.block_of(self.items.start));
-            let end = block.end.min(self.items.end);
-            self.blocks.count_finished(self.items.start..end);
-            self.items.start = end;
-        }
+        self.blocks.count_all(mem::take(&mut self.items));
     }
 }
 
@@ -181,15 +174,14 @@ mod tests {
         let lease = pool.lease(layout.blocks()).unwrap();
         let mut batch = lease.open().unwrap();
         let blocks = Blocks::new(layout, &lease, batch.reserve_many(layout.blocks()).unwrap());
-        blocks.set_expected(0, 64);
-        blocks.set_expected(1, 2);
+        blocks.count_all(64 + 2..128);
         let mut finished = || batch.drain_ready().count();
         blocks.count_finished(1..64);
         blocks.count_finished(64..65);
         assert_eq!(finished(), 0);
         blocks.count_finished(0..1);
         assert_eq!(finished(), 1);
-        blocks.set_expected(2, 0);
+        blocks.count_all(128..192);
         assert_eq!(finished(), 0, "the second block is missing");
         blocks.count_finished(65..66);
         assert_eq!(finished(), 2);
@@ -202,7 +194,6 @@ mod tests {
         let lease = pool.lease(layout.blocks()).unwrap();
         let mut batch = lease.open().unwrap();
         let blocks = Blocks::new(layout, &lease, batch.reserve_many(layout.blocks()).unwrap());
-        (0..3).for_each(|block| blocks.set_expected(block, 64));
         let mut finished = || batch.drain_ready().count();
         let mut counter = CompletionCounter::new(&blocks);
         counter.add(0..32);

@@ -9,8 +9,9 @@ impl Executor {
     /// Runs `job` on every item and returns the results in the order of the items.
     ///
     /// The calling thread and the workers share the items. The call returns when all items have
-    /// run. One thread at a time pulls the source, while other threads run earlier items. A source
-    /// that does not say exactly how many items it has is read to its end first.
+    /// run. One thread at a time pulls the source, while other threads run earlier items, also if
+    /// the source blocks. A source that does not say exactly how many items it has is read to its
+    /// end first, and must not wait for its own items.
     ///
     /// ```
     /// # use reorder_executor::Executor;

@@ -127,10 +127,10 @@ mod tests {
     use super::*;
     use crate::cost::JobType;
     use crate::map::results::values;
-    use crate::scheduler::{GRACE, Scheduler};
+    use crate::scheduler::{GRACE, Scheduler, ThreadSettings};
 
     fn run_on<S: Iterator, F: Job<S::Item>>(source: S, count: usize, job: F) -> Ran<S, F::Value> {
-        let scheduler = Arc::new(Scheduler::new(Vec::new(), false));
+        let scheduler = Scheduler::new(ThreadSettings::default(), false);
         let job_type = JobType::of_code(std::ptr::null());
         let call = Call { scheduler: &scheduler, job_type, job: &job, is_concurrent: false };
         run(&call, source, count, GRACE)

@@ -23,12 +23,12 @@ use crate::io::SourceEnd;
 use crate::map::blocks::{BlockLayout, Blocks, CompletionCounter};
 use crate::map::output::{Output, Reached};
 use crate::map::results::{Panicked, Ran, resume_source_panic};
-use crate::map::source::{self, PulledBlock, SharedSource, SourceState};
+use crate::map::source::{self, SharedSource, SourceState};
 use crate::map::work_ranges::WorkRanges;
 use crate::map::{Call, Job, Source};
 use crate::observe::trace;
 use crate::primitive::{AtomicWaker, Mutex, into_inner, lock};
-use crate::scheduler::{Progress, Scheduler, TimeSlice, Work, park, with_borrowed};
+use crate::scheduler::{Look, Progress, Scheduler, TimeSlice, Work, park, with_borrowed};
 use crate::unwind::{DiscardEach, DiscardOnDrop};
 
 /// The time that running the items of one claim should take. Claiming is cheap beside that.
@@ -186,8 +186,6 @@ impl<S: Source, F: Job<(usize, S::Item)>> Parallel<'_, S, F> {
     fn prepare(&self) {
         if !self.source.is_open() {
             let layout = self.blocks.layout;
-            let expect_all = |block| self.blocks.set_expected(block, layout.items_of(block).len());
-            (0..layout.blocks()).for_each(expect_all);
             self.ranges.put(0, 0..layout.items as u32);
         }
     }
@@ -303,27 +301,53 @@ impl<S: Source, F: Job<(usize, S::Item)>> Parallel<'_, S, F> {
             }
             // Before the source is asked, which may block.
             counter.count();
-            if !self.pull(slice) {
+            if !self.ranges.has_range(slice.participant) {
+                return self.claim_without_range(slice, max_claim);
+            }
+            if !self.take_over(slice) && !self.pull(slice) {
                 self.ranges.steal_half(slice.participant)?;
             }
             is_new_range = true;
         }
     }
 
+    /// Takes the items of a blocked puller into this thread's range. Returns `false` if there are
+    /// none.
+    fn take_over(&self, slice: &TimeSlice<'_>) -> bool {
+        let items = self.source.take_over(usize::MAX);
+        items.map(|items| self.put(slice, items)).is_some()
+    }
+
     /// Pulls the next block into this thread's range. Returns `false` if no item came.
     fn pull(&self, slice: &TimeSlice<'_>) -> bool {
-        let Some(puller) = self.source.try_start() else { return false };
-        slice.claimed(self);
-        slice.note_pulling();
-        let layout = self.blocks.layout;
-        let PulledBlock { block, items, is_last } =
-            source::pull_block(puller, layout, &self.output);
-        self.blocks.set_expected(block, items.len());
-        if is_last {
-            (block + 1..layout.blocks()).for_each(|block| self.blocks.set_expected(block, 0));
-        }
+        let items = self.pull_block(slice, usize::MAX);
+        items.map(|items| self.put(slice, items)).is_some()
+    }
+
+    fn put(&self, slice: &TimeSlice<'_>, items: Range<usize>) {
         self.ranges.put(slice.participant, items.start as u32..items.end as u32);
-        !items.is_empty()
+    }
+
+    fn pull_block(&self, slice: &TimeSlice<'_>, most: usize) -> Option<Range<usize>> {
+        let pull = self.source.try_start()?;
+        let inside = slice.enter_source();
+        slice.claimed(self);
+        let (claimed, never) = pull.pull(self.blocks.layout, &self.output, most);
+        drop(inside);
+        self.blocks.count_all(never);
+        claimed
+    }
+
+    /// Claims items of a blocked puller, or of a block that this thread pulls. A thread without a
+    /// range leaves the others where any thread can take them over.
+    fn claim_without_range(&self, slice: &TimeSlice<'_>, max_claim: u32) -> Option<Range<u32>> {
+        let most = max_claim as usize;
+        let items = self.source.take_over(most).or_else(|| self.pull_block(slice, most))?;
+        slice.claimed(self);
+        if self.claimable() {
+            self.caller.wake();
+        }
+        Some(items.start as u32..items.end as u32)
     }
 
     fn run_claimed(
@@ -356,11 +380,15 @@ impl<S: Source, F: Job<(usize, S::Item)>> Work for Parallel<'_, S, F> {
     }
 
     fn claimable(&self) -> bool {
-        self.ranges.has_work() || self.source.is_open()
+        self.ranges.has_work() || self.source.is_open() || self.source.has_items()
     }
 
     fn progress(&self) -> Option<Progress> {
-        Some(self.blocks.progress())
+        Some(self.blocks.progress(self.source.published()))
+    }
+
+    fn look_at_source(&self) -> Look {
+        self.source.look()
     }
 
     fn notify(&self) {

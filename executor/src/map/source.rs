@@ -6,13 +6,25 @@
 use std::cell::Cell;
 use std::iter::{Empty, empty};
 use std::ops::Range;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::io::{Phase, PullLock, Puller, SourceEnd, pull};
+use crate::io::{Phase, PullLock, Puller, SourceEnd, never_blocks, pull};
 use crate::map::blocks::BlockLayout;
 use crate::map::output::{Output, Reached};
+use crate::primitive::AtomicUsize;
+use crate::scheduler::{Look, SourceWatch};
 
-/// The source of a batch.
-pub(crate) type SharedSource<S> = PullLock<SourceState<S>>;
+/// The source of a batch, and the items that came from it and were not claimed.
+///
+/// Items get indices in the order of the source. Those below `taken` were claimed, and those below
+/// `published` were written. While a thread pulls and is not blocked, no other thread claims the
+/// items in between.
+pub(crate) struct SharedSource<S> {
+    lock: PullLock<SourceState<S>>,
+    watch: SourceWatch,
+    published: AtomicUsize,
+    taken: AtomicUsize,
+}
 
 /// The state of a source. Only the puller touches it, and the caller in the end.
 pub(crate) struct SourceState<S> {
@@ -23,52 +35,136 @@ pub(crate) struct SourceState<S> {
     pub(crate) end: Option<SourceEnd>,
 }
 
-/// The items of a block that were pulled.
-pub(crate) struct PulledBlock {
-    pub(crate) block: usize,
-    pub(crate) items: Range<usize>,
-    /// `true` if no later block will be filled, because the source ended.
-    pub(crate) is_last: bool,
-}
-
 /// Returns a source that is pulled block by block.
 pub(crate) fn of_iterator<S>(source: S) -> SharedSource<S> {
-    PullLock::new(SourceState { source, items: 0, end: None })
+    SharedSource::new(PullLock::new(SourceState { source, items: 0, end: None }), 0)
 }
 
 /// Returns the source of `items` items that are nothing but their index. All of them are there, so
 /// no thread pulls.
 pub(crate) fn of_indices(items: usize) -> SharedSource<Empty<()>> {
-    PullLock::ended(SourceState { source: empty(), items, end: None })
+    SharedSource::new(PullLock::ended(SourceState { source: empty(), items, end: None }), items)
 }
 
-/// Pulls the items of the next block into their places.
-pub(crate) fn pull_block<S: Iterator, U>(
-    puller: Puller<'_, SourceState<S>>,
-    layout: BlockLayout,
-    output: &Output<S::Item, U>,
-) -> PulledBlock {
-    let mut pulled = puller.lock();
-    let SourceState { source, items, end } = &mut *pulled.state;
-    // The source is asked for the next block only if it filled all blocks before.
-    let block = layout.block_of(*items);
-    let places = layout.items_of(block);
-    let filled = Cell::new(places.start);
-    let mut reached = Reached { index: places.start, last: &filled };
-    *end = pull(
-        source,
-        |_| places.len(),
-        move |item| {
-            // The whole of it, and not a copy of its index.
-            let reached = &mut reached;
-            // SAFETY: each block is pulled once, and its indices are in no other.
-            unsafe { output.write_item(reached.index, item) };
-            reached.index += 1;
-        },
-    );
-    *items = filled.get();
-    let is_last = end.is_some();
-    let is_done = is_last || places.end == layout.items;
-    pulled.release(if is_done { Phase::Ended } else { Phase::Open });
-    PulledBlock { block, items: places.start..filled.get(), is_last }
+impl<S> SharedSource<S> {
+    /// Returns a source of which `items` items were claimed.
+    fn new(lock: PullLock<SourceState<S>>, items: usize) -> SharedSource<S> {
+        SharedSource {
+            lock,
+            watch: SourceWatch::new(),
+            published: AtomicUsize::new(items),
+            taken: AtomicUsize::new(items),
+        }
+    }
+
+    /// Returns `true` if a thread could pull now.
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock.is_open()
+    }
+
+    pub(crate) fn into_inner(self) -> SourceState<S> {
+        self.lock.into_inner()
+    }
+
+    /// Returns the number of items that came, for users.
+    pub(crate) fn published(&self) -> usize {
+        // ORDERING: map_source:published: Relaxed; only shown to users.
+        self.published.load(Relaxed)
+    }
+
+    /// Looks, for the monitor, whether the puller stays inside the source.
+    pub(crate) fn look(&self) -> Look {
+        self.watch.look()
+    }
+
+    /// Returns `true` if a thread could take over items: of a blocked puller, or of one that had no
+    /// place for them.
+    pub(crate) fn has_items(&self) -> bool {
+        // ORDERING: map_source:look: Relaxed; a guess. The fences in `idle` order it for a worker
+        // that goes to sleep.
+        self.taken.load(Relaxed) < self.published.load(Relaxed) && !self.watch.is_moving()
+    }
+
+    /// Claims up to `most` items that [`has_items`](Self::has_items) tells of.
+    pub(crate) fn take_over(&self, most: usize) -> Option<Range<usize>> {
+        if self.has_items() { self.claim(most) } else { None }
+    }
+
+    /// Claims up to `most` items that were written.
+    fn claim(&self, most: usize) -> Option<Range<usize>> {
+        // ORDERING: map_source:claim: Acquire pairs with `map_source:publish`: what the source did
+        // for an item comes before its job.
+        let published = self.published.load(Acquire);
+        // ORDERING: map_source:taken: Relaxed; each item is claimed by one change of the number.
+        let mut taken = self.taken.load(Relaxed);
+        loop {
+            let end = published.min(taken.saturating_add(most));
+            if end <= taken {
+                return None;
+            }
+            match self.taken.compare_exchange(taken, end, Relaxed, Relaxed) {
+                Ok(_) => return Some(taken..end),
+                Err(now) => taken = now,
+            }
+        }
+    }
+
+    /// Takes the right to pull.
+    pub(crate) fn try_start(&self) -> Option<PullOfBlock<'_, S>> {
+        let puller = self.lock.try_start()?;
+        self.watch.enter();
+        Some(PullOfBlock { source: self, puller })
+    }
+}
+
+/// The right to pull the source of a batch.
+pub(crate) struct PullOfBlock<'a, S> {
+    source: &'a SharedSource<S>,
+    puller: Puller<'a, SourceState<S>>,
+}
+
+impl<S: Iterator> PullOfBlock<'_, S> {
+    /// Pulls items of the next block into their places, and claims up to `most` of those that no
+    /// other thread has claimed. Also returns the range of items that will never come, once that is
+    /// known.
+    pub(crate) fn pull<U>(
+        mut self,
+        layout: BlockLayout,
+        output: &Output<S::Item, U>,
+        most: usize,
+    ) -> (Option<Range<usize>>, Range<usize>) {
+        let SourceState { source, items, end } = &mut *self.puller.state;
+        // The rest of the block, if an earlier puller was blocked in it.
+        let places = *items..layout.items_of(layout.block_of(*items)).end;
+        let filled = Cell::new(places.start);
+        let mut reached = Reached { index: places.start, last: &filled };
+        let SharedSource { published, watch, .. } = self.source;
+        let (visit, never_blocks) = (watch.visit(), never_blocks::<S>());
+        *end = pull(
+            source,
+            |_| places.len(),
+            move |item| {
+                // The whole of it, and not a copy of its index.
+                let reached = &mut reached;
+                // SAFETY: each index is pulled once.
+                unsafe { output.write_item(reached.index, item) };
+                reached.index += 1;
+                if never_blocks {
+                    return true;
+                }
+                // ORDERING: map_source:publish: Release pairs with `map_source:claim`.
+                published.store(reached.index, Release);
+                watch.last_blocked() != visit
+            },
+        );
+        *items = filled.get();
+        // ORDERING: map_source:publish_all: Release, as `map_source:publish`.
+        published.store(*items, Release);
+        let never = if end.is_some() { *items..layout.items } else { 0..0 };
+        let is_done = end.is_some() || *items == layout.items;
+        watch.leave(true);
+        let claimed = self.source.claim(most);
+        self.puller.release(if is_done { Phase::Ended } else { Phase::Open });
+        (claimed, never)
+    }
 }

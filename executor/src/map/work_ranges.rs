@@ -62,9 +62,17 @@ impl WorkRanges {
         (0..self.ranges.len()).any(|owner| !self.range(owner).is_empty())
     }
 
-    /// Takes up to `most` items from the front of the owner's range.
+    /// Returns `true` if this participant has a range. A thread that started after the batch has
+    /// none.
+    pub(crate) fn has_range(&self, owner: usize) -> bool {
+        owner < self.ranges.len()
+    }
+
+    /// Takes up to `most` items from the front of the owner's range, or of the largest range if the
+    /// participant has none.
     pub(crate) fn claim(&self, owner: usize, most: u32) -> Option<Range<u32>> {
         loop {
+            let owner = if self.has_range(owner) { owner } else { self.largest(owner)?.0 };
             let range = self.range(owner);
             if range.is_empty() {
                 return None;
@@ -74,6 +82,13 @@ impl WorkRanges {
                 return Some(range.start..end);
             }
         }
+    }
+
+    /// Returns the largest range of another owner. Returns `None` if all are empty.
+    fn largest(&self, owner: usize) -> Option<(usize, Range<u32>)> {
+        let others = (0..self.ranges.len()).filter(|&other| other != owner);
+        let ranges = others.map(|other| (other, self.range(other)));
+        ranges.max_by_key(|(_, range)| range.len()).filter(|(_, range)| !range.is_empty())
     }
 
     /// Puts items into the range of the owner, which must be empty.
@@ -87,13 +102,7 @@ impl WorkRanges {
     /// empty. Returns `None` if all others are empty.
     pub(crate) fn steal_half(&self, owner: usize) -> Option<()> {
         loop {
-            let others = (0..self.ranges.len()).filter(|&other| other != owner);
-            let (victim, range) = others
-                .map(|other| (other, self.range(other)))
-                .max_by_key(|(_, range)| range.end.saturating_sub(range.start))?;
-            if range.is_empty() {
-                return None;
-            }
+            let (victim, range) = self.largest(owner)?;
             let middle = range.start + (range.end - range.start) / 2;
             if self.swap(victim, &range, &(range.start..middle)) {
                 self.put(owner, middle..range.end);
@@ -132,6 +141,16 @@ mod tests {
         let own: Vec<u32> = std::iter::from_fn(|| ranges.claim(1, 3)).flatten().collect();
         assert_eq!(own, [5, 6, 7, 8, 9]);
         assert!(ranges.has_work());
+    }
+
+    #[test]
+    fn a_thread_without_a_range_claims_from_the_largest() {
+        let ranges = ranges(2, 10);
+        assert_eq!(ranges.steal_half(1), Some(()));
+        assert_eq!(ranges.claim(1, 2), Some(5..7));
+        assert!(ranges.has_range(1) && !ranges.has_range(2));
+        let claimed: Vec<u32> = std::iter::from_fn(|| ranges.claim(2, 1)).flatten().collect();
+        assert_eq!((claimed.len(), claimed[0], ranges.has_work()), (8, 0, false));
     }
 
     #[test]

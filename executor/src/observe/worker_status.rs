@@ -5,17 +5,15 @@
 //! writes them. The words of a worker that is stuck do belong together.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
-pub(crate) struct WorkerStatuses {
-    epoch: Instant,
-    workers: Box<[CachePadded<WorkerStatus>]>,
-}
+#[derive(Default)]
+pub(crate) struct WorkerStatus(CachePadded<Words>);
 
 #[derive(Default)]
-struct WorkerStatus {
+struct Words {
     /// The number of the call that the worker runs, or 0.
     call: AtomicU64,
     /// The index of the first item that the worker runs.
@@ -35,40 +33,30 @@ pub(crate) struct BusyWorker {
     pub(crate) time: Duration,
 }
 
-impl WorkerStatuses {
-    pub(crate) fn new(workers: usize, epoch: Instant) -> WorkerStatuses {
-        WorkerStatuses { epoch, workers: (0..workers).map(|_| CachePadded::default()).collect() }
-    }
-
-    /// Notes that a worker runs `count` items of a call, or pulls its source if `count` is 0.
-    pub(crate) fn set(&self, worker: usize, call: u64, first: u64, count: u64, since: Instant) {
-        let status = &self.workers[worker];
-        let since = since.saturating_duration_since(self.epoch).as_nanos() as u64;
+impl WorkerStatus {
+    /// Notes that the worker runs `count` items of a call, or pulls its source if `count` is 0.
+    pub(crate) fn set(&self, call: u64, first: u64, count: u64, since: Duration) {
         // ORDERING: worker_status:set: Relaxed; only shown to users, nothing follows from it.
-        status.first.store(first, Relaxed);
-        status.count.store(count, Relaxed);
-        status.since.store(since, Relaxed);
-        status.call.store(call, Relaxed);
+        self.0.first.store(first, Relaxed);
+        self.0.count.store(count, Relaxed);
+        self.0.since.store(since.as_nanos() as u64, Relaxed);
+        self.0.call.store(call, Relaxed);
     }
 
-    /// Notes that a worker runs no call.
-    pub(crate) fn clear(&self, worker: usize) {
+    /// Notes that the worker runs no call.
+    pub(crate) fn clear(&self) {
         // ORDERING: worker_status:clear: Relaxed; as `worker_status:set`.
-        self.workers[worker].call.store(0, Relaxed);
+        self.0.call.store(0, Relaxed);
     }
 
-    /// Returns the workers that run a call.
-    pub(crate) fn busy(&self, now: Instant) -> Vec<BusyWorker> {
-        let now = now.saturating_duration_since(self.epoch);
-        let look = |(worker, status): (usize, &CachePadded<WorkerStatus>)| {
-            // ORDERING: worker_status:read: Relaxed; as `worker_status:set`.
-            let [call, first, count, since] =
-                [&status.call, &status.first, &status.count, &status.since]
-                    .map(|word| word.load(Relaxed));
-            let time = now.saturating_sub(Duration::from_nanos(since));
-            (call != 0).then_some(BusyWorker { worker, call, first, count, time })
-        };
-        self.workers.iter().enumerate().filter_map(look).collect()
+    /// Returns the activity of a worker, if it runs a call.
+    pub(crate) fn read(&self, worker: usize, now: Duration) -> Option<BusyWorker> {
+        // ORDERING: worker_status:read: Relaxed; as `worker_status:set`.
+        let [call, first, count, since] =
+            [&self.0.call, &self.0.first, &self.0.count, &self.0.since]
+                .map(|word| word.load(Relaxed));
+        let time = now.saturating_sub(Duration::from_nanos(since));
+        (call != 0).then_some(BusyWorker { worker, call, first, count, time })
     }
 }
 

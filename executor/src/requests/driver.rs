@@ -13,10 +13,9 @@ use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use arrayvec::ArrayVec;
 use reorder_ring::{Producer, Ticket};
 
-use crate::io::{ChunkRing, Delivered, Filled, OrderedOutput, OrderedSource, SourceEnd};
+use crate::io::{ChunkRing, Delivered, LazySource, OrderedOutput, OrderedSource, SourceEnd};
 use crate::limits::{LimitState, SharedTimer};
 use crate::observe::RequestStats;
 use crate::outcome::{Failure, Outcome, Panic, Stop, Unfinished, nanos};
@@ -32,7 +31,7 @@ use crate::requests::retry::Retry;
 use crate::scheduler::{
     CallKind, FairShare, Progress, Published, RunTime, Scheduler, TimeSlice, Work,
 };
-use crate::stream::StreamWork;
+use crate::stream::{Helper, StreamWork};
 use crate::unwind::{DiscardOnDrop, discard};
 
 type OutcomeOf<J> = Outcome<<J as Jobs>::Value, <J as Jobs>::Error>;
@@ -87,7 +86,7 @@ impl<J: Jobs> Driver<J> {
         let (limiter, retry) = (config.limiter.clone(), config.retry);
         let runtime = limiter.register(&scheduler);
         let window = output.window() as u64;
-        let source = Box::new(OrderedSource::new(source, producer));
+        let source = Box::new(OrderedSource::new(LazySource::new(source), producer));
         let timeout = limits.policy.settings.item_timeout;
         let dispatcher = Dispatcher::new(source, config, timeout, window);
         Arc::new_cyclic(|me| Driver {
@@ -160,8 +159,9 @@ impl<J: Jobs> Driver<J> {
             }
             Action::Pull(source) => {
                 slice.claimed(self);
-                slice.note_pulling();
+                let inside = slice.enter_source();
                 self.pull(source);
+                drop(inside);
                 // A worker that looked for work meanwhile found none.
                 slice.claimed(self);
             }
@@ -172,9 +172,8 @@ impl<J: Jobs> Driver<J> {
 
     /// Pulls one item, and gives the source back to the dispatcher.
     fn pull(&self, mut source: Box<SourceOf<J>>) {
-        let mut items = ArrayVec::<_, 1>::new();
-        let Filled { end, .. } = source.fill(&mut items, 1, true);
-        let is_wanted = items.pop().is_none_or(|item| match source.reserve(1) {
+        let (item, end) = source.pull_one();
+        let is_wanted = item.is_none_or(|item| match source.reserve() {
             Ok(ticket) => {
                 let pending = PendingItem { ticket, item: Some(item) };
                 let pulled = lock(&self.dispatcher).pulled(pending, now());
@@ -426,7 +425,8 @@ impl<J: Jobs> Published for Driver<J> {
 
 impl<J: Jobs> StreamWork for Driver<J> {
     /// Runs an action only if the consumer must: to dispatch costs more than to wake a consumer.
-    fn help(&self, slice: &TimeSlice<'_>, must_run: bool) -> bool {
+    fn help(&self, slice: &TimeSlice<'_>, helper: Helper) -> bool {
+        let must_run = helper != Helper::Volunteer;
         if must_run {
             // ORDERING: requests:must_run: Relaxed; as `requests:consumer_must_run`.
             self.consumer_must_run.store(true, Relaxed);

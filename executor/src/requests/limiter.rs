@@ -404,11 +404,13 @@ impl fmt::Debug for RateLimiter {
 mod tests {
     use super::*;
     use crate::primitive::{Parker, now};
+    use crate::scheduler::{ThreadSettings, WorkerThread};
 
     #[test]
     fn workers_are_told_when_it_opens_earlier_than_they_know() {
         let parker = Parker::new();
-        let scheduler = Arc::new(Scheduler::new(vec![parker.unparker()], false));
+        let scheduler = Scheduler::new(ThreadSettings::default(), false);
+        let worker = WorkerThread::new(0, parker.unparker(), scheduler.monitor.clone());
         let throttle =
             Throttle::new(Duration::ZERO, Duration::from_secs(9), Duration::from_secs(3));
         let limiter = RateLimiter::builder().throttle(throttle).build().unwrap();
@@ -422,7 +424,7 @@ mod tests {
         assert_eq!(record(first, false), Duration::from_secs(3));
         assert_eq!(record(first, true), Duration::from_secs(3), "that is of an earlier round");
         scheduler.idle.start_searching();
-        assert!(scheduler.try_sleep(0));
+        assert!(scheduler.try_sleep(&worker));
         let second = turn.dispatch(start + Duration::from_secs(3)).unwrap();
         assert!(scheduler.idle.should_wake(), "nobody was told yet");
         assert_eq!(record(second, true), Duration::ZERO);

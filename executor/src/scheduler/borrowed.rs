@@ -21,6 +21,7 @@ use crate::primitive::{AtomicUsize, OnceLock};
 use crate::scheduler::fair_share::FairShare;
 use crate::scheduler::park;
 use crate::scheduler::registry::Scheduler;
+use crate::scheduler::source_watch::Look;
 use crate::scheduler::time_slice::TimeSlice;
 use crate::scheduler::work::{Progress, Published, Work};
 
@@ -85,6 +86,10 @@ impl Work for BorrowedWork {
 
     fn is_done(&self) -> bool {
         self.visit(|work| work.is_done()).unwrap_or(true)
+    }
+
+    fn look_at_source(&self) -> Look {
+        self.visit(|work| work.look_at_source()).unwrap_or(Look::Outside)
     }
 
     fn notify(&self) {

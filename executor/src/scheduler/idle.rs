@@ -15,32 +15,27 @@
 //! instant may wake one worker each.) A searching worker gives its role up after it has claimed
 //! something and before it runs it. It then wakes another worker if more work is claimable.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-use crate::primitive::{AtomicUsize, Mutex, Unparker, fence, lock};
+use crate::primitive::{AtomicUsize, Mutex, fence, lock};
+use crate::scheduler::worker_thread::WorkerThread;
 
 pub(crate) struct Idle {
-    sleepers: Mutex<Vec<usize>>,
+    sleepers: Mutex<Vec<Arc<WorkerThread>>>,
     /// The number of `sleepers`, readable without the lock.
     asleep: AtomicUsize,
     /// The number of workers that search, or are being woken to search.
     searching: AtomicUsize,
-    unparkers: Vec<Unparker>,
 }
 
 impl Idle {
-    pub(crate) fn new(unparkers: Vec<Unparker>) -> Idle {
+    pub(crate) fn new(workers: usize) -> Idle {
         Idle {
-            sleepers: Mutex::new(Vec::with_capacity(unparkers.len())),
+            sleepers: Mutex::new(Vec::with_capacity(workers)),
             asleep: AtomicUsize::new(0),
             searching: AtomicUsize::new(0),
-            unparkers,
         }
-    }
-
-    /// Returns the number of worker threads.
-    pub(crate) fn workers(&self) -> usize {
-        self.unparkers.len()
     }
 
     /// Wakes a worker if one should search. A thread calls this after it made work claimable.
@@ -62,22 +57,22 @@ impl Idle {
     /// Wakes the worker that fell asleep last, as a searching worker.
     pub(crate) fn wake_one(&self) {
         let mut sleepers = lock(&self.sleepers);
-        if let Some(index) = sleepers.pop() {
+        if let Some(sleeper) = sleepers.pop() {
             // ORDERING: idle:wake: Relaxed; changed under the lock, or ordered by the fences.
             self.asleep.store(sleepers.len(), Relaxed);
             self.searching.fetch_add(1, Relaxed);
             drop(sleepers);
-            self.unparkers[index].unpark();
+            sleeper.unparker.unpark();
         }
     }
 
     /// Wakes all sleeping workers.
     pub(crate) fn wake_all(&self) {
         let sleepers = std::mem::take(&mut *lock(&self.sleepers));
-        for index in sleepers {
+        for sleeper in sleepers {
             // ORDERING: idle:wake_all: Relaxed; as `idle:wake`.
             self.searching.fetch_add(1, Relaxed);
-            self.unparkers[index].unpark();
+            sleeper.unparker.unpark();
         }
     }
 
@@ -106,10 +101,14 @@ impl Idle {
     ///
     /// Returns `true` if the worker has to park. It is a searching worker again when it is
     /// unparked. Returns `false` if `has_work` found something: the worker is still searching.
-    pub(crate) fn try_sleep(&self, index: usize, has_work: impl FnOnce() -> bool) -> bool {
+    pub(crate) fn try_sleep(
+        &self,
+        worker: &Arc<WorkerThread>,
+        has_work: impl FnOnce() -> bool,
+    ) -> bool {
         {
             let mut sleepers = lock(&self.sleepers);
-            sleepers.push(index);
+            sleepers.push(Arc::clone(worker));
             // ORDERING: idle:asleep: Relaxed; ordered by the fence below.
             self.asleep.store(sleepers.len(), Relaxed);
         }
@@ -120,7 +119,7 @@ impl Idle {
             return true;
         }
         let mut sleepers = lock(&self.sleepers);
-        let Some(place) = sleepers.iter().position(|&sleeper| sleeper == index) else {
+        let Some(place) = sleepers.iter().position(|sleeper| Arc::ptr_eq(sleeper, worker)) else {
             // Another thread woke this worker meanwhile. The wake-up token is set, and the worker
             // counts as searching.
             return true;

@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 use reorder_ring::RingPool;
 
 use crate::cost::CostHistory;
-use crate::observe::{WorkerStatuses, trace};
-use crate::primitive::{AtomicBool, AtomicUsize, Condvar, Mutex, Unparker, fence, lock, now};
+use crate::observe::trace;
+use crate::primitive::{AtomicBool, AtomicUsize, Condvar, Mutex, fence, lock, now};
 use crate::scheduler::fair_share::RunTime;
 use crate::scheduler::idle::Idle;
+use crate::scheduler::monitor::Monitor;
+use crate::scheduler::threads::{ThreadSettings, Threads};
 use crate::scheduler::work::Published;
+use crate::scheduler::worker_thread::WorkerThread;
 use crate::unwind::catch_panic;
 
 /// The age at which workers that are awake begin to look at a call. A batch that its caller
@@ -37,8 +40,6 @@ struct Calls {
     admitted: usize,
     /// `true` once no more calls are taken in.
     closed: bool,
-    /// The number of workers that have not ended.
-    workers: usize,
     /// The number of calls that were published.
     opened: u64,
 }
@@ -48,14 +49,14 @@ struct Calls {
 pub(crate) struct Remaining {
     /// The number of calls with items that have not run.
     pub(crate) calls: usize,
-    /// The number of workers that have not ended.
+    /// The number of workers that have not ended, without those that are blocked inside a source.
     pub(crate) workers: usize,
 }
 
 impl Calls {
-    fn remaining(&self) -> Remaining {
+    fn remaining(&self, threads: &Threads) -> Remaining {
         let unfinished = self.open.iter().filter(|open| !open.work.is_done()).count();
-        Remaining { calls: self.admitted + unfinished, workers: self.workers }
+        Remaining { calls: self.admitted + unfinished, workers: threads.working() }
     }
 }
 
@@ -71,7 +72,8 @@ pub(crate) struct Scheduler {
     runtime: AtomicU64,
     /// The process that started the workers. A fork of it has none of them.
     process: u32,
-    pub(crate) statuses: WorkerStatuses,
+    pub(crate) threads: Threads,
+    pub(crate) monitor: Arc<Monitor>,
     stopping: AtomicBool,
     pub(crate) idle: Idle,
     /// The rings of batches. In the steady state, a batch allocates none.
@@ -83,26 +85,35 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(crate) fn new(unparkers: Vec<Unparker>, consumer_helps: bool) -> Scheduler {
-        Scheduler {
-            calls: Mutex::new(Calls { workers: unparkers.len(), ..Calls::default() }),
+    /// Returns a scheduler whose threads have not started.
+    pub(crate) fn new(settings: ThreadSettings, consumer_helps: bool) -> Arc<Scheduler> {
+        Arc::new(Scheduler {
+            calls: Mutex::default(),
             ended: Condvar::new(),
             closing: AtomicBool::new(false),
             version: AtomicUsize::new(0),
             runtime: AtomicU64::new(0),
             process: std::process::id(),
-            statuses: WorkerStatuses::new(unparkers.len(), now()),
             stopping: AtomicBool::new(false),
-            idle: Idle::new(unparkers),
+            idle: Idle::new(settings.workers),
+            threads: Threads::new(settings),
+            monitor: Arc::new(Monitor::new()),
             rings: RingPool::new(),
             costs: CostHistory::new(),
             consumer_helps,
-        }
+        })
     }
 
-    /// Returns the number of threads that may take part in one batch: the workers and its caller.
+    /// Returns the number of threads that run one batch at the same time: the workers and its
+    /// caller.
+    pub(crate) fn parallelism(&self) -> usize {
+        self.threads.wanted() + 1
+    }
+
+    /// Returns the number of participants in a batch that starts now: the threads that there are,
+    /// and its caller. A thread that starts later has a higher number.
     pub(crate) fn participants(&self) -> usize {
-        self.idle.workers() + 1
+        self.threads.indices() + 1
     }
 
     /// Makes a call visible to the workers. Returns `false` if the scheduler is closed: the owner
@@ -203,13 +214,18 @@ impl Scheduler {
         lock(&self.calls).open.iter().any(|open| open.work.claimable())
     }
 
+    /// Shows the open calls to `f`, under the lock.
+    pub(crate) fn with_open(&self, f: impl FnOnce(&mut dyn Iterator<Item = &Arc<dyn Published>>)) {
+        f(&mut lock(&self.calls).open.iter().map(|open| &open.work));
+    }
+
     pub(crate) fn open_calls(&self) -> Vec<OpenWork> {
         lock(&self.calls).open.clone()
     }
 
     /// Declares a searching worker asleep unless there is work or the scheduler stops; see
     /// [`Idle::try_sleep`].
-    pub(crate) fn try_sleep(&self, worker: usize) -> bool {
+    pub(crate) fn try_sleep(&self, worker: &Arc<WorkerThread>) -> bool {
         self.idle.try_sleep(worker, || self.is_stopping() || self.any_claimable())
     }
 
@@ -263,9 +279,11 @@ impl Scheduler {
         }
     }
 
-    /// Counts a worker that ends.
-    pub(crate) fn worker_ended(&self) {
-        lock(&self.calls).workers -= 1;
+    /// Notes that a worker ends.
+    pub(crate) fn worker_ended(&self, worker: &Arc<WorkerThread>) {
+        self.threads.ended(worker);
+        // With the lock, as in `after_run`.
+        drop(lock(&self.calls));
         self.ended.notify_all();
     }
 
@@ -280,7 +298,7 @@ impl Scheduler {
         fence(SeqCst);
         let mut calls = lock(&self.calls);
         loop {
-            let remaining = calls.remaining();
+            let remaining = calls.remaining(&self.threads);
             if enough(remaining) {
                 return remaining;
             }

@@ -1,11 +1,13 @@
 //! The time that one thread stays with one call.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::primitive::{now, thread_local};
 use crate::scheduler::registry::Scheduler;
 use crate::scheduler::work::Work;
+use crate::scheduler::worker_thread::{WorkerThread, this_worker};
 
 /// The time that a worker stays with one call while others are open.
 const QUANTUM: Duration = Duration::from_micros(200);
@@ -45,6 +47,8 @@ pub(crate) struct TimeSlice<'a> {
     /// The thread's number among the participants of a batch: 0 for the caller or the consumer,
     /// `n + 1` for worker `n`.
     pub(crate) participant: usize,
+    /// The thread, if it is a worker whose own time slice this is.
+    worker: Option<&'a WorkerThread>,
     /// The number of the call, for a worker.
     call: u64,
     /// `true` if this thread is a searching worker.
@@ -58,13 +62,13 @@ pub(crate) struct TimeSlice<'a> {
 impl<'a> TimeSlice<'a> {
     /// Starts the time slice of a caller or a consumer.
     pub(crate) fn own(scheduler: &'a Scheduler) -> TimeSlice<'a> {
-        TimeSlice::new(scheduler, 0, 0, false)
+        TimeSlice::new(scheduler, None, 0, false)
     }
 
-    /// Starts a time slice: of a worker, if `participant` is not 0.
+    /// Starts a time slice, of a worker if there is one.
     pub(crate) fn new(
         scheduler: &'a Scheduler,
-        participant: usize,
+        worker: Option<&'a WorkerThread>,
         call: u64,
         searching: bool,
     ) -> TimeSlice<'a> {
@@ -72,7 +76,8 @@ impl<'a> TimeSlice<'a> {
         let started = now();
         TimeSlice {
             scheduler,
-            participant,
+            participant: worker.map_or(0, |worker| worker.index + 1),
+            worker,
             call,
             searching: Cell::new(searching),
             started,
@@ -111,14 +116,32 @@ impl<'a> TimeSlice<'a> {
         self.note(first, count);
     }
 
-    /// Notes, for snapshots, that this thread begins to pull the source.
+    /// Notes, for snapshots, that this thread begins to pull a source that never blocks.
     pub(crate) fn note_pulling(&self) {
         self.note(0, 0);
     }
 
+    /// Notes, for snapshots and the monitor, that this thread is inside the source of the call
+    /// until the answer is dropped.
+    pub(crate) fn enter_source(&self) -> InSource<'a> {
+        self.note_pulling();
+        let inside = match self.worker {
+            Some(worker) => InSource::Worker(worker, worker.enter_source(false)),
+            // A worker that takes from a stream in a job is inside a source, too.
+            None => this_worker().map_or(InSource::Other, |worker| {
+                let is_outermost = worker.enter_source(true);
+                worker.monitor.source_entered();
+                InSource::InJob(worker, is_outermost)
+            }),
+        };
+        self.scheduler.monitor.source_entered();
+        inside
+    }
+
     fn note(&self, first: u64, count: u64) {
-        if let Some(worker) = self.participant.checked_sub(1) {
-            self.scheduler.statuses.set(worker, self.call, first, count, self.last.get());
+        if let Some(worker) = self.worker {
+            let since = self.scheduler.threads.since_epoch(self.last.get());
+            worker.status.set(self.call, first, count, since);
         }
     }
 
@@ -140,8 +163,28 @@ impl<'a> TimeSlice<'a> {
 
 impl Drop for TimeSlice<'_> {
     fn drop(&mut self) {
-        if let Some(worker) = self.participant.checked_sub(1) {
-            self.scheduler.statuses.clear(worker);
+        if let Some(worker) = self.worker {
+            worker.status.clear();
+        }
+    }
+}
+
+/// Marks this thread as inside a source, until it is dropped.
+pub(crate) enum InSource<'a> {
+    /// A worker, in its own time slice.
+    Worker(&'a WorkerThread, bool),
+    /// A worker, in a job.
+    InJob(Arc<WorkerThread>, bool),
+    /// A caller or a consumer.
+    Other,
+}
+
+impl Drop for InSource<'_> {
+    fn drop(&mut self) {
+        match self {
+            InSource::Worker(worker, is_outermost) => worker.watch.leave(*is_outermost),
+            InSource::InJob(worker, is_outermost) => worker.watch.leave(*is_outermost),
+            InSource::Other => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! An open call, as the scheduler sees it.
 
 use crate::scheduler::fair_share::{FairShare, RunTime};
+use crate::scheduler::source_watch::Look;
 use crate::scheduler::time_slice::TimeSlice;
 
 /// An open call that has items to run. Workers run all open calls by turns.
@@ -21,6 +22,12 @@ pub(crate) trait Work: Send + Sync {
     /// published. The caller of a batch withdraws it then, so a batch need not tell.
     fn is_done(&self) -> bool {
         false
+    }
+
+    /// Looks, for the monitor, whether a thread stays inside the source of this call. If so, other
+    /// threads may claim what it has pulled.
+    fn look_at_source(&self) -> Look {
+        Look::Outside
     }
 
     /// Wakes the thread or task that waits for this call, so that it looks again.

@@ -13,6 +13,7 @@ use crate::primitive::{Backoff, Parker, thread_local};
 use crate::scheduler::registry::Scheduler;
 use crate::scheduler::time_slice::TimeSlice;
 use crate::scheduler::work::Published;
+use crate::scheduler::worker_thread::{WorkerThread, set_this_worker};
 use crate::unwind::discard;
 
 /// The number of looks before a worker sleeps. The first looks follow each other quickly. The
@@ -36,7 +37,7 @@ pub(crate) fn is_worker_of(scheduler: &Scheduler) -> bool {
 
 struct Worker {
     scheduler: Arc<Scheduler>,
-    index: usize,
+    thread: Arc<WorkerThread>,
     /// The calls that were open at the last look.
     known: Vec<Arc<dyn Published>>,
     /// The buffer of the next list. Both buffers are kept, so that a look allocates nothing.
@@ -48,25 +49,27 @@ struct Worker {
     searching: bool,
 }
 
-/// Runs the worker with this index until the scheduler stops.
-pub(crate) fn run(scheduler: Arc<Scheduler>, index: usize, parker: Parker) {
+/// Runs a worker until the scheduler stops, or has too many workers.
+pub(crate) fn run(scheduler: Arc<Scheduler>, thread: Arc<WorkerThread>, parker: Parker) {
     SCHEDULER_OF_THIS_WORKER.with(|own| own.set(Arc::as_ptr(&scheduler)));
+    set_this_worker(Some(Arc::clone(&thread)));
     let mut worker = Worker {
         scheduler,
-        index,
+        thread,
         known: Vec::new(),
         spare: Vec::new(),
         version: None,
         last: 0,
         searching: false,
     };
-    while !worker.scheduler.is_stopping() {
+    while !worker.scheduler.is_stopping() && !worker.scheduler.threads.try_retire() {
         if !worker.search() && worker.try_sleep() {
             parker.park();
             worker.searching = true;
         }
     }
     worker.retire();
+    set_this_worker(None);
 }
 
 impl Worker {
@@ -112,8 +115,8 @@ impl Worker {
         let work = &self.known[place];
         self.scheduler.advance(work.runtime());
         let call = work.fair_share().id();
-        let _span = trace::time_slice(self.index, call);
-        let slice = TimeSlice::new(&self.scheduler, self.index + 1, call, self.searching);
+        let _span = trace::time_slice(self.thread.index, call);
+        let slice = TimeSlice::new(&self.scheduler, Some(&self.thread), call, self.searching);
         // Jobs are caught one by one. This catches the `Drop` of a user value between two of them.
         let ran = catch_unwind(AssertUnwindSafe(|| work.run_slice(&slice)));
         self.searching = slice.is_searching();
@@ -151,7 +154,7 @@ impl Worker {
         if self.scheduler.is_stopping() {
             return false;
         }
-        let asleep = self.scheduler.try_sleep(self.index);
+        let asleep = self.scheduler.try_sleep(&self.thread);
         self.searching = !asleep;
         asleep
     }
@@ -162,6 +165,12 @@ impl Worker {
         if self.spare.is_empty() {
             return;
         }
+        self.hand_over_search();
+        self.spare.drain(..).for_each(discard);
+    }
+
+    /// Ends the search of this worker. Another worker searches if anything is claimable.
+    fn hand_over_search(&mut self) {
         if mem::take(&mut self.searching) {
             let idle = &self.scheduler.idle;
             idle.stop_searching();
@@ -169,15 +178,12 @@ impl Worker {
                 idle.wake_one();
             }
         }
-        self.spare.drain(..).for_each(discard);
     }
 
     fn retire(mut self) {
         mem::swap(&mut self.known, &mut self.spare);
         self.discard_spare();
-        if self.searching {
-            self.scheduler.idle.stop_searching();
-        }
-        self.scheduler.worker_ended();
+        self.hand_over_search();
+        self.scheduler.worker_ended(&self.thread);
     }
 }

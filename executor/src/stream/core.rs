@@ -8,26 +8,26 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
-use arrayvec::ArrayVec;
 use reorder_ring::{Producer, Ticket};
 
 use crate::cost::{AverageCost, chunk_size};
 use crate::io::{
-    Chunk, ChunkRing, Delivered, Filled, OrderedOutput, OrderedSource, Phase, PullLock, SourceEnd,
-    chunk, push_reserved,
+    Chunk, ChunkRing, Delivered, Filled, Handover, LazySource, OrderedOutput, OrderedSource, Phase,
+    PullBuffer, PullLock, SourceEnd, chunk, never_blocks, push_reserved,
 };
 use crate::outcome::{Failure, Outcome, Panic};
 use crate::primitive::{AtomicBool, AtomicU32, AtomicWaker, fence};
-use crate::scheduler::{CallKind, FairShare, Progress, Published, Scheduler, TimeSlice, Work};
+use crate::scheduler::{
+    CallKind, FairShare, Look, Progress, Published, Scheduler, TimeSlice, Work,
+};
+use crate::stream::backlog::{Backlog, Reserved};
 use crate::stream::progress::StreamProgress;
-use crate::stream::work::StreamWork;
+use crate::stream::work::{Helper, StreamWork};
 use crate::unwind::{DiscardOnDrop, discard};
 
-/// The maximum number of items that one pull takes.
-const MOST_AT_ONCE: usize = chunk::MOST;
-/// The size in bytes up to which a pull takes [`MOST_AT_ONCE`] items. Pulled items lie on the
-/// stack. A pull takes half as many of larger items, and one of items over twice this size.
-const LARGE: usize = 128;
+/// The maximum number of bytes of the items of one pull, which lie on the stack. A pull takes one
+/// item if items have more than 256 bytes.
+const LARGE: usize = 32 * 1024;
 /// The time that running a chunk should take. Its outcomes are delivered together.
 const TARGET: Duration = Duration::from_micros(10);
 /// The cost below which items are cheap. A consumer that runs a cheap item is late for its head by
@@ -59,7 +59,8 @@ where
 }
 
 type Item<P> = <<P as Parts>::Source as Iterator>::Item;
-type Source<P> = OrderedSource<<P as Parts>::Source, <P as Parts>::Value, <P as Parts>::Error>;
+type Source<P> = LazySource<<P as Parts>::Source>;
+type OutputProducer<P> = Producer<ChunkRing<<P as Parts>::Value, <P as Parts>::Error>>;
 type Output<P> = OrderedOutput<<P as Parts>::Value, <P as Parts>::Error>;
 
 pub(crate) struct Core<P: Parts> {
@@ -69,20 +70,29 @@ pub(crate) struct Core<P: Parts> {
     source: DiscardOnDrop<PullLock<Option<Source<P>>>>,
     /// The number of items that the next pull takes, up to `max_chunk`.
     next_chunk: AtomicU32,
-    max_chunk: u32,
+    /// 1 once items had to wait for the source: that may happen again.
+    max_chunk: AtomicU32,
+    /// The items of the present pull, and the right to reserve positions, until the stream ends.
+    handover: DiscardOnDrop<Handover<Item<P>, Option<OutputProducer<P>>>>,
+    /// Chunks that were pulled for other threads, so that the consumer need not pull.
+    backlog: Backlog<Item<P>>,
     progress: StreamProgress,
     fair_share: FairShare,
     cost: AverageCost,
     /// `true` if the source promised more items.
     promising: AtomicBool,
+    /// `true` if the source is known to run no user code. Then a consumer may pull it.
+    never_blocks: bool,
+    /// `true` if the consumer is a worker, which runs items while it waits.
+    has_helping_worker: AtomicBool,
     cancelled: AtomicBool,
 }
 
-/// A chunk of items that has a position in the ring.
-struct Reserved {
-    ticket: Ticket,
-    /// The index of the first item.
-    first: u64,
+/// The result of a pull.
+struct Pulled {
+    reserved: Option<Reserved>,
+    phase: Phase,
+    end: Option<SourceEnd>,
 }
 
 impl<P: Parts> Core<P> {
@@ -93,69 +103,100 @@ impl<P: Parts> Core<P> {
         output: Output<P>,
         max_chunk: usize,
     ) -> Self {
-        let source = OrderedSource::new(source, producer);
         Core {
             job: DiscardOnDrop::new(job),
             output,
-            source: DiscardOnDrop::new(PullLock::new(Some(source))),
+            source: DiscardOnDrop::new(PullLock::new(Some(LazySource::new(source)))),
             next_chunk: AtomicU32::new(1),
-            max_chunk: max_chunk.min(MOST_AT_ONCE) as u32,
+            max_chunk: AtomicU32::new(max_chunk.min(chunk::MOST) as u32),
+            handover: DiscardOnDrop::new(Handover::new(Some(producer))),
+            backlog: Backlog::new(),
             progress: StreamProgress::new(),
             fair_share: FairShare::default(),
             cost: AverageCost::unknown(),
             promising: AtomicBool::new(false),
+            never_blocks: never_blocks::<P::Source>(),
+            has_helping_worker: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
         }
     }
 
-    /// Pulls a chunk of items and runs it. Returns `false` if there was nothing to pull.
-    fn pull_and_run(&self, slice: &TimeSlice<'_>, may_block: bool) -> bool {
-        match size_of::<Item<P>>() {
-            0..=LARGE => self.pull_and_run_up_to::<MOST_AT_ONCE>(slice, may_block),
-            size if size <= 2 * LARGE => {
-                self.pull_and_run_up_to::<{ MOST_AT_ONCE / 2 }>(slice, may_block)
-            }
-            _ => self.pull_and_run_up_to::<1>(slice, may_block),
+    /// Runs a chunk: of the backlog, of a blocked puller, or pulled by this thread.
+    ///
+    /// Returns `false` if there was nothing to claim.
+    fn claim_and_run(&self, slice: &TimeSlice<'_>, helper: Option<Helper>) -> bool {
+        match size_of::<Item<P>>().next_power_of_two() {
+            0..=32 => self.claim_and_run_up_to::<{ LARGE / 32 }>(slice, helper),
+            64 => self.claim_and_run_up_to::<{ LARGE / 64 }>(slice, helper),
+            128 => self.claim_and_run_up_to::<{ LARGE / 128 }>(slice, helper),
+            256 => self.claim_and_run_up_to::<{ LARGE / 256 }>(slice, helper),
+            _ => self.claim_and_run_up_to::<1>(slice, helper),
         }
     }
 
-    fn pull_and_run_up_to<const MOST: usize>(
+    fn claim_and_run_up_to<const MOST: usize>(
         &self,
         slice: &TimeSlice<'_>,
-        may_block: bool,
+        helper: Option<Helper>,
     ) -> bool {
         if self.is_over() {
             return false;
         }
-        let Some(puller) = self.source.try_start() else { return false };
-        if slice.is_searching() {
-            // No other thread has to look: while this one pulls, nothing more is claimable here.
+        if let Some((reserved, mut items)) = self.backlog.pop() {
             slice.claimed(self);
+            self.run(slice, reserved, items.drain(..));
+            self.backlog.put_back(items);
+            return true;
         }
-        let mut items = ArrayVec::<_, MOST>::new();
-        slice.note_pulling();
-        let mut pulled = puller.lock();
-        let (reserved, phase) = self.pull(&mut pulled.state, &mut items, may_block);
-        pulled.release(phase);
-        let has_space = phase == Phase::Full && self.look_again(&mut pulled.state);
-        let ended = if phase == Phase::Ended { pulled.state.take() } else { None };
-        drop(pulled);
-        match ended {
-            Some(source) => self.finish(source),
-            None => self.drop_source_if_cancelled(),
-        }
-        if has_space {
-            // The consumer that made the space found a thread pulling. It may have to pull now.
-            self.output.wake_consumer();
-        }
-        // Also if nothing came: a worker that looked meanwhile found this thread pulling.
-        slice.claimed(self);
-        let Some(Reserved { ticket, first }) = reserved else { return false };
-        let count = items.len() as u32;
-        slice.note_running(first, count.into());
-        self.run_all(ticket, items.drain(..));
-        self.learn(slice, count);
+        let mut items = PullBuffer::<_, MOST>::new();
+        let reserved = if self.handover.is_claimable() {
+            self.take_over(slice, &mut items)
+        } else if helper == Some(Helper::Volunteer) && !self.never_blocks {
+            None
+        } else {
+            self.pull(slice, &mut items, helper)
+        };
+        let Some(reserved) = reserved else { return false };
+        self.run(slice, reserved, &mut items);
         true
+    }
+
+    /// Runs a chunk.
+    fn run(
+        &self,
+        slice: &TimeSlice<'_>,
+        reserved: Reserved,
+        items: impl ExactSizeIterator<Item = Item<P>>,
+    ) {
+        let count = items.len() as u32;
+        slice.note_running(reserved.first, count.into());
+        self.run_all(reserved.ticket, items);
+        self.learn(slice, count);
+    }
+
+    /// Claims the items of a puller that is blocked in the source.
+    fn take_over<const MOST: usize>(
+        &self,
+        slice: &TimeSlice<'_>,
+        items: &mut PullBuffer<Item<P>, MOST>,
+    ) -> Option<Reserved> {
+        // ORDERING: stream:most: Relaxed; a hint.
+        let most = self.next_chunk.load(Relaxed) as usize;
+        let mut producer = self.handover.take_over(items, most)?;
+        let reserved = self.reserve(&mut producer, items.len());
+        drop(producer);
+        slice.claimed(self);
+        if reserved.is_none() {
+            // The stream was cancelled, and the items have no position any more.
+            items.for_each(discard);
+        }
+        reserved
+    }
+
+    /// Reserves the position of `count` items. Fails if the consumer has gone.
+    fn reserve(&self, producer: &mut Option<OutputProducer<P>>, count: usize) -> Option<Reserved> {
+        let ticket = producer.as_mut()?.reserve().ok()?;
+        Some(Reserved { ticket, first: self.progress.pull(count) })
     }
 
     /// Returns `true` if nothing is pulled any more. The consumer may still have to find that out.
@@ -163,44 +204,145 @@ impl<P: Parts> Core<P> {
         self.is_cancelled() || self.output.is_ended_early()
     }
 
-    /// Pulls items and reserves their position. Also returns the phase that the puller leaves.
+    /// Pulls items and reserves their position. Returns `None` if none came.
     fn pull<const MOST: usize>(
         &self,
+        slice: &TimeSlice<'_>,
+        items: &mut PullBuffer<Item<P>, MOST>,
+        helper: Option<Helper>,
+    ) -> Option<Reserved> {
+        let Some(mut puller) = self.source.try_start() else {
+            // The canceller may have found this thread with the lock.
+            self.drop_source_if_cancelled();
+            return None;
+        };
+        if slice.is_searching() {
+            // No other thread has to look: while this one pulls, nothing more is claimable here.
+            slice.claimed(self);
+        }
+        let Pulled { reserved, phase, end } =
+            self.pull_items(slice, &mut puller.state, items, helper);
+        let source = if phase == Phase::Ended { puller.state.take() } else { None };
+        let pulled = puller.state.as_ref().map_or(u64::MAX, |source| source.pulled);
+        puller.release(phase);
+        let has_space = phase == Phase::Full && self.look_again(pulled);
+        match source {
+            Some(source) => self.finish(source, end),
+            None => self.drop_source_if_cancelled(),
+        }
+        if has_space || !self.backlog.is_empty() {
+            // The consumer found a thread pulling. It may have to pull now, or can help.
+            self.output.wake_consumer();
+        }
+        // Also if nothing came: a worker that looked meanwhile found this thread pulling.
+        slice.claimed(self);
+        reserved
+    }
+
+    fn pull_items<const MOST: usize>(
+        &self,
+        slice: &TimeSlice<'_>,
         source: &mut Option<Source<P>>,
-        items: &mut ArrayVec<Item<P>, MOST>,
-        may_block: bool,
-    ) -> (Option<Reserved>, Phase) {
-        let Some(source) = source else { return (None, Phase::Ended) };
+        items: &mut PullBuffer<Item<P>, MOST>,
+        helper: Option<Helper>,
+    ) -> Pulled {
+        let nothing = |phase| Pulled { reserved: None, phase, end: None };
+        let Some(source) = source else { return nothing(Phase::Ended) };
         // ORDERING: stream:next_chunk: Relaxed; a hint.
-        let wanted = self.next_chunk.load(Relaxed);
-        let most = source.free_space(wanted, &self.output.delivered);
+        let chunk = self.next_chunk.load(Relaxed).min(MOST as u32);
+        let chunks = match helper {
+            None if !self.never_blocks && self.is_helped(slice) => {
+                1 + slice.scheduler.parallelism() as u32
+            }
+            _ => 1,
+        };
+        let wanted = chunk.saturating_mul(chunks).min(MOST as u32);
+        let most = source.free_space(wanted, &self.output.delivered, self.output.window());
         if most == 0 {
             // A source that says it has no more need not be asked. Asking would need space.
-            let phase = if source.is_exhausted() { Phase::Ended } else { Phase::Full };
-            return (None, phase);
+            return nothing(if source.is_exhausted() { Phase::Ended } else { Phase::Full });
         }
-        let Filled { promised, end } = source.fill(items, most, may_block);
+        let most = match helper {
+            None => most,
+            Some(_) if self.never_blocks => most,
+            Some(helper) if self.may_pull(helper) => 1,
+            Some(_) => return nothing(Phase::Open),
+        };
+        // SAFETY: this thread has the right to pull, and ends the pull below.
+        let mut shared = unsafe { self.handover.share(items) };
+        let Filled { promised, end } = if self.never_blocks {
+            slice.note_pulling();
+            source.fill(most, shared.writer())
+        } else {
+            let _inside = slice.enter_source();
+            source.fill(most, shared.publisher())
+        };
         // ORDERING: stream:promise: Relaxed; a hint, asked for again by the next puller.
         self.promising.store(promised > 0, Relaxed);
-        let mut reserved = None;
-        if !items.is_empty() {
-            let Ok(ticket) = source.reserve(items.len()) else {
-                // The stream was cancelled, and the items have no position any more.
-                items.drain(..).for_each(discard);
-                return (None, Phase::Ended);
-            };
-            reserved = Some(Reserved { ticket, first: self.progress.pull(items.len()) });
+        source.pulled += shared.pulled() as u64;
+        let (mut producer, has_waited) = shared.end();
+        if has_waited {
+            // ORDERING: stream:stalled: Relaxed; a hint.
+            self.max_chunk.store(1, Relaxed);
+            self.next_chunk.store(1, Relaxed);
         }
-        match end {
-            None => (reserved, Phase::Open),
-            Some(SourceEnd::Exhausted) => (reserved, Phase::Ended),
-            Some(SourceEnd::Panicked(payload)) => {
-                if let Some((ticket, failure)) = source.reserve_panic(payload) {
-                    self.deliver_source_panic(ticket, failure);
-                }
-                (reserved, Phase::Ended)
+        let mut reserved = None;
+        if items.len() > 0 {
+            // Equal parts, if there is no space for as many as wanted.
+            let chunk = items.len().div_ceil(chunks as usize);
+            items.keep(chunk);
+            reserved = self.reserve(&mut producer, items.len());
+            if reserved.is_none() || !self.leave_tail(&mut producer, items, chunk) {
+                // The stream was cancelled, and the items have no position any more.
+                items.for_each(discard);
+                return nothing(Phase::Ended);
             }
         }
+        Pulled { reserved, phase: if end.is_none() { Phase::Open } else { Phase::Ended }, end }
+    }
+
+    /// Leaves items to other threads, in chunks. Returns `false` if the consumer has gone.
+    fn leave_tail<const MOST: usize>(
+        &self,
+        producer: &mut Option<OutputProducer<P>>,
+        items: &mut PullBuffer<Item<P>, MOST>,
+        chunk: usize,
+    ) -> bool {
+        while items.tail() > 0 {
+            let count = items.tail().min(chunk);
+            let Some(reserved) = self.reserve(producer, count) else { return false };
+            let refused = self.backlog.push(reserved, |into| items.move_tail(count, into));
+            if let Some(refused) = refused {
+                self.progress.finish(refused.len());
+                refused.into_iter().for_each(discard);
+            }
+        }
+        true
+    }
+
+    /// Returns `true` if a consumer may pull an item.
+    ///
+    /// While it is inside the source it delivers nothing, and the source may wait for that. So
+    /// nothing may be outstanding, unless no other thread is there.
+    fn may_pull(&self, helper: Helper) -> bool {
+        match helper {
+            _ if self.never_blocks => true,
+            Helper::Volunteer => false,
+            Helper::Worker => self.progress.pulled() <= self.output.delivered.get(),
+            Helper::Alone => true,
+        }
+    }
+
+    /// Returns `true` if the consumer helps, so that a worker pulls for it, too.
+    fn is_helped(&self, slice: &TimeSlice<'_>) -> bool {
+        // ORDERING: stream:is_helped: Relaxed; a hint.
+        let by_worker = self.has_helping_worker.load(Relaxed);
+        by_worker || slice.scheduler.consumer_helps && !self.output.has_limits() && self.is_cheap()
+    }
+
+    /// Returns `true` if a thread could claim items that were pulled.
+    fn has_pulled(&self) -> bool {
+        !self.backlog.is_empty() || self.handover.is_claimable()
     }
 
     fn deliver_source_panic(&self, ticket: Ticket, failure: Failure<P::Error>) {
@@ -210,8 +352,18 @@ impl<P: Parts> Core<P> {
     }
 
     /// Drops the source and declares the end.
-    fn finish(&self, source: Source<P>) {
-        source.finish(|ticket, failure| self.deliver_source_panic(ticket, failure));
+    fn finish(&self, source: Source<P>, end: Option<SourceEnd>) {
+        let producer = self.handover.claims().take();
+        if let Some(producer) = producer {
+            let mut source = OrderedSource::new(source, producer);
+            if let Some(SourceEnd::Panicked(payload)) = end {
+                let panic = source.reserve_panic(payload);
+                panic
+                    .into_iter()
+                    .for_each(|(ticket, fail)| self.deliver_source_panic(ticket, fail));
+            }
+            source.finish(|ticket, failure| self.deliver_source_panic(ticket, failure));
+        }
         self.progress.end();
     }
 
@@ -228,7 +380,10 @@ impl<P: Parts> Core<P> {
         }
         let source = self.source.try_lock().and_then(|mut source| source.take());
         if let Some(source) = source {
-            source.abandon();
+            let producer = self.handover.claims().take();
+            if let Some(producer) = producer {
+                OrderedSource::new(source, producer).abandon();
+            }
             self.progress.end();
         }
     }
@@ -237,13 +392,12 @@ impl<P: Parts> Core<P> {
     ///
     /// No other thread would notice space that the consumer made just before. Returns `true` if
     /// this thread reopened the phase.
-    fn look_again(&self, source: &mut Option<Source<P>>) -> bool {
+    fn look_again(&self, pulled: u64) -> bool {
         // ORDERING: stream:full: SeqCst fence, pairs with `stream:space`: either the consumer sees
         // `FULL`, or this thread sees its takes.
         fence(SeqCst);
-        let output = &self.output;
-        source.as_mut().is_some_and(|source| source.free_space(1, &output.delivered) > 0)
-            && self.source.reopen()
+        let limit = self.output.delivered.get() + self.output.window() as u64;
+        pulled < limit && self.source.reopen()
     }
 
     fn run_all(&self, ticket: Ticket, mut items: impl ExactSizeIterator<Item = Item<P>>) {
@@ -266,7 +420,8 @@ impl<P: Parts> Core<P> {
     fn learn(&self, slice: &TimeSlice<'_>, count: u32) {
         let took = slice.measure();
         // ORDERING: stream:learn: Relaxed; a hint.
-        self.next_chunk.store(chunk_size(TARGET, count, took).min(self.max_chunk), Relaxed);
+        self.next_chunk
+            .store(chunk_size(TARGET, count, took).min(self.max_chunk.load(Relaxed)), Relaxed);
         self.cost.record(count, took);
     }
 }
@@ -274,7 +429,7 @@ impl<P: Parts> Core<P> {
 impl<P: Parts> Work for Core<P> {
     fn run_slice(&self, slice: &TimeSlice<'_>) -> bool {
         let mut worked = false;
-        while self.pull_and_run(slice, true) {
+        while self.claim_and_run(slice, None) {
             worked = true;
             if slice.is_over() {
                 // A consumer that runs its own stream may have gone to sleep meanwhile.
@@ -286,7 +441,11 @@ impl<P: Parts> Work for Core<P> {
     }
 
     fn claimable(&self) -> bool {
-        !self.is_over() && self.source.is_open()
+        !self.is_over() && (self.source.is_open() || self.has_pulled())
+    }
+
+    fn look_at_source(&self) -> Look {
+        self.handover.look()
     }
 
     fn progress(&self) -> Option<Progress> {
@@ -314,8 +473,16 @@ impl<P: Parts> Published for Core<P> {
 }
 
 impl<P: Parts> StreamWork for Core<P> {
-    fn help(&self, slice: &TimeSlice<'_>, must_run: bool) -> bool {
-        self.pull_and_run(slice, must_run)
+    fn help(&self, slice: &TimeSlice<'_>, helper: Helper) -> bool {
+        if helper == Helper::Worker {
+            // ORDERING: stream:helping_worker: Relaxed; a hint.
+            self.has_helping_worker.store(true, Relaxed);
+        }
+        self.claim_and_run(slice, Some(helper))
+    }
+
+    fn helps(&self, helper: Helper) -> bool {
+        !self.is_over() && (self.has_pulled() || self.source.is_open() && self.may_pull(helper))
     }
 
     fn is_cheap(&self) -> bool {
@@ -334,6 +501,7 @@ impl<P: Parts> StreamWork for Core<P> {
     fn cancel(&self) {
         // ORDERING: stream:cancel: Relaxed; ordered by the fence in `drop_source_if_cancelled`.
         self.cancelled.store(true, Relaxed);
+        self.progress.finish(self.backlog.close());
         self.drop_source_if_cancelled();
     }
 

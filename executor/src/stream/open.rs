@@ -23,7 +23,13 @@ impl Executor {
     /// while later items are still running.
     ///
     /// The source may be endless, because no more items are outstanding than the window of the
-    /// executor. One thread at a time pulls it. A source that blocks keeps that thread.
+    /// executor. One thread at a time pulls it.
+    ///
+    /// The source may block for as long as it likes, and may wait for its own outcomes. After about
+    /// a millisecond, other threads run the items that were pulled, and another thread takes the
+    /// place of the worker inside the source. After such a stop, the source is pulled one item at a
+    /// time. The consumer does not call the source while outcomes are missing, unless it is a
+    /// range, or the iterator of a vector, an array or a slice.
     ///
     /// A panic of the source ends the stream, and is its last outcome. So is a panic when the
     /// source is dropped at its end, if the window has space for it.

@@ -17,7 +17,7 @@ use crate::outcome::{Failure, Outcome, Stop};
 use crate::primitive::{Backoff, now, sleep};
 use crate::scheduler::{Published, Scheduler, TimeSlice, park, worker};
 use crate::stream::head_limits::{HeadAction, HeadLimits};
-use crate::stream::work::StreamWork;
+use crate::stream::work::{Helper, StreamWork};
 
 mod task;
 
@@ -126,10 +126,19 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         }
     }
 
-    /// Returns `true` if no other thread may be there to run the items: the executor is gone, or
-    /// its workers wait for this thread. A worker of any executor may be waited for by all others.
+    /// Returns `true` if no other thread may be there to run the items.
     fn must_run(&self) -> bool {
-        self.is_unlisted || self.scheduler.is_stopping() || worker::is_worker()
+        self.helper() != Helper::Volunteer
+    }
+
+    fn helper(&self) -> Helper {
+        if self.is_unlisted || self.scheduler.is_stopping() {
+            Helper::Alone
+        } else if worker::is_worker() {
+            Helper::Worker
+        } else {
+            Helper::Volunteer
+        }
     }
 
     fn may_help(&self) -> bool {
@@ -143,7 +152,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         if !(self.must_run() || !only_if_needed && self.may_help()) {
             return false;
         }
-        let helped = self.stream.help(&TimeSlice::own(&self.scheduler), self.must_run());
+        let helped = self.stream.help(&TimeSlice::own(&self.scheduler), self.helper());
         self.scheduler.after_run();
         helped
     }
@@ -170,12 +179,13 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
                 backoff.snooze();
                 continue;
             }
-            let helps = self.may_help();
+            let (helps, helper) = (self.may_help(), self.helper());
             let (stream, scheduler, limits) = (&self.stream, &self.scheduler, &self.limits);
             let is_due = |at: Instant| until.is_none_or(|until| at < until);
             let has_work = || {
                 // Asked again after the waker is in place: what changes later uses it.
-                (helps || scheduler.is_stopping()) && stream.claimable()
+                let helper = if scheduler.is_stopping() { Helper::Alone } else { helper };
+                (helps || helper == Helper::Alone) && stream.helps(helper)
                     || helps && stream.next_due().is_some_and(is_due)
                     || limits.as_ref().is_some_and(HeadLimits::is_newly_cancelled)
             };

@@ -9,12 +9,27 @@ use crate::outcome::Stop;
 use crate::primitive::AtomicWaker;
 use crate::scheduler::{Published, Scheduler, TimeSlice};
 
+/// A consumer that runs items of its own stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Helper {
+    /// It saves time: workers run the items as well.
+    Volunteer,
+    /// It is a worker: all other workers may be waiting for it.
+    Worker,
+    /// The executor has no workers any more, or they do not know the stream.
+    Alone,
+}
+
 pub(crate) trait StreamWork: Published {
-    /// Pulls and runs one chunk on the consumer's thread. Returns `false` if nothing was claimable.
+    /// Runs one chunk on the consumer's thread. Returns `false` if nothing was claimable.
     ///
-    /// If `must_run`, no other thread may be there to run the items. The consumer then also pulls
-    /// from a source that may block.
-    fn help(&self, slice: &TimeSlice<'_>, must_run: bool) -> bool;
+    /// A volunteer does not pull, because it would deliver nothing while the source blocks it.
+    fn help(&self, slice: &TimeSlice<'_>, helper: Helper) -> bool;
+
+    /// Returns `true` if [`help`](StreamWork::help) would find something that a consumer may claim.
+    fn helps(&self, _helper: Helper) -> bool {
+        self.claimable()
+    }
 
     /// Returns `true` if a consumer that helps would soon be back: items were measured to be cheap,
     /// and the source promises more.

@@ -20,6 +20,7 @@ mod order;
 mod pool;
 mod reuse;
 mod sides;
+mod sources;
 mod space;
 mod streams;
 mod wake;

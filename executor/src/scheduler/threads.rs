@@ -1,0 +1,149 @@
+//! The worker threads of an executor. `supervise` starts and ends them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use crate::observe::BusyWorker;
+use crate::primitive::thread::{self, JoinHandle};
+use crate::primitive::{AtomicUsize, Mutex, MutexGuard, lock, now};
+use crate::scheduler::worker_thread::WorkerThread;
+
+/// The settings of worker threads.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ThreadSettings {
+    pub(crate) workers: usize,
+    pub(crate) name: String,
+    pub(crate) stack_size: Option<usize>,
+}
+
+pub(crate) struct Entry {
+    pub(crate) thread: Arc<WorkerThread>,
+    pub(crate) handle: JoinHandle<()>,
+}
+
+/// The threads that have not ended, and what the monitor notes about them.
+#[derive(Default)]
+pub(crate) struct Alive {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) ended: Vec<JoinHandle<()>>,
+    /// The number of looks since there were too many threads.
+    pub(crate) surplus_looks: u32,
+    /// The number of looks since the system refused a thread.
+    pub(crate) refused_looks: u32,
+}
+
+pub(crate) struct Threads {
+    settings: ThreadSettings,
+    epoch: Instant,
+    alive: Mutex<Alive>,
+    /// One more than the highest index that a thread has had.
+    indices: AtomicUsize,
+    /// The number of threads that should end.
+    surplus: AtomicUsize,
+}
+
+impl Threads {
+    pub(crate) fn new(settings: ThreadSettings) -> Threads {
+        Threads {
+            indices: AtomicUsize::new(settings.workers),
+            settings,
+            epoch: now(),
+            alive: Mutex::default(),
+            surplus: AtomicUsize::new(0),
+        }
+    }
+
+    /// Locks the list of the threads.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Alive> {
+        lock(&self.alive)
+    }
+
+    /// Notes that a thread has started.
+    pub(crate) fn started(&self, alive: &mut Alive, entry: Entry) {
+        // ORDERING: threads:index: Relaxed; as `threads:indices`.
+        self.indices.fetch_max(entry.thread.index + 1, Relaxed);
+        alive.entries.push(entry);
+    }
+
+    /// Returns the number of workers that the executor was built with.
+    pub(crate) fn wanted(&self) -> usize {
+        self.settings.workers
+    }
+
+    /// Returns a number that is above the index of each thread that has started.
+    pub(crate) fn indices(&self) -> usize {
+        // ORDERING: threads:indices: Relaxed; a thread with a higher index does without.
+        self.indices.load(Relaxed)
+    }
+
+    /// Returns the name of the thread with this index.
+    pub(crate) fn name(&self, index: usize) -> String {
+        format!("{}-{index}", self.settings.name)
+    }
+
+    /// Returns what the names of the threads begin with.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// Returns `true` if a thread is blocked inside a source.
+    pub(crate) fn is_any_blocked(&self) -> bool {
+        lock(&self.alive).entries.iter().any(|entry| entry.thread.watch.is_blocked())
+    }
+
+    /// Returns a builder of threads with the settings of a worker.
+    pub(crate) fn builder(&self, name: String) -> thread::Builder {
+        let builder = thread::Builder::new().name(name);
+        match self.settings.stack_size {
+            Some(bytes) => builder.stack_size(bytes),
+            None => builder,
+        }
+    }
+
+    /// Returns the time from the start of the executor to an instant.
+    pub(crate) fn since_epoch(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.epoch)
+    }
+
+    /// Returns the activities of the threads that run a call.
+    pub(crate) fn busy(&self, now: Instant) -> Vec<BusyWorker> {
+        let alive = lock(&self.alive);
+        let now = self.since_epoch(now);
+        let busy = |entry: &Entry| entry.thread.status.read(entry.thread.index, now);
+        alive.entries.iter().filter_map(busy).collect()
+    }
+
+    /// Returns the number of threads that a shutdown has to wait for.
+    pub(crate) fn working(&self) -> usize {
+        lock(&self.alive).entries.iter().filter(|entry| entry.thread.is_working()).count()
+    }
+
+    /// Returns the handles of the threads that have ended since the last call.
+    pub(crate) fn take_ended(&self) -> Vec<JoinHandle<()>> {
+        std::mem::take(&mut lock(&self.alive).ended)
+    }
+
+    /// Returns `true` if this thread has to end, because there are too many.
+    pub(crate) fn try_retire(&self) -> bool {
+        // ORDERING: threads:surplus: Relaxed; only the number matters. A thread that misses it goes
+        // to sleep, and is woken again.
+        self.surplus.load(Relaxed) > 0
+            && self.surplus.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1)).is_ok()
+    }
+
+    /// Notes that a thread ends.
+    pub(crate) fn ended(&self, thread: &Arc<WorkerThread>) {
+        let mut alive = lock(&self.alive);
+        let place = alive.entries.iter().position(|entry| Arc::ptr_eq(&entry.thread, thread));
+        if let Some(place) = place {
+            let entry = alive.entries.swap_remove(place);
+            alive.ended.push(entry.handle);
+        }
+    }
+
+    pub(crate) fn set_surplus(&self, threads: usize) {
+        // ORDERING: threads:set_surplus: Relaxed; as `threads:surplus`.
+        self.surplus.store(threads, Relaxed);
+    }
+}
