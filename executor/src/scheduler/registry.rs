@@ -255,7 +255,7 @@ impl Scheduler {
     /// Closes and stops the scheduler if this process is a fork, which has no workers.
     pub(crate) fn look_for_fork(&self) {
         if self.process != std::process::id() && !self.is_stopping() {
-            lock(&self.calls).workers = 0;
+            self.threads.forget();
             self.close();
             self.stop();
         }

@@ -132,6 +132,12 @@ impl Threads {
             && self.surplus.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1)).is_ok()
     }
 
+    /// Forgets all threads, in a fork of the process, which has none of them.
+    pub(crate) fn forget(&self) {
+        // Their handles name threads of the parent.
+        std::mem::take(&mut lock(&self.alive).entries).into_iter().for_each(std::mem::forget);
+    }
+
     /// Notes that a thread ends.
     pub(crate) fn ended(&self, thread: &Arc<WorkerThread>) {
         let mut alive = lock(&self.alive);
