@@ -189,6 +189,7 @@ impl Builder {
             window: self.window,
             processors: processors(),
             shutdown: CancellationToken::new(),
+            closing: CancellationToken::new(),
         };
         executor.scheduler.enable_monitor();
         for started in 0..requested {

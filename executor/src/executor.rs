@@ -54,6 +54,8 @@ pub struct Executor {
     pub(crate) processors: usize,
     /// The token that cancels the calls with limits when the executor is dropped.
     pub(crate) shutdown: CancellationToken,
+    /// The token that keeps items of calls with limits from starting.
+    pub(crate) closing: CancellationToken,
 }
 
 impl Executor {

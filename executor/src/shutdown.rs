@@ -14,6 +14,16 @@ use crate::unwind::discard;
 pub enum Shutdown {
     /// All items of open calls are run.
     Drain,
+    /// Items and attempts that have started are finished, and their results count. No further one
+    /// is started, and no item has another attempt.
+    ///
+    /// In calls made by [`Executor::batch`](crate::Executor::batch), the outcome of each other item
+    /// is [`Failure::ShutDown`](crate::Failure::ShutDown), with its last error. Calls without
+    /// limits go on, on the threads of their callers and consumers alone.
+    ///
+    /// The shutdown waits for the jobs that run on workers, and for futures.
+    /// [`Job::should_stop`](crate::Job::should_stop) does not tell them to stop.
+    FinishRunning,
     /// Items that have not started are not run. In calls made by
     /// [`Executor::batch`](crate::Executor::batch) their outcome is
     /// [`Failure::ShutDown`](crate::Failure::ShutDown). Calls without limits go on, on the threads
@@ -38,7 +48,7 @@ impl ShutdownReport {
     ///
     /// If [`Shutdown::Drain`] was the only mode used, all calls had finished before.
     pub fn is_complete(&self) -> bool {
-        self.left.workers == 0
+        self.left.workers == 0 && self.left.in_flight == 0
     }
 
     /// Returns the number of calls with items that had not run.
@@ -101,16 +111,27 @@ impl Executor {
         let deadline = within.and_then(|within| now().checked_add(within));
         self.scheduler.look_for_fork();
         self.scheduler.close();
-        if mode == Shutdown::Abort {
-            self.abort();
-        } else {
-            // After an abort there are no workers, and open calls wait for their consumers.
-            let is_drained = |left: Remaining| left.calls == 0 || left.workers == 0;
-            if is_drained(self.scheduler.wait_for(is_drained, deadline)) {
+        match mode {
+            Shutdown::Abort => self.abort(),
+            Shutdown::FinishRunning => {
+                self.closing.cancel();
                 self.scheduler.stop();
             }
+            Shutdown::Drain => {
+                // After an abort there are no workers, and open calls wait for their consumers.
+                let is_drained = |left: Remaining| left.calls == 0 || left.workers == 0;
+                if is_drained(self.scheduler.wait_for(is_drained, deadline)) {
+                    self.scheduler.stop();
+                }
+            }
         }
-        let left = self.scheduler.wait_for(|left| left.workers == 0, deadline);
+        let waits_for_futures = mode == Shutdown::FinishRunning;
+        let has_ended =
+            |left: Remaining| left.workers == 0 && (left.in_flight == 0 || !waits_for_futures);
+        let mut left = self.scheduler.wait_for(has_ended, deadline);
+        if !waits_for_futures {
+            left.in_flight = 0;
+        }
         trace::shut_down(left.calls, left.workers);
         ShutdownReport { left }
     }

@@ -107,7 +107,8 @@ impl Executor {
     /// [`stream`](BatchBuilder::stream).
     pub fn batch<I>(&self, items: I) -> BatchBuilder<'_, I> {
         let shutdown = Some(self.shutdown.clone());
-        let limits = Limits { shutdown, ..Limits::default() };
+        let closing = Some(self.closing.clone());
+        let limits = Limits { shutdown, closing, ..Limits::default() };
         BatchBuilder { executor: self, items, limits, is_concurrent: false }
     }
 }

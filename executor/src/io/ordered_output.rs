@@ -56,6 +56,12 @@ impl<U, E> OrderedOutput<U, E> {
         self.limits.as_ref().is_some_and(|limits| limits.policy.start(limits.now()).is_err())
     }
 
+    /// Returns `true` if a limit has ended the call for items that run, too.
+    #[cfg(feature = "requests")]
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.limits.as_ref().is_some_and(|limits| limits.policy.go_on(limits.now()).is_err())
+    }
+
     /// Completes a position. The ring refuses outcomes that come too late. They are counted and
     /// dropped here.
     pub(crate) fn complete(&self, ticket: Ticket, outcomes: Chunk<U, E>) {

@@ -33,6 +33,8 @@ pub(crate) struct Limits {
     pub(crate) token: Option<CancellationToken>,
     /// The token of the executor, cancelled by a shutdown.
     pub(crate) shutdown: Option<CancellationToken>,
+    /// The token of the executor, cancelled by a shutdown that lets running items finish.
+    pub(crate) closing: Option<CancellationToken>,
     /// `true` if the call reports when its items ran.
     pub(crate) timed: bool,
 }
@@ -40,7 +42,7 @@ pub(crate) struct Limits {
 impl Limits {
     /// Returns the tokens that cancel the call.
     pub(crate) fn tokens(&self) -> impl Iterator<Item = &CancellationToken> {
-        self.token.iter().chain(&self.shutdown)
+        self.token.iter().chain(&self.shutdown).chain(&self.closing)
     }
 }
 
@@ -76,6 +78,18 @@ impl LimitPolicy {
 
     /// Returns `Ok` if an item may start now.
     pub(crate) fn start(&self, now: Option<Instant>) -> Result<(), Stop> {
+        self.go_on(now)?;
+        self.closing().map_or(Ok(()), Err)
+    }
+
+    /// Returns why no item starts, although running items go on.
+    pub(crate) fn closing(&self) -> Option<Stop> {
+        let closing = self.settings.closing.as_ref();
+        closing.is_some_and(CancellationToken::is_cancelled).then_some(Stop::ShutDown)
+    }
+
+    /// Returns `Ok` if the call has not ended: running items go on.
+    pub(crate) fn go_on(&self, now: Option<Instant>) -> Result<(), Stop> {
         let passed = || self.settings.deadline.zip(now).filter(|(deadline, now)| deadline <= now);
         let deadline = || passed().map(|_| Stop::BatchDeadline(self.settings.within));
         let stop = self.cancelled().or_else(deadline);
@@ -149,7 +163,7 @@ impl LimitPolicy {
         match self.cancelled().or_else(|| self.overdue(started, now)) {
             Some(stop) => Err(stop),
             // An item that starts later becomes overdue later than an item that would start now.
-            None => self.start(now).map(|()| self.deadline(started.or(now))),
+            None => self.go_on(now).map(|()| self.deadline(started.or(now))),
         }
     }
 

@@ -10,13 +10,12 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
-use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use reorder_ring::{Producer, Ticket};
 
 use crate::io::{ChunkRing, Delivered, LazySource, OrderedOutput, OrderedSource, SourceEnd};
-use crate::limits::{LimitState, SharedTimer};
+use crate::limits::{LimitState, SharedTimer, scheduler_waker};
 use crate::observe::RequestStats;
 use crate::outcome::{Failure, Outcome, Panic, Stop, Unfinished, nanos};
 use crate::primitive::{AtomicBool, AtomicWaker, Mutex, lock, now, sleep};
@@ -61,18 +60,6 @@ pub(crate) struct Driver<J: Jobs> {
 /// timers.
 const LOST_TIMER_POLL: Duration = Duration::from_millis(1);
 
-/// Notifies the scheduler when a timer fires. It keeps no user value alive, because it runs on the
-/// thread of all timers.
-struct TimerWaker(Weak<Scheduler>);
-
-impl Wake for TimerWaker {
-    fn wake(self: Arc<Self>) {
-        if let Some(scheduler) = self.0.upgrade() {
-            scheduler.idle.notify_work();
-        }
-    }
-}
-
 impl<J: Jobs> Driver<J> {
     pub(crate) fn new(
         source: J::Source,
@@ -113,14 +100,14 @@ impl<J: Jobs> Driver<J> {
     /// Returns `true` if there is something to do now. If there will be later, arms the timer.
     fn is_due(&self) -> bool {
         if self.is_stopped() {
-            return self.jobs.can_abort();
+            return self.output.is_aborted() && self.jobs.can_abort();
         }
         let now = now();
         let Decision::Rest(at) = self.decide(now) else { return true };
         // The deadline ends attempts that run on a runtime.
         let deadline = self.limits.policy.settings.deadline.filter(|_| self.jobs.can_abort());
         let at = at.into_iter().chain(deadline).min();
-        let waker = || Waker::from(Arc::new(TimerWaker(Arc::downgrade(&self.scheduler))));
+        let waker = || scheduler_waker(&self.scheduler);
         at.is_some_and(|at| self.timer.set(at, now, waker))
     }
 
@@ -131,6 +118,9 @@ impl<J: Jobs> Driver<J> {
     /// Takes one action. Returns `false` if there was none to take.
     fn step(&self, slice: &TimeSlice<'_>) -> bool {
         if self.is_stopped() {
+            if !self.output.is_aborted() {
+                return false;
+            }
             if self.jobs.can_abort() {
                 slice.claimed(self);
             }
@@ -268,7 +258,8 @@ impl<J: Jobs> Driver<J> {
                     entry = lock(&self.dispatcher).retry_later(now, entry, after)?;
                 }
                 // If the batch has ended meanwhile, the item ends as the waiting items did.
-                Err(self.failure(&mut entry, stop.or_else(|| policy.cancelled())))
+                let stop = stop.or_else(|| policy.cancelled()).or_else(|| policy.closing());
+                Err(self.failure(&mut entry, stop))
             }
             (end, Some(stop)) => {
                 if let AttemptEnd::Returned(_) = end {
@@ -351,7 +342,8 @@ impl<J: Jobs> Driver<J> {
 
     /// Returns `true` if no caller can receive a result any more.
     pub(super) fn is_over(&self) -> bool {
-        lock(&self.dispatcher).is_closed() || self.is_stopped()
+        let is_closing = || self.limits.policy.closing().is_some();
+        self.output.is_aborted() || lock(&self.dispatcher).is_closed() && !is_closing()
     }
 
     /// Notifies the threads that may have to act on a change of the dispatcher.
@@ -405,9 +397,13 @@ impl<J: Jobs> Work for Driver<J> {
         dispatcher.is_done() || !dispatcher.is_running() && self.is_stopped()
     }
 
+    fn is_in_flight(&self) -> bool {
+        lock(&self.dispatcher).is_running()
+    }
+
     fn notify(&self) {
         self.output.wake_consumer();
-        if self.is_stopped() {
+        if self.output.is_aborted() {
             self.jobs.abort_all();
         }
     }
@@ -454,7 +450,9 @@ impl<J: Jobs> StreamWork for Driver<J> {
         let (source, waiting) = lock(&self.dispatcher).close(now());
         waiting.into_iter().for_each(|entry| self.complete_stopped(entry, stop));
         source.into_iter().for_each(|source| self.abandon(*source));
-        self.cancel();
+        if self.output.is_aborted() {
+            self.cancel();
+        }
     }
 
     fn is_cancelled(&self) -> bool {

@@ -51,12 +51,15 @@ pub(crate) struct Remaining {
     pub(crate) calls: usize,
     /// The number of workers that have not ended, without those that are blocked inside a source.
     pub(crate) workers: usize,
+    /// The number of calls with items that run and keep no worker.
+    pub(crate) in_flight: usize,
 }
 
 impl Calls {
     fn remaining(&self, threads: &Threads) -> Remaining {
         let unfinished = self.open.iter().filter(|open| !open.work.is_done()).count();
-        Remaining { calls: self.admitted + unfinished, workers: threads.working() }
+        let in_flight = self.open.iter().filter(|open| open.work.is_in_flight()).count();
+        Remaining { calls: self.admitted + unfinished, workers: threads.working(), in_flight }
     }
 }
 

@@ -24,6 +24,11 @@ pub(crate) trait Work: Send + Sync {
         false
     }
 
+    /// Returns `true` if items run that keep no worker.
+    fn is_in_flight(&self) -> bool {
+        false
+    }
+
     /// Looks, for the monitor, whether a thread stays inside the source of this call. If so, other
     /// threads may claim what it has pulled.
     fn look_at_source(&self) -> Look {

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use reorder_ring::{Consumer, Reason};
+use reorder_ring::{Consumer, HeadState, Reason};
 
 use crate::io::ChunkRing;
 use crate::limits::{CompletionFrontier, LimitState, Timing};
@@ -69,6 +69,15 @@ impl HeadLimits {
         let (policy, started, now) = (&state.policy, state.started(index), state.now());
         let stop = match policy.give_up(started, now) {
             Ok(until) => {
+                if let Some(stop) = policy.closing().filter(|_| self.ended_by.is_none()) {
+                    self.ended_by = Some(stop);
+                    stream.stop(stop);
+                    return HeadAction::LookAgain;
+                }
+                if self.ended_by.is_some() && consumer.head_of_line().state == HeadState::Unreserved
+                {
+                    return HeadAction::End;
+                }
                 let until = match now.filter(|_| started.is_none()) {
                     Some(now) => self.look_again(index, now, until),
                     None => until,
@@ -117,7 +126,8 @@ impl HeadLimits {
 
     /// Returns `true` if the stream was cancelled and the consumer has not acted on it.
     pub(crate) fn is_newly_cancelled(&self) -> bool {
-        self.ended_by.is_none() && self.state.policy.cancelled().is_some()
+        self.ended_by.is_none()
+            && self.state.policy.cancelled().or_else(|| self.state.policy.closing()).is_some()
     }
 
     /// Notes the timing of the outcome at `index`, which was taken.
