@@ -9,7 +9,7 @@
 //! | `ENDED` | there is no monitor | the next thread that enters a source: starts one |
 //! | `LOOKING` | it looks each [`TICK`] | the monitor: nothing has changed for [`QUIET`] looks |
 //! | `ASLEEP` | it sleeps | the next thread that enters a source: wakes it |
-//! | `ASLEEP` | it sleeps | the monitor, after [`REST`]: ends, or looks again if a thread is blocked |
+//! | `ASLEEP` | it sleeps | the monitor, after [`REST`]: ends, or looks again if it is needed |
 //!
 //! So a thread that enters a source pays a fence and a load, and an executor without pulls keeps no
 //! monitor. If the system refuses the thread, sources are pulled without a monitor.
@@ -28,7 +28,7 @@ use crate::unwind::discard;
 const TICK: Duration = Duration::from_millis(1);
 /// The number of looks without a change before the monitor sleeps.
 const QUIET: u32 = 8;
-/// The time after which a monitor that sleeps ends, unless a thread is blocked.
+/// The time after which a monitor that sleeps ends, unless a thread is blocked or one too many.
 const REST: Duration = Duration::from_millis(100);
 
 const ENDED: u8 = 0;
@@ -138,12 +138,12 @@ impl Monitor {
     }
 
     /// Looks, by `look`, until nothing changes for a while. `look` returns `true` if it should be
-    /// called again soon. A monitor does not end while `is_any_blocked`.
+    /// called again soon. A monitor does not end while `is_needed`.
     pub(crate) fn run(
         &self,
         parker: &Parker,
         look: impl Fn() -> bool,
-        is_any_blocked: impl Fn() -> bool,
+        is_needed: impl Fn() -> bool,
     ) {
         let mut quiet = 0;
         while self.state() != CLOSED {
@@ -161,7 +161,7 @@ impl Monitor {
             }
             // A thread that wakes the monitor has set the state.
             parker.park_deadline(now() + REST);
-            let next = if is_any_blocked() { LOOKING } else { ENDED };
+            let next = if is_needed() { LOOKING } else { ENDED };
             if self.change(ASLEEP, next) && next == ENDED {
                 return;
             }

@@ -49,8 +49,7 @@ impl Scheduler {
             let Some(me) = me.upgrade() else { return Err(io::ErrorKind::NotFound.into()) };
             let builder = me.threads.builder(format!("{}-monitor", me.threads.prefix()));
             builder.spawn(move || {
-                let is_any_blocked = || me.threads.is_any_blocked();
-                me.monitor.run(&parker, || me.look_at_sources(), is_any_blocked);
+                me.monitor.run(&parker, || me.look_at_sources(), || me.threads.need_monitor());
             })
         }));
     }

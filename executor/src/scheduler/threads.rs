@@ -87,9 +87,12 @@ impl Threads {
         &self.settings.name
     }
 
-    /// Returns `true` if a thread is blocked inside a source.
-    pub(crate) fn is_any_blocked(&self) -> bool {
-        lock(&self.alive).entries.iter().any(|entry| entry.thread.watch.is_blocked())
+    /// Returns `true` if a thread is blocked inside a source, or if there are too many threads: a
+    /// thread that leaves a source does not wake the monitor.
+    pub(crate) fn need_monitor(&self) -> bool {
+        let entries = &lock(&self.alive).entries;
+        let is_any_blocked = || entries.iter().any(|entry| entry.thread.watch.is_blocked());
+        entries.len() > self.wanted() || is_any_blocked()
     }
 
     /// Returns a builder of threads with the settings of a worker.
