@@ -29,6 +29,7 @@ pub(super) const CI: &[Step] = &[
     step("schedules", "REORDER_SCHEDULES=1000 ci/schedules.sh --canary"),
     step("progress", "ci/progress.sh --canary"),
     step("soak", "ci/soak.sh 0.3"),
+    step("service", "ci/service.sh 0.1"),
     step("api", "ci/api.sh"),
     step("package", "ci/package.sh --contents"),
     step("deny", "ci/deny.sh"),
@@ -49,6 +50,8 @@ pub(super) const DEEP: &[Step] = &[
     step("schedules", "REORDER_SCHEDULES=${REORDER_SCHEDULES-100000} ci/schedules.sh"),
     step("soak_fault", "ci/soak.sh"),
     step("soak", "ci/soak.sh ${REORDER_SOAK_MINUTES-60} --seed $RANDOM"),
+    step("service_fault", "ci/service.sh"),
+    step("service", "ci/service.sh ${REORDER_SERVICE_MINUTES-10} --seed $RANDOM"),
     step(
         "sanitizers",
         "REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-1000000} \

@@ -4,21 +4,16 @@
 //! and so do the drops of some results.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
-use std::time::Duration;
 
 use reorder_executor::{Executor, Failure, Ordered};
-use reorder_stress::Random;
+use reorder_stress::{Counted, ItemId, Random};
 
 const CALLS: u64 = 120;
 
-/// The number of results that are not dropped yet.
-static ALIVE: AtomicU64 = AtomicU64::new(0);
-
 /// Panics if there are results. No call may be running.
 pub(crate) fn assert_no_results_left() {
-    assert_eq!(ALIVE.load(SeqCst), 0, "results were lost");
+    assert_eq!(Counted::alive(), 0, "results were lost");
 }
 
 #[derive(Debug, Default)]
@@ -67,56 +62,26 @@ impl Calls {
     }
 }
 
-/// The identity of an item: its call, and its index in the call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct ItemId {
-    call: u64,
-    index: usize,
-}
-
-impl ItemId {
-    /// Returns a number below `bound` that depends on the item only. The numbers of neighbours are
-    /// unrelated.
-    fn random(self, bound: usize) -> usize {
-        Random::new(self.call << 20 ^ self.index as u64).below(bound)
-    }
-
-    fn job_panics(self) -> bool {
-        self.random(64) == 0
-    }
-
-    /// Works for a few nanoseconds in most items. Yields or sleeps in some.
-    fn work(self) {
-        match self.random(1000) {
-            0 => thread::sleep(Duration::from_micros(100)),
-            1..20 => thread::yield_now(),
-            _ => {}
-        }
-    }
-}
-
 /// The result of a job. The drop of some results panics, unless they were taken.
 struct Value {
-    id: ItemId,
+    counted: Counted,
     taken: bool,
 }
 
 impl Value {
     fn new(id: ItemId) -> Value {
-        ALIVE.fetch_add(1, SeqCst);
-        Value { id, taken: false }
+        Value { counted: Counted::new(id), taken: false }
     }
 
     fn take(mut self) -> ItemId {
         self.taken = true;
-        self.id
+        self.counted.id()
     }
 }
 
 impl Drop for Value {
     fn drop(&mut self) {
-        ALIVE.fetch_sub(1, SeqCst);
-        if !self.taken && self.id.random(16) == 0 && !thread::panicking() {
+        if !self.taken && self.counted.id().random(16) == 0 && !thread::panicking() {
             resume_unwind(Box::new("the drop of a result panics"));
         }
     }

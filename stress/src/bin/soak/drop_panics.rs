@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 
 use reorder_ring::{Batch, Busy, Ring, Ticket};
-use reorder_stress::Random;
+use reorder_stress::{Random, joined};
 
 const BATCHES: u64 = 200;
 const CAPACITY: usize = 8;
@@ -85,7 +85,7 @@ pub(crate) fn run(seed: u64) -> DropPanics {
             owner.batch(|ticket| tickets.send(ticket).expect("the completer receives to the end"));
         }
         drop(tickets);
-        owner.counts.add(&crate::joined(completer));
+        owner.counts.add(&joined(completer));
         // The first attempt may drop an orphan's value and get its panic. It still removes the
         // orphan, so the second attempt succeeds.
         let opens = owner.open().or_else(|| owner.open()).is_some();

@@ -18,11 +18,12 @@ mod report;
 #[path = "../../../../reorder/tests/pool/traffic/mod.rs"]
 mod traffic;
 
-use std::panic;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+
+use reorder_stress::joined;
 
 use report::Report;
 use traffic::{Plan, Traffic};
@@ -99,8 +100,4 @@ fn round(seed: u64, report: &mut Report) {
     });
     drop(executor);
     calls::assert_no_results_left();
-}
-
-fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|payload| panic::resume_unwind(payload))
 }
