@@ -159,13 +159,15 @@ impl Models {
         Ok(Models { program, work })
     }
 
-    /// Returns the accesses that any model reaches. Few preemptions are enough for that.
+    /// Returns the accesses that any model reaches. Few preemptions and executions are enough for
+    /// that.
     fn accesses(&self) -> anyhow::Result<String> {
         let (list, log) = (self.work.join("accesses"), self.work.join("log"));
         let mut models = Command::new(&self.program);
         models
             .args(["--test-threads", "2"])
             .env("LOOM_MAX_PREEMPTIONS", "1")
+            .env("LOOM_MAX_PERMUTATIONS", "20000")
             .env("REORDER_ORDERINGS", &list);
         if !build::run_logged(&mut models, &log, None)?.is_some_and(|status| status.success()) {
             let log = fs::read_to_string(&log)?;
