@@ -5,7 +5,7 @@
 //!
 //! | from | to | by |
 //! |---|---|---|
-//! | `OPEN` | `PULLING` | the thread that pulls, under the lock of the state |
+//! | `OPEN` | `PULLING` | CAS of the thread that pulls |
 //! | `PULLING` | `OPEN` | the puller; more may come |
 //! | `PULLING` | `FULL` | the puller that found the window full |
 //! | `PULLING` | `ENDED` | the puller; the source is asked no more |
@@ -15,7 +15,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::primitive::{AtomicU8, Mutex, MutexGuard, into_inner};
+use crate::primitive::{AtomicU8, Mutex, MutexGuard, into_inner, lock};
 
 const OPEN: u8 = 0;
 const PULLING: u8 = 1;
@@ -59,16 +59,11 @@ impl<T> PullLock<T> {
     /// Takes the right to pull. Returns `None` if another thread has it, or there is nothing to
     /// pull.
     pub(crate) fn try_start(&self) -> Option<Puller<'_, T>> {
-        if !self.is_open() {
-            return None;
-        }
-        let state = self.try_lock()?;
-        // Another thread may have pulled meanwhile.
-        if !self.is_open() {
-            return None;
-        }
-        self.set(PULLING);
-        Some(Puller { lock: self, state })
+        // First the phase: a source must not look open while its state is locked. A worker that
+        // finds it open does not sleep.
+        // ORDERING: pull:start: Relaxed; the lock of the state orders all that the puller reads.
+        self.phase.compare_exchange(OPEN, PULLING, Relaxed, Relaxed).ok()?;
+        Some(Puller { lock: self, state: lock(&self.state) })
     }
 
     fn set(&self, phase: u8) {
@@ -130,8 +125,8 @@ pub(crate) enum SourceEnd {
 /// Pulls as many items as `wanted` says, and hands each of them to `put`.
 ///
 /// If `put` returns `false`, no more items are pulled. Returns why the source brought fewer, or
-/// `None`. A panic of the source is caught, also one in
-/// its `size_hint` when `wanted` asks for it. Items that came before the panic were put.
+/// `None`. A panic of the source is caught, also one in its `size_hint` when `wanted` asks for it.
+/// Items that came before the panic were put.
 #[inline]
 pub(crate) fn pull<S: Iterator>(
     source: &mut S,

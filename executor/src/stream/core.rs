@@ -211,11 +211,7 @@ impl<P: Parts> Core<P> {
         items: &mut PullBuffer<Item<P>, MOST>,
         helper: Option<Helper>,
     ) -> Option<Reserved> {
-        let Some(mut puller) = self.source.try_start() else {
-            // The canceller may have found this thread with the lock.
-            self.drop_source_if_cancelled();
-            return None;
-        };
+        let mut puller = self.source.try_start()?;
         if slice.is_searching() {
             // No other thread has to look: while this one pulls, nothing more is claimable here.
             slice.claimed(self);
