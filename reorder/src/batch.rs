@@ -176,7 +176,8 @@ impl<R: RingRef> Batch<R> {
     /// # Errors
     ///
     /// As for [`Consumer::try_next`], but never `Truncated`. If every reserved position is
-    /// delivered, the error is [`TryNextError::Ended`]. More positions may be reserved afterwards.
+    /// delivered, the error is [`TryNextError::Ended`], or `Cancelled` in a cancelled batch. After
+    /// `Ended`, more positions may be reserved.
     ///
     /// # Progress
     ///
@@ -192,10 +193,15 @@ impl<R: RingRef> Batch<R> {
     #[cold]
     #[inline(never)]
     fn try_next_cold(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
-        if self.delivered() == self.reserved() {
+        if self.is_over() {
             return Err(TryNextError::Ended);
         }
         self.consumer.try_next_cold()
+    }
+
+    /// Returns `true` if every reserved position is delivered, and more may be reserved.
+    fn is_over(&self) -> bool {
+        self.delivered() == self.reserved() && !self.consumer.ring.batch_state.is_cancelled()
     }
 
     /// Returns an iterator that takes ready positions. See [`Consumer::drain_ready`].
@@ -257,7 +263,8 @@ impl<R: RingRef> Batch<R> {
     /// Takes the head of line, and blocks until it is ready. See [`Consumer::next`].
     ///
     /// If every reserved position is delivered, it returns `None` and does not block, since no
-    /// other handle could reserve a position meanwhile.
+    /// other handle could reserve a position meanwhile. A cancelled batch returns its error
+    /// instead.
     ///
     /// # Errors
     ///
@@ -268,7 +275,7 @@ impl<R: RingRef> Batch<R> {
     /// As [`Consumer::next`].
     #[expect(clippy::should_implement_trait, reason = "it blocks, and returns the end as an error")]
     pub fn next(&mut self) -> Result<Option<Delivery<R::Value>>, NextError> {
-        if self.delivered() == self.reserved() {
+        if self.is_over() {
             return Ok(None);
         }
         self.consumer.next()
@@ -287,7 +294,7 @@ impl<R: RingRef> Batch<R> {
         &mut self,
         timeout: Duration,
     ) -> Result<Option<Delivery<R::Value>>, NextTimeoutError> {
-        if self.delivered() == self.reserved() {
+        if self.is_over() {
             return Ok(None);
         }
         self.consumer.next_timeout(timeout)
@@ -306,7 +313,7 @@ impl<R: RingRef> Batch<R> {
         &mut self,
         deadline: Instant,
     ) -> Result<Option<Delivery<R::Value>>, NextTimeoutError> {
-        if self.delivered() == self.reserved() {
+        if self.is_over() {
             return Ok(None);
         }
         self.consumer.next_deadline(deadline)

@@ -198,7 +198,8 @@ impl<E: fmt::Display> fmt::Display for ItemError<E> {
     }
 }
 
-/// The text includes the text of the failure. So the source is that of the failure.
+/// The text includes the text of the failure. So `source` skips the failure: it returns the
+/// failure's own source.
 impl<E: fmt::Debug + fmt::Display + 'static> Error for ItemError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.failure.source()

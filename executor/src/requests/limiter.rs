@@ -132,6 +132,9 @@ pub(crate) struct Closed {
 impl RateLimiterBuilder {
     /// Sets the interval between two dispatches: `n` dispatches take `(n - 1) * pace` or longer,
     /// except for the [burst](RateLimiterBuilder::burst). The default is zero.
+    ///
+    /// A service that counts requests in windows of time `t` may count `t / pace + burst` in one.
+    /// Choose the pace and the burst such that this is below its limit.
     pub fn pace(mut self, pace: Duration) -> Self {
         self.pace = pace;
         self

@@ -90,7 +90,7 @@ impl SourceWatch {
         self.blocked.load(Relaxed)
     }
 
-    /// Compares the present visit with that of the last look. Called by the monitor.
+    /// Compares the present visit with the visit at the last look. The monitor calls it.
     pub(crate) fn look(&self) -> Look {
         // ORDERING: source_watch:look: Relaxed; a visit that is seen late is blocked a look later.
         let visit = self.visit.load(Relaxed);

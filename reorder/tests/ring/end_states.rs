@@ -160,7 +160,7 @@ fn a_producer_that_panics_truncates_its_batch() {
 }
 
 #[test]
-fn a_batch_that_is_not_split_has_ended_whenever_all_is_delivered() {
+fn a_batch_that_is_not_split_has_ended_whenever_all_is_delivered_unless_cancelled() {
     let ring = Ring::with_capacity(2).unwrap();
     let mut batch = ring.open().unwrap();
     for index in 0..3 {
@@ -176,7 +176,7 @@ fn a_batch_that_is_not_split_has_ended_whenever_all_is_delivered() {
     assert_eq!(batch.reserve(), Err(ReserveError::Cancelled));
     ring.complete(ticket, 6).unwrap();
     assert_eq!(value(batch.try_next()), (3, 6));
-    assert_eq!(end_state_of_batch(&mut batch), TryNextError::Ended);
+    assert_eq!(end_state_of_batch(&mut batch), TryNextError::Cancelled);
 }
 
 #[test]

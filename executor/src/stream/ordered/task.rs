@@ -14,7 +14,7 @@ use crate::stream::ordered::Ordered;
 use crate::unwind::{DiscardOnDrop, catch_panic};
 
 /// The waker of a task, whose panics are caught. The threads that use it have counts to keep and
-/// cells to leave whole. One of them serves all timers.
+/// cells to leave whole. The thread of the timers is one of these threads.
 pub(super) struct TaskWaker(DiscardOnDrop<Waker>);
 
 impl Wake for TaskWaker {

@@ -14,11 +14,9 @@ impl<R: RingRef<Value = Counted>> World<'_, R> {
             Sides::Split(_, Some(consumer)) => (consumer.try_next(), false),
             Sides::Split(_, None) => return false,
         };
-        let expected = if unsplit && self.model.head == self.model.tail {
-            Err(TryNextError::Ended)
-        } else {
-            self.model.next()
-        };
+        let is_over = self.model.head == self.model.tail && !self.model.is_cancelled();
+        let expected =
+            if unsplit && is_over { Err(TryNextError::Ended) } else { self.model.next() };
         self.delivered(answer, expected)
     }
 
