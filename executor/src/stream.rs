@@ -21,6 +21,6 @@ pub(crate) mod work;
 pub(crate) use self::open::{Opened, open_ring};
 pub(crate) use self::open::{open_stream, publish_with_limits};
 pub(crate) use self::ordered::Ordered;
-#[cfg(feature = "requests")]
-pub(crate) use self::work::Helper;
 pub(crate) use self::work::StreamWork;
+#[cfg(feature = "requests")]
+pub(crate) use self::work::{Helper, Skip};

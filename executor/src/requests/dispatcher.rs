@@ -93,6 +93,8 @@ pub(crate) struct Dispatcher<S, P, E> {
     running: usize,
     /// The number of attempts that run.
     attempts: usize,
+    /// The items whose end a thread decides.
+    ending: BTreeSet<u64>,
     waiting: BTreeMap<u64, Waiting<P, E>>,
     /// The waiting items that are not due, by the instant at which they are.
     due: BTreeSet<(Instant, u64)>,
@@ -123,6 +125,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
             finished: 0,
             running: 0,
             attempts: 0,
+            ending: BTreeSet::new(),
             waiting: BTreeMap::new(),
             due: BTreeSet::new(),
             ready: BTreeSet::new(),
@@ -173,6 +176,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
             Decision::End(index) => {
                 let entry = self.take(index)?;
                 self.running += 1;
+                self.ending.insert(index);
                 Some(Action::End(entry))
             }
             Decision::Start(index) => self.start(index, now),
@@ -273,6 +277,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
         let own = own.and_then(|(timeout, start)| start.checked_add(timeout));
         let end = budget.into_iter().chain(own).min();
         self.running -= 1;
+        self.ending.remove(&entry.index);
         self.due.insert((due, entry.index));
         self.ends.extend(end.map(|end| (end, entry.index)));
         self.waiting.insert(entry.index, Waiting { entry, due, end });
@@ -280,8 +285,9 @@ impl<S, P, E> Dispatcher<S, P, E> {
     }
 
     /// Counts an item that was running or ending, and has its outcome.
-    pub(crate) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self, index: u64) {
         self.running -= 1;
+        self.ending.remove(&index);
         self.finished += 1;
     }
 
@@ -292,9 +298,17 @@ impl<S, P, E> Dispatcher<S, P, E> {
         Some(entry)
     }
 
-    /// Counts an attempt that has ended.
-    pub(crate) fn attempt_ended(&mut self) {
+    /// Counts an attempt that has ended. The thread that calls this decides what becomes of its
+    /// item.
+    pub(crate) fn attempt_ended(&mut self, index: u64) {
         self.attempts -= 1;
+        self.ending.insert(index);
+    }
+
+    /// Returns `true` if a thread decides whether this item ends. Its outcome, if it has one then,
+    /// comes soon.
+    pub(crate) fn is_ending(&self, index: u64) -> bool {
+        self.ending.contains(&index)
     }
 
     /// Records the outcome of an attempt, and the delay of the limiter after it.

@@ -30,7 +30,7 @@ use crate::requests::retry::Retry;
 use crate::scheduler::{
     CallKind, FairShare, Progress, Published, RunTime, Scheduler, TimeSlice, Work,
 };
-use crate::stream::{Helper, StreamWork};
+use crate::stream::{Helper, Skip, StreamWork};
 use crate::unwind::{DiscardOnDrop, discard};
 
 type OutcomeOf<J> = Outcome<<J as Jobs>::Value, <J as Jobs>::Error>;
@@ -128,7 +128,10 @@ impl<J: Jobs> Driver<J> {
         }
         let mut dispatcher = lock(&self.dispatcher);
         let now = now();
-        let action = dispatcher.take_action(now, self.output.delivered.get());
+        let mut action = dispatcher.take_action(now, self.output.delivered.get());
+        if let Some(Action::Start(entry, _)) = &mut action {
+            self.last_errors.keep(entry);
+        }
         drop(dispatcher);
         let Some(action) = action else {
             if self.timer.is_lost() {
@@ -215,7 +218,6 @@ impl<J: Jobs> Driver<J> {
         if entry.attempts == 1 {
             self.limits.start(entry.index, Some(started));
         }
-        self.last_errors.keep(&mut entry);
         let (Some(item), Some(me)) = (entry.payload.item.take(), self.me.upgrade()) else { return };
         let limits = Arc::clone(&self.limits);
         let attempt = Attempt { limits, index: entry.index, number: entry.attempts, started };
@@ -311,7 +313,7 @@ impl<J: Jobs> Driver<J> {
             log.note(entry.index, entry.started, Some(now()));
         }
         self.output.complete_one(entry.payload.ticket, outcome);
-        lock(&self.dispatcher).finish();
+        lock(&self.dispatcher).finish(entry.index);
         discard_entry(entry);
     }
 
@@ -323,8 +325,10 @@ impl<J: Jobs> Driver<J> {
         end: EndOf<J>,
     ) {
         self.jobs.ended(entry.index);
+        let mut dispatcher = lock(&self.dispatcher);
+        dispatcher.attempt_ended(entry.index);
         entry.error = self.last_errors.take(entry.index).map(|last| last.error);
-        lock(&self.dispatcher).attempt_ended();
+        drop(dispatcher);
         if let AttemptEnd::Returned(
             outcome @ (AttemptOutcome::Done(_) | AttemptOutcome::Retry { .. }),
         ) = &end
@@ -459,19 +463,25 @@ impl<J: Jobs> StreamWork for Driver<J> {
         lock(&self.dispatcher).is_closed()
     }
 
-    fn skip(&self, index: u64, stop: Stop) -> bool {
-        let entry = lock(&self.dispatcher).skip(index);
-        if let Some(entry) = entry {
-            self.complete_stopped(entry, stop);
-            return true;
+    fn skip(&self, index: u64, stop: Stop) -> Skip {
+        let mut dispatcher = lock(&self.dispatcher);
+        let entry = dispatcher.skip(index);
+        if entry.is_none() && dispatcher.is_ending(index) {
+            // That thread has the last error.
+            return Skip::Ending;
         }
         let last = self.last_errors.take(index);
-        let has_outcome = last.is_some();
+        drop(dispatcher);
+        if let Some(entry) = entry {
+            self.complete_stopped(entry, stop);
+            return Skip::Completed;
+        }
+        let skip = if last.is_some() { Skip::Completed } else { Skip::Evict };
         if let Some(LastError { ticket, attempts, error }) = last {
             self.output.complete_one(ticket, Err(Failure::stopped(stop, attempts, Some(error))));
         }
         self.jobs.abort(index);
-        has_outcome
+        skip
     }
 
     fn next_due(&self) -> Option<Instant> {

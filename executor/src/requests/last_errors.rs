@@ -1,7 +1,8 @@
 //! The last errors of items that are at another attempt.
 //!
 //! The attempt has the entry of its item. If the consumer gives up the item meanwhile, the failure
-//! of the item still has its last error.
+//! of the item still has its last error. Callers hold the lock of the dispatcher, so an error is
+//! either here or with a thread that the dispatcher knows to decide the end of its item.
 
 use std::collections::HashMap;
 

@@ -14,9 +14,11 @@ use crate::io::ChunkRing;
 use crate::limits::{CompletionFrontier, LimitState, Timing};
 use crate::observe::trace;
 use crate::outcome::Stop;
-use crate::stream::work::StreamWork;
+use crate::primitive;
+use crate::stream::work::{Skip, StreamWork};
 
-/// The maximum time by which a consumer looks later at a head that has not started.
+/// The maximum time by which a consumer looks later at a head that has not started, or that another
+/// thread is about to end.
 const LATEST_LOOK: Duration = Duration::from_millis(10);
 
 /// The reaction of a consumer to a missing head.
@@ -91,9 +93,14 @@ impl HeadLimits {
             self.ended_by = Some(stop);
             stream.stop(stop);
         }
-        if stream.skip(index, stop) {
-            trace::skipped(stream.fair_share().id(), index, &stop);
-            return HeadAction::LookAgain;
+        match stream.skip(index, stop) {
+            Skip::Evict => {}
+            Skip::Completed => {
+                trace::skipped(stream.fair_share().id(), index, &stop);
+                return HeadAction::LookAgain;
+            }
+            // Nothing tells the consumer if the item gets another attempt.
+            Skip::Ending => return HeadAction::Wait(Some(primitive::now() + LATEST_LOOK)),
         }
         match consumer.evict_head() {
             Ok(()) => {

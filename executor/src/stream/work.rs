@@ -20,6 +20,17 @@ pub(crate) enum Helper {
     Alone,
 }
 
+/// What a consumer does with a head that it gives up.
+#[cfg_attr(not(feature = "requests"), expect(dead_code))]
+pub(crate) enum Skip {
+    /// It evicts the head.
+    Evict,
+    /// It takes the outcome that the head has now.
+    Completed,
+    /// It waits. Another thread gives the head its outcome, or one more attempt.
+    Ending,
+}
+
 pub(crate) trait StreamWork: Published {
     /// Runs one chunk on the consumer's thread. Returns `false` if nothing was claimable.
     ///
@@ -53,10 +64,9 @@ pub(crate) trait StreamWork: Published {
     /// Returns `true` after [`cancel`](StreamWork::cancel).
     fn is_cancelled(&self) -> bool;
 
-    /// Ends the work on an item that the consumer gives up. Returns `true` if the item has an
-    /// outcome now, so that the consumer need not evict it.
-    fn skip(&self, _index: u64, _stop: Stop) -> bool {
-        false
+    /// Ends the work on an item that the consumer gives up.
+    fn skip(&self, _index: u64, _stop: Stop) -> Skip {
+        Skip::Evict
     }
 
     /// Returns the instant at which something becomes claimable, if that is known. Asked by a

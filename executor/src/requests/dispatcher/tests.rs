@@ -92,7 +92,7 @@ impl Simulation {
         while self.running.first().is_some_and(|&(end, ..)| end <= time) {
             let (_, mut entry, dispatch, reply) = self.running.remove(0);
             let index = entry.index as usize;
-            self.dispatcher.attempt_ended();
+            self.dispatcher.attempt_ended(entry.index);
             if reply != Reply::Failed {
                 let delay = self.limiter.record(dispatch, reply == Reply::Done, self.at(time));
                 self.dispatcher.record(reply == Reply::Done, delay);
@@ -115,7 +115,7 @@ impl Simulation {
                     }
                 }
             };
-            self.dispatcher.finish();
+            self.dispatcher.finish(index as u64);
             self.ends[index].get_or_insert(end);
         }
     }
@@ -141,7 +141,7 @@ impl Simulation {
                     let started = entry.started.expect("an item without an attempt has no end");
                     let is_overdue = self.timeout.is_some_and(|it| started + millis(it) <= now);
                     let end = if is_overdue { End::Deadline } else { End::Exhausted };
-                    self.dispatcher.finish();
+                    self.dispatcher.finish(entry.index);
                     self.ends[entry.index as usize].get_or_insert(end);
                 }
                 Action::Pull(()) => {
@@ -383,6 +383,29 @@ fn only_a_waiting_item_can_be_skipped() {
     assert!(simulation.dispatcher.skip(0).is_none());
     simulation.dispatcher.source_ended();
     assert!(simulation.dispatcher.is_done());
+}
+
+#[test]
+fn an_item_is_ending_from_its_last_action_to_its_outcome() {
+    let items = vec![vec![(1, Reply::Retry(None))]];
+    let retry = patient().within(millis(400));
+    let mut simulation = Simulation::new(retry, &RateLimiter::unlimited(), 1, 1, items);
+    simulation.take_actions(0);
+    assert!(!simulation.dispatcher.is_ending(0), "its attempt may take long");
+    let (_, entry, ..) = simulation.running.remove(0);
+    simulation.dispatcher.attempt_ended(0);
+    assert!(simulation.dispatcher.is_ending(0));
+    let now = simulation.at(1);
+    assert!(simulation.dispatcher.retry_later(now, entry, None).is_none());
+    assert!(!simulation.dispatcher.is_ending(0), "it has another attempt");
+    let end = simulation.at(400);
+    let Some(Action::End(_)) = simulation.dispatcher.take_action(end, 0) else {
+        panic!("its budget is used up");
+    };
+    assert!(simulation.dispatcher.is_ending(0));
+    assert!(simulation.dispatcher.skip(0).is_none());
+    simulation.dispatcher.finish(0);
+    assert!(!simulation.dispatcher.is_ending(0));
 }
 
 #[test]
