@@ -21,6 +21,8 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use crossbeam_utils::CachePadded;
+
 use crate::primitive::{AtomicUsize, Mutex, MutexGuard, lock};
 use crate::scheduler::{Look, SourceWatch};
 use crate::unwind::discard;
@@ -63,12 +65,16 @@ impl<T, const MOST: usize> PullBuffer<T, MOST> {
 
     /// Moves up to `most` items from the tail into a vector.
     pub(crate) fn move_tail(&mut self, most: usize, into: &mut Vec<T>) {
-        let start = self.start();
-        into.reserve(most.min(self.tail.len()));
-        for index in self.tail.by_ref().take(most) {
-            // SAFETY: the item is initialised, it belongs to this thread, and it leaves `tail`.
-            into.push(unsafe { start.wrapping_add(index).read() });
-        }
+        let count = most.min(self.tail.len());
+        into.reserve(count);
+        let first = self.start().wrapping_add(self.tail.start);
+        self.tail.start += count;
+        let place = into.spare_capacity_mut().as_mut_ptr().cast();
+        // SAFETY: the items are initialised, they belong to this thread, and they have left `tail`.
+        // The vector has the capacity, and its buffer is another one.
+        unsafe { first.copy_to_nonoverlapping(place, count) };
+        // SAFETY: the items were written just now.
+        unsafe { into.set_len(into.len() + count) };
     }
 }
 
@@ -105,8 +111,9 @@ pub(crate) struct Handover<T, C> {
     watch: SourceWatch,
     /// The first item of the buffer of the present pull.
     start: UnsafeCell<*mut T>,
-    /// The number of items that were written into the buffer.
-    published: AtomicUsize,
+    /// The number of items that were written into the buffer. Other threads read it only after the
+    /// puller was found blocked, so that its cache line stays with the puller.
+    published: CachePadded<AtomicUsize>,
     /// The number of items that other threads have taken over. Changed under the lock.
     taken: AtomicUsize,
     claims: Mutex<C>,
@@ -123,7 +130,7 @@ impl<T, C> Handover<T, C> {
         Handover {
             watch: SourceWatch::new(),
             start: UnsafeCell::new(std::ptr::null_mut()),
-            published: AtomicUsize::new(0),
+            published: CachePadded::new(AtomicUsize::new(0)),
             taken: AtomicUsize::new(0),
             claims: Mutex::new(claims),
         }

@@ -122,29 +122,60 @@ pub(crate) enum SourceEnd {
     Panicked(Box<dyn Any + Send>),
 }
 
+/// The size in bytes of the largest source that is moved to the stack for a pull.
+const MAX_MOVED: usize = 256;
+
+/// A source on the stack of its puller. Dropping it, also in a panic, moves the source back.
+///
+/// There, a loop can keep the state of the source in registers. It cannot in memory that other
+/// threads might read after each item that it publishes.
+struct Moved<'a, S> {
+    source: Option<S>,
+    home: &'a mut Option<S>,
+}
+
+impl<S> Drop for Moved<'_, S> {
+    fn drop(&mut self) {
+        // It is `None`: no `Drop` of the user runs here.
+        std::mem::forget(std::mem::replace(self.home, self.source.take()));
+    }
+}
+
 /// Pulls as many items as `wanted` says, and hands each of them to `put`.
 ///
 /// If `put` returns `false`, no more items are pulled. Returns why the source brought fewer, or
 /// `None`. A panic of the source is caught, also one in its `size_hint` when `wanted` asks for it.
-/// Items that came before the panic were put.
+/// Items that came before the panic were put. `None` is a source without items.
 #[inline]
 pub(crate) fn pull<S: Iterator>(
-    source: &mut S,
+    source: &mut Option<S>,
     wanted: impl FnOnce(&S) -> usize,
     put: impl FnMut(S::Item) -> bool,
 ) -> Option<SourceEnd> {
     let pulled = catch_unwind(AssertUnwindSafe(move || {
-        // Local to this closure, so that what `put` counts stays in a register.
-        let mut put = put;
-        for _ in 0..wanted(source) {
-            let Some(item) = source.next() else { return Some(SourceEnd::Exhausted) };
-            if !put(item) {
-                break;
-            }
+        if size_of::<S>() > MAX_MOVED {
+            return pull_items(source, wanted, put);
         }
-        None
+        let mut moved = Moved { source: source.take(), home: source };
+        pull_items(&mut moved.source, wanted, put)
     }));
     pulled.unwrap_or_else(|payload| Some(SourceEnd::Panicked(payload)))
+}
+
+#[inline]
+fn pull_items<S: Iterator>(
+    source: &mut Option<S>,
+    wanted: impl FnOnce(&S) -> usize,
+    mut put: impl FnMut(S::Item) -> bool,
+) -> Option<SourceEnd> {
+    let Some(source) = source else { return Some(SourceEnd::Exhausted) };
+    for _ in 0..wanted(source) {
+        let Some(item) = source.next() else { return Some(SourceEnd::Exhausted) };
+        if !put(item) {
+            break;
+        }
+    }
+    None
 }
 
 /// Returns `true` if the source says that it has no more items. A source that panics when it is

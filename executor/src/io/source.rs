@@ -97,9 +97,6 @@ impl<I: Iterator> LazySource<I> {
     /// `put`, until that returns `false`. A source that promises nothing is asked for one item.
     #[inline]
     pub(crate) fn fill(&mut self, most: usize, put: impl FnMut(I::Item) -> bool) -> Filled {
-        let Some(source) = &mut self.source else {
-            return Filled { promised: 0, end: Some(SourceEnd::Exhausted) };
-        };
         let left = Cell::new(0);
         let wanted = |source: &I| {
             let promised = source.size_hint().0;
@@ -107,7 +104,7 @@ impl<I: Iterator> LazySource<I> {
             left.set(promised.saturating_sub(wanted));
             wanted
         };
-        let end = pull(source, wanted, put);
+        let end = pull(&mut self.source, wanted, put);
         Filled { promised: if end.is_none() { left.get() } else { 0 }, end }
     }
 

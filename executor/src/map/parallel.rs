@@ -206,7 +206,7 @@ impl<S: Source, F: Job<(usize, S::Item)>> Parallel<'_, S, F> {
             Err(DiscardEach(panics))
         };
         match end {
-            None => (results, Some(source), items),
+            None => (results, source, items),
             Some(SourceEnd::Exhausted) => {
                 drop(source);
                 (results, None, items)

@@ -3,14 +3,15 @@
 //! A thread that has nothing to claim pulls the items of the next block. `io::pull` has the state
 //! machine of the right to pull.
 
-use std::cell::Cell;
 use std::iter::{Empty, empty};
 use std::ops::Range;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::io::{Phase, PullLock, Puller, SourceEnd, never_blocks, pull};
+use crossbeam_utils::CachePadded;
+
+use crate::io::{Phase, PullLock, Puller, SourceEnd, pull};
 use crate::map::blocks::BlockLayout;
-use crate::map::output::{Output, Reached};
+use crate::map::output::Output;
 use crate::primitive::AtomicUsize;
 use crate::scheduler::{Look, SourceWatch};
 
@@ -22,13 +23,15 @@ use crate::scheduler::{Look, SourceWatch};
 pub(crate) struct SharedSource<S> {
     lock: PullLock<SourceState<S>>,
     watch: SourceWatch,
-    published: AtomicUsize,
+    /// Threads that look for work do not read it while a thread pulls, so that its cache line stays
+    /// with the puller.
+    published: CachePadded<AtomicUsize>,
     taken: AtomicUsize,
 }
 
 /// The state of a source. Only the puller touches it, and the caller in the end.
 pub(crate) struct SourceState<S> {
-    pub(crate) source: S,
+    pub(crate) source: Option<S>,
     /// The number of items that came.
     pub(crate) items: usize,
     /// The reason why the source is asked no more. `None` if it brought an item for each place.
@@ -37,13 +40,16 @@ pub(crate) struct SourceState<S> {
 
 /// Returns a source that is pulled block by block.
 pub(crate) fn of_iterator<S>(source: S) -> SharedSource<S> {
-    SharedSource::new(PullLock::new(SourceState { source, items: 0, end: None }), 0)
+    SharedSource::new(PullLock::new(SourceState { source: Some(source), items: 0, end: None }), 0)
 }
 
 /// Returns the source of `items` items that are nothing but their index. All of them are there, so
 /// no thread pulls.
 pub(crate) fn of_indices(items: usize) -> SharedSource<Empty<()>> {
-    SharedSource::new(PullLock::ended(SourceState { source: empty(), items, end: None }), items)
+    SharedSource::new(
+        PullLock::ended(SourceState { source: Some(empty()), items, end: None }),
+        items,
+    )
 }
 
 impl<S> SharedSource<S> {
@@ -52,7 +58,7 @@ impl<S> SharedSource<S> {
         SharedSource {
             lock,
             watch: SourceWatch::new(),
-            published: AtomicUsize::new(items),
+            published: CachePadded::new(AtomicUsize::new(items)),
             taken: AtomicUsize::new(items),
         }
     }
@@ -82,7 +88,7 @@ impl<S> SharedSource<S> {
     pub(crate) fn has_items(&self) -> bool {
         // ORDERING: map_source:look: Relaxed; a guess. The fences in `idle` order it for a worker
         // that goes to sleep.
-        self.taken.load(Relaxed) < self.published.load(Relaxed) && !self.watch.is_moving()
+        !self.watch.is_moving() && self.taken.load(Relaxed) < self.published.load(Relaxed)
     }
 
     /// Claims up to `most` items that [`has_items`](Self::has_items) tells of.
@@ -136,30 +142,22 @@ impl<S: Iterator> PullOfBlock<'_, S> {
         let SourceState { source, items, end } = &mut *self.puller.state;
         // The rest of the block, if an earlier puller was blocked in it.
         let places = *items..layout.items_of(layout.block_of(*items)).end;
-        let filled = Cell::new(places.start);
-        let mut reached = Reached { index: places.start, last: &filled };
         let SharedSource { published, watch, .. } = self.source;
-        let (visit, never_blocks) = (watch.visit(), never_blocks::<S>());
+        let (visit, mut next) = (watch.visit(), places.start);
         *end = pull(
             source,
             |_| places.len(),
-            move |item| {
-                // The whole of it, and not a copy of its index.
-                let reached = &mut reached;
+            |item| {
                 // SAFETY: each index is pulled once.
-                unsafe { output.write_item(reached.index, item) };
-                reached.index += 1;
-                if never_blocks {
-                    return true;
-                }
+                unsafe { output.write_item(next, item) };
+                next += 1;
                 // ORDERING: map_source:publish: Release pairs with `map_source:claim`.
-                published.store(reached.index, Release);
+                published.store(next, Release);
                 watch.last_blocked() != visit
             },
         );
-        *items = filled.get();
-        // ORDERING: map_source:publish_all: Release, as `map_source:publish`.
-        published.store(*items, Release);
+        // ORDERING: map_source:pulled: Relaxed; written by this thread.
+        *items = published.load(Relaxed);
         let never = if end.is_some() { *items..layout.items } else { 0..0 };
         let is_done = end.is_some() || *items == layout.items;
         watch.leave(true);
