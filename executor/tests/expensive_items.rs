@@ -81,6 +81,29 @@ fn items_of_a_shared_call_are_claimed_in_small_steps() {
 }
 
 #[test]
+fn chunks_of_a_stream_grow_in_small_steps() {
+    with_timeout(|| {
+        let executor = executor(2);
+        for round in 0..200 {
+            let meeting = Arc::new(Meeting::default());
+            // Two cheap items, and then more than the next chunk may have.
+            let job = move |n: u64| {
+                if n > 1 {
+                    meeting.meet();
+                }
+            };
+            let items = 6 + round % 5;
+            let outcomes = match round % 3 {
+                0 => executor.stream(0..items, job).count(),
+                1 => executor.stream((1..=items).map(|n| n - 1), job).count(),
+                _ => executor.scope(|scope| scope.stream(0..items, job).count()),
+            };
+            assert_eq!(outcomes as u64, items);
+        }
+    });
+}
+
+#[test]
 fn items_of_a_concurrent_batch_wait_for_each_other() {
     with_timeout(|| {
         let executor = executor(3);

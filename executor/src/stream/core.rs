@@ -5,6 +5,7 @@
 //! has the state machine of the right to pull.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
@@ -72,6 +73,8 @@ pub(crate) struct Core<P: Parts> {
     next_chunk: AtomicU32,
     /// 1 once items had to wait for the source: that may happen again.
     max_chunk: AtomicU32,
+    /// The number of items that ran cheaply. It orders nothing, and models need not see it.
+    cheap_items: atomic::AtomicU32,
     /// The items of the present pull, and the right to reserve positions, until the stream ends.
     handover: DiscardOnDrop<Handover<Item<P>, Option<OutputProducer<P>>>>,
     /// Chunks that were pulled for other threads, so that the consumer need not pull.
@@ -109,6 +112,7 @@ impl<P: Parts> Core<P> {
             source: DiscardOnDrop::new(PullLock::new(Some(LazySource::new(source)))),
             next_chunk: AtomicU32::new(1),
             max_chunk: AtomicU32::new(max_chunk.min(chunk::MOST) as u32),
+            cheap_items: atomic::AtomicU32::new(0),
             handover: DiscardOnDrop::new(Handover::new(Some(producer))),
             backlog: Backlog::new(),
             progress: StreamProgress::new(),
@@ -247,9 +251,8 @@ impl<P: Parts> Core<P> {
         // ORDERING: stream:next_chunk: Relaxed; a hint.
         let chunk = self.next_chunk.load(Relaxed).min(MOST as u32);
         let chunks = match helper {
-            None if !self.never_blocks && self.is_helped(slice) => {
-                1 + slice.scheduler.parallelism() as u32
-            }
+            // The second chunk is for the consumer.
+            None if !self.never_blocks && self.is_helped(slice) => 2,
             _ => 1,
         };
         let wanted = chunk.saturating_mul(chunks).min(MOST as u32);
@@ -415,9 +418,16 @@ impl<P: Parts> Core<P> {
     /// Computes the size of the next chunk from the time that this one took.
     fn learn(&self, slice: &TimeSlice<'_>, count: u32) {
         let took = slice.measure();
-        // ORDERING: stream:learn: Relaxed; a hint.
-        self.next_chunk
-            .store(chunk_size(TARGET, count, took).min(self.max_chunk.load(Relaxed)), Relaxed);
+        let mut next = chunk_size(TARGET, count, took);
+        if next > 1 {
+            // No more items wait behind a slow one than ran cheaply before it. If another thread
+            // counts at the same time, its items or these are not counted.
+            // ORDERING: stream:learn: Relaxed; a hint.
+            let cheap_items = self.cheap_items.load(Relaxed).saturating_add(count);
+            self.cheap_items.store(cheap_items, Relaxed);
+            next = next.min(cheap_items.saturating_add(1));
+        }
+        self.next_chunk.store(next.min(self.max_chunk.load(Relaxed)), Relaxed);
         self.cost.record(count, took);
     }
 }
