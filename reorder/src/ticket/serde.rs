@@ -19,7 +19,7 @@ impl Serialize for TicketBits {
     }
 }
 
-/// Serializes the ticket in the form of its [`TicketBits`]. A ring makes a ticket from them again.
+/// Serialises the ticket in the form of its [`TicketBits`]. A ring makes a ticket from them again.
 impl Serialize for Ticket {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         TicketBits::from(*self).serialize(serializer)
