@@ -329,11 +329,7 @@ impl<J: Jobs> Driver<J> {
         dispatcher.attempt_ended(entry.index);
         entry.error = self.last_errors.take(entry.index).map(|last| last.error);
         drop(dispatcher);
-        if let AttemptEnd::Returned(
-            outcome @ (AttemptOutcome::Done(_) | AttemptOutcome::Retry { .. }),
-        ) = &end
-        {
-            let had_capacity = matches!(outcome, AttemptOutcome::Done(_));
+        if let Some(had_capacity) = end.had_capacity() {
             let delay = self.limiter.record(dispatch, had_capacity, now());
             lock(&self.dispatcher).record(had_capacity, delay);
         }

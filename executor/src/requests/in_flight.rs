@@ -61,6 +61,17 @@ pub(crate) enum AttemptEnd<U, E> {
     Dropped,
 }
 
+impl<U, E> AttemptEnd<U, E> {
+    /// Returns whether the service had capacity for the attempt, if the attempt tells.
+    pub(crate) fn had_capacity(&self) -> Option<bool> {
+        match self {
+            AttemptEnd::Returned(AttemptOutcome::Done(_)) => Some(true),
+            AttemptEnd::Returned(AttemptOutcome::Retry { .. }) => Some(false),
+            _ => None,
+        }
+    }
+}
+
 pub(crate) type EndOf<J> = AttemptEnd<<J as Jobs>::Value, <J as Jobs>::Error>;
 
 /// An attempt in flight. If it is dropped before it is finished, its item is lost with it.
