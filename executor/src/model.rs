@@ -91,16 +91,14 @@ impl Workers {
         self.scheduler.look_at_sources();
     }
 
-    /// Waits until a worker has claimed all calls of a source.
-    pub fn wait_until_inside(&self, jobs: &Jobs) {
-        while jobs.claimable() {
+    /// Waits until all threads sleep, and looks once. Then waits until no more threads are left
+    /// than were started.
+    pub fn wait_until_none_is_surplus(&self) {
+        while self.scheduler.idle.sleepers() < self.scheduler.threads.lock().entries.len() {
             thread::yield_now();
         }
-    }
-
-    /// Returns the number of threads that have not ended.
-    pub fn threads(&self) -> usize {
-        self.scheduler.threads.working()
+        self.look();
+        self.scheduler.wait_for(|left| left.workers <= self.count, None);
     }
 
     /// Waits until all published work has run, as a shutdown does.

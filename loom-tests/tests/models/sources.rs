@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use loom::sync::atomic::AtomicUsize;
-use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use loom::sync::atomic::Ordering::Relaxed;
+use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use loom_tests::{PlainFlag, explore};
 use reorder_executor::model::{Jobs, PulledItems, Workers};
@@ -12,7 +13,7 @@ use reorder_executor::model::{Jobs, PulledItems, Workers};
 /// item is claimed once, and the pull of an item happens before its job.
 #[test]
 fn pulled_items_are_taken_over() {
-    explore("pulled_items_are_taken_over", Some(3), 500, || {
+    explore("pulled_items_are_taken_over", None, 2000, || {
         let (items, taken) = (Arc::new(PulledItems::default()), Arc::new(AtomicUsize::new(0)));
         let pulled = Arc::new([PlainFlag::default(), PlainFlag::default()]);
         let puller = {
@@ -45,33 +46,49 @@ fn pulled_items_are_taken_over() {
 }
 
 /// The only worker is inside a source, which waits for a job of other work. A thread takes its
-/// place and runs that job. When the worker is back, one of the two ends.
+/// place and runs that job. When the worker is back, one of the two ends. Otherwise this thread
+/// would wait for good.
 #[test]
 fn a_thread_takes_the_place_of_a_blocked_worker() {
-    explore("a_thread_takes_the_place_of_a_blocked_worker", Some(1), 100, || {
-        let (workers, done) = (Workers::start(1), Arc::new(AtomicUsize::new(0)));
-        let waits = Arc::clone(&done);
+    explore("a_thread_takes_the_place_of_a_blocked_worker", Some(2), 20000, || {
+        let (workers, stage) = (Workers::start(1), Arc::new(Stage::default()));
+        let blocks = Arc::clone(&stage);
         let source = Arc::new(Jobs::of_source(1, move || {
-            while waits.load(Acquire) == 0 {
-                thread::yield_now();
-            }
-            waits.store(2, Release);
+            blocks.reach(1);
+            blocks.wait_for(2);
+            blocks.reach(3);
         }));
-        let sets = Arc::clone(&done);
-        let other = Arc::new(Jobs::new(1, move || sets.store(1, Release)));
+        let runs = Arc::clone(&stage);
+        let other = Arc::new(Jobs::new(1, move || runs.reach(2)));
         workers.publish(&source);
-        workers.wait_until_inside(&source);
+        stage.wait_for(1);
         workers.publish(&other);
-        while done.load(Acquire) < 2 {
-            workers.look();
-            thread::yield_now();
-        }
-        while workers.threads() > 1 {
-            workers.look();
-            thread::yield_now();
-        }
+        // The second look finds that the worker has been inside since the first.
+        workers.look();
+        workers.look();
+        stage.wait_for(3);
+        workers.look();
+        workers.wait_until_none_is_surplus();
         workers.withdraw(&source);
         workers.withdraw(&other);
         workers.stop();
     });
+}
+
+/// The number of the last stage that was reached.
+#[derive(Default)]
+struct Stage(Mutex<usize>, Condvar);
+
+impl Stage {
+    fn reach(&self, stage: usize) {
+        *self.0.lock().unwrap() = stage;
+        self.1.notify_all();
+    }
+
+    fn wait_for(&self, stage: usize) {
+        let mut reached = self.0.lock().unwrap();
+        while *reached < stage {
+            reached = self.1.wait(reached).unwrap();
+        }
+    }
 }
