@@ -14,9 +14,9 @@ use crate::scheduler::Scheduler;
 /// A pool of worker threads that any number of callers share.
 ///
 /// Every call is a batch with its own ring. So results never mix, and batches run at the same time.
-/// Workers run open batches by turns. The caller of a batch runs items of that batch and of no
-/// other. So calls can be nested in jobs as deep as the stack allows, even with one worker. Beyond
-/// some ten thousand open batches, the caller of a new one runs its items alone.
+/// Workers take turns among the open batches. The caller of a batch runs items of that batch and of
+/// no other. So calls can be nested in jobs as deep as the stack allows, even with one worker. If
+/// more than about ten thousand batches are open, the caller of a new batch runs its items alone.
 ///
 /// ```
 /// use reorder_executor::Executor;
@@ -30,7 +30,7 @@ use crate::scheduler::Scheduler;
 /// A source may block for as long as it likes. A thread that waits inside a source does not count
 /// as a worker: after about a millisecond, another thread takes its place. It ends when there are
 /// too many threads again. So there is at most one more thread for each source that blocks, and one
-/// that watches them.
+/// thread that watches the sources.
 ///
 /// Dropping the executor waits until each worker has finished its current job, unless a job drops
 /// it. It does not wait for a worker that is blocked inside a source. That thread ends when the
@@ -59,7 +59,7 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Returns the number of workers: the threads that run items, without those that are blocked
+    /// Returns the number of workers: the threads that run items, except threads that are blocked
     /// inside a source. The caller of a batch is one more thread that runs items.
     ///
     /// ```

@@ -65,8 +65,8 @@ impl Workers {
         jobs.run_slice(&TimeSlice::own(&self.scheduler));
     }
 
-    /// Shows borrowed work to the workers while `f` runs. Afterwards, a wake-up arrives that was
-    /// meant for an earlier wait of this thread.
+    /// Shows borrowed work to the workers while `f` runs. Afterwards, the late wake-up of an
+    /// earlier wait of this thread arrives.
     pub fn with_borrowed(&self, jobs: &Jobs, f: impl FnOnce()) {
         with_borrowed(&self.scheduler, jobs, Instant::now(), || {
             f();
@@ -74,8 +74,8 @@ impl Workers {
         });
     }
 
-    /// As `with_borrowed`, but ends the borrow at a moment without visitors instead of waiting for
-    /// one.
+    /// Does the same as `with_borrowed`, but tries to end the borrow until there is no visitor. It
+    /// does not wait for the last visitor.
     pub fn borrow_until_unvisited(&self, jobs: &Jobs, f: impl FnOnce()) {
         // SAFETY: the guard is dropped below, within the borrow of `jobs`. A model that panics
         // before has failed.
@@ -148,7 +148,7 @@ impl Jobs {
         }
     }
 
-    /// As `new`, but the workers are inside a source while they run the calls.
+    /// Returns work as `new` does, but its workers are inside a source while they run the calls.
     pub fn of_source(count: usize, job: impl Fn() + Send + Sync + 'static) -> Jobs {
         Jobs { is_source: true, ..Jobs::new(count, job) }
     }
@@ -230,7 +230,7 @@ impl Default for PulledItems {
 }
 
 impl PulledItems {
-    /// Pulls items from `source`, and returns those that no other thread has taken over.
+    /// Pulls items from `source`, and returns the items that no other thread has taken over.
     pub fn pull(&self, source: impl Iterator<Item = usize>) -> Vec<usize> {
         let mut items = PullBuffer::<_, 4>::new();
         // SAFETY: the models pull on one thread. The pull ends below.

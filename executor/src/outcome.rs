@@ -163,7 +163,7 @@ pub(crate) fn nanos(limit: Duration) -> u64 {
     u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Holds what is known of an item that got no result of its own.
+/// The attempts, the time limit and the last error of an item without a result.
 #[derive(Clone)]
 pub struct Unfinished<E> {
     attempts: u32,
@@ -334,7 +334,7 @@ impl<E: fmt::Debug + fmt::Display + 'static> Error for Failure<E> {
     }
 }
 
-/// A caught panic, with its payload. Its methods return at once.
+/// A caught panic, with its payload. Its methods return immediately.
 pub struct Panic(Box<Caught>);
 
 /// Boxed, so that outcomes are small where nothing panics.

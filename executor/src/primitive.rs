@@ -25,7 +25,7 @@ pub(crate) use modelled::*;
 
 /// Locks a mutex and ignores that it is poisoned.
 ///
-/// The crate runs no user code under its locks that could leave the value half changed.
+/// Under the crate's locks, no user code runs that could leave the value half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

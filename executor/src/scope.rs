@@ -30,8 +30,8 @@ struct Held {
 }
 
 impl Held {
-    /// Returns `true` if the handle of the stream is gone and no job of it runs. Dropping `self`
-    /// does not wait then.
+    /// Returns `true` if the handle of the stream is gone and no job of it runs. If so, dropping
+    /// `self` does not wait.
     fn is_over(&self) -> bool {
         self.stream.is_cancelled() && self.guard.try_close()
     }
@@ -155,8 +155,8 @@ impl<'scope, 'env> Scope<'scope, 'env> {
 
     /// Ends all streams, and the streams that their jobs start meanwhile.
     ///
-    /// No panic leaves this function: when the scope is dropped, `held` must be empty, and no job
-    /// may be left that could reach it.
+    /// No panic leaves this function: when the scope is dropped, `held` must be empty, and no
+    /// remaining job may reach it.
     fn let_go(&self) {
         loop {
             let held = mem::take(&mut *lock(&self.held));

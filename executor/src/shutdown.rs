@@ -64,13 +64,13 @@ impl ShutdownReport {
 }
 
 impl Executor {
-    /// Ends the executor, from any thread, and returns what was left.
+    /// Ends the executor, from any thread, and reports the remaining calls and workers.
     ///
     /// The executor accepts no more calls that only workers would run:
     /// [`BatchBuilder::submit`](crate::BatchBuilder::submit) and
     /// [`BatchBuilder::stream`](crate::BatchBuilder::stream) return an error. Calls that their
-    /// caller can run alone are run by their caller. [`Shutdown`] decides about open calls. A batch
-    /// that its caller runs alone is none of them.
+    /// caller can run alone are run by their caller. [`Shutdown`] says what happens to open calls.
+    /// A batch that its caller runs alone does not count as open.
     ///
     /// The call waits until the open calls and the workers have finished, or until `within` has
     /// passed. In a job of this executor it does not wait, because it would wait for itself. It may
@@ -99,7 +99,7 @@ impl Executor {
     /// # Progress
     ///
     /// Blocking. A task of an async runtime should pass `within`, or call this where the runtime
-    /// allows to block, because jobs may need the runtime's threads. With [`Shutdown::Drain`] it
+    /// allows blocking, because jobs may need the runtime's threads. With [`Shutdown::Drain`] it
     /// waits for a stream whose window is full, until its consumer takes outcomes or drops it. Pass
     /// `within` if no consumer might.
     pub fn shutdown(&self, mode: Shutdown, within: Option<Duration>) -> ShutdownReport {

@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Drops a value and catches a panic of its `Drop`.
 ///
-/// The payload of that panic is dropped too. If that panics as well, the second payload is leaked.
+/// The payload of that panic is dropped, too. If its `Drop` panics as well, the second payload is
+/// leaked.
 pub(crate) fn discard<T>(value: T) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         catch_unwind(AssertUnwindSafe(|| drop(payload))).unwrap_or_else(std::mem::forget);
@@ -34,8 +35,7 @@ impl<T> DiscardOnDrop<T> {
     }
 }
 
-/// Holds values while user code runs that may panic, and [`discard`]s each of them when it is
-/// dropped.
+/// Holds values while user code runs, which may panic. Its drop [`discard`]s each value.
 ///
 /// A `Vec` that is dropped while a panic unwinds ends the process if one of its values panics.
 pub(crate) struct DiscardEach<T>(pub(crate) Vec<T>);

@@ -334,8 +334,8 @@ impl<T> Ring<T> {
     ///
     /// # Panics
     ///
-    /// Panics if the `Drop` of a value panics that a completer of an earlier batch wrote too late.
-    /// The ring can be opened afterwards.
+    /// Panics if the `Drop` of a late value panics: a completer of an earlier batch wrote it after
+    /// the batch was closed. The ring can be opened afterwards.
     ///
     /// # Progress
     ///

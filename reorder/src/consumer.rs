@@ -128,7 +128,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Panics
     ///
-    /// Panics if the waker of a waiting producer panics. A delivery that was taken is dropped then.
+    /// Panics if the waker of a waiting producer panics. Then a delivery that was taken is dropped.
     ///
     /// # Progress
     ///

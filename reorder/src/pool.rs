@@ -128,8 +128,8 @@ impl<T> RingPool<T> {
     ///
     /// # Panics
     ///
-    /// Panics if the `Drop` of a value panics that a completer wrote after its batch was closed.
-    /// The pool can be used as before.
+    /// Panics if the `Drop` of a late value panics: a completer wrote it after its batch was
+    /// closed. The pool can be used as before.
     ///
     /// # Progress
     ///

@@ -49,7 +49,7 @@ pub(crate) fn spin<R>(mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
     }
 }
 
-/// Lets another thread of a loom model run. Sleeps with a deadline return at once there.
+/// Lets another thread of a loom model run. There, a sleep with a deadline returns immediately.
 #[cfg(feature = "std")]
 pub(crate) fn relax() {
     #[cfg(reorder_loom)]

@@ -138,7 +138,7 @@ impl<R: RingRef> Producer<R> {
         self.ring.batch_state.is_cancelled()
     }
 
-    /// Reserves the next position. If the window is full, it returns an error at once.
+    /// Reserves the next position. If the window is full, it returns an error immediately.
     ///
     /// ```
     /// # let ring = reorder_ring::Ring::with_capacity(1)?;
@@ -243,7 +243,7 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Panics
     ///
-    /// Panics if the waker of a waiting consumer panics. The batch is finished then.
+    /// Panics if the waker of a waiting consumer panics. The batch is finished nevertheless.
     ///
     /// If the consumer was dropped before, this call closes the batch. Then it also panics if the
     /// `Drop` of an undelivered value panics. The batch is closed nevertheless.

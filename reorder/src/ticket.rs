@@ -118,8 +118,8 @@ pub struct Tickets {
 }
 
 impl Tickets {
-    /// Returns the ticket `offset` positions after the next one, or `None` beyond the
-    /// last one.
+    /// Returns the ticket `offset` positions after the next one, or `None` if there are fewer
+    /// tickets.
     ///
     /// The ticket stays in the iterator, so threads can share the tickets by reference.
     ///

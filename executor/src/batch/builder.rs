@@ -32,8 +32,8 @@ pub(crate) type Streamed<I, U, E> =
 /// | [`submit`](BatchBuilder::submit) | `'static` | later, by the [`BatchHandle`] | a [`BatchReport`] |
 /// | [`stream`](BatchBuilder::stream) | `'static`, may be endless | item by item | an [`Ordered`] |
 ///
-/// A limit ends items that have not started at once. It does not interrupt a job that runs. The job
-/// can ask [`Job::should_stop`].
+/// A limit immediately ends items that have not started. It does not interrupt a job that runs. The
+/// job can ask [`Job::should_stop`].
 ///
 /// * `run` waits for a running job, because the job may borrow from the caller. Its result counts
 ///   unless it comes after its deadline.
@@ -114,8 +114,7 @@ impl Executor {
 }
 
 impl<'e, I> BatchBuilder<'e, I> {
-    /// Cancels the items that have not started once an item has failed, panicked, or taken too
-    /// long.
+    /// After an item has failed, panicked, or taken too long, cancels all unstarted items.
     ///
     /// ```
     /// # use reorder_executor::{Executor, Failure};
@@ -130,7 +129,7 @@ impl<'e, I> BatchBuilder<'e, I> {
         self
     }
 
-    /// Cancels the items that have not started once the token is cancelled.
+    /// Makes the token cancel the unstarted items.
     ///
     /// A second token replaces the first. [`CancellationToken`] has an example.
     pub fn cancelled_by(mut self, token: &CancellationToken) -> Self {
@@ -138,7 +137,7 @@ impl<'e, I> BatchBuilder<'e, I> {
         self
     }
 
-    /// Sets the instant from which on no item starts and no result counts.
+    /// Sets the deadline of the batch. After it, no item starts and no result counts.
     ///
     /// ```
     /// # use std::time::Instant;
@@ -164,7 +163,7 @@ impl<'e, I> BatchBuilder<'e, I> {
         self
     }
 
-    /// Makes every free thread start an item at once, for items that wait for each other.
+    /// Makes every free thread start an item immediately, for items that wait for each other.
     ///
     /// Without this, [`run`](BatchBuilder::run) shares cheap items in groups, as
     /// [`map`](Executor::map) describes. With it, each thread takes one item at a time, and the
@@ -194,7 +193,7 @@ impl<'e, I> BatchBuilder<'e, I> {
         self
     }
 
-    /// Sets the time that each item may take, from its start. The type has an example.
+    /// Sets the time that each item may take, from its start. [`BatchBuilder`] has an example.
     pub fn item_timeout(mut self, timeout: Duration) -> Self {
         self.limits.item_timeout = Some(timeout);
         self
@@ -245,7 +244,7 @@ impl<'e, I> BatchBuilder<'e, I> {
         BatchReport::new(outcomes, policy.late(), timings).with_cause(policy.cause())
     }
 
-    /// Runs `job` on each item on the workers, and returns a handle at once.
+    /// Runs `job` on each item on the workers, and returns a handle immediately.
     ///
     /// The items run whether the caller waits for the handle or not.
     ///

@@ -84,9 +84,9 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
     /// Waits until no job of the batch runs and none will start, or until `within` has passed.
     /// Returns `true` if so.
     ///
-    /// A batch that was cancelled, or whose deadline has passed, starts no job. Its outcomes
-    /// come at once, while jobs that had started may still run. This waits for them. Afterwards,
-    /// [`wait`](BatchHandle::wait) returns at once.
+    /// A batch that was cancelled, or whose deadline has passed, starts no job. Its outcomes come
+    /// immediately, while jobs that had started may still run. This waits for them. Afterwards,
+    /// [`wait`](BatchHandle::wait) returns immediately.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -70,7 +70,7 @@ impl<U, E> BatchReport<U, E> {
         self.requests.as_ref()
     }
 
-    /// Returns when each item ran, by its index. Empty if the batch was not
+    /// Returns when each item ran, by its index. The slice is empty if the batch was not
     /// [timed](crate::BatchBuilder::timed).
     ///
     /// ```

@@ -9,10 +9,10 @@
 //! ```
 //!
 //! The puller writes an item, and publishes the number of items by a store. It takes no lock until
-//! its pull ends. Then it claims what is left, under the lock of the claims. Only if the monitor
-//! has found the puller blocked, other threads claim the published items, under the same lock. So
-//! each item is claimed once, in the order of the source. A claim reserves the next position of the
-//! ring under the lock, so positions have this order as well.
+//! its pull ends. Then it claims the remaining items, under the lock of the claims. Other threads
+//! claim published items only if the monitor has found the puller blocked. They do so under the
+//! same lock. So each item is claimed once, in the order of the source. A claim reserves the next
+//! position of the ring under the lock, so positions have this order as well.
 //!
 //! All `unsafe` code of a hand-over is in this file.
 
@@ -157,7 +157,7 @@ impl<T, C> Handover<T, C> {
         SharedPull { handover: self, buffer, has_ended: false, written: 0 }
     }
 
-    /// Looks, for the monitor, whether the puller stays inside the source.
+    /// Checks, for the monitor, whether the puller stays inside the source.
     pub(crate) fn look(&self) -> Look {
         self.watch.look()
     }
@@ -246,7 +246,8 @@ impl<'a, T, C, const MOST: usize> SharedPull<'a, '_, T, C, MOST> {
         }
     }
 
-    /// As `publisher`, for a source that never blocks: the items are published at the end.
+    /// Returns a function as `publisher` does, for a source that never blocks. Its items are
+    /// published at the end.
     #[inline]
     pub(crate) fn writer(&mut self) -> impl FnMut(T) -> bool {
         let start = self.buffer.start();

@@ -8,7 +8,7 @@
 //! | `OPEN` | `PULLING` | CAS of the thread that pulls |
 //! | `PULLING` | `OPEN` | the puller; more may come |
 //! | `PULLING` | `FULL` | the puller that found the window full |
-//! | `PULLING` | `ENDED` | the puller; the source is asked no more |
+//! | `PULLING` | `ENDED` | the puller; the source is not asked again |
 //! | `FULL` | `OPEN` | CAS of the consumer that made space, or of the puller that looked again |
 
 use std::any::Any;
@@ -114,7 +114,7 @@ impl<T> Puller<'_, T> {
     }
 }
 
-/// The reason why a source is asked no more.
+/// The reason why a source is not asked again.
 pub(crate) enum SourceEnd {
     /// It has returned `None`.
     Exhausted,

@@ -52,7 +52,7 @@ pub(crate) fn never_blocks<I: Iterator>() -> bool {
 pub(crate) struct Filled {
     /// The number of further items that the source promises.
     pub(crate) promised: usize,
-    /// The reason why the source is asked no more.
+    /// The reason why the source is not asked again.
     pub(crate) end: Option<SourceEnd>,
 }
 

@@ -8,8 +8,7 @@ use crate::primitive::{AtomicBool, Mutex, lock};
 use crate::scheduler::Published;
 use crate::unwind::catch_panic;
 
-/// A token that cancels the batches and streams that it was given to, from any thread, also from a
-/// job.
+/// Cancels the batches and streams that were given this token, from any thread, also from a job.
 ///
 /// Clones are the same token. A cancelled token stays cancelled.
 ///

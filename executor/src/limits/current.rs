@@ -1,7 +1,7 @@
 //! The job with limits that the current thread runs.
 //!
-//! A call that is made in a job, and for which the job waits, is unwanted once the job is. So its
-//! jobs find out through the job.
+//! A job may make a call and wait for it. If the job is unwanted, so is the call. So the jobs of
+//! the call also ask about the outer job.
 
 use std::cell::Cell;
 use std::ptr;

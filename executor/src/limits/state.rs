@@ -17,8 +17,8 @@ pub(crate) struct LimitState {
     /// The log of a timed call.
     pub(crate) timing_log: Option<TimingLog>,
     epoch: Instant,
-    /// The start times of the items in the window, one place for each slot. Empty without an item
-    /// timeout.
+    /// The start times of the items in the window, one place for each slot. It is empty if there is
+    /// no item timeout.
     started: Box<[AtomicU64]>,
 }
 

@@ -1,7 +1,8 @@
 //! Timers of tasks that poll, and of threads that have nothing to do yet.
 //!
-//! The system may refuse the thread of the timers. A task or a thread then looks again at once,
-//! until the system starts that thread or the instant has come.
+//! The system may refuse the thread of the timers. Then a task is polled again immediately, and a
+//! thread looks again each millisecond. This ends when the system starts that thread, or the
+//! instant has come.
 
 #[cfg(feature = "requests")]
 use std::sync::{Arc, Weak};

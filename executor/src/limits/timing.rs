@@ -28,20 +28,20 @@ impl Timing {
         self.submitted
     }
 
-    /// Returns when the item started. `None` if it did not start, or was given up before its result
-    /// came.
+    /// Returns when the item started, or `None` if it did not start or was given up before its
+    /// result came.
     pub fn started(&self) -> Option<Instant> {
         self.ran.map(|ran| ran.started)
     }
 
-    /// Returns when its job returned or panicked, or when a request had no further attempt. `None`
-    /// as in [`started`](Timing::started).
+    /// Returns when its job returned or panicked, or when a request had no further attempt. It is
+    /// `None` if [`started`](Timing::started) is.
     pub fn completed(&self) -> Option<Instant> {
         self.ran.map(|ran| ran.completed)
     }
 
-    /// Returns the number of items of the batch that completed before it. `None` as in
-    /// [`started`](Timing::started).
+    /// Returns the number of items of the batch that completed before it. It is `None` if
+    /// [`started`](Timing::started) is.
     pub fn completion_order(&self) -> Option<usize> {
         self.ran.map(|ran| ran.order)
     }

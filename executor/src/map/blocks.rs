@@ -73,7 +73,7 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    /// As `count_finished`, for items of several blocks.
+    /// Does the same as `count_finished`, for items of several blocks.
     pub(crate) fn count_all(&self, mut items: Range<usize>) {
         while !items.is_empty() {
             let block = self.layout.items_of(self.layout.block_of(items.start));

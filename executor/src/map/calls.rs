@@ -49,8 +49,8 @@ impl Executor {
     /// So items must not wait for each other.
     /// [`BatchBuilder::concurrent`](crate::BatchBuilder::concurrent) is for items that do.
     ///
-    /// In a task of an async runtime, the call keeps the runtime's thread. Its items must not wait
-    /// for other tasks of that thread then.
+    /// In a task of an async runtime, the call blocks the runtime's thread. So its items must not
+    /// wait for other tasks of that thread.
     pub fn map<I, U, F>(&self, items: I, job: F) -> Vec<U>
     where
         I: IntoIterator<IntoIter: Send, Item: Send>,
@@ -125,12 +125,12 @@ impl Executor {
     /// ```
     ///
     /// The calling thread drops the states before the call returns. If a job panics, its thread
-    /// drops its state at once, and makes a new one for its next item.
+    /// drops its state immediately, and makes a new one for its next item.
     ///
     /// # Panics
     ///
-    /// As [`map`](Executor::map). A panic of `init` counts as a panic of the item. Also if the
-    /// `Drop` of a state panics.
+    /// As [`map`](Executor::map). A panic of `init` counts as a panic of the item. It also panics
+    /// if the `Drop` of a state panics.
     ///
     /// # Progress
     ///

@@ -36,7 +36,7 @@ const TARGET: Duration = Duration::from_micros(1);
 /// The maximum number of items of one claim. A claim also has at most one item more than ran
 /// cheaply before it in the same time slice. So no more items wait behind a slow one than that.
 const MAX_CLAIM: u32 = 32;
-/// The same for items that are nothing but an index. Claiming costs more than such items.
+/// The same for indices. A claim costs more than such an item.
 const MAX_CLAIM_OF_INDICES: u32 = 128;
 /// The interval at which a thread reads the clock while its claims are the largest. A reading costs
 /// as much as dozens of cheap items.

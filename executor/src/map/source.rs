@@ -17,7 +17,7 @@ use crate::scheduler::{Look, SourceWatch};
 
 /// The source of a batch, and the items that came from it and were not claimed.
 ///
-/// Items get indices in the order of the source. Those below `taken` were claimed, and those below
+/// Items get indices in the order of the source. Items below `taken` were claimed, and items below
 /// `published` were written. While a thread pulls and is not blocked, no other thread claims the
 /// items in between.
 pub(crate) struct SharedSource<S> {
@@ -34,7 +34,8 @@ pub(crate) struct SourceState<S> {
     pub(crate) source: Option<S>,
     /// The number of items that came.
     pub(crate) items: usize,
-    /// The reason why the source is asked no more. `None` if it brought an item for each place.
+    /// The reason why the source is not asked again, or `None` if it brought an item for each
+    /// place.
     pub(crate) end: Option<SourceEnd>,
 }
 
@@ -43,8 +44,7 @@ pub(crate) fn of_iterator<S>(source: S) -> SharedSource<S> {
     SharedSource::new(PullLock::new(SourceState { source: Some(source), items: 0, end: None }), 0)
 }
 
-/// Returns the source of `items` items that are nothing but their index. All of them are there, so
-/// no thread pulls.
+/// Returns the source of `items` indices. All of them are there, so no thread pulls.
 pub(crate) fn of_indices(items: usize) -> SharedSource<Empty<()>> {
     SharedSource::new(
         PullLock::ended(SourceState { source: Some(empty()), items, end: None }),
@@ -78,13 +78,13 @@ impl<S> SharedSource<S> {
         self.published.load(Relaxed)
     }
 
-    /// Looks, for the monitor, whether the puller stays inside the source.
+    /// Checks, for the monitor, whether the puller stays inside the source.
     pub(crate) fn look(&self) -> Look {
         self.watch.look()
     }
 
-    /// Returns `true` if a thread could take over items: of a blocked puller, or of one that had no
-    /// place for them.
+    /// Returns `true` if a thread could take over items of a blocked puller, or of a puller that
+    /// had no place for them.
     pub(crate) fn has_items(&self) -> bool {
         // ORDERING: map_source:look: Relaxed; a guess. The fences in `idle` order it for a worker
         // that goes to sleep.
@@ -130,8 +130,8 @@ pub(crate) struct PullOfBlock<'a, S> {
 }
 
 impl<S: Iterator> PullOfBlock<'_, S> {
-    /// Pulls items of the next block into their places, and claims up to `most` of those that no
-    /// other thread has claimed. Also returns the range of items that will never come, once that is
+    /// Pulls items of the next block into their places, and claims up to `most` items that no other
+    /// thread has claimed. Also returns the range of items that will never come, once that is
     /// known.
     pub(crate) fn pull<U>(
         mut self,

@@ -10,7 +10,8 @@ type States<S> = Mutex<DiscardEach<(usize, S)>>;
 
 /// A job that uses a state of its thread. A thread makes its state before its first item.
 ///
-/// No thread-local variable is involved: a thread may call while it exits, and has none then.
+/// No thread-local variable is involved, because a thread may call while it exits. Its variables
+/// may be gone by then.
 pub(crate) struct WithState<S, N, F> {
     states: States<S>,
     init: DiscardOnDrop<N>,

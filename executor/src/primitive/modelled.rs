@@ -51,7 +51,7 @@ impl Parker {
 }
 
 impl Parker {
-    /// Returns at once, after other threads had a chance to run.
+    /// Lets other threads run, and returns.
     pub(crate) fn park_deadline(&self, _deadline: Instant) -> bool {
         thread::yield_now();
         std::mem::take(&mut *lock(&self.0.is_there))
@@ -77,7 +77,7 @@ impl From<Unparker> for Waker {
     }
 }
 
-/// As `std::sync::OnceLock`, with an order that loom sees.
+/// A `std::sync::OnceLock` with an order that loom sees.
 pub(crate) struct OnceLock<T> {
     is_set: AtomicBool,
     value: std::sync::OnceLock<T>,

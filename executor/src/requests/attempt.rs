@@ -42,8 +42,8 @@ impl Attempt {
         Current { limits: &self.limits, started: Some(self.started) }
     }
 
-    /// Returns the instant from which on the outcome does not count, by the deadlines of the item
-    /// and of the batch. `None` without a deadline.
+    /// Returns the earliest deadline of the item and of the batch, or `None` if there is no
+    /// deadline. From then on, the outcome does not count.
     pub fn deadline(&self) -> Option<Instant> {
         self.limits.policy.deadline(Some(self.started))
     }

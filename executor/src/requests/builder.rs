@@ -32,7 +32,7 @@ use crate::stream::{Opened, Ordered, open_ring, publish_with_limits};
 /// | [`stream_async`](Requests::stream_async) | the same | an [`Ordered`] |
 ///
 /// The timeout and the budget of an item count from its first attempt, waits included. These events
-/// end an item that waits at once:
+/// immediately end an item that waits:
 ///
 /// * a cancellation, or a shutdown
 /// * the failure of another item, in a batch that fails fast
@@ -119,7 +119,7 @@ impl<I> Requests<'_, I> {
         self
     }
 
-    /// Starts the batch and returns a handle at once. The type has an example.
+    /// Starts the batch and returns a handle immediately. [`Requests`] has an example.
     ///
     /// # Errors
     ///
@@ -143,7 +143,7 @@ impl<I> Requests<'_, I> {
         self.batch.submit_with(|call, items| start(call, items, jobs, self.config))
     }
 
-    /// Starts a batch whose jobs are futures, and returns a handle at once.
+    /// Starts a batch whose jobs are futures, and returns a handle immediately.
     ///
     /// A worker calls `job` for the future of each attempt, and `spawner` runs it, whether the
     /// caller waits for the handle or not.

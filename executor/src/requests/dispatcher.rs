@@ -48,7 +48,7 @@ pub(crate) struct RequestConfig {
 struct Waiting<P, E> {
     entry: Entry<P, E>,
     due: Instant,
-    /// The instant from which on it is not dispatched any more.
+    /// The end of its time: from this instant, it is not dispatched.
     end: Option<Instant>,
 }
 
@@ -298,15 +298,14 @@ impl<S, P, E> Dispatcher<S, P, E> {
         Some(entry)
     }
 
-    /// Counts an attempt that has ended. The thread that calls this decides what becomes of its
-    /// item.
+    /// Counts an attempt that has ended. The calling thread decides whether the item ends.
     pub(crate) fn attempt_ended(&mut self, index: u64) {
         self.attempts -= 1;
         self.ending.insert(index);
     }
 
-    /// Returns `true` if a thread decides whether this item ends. Its outcome, if it has one then,
-    /// comes soon.
+    /// Returns `true` if a thread is deciding whether this item ends. If it does, its outcome comes
+    /// soon.
     pub(crate) fn is_ending(&self, index: u64) -> bool {
         self.ending.contains(&index)
     }

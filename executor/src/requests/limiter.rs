@@ -38,7 +38,7 @@ pub(crate) fn later(at: Instant, by: Duration) -> Instant {
 ///
 /// Dispatches follow a schedule. The interval between two slots is the pace or the delay of the
 /// [`Throttle`], whichever is longer. If a dispatch is late although a batch waited for it, the
-/// next ones follow at once, up to the [burst](RateLimiterBuilder::burst), so that the rate is
+/// next ones follow immediately, up to the [burst](RateLimiterBuilder::burst), so that the rate is
 /// kept. An idle limiter saves nothing up: there is no burst at the start or after a pause. The
 /// wait of a retry runs at the same time as the wait at the limiter.
 ///
@@ -207,8 +207,8 @@ impl RateLimiter {
         RateLimiter(Arc::new(Shared { settings, state, schedulers }))
     }
 
-    /// Returns the current delay of the throttle between two dispatches, without jitter. Zero
-    /// without a throttle.
+    /// Returns the current delay of the throttle between two dispatches, without jitter. It is zero
+    /// if there is no throttle.
     ///
     /// # Progress
     ///

@@ -67,7 +67,7 @@ impl Retry {
         self
     }
 
-    /// Returns the wait after `attempts` attempts, or `None` if there is to be no further one.
+    /// Returns the wait after `attempts` attempts, or `None` if no further attempt is allowed.
     pub(crate) fn wait_after(&self, attempts: u32) -> Option<Duration> {
         (attempts <= self.retries).then(|| {
             let doublings = attempts.saturating_sub(1).min(31);

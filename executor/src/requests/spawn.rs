@@ -26,7 +26,7 @@ use std::pin::Pin;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Spawn {
-    /// Runs the future to its end, or drops it. Returns at once.
+    /// Runs the future to its end, or drops it. Returns immediately.
     ///
     /// # Panics
     ///

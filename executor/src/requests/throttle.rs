@@ -128,8 +128,8 @@ pub enum ThrottleError {
     },
     /// The step is zero: it would never recover.
     Step,
-    /// The multiplier is not a finite number above 1: it would not back off, or at once to the
-    /// ceiling.
+    /// The multiplier is not a finite number above 1: the throttle would not back off, or would
+    /// back off to the ceiling in one step.
     Multiplier {
         /// The multiplier that was given.
         multiplier: f64,

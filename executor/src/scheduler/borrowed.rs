@@ -25,7 +25,7 @@ use crate::scheduler::source_watch::Look;
 use crate::scheduler::time_slice::TimeSlice;
 use crate::scheduler::work::{Progress, Published, Work};
 
-/// The bit that is set once no more visitors are let in. The other bits count the visitors.
+/// The bit that is set when new visitors are refused. The other bits count the visitors.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 
 struct BorrowedWork {

@@ -1,4 +1,4 @@
-//! The monitor: a thread that looks whether threads stay inside users' sources.
+//! The monitor: a thread that checks whether threads stay inside users' sources.
 //!
 //! A source may block for ever. The monitor notices that a thread has been inside one for about a
 //! millisecond. Then other threads may take over the items that this thread has pulled, and another
@@ -86,8 +86,8 @@ impl Monitor {
         _ = self.start.set(start);
     }
 
-    /// Sees to it that a monitor looks. A thread that enters a source calls this, after it has
-    /// noted that.
+    /// Wakes or starts the monitor if necessary. A thread calls this after it has noted that it
+    /// enters a source.
     #[inline]
     pub(crate) fn source_entered(&self) {
         // ORDERING: monitor:enter: SeqCst fence, pairs with `monitor:sleep`: either the monitor

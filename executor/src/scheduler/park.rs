@@ -38,8 +38,8 @@ pub(crate) fn with_current<R>(f: impl FnOnce(&Parker, &Waker) -> R) -> R {
 pub(crate) fn assert_may_block() {
     #[cfg(feature = "tokio")]
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        // This panics in a task, as each blocking call of tokio does, but not where tokio allows to
-        // block. The future is ready, so nothing waits.
+        // This panics in a task, as each blocking call of tokio does, but not where tokio allows
+        // blocking. The future is ready, so nothing waits.
         runtime.block_on(std::future::ready(()));
     }
 }

@@ -38,7 +38,7 @@ struct Calls {
     open: Vec<OpenWork>,
     /// The number of calls that are admitted and not published yet.
     admitted: usize,
-    /// `true` once no more calls are taken in.
+    /// `true` if new calls are refused.
     closed: bool,
     /// The number of calls that were published.
     opened: u64,
@@ -49,7 +49,7 @@ struct Calls {
 pub(crate) struct Remaining {
     /// The number of calls with items that have not run.
     pub(crate) calls: usize,
-    /// The number of workers that have not ended, without those that are blocked inside a source.
+    /// The number of workers that have not ended, except workers that are blocked inside a source.
     pub(crate) workers: usize,
     /// The number of calls with items that run and keep no worker.
     pub(crate) in_flight: usize,
@@ -119,8 +119,8 @@ impl Scheduler {
         self.threads.indices() + 1
     }
 
-    /// Makes a call visible to the workers. Returns `false` if the scheduler is closed: the owner
-    /// of the call has to run it then.
+    /// Makes a call visible to the workers. Returns `false` if the scheduler is closed. Then the
+    /// owner of the call has to run it.
     pub(crate) fn publish(&self, work: Arc<dyn Published>, since: Instant) -> bool {
         let taken = self.change(|calls| (!calls.closed).then(|| self.push(calls, work, since)));
         if let Some(call) = taken {
@@ -248,7 +248,7 @@ impl Scheduler {
         self.stopping.load(Relaxed)
     }
 
-    /// Takes in no more calls.
+    /// Refuses new calls.
     pub(crate) fn close(&self) {
         lock(&self.calls).closed = true;
         // ORDERING: scheduler:close: Relaxed; ordered by the fence in `wait_for`.
@@ -290,8 +290,8 @@ impl Scheduler {
         self.ended.notify_all();
     }
 
-    /// Waits, after `close`, until what remains is `enough`, or until the deadline. Returns what
-    /// remains then.
+    /// Waits, after `close`, until `enough` accepts the remaining calls and workers, or until the
+    /// deadline. Returns the calls and workers that remain.
     pub(crate) fn wait_for(
         &self,
         enough: impl Fn(Remaining) -> bool,

@@ -64,7 +64,7 @@ impl SourceWatch {
 
     /// Returns `true` if the monitor has found the present visit blocked.
     pub(crate) fn is_blocked(&self) -> bool {
-        // ORDERING: source_watch:blocked: Relaxed; it permits to look for items. Their hand-over
+        // ORDERING: source_watch:blocked: Relaxed; it lets threads look for items. Their hand-over
         // has an order of its own.
         let visit = self.visit.load(Relaxed);
         visit % 2 == 1 && self.blocked.load(Relaxed) == visit

@@ -4,7 +4,7 @@ use crate::scheduler::fair_share::{FairShare, RunTime};
 use crate::scheduler::source_watch::Look;
 use crate::scheduler::time_slice::TimeSlice;
 
-/// An open call that has items to run. Workers run all open calls by turns.
+/// An open call that has items to run. Workers take turns among the open calls.
 pub(crate) trait Work: Send + Sync {
     /// Claims items and runs them until nothing is claimable or the time slice is over.
     ///
@@ -19,18 +19,18 @@ pub(crate) trait Work: Send + Sync {
     fn progress(&self) -> Option<Progress>;
 
     /// Returns `true` if all items have run and no more will come, although the call is still
-    /// published. The caller of a batch withdraws it then, so a batch need not tell.
+    /// published. A batch does not need this method, because its caller withdraws it at the end.
     fn is_done(&self) -> bool {
         false
     }
 
-    /// Returns `true` if items run that keep no worker.
+    /// Returns `true` if there are running items that occupy no worker.
     fn is_in_flight(&self) -> bool {
         false
     }
 
-    /// Looks, for the monitor, whether a thread stays inside the source of this call. If so, other
-    /// threads may claim what it has pulled.
+    /// Checks, for the monitor, whether a thread stays inside the source of this call. If so, other
+    /// threads may claim the items that it has pulled.
     fn look_at_source(&self) -> Look {
         Look::Outside
     }

@@ -130,7 +130,7 @@ impl Worker {
     }
 
     /// Returns the place of the claimable call with the least run time. Calls with the same run
-    /// time are taken by turns.
+    /// time take turns.
     fn choose(&self) -> Option<usize> {
         let mut chosen: Option<(u64, usize)> = None;
         for step in 1..=self.known.len() {

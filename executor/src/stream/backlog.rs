@@ -84,7 +84,7 @@ impl<T> Backlog<T> {
         lock(&self.chunks).spares.push(items);
     }
 
-    /// Drops all chunks, and takes in no more. Returns the number of their items.
+    /// Drops all chunks, and refuses new ones. Returns the number of items that were dropped.
     pub(crate) fn close(&self) -> usize {
         let mut chunks = lock(&self.chunks);
         chunks.is_closed = true;

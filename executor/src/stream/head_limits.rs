@@ -17,7 +17,7 @@ use crate::outcome::Stop;
 use crate::primitive;
 use crate::stream::work::{Skip, StreamWork};
 
-/// The maximum time by which a consumer looks later at a head that has not started, or that another
+/// The maximum delay of the consumer's next look at a head that has not started, or that another
 /// thread is about to end.
 const LATEST_LOOK: Duration = Duration::from_millis(10);
 
@@ -36,7 +36,7 @@ pub(crate) struct HeadLimits {
     pub(super) state: Arc<LimitState>,
     /// The reason why the consumer skipped the head that it takes next.
     pub(super) skipped: Option<Stop>,
-    /// The reason why nothing more is pulled. `None` again if the source turns out to have ended by
+    /// The reason why nothing more is pulled. It becomes `None` again if the source has ended by
     /// itself.
     pub(super) ended_by: Option<Stop>,
     frontier: CompletionFrontier,

@@ -31,11 +31,11 @@ impl Executor {
     /// time. The consumer does not call the source while outcomes are missing, unless it is a
     /// range, or the iterator of a vector, an array or a slice.
     ///
-    /// A thread takes several items at once if the items before them were cheap. Other threads cannot
-    /// take these. So an item may have to wait until a slow item before it has run. At most as many
-    /// items wait behind a slow one as ran cheaply before it in the same stream. If items wait for
-    /// each other, use [`BatchBuilder::stream`](crate::BatchBuilder::stream), which takes them one
-    /// by one.
+    /// A thread takes several items at once if the items before them were cheap. Other threads
+    /// cannot take these items. So an item may have to wait until a slow item before it has run.
+    /// The number of items behind a slow item is at most the number that ran cheaply before it in
+    /// the same stream. If items wait for each other, use
+    /// [`BatchBuilder::stream`](crate::BatchBuilder::stream), which takes them one by one.
     ///
     /// A panic of the source ends the stream, and is its last outcome. So is a panic when the
     /// source is dropped at its end, if the window has space for it.

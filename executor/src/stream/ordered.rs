@@ -84,7 +84,7 @@ pub struct Ordered<'a, U: Send, E: Send = Infallible> {
     /// `None` once the stream has ended.
     consumer: Option<Consumer<ChunkRing<U, E>>>,
     /// The outcomes that were taken from the ring and not returned yet. While `next` pops them,
-    /// they stand back to front.
+    /// they are in reverse order.
     chunk: Chunk<U, E>,
     spares: Arc<Spares<U, E>>,
     stream: Arc<dyn StreamWork + 'a>,
@@ -206,7 +206,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         None
     }
 
-    /// Does what this thread can do for the missing head, and returns what it does next.
+    /// Runs items for the missing head if this thread may, and returns its next action.
     fn work_for_head(&mut self, only_if_needed: bool) -> HeadAction {
         self.stream.notify_space(&self.scheduler);
         if self.must_run() {
@@ -238,7 +238,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         self.stream.notify_space(&self.scheduler);
     }
 
-    /// Stores what came, in order. Returns `false` at the end.
+    /// Stores the outcomes of a delivery, in order. Returns `false` at the end.
     fn accept(&mut self, delivery: Option<Delivery<Chunk<U, E>>>) -> bool {
         let reasons = |limits: &mut HeadLimits| (limits.skipped.take(), limits.ended_by);
         let (skipped, ended_by) = self.limits.as_mut().map_or((None, None), reasons);
@@ -302,8 +302,8 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     /// Returns `true` if so.
     ///
     /// A stream that was cancelled, or whose deadline has passed, starts no job. Its outcomes come
-    /// at once, while jobs that had started may still run. This waits for them. Other streams have
-    /// no job left when their source has ended and all items have run.
+    /// immediately, while jobs that had started may still run. This waits for them. Other streams
+    /// have no job left when their source has ended and all items have run.
     ///
     /// ```
     /// use std::time::Duration;
@@ -417,14 +417,15 @@ impl<U: Send, E: Send> Iterator for Ordered<'_, U, E> {
         }
     }
 
-    /// As `next` until the end, by loops over whole chunks, which keep their place in registers.
+    /// Does the same as calling `next` until the end, by loops over whole chunks, which keep their
+    /// place in registers.
     #[inline]
     fn fold<B, F>(mut self, init: B, mut f: F) -> B
     where
         F: FnMut(B, Outcome<U, E>) -> B,
     {
         let mut folded = init;
-        // The outcomes that `next` left stand back to front.
+        // The outcomes that `next` left are in reverse order.
         self.chunk.reverse();
         loop {
             folded = self.chunk.drain(..).fold(folded, &mut f);

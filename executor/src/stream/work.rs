@@ -20,7 +20,7 @@ pub(crate) enum Helper {
     Alone,
 }
 
-/// What a consumer does with a head that it gives up.
+/// The reaction of a consumer to a head that it gives up.
 #[cfg_attr(not(feature = "requests"), expect(dead_code))]
 pub(crate) enum Skip {
     /// It evicts the head.
@@ -55,8 +55,8 @@ pub(crate) trait StreamWork: Published {
     /// Ends the pulling, and drops the source unless a thread is pulling.
     fn cancel(&self);
 
-    /// As [`cancel`](StreamWork::cancel), for a consumer that takes the items that were pulled. An
-    /// item that waits for another attempt gets its failure, with its last error.
+    /// Does the same as [`cancel`](StreamWork::cancel), for a consumer that takes the items that
+    /// were pulled. An item that waits for another attempt gets its failure, with its last error.
     fn stop(&self, _stop: Stop) {
         self.cancel();
     }

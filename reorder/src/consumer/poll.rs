@@ -60,7 +60,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// Wait-free: at most 25 steps. Registering the waker is not counted. A waker that differs from
     /// the one of the last call is cloned, and wrapped in an allocation. While a completer writes
-    /// the head of line, the waker is called at once instead, and the task polls again.
+    /// the head of line, the call wakes its own task, which polls again.
     pub fn poll_next(
         &mut self,
         cx: &mut Context<'_>,

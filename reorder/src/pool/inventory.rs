@@ -189,7 +189,7 @@ impl<T> Inventory<T> {
         Ok(HeldRing { inventory: self, pooled })
     }
 
-    /// Makes a ring idle whose lease has ended, and retires idle rings above the limit.
+    /// Makes a ring idle after its lease, and retires idle rings above the limit.
     ///
     /// Rings of other capacities are retired first, since this capacity is in use. At most
     /// `MAX_DISPLACED` of them are, so a large ring does not displace many small ones at once. If

@@ -12,10 +12,11 @@ use crate::primitive::epoch;
 
 /// The largest number of bytes that may wait to be freed, in the whole process.
 ///
-/// A thread that is stopped within a call delays all freeing. Rings are kept for reuse then.
+/// A thread that is stopped within a call delays all freeing. At this limit, rings are kept for
+/// reuse instead.
 pub(crate) const DEFERRED_LIMIT: u64 = 8 << 20;
 
-/// Pins the epoch. While the guard exists, no ring is freed that this thread can find.
+/// Pins the epoch. While the guard exists, a ring that this thread can find is not freed.
 pub(crate) fn pin() -> Guard {
     epoch::with_handle(|handle| handle.pin())
 }
@@ -57,7 +58,7 @@ fn freed(bytes: u64) {
     epoch::deferred().fetch_sub(bytes, Relaxed);
 }
 
-/// Frees the object when no thread is left that is pinned now.
+/// Frees the object when each thread that is pinned now has unpinned.
 ///
 /// # Safety
 ///

@@ -87,7 +87,7 @@ pub(crate) mod park {
         }
     }
 
-    /// Runs `f` as the real function does. A sleep with a deadline times out at once.
+    /// Runs `f` as the real function does. A sleep with a deadline times out immediately.
     pub(crate) fn with_current<R>(
         f: impl FnOnce(&Arc<SharedWaker>, &dyn Fn(Option<Instant>)) -> R,
     ) -> R {

@@ -15,11 +15,11 @@ impl<T> Ring<T> {
     /// # Errors
     ///
     /// [`Rejected`], with the value and the [`Reason`], if the position does not accept a value.
-    /// The ring is unchanged then.
+    /// The ring is unchanged.
     ///
     /// # Panics
     ///
-    /// Panics if the waker of a waiting consumer panics. The position is completed then.
+    /// Panics if the waker of a waiting consumer panics. The position is completed nevertheless.
     ///
     /// # Progress
     ///

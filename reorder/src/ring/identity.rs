@@ -1,4 +1,5 @@
-//! The identities of rings. A process gives none twice, and two processes hardly ever share one.
+//! The identities of rings. A process gives no identity twice, and two processes hardly ever share
+//! one.
 //!
 //! ```text
 //!  63                                        16 15                  0

@@ -150,8 +150,8 @@ impl<T> Slot<T> {
         Ok(waker)
     }
 
-    /// Claims the right to write `generation`, if the tag is `(generation, from)`. The tag is
-    /// `(generation, to)` then.
+    /// Claims the right to write `generation`: changes the tag from `(generation, from)` to
+    /// `(generation, to)`.
     #[inline]
     fn claim(&self, generation: u64, from: State, to: State) -> Result<Claim<'_, T>, Tag> {
         let from = Tag::new(generation, from).word();

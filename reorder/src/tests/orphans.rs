@@ -21,7 +21,7 @@ enum Fate {
 const FATES: [Fate; 3] = [Fate::Value, Fate::Gap(Gap::Evicted), Fate::Gap(Gap::Abandoned)];
 
 impl Fate {
-    /// Publishes, and returns the number of values that the ring contains then.
+    /// Publishes, and returns the number of values in the ring afterwards.
     fn publish(self, held: PausedWrite<'_, Counted>, counter: &DropCounter) -> usize {
         match self {
             Fate::Value => held.publish(counter.value()),

@@ -36,8 +36,8 @@ impl<'de> Deserialize<'de> for TicketBits {
     }
 }
 
-/// Accepts the text and the bytes. The buffer of a flattened or untagged type claims to be readable
-/// by people even if its contents were bytes.
+/// Accepts the text and the bytes. The buffer of a flattened or untagged type reports a
+/// human-readable format, even if it contains bytes.
 struct AnyForm;
 
 impl Visitor<'_> for AnyForm {

@@ -219,8 +219,7 @@ impl<'a> Delivery<'a> {
         (own.min(shared) <= time).then_some(stop)
     }
 
-    /// All that happens at an instant, by its definition: ends, then starts, then what the consumer
-    /// does.
+    /// Runs the events of an instant in their order: items end, items start, the consumer acts.
     fn step(&mut self, time: u64, did_start: &mut [bool]) {
         for (index, item) in self.run.items.iter().enumerate() {
             if did_start[index] && item.start + item.takes == time {

@@ -281,7 +281,7 @@ fn a_budget_may_end_during_a_wait() {
     simulation.take_actions(30);
     assert_eq!(simulation.ends[0], Some(End::Exhausted));
     assert_eq!(simulation.dispatched, [(0, 0)]);
-    // An item whose next attempt would come after the end of its budget ends at once.
+    // An item whose next attempt would come after the end of its budget ends immediately.
     let items = vec![vec![(1, Reply::Retry(Some(29)))]];
     let mut simulation = Simulation::new(retry, &RateLimiter::unlimited(), 1, 1, items);
     assert_eq!(simulation.run(1000), 1);

@@ -13,8 +13,8 @@ use crate::stream::head_limits::HeadAction;
 use crate::stream::ordered::Ordered;
 use crate::unwind::{DiscardOnDrop, catch_panic};
 
-/// The waker of a task, whose panics are caught. The threads that use it have counts to keep and
-/// cells to leave whole. The thread of the timers is one of these threads.
+/// The waker of a task. Its panics are caught, because they would leave the counters and cells of
+/// the calling thread in an invalid state. The thread of the timers calls it, too.
 pub(super) struct TaskWaker(DiscardOnDrop<Waker>);
 
 impl Wake for TaskWaker {
@@ -28,7 +28,7 @@ impl Wake for TaskWaker {
 }
 
 impl<U: Send, E: Send> Ordered<'_, U, E> {
-    /// As `wait`, but leaves a waker instead of blocking.
+    /// Does the same as `wait`, but leaves a waker instead of blocking.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery<Chunk<U, E>>>> {
         let waker = self.guarded(cx.waker());
         let cx = &mut Context::from_waker(&waker);
@@ -55,8 +55,8 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
         Waker::from(Arc::clone(self.waker.insert(guarded)))
     }
 
-    /// The next outcome for a task, or `None` at the end; else the task is woken when it is worth
-    /// another look.
+    /// Returns the next outcome, or `None` at the end. Otherwise it wakes the task when there may
+    /// be an outcome.
     ///
     /// Only the task that polled last is woken. Polling runs no items, unless no other thread would
     /// run them.

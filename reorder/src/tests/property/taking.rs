@@ -42,7 +42,7 @@ impl<R: RingRef<Value = Counted>> World<'_, R> {
 
     pub(super) fn drain_ready(&mut self) {
         loop {
-            // Each delivery borrows the side again, so each is compared at once.
+            // Each delivery borrows the side again, so each is compared immediately.
             let delivery = match &mut self.sides {
                 Sides::Whole(batch) => batch.drain_ready().next(),
                 Sides::Split(_, Some(consumer)) => consumer.drain_ready().next(),
