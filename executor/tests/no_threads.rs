@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{executor, with_timeout};
-use reorder_executor::{AttemptOutcome, Failure};
+use reorder_executor::{AttemptOutcome, Failure, RateLimiter};
 
 /// Limits the address space to the used part and a megabyte, which is too little for a stack.
 /// Without `limited`, ends the limit.
@@ -45,6 +45,13 @@ fn retries_and_deadlines_hold_without_a_thread_for_timers() {
         });
         let report = handle.unwrap().wait();
         assert_eq!(report.into_values().unwrap(), [0, 1, 2]);
+        // The limiter has a timer of its own.
+        let limiter = RateLimiter::builder().pace(Duration::from_millis(5)).build().unwrap();
+        let batch = || executor.batch(0..3_u64).requests().through(&limiter);
+        let submit = || batch().submit(|&n, _| AttemptOutcome::<_, ()>::Done(n)).unwrap();
+        for handle in [submit(), submit()] {
+            assert_eq!(handle.wait().into_values().unwrap(), [0, 1, 2]);
+        }
         let (started, go_on) = (common::Latch::default(), common::Latch::default());
         let job = {
             let (started, go_on) = (started.clone(), go_on.clone());

@@ -17,11 +17,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::observe::RequestStats;
 use crate::requests::limiter::{Closed, Dispatch, RateLimiter, Turn};
 use crate::requests::retry::Retry;
+use crate::scheduler::Rest;
 
 /// An item that was pulled and has no outcome.
 #[derive(Debug)]
@@ -76,8 +78,13 @@ pub(crate) enum Decision {
     Start(u64),
     End(u64),
     Pull,
-    /// Nothing to do before this instant, or an event.
-    Rest(Option<Instant>),
+    /// Nothing to do before one of these instants, or an event.
+    Rest {
+        /// The next instant at which an item is due, or ends.
+        at: Option<Instant>,
+        /// The instant at which the limiter probably lets the batch through. It tells the batch.
+        turn: Option<Instant>,
+    },
 }
 
 pub(crate) struct Dispatcher<S, P, E> {
@@ -113,10 +120,11 @@ impl<S, P, E> Dispatcher<S, P, E> {
         config: RequestConfig,
         item_timeout: Option<Duration>,
         window: u64,
+        rest: Option<Arc<Rest>>,
     ) -> Self {
         let delay = config.limiter.delay();
         Dispatcher {
-            turn: config.limiter.turn(),
+            turn: config.limiter.turn(rest),
             config,
             item_timeout,
             window,
@@ -149,23 +157,23 @@ impl<S, P, E> Dispatcher<S, P, E> {
         }
         let end = end.map(|(end, _)| end);
         if self.running >= self.config.concurrency || self.is_closed {
-            self.turn.leave();
-            return Decision::Rest(end);
+            self.turn.leave(now);
+            return Decision::Rest { at: end, turn: None };
         }
         let Some(&ready) = self.ready.first() else {
             let has_space = self.pulled.saturating_sub(delivered) < self.window;
             if has_space && matches!(self.source, Source::Here(_)) {
                 return Decision::Pull;
             }
-            self.turn.leave();
+            self.turn.leave(now);
             let due = self.due.first().map(|&(due, _)| due);
-            return Decision::Rest(due.into_iter().chain(end).min());
+            return Decision::Rest { at: due.into_iter().chain(end).min(), turn: None };
         };
         match self.turn.check(now) {
             Ok(()) => Decision::Start(ready),
             Err(closed) => {
                 self.blocked_since = Some((now, closed));
-                Decision::Rest(end.into_iter().chain([closed.open]).min())
+                Decision::Rest { at: end, turn: Some(closed.open) }
             }
         }
     }
@@ -181,7 +189,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
             }
             Decision::Start(index) => self.start(index, now),
             Decision::Pull => self.take_source(Source::Out).map(Action::Pull),
-            Decision::Rest(_) => None,
+            Decision::Rest { .. } => None,
         }
     }
 
@@ -320,7 +328,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
     /// Closes the batch. Returns the source and all items that do not run.
     pub(crate) fn close(&mut self, now: Instant) -> (Option<S>, Vec<Entry<P, E>>) {
         self.is_closed = true;
-        self.turn.leave();
+        self.turn.leave(now);
         self.end_wait(now);
         self.due.clear();
         self.ready.clear();

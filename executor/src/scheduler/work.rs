@@ -1,6 +1,7 @@
 //! An open call, as the scheduler sees it.
 
 use crate::scheduler::fair_share::{FairShare, RunTime};
+use crate::scheduler::rest::Rest;
 use crate::scheduler::source_watch::Look;
 use crate::scheduler::time_slice::TimeSlice;
 
@@ -48,6 +49,11 @@ pub(crate) trait Published: Work {
     /// as one call.
     fn runtime(&self) -> &RunTime {
         &self.fair_share().runtime
+    }
+
+    /// Returns the rest of this call, if workers need not ask it while it rests.
+    fn rest(&self) -> Option<&Rest> {
+        None
     }
 }
 

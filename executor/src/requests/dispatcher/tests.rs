@@ -59,7 +59,7 @@ impl Simulation {
         let config = RequestConfig { retry, limiter: limiter.clone(), concurrency };
         Simulation {
             zero: Instant::now(),
-            dispatcher: Dispatcher::new((), config, None, window),
+            dispatcher: Dispatcher::new((), config, None, window, None),
             limiter: limiter.clone(),
             ends: vec![None; items.len()],
             items,
@@ -156,7 +156,10 @@ impl Simulation {
             self.deliver();
         }
         let timer = match self.dispatcher.decide(now, self.delivered) {
-            Decision::Rest(at) => at.map(|at| at.duration_since(self.zero).as_millis() as u64),
+            Decision::Rest { at, turn } => {
+                let next = at.into_iter().chain(turn).min();
+                next.map(|next| next.duration_since(self.zero).as_millis() as u64)
+            }
             decision => panic!("{decision:?} was not taken"),
         };
         assert!(timer.is_none_or(|at| at > time), "a timer is set for a later time");
