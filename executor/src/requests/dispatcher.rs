@@ -109,6 +109,8 @@ pub(crate) struct Dispatcher<S, P, E> {
     ready: BTreeSet<u64>,
     ends: BTreeSet<(Instant, u64)>,
     is_closed: bool,
+    /// Since when there is a permit for an attempt, and none was started.
+    idle_since: Option<Instant>,
     /// Since when the limiter keeps an item from being dispatched.
     blocked_since: Option<(Instant, Closed)>,
     stats: RequestStats,
@@ -139,6 +141,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
             ready: BTreeSet::new(),
             ends: BTreeSet::new(),
             is_closed: false,
+            idle_since: None,
             blocked_since: None,
             stats: RequestStats { current_delay: delay, ..RequestStats::default() },
         }
@@ -157,9 +160,11 @@ impl<S, P, E> Dispatcher<S, P, E> {
         }
         let end = end.map(|(end, _)| end);
         if self.running >= self.config.concurrency || self.is_closed {
+            self.idle_since = None;
             self.turn.leave(now);
             return Decision::Rest { at: end, turn: None };
         }
+        self.idle_since.get_or_insert(now);
         let Some(&ready) = self.ready.first() else {
             let has_space = self.pulled.saturating_sub(delivered) < self.window;
             if has_space && matches!(self.source, Source::Here(_)) {
@@ -203,6 +208,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
             }
         };
         let mut entry = self.take(index)?;
+        self.idle_since = None;
         self.running += 1;
         self.stats.attempts += 1;
         self.attempts += 1;
@@ -353,6 +359,16 @@ impl<S, P, E> Dispatcher<S, P, E> {
     /// Returns the number of items that were pulled, and the number that have outcomes.
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.pulled, self.finished)
+    }
+
+    /// Returns since when the next attempt could have started, if it could start now.
+    pub(crate) fn due_since(&self, now: Instant) -> Option<Instant> {
+        let ready = self.ready.first().and_then(|index| self.waiting.get(index));
+        let due = ready.map(|waiting| waiting.due);
+        let due = due.or_else(|| self.due.first().map(|&(due, _)| due))?;
+        let since = due.max(self.idle_since?);
+        let since = self.turn.opening().map_or(since, |open| since.max(open));
+        (since <= now).then_some(since)
     }
 
     /// Adds the wait that is under way to the statistics, and ends it.

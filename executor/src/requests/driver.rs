@@ -363,6 +363,10 @@ impl<J: Jobs> Work for Driver<J> {
         lock(&self.dispatcher).is_running()
     }
 
+    fn due_since(&self, now: Instant) -> Option<Instant> {
+        lock(&self.dispatcher).due_since(now).filter(|_| !self.is_stopped())
+    }
+
     fn notify(&self) {
         self.output.wake_consumer();
         if self.output.is_aborted() {

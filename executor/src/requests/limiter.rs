@@ -419,6 +419,16 @@ impl Turn {
         Err(Closed { paced, open })
     }
 
+    /// Returns the instant from which on the batch may dispatch, unless another batch does so
+    /// before. Returns `None` if the limiter does not keep the batch.
+    pub(crate) fn opening(&self) -> Option<Instant> {
+        let limiter = &self.limiter;
+        let state = lock(&limiter.0.state);
+        let open = limiter.opening(&state).filter(|_| !limiter.interval(&state).is_zero())?;
+        let others = state.queue.front().filter(|_| self.earlier(&state) != Some(0));
+        Some(others.map_or(open, |first| later(open.max(first.asked), GRACE)))
+    }
+
     /// Enters the queue. Returns the number of batches before this one.
     fn enter(&mut self, state: &mut State, now: Instant) -> usize {
         state.places += 1;

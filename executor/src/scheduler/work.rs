@@ -1,5 +1,7 @@
 //! An open call, as the scheduler sees it.
 
+use std::time::Instant;
+
 use crate::scheduler::fair_share::{FairShare, RunTime};
 use crate::scheduler::rest::Rest;
 use crate::scheduler::source_watch::Look;
@@ -28,6 +30,11 @@ pub(crate) trait Work: Send + Sync {
     /// Returns `true` if there are running items that occupy no worker.
     fn is_in_flight(&self) -> bool {
         false
+    }
+
+    /// Returns since when an attempt of a pulled item could have started, if none has.
+    fn due_since(&self, _now: Instant) -> Option<Instant> {
+        None
     }
 
     /// Checks, for the monitor, whether a thread stays inside the source of this call. If so, other

@@ -361,6 +361,49 @@ fn waiting_items_keep_no_permit() {
 }
 
 #[test]
+fn an_attempt_is_due_if_only_a_thread_is_missing() {
+    let due = |simulation: &Simulation, time| {
+        let since = simulation.dispatcher.due_since(simulation.at(time));
+        since.map(|since| since.duration_since(simulation.zero).as_millis())
+    };
+    let run_until = |simulation: &mut Simulation, time| {
+        simulation.end_attempts(time);
+        simulation.take_actions(time);
+    };
+    // It waits for its retry.
+    let items = vec![vec![(10, Reply::Retry(Some(20)))]];
+    let mut simulation = Simulation::new(patient(), &RateLimiter::unlimited(), 2, 2, items);
+    run_until(&mut simulation, 0);
+    assert_eq!(due(&simulation, 5), None, "it runs");
+    run_until(&mut simulation, 10);
+    assert_eq!(
+        [10, 29, 30, 99].map(|time| due(&simulation, time)),
+        [None, None, Some(30), Some(30)]
+    );
+    run_until(&mut simulation, 100);
+    assert_eq!(due(&simulation, 105), None, "it runs again");
+    // It waits for the limiter.
+    let items = vec![vec![(1, Reply::Done)]; 2];
+    let mut simulation = Simulation::new(patient(), &limiter(50, None), 2, 2, items);
+    run_until(&mut simulation, 0);
+    assert_eq!(
+        [0, 49, 50, 99].map(|time| due(&simulation, time)),
+        [None, None, Some(50), Some(50)]
+    );
+    // It waits for a permit.
+    let items = vec![vec![(10, Reply::Retry(Some(5)))], vec![(90, Reply::Done)]];
+    let mut simulation = Simulation::new(patient(), &RateLimiter::unlimited(), 1, 2, items);
+    run_until(&mut simulation, 0);
+    run_until(&mut simulation, 10);
+    assert_eq!((simulation.dispatched.len(), due(&simulation, 50)), (2, None));
+    simulation.end_attempts(100);
+    let decision = simulation.dispatcher.decide(simulation.at(100), 0);
+    assert_eq!((decision, due(&simulation, 120)), (Decision::Start(0), Some(100)));
+    simulation.cancel(130);
+    assert_eq!(due(&simulation, 140), None);
+}
+
+#[test]
 fn a_full_window_of_retries_wakes_at_the_next_due_time() {
     let items: Vec<Replies> =
         (0..4).map(|n| vec![(1, Reply::Retry(Some(300 - 10 * n))), (1, Reply::Done)]).collect();
