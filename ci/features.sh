@@ -17,7 +17,7 @@ cargo test -q -p reorder-executor --features tokio --test requests_async
 cargo check -q -p reorder-ring --no-default-features --all-targets
 cargo test -q -p reorder-ring --all-features --test async --test wire
 cargo test -q -p reorder-ring --all-features --doc
-for example in pipeline rayon_fan_out message_consumer async_fan_out; do
+for example in pipeline rayon_fan_out message_consumer async_fan_out jitter_buffer; do
     RUST_BACKTRACE=0 cargo run -q -p reorder-ring --features stream --example "$example" >/dev/null
 done
 for example in map_in_order stream_lines submit_and_wait deadlines_and_cancellation rate_limited \

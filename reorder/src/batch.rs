@@ -12,10 +12,13 @@ use crate::consumer::canceller::Canceller;
 use crate::consumer::head_of_line::HeadOfLine;
 use crate::consumer::{Consumer, DrainReady};
 use crate::delivery::Delivery;
-use crate::errors::{Busy, EvictIndexError, Reason, ReserveError, TryNextError};
+use crate::errors::{
+    Busy, EvictIndexError, Reason, Rejected, ReserveError, ReserveThroughError, TryNextError,
+};
 #[cfg(feature = "std")]
 use crate::errors::{NextError, NextTimeoutError};
 use crate::producer::Producer;
+use crate::producer::completer::Completer;
 use crate::producer::permit::Permit;
 use crate::ring::Ring;
 use crate::ring::ring_ref::RingRef;
@@ -169,6 +172,55 @@ impl<R: RingRef> Batch<R> {
     /// As [`Producer::permit`].
     pub fn permit(&mut self) -> Result<Permit<R>, ReserveError> {
         self.producer.permit()
+    }
+
+    /// Reserves all positions up to this index. See [`Producer::reserve_through`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::reserve_through`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Producer::reserve_through`].
+    pub fn reserve_through(&mut self, index: u64) -> Result<(), ReserveThroughError> {
+        self.producer.reserve_through(index)
+    }
+
+    /// Returns the ticket of a reserved index. See [`Producer::ticket`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::ticket`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Producer::ticket`].
+    pub fn ticket(&self, index: u64) -> Result<Ticket, Reason> {
+        self.producer.ticket(index)
+    }
+
+    /// Completes the position of an index. See [`Producer::complete_index`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::complete_index`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Producer::complete_index`].
+    pub fn complete_index(&self, index: u64, value: R::Value) -> Result<(), Rejected<R::Value>> {
+        self.producer.complete_index(index, value)
+    }
+
+    /// Returns a handle that completes positions of this batch by index. See
+    /// [`Producer::completer`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Producer::completer`].
+    pub fn completer(&self) -> Completer<R> {
+        self.producer.completer()
     }
 
     /// Takes the head of line, if it is ready.

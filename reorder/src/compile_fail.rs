@@ -54,6 +54,10 @@ struct SharedRing;
 /// ```
 /// ```compile_fail,E0277
 /// fn send<T: Send>() {}
+/// send::<reorder_ring::Completer<&reorder_ring::Ring<std::rc::Rc<u8>>>>();
+/// ```
+/// ```compile_fail,E0277
+/// fn send<T: Send>() {}
 /// send::<reorder_ring::DrainReady<'_, &reorder_ring::Ring<std::rc::Rc<u8>>>>();
 /// ```
 ///
@@ -88,6 +92,7 @@ struct SharedRing;
 /// send::<Consumer<&Ring<Value>>>();
 /// send::<Permit<&Ring<Value>>>();
 /// send::<Canceller<&Ring<Value>>>();
+/// send::<Completer<&Ring<Value>>>();
 /// send::<DrainReady<'_, &Ring<Value>>>();
 /// send::<Permit<std::sync::Arc<Ring<Value>>>>();
 /// send::<Ring<Value>>();
@@ -115,12 +120,13 @@ struct SentHandles;
 /// clone::<reorder_ring::Permit<&reorder_ring::Ring<u8>>>();
 /// ```
 ///
-/// Tickets and cancellers are `Clone`.
+/// Tickets, cancellers and completers are `Clone`.
 ///
 /// ```
 /// fn clone<T: Clone>() {}
 /// clone::<reorder_ring::Ticket>();
 /// clone::<reorder_ring::Canceller<&reorder_ring::Ring<u8>>>();
+/// clone::<reorder_ring::Completer<&reorder_ring::Ring<u8>>>();
 /// ```
 struct OnlyOne;
 

@@ -133,6 +133,47 @@ messages! { ReserveError:
     ReserveError::Exhausted => "the ring has too few positions left";
 }
 
+/// The reason why an index could not be reserved.
+///
+/// ```
+/// use reorder_ring::{ReserveThroughError, Ring};
+///
+/// let ring = Ring::<u8>::with_capacity(4)?;
+/// let mut batch = ring.open()?;
+/// let refused = batch.reserve_through(9).unwrap_err();
+/// assert_eq!(refused, ReserveThroughError::Full { index: 9, end: 4 });
+/// assert_eq!(refused.to_string(), "index 9 does not fit: the window ends before index 4");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReserveThroughError {
+    /// The window ends before the index. It moves on when the consumer takes.
+    Full {
+        /// The given index.
+        index: u64,
+        /// The first index that does not fit now. Lower indices fit.
+        end: u64,
+    },
+    /// The batch was cancelled, or its consumer was dropped.
+    Cancelled,
+    /// The ring has no position for the index. Make a new ring.
+    Exhausted {
+        /// The given index.
+        index: u64,
+        /// The first index for which the ring has no position.
+        end: u64,
+    },
+}
+
+messages! { ReserveThroughError:
+    ReserveThroughError::Full { index, end } =>
+        "index {index} does not fit: the window ends before index {end}";
+    ReserveThroughError::Cancelled => "the batch was cancelled";
+    ReserveThroughError::Exhausted { index, end } =>
+        "index {index} has no position: the ring ends before index {end} of this batch";
+}
+
 /// The reason why there will never be space.
 ///
 /// ```

@@ -76,6 +76,40 @@
 //! It may come back late, twice or damaged. [`Ring::ticket_from_bits`], or the same method of a
 //! pool, makes a ticket from bits that the ring has issued, and refuses all others.
 //!
+//! # Items with numbers of their own
+//!
+//! The packets of a stream bring their own numbers, and arrive early, late, twice or never. There
+//! the index of an item is known before its position is reserved, and no table of tickets is
+//! needed:
+//!
+//! * [`Producer::reserve_through`] reserves all positions up to an index. An index beyond the
+//!   window is an error that tells how far the window reaches.
+//! * [`Producer::complete_index`] completes the position of an index. The ring refuses an item that
+//!   comes late or twice, and returns it with the reason.
+//! * A [`Completer`] does the same from any thread.
+//! * A number that never arrives leaves a missing position. After a time-out of its own, the
+//!   consumer evicts the head of line, and goes on with the next one.
+//! * If the numbering restarts, open a new batch. Its indices begin at 0, and it accepts nothing by
+//!   a completer of an earlier batch.
+//!
+//! ```
+//! use reorder_ring::{Reason, Ring};
+//!
+//! let ring = Ring::with_capacity(4)?;
+//! let mut batch = ring.open()?;
+//! for (number, packet) in [(0, "a"), (2, "c"), (1, "b")] {
+//!     batch.reserve_through(number)?;
+//!     batch.complete_index(number, packet)?;
+//! }
+//! let packets: Vec<_> = batch.drain_ready().map(|delivery| delivery.outcome).collect();
+//! assert_eq!(packets, [Ok("a"), Ok("b"), Ok("c")]);
+//!
+//! batch.reserve_through(1)?; // It is reserved already.
+//! let late = batch.complete_index(1, "b again").unwrap_err();
+//! assert_eq!((late.reason, late.value), (Reason::Settled, "b again"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Missing positions
 //!
 //! In-order delivery waits for the head of line, which may never be completed:
@@ -111,9 +145,10 @@
 //!
 //! | operation | at most | not counted |
 //! |---|---|---|
-//! | [`Producer::reserve`], [`Producer::reserve_many`] | 2 loads and 1 store |  |
+//! | [`Producer::reserve`], [`Producer::reserve_many`], [`Producer::reserve_through`] | 2 loads and 1 store |  |
 //! | [`Producer::permit`] | 2 loads and 1 store | cloning an `Arc` |
-//! | [`Ring::complete`], [`Permit::complete`] | 2 compare-and-swaps and 1 store; if it is refused, 1 load instead of the store | waking the consumer; counting a refusal; a permit's reference to a shared ring |
+//! | [`Ring::complete`], [`Permit::complete`], [`Producer::complete_index`] | 2 compare-and-swaps and 1 store; if it is refused, 1 load instead of the store | waking the consumer; counting a refusal; a permit's reference to a shared ring |
+//! | [`Completer::complete_index`] | 2 loads, 2 compare-and-swaps and 1 store; if it is refused, 1 load instead of the store | waking the consumer; counting a refusal |
 //! | [`Ring::evict`], dropping a [`Permit`] | 2 compare-and-swaps and 1 store; if it is refused, 1 load instead of the store | waking the consumer; counting a refusal |
 //! | [`Consumer::evict_head`], [`Consumer::evict_index`] | 1 load more than `Ring::evict` | waking the consumer; counting a refusal |
 //! | [`Consumer::try_next`] | 2 loads and 2 stores for a value; 3 loads and 2 stores for a gap; 5 loads for neither; to notify a producer that waits, 3 steps more; if the batch was cancelled, 14 steps | the call of the producer's waker |
@@ -123,6 +158,8 @@
 //! | [`Producer::poll_cancelled`] | 2 loads | registering the waker, which clones and wraps it |
 //! | [`Producer::space`], [`Producer::is_cancelled`] | 1 load |  |
 //! | [`Ring::is_wanted`], [`Permit::is_wanted`] | 2 loads |  |
+//! | [`Completer::ticket`] | 2 loads |  |
+//! | [`Producer::completer`] | 1 load | cloning an `Arc` |
 //! | [`Ring::ticket_from_bits`] | 1 load |  |
 //! | [`Consumer::head_of_line`] | 2 loads |  |
 //! | [`Ring::refusals`] | 7 loads |  |
@@ -181,6 +218,7 @@
 //! | your own pool of threads, such as rayon's | `--example rayon_fan_out` | a producer that waits for space; which threads must not wait; a job that panics |
 //! | an async service | `--features stream --example async_fan_out` | tasks on tokio and a stream of answers; a task that panics, and a task that is aborted |
 //! | messages that arrive at least once | `--example message_consumer` | tickets in headers; messages that come twice, fail, or belong to an earlier run |
+//! | packets with numbers of their own | `--example jitter_buffer` | packets that come early, late, twice or never; a sender that starts again |
 //!
 //! # When not to use it
 //!
@@ -261,11 +299,12 @@ pub use consumer::{Consumer, DrainReady};
 pub use delivery::{Delivery, Gap};
 pub use errors::{
     Busy, CapacityError, EvictIndexError, NextError, NextTimeoutError, Reason, Rejected,
-    ReserveError, SpaceError, SpaceTimeoutError, TicketError, TryNextError,
+    ReserveError, ReserveThroughError, SpaceError, SpaceTimeoutError, TicketError, TryNextError,
 };
 #[cfg(feature = "pool")]
 pub use pool::{Lease, PoolUsage, RingPool};
 pub use producer::Producer;
+pub use producer::completer::Completer;
 pub use producer::permit::Permit;
 pub use ring::Ring;
 pub use ring::refusals::Refusals;

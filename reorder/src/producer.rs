@@ -1,5 +1,7 @@
 //! The producer side of a batch: it reserves positions and declares the end.
 
+mod by_index;
+pub(crate) mod completer;
 pub(crate) mod permit;
 mod wait;
 

@@ -77,8 +77,11 @@ fn no_result_of_a_hot_operation_uses_the_allocator() {
         strict(|| permit.complete(value)).unwrap();
         let permit = strict(|| producer.permit()).unwrap();
         strict(|| drop(permit));
+        let (completer, value) = (strict(|| producer.completer()), Box::new(4));
+        strict(|| producer.reserve_through(6)).unwrap();
+        strict(|| completer.complete_index(6, value)).unwrap();
         strict(|| producer.finish());
-        assert_eq!(strict(|| consumer.head_of_line()).reserved, 3);
+        assert_eq!(strict(|| consumer.head_of_line()).reserved, 4);
     }
 }
 

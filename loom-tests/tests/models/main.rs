@@ -11,6 +11,7 @@
 #![cfg(reorder_loom)]
 
 mod batches;
+mod by_index;
 mod cancel;
 mod claim;
 mod close;

@@ -121,6 +121,17 @@ impl BatchState {
         self.0.load(Relaxed) / NUMBER
     }
 
+    /// Returns `true` if the batch with this number has no side left.
+    ///
+    /// The caller loaded the tail before. If the batch is not over, no later batch has moved that
+    /// tail.
+    pub(crate) fn is_over(&self, number: u64) -> bool {
+        // ORDERING: batch:over: Relaxed; `from_bits:tail` orders it. A thread that sees the tail of
+        // a later batch also sees the number of that batch.
+        let seen = self.0.load(Relaxed);
+        seen / NUMBER != number || seen & SIDES == 0
+    }
+
     /// Cancels the batch with this number, unless it is cancelled or both sides have left.
     ///
     /// Returns `true` if this call cancelled it. An attempt fails if a side leaves or another

@@ -14,6 +14,7 @@ const fn bound(operation: &'static str, most: usize) -> Bound {
 
 pub(crate) const RESERVE: Bound = bound("reserve", 3);
 pub(crate) const COMPLETE: Bound = bound("complete", 3);
+pub(crate) const COMPLETE_INDEX: Bound = bound("complete_index", 5);
 pub(crate) const EVICT: Bound = bound("evict", 3);
 pub(crate) const TRY_NEXT: Bound = bound("try_next", 14);
 pub(crate) const POLL_SPACE: Bound = bound("poll_space", 9);

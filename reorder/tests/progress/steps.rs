@@ -11,7 +11,8 @@ use std::thread;
 use reorder_ring::{NextError, Ring, Ticket, TryNextError, hook};
 
 use crate::bounds::{
-    Bound, CANCEL, COMPLETE, EVICT, FROM_BITS, POLL_NEXT, POLL_SPACE, RESERVE, TRY_NEXT,
+    Bound, CANCEL, COMPLETE, COMPLETE_INDEX, EVICT, FROM_BITS, POLL_NEXT, POLL_SPACE, RESERVE,
+    TRY_NEXT,
 };
 use crate::world::World;
 
@@ -53,6 +54,33 @@ fn bounds_are_reached() {
     // The other steps of the bound notify a producer.
     assert_eq!(steps, TRY_NEXT.most - 6);
     assert_eq!(missing.map(|delivery| delivery.index), Err(TryNextError::Cancelled));
+    world.finish();
+}
+
+/// However far the index is, and whatever the reason of a refusal is.
+#[test]
+fn operations_by_index_reach_their_bounds() {
+    let mut world = World::new(2, 0);
+    let mut producer = world.producer.take().unwrap();
+    let completer = producer.completer();
+    for index in [5, u64::MAX] {
+        assert!(RESERVE.check(|| producer.reserve_through(index)).0.is_err());
+    }
+    assert!(RESERVE.check(|| producer.reserve_through(1)).0.is_ok());
+    assert_eq!(RESERVE.check(|| producer.reserve_through(0)), (Ok(()), 0));
+    let value = || world.counter.value();
+    world.consumer.as_mut().unwrap().evict_head().unwrap();
+    assert!(world.consumer.as_mut().unwrap().try_next().is_ok());
+    assert!(reach(&RESERVE, || producer.reserve_through(2)).is_ok());
+
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(world.consumer.as_mut().unwrap().poll_next(&mut context).is_pending());
+    assert!(reach(&COMPLETE_INDEX, || completer.complete_index(1, value())).is_ok());
+    for index in [0, 1, 3, u64::MAX] {
+        assert!(COMPLETE_INDEX.check(|| completer.complete_index(index, value())).0.is_err());
+        assert!(COMPLETE.check(|| producer.complete_index(index, value())).0.is_err());
+    }
+    world.producer = Some(producer);
     world.finish();
 }
 

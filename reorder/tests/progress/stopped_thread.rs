@@ -112,6 +112,18 @@ fn complete() {
 }
 
 #[test]
+fn complete_by_index() {
+    let completion = |world: &mut World| -> Call {
+        let completer = world.producer.as_ref().unwrap().completer();
+        let value = world.counter.value();
+        Box::new(move || _ = completer.complete_index(0, value))
+    };
+    stop_in_batch(4, (2, 2), completion);
+    stop_while_consumer_waits(5, completion);
+    stop_in_batch(2, (2, 0), completion);
+}
+
+#[test]
 fn evict() {
     stop_in_batch(1, (2, 2), eviction);
     stop_while_consumer_waits(3, eviction);
@@ -144,6 +156,7 @@ fn reserve() {
             Box::new(move || {
                 _ = producer.reserve();
                 _ = producer.reserve_many(2);
+                _ = producer.reserve_through(3);
             })
         });
     }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::thread;
 
 use reorder_ring::{
-    Batch, Busy, Canceller, CapacityError, Consumer, Delivery, DrainReady, Gap, HeadOfLine,
-    HeadState, NextError, NextTimeoutError, ParseTicketError, Permit, Producer, Reason, Rejected,
-    ReserveError, Ring, Ticket, TicketBits, TicketError, Tickets, TryNextError,
+    Batch, Busy, Canceller, CapacityError, Completer, Consumer, Delivery, DrainReady, Gap,
+    HeadOfLine, HeadState, NextError, NextTimeoutError, ParseTicketError, Permit, Producer, Reason,
+    Rejected, ReserveError, ReserveThroughError, Ring, Ticket, TicketBits, TicketError, Tickets,
+    TryNextError,
 };
 
 /// A type that is `Send` and not `Sync`.
@@ -33,12 +34,14 @@ all! {
     sync: Ring<Value>, Arc<Ring<Value>>, Ticket, Tickets, Delivery<u8>, Rejected<u8>;
     copy: Ticket, Delivery<u8>, Rejected<u8>, Gap, Reason, Busy, HeadOfLine, HeadState;
     clone: Tickets, Canceller<&'static Ring<Value>>, Canceller<Arc<Ring<Value>>>;
+    copy: Completer<&'static Ring<Value>>;
+    clone: Completer<Arc<Ring<Value>>>;
     // A ring of values that are not `Send` works on one thread.
     clone: Canceller<&'static Ring<std::rc::Rc<u8>>>;
     unpin: Ring<std::marker::PhantomPinned>, Ticket;
     unwind: Ring<Value>, Ring<&'static mut Value>;
     error: Busy, CapacityError, Gap, NextError, NextTimeoutError, Reason, ReserveError;
-    error: TicketError, TryNextError, Rejected<u8>, ParseTicketError;
+    error: ReserveThroughError, TicketError, TryNextError, Rejected<u8>, ParseTicketError;
     send: TicketBits;
     sync: TicketBits;
     copy: TicketBits;
@@ -56,7 +59,7 @@ macro_rules! handles {
     };
 }
 
-handles!(Batch, Producer, Consumer, Permit, Canceller);
+handles!(Batch, Producer, Consumer, Permit, Canceller, Completer);
 all! { send: DrainReady<'static, &'static Ring<Value>>; }
 
 // A ticket has two words: it fits a pair of registers, and `to_bits` loses nothing.

@@ -12,12 +12,14 @@ pub(super) struct Coverage(BTreeMap<String, u32>);
 
 /// The answers that a run has to reach, by operation. `Unreserved` of `complete` needs a forged
 /// ticket.
-const WANTED: [(&str, &str); 12] = [
+const WANTED: [(&str, &str); 14] = [
     ("open", "Ok Leased Orphaned"),
     ("reserve", "Ok Full Cancelled Exhausted"),
     ("reserve_many", "Ok Full TooMany Cancelled Exhausted"),
+    ("reserve_through", "Ok Full Cancelled Exhausted"),
     ("permit", "Ok Full Cancelled Exhausted"),
     ("complete", "Ok Foreign Stale Duplicate Evicted Abandoned Settled Unreserved"),
+    ("complete_index", "Ok Stale Duplicate Evicted Abandoned Settled Unreserved"),
     ("permit_complete", "Ok Stale Duplicate Evicted Settled"),
     ("evict", "Ok Foreign Stale Duplicate Evicted Abandoned Settled Unreserved"),
     ("evict_index", "Ok Duplicate Evicted Abandoned Settled Unreserved"),

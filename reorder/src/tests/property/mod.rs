@@ -1,5 +1,6 @@
 //! Random sequences of operations. Each answer is compared with a sequential model.
 
+mod by_index;
 mod coverage;
 mod model;
 mod ops;

@@ -16,6 +16,8 @@ pub(super) enum Op {
     Split,
     Reserve,
     ReserveMany(usize),
+    /// Reserves through the index `n` after the fourth last reserved one, or through the largest.
+    ReserveThrough(u64),
     Permit,
     PermitComplete(usize),
     PermitDrop(usize),
@@ -24,6 +26,11 @@ pub(super) enum Op {
     CompleteForeign,
     /// Completes a forged ticket, `n` positions after the tail plus the capacity.
     CompleteFuture(u64),
+    /// Completes by an index, which is chosen as in `ReserveThrough`.
+    CompleteIndex(u64),
+    KeepCompleter,
+    /// Completes by an index and by the `n`th completer.
+    CompleteBy(usize, u64),
     Evict(usize),
     EvictForeign,
     EvictFuture(u64),
@@ -60,13 +67,14 @@ pub(super) fn start() -> impl Strategy<Value = Start> {
 /// Returns a strategy for operations. It maps a kind and a number to an operation, which is much
 /// faster than a strategy for each kind.
 pub(super) fn op() -> impl Strategy<Value = Op> {
-    (0..100_u8, 0..64_usize).prop_map(|(kind, n)| decode(kind, n))
+    (0..110_u8, 0..64_usize).prop_map(|(kind, n)| decode(kind, n))
 }
 
 fn decode(kind: u8, n: usize) -> Op {
     // Most of these positions are in the window, and some in earlier batches.
     let ago = n * n * n / 4096;
     let few = n % 9;
+    let index = if n == 63 { u64::MAX } else { few as u64 };
     match kind {
         0..=7 => Op::Open,
         8..=13 => Op::Split,
@@ -99,6 +107,10 @@ fn decode(kind: u8, n: usize) -> Op {
         97 if n % 2 == 0 => Op::CompleteForeign,
         97 => Op::EvictForeign,
         98 => Op::CompleteFuture(few as u64),
-        _ => Op::EvictFuture(few as u64),
+        99 => Op::EvictFuture(few as u64),
+        100..=102 => Op::ReserveThrough(index),
+        103..=104 => Op::CompleteIndex(index),
+        105..=106 => Op::KeepCompleter,
+        _ => Op::CompleteBy(n / 9, index),
     }
 }

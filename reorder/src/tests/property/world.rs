@@ -14,8 +14,8 @@ use super::model::{Cell, Model};
 use super::ops::Op;
 use crate::ring::slot::paused_write::PausedWrite;
 use crate::{
-    Batch, Canceller, Consumer, Gap, HeadOfLine, Permit, Producer, Reason, Refusals, Rejected,
-    Ring, RingRef, Ticket, TryNextError,
+    Batch, Canceller, Completer, Consumer, Gap, HeadOfLine, Permit, Producer, Reason, Refusals,
+    Rejected, Ring, RingRef, Ticket, TryNextError,
 };
 
 pub(super) struct World<'r, R: RingRef<Value = Counted>> {
@@ -24,12 +24,16 @@ pub(super) struct World<'r, R: RingRef<Value = Counted>> {
     pub(super) sides: Sides<R>,
     pub(super) model: Model,
     pub(super) coverage: &'r mut Coverage,
-    counter: DropCounter,
+    pub(super) counter: DropCounter,
+    /// The first position of the batch that was opened last.
+    pub(super) batch_base: u64,
     /// A ticket of another ring.
     foreign: Ticket,
-    tickets: Vec<Ticket>,
+    pub(super) tickets: Vec<Ticket>,
     permits: VecDeque<(Ticket, Permit<R>)>,
     cancellers: VecDeque<(u64, Canceller<R>)>,
+    /// The completers, each with the number and the base of its batch.
+    pub(super) completers: VecDeque<(u64, u64, Completer<R>)>,
     /// The stopped completers. The flag is set if the completer has taken the consumer's waker.
     held: VecDeque<(Ticket, PausedWrite<'r, Counted>, bool)>,
     wake_counter: Arc<WakeCounter>,
@@ -63,10 +67,12 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
             model,
             coverage,
             counter: DropCounter::default(),
+            batch_base: 0,
             foreign,
             tickets: Vec::new(),
             permits: VecDeque::new(),
             cancellers: VecDeque::new(),
+            completers: VecDeque::new(),
             held: VecDeque::new(),
             wake_counter,
             waker,
@@ -95,12 +101,16 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
             Op::Split => self.split(),
             Op::Reserve => self.reserve(),
             Op::ReserveMany(count) => self.reserve_many(count),
+            Op::ReserveThrough(n) => self.reserve_through(n),
             Op::Permit => self.permit(),
             Op::PermitComplete(n) => self.permit_complete(n),
             Op::PermitDrop(n) => self.permit_drop(n),
             Op::Complete(ago) => self.ticket(ago, Self::complete),
             Op::CompleteForeign => self.refused("complete", self.foreign, Reason::Foreign),
             Op::CompleteFuture(n) => self.refused("complete", self.future(n), Reason::Unreserved),
+            Op::CompleteIndex(n) => self.complete_index(n),
+            Op::KeepCompleter => self.keep_completer(),
+            Op::CompleteBy(n, index) => self.complete_by(n, index),
             Op::Evict(ago) => self.ticket(ago, Self::evict),
             Op::EvictForeign => self.evict_refused(self.foreign, Reason::Foreign),
             Op::EvictFuture(n) => self.evict_refused(self.future(n), Reason::Unreserved),
@@ -158,6 +168,7 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
         self.coverage.answer("open", &opened);
         assert_eq!(opened.as_ref().err().copied(), expected.err());
         if let Ok(batch) = opened {
+            self.batch_base = self.model.tail;
             self.sides = Sides::Whole(batch);
         }
     }
@@ -242,7 +253,12 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
         self.completed(ticket, id, answer);
     }
 
-    fn completed(&mut self, ticket: Ticket, id: usize, answer: Result<(), Rejected<Counted>>) {
+    pub(super) fn completed(
+        &mut self,
+        ticket: Ticket,
+        id: usize,
+        answer: Result<(), Rejected<Counted>>,
+    ) {
         let expected = self.model.change(ticket.position(), Cell::Ready(id));
         match answer {
             Ok(()) => {
@@ -284,7 +300,7 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
         self.count(reason);
     }
 
-    fn count(&mut self, reason: Reason) {
+    pub(super) fn count(&mut self, reason: Reason) {
         let count = match reason {
             Reason::Foreign => &mut self.refusals.foreign,
             Reason::Stale => &mut self.refusals.stale,
@@ -409,7 +425,7 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
     }
 }
 
-fn pick<T>(among: &VecDeque<T>, n: usize) -> Option<&T> {
+pub(super) fn pick<T>(among: &VecDeque<T>, n: usize) -> Option<&T> {
     among.get(n.checked_rem(among.len())?)
 }
 
