@@ -206,7 +206,7 @@ fn completers_on_several_threads_deliver_each_index_once() {
                 blocks.filter(|&number| !is_lost(number)).for_each(bring);
             });
         }
-        // If an assertion fails, this drops them, and the completers end.
+        // They are dropped here, also by a panic. Then the completers end.
         let (mut producer, mut consumer) = (producer, consumer);
         let mut delivered = 0;
         while delivered < NUMBERS {
@@ -230,6 +230,8 @@ fn completers_on_several_threads_deliver_each_index_once() {
     });
     let counted = ring.refusals();
     let arrived = (0..NUMBERS).filter(|&number| !is_lost(number)).count() as u64;
-    assert_eq!(counted.duplicate + counted.settled, arrived, "each second copy is refused");
+    // The slower thread may bring its last copies after the end of the batch.
+    let refused = counted.duplicate + counted.settled + counted.stale;
+    assert_eq!(refused, arrived, "each second copy is refused");
     counter.assert_each_dropped_once();
 }
