@@ -225,6 +225,8 @@ pub enum BuildError {
         /// The error of the system.
         error: io::Error,
     },
+    /// The global executor was made before. Returned by [`Builder::build_global`] only.
+    GlobalExists,
 }
 
 impl fmt::Display for BuildError {
@@ -238,6 +240,7 @@ impl fmt::Display for BuildError {
             BuildError::Spawn { started, requested, .. } => {
                 write!(f, "only {started} of {requested} workers could be started")
             }
+            BuildError::GlobalExists => f.write_str("the global executor was made before"),
         }
     }
 }
@@ -245,7 +248,9 @@ impl fmt::Display for BuildError {
 impl std::error::Error for BuildError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            BuildError::NoWorkers | BuildError::TooManyWorkers { .. } => None,
+            BuildError::NoWorkers
+            | BuildError::TooManyWorkers { .. }
+            | BuildError::GlobalExists => None,
             BuildError::Window(error) => Some(error),
             BuildError::Spawn { error, .. } => Some(error),
         }

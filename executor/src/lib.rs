@@ -16,6 +16,16 @@
 //! # Ok::<(), reorder_executor::BuildError>(())
 //! ```
 //!
+//! [`IteratorExt`] needs no set-up. It uses [`Executor::global`], which is made at its first use.
+//!
+//! ```
+//! use reorder_executor::IteratorExt;
+//!
+//! for square in (0..100_u64).ordered_map(|n| n * n).take(10) {
+//!     println!("{square}");
+//! }
+//! ```
+//!
 //! | call | input | results |
 //! |---|---|---|
 //! | [`map`](Executor::map) | known, may borrow | a `Vec` of values; the first panic is resumed |
@@ -26,6 +36,8 @@
 //! | `batch`, [`submit`](BatchBuilder::submit) | known, `'static` | the same, later: block on it, or await it |
 //! | `batch`, [`stream`](BatchBuilder::stream) | lazy, may be endless, `'static` | as `stream`, with limits |
 //! | `batch`, [`requests`](BatchBuilder::requests) | the same two, as calls to a service | the same two; waiting attempts keep no worker |
+//! | [`ordered_map`](IteratorExt::ordered_map), a method of iterators | lazy, may be endless | an iterator of values; a panic is resumed at its place |
+//! | [`try_ordered_map`](IteratorExt::try_ordered_map) | lazy, may be endless | an iterator of the job's results, up to the first error |
 //! | [`stream`](Executor::stream) | lazy, may be endless, `'static` | an iterator of outcomes, in order, within a window |
 //! | [`Scope::stream`] | lazy, may be endless, may borrow | the same, inside [`scope`](Executor::scope) |
 //!
@@ -70,7 +82,9 @@ mod batch;
 mod builder;
 mod cost;
 mod executor;
+mod global;
 mod io;
+mod iterator_ext;
 mod limits;
 mod map;
 mod memory;
@@ -98,6 +112,7 @@ pub use batch::handle::{BatchHandle, Refused};
 pub use batch::report::{BatchReport, ItemError};
 pub use builder::{BuildError, Builder};
 pub use executor::Executor;
+pub use iterator_ext::IteratorExt;
 pub use limits::cancellation::CancellationToken;
 pub use limits::timing::Timing;
 #[cfg(feature = "requests")]
@@ -113,6 +128,7 @@ pub use scope::Scope;
 pub use shutdown::{Shutdown, ShutdownReport};
 pub use snapshot::{Head, OpenCall, Snapshot, WorkerActivity};
 pub use stream::ordered::Ordered;
+pub use stream::values::{TryValues, Values};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `core` | the producing side: workers pull items and run them |
 //! | `ordered` | the consuming side: the handle that users hold |
+//! | `values` | the handle as an iterator of plain values |
 //! | `head_limits` | what limits mean for the consumer |
 //! | `open` | `Executor::stream`, and how any stream begins |
 //! | `work` | what the handle needs of the producing side |
@@ -15,12 +16,14 @@ pub(crate) mod head_limits;
 pub(crate) mod open;
 pub(crate) mod ordered;
 pub(crate) mod progress;
+pub(crate) mod values;
 pub(crate) mod work;
 
 #[cfg(feature = "requests")]
 pub(crate) use self::open::{Opened, open_ring};
 pub(crate) use self::open::{open_stream, publish_with_limits};
 pub(crate) use self::ordered::Ordered;
+pub(crate) use self::values::{TryValues, Values};
 pub(crate) use self::work::StreamWork;
 #[cfg(feature = "requests")]
 pub(crate) use self::work::{Helper, Skip};

@@ -4,11 +4,12 @@
 
 mod common;
 
+use std::panic;
 use std::thread;
 use std::time::Duration;
 
 use common::{executor, with_timeout};
-use reorder_executor::{AttemptOutcome, Failure, RateLimiter};
+use reorder_executor::{AttemptOutcome, Executor, Failure, RateLimiter};
 
 /// Limits the address space to the used part and a megabyte, which is too little for a stack.
 /// Without `limited`, ends the limit.
@@ -28,9 +29,26 @@ fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
     futures_executor::block_on(&mut future)
 }
 
+/// The first use of the global executor panics, and a later use makes it.
+fn use_the_global_executor() {
+    // There may be no memory to print a backtrace.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| ()));
+    set_limit(true);
+    let panicked = panic::catch_unwind(|| Executor::global().workers());
+    set_limit(false);
+    panic::set_hook(hook);
+    let text = panicked.expect_err("there are no threads").downcast::<String>().expect("a text");
+    assert!(text.starts_with("the global executor cannot start: only 0 of "), "{text}");
+    assert!(text.contains("Resource temporarily unavailable"), "{text}");
+    assert_eq!(Executor::global().map(0..10, |n| n).len(), 10);
+}
+
 #[test]
-fn retries_and_deadlines_hold_without_a_thread_for_timers() {
+fn the_system_refuses_threads_for_a_while() {
     with_timeout(|| {
+        // First: the stack of a thread that has ended would be used again, despite the limit.
+        use_the_global_executor();
         let executor = executor(2);
         assert_eq!(executor.map(0..10, |n| n).len(), 10);
         thread::sleep(Duration::from_millis(50));
