@@ -42,7 +42,7 @@ async fn call(request: u64) -> String {
 /// gap.
 async fn fan_out(mut producer: Producer<SharedRing>) -> Result<(), SpaceError> {
     for request in 0..REQUESTS {
-        poll_fn(|cx| producer.poll_space(cx)).await?;
+        producer.wait_for_space_async().await?;
         let permit = producer.permit().expect("the ring has a free slot");
         let task = tokio::spawn(async move {
             let answer = call(request).await;

@@ -42,6 +42,11 @@
 //! [`Producer::poll_space`], and `wait_for_space` with `std`, wait until the consumer makes space.
 //! [`Producer::poll_space_many`] and `wait_for_space_many` wait until several positions fit.
 //!
+//! Async code waits by [`Producer::wait_for_space_async`],
+//! [`wait_for_space_many_async`](Producer::wait_for_space_many_async) and
+//! [`Consumer::next_async`], on any runtime. Their futures may be dropped at any time, and nothing
+//! is lost.
+//!
 //! ```
 //! # #[cfg(feature = "std")] {
 //! use reorder_ring::Ring;
@@ -117,7 +122,7 @@
 //! * A [`Permit`] that is dropped, also by a panic, leaves a gap. A plain [`Ticket`] is cheaper,
 //!   but the ring cannot notice its loss.
 //! * [`Consumer::head_of_line`] shows which position is missing. With `std`, `next_timeout` limits
-//!   the wait.
+//!   the wait. In async code, the time-out of the runtime limits `next_async`.
 //! * [`Consumer::evict_head`], [`evict_index`](Consumer::evict_index) and [`Ring::evict`] turn a
 //!   missing position of the window into a gap. A position that is ready, or that a completer is
 //!   writing, cannot be evicted.
@@ -125,7 +130,7 @@
 //!
 //! # Ends
 //!
-//! | [`try_next`](Consumer::try_next) | [`next`](Consumer#method.next), [`poll_next`](Consumer::poll_next) | when | may change |
+//! | [`try_next`](Consumer::try_next) | [`next`](Consumer#method.next), [`next_async`](Consumer::next_async), [`poll_next`](Consumer::poll_next) | when | may change |
 //! |---|---|---|---|
 //! | `Pending` | they wait | the head is not reserved, or not ready | yes |
 //! | `Ended` | `Ok(None)` | finished, and every position was delivered | no |

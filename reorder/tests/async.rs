@@ -1,15 +1,17 @@
 //! Producer and consumer as tasks that wait for each other, and streams that end in each way.
 #![cfg(all(feature = "std", not(miri)))]
 
-use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reorder_ring::{NextError, Ring};
+use tokio::time::timeout;
 
 const ITEMS: u64 = 100_000;
 
 fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap().block_on(future)
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).enable_time().build().unwrap().block_on(future)
 }
 
 #[test]
@@ -20,7 +22,7 @@ fn tasks_that_wait_for_each_other_lose_no_wake_up() {
         block_on(async {
             let producing = tokio::spawn(async move {
                 for number in 0..ITEMS {
-                    poll_fn(|cx| producer.poll_space(cx)).await.unwrap();
+                    producer.wait_for_space_async().await.unwrap();
                     let permit = producer.permit().unwrap();
                     if number % 3 == 0 {
                         tokio::spawn(async move { permit.complete(number).unwrap() });
@@ -31,10 +33,42 @@ fn tasks_that_wait_for_each_other_lose_no_wake_up() {
                 producer.finish();
             });
             for expected in 0..ITEMS {
-                let delivery = poll_fn(|cx| consumer.poll_next(cx)).await.unwrap().unwrap();
+                let delivery = consumer.next_async().await.unwrap().unwrap();
                 assert_eq!((delivery.index, delivery.outcome), (expected, Ok(expected)));
             }
-            assert_eq!(poll_fn(|cx| consumer.poll_next(cx)).await, Ok(None));
+            assert_eq!(consumer.next_async().await, Ok(None));
+            producing.await.unwrap();
+        });
+    }
+}
+
+/// Each wait first runs into a time-out, which drops its future in the middle.
+#[test]
+fn waits_that_time_out_lose_nothing() {
+    for capacity in [1, 8] {
+        let ring = Arc::new(Ring::with_capacity(capacity).unwrap());
+        let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+        block_on(async {
+            let producing = tokio::spawn(async move {
+                for number in 0..ITEMS / 10 {
+                    match timeout(Duration::ZERO, producer.wait_for_space_async()).await {
+                        Ok(space) => space.unwrap(),
+                        Err(_) => producer.wait_for_space_async().await.unwrap(),
+                    }
+                    let permit = producer.permit().unwrap();
+                    tokio::spawn(async move { permit.complete(number).unwrap() });
+                }
+                producer.finish();
+            });
+            for expected in 0..ITEMS / 10 {
+                let next = match timeout(Duration::ZERO, consumer.next_async()).await {
+                    Ok(next) => next,
+                    Err(_) => consumer.next_async().await,
+                };
+                let delivery = next.unwrap().unwrap();
+                assert_eq!((delivery.index, delivery.outcome), (expected, Ok(expected)));
+            }
+            assert_eq!(consumer.next_async().await, Ok(None));
             producing.await.unwrap();
         });
     }
@@ -51,7 +85,7 @@ fn a_task_that_is_aborted_leaves_a_gap() {
             permit.complete(1).unwrap();
         });
         task.abort();
-        let delivery = poll_fn(|cx| consumer.poll_next(cx)).await.unwrap().unwrap();
+        let delivery = consumer.next_async().await.unwrap().unwrap();
         assert!(delivery.outcome.is_err());
     });
 }
@@ -62,7 +96,7 @@ fn a_dropped_producer_task_truncates_the_batch() {
     let (producer, mut consumer) = ring.open_owned().unwrap().split();
     block_on(async {
         tokio::spawn(async move { drop(producer) });
-        let end = poll_fn(|cx| consumer.poll_next(cx)).await;
+        let end = consumer.next_async().await;
         assert_eq!(end, Err(NextError::Truncated));
     });
 }

@@ -6,6 +6,7 @@
 //!        └─ not missing: try again            └─ not missing: try again   └─ ended: try again
 //! ```
 
+use core::future::poll_fn;
 use core::task::{Context, Poll, Waker};
 
 use alloc::sync::Arc;
@@ -83,6 +84,51 @@ impl<R: RingRef> Consumer<R> {
                 PreparedWait::Registered => return Poll::Pending,
             }
         }
+    }
+
+    /// Waits for the next delivery in async code. `None` is the normal end of the batch.
+    ///
+    /// The future calls [`poll_next`](Consumer::poll_next) and does nothing else. It can be dropped
+    /// at any time, as by `select!` or a time-out. It has taken nothing before it is ready, so a
+    /// later call gets the same delivery.
+    ///
+    /// ```
+    /// # use std::{pin::pin, task::{Context, Poll, Waker}};
+    /// use reorder_ring::{Consumer, NextError, Ring, RingRef};
+    ///
+    /// async fn sum<R: RingRef<Value = u32>>(mut consumer: Consumer<R>) -> Result<u32, NextError> {
+    ///     let mut sum = 0;
+    ///     while let Some(delivery) = consumer.next_async().await? {
+    ///         sum += delivery.outcome.unwrap_or(0);
+    ///     }
+    ///     Ok(sum)
+    /// }
+    /// # let ring = Ring::with_capacity(2)?;
+    /// # let (mut producer, consumer) = ring.open()?.split();
+    /// # let (first, second) = (producer.reserve()?, producer.reserve()?);
+    /// # producer.finish();
+    /// # let mut context = Context::from_waker(Waker::noop());
+    /// # let mut sum = pin!(sum(consumer));
+    /// # assert!(sum.as_mut().poll(&mut context).is_pending());
+    /// # ring.complete(first, 1)?;
+    /// # assert!(sum.as_mut().poll(&mut context).is_pending());
+    /// # ring.complete(second, 2)?;
+    /// # assert_eq!(sum.as_mut().poll(&mut context), Poll::Ready(Ok(3)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`poll_next`](Consumer::poll_next).
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: no shared access. A poll of the future is a call of
+    /// [`poll_next`](Consumer::poll_next).
+    pub fn next_async(
+        &mut self,
+    ) -> impl Future<Output = Result<Option<Delivery<R::Value>>, NextError>> + Unpin {
+        poll_fn(|cx| self.poll_next(cx))
     }
 
     /// Registers the waker and marks the head of line as waited for, before every sleep.

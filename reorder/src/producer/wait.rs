@@ -2,6 +2,7 @@
 //!
 //! `ring::space_request` has the steps of both sides.
 
+use core::future::poll_fn;
 use core::hint::spin_loop;
 use core::task::{Context, Poll, Waker};
 #[cfg(feature = "std")]
@@ -139,6 +140,125 @@ impl<R: RingRef> Producer<R> {
         self.ring.space_request.register(&Waker::from(Arc::clone(&waker)));
         self.waker = Some(waker);
         if self.is_cancelled() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Waits in async code until at least one position can be reserved.
+    ///
+    /// It is [`wait_for_space_many_async`](Producer::wait_for_space_many_async) for one position.
+    ///
+    /// ```
+    /// # use std::{pin::pin, task::{Context, Poll, Waker}};
+    /// use reorder_ring::{Producer, Ring, RingRef, SpaceError};
+    ///
+    /// async fn produce<R>(mut producer: Producer<R>) -> Result<(), SpaceError>
+    /// where
+    ///     R: RingRef<Value = u32>,
+    /// {
+    ///     for number in 0..3 {
+    ///         producer.wait_for_space_async().await?;
+    ///         let permit = producer.permit().expect("there is space");
+    ///         // A task would complete it later.
+    ///         permit.complete(number).expect("it is not evicted");
+    ///     }
+    ///     producer.finish();
+    ///     Ok(())
+    /// }
+    /// # let ring = Ring::with_capacity(1)?;
+    /// # let (producer, mut consumer) = ring.open()?.split();
+    /// # let mut context = Context::from_waker(Waker::noop());
+    /// # let mut producing = pin!(produce(producer));
+    /// # for number in 0..2 {
+    /// #     assert!(producing.as_mut().poll(&mut context).is_pending());
+    /// #     assert_eq!(consumer.try_next()?.outcome, Ok(number));
+    /// # }
+    /// # assert_eq!(producing.as_mut().poll(&mut context), Poll::Ready(Ok(())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`poll_space`](Producer::poll_space).
+    ///
+    /// # Progress
+    ///
+    /// As [`wait_for_space_many_async`](Producer::wait_for_space_many_async).
+    pub fn wait_for_space_async(&mut self) -> impl Future<Output = Result<(), SpaceError>> + Unpin {
+        self.wait_for_space_many_async(1)
+    }
+
+    /// Waits in async code until `count` positions can be reserved at once.
+    ///
+    /// The future calls [`poll_space_many`](Producer::poll_space_many) and does nothing else. It
+    /// can be dropped at any time, as by `select!` or a time-out. It reserves nothing, so nothing
+    /// is lost.
+    ///
+    /// ```
+    /// # use std::{pin::pin, task::{Context, Poll, Waker}};
+    /// use reorder_ring::{Producer, Ring, RingRef, SpaceError, Tickets};
+    ///
+    /// async fn reserve<R: RingRef>(producer: &mut Producer<R>) -> Result<Tickets, SpaceError> {
+    ///     producer.wait_for_space_many_async(2).await?;
+    ///     Ok(producer.reserve_many(2).expect("there is space"))
+    /// }
+    /// # let ring = Ring::<u8>::with_capacity(2)?;
+    /// # let (mut producer, mut consumer) = ring.open()?.split();
+    /// # let mut context = Context::from_waker(Waker::noop());
+    /// # _ = producer.reserve()?;
+    /// # {
+    /// # let mut reserving = pin!(reserve(&mut producer));
+    /// # assert!(reserving.as_mut().poll(&mut context).is_pending());
+    /// # consumer.evict_head()?;
+    /// # consumer.try_next()?;
+    /// # let Poll::Ready(tickets) = reserving.as_mut().poll(&mut context) else { panic!() };
+    /// # assert_eq!(tickets?.len(), 2);
+    /// # }
+    /// # let never = producer.wait_for_space_many_async(3);
+    /// # let expected = SpaceError::TooMany { requested: 3, capacity: 2 };
+    /// # assert_eq!(pin!(never).poll(&mut context), Poll::Ready(Err(expected)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`poll_space_many`](Producer::poll_space_many).
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: no shared access. A poll of the future is a call of
+    /// [`poll_space_many`](Producer::poll_space_many).
+    pub fn wait_for_space_many_async(
+        &mut self,
+        count: usize,
+    ) -> impl Future<Output = Result<(), SpaceError>> + Unpin {
+        poll_fn(move |cx| self.poll_space_many(cx, count))
+    }
+
+    /// Waits in async code until the batch is cancelled, or its consumer is dropped.
+    ///
+    /// A producer that waits for its source can wait for both, by `select!`. The future calls
+    /// [`poll_cancelled`](Producer::poll_cancelled) and does nothing else. It can be dropped at any
+    /// time.
+    ///
+    /// ```
+    /// # use std::task::{Context, Poll, Waker};
+    /// # use std::pin::Pin;
+    /// # let ring = reorder_ring::Ring::<u8>::with_capacity(1)?;
+    /// let (mut producer, consumer) = ring.open()?.split();
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// let mut cancelled = producer.cancelled();
+    /// assert_eq!(Pin::new(&mut cancelled).poll(&mut context), Poll::Pending);
+    /// drop(consumer);
+    /// assert_eq!(Pin::new(&mut cancelled).poll(&mut context), Poll::Ready(()));
+    /// # drop(cancelled);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: no shared access. A poll of the future is a call of
+    /// [`poll_cancelled`](Producer::poll_cancelled).
+    pub fn cancelled(&mut self) -> impl Future<Output = ()> + Unpin {
+        poll_fn(|cx| self.poll_cancelled(cx))
     }
 
     /// Returns `Ok` if `count` positions fit, an error if they never will, and `None` otherwise.

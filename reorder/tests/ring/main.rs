@@ -11,6 +11,7 @@ mod boundaries;
 mod by_index;
 mod end_states;
 mod forgotten_handles;
+mod futures;
 mod gaps;
 mod order;
 mod payloads;
