@@ -5,10 +5,12 @@
 //! | `builder` | the settings, and the three ways to run them |
 //! | `handle` | a submitted batch |
 //! | `report` | the outcomes of a whole batch |
+//! | `try_map` | all values or the first error |
 
 pub(crate) mod builder;
 pub(crate) mod handle;
 pub(crate) mod report;
+mod try_map;
 
 #[cfg(feature = "requests")]
 pub(crate) use self::builder::{Admitted, BatchBuilder, Streamed, Submitted};

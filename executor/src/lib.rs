@@ -31,6 +31,7 @@
 //! | [`map`](Executor::map) | known, may borrow | a `Vec` of values; the first panic is resumed |
 //! | [`map_indexed`](Executor::map_indexed) | the indices up to a length | the same |
 //! | [`map_init`](Executor::map_init) | known, may borrow | the same; each thread has its own state |
+//! | [`try_map`](Executor::try_map) | known, may borrow | a `Vec` of values, or the first error in the order of the items |
 //! | [`execute_batch`](Executor::execute_batch) | known, may borrow | an [`Outcome`] for each item |
 //! | [`batch`](Executor::batch), `run` | known, may borrow | the same; jobs may fail, and the batch may end early |
 //! | `batch`, [`submit`](BatchBuilder::submit) | known, `'static` | the same, later: block on it, or await it |

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::panic::resume_unwind;
 use std::time::Duration;
 
@@ -331,6 +332,29 @@ impl<E: fmt::Debug + fmt::Display + 'static> Error for Failure<E> {
         let sync = error.downcast_ref::<Box<dyn Error + Send + Sync>>();
         sync.and_then(|error| error.source())
             .or_else(|| error.downcast_ref::<Box<dyn Error + Send>>()?.source())
+    }
+}
+
+/// Keeps the kind of the job's error. The new error has the failure as its inner error, with its
+/// text.
+///
+/// ```
+/// use std::io::{self, ErrorKind};
+/// # use reorder_executor::Executor;
+///
+/// fn read_all(executor: &Executor) -> io::Result<Vec<String>> {
+///     let batch = executor.batch(["/no/such/file"]);
+///     let texts = batch.stream(|path, _| std::fs::read_to_string(path));
+///     texts.expect("it was not shut down").map(|text| Ok(text?)).collect()
+/// }
+/// # let executor = Executor::builder().workers(1).build()?;
+/// assert_eq!(read_all(&executor).unwrap_err().kind(), ErrorKind::NotFound);
+/// # Ok::<(), reorder_executor::BuildError>(())
+/// ```
+impl From<Failure<io::Error>> for io::Error {
+    fn from(failure: Failure<io::Error>) -> io::Error {
+        let kind = failure.error().map_or(io::ErrorKind::Other, io::Error::kind);
+        io::Error::new(kind, failure)
     }
 }
 

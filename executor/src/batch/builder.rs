@@ -129,6 +129,12 @@ impl<'e, I> BatchBuilder<'e, I> {
         self
     }
 
+    /// After an item has failed or panicked, cancels all unstarted items behind it.
+    pub(super) fn fail_in_order(mut self) -> Self {
+        self.limits.fails_in_order = true;
+        self
+    }
+
     /// Makes the token cancel the unstarted items.
     ///
     /// A second token replaces the first. [`CancellationToken`] has an example.
@@ -452,7 +458,7 @@ fn run_item<T, U, E>(
 ) -> Ran<U, E> {
     let policy = &limits.policy;
     let started = limits.now();
-    if let Err(stop) = policy.start(started) {
+    if let Err(stop) = policy.start_item(index, started) {
         discard(item);
         return Ran { outcome: Err(stop.into()), started: None, completed: None };
     }

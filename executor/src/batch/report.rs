@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
+use std::io;
 
 use crate::limits::{Timing, timing};
 #[cfg(feature = "requests")]
@@ -203,6 +204,15 @@ impl<E: fmt::Display> fmt::Display for ItemError<E> {
 impl<E: fmt::Debug + fmt::Display + 'static> Error for ItemError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.failure.source()
+    }
+}
+
+/// Keeps the kind of the job's error. The new error has the `ItemError` as its inner error, with
+/// its text. [`Executor::try_map`](crate::Executor::try_map) has an example.
+impl From<ItemError<io::Error>> for io::Error {
+    fn from(error: ItemError<io::Error>) -> io::Error {
+        let kind = error.failure.error().map_or(io::ErrorKind::Other, io::Error::kind);
+        io::Error::new(kind, error)
     }
 }
 

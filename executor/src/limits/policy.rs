@@ -3,6 +3,7 @@
 //! | event | an item that has not started | a running item |
 //! |---|---|---|
 //! | an item fails, and the call fails fast | cancelled | its result counts if its caller waits for it |
+//! | an item fails, and the call fails in order | cancelled if it is behind that item | its result counts |
 //! | the token is cancelled, or the executor shut down | the same | the same |
 //! | the call's deadline | it is not started | a result that comes later is refused |
 //! | its own time is over | | the same |
@@ -26,6 +27,10 @@ const NONE: u64 = u64::MAX;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Limits {
     pub(crate) fails_fast: bool,
+    /// `true` if a failed item cancels the items behind it. So the first failure in the order of
+    /// the items does not depend on which item fails first. Only for a call whose caller waits for
+    /// all running items.
+    pub(crate) fails_in_order: bool,
     pub(crate) deadline: Option<Instant>,
     /// The time from the setting of the deadline to the deadline.
     pub(crate) within: Duration,
@@ -49,7 +54,8 @@ impl Limits {
 /// The state of one call.
 pub(crate) struct LimitPolicy {
     pub(crate) settings: Limits,
-    /// The index of the first item that failed, or [`NONE`].
+    /// The index of the item that failed first, or [`NONE`]. If the call fails in order, the lowest
+    /// index of an item that failed.
     failed: AtomicU64,
     /// `true` once no caller can receive a result.
     unwanted: AtomicBool,
@@ -80,6 +86,13 @@ impl LimitPolicy {
     pub(crate) fn start(&self, now: Option<Instant>) -> Result<(), Stop> {
         self.go_on(now)?;
         self.closing().map_or(Ok(()), Err)
+    }
+
+    /// Returns `Ok` if the item at `index` may start now.
+    pub(crate) fn start_item(&self, index: u64, now: Option<Instant>) -> Result<(), Stop> {
+        self.start(now)?;
+        let failed = self.failed().filter(|&failed| self.settings.fails_in_order && failed < index);
+        failed.map_or(Ok(()), |failed| Err(Stop::Cancelled { cause: Some(failed) }))
     }
 
     /// Returns why no item starts, although running items go on.
@@ -134,15 +147,19 @@ impl LimitPolicy {
     /// Notes that the item at `index` has failed. Called when its outcome is in its place, and the
     /// consumer can no longer give up on it.
     pub(crate) fn fail(&self, index: u64) {
+        let comes_first = |failed| failed == NONE || self.settings.fails_in_order && index < failed;
         // ORDERING: policy:fail: Relaxed; a late answer is as if the failure came later.
-        _ = self.failed.compare_exchange(NONE, index, Relaxed, Relaxed);
+        _ = self.failed.fetch_update(Relaxed, Relaxed, |it| comes_first(it).then_some(index));
+    }
+
+    fn failed(&self) -> Option<u64> {
+        // ORDERING: policy:failed: Relaxed; as `policy:fail`.
+        Some(self.failed.load(Relaxed)).filter(|&failed| failed != NONE)
     }
 
     /// Returns the index of the item whose failure ended the call, if the call fails fast.
     pub(crate) fn cause(&self) -> Option<u64> {
-        // ORDERING: policy:failed: Relaxed; as `policy:fail`.
-        let failed = self.failed.load(Relaxed);
-        (self.settings.fails_fast && failed != NONE).then_some(failed)
+        self.failed().filter(|_| self.settings.fails_fast)
     }
 
     /// Returns why an error of the item at `index` is a reaction to the end of the call, if another

@@ -343,6 +343,22 @@ fn random_deliveries_are_as_in_the_reference() {
 }
 
 #[test]
+fn a_failure_in_order_cancels_only_the_items_behind_it() {
+    let policy = LimitPolicy::new(Limits { fails_in_order: true, ..Limits::default() });
+    let cancelled = |cause| Err(Stop::Cancelled { cause: Some(cause) });
+    policy.fail(5);
+    assert_eq!(policy.start_item(4, None), Ok(()));
+    assert_eq!(policy.start_item(6, None), cancelled(5));
+    policy.fail(3);
+    policy.fail(4);
+    assert_eq!(policy.start_item(2, None), Ok(()));
+    assert_eq!(policy.start_item(4, None), cancelled(3));
+    // Running items go on: an item before the failure may have a nested call.
+    assert!(!policy.should_stop(None, None));
+    assert_eq!((policy.cause(), policy.reaction(9)), (None, None));
+}
+
+#[test]
 fn a_timeout_beyond_the_clock_is_none() {
     let policy =
         LimitPolicy::new(Limits { item_timeout: Some(Duration::MAX), ..Limits::default() });
