@@ -95,6 +95,7 @@ pub mod model;
 mod observe;
 mod outcome;
 mod primitive;
+mod queue;
 #[cfg(feature = "requests")]
 mod requests;
 mod scheduler;
@@ -119,6 +120,9 @@ pub use limits::timing::Timing;
 #[cfg(feature = "requests")]
 pub use observe::request_stats::RequestStats;
 pub use outcome::{Failure, Outcome, Panic, Unfinished};
+pub use queue::builder::QueueBuilder;
+pub use queue::place::Place;
+pub use queue::sender::{QueueSender, SendError, Task, TrySendError};
 #[cfg(feature = "requests")]
 pub use requests::{
     Attempt, AttemptOutcome, RateLimiter, RateLimiterBuilder, Requests, Retry, Spawn, Throttle,

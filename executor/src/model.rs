@@ -10,8 +10,9 @@ use std::time::Instant;
 use loom::cell::UnsafeCell;
 use loom::thread;
 
-use crate::io::{Handover, PullBuffer};
+use crate::io::{Delivered, Handover, PullBuffer};
 use crate::primitive::AtomicUsize;
+use crate::queue::room::Room;
 use crate::scheduler::{
     BorrowGuard, FairShare, Progress, Published, Rest, Scheduler, ThreadSettings, TimeSlice, Work,
     park, with_borrowed,
@@ -279,5 +280,31 @@ impl PulledItems {
 impl fmt::Debug for PulledItems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PulledItems").finish_non_exhaustive()
+    }
+}
+
+/// The window of a queue that is full at first.
+#[derive(Default)]
+pub struct FullWindow {
+    room: Room,
+    delivered: Delivered,
+}
+
+impl FullWindow {
+    /// Takes an outcome, as the consumer of a queue does.
+    pub fn take(&self) {
+        self.delivered.set(self.delivered.get() + 1);
+        self.room.notify(|| 1);
+    }
+
+    /// Waits as a sender does, until `outcomes` outcomes were taken.
+    pub fn wait_for_room(&self, outcomes: u64) {
+        self.room.wait(None, || self.delivered.get() >= outcomes);
+    }
+}
+
+impl fmt::Debug for FullWindow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FullWindow").finish_non_exhaustive()
     }
 }

@@ -58,6 +58,8 @@ pub enum Failure<E = Infallible> {
     /// The runtime dropped the future of an attempt before it was done, for instance because it was
     /// shut down.
     FutureDropped(Unfinished<E>),
+    /// The [`Place`](crate::Place) of this outcome was dropped before it was completed.
+    PlaceDropped,
 }
 
 impl<E> Failure<E> {
@@ -95,7 +97,10 @@ impl<E> Failure<E> {
             | Failure::BatchDeadline(item)
             | Failure::ItemDeadline(item)
             | Failure::FutureDropped(item) => item.error,
-            Failure::Panicked(_) | Failure::SourcePanicked(_) | Failure::SpawnerPanicked(_) => None,
+            Failure::Panicked(_)
+            | Failure::SourcePanicked(_)
+            | Failure::SpawnerPanicked(_)
+            | Failure::PlaceDropped => None,
         }
     }
 
@@ -111,7 +116,8 @@ impl<E> Failure<E> {
             Failure::Failed(_)
             | Failure::Panicked(_)
             | Failure::SourcePanicked(_)
-            | Failure::SpawnerPanicked(_) => None,
+            | Failure::SpawnerPanicked(_)
+            | Failure::PlaceDropped => None,
         }
     }
 
@@ -256,6 +262,7 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
             Failure::Failed(error) => return write!(f, "the job failed: {error:#}"),
             Failure::Panicked(panic) => return write!(f, "the job panicked: {panic}"),
             Failure::SourcePanicked(panic) => return write!(f, "the source panicked: {panic}"),
+            Failure::PlaceDropped => return f.write_str("the place was dropped without a result"),
             Failure::SpawnerPanicked(panic) => {
                 return write!(f, "the spawner of the attempt's future panicked: {panic}");
             }

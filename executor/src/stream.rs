@@ -19,11 +19,9 @@ pub(crate) mod progress;
 pub(crate) mod values;
 pub(crate) mod work;
 
-#[cfg(feature = "requests")]
-pub(crate) use self::open::{Opened, open_ring};
-pub(crate) use self::open::{open_stream, publish_with_limits};
+pub(crate) use self::open::{Opened, open_ring, open_stream, publish_with_limits};
 pub(crate) use self::ordered::Ordered;
 pub(crate) use self::values::{TryValues, Values};
-pub(crate) use self::work::StreamWork;
 #[cfg(feature = "requests")]
-pub(crate) use self::work::{Helper, Skip};
+pub(crate) use self::work::Skip;
+pub(crate) use self::work::{Helper, StreamWork};

@@ -406,7 +406,11 @@ pub(crate) struct Admitted<'e> {
 
 impl<'e> Admitted<'e> {
     /// Returns `None` if the executor was shut down.
-    fn new(executor: &'e Executor, window: usize, limits: Limits) -> Option<Admitted<'e>> {
+    pub(crate) fn new(
+        executor: &'e Executor,
+        window: usize,
+        limits: Limits,
+    ) -> Option<Admitted<'e>> {
         let admission = Admission::new(&executor.scheduler)?;
         let limits = Arc::new(LimitState::new(limits, window.next_power_of_two()));
         Some(Admitted { executor, admission, window, limits })
@@ -423,17 +427,24 @@ where
     F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync + 'static,
 {
     let Admitted { executor, admission, window, limits } = call;
-    let shared = Arc::clone(&limits);
-    let run = move |(index, item): (usize, I::Item)| {
-        let note_start = |started| shared.start(index as u64, started);
-        let ran = run_item(&shared, index as u64, item, &job, note_start);
-        if let Some(log) = &shared.timing_log {
-            log.note(index as u64, ran.started, ran.completed);
-        }
-        ran.outcome
-    };
+    let run = limited_job(Arc::clone(&limits), job);
+    let run = move |(index, item): (usize, I::Item)| run(index as u64, item);
     let (core, consumer_end) = open_stream(executor, source.enumerate(), window, Some(limits), run);
     publish_with_limits(executor, admission, Arc::new(core), consumer_end)
+}
+
+/// Returns a job that keeps the limits of its call, for an item and its index.
+pub(crate) fn limited_job<T, U, E>(
+    limits: Arc<LimitState>,
+    job: impl Fn(T, &Job<'_>) -> Result<U, E>,
+) -> impl Fn(u64, T) -> Outcome<U, E> {
+    move |index, item| {
+        let ran = run_item(&limits, index, item, &job, |started| limits.start(index, started));
+        if let Some(log) = &limits.timing_log {
+            log.note(index, ran.started, ran.completed);
+        }
+        ran.outcome
+    }
 }
 
 impl<I> fmt::Debug for BatchBuilder<'_, I> {

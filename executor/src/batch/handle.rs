@@ -191,6 +191,14 @@ pub struct Refused<S> {
 }
 
 impl<S> Refused<S> {
+    pub(crate) fn shut_down(items: S) -> Refused<S> {
+        Refused { items, window: None }
+    }
+
+    pub(crate) fn window(items: S, error: CapacityError) -> Refused<S> {
+        Refused { items, window: Some(error) }
+    }
+
     /// Returns the items, or their source.
     pub fn into_inner(self) -> S {
         self.items

@@ -1,12 +1,15 @@
 //! The producing end of a stream's ring.
 
-use reorder_ring::Ticket;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use reorder_ring::{Rejected, Ticket};
+
 use crate::io::chunk::{Chunk, ChunkRing, Spares};
+use crate::io::reserved::push_reserved;
 use crate::io::source::Delivered;
 use crate::limits::LimitState;
-use crate::outcome::{self, Outcome};
+use crate::outcome::{self, Failure, Outcome, Panic};
 use crate::primitive::AtomicWaker;
 use crate::unwind::{DiscardOnDrop, catch_panic, discard};
 
@@ -62,28 +65,74 @@ impl<U, E> OrderedOutput<U, E> {
         self.limits.as_ref().is_some_and(|limits| limits.policy.go_on(limits.now()).is_err())
     }
 
-    /// Completes a position. The ring refuses outcomes that come too late. They are counted and
-    /// dropped here.
-    pub(crate) fn complete(&self, ticket: Ticket, outcomes: Chunk<U, E>) {
+    /// Completes a position. Returns the outcomes if they come too late: the ring refuses them.
+    fn try_complete(&self, ticket: Ticket, outcomes: Chunk<U, E>) -> Option<Chunk<U, E>> {
         let fails = self.limits.as_ref().filter(|_| outcomes.iter().any(outcome::is_item_failure));
         let mut refused = None;
         // The consumer's waker may panic. The outcomes are in their place by then.
         catch_panic(|| refused = self.ring.complete(ticket, outcomes).err());
-        if let Some(refused) = refused {
-            let mut outcomes = refused.into_inner();
-            while let Some(outcome) = outcomes.pop() {
-                if let (Some(limits), true) = (&self.limits, outcome::is_job_result(&outcome)) {
-                    limits.policy.count_late();
-                }
-                discard(outcome);
-            }
-            self.spares.put(outcomes);
-        }
         if let Some(limits) = fails {
             // Not before the completion: the consumer would skip the very item that failed.
             limits.policy.fail(ticket.position());
             self.wake_consumer();
         }
+        refused.map(Rejected::into_inner)
+    }
+
+    fn count_late(&self, outcome: &Outcome<U, E>) {
+        if let (Some(limits), true) = (&self.limits, outcome::is_job_result(outcome)) {
+            limits.policy.count_late();
+        }
+    }
+
+    /// Completes a position. Outcomes that come too late are counted and dropped.
+    pub(crate) fn complete(&self, ticket: Ticket, outcomes: Chunk<U, E>) {
+        if let Some(mut outcomes) = self.try_complete(ticket, outcomes) {
+            while let Some(outcome) = outcomes.pop() {
+                self.count_late(&outcome);
+                discard(outcome);
+            }
+            self.spares.put(outcomes);
+        }
+    }
+
+    /// Completes the position of one item. Returns an outcome that comes too late, and counts it.
+    pub(crate) fn try_complete_one(
+        &self,
+        ticket: Ticket,
+        outcome: Outcome<U, E>,
+    ) -> Option<Outcome<U, E>> {
+        let mut chunk = self.chunk(1);
+        chunk.push(outcome);
+        let mut refused = self.try_complete(ticket, chunk)?;
+        let outcome = refused.pop()?;
+        self.count_late(&outcome);
+        self.spares.put(refused);
+        Some(outcome)
+    }
+
+    /// Returns `false` if the ring would refuse an outcome at this position.
+    pub(crate) fn is_wanted(&self, ticket: Ticket) -> bool {
+        self.ring.is_wanted(ticket)
+    }
+
+    /// Runs the items of a chunk, and completes its position. A panic is the outcome of its item.
+    pub(crate) fn run_all<I>(
+        &self,
+        ticket: Ticket,
+        mut items: impl ExactSizeIterator<Item = I>,
+        mut job: impl FnMut(I) -> Outcome<U, E>,
+    ) {
+        let mut outcomes = self.chunk(items.len());
+        // One catch for all items, and one more after each panic, whose item has been taken by
+        // then.
+        while let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
+            let left = items.len();
+            push_reserved(&mut outcomes, left, || items.next().map(&mut job))
+        })) {
+            outcomes.push(Err(Failure::Panicked(Panic::new(payload))));
+        }
+        self.complete(ticket, outcomes);
     }
 
     /// Completes the position of one item.

@@ -4,20 +4,18 @@
 //! a ring position for the chunk. It then lets the next thread pull, and runs the chunk. `io::pull`
 //! has the state machine of the right to pull.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
 use reorder_ring::{Producer, Ticket};
 
-use crate::cost::{AverageCost, chunk_size};
+use crate::cost::NextChunk;
 use crate::io::{
-    Chunk, ChunkRing, Delivered, Filled, Handover, LazySource, OrderedOutput, OrderedSource, Phase,
-    PullBuffer, PullLock, SourceEnd, chunk, never_blocks, push_reserved,
+    ChunkRing, Delivered, Filled, Handover, LazySource, OrderedOutput, OrderedSource, Phase,
+    PullBuffer, PullLock, SourceEnd, chunk, never_blocks,
 };
-use crate::outcome::{Failure, Outcome, Panic};
-use crate::primitive::{AtomicBool, AtomicU32, AtomicWaker, fence};
+use crate::outcome::{Failure, Outcome};
+use crate::primitive::{AtomicBool, AtomicWaker, fence};
 use crate::scheduler::{
     CallKind, FairShare, Look, Progress, Published, Scheduler, TimeSlice, Work,
 };
@@ -29,8 +27,6 @@ use crate::unwind::{DiscardOnDrop, discard};
 /// The maximum number of bytes of the items of one pull, which lie on the stack. A pull takes one
 /// item if items have more than 256 bytes.
 const LARGE: usize = 32 * 1024;
-/// The time that running a chunk should take. Its outcomes are delivered together.
-const TARGET: Duration = Duration::from_micros(10);
 /// The cost below which items are cheap. A consumer that runs a cheap item is late for its head by
 /// little more than a wake-up takes.
 const CHEAP: Duration = Duration::from_micros(50);
@@ -69,19 +65,15 @@ pub(crate) struct Core<P: Parts> {
     output: Output<P>,
     /// `None` once the stream has ended.
     source: DiscardOnDrop<PullLock<Option<Source<P>>>>,
-    /// The number of items that the next pull takes, up to `max_chunk`.
-    next_chunk: AtomicU32,
-    /// 1 once items had to wait for the source: that may happen again.
-    max_chunk: AtomicU32,
-    /// The number of items that ran cheaply. It orders nothing, and models need not see it.
-    cheap_items: atomic::AtomicU32,
+    /// The number of items that the next pull takes. It is 1 again after items had to wait for the
+    /// source.
+    next_chunk: NextChunk,
     /// The items of the present pull, and the right to reserve positions, until the stream ends.
     handover: DiscardOnDrop<Handover<Item<P>, Option<OutputProducer<P>>>>,
     /// Chunks that were pulled for other threads, so that the consumer need not pull.
     backlog: Backlog<Item<P>>,
     progress: StreamProgress,
     fair_share: FairShare,
-    cost: AverageCost,
     /// `true` if the source promised more items.
     promising: AtomicBool,
     /// `true` if the source is known to run no user code. Then a consumer may pull it.
@@ -110,14 +102,11 @@ impl<P: Parts> Core<P> {
             job: DiscardOnDrop::new(job),
             output,
             source: DiscardOnDrop::new(PullLock::new(Some(LazySource::new(source)))),
-            next_chunk: AtomicU32::new(1),
-            max_chunk: AtomicU32::new(max_chunk.min(chunk::MOST) as u32),
-            cheap_items: atomic::AtomicU32::new(0),
+            next_chunk: NextChunk::new(max_chunk.min(chunk::MOST)),
             handover: DiscardOnDrop::new(Handover::new(Some(producer))),
             backlog: Backlog::new(),
             progress: StreamProgress::new(),
             fair_share: FairShare::default(),
-            cost: AverageCost::unknown(),
             promising: AtomicBool::new(false),
             never_blocks: never_blocks::<P::Source>(),
             has_helping_worker: AtomicBool::new(false),
@@ -174,8 +163,9 @@ impl<P: Parts> Core<P> {
     ) {
         let count = items.len() as u32;
         slice.note_running(reserved.first, count.into());
-        self.run_all(reserved.ticket, items);
-        self.learn(slice, count);
+        self.output.run_all(reserved.ticket, items, &*self.job);
+        self.progress.finish(count as usize);
+        self.next_chunk.learn(count, slice.measure());
     }
 
     /// Claims the items of a puller that is blocked in the source.
@@ -184,8 +174,7 @@ impl<P: Parts> Core<P> {
         slice: &TimeSlice<'_>,
         items: &mut PullBuffer<Item<P>, MOST>,
     ) -> Option<Reserved> {
-        // ORDERING: stream:most: Relaxed; a hint.
-        let most = self.next_chunk.load(Relaxed) as usize;
+        let most = self.next_chunk.size() as usize;
         let mut producer = self.handover.take_over(items, most)?;
         let reserved = self.reserve(&mut producer, items.len());
         drop(producer);
@@ -248,8 +237,7 @@ impl<P: Parts> Core<P> {
     ) -> Pulled {
         let nothing = |phase| Pulled { reserved: None, phase, end: None };
         let Some(source) = source else { return nothing(Phase::Ended) };
-        // ORDERING: stream:next_chunk: Relaxed; a hint.
-        let chunk = self.next_chunk.load(Relaxed).min(MOST as u32);
+        let chunk = self.next_chunk.size().min(MOST as u32);
         let chunks = match helper {
             // The second chunk is for the consumer.
             None if !self.never_blocks && self.is_helped(slice) => 2,
@@ -281,9 +269,7 @@ impl<P: Parts> Core<P> {
         source.pulled += shared.pulled() as u64;
         let (mut producer, has_waited) = shared.end();
         if has_waited {
-            // ORDERING: stream:stalled: Relaxed; a hint.
-            self.max_chunk.store(1, Relaxed);
-            self.next_chunk.store(1, Relaxed);
+            self.next_chunk.start_again();
         }
         let mut reserved = None;
         if items.len() > 0 {
@@ -398,38 +384,6 @@ impl<P: Parts> Core<P> {
         let limit = self.output.delivered.get() + self.output.window() as u64;
         pulled < limit && self.source.reopen()
     }
-
-    fn run_all(&self, ticket: Ticket, mut items: impl ExactSizeIterator<Item = Item<P>>) {
-        let mut outcomes: Chunk<P::Value, P::Error> = self.output.chunk(items.len());
-        let count = items.len();
-        let job = &*self.job;
-        // One catch for all items, and one more after each panic, whose item has been taken by
-        // then.
-        while let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
-            let left = items.len();
-            push_reserved(&mut outcomes, left, || items.next().map(job))
-        })) {
-            outcomes.push(Err(Failure::Panicked(Panic::new(payload))));
-        }
-        self.output.complete(ticket, outcomes);
-        self.progress.finish(count);
-    }
-
-    /// Computes the size of the next chunk from the time that this one took.
-    fn learn(&self, slice: &TimeSlice<'_>, count: u32) {
-        let took = slice.measure();
-        let mut next = chunk_size(TARGET, count, took);
-        if next > 1 {
-            // No more items wait behind a slow one than ran cheaply before it. If another thread
-            // counts at the same time, its items or these are not counted.
-            // ORDERING: stream:learn: Relaxed; a hint.
-            let cheap_items = self.cheap_items.load(Relaxed).saturating_add(count);
-            self.cheap_items.store(cheap_items, Relaxed);
-            next = next.min(cheap_items.saturating_add(1));
-        }
-        self.next_chunk.store(next.min(self.max_chunk.load(Relaxed)), Relaxed);
-        self.cost.record(count, took);
-    }
 }
 
 impl<P: Parts> Work for Core<P> {
@@ -493,7 +447,7 @@ impl<P: Parts> StreamWork for Core<P> {
 
     fn is_cheap(&self) -> bool {
         // ORDERING: stream:cheap: Relaxed; a hint.
-        self.cost.is_below(CHEAP) && self.promising.load(Relaxed)
+        self.next_chunk.is_below(CHEAP) && self.promising.load(Relaxed)
     }
 
     fn notify_space(&self, scheduler: &Scheduler) {

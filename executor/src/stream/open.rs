@@ -27,9 +27,10 @@ impl Executor {
     ///
     /// The source may block for as long as it likes, and may wait for its own outcomes. After about
     /// a millisecond, other threads run the items that were pulled, and another thread takes the
-    /// place of the worker inside the source. After such a stop, the source is pulled one item at a
-    /// time. The consumer does not call the source while outcomes are missing, unless it is a
-    /// range, or the iterator of a vector, an array or a slice.
+    /// place of the worker inside the source. After such a stop, threads take one item at a time
+    /// again, and more as items prove to be cheap. The consumer does not call the source while
+    /// outcomes are missing, unless it is a range, or the iterator of a vector, an array or a
+    /// slice.
     ///
     /// A thread takes several items at once if the items before them were cheap. Other threads
     /// cannot take these items. So an item may have to wait until a slow item before it has run.

@@ -116,6 +116,7 @@ pub fn kinds<U, E>(outcomes: &[Outcome<U, E>]) -> String {
         Err(Failure::ShutDown(_)) => 's',
         Err(Failure::BatchDeadline(_)) => 'b',
         Err(Failure::ItemDeadline(_)) => 'i',
+        Err(Failure::PlaceDropped) => 'd',
         Err(_) => '?',
     };
     outcomes.iter().map(kind).collect()

@@ -19,6 +19,7 @@ mod finish;
 mod late_tickets;
 mod order;
 mod pool;
+mod queues;
 mod reuse;
 mod sides;
 mod sources;

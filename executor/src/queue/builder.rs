@@ -1,0 +1,171 @@
+//! The settings of a queue.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::batch::builder::{Admitted, BatchBuilder, Job, limited_job};
+use crate::batch::handle::Refused;
+use crate::cost::max_chunk_size;
+use crate::executor::{Executor, check_window};
+use crate::limits::{LimitState, Limits};
+use crate::queue::core::{QueueCore, QueueJob};
+use crate::queue::sender::{QueueSender, Task};
+use crate::scheduler::Admission;
+use crate::stream::{Opened, Ordered, open_ring, publish_with_limits};
+
+type MakeJob<T, U, E> = Box<dyn FnOnce(Option<&Arc<LimitState>>) -> QueueJob<T, U, E>>;
+
+/// A queue, made by [`Executor::queue`] or [`BatchBuilder::queue`].
+#[must_use = "nothing runs until `build` is called"]
+pub struct QueueBuilder<'e, T, U, E = Infallible> {
+    executor: &'e Executor,
+    window: usize,
+    limits: Option<Limits>,
+    job: MakeJob<T, U, E>,
+}
+
+impl Executor {
+    /// Makes a queue, whose items are sent by any number of threads and tasks. The outcomes come in
+    /// the order in which the items were sent.
+    ///
+    /// This is the push side of [`stream`](Executor::stream): no thread pulls a source. A sender
+    /// waits for room on its own thread or task.
+    ///
+    /// A thread takes several items at once if the items before them were cheap. At most as many
+    /// items wait behind a slow one as ran cheaply before it in the same queue. If items wait for
+    /// each other, use [`BatchBuilder::queue`], which takes them one by one.
+    ///
+    /// ```
+    /// use reorder_executor::Executor;
+    /// use std::thread;
+    ///
+    /// let executor = Executor::builder().workers(2).build()?;
+    /// let (sender, lengths) = executor.queue(|line: String| line.len()).window(64).build()?;
+    /// let reader = thread::spawn(move || {
+    ///     for line in ["one", "three", "five"] {
+    ///         sender.send(line.to_string()).expect("the results are wanted");
+    ///     }
+    /// });
+    /// let lengths: Vec<usize> = lengths.collect::<Result<_, _>>()?;
+    /// assert_eq!(lengths, [3, 5, 4]);
+    /// # reader.join().unwrap();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn queue<T, U, F>(&self, job: F) -> QueueBuilder<'_, T, U>
+    where
+        T: Send + 'static,
+        U: Send + 'static,
+        F: Fn(T) -> U + Send + Sync + 'static,
+    {
+        let job: MakeJob<T, U, Infallible> =
+            Box::new(move |_| Box::new(move |_, item| Ok(job(item))));
+        QueueBuilder { executor: self, window: self.window, limits: None, job }
+    }
+
+    /// Makes a [queue](Executor::queue) whose items are closures, for jobs of several kinds.
+    ///
+    /// ```
+    /// # let executor = reorder_executor::Executor::builder().workers(2).build()?;
+    /// let (sender, texts) = executor.task_queue().build()?;
+    /// let (name, count) = ("lines", 3);
+    /// sender.push(move || name.to_uppercase())?;
+    /// sender.push(move || (2 * count).to_string())?;
+    /// drop(sender);
+    /// let texts: Vec<String> = texts.collect::<Result<_, _>>()?;
+    /// assert_eq!(texts, ["LINES", "6"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn task_queue<U: Send + 'static>(&self) -> QueueBuilder<'_, Task<U>, U> {
+        self.queue(|task: Task<U>| task())
+    }
+}
+
+impl<'e> BatchBuilder<'e, ()> {
+    /// Makes a [queue](Executor::queue) with the limits of this batch, which has no items of its
+    /// own.
+    ///
+    /// The limits hold as for a [`stream`](BatchBuilder::stream). Each thread takes one item at a
+    /// time.
+    ///
+    /// ```
+    /// # use reorder_executor::{Executor, Failure};
+    /// # let executor = Executor::builder().workers(2).build()?;
+    /// let batch = executor.batch(()).fail_fast();
+    /// let (sender, numbers) = batch.queue(|text: &str, _| text.parse::<u8>()).build()?;
+    /// ["1", "x", "3"].into_iter().for_each(|text| _ = sender.send(text));
+    /// drop(sender);
+    /// let outcomes: Vec<_> = numbers.collect();
+    /// let [Ok(1), Err(Failure::Failed(_)), ..] = &outcomes[..] else { panic!("{outcomes:?}") };
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn queue<T, U, E, F>(self, job: F) -> QueueBuilder<'e, T, U, E>
+    where
+        T: Send + 'static,
+        U: Send + 'static,
+        E: Send + 'static,
+        F: Fn(T, &Job<'_>) -> Result<U, E> + Send + Sync + 'static,
+    {
+        let job: MakeJob<T, U, E> = Box::new(move |limits| {
+            let limits = limits.expect("a batch has limits");
+            Box::new(limited_job(Arc::clone(limits), job))
+        });
+        let BatchBuilder { executor, limits, .. } = self;
+        QueueBuilder { executor, window: executor.window, limits: Some(limits), job }
+    }
+}
+
+impl<T, U, E> QueueBuilder<'_, T, U, E>
+where
+    T: Send + 'static,
+    U: Send + 'static,
+    E: Send + 'static,
+{
+    /// Sets the maximum number of items that were sent and whose outcomes were not taken, at least
+    /// 1. The default is the window of the executor.
+    pub fn window(mut self, items: usize) -> Self {
+        self.window = items;
+        self
+    }
+
+    /// Starts the queue. Returns its first sender, and the stream of its outcomes.
+    ///
+    /// # Errors
+    ///
+    /// If the executor was shut down, or the window is 0 or too large.
+    ///
+    /// # Panics
+    ///
+    /// If there is no memory for the window.
+    #[expect(clippy::type_complexity, reason = "a pair, as of each channel")]
+    pub fn build(self) -> Result<(QueueSender<T, U, E>, Ordered<'static, U, E>), Refused<()>> {
+        let QueueBuilder { executor, window, limits, job } = self;
+        check_window(window).map_err(|error| Refused::window((), error))?;
+        let refused = || Refused::shut_down(());
+        let slots = window.next_power_of_two();
+        let (admission, limits) = match limits {
+            None => (Admission::new(&executor.scheduler).ok_or_else(refused)?, None),
+            Some(limits) => {
+                let call = Admitted::new(executor, window, limits).ok_or_else(refused)?;
+                (call.admission, Some(call.limits))
+            }
+        };
+        let max_chunk = match limits {
+            Some(_) => 1,
+            None => max_chunk_size(slots, executor.parallelism()),
+        };
+        let job = job(limits.as_ref());
+        let Opened { producer, output, consumer_end } = open_ring(window, limits.clone());
+        let scheduler = Arc::clone(&executor.scheduler);
+        let core = QueueCore::new(job, producer, output, limits, window, max_chunk, scheduler);
+        let core = Arc::new(core);
+        let outcomes = publish_with_limits(executor, admission, Arc::clone(&core), consumer_end);
+        Ok((QueueSender::new(core), outcomes))
+    }
+}
+
+impl<T, U, E> fmt::Debug for QueueBuilder<'_, T, U, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueBuilder").field("window", &self.window).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,402 @@
+//! The items of a queue, and the part of the workers.
+//!
+//! Items wait in the order in which they were sent. A worker takes as many as its next chunk has,
+//! and reserves a position of the ring for them under the same lock. So positions have the order of
+//! the items. If there are limits, or places are reserved, items get their positions earlier.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use reorder_ring::{Producer, Ticket};
+
+use crate::cost::NextChunk;
+use crate::io::{ChunkRing, Delivered, OrderedOutput, chunk};
+use crate::limits::LimitState;
+use crate::outcome::Outcome;
+use crate::primitive::{AtomicBool, AtomicU64, AtomicUsize, AtomicWaker, Mutex, lock};
+use crate::queue::room::Room;
+use crate::scheduler::{CallKind, FairShare, Progress, Published, Scheduler, TimeSlice, Work};
+use crate::stream::backlog::Reserved;
+use crate::stream::progress::StreamProgress;
+use crate::stream::{Helper, StreamWork};
+use crate::unwind::{DiscardOnDrop, catch_panic, discard};
+
+/// The cost below which the consumer runs items as well.
+const CHEAP: Duration = Duration::from_micros(50);
+
+/// The job of a queue. It gets the index of the item as well.
+pub(super) type QueueJob<T, U, E> = Box<dyn Fn(u64, T) -> Outcome<U, E> + Send + Sync>;
+
+pub(super) struct QueueCore<T, U, E> {
+    job: DiscardOnDrop<QueueJob<T, U, E>>,
+    pub(super) output: OrderedOutput<U, E>,
+    pub(super) limits: Option<Arc<LimitState>>,
+    state: DiscardOnDrop<Mutex<State<T, U, E>>>,
+    /// The number of items that wait for a worker, readable without the lock.
+    waiting: AtomicUsize,
+    /// The number of items and places that were sent, readable without the lock.
+    sent: AtomicU64,
+    /// The number of places that were reserved and are not completed.
+    open_places: AtomicUsize,
+    /// The maximum number of outstanding items.
+    window: usize,
+    pub(super) room: Room,
+    next_chunk: NextChunk,
+    progress: StreamProgress,
+    fair_share: FairShare,
+    cancelled: AtomicBool,
+    /// `true` if the consumer runs items, because no other thread may be there to run them.
+    consumer_must_run: AtomicBool,
+    pub(super) scheduler: Arc<Scheduler>,
+}
+
+struct State<T, U, E> {
+    /// `None` once all senders, or the consumer, have gone.
+    producer: Option<Producer<ChunkRing<U, E>>>,
+    items: VecDeque<T>,
+    /// The positions of the first items: of each chunk, and the number of its items.
+    positions: VecDeque<(Reserved, usize)>,
+    /// The number of items that have a position.
+    positioned: usize,
+    /// Empty vectors that are used again.
+    spares: Vec<Vec<T>>,
+    senders: usize,
+}
+
+/// The reason why nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotSent {
+    Full,
+    Closed,
+}
+
+impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
+    pub(super) fn new(
+        job: QueueJob<T, U, E>,
+        producer: Producer<ChunkRing<U, E>>,
+        output: OrderedOutput<U, E>,
+        limits: Option<Arc<LimitState>>,
+        window: usize,
+        max_chunk: usize,
+        scheduler: Arc<Scheduler>,
+    ) -> Self {
+        let state = State {
+            producer: Some(producer),
+            items: VecDeque::new(),
+            positions: VecDeque::new(),
+            positioned: 0,
+            spares: Vec::new(),
+            senders: 1,
+        };
+        QueueCore {
+            job: DiscardOnDrop::new(job),
+            output,
+            limits,
+            state: DiscardOnDrop::new(Mutex::new(state)),
+            waiting: AtomicUsize::new(0),
+            sent: AtomicU64::new(0),
+            open_places: AtomicUsize::new(0),
+            window,
+            room: Room::default(),
+            next_chunk: NextChunk::new(max_chunk.min(chunk::MOST)),
+            progress: StreamProgress::new(),
+            fair_share: FairShare::default(),
+            cancelled: AtomicBool::new(false),
+            consumer_must_run: AtomicBool::new(false),
+            scheduler,
+        }
+    }
+
+    /// Returns the number of items that can be sent now.
+    pub(super) fn free(&self) -> usize {
+        // ORDERING: queue:sent: Relaxed; changed under the lock, or a guess of the consumer.
+        let outstanding = self.sent.load(Relaxed).saturating_sub(self.output.delivered.get());
+        self.window.saturating_sub(outstanding as usize)
+    }
+
+    /// Returns `true` if a sender that waits for room should look again.
+    pub(super) fn may_send(&self) -> bool {
+        self.free() > 0 || self.is_over()
+    }
+
+    /// Returns `true` if nothing that is sent now would be run.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_cancelled() || self.output.is_ended_early()
+    }
+
+    fn admit(&self, state: &State<T, U, E>) -> Result<(), NotSent> {
+        if state.producer.is_none() || self.is_over() {
+            Err(NotSent::Closed)
+        } else if self.free() == 0 {
+            Err(NotSent::Full)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Reserves the position of `count` items. Returns `None` if the queue is closed.
+    fn reserve(&self, state: &mut State<T, U, E>, count: usize) -> Option<Reserved> {
+        // The ring has a slot for each item of the window.
+        let ticket = state.producer.as_mut()?.reserve().ok()?;
+        Some(Reserved { ticket, first: self.progress.pull(count) })
+    }
+
+    /// Returns the size of the next chunk, while `waiting` items have no position.
+    fn chunk(&self, waiting: usize) -> usize {
+        // Other threads find something, too.
+        waiting.div_ceil(self.scheduler.parallelism()).min(self.next_chunk.size() as usize)
+    }
+
+    /// Reserves positions for all items.
+    fn position_all(&self, state: &mut State<T, U, E>) {
+        while state.items.len() > state.positioned {
+            let count = self.chunk(state.items.len() - state.positioned);
+            let Some(reserved) = self.reserve(state, count) else { return };
+            state.positions.push_back((reserved, count));
+            state.positioned += count;
+        }
+    }
+
+    fn note_sent(&self, state: &State<T, U, E>) {
+        // ORDERING: queue:note: Relaxed; changed under the lock. The fence `idle:notify` orders it
+        // for a worker that goes to sleep.
+        self.sent.store(self.sent.load(Relaxed) + 1, Relaxed);
+        self.waiting.store(state.items.len(), Relaxed);
+    }
+
+    /// Sends an item, or gives it back.
+    pub(super) fn try_send(&self, item: T) -> Result<(), (NotSent, T)> {
+        let mut state = lock(&self.state);
+        let admitted = self.admit(&state).and_then(|()| {
+            state.items.reserve(1);
+            if self.limits.is_some() {
+                // The consumer skips each item alone.
+                let reserved = self.reserve(&mut state, 1).ok_or(NotSent::Closed)?;
+                state.positions.push_back((reserved, 1));
+                state.positioned += 1;
+            }
+            Ok(())
+        });
+        match admitted {
+            Ok(()) => state.items.push_back(item),
+            Err(reason) => return Err((reason, item)),
+        }
+        self.note_sent(&state);
+        drop(state);
+        self.scheduler.idle.notify_work();
+        // ORDERING: queue:must_run: Relaxed; both threads have taken the lock of the state.
+        if self.consumer_must_run.load(Relaxed) {
+            self.output.wake_consumer();
+        }
+        Ok(())
+    }
+
+    /// Reserves the place behind all items that were sent. Returns its ticket and its index.
+    pub(super) fn try_reserve(&self) -> Result<(Ticket, u64), NotSent> {
+        let mut state = lock(&self.state);
+        self.admit(&state)?;
+        self.position_all(&mut state);
+        let reserved = self.reserve(&mut state, 1).ok_or(NotSent::Closed)?;
+        self.note_sent(&state);
+        // ORDERING: queue:place: Relaxed; a count for shutdowns, as `queue:place_ended`.
+        self.open_places.fetch_add(1, Relaxed);
+        Ok((reserved.ticket, reserved.first))
+    }
+
+    /// Counts a place that has its outcome.
+    pub(super) fn place_ended(&self) {
+        self.progress.finish(1);
+        // ORDERING: queue:place_ended: Relaxed; the fence `scheduler:ran` orders it.
+        self.open_places.fetch_sub(1, Relaxed);
+        self.scheduler.after_run();
+    }
+
+    /// Counts one more sender.
+    pub(super) fn sender_added(&self) {
+        lock(&self.state).senders += 1;
+    }
+
+    /// Counts a sender that is gone. After the last one, the queue ends behind what was sent.
+    pub(super) fn sender_ended(&self) {
+        let mut state = lock(&self.state);
+        state.senders -= 1;
+        if state.senders > 0 {
+            return;
+        }
+        self.position_all(&mut state);
+        let producer = state.producer.take();
+        if producer.is_some() {
+            self.progress.end();
+        }
+        drop(state);
+        // The consumer's waker may panic.
+        catch_panic(|| producer.into_iter().for_each(Producer::finish));
+        self.scheduler.after_run();
+    }
+
+    /// Takes the items that no worker has started, once nothing is run any more.
+    pub(super) fn take_unstarted(&self) -> Vec<T> {
+        if !self.is_cancelled() {
+            return Vec::new();
+        }
+        std::mem::take(&mut lock(&self.state).items).into()
+    }
+
+    /// Claims the next chunk of items.
+    fn claim(&self, helper: Option<Helper>) -> Option<(Reserved, Vec<T>)> {
+        let must_run = helper.is_some_and(|helper| helper != Helper::Volunteer);
+        if must_run {
+            // ORDERING: queue:consumer_must_run: Relaxed; as `queue:must_run`.
+            self.consumer_must_run.store(true, Relaxed);
+        }
+        if self.is_over() || !must_run && !self.has_items() {
+            return None;
+        }
+        let mut state = lock(&self.state);
+        let state = &mut *state;
+        let (reserved, count) = match state.positions.pop_front() {
+            Some((reserved, count)) => {
+                state.positioned -= count;
+                (reserved, count)
+            }
+            None => {
+                let count = self.chunk(state.items.len());
+                if count == 0 {
+                    return None;
+                }
+                (self.reserve(state, count)?, count)
+            }
+        };
+        let mut items = state.spares.pop().unwrap_or_default();
+        items.extend(state.items.drain(..count));
+        // ORDERING: queue:claim: Relaxed; as `queue:note`.
+        self.waiting.store(state.items.len(), Relaxed);
+        Some((reserved, items))
+    }
+
+    fn has_items(&self) -> bool {
+        // ORDERING: queue:look: Relaxed; a guess. The fences in `idle` order it for a worker that
+        // goes to sleep, and the lock of the state for a consumer.
+        self.waiting.load(Relaxed) > 0
+    }
+
+    /// Runs the next chunk of items. Returns `false` if there is none.
+    pub(super) fn claim_and_run(&self, slice: &TimeSlice<'_>, helper: Option<Helper>) -> bool {
+        let Some((reserved, mut items)) = self.claim(helper) else { return false };
+        slice.claimed(self);
+        let count = items.len();
+        slice.note_running(reserved.first, count as u64);
+        let mut index = reserved.first;
+        self.output.run_all(reserved.ticket, items.drain(..), |item| {
+            index += 1;
+            (self.job)(index - 1, item)
+        });
+        lock(&self.state).spares.push(items);
+        self.progress.finish(count);
+        self.next_chunk.learn(count as u32, slice.measure());
+        true
+    }
+}
+
+impl<T: Send, U: Send, E: Send> Work for QueueCore<T, U, E> {
+    fn run_slice(&self, slice: &TimeSlice<'_>) -> bool {
+        let mut worked = false;
+        while self.claim_and_run(slice, None) {
+            worked = true;
+            if slice.is_over() {
+                // A consumer that runs items may have gone to sleep meanwhile.
+                self.output.wake_consumer();
+                break;
+            }
+        }
+        worked
+    }
+
+    fn claimable(&self) -> bool {
+        !self.is_over() && self.has_items()
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        let head = self.output.delivered.get();
+        // ORDERING: queue:progress: Relaxed; only shown to users.
+        let pulled = self.sent.load(Relaxed);
+        let waiting = self.progress.finished().saturating_sub(head);
+        Some(Progress { kind: CallKind::Stream, head, pulled, waiting })
+    }
+
+    /// A queue that was ended early runs nothing more, although its consumer may not have found
+    /// out.
+    fn is_done(&self) -> bool {
+        let has_run_all = || {
+            let unstarted = lock(&self.state).positioned as u64;
+            self.progress.finished() + unstarted == self.progress.pulled()
+        };
+        self.progress.is_done() || self.is_over() && has_run_all()
+    }
+
+    fn is_in_flight(&self) -> bool {
+        // ORDERING: queue:in_flight: Relaxed; as `queue:place_ended`.
+        self.open_places.load(Relaxed) > 0
+    }
+
+    fn notify(&self) {
+        self.output.wake_consumer();
+        // Senders look whether the queue has ended.
+        self.room.notify(|| usize::MAX);
+    }
+}
+
+impl<T: Send, U: Send, E: Send> Published for QueueCore<T, U, E> {
+    fn fair_share(&self) -> &FairShare {
+        &self.fair_share
+    }
+}
+
+impl<T: Send, U: Send, E: Send> StreamWork for QueueCore<T, U, E> {
+    fn help(&self, slice: &TimeSlice<'_>, helper: Helper) -> bool {
+        self.claim_and_run(slice, Some(helper))
+    }
+
+    fn is_cheap(&self) -> bool {
+        self.next_chunk.is_below(CHEAP)
+    }
+
+    fn notify_space(&self, _scheduler: &Scheduler) {
+        self.room.notify(|| self.free());
+    }
+
+    fn cancel(&self) {
+        let mut state = lock(&self.state);
+        // ORDERING: queue:cancel: Relaxed; the lock orders it for senders and workers.
+        self.cancelled.store(true, Relaxed);
+        let producer = state.producer.take();
+        state.positions.clear();
+        self.progress.finish(std::mem::take(&mut state.positioned));
+        self.progress.end();
+        drop(state);
+        catch_panic(|| drop(producer));
+        self.room.notify(|| usize::MAX);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        // ORDERING: queue:cancelled: Relaxed; a worker that misses it finds no producer.
+        self.cancelled.load(Relaxed)
+    }
+
+    fn consumer(&self) -> &AtomicWaker {
+        &self.output.consumer
+    }
+
+    fn delivered(&self) -> &Delivered {
+        &self.output.delivered
+    }
+}
+
+impl<T, U, E> Drop for QueueCore<T, U, E> {
+    fn drop(&mut self) {
+        // One by one, because the `Drop` of each may panic.
+        std::mem::take(&mut lock(&self.state).items).into_iter().for_each(discard);
+    }
+}

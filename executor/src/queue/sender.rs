@@ -1,0 +1,314 @@
+//! The handle that sends items to a queue.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use crate::queue::core::{NotSent, QueueCore};
+use crate::queue::place::Place;
+use crate::queue::room::Wait;
+use crate::scheduler::{TimeSlice, park, worker};
+use crate::stream::Helper;
+
+/// A closure that is an item of a [task queue](crate::Executor::task_queue).
+pub type Task<U> = Box<dyn FnOnce() -> U + Send>;
+
+/// Sends items to a queue, made by [`QueueBuilder::build`](crate::QueueBuilder::build).
+///
+/// Clones send to the same queue. The outcomes come in the order in which the items were sent. The
+/// queue ends after its last sender was dropped, when all outcomes were taken.
+///
+/// If the stream of outcomes is dropped, or a limit ends the queue, every call returns an error
+/// with its item. [`take_unstarted`](QueueSender::take_unstarted) returns the items that were sent
+/// and not started.
+pub struct QueueSender<T: Send, U: Send, E: Send = Infallible> {
+    core: Arc<QueueCore<T, U, E>>,
+}
+
+/// The error of a [`QueueSender`] whose queue takes no more items. It gives the item back.
+///
+/// The stream of outcomes was dropped, or a limit has ended the queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SendError<T>(T);
+
+/// The error of [`QueueSender::try_send`]. It gives the item back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrySendError<T> {
+    /// As many items are outstanding as the window has.
+    Full(T),
+    /// The stream of outcomes was dropped, or a limit has ended the queue.
+    Closed(T),
+}
+
+impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
+    pub(super) fn new(core: Arc<QueueCore<T, U, E>>) -> Self {
+        QueueSender { core }
+    }
+
+    /// Sends an item. Waits while as many items are outstanding as the window has.
+    ///
+    /// A thread that also takes the outcomes should use [`try_send`](QueueSender::try_send): while
+    /// it waits for room, it makes none.
+    ///
+    /// # Errors
+    ///
+    /// If the stream of outcomes was dropped, or a limit has ended the queue.
+    ///
+    /// # Panics
+    ///
+    /// With the feature `tokio`, if it has to wait in a task of a tokio runtime.
+    ///
+    /// # Progress
+    ///
+    /// Blocking. A worker of an executor that calls this runs items of the queue while it waits,
+    /// and another worker takes its place. No order among waiting senders is promised.
+    pub fn send(&self, mut item: T) -> Result<(), SendError<T>> {
+        loop {
+            match self.core.try_send(item) {
+                Ok(()) => return Ok(()),
+                Err((NotSent::Closed, back)) => return Err(SendError(back)),
+                Err((NotSent::Full, back)) => item = back,
+            }
+            self.wait_for_room();
+        }
+    }
+
+    /// Sends an item unless as many items are outstanding as the window has.
+    ///
+    /// # Errors
+    ///
+    /// As [`TrySendError`] lists.
+    ///
+    /// # Progress
+    ///
+    /// It takes a lock that is held for a few instructions, and for the growth of the queue.
+    pub fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
+        self.core.try_send(item).map_err(|(reason, item)| match reason {
+            NotSent::Full => TrySendError::Full(item),
+            NotSent::Closed => TrySendError::Closed(item),
+        })
+    }
+
+    /// Sends an item. The task waits while as many items are outstanding as the window has.
+    ///
+    /// If the future is dropped before it is ready, the item was not sent, and is dropped as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](QueueSender::send).
+    pub async fn send_async(&self, mut item: T) -> Result<(), SendError<T>> {
+        loop {
+            match self.core.try_send(item) {
+                Ok(()) => return Ok(()),
+                Err((NotSent::Closed, back)) => return Err(SendError(back)),
+                Err((NotSent::Full, back)) => item = back,
+            }
+            self.room().await;
+        }
+    }
+
+    /// Returns the items that were sent and that no thread has started, in their order, after the
+    /// stream of outcomes was dropped or a limit has ended the queue. Before, it returns none.
+    ///
+    /// Each of them is returned once. Items that no caller takes are dropped with the last sender.
+    pub fn take_unstarted(&self) -> Vec<T> {
+        self.core.take_unstarted()
+    }
+
+    fn wait_for_room(&self) {
+        park::assert_may_block();
+        let core = &self.core;
+        let slice = TimeSlice::own(&core.scheduler);
+        let is_worker = worker::is_worker();
+        if is_worker && core.claim_and_run(&slice, Some(Helper::Worker)) {
+            core.scheduler.after_run();
+            return;
+        }
+        // To the other workers, it is as if the source of the items blocked this one.
+        let _inside = is_worker.then(|| slice.enter_source());
+        let deadline = core.limits.as_ref().and_then(|limits| limits.policy.settings.deadline);
+        core.room.wait(deadline, || core.may_send());
+    }
+
+    /// Waits until there may be room, or the queue is over.
+    async fn room(&self) {
+        let mut waiting = Waiting { sender: self, wait: Wait::default() };
+        poll_fn(|cx| {
+            self.core.room.register(&mut waiting.wait, cx.waker());
+            if self.core.may_send() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+impl<T: Send + 'static, U: Send + 'static, E: Send + 'static> QueueSender<T, U, E> {
+    /// Reserves the place behind the items that were sent. Waits for room as
+    /// [`send`](QueueSender::send) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](QueueSender::send).
+    ///
+    /// # Panics
+    ///
+    /// As [`send`](QueueSender::send).
+    ///
+    /// # Progress
+    ///
+    /// As [`send`](QueueSender::send).
+    pub fn reserve(&self) -> Result<Place<U, E>, SendError<()>> {
+        loop {
+            match self.try_reserve() {
+                Err(TrySendError::Full(())) => self.wait_for_room(),
+                Err(TrySendError::Closed(())) => return Err(SendError(())),
+                Ok(place) => return Ok(place),
+            }
+        }
+    }
+
+    /// Reserves the place behind the items that were sent, if there is room.
+    ///
+    /// # Errors
+    ///
+    /// As [`TrySendError`] lists.
+    ///
+    /// # Progress
+    ///
+    /// As [`try_send`](QueueSender::try_send).
+    pub fn try_reserve(&self) -> Result<Place<U, E>, TrySendError<()>> {
+        match self.core.try_reserve() {
+            Ok((ticket, index)) => Ok(Place::new(Arc::clone(&self.core), ticket, index)),
+            Err(NotSent::Full) => Err(TrySendError::Full(())),
+            Err(NotSent::Closed) => Err(TrySendError::Closed(())),
+        }
+    }
+
+    /// Reserves the place behind the items that were sent. The task waits for room.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](QueueSender::send).
+    pub async fn reserve_async(&self) -> Result<Place<U, E>, SendError<()>> {
+        loop {
+            match self.try_reserve() {
+                Err(TrySendError::Full(())) => self.room().await,
+                Err(TrySendError::Closed(())) => return Err(SendError(())),
+                Ok(place) => return Ok(place),
+            }
+        }
+    }
+}
+
+impl<U: Send + 'static, E: Send> QueueSender<Task<U>, U, E> {
+    /// Sends a closure. Waits as [`send`](QueueSender::send) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](QueueSender::send).
+    ///
+    /// # Panics
+    ///
+    /// As [`send`](QueueSender::send).
+    ///
+    /// # Progress
+    ///
+    /// As [`send`](QueueSender::send), besides the memory for the closure.
+    pub fn push(
+        &self,
+        task: impl FnOnce() -> U + Send + 'static,
+    ) -> Result<(), SendError<Task<U>>> {
+        self.send(Box::new(task))
+    }
+}
+
+impl<T: Send, U: Send, E: Send> Clone for QueueSender<T, U, E> {
+    fn clone(&self) -> Self {
+        self.core.sender_added();
+        QueueSender { core: Arc::clone(&self.core) }
+    }
+}
+
+impl<T: Send, U: Send, E: Send> Drop for QueueSender<T, U, E> {
+    fn drop(&mut self) {
+        self.core.sender_ended();
+    }
+}
+
+impl<T: Send, U: Send, E: Send> fmt::Debug for QueueSender<T, U, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueSender").finish_non_exhaustive()
+    }
+}
+
+/// The wait of a task. If it is dropped, another sender may use the room.
+struct Waiting<'a, T: Send, U: Send, E: Send> {
+    sender: &'a QueueSender<T, U, E>,
+    wait: Wait,
+}
+
+impl<T: Send, U: Send, E: Send> Drop for Waiting<'_, T, U, E> {
+    fn drop(&mut self) {
+        let core = &self.sender.core;
+        if core.room.end(std::mem::take(&mut self.wait)) {
+            core.room.notify(|| core.free());
+        }
+    }
+}
+
+impl<T> SendError<T> {
+    /// Returns the item.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<T> TrySendError<T> {
+    /// Returns the item.
+    pub fn into_inner(self) -> T {
+        match self {
+            TrySendError::Full(item) | TrySendError::Closed(item) => item,
+        }
+    }
+}
+
+const CLOSED: &str = "the queue takes no more items: its stream of outcomes was dropped, or a \
+    limit has ended it";
+
+impl<T> fmt::Debug for SendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendError").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for SendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(CLOSED)
+    }
+}
+
+impl<T> std::error::Error for SendError<T> {}
+
+impl<T> fmt::Debug for TrySendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TrySendError::Full(_) => "Full(..)",
+            TrySendError::Closed(_) => "Closed(..)",
+        })
+    }
+}
+
+impl<T> fmt::Display for TrySendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TrySendError::Full(_) => {
+                "the queue is full: as many items are outstanding as its window has"
+            }
+            TrySendError::Closed(_) => CLOSED,
+        })
+    }
+}
+
+impl<T> std::error::Error for TrySendError<T> {}
