@@ -168,6 +168,10 @@ impl Backoff {
         thread::yield_now();
     }
 
+    pub(crate) fn is_disturbed(&self) -> bool {
+        false
+    }
+
     pub(crate) fn is_completed(&self) -> bool {
         cfg!(reorder_loom) || self.0.get() >= 3
     }

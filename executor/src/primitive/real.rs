@@ -1,5 +1,6 @@
 //! The primitives of a program.
 
+mod backoff;
 mod delay;
 mod stopwatch;
 
@@ -8,7 +9,7 @@ pub(crate) use std::thread::sleep;
 pub(crate) use std::{thread, thread_local};
 
 pub(crate) use atomic_waker::AtomicWaker;
-pub(crate) use crossbeam_utils::Backoff;
+pub(crate) use backoff::Backoff;
 pub(crate) use delay::Delay;
 pub(crate) use parking::{Parker, Unparker};
 pub(crate) use stopwatch::Stopwatch;

@@ -89,7 +89,7 @@ impl Worker {
                 // a small batch.
                 (version, looks) = (now, 0);
             }
-            if looks == LOOKS || self.scheduler.is_stopping() {
+            if looks == LOOKS || backoff.is_disturbed() || self.scheduler.is_stopping() {
                 return false;
             }
             backoff.snooze();
