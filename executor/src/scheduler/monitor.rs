@@ -105,7 +105,9 @@ impl Monitor {
         match self.state() {
             ASLEEP => {
                 self.set(LOOKING);
-                thread.unparker.iter().for_each(|unparker| _ = unparker.unpark());
+                if let Some(unparker) = &thread.unparker {
+                    unparker.unpark();
+                }
             }
             // Asked again after twice as many times, if the system refuses it.
             ENDED if thread.refused == 0 || thread.refused.is_power_of_two() => {
@@ -129,7 +131,9 @@ impl Monitor {
     pub(crate) fn end(&self) {
         let mut thread = lock(&self.thread);
         self.set(CLOSED);
-        thread.unparker.iter().for_each(|unparker| _ = unparker.unpark());
+        if let Some(unparker) = &thread.unparker {
+            unparker.unpark();
+        }
         let handle = thread.handle.take();
         drop(thread);
         if let Some(Err(payload)) = handle.map(JoinHandle::join) {

@@ -104,6 +104,7 @@ impl Scheduler {
         let is_surplus = outside > wanted;
         if is_surplus {
             alive.surplus_looks += 1;
+            #[allow(clippy::modulo_one, reason = "it is 1 in models")]
             if alive.surplus_looks % PATIENCE == 0 {
                 threads.set_surplus(outside - wanted);
             }
