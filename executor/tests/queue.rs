@@ -4,9 +4,9 @@
 mod common;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,16 @@ use reorder_executor::{
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
+
+/// A waker that tells whether it was woken.
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, SeqCst);
+    }
+}
 
 /// Returns the values of a stream whose jobs succeed.
 fn values<U: Send>(outcomes: Ordered<'_, U>) -> Vec<U> {
@@ -147,19 +157,17 @@ fn tasks_wait_for_room_and_give_it_up() {
         for send in &mut sends {
             assert!(send.as_mut().poll(&mut cx).is_pending());
         }
-        // Another thread waits behind them.
-        let (other, before) = (sender.clone(), Arc::new(Barrier::new(2)));
-        let at = Arc::clone(&before);
-        let sending = thread::spawn(move || {
-            at.wait();
-            other.send(4).unwrap();
-        });
-        before.wait();
+        let woken = Arc::new(Flag::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut last = Box::pin(sender.send_async(4));
+        assert!(last.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         assert_eq!(outcomes.next().unwrap().unwrap(), 0);
-        // The first one was woken. It is dropped, so it passes the room on. So does the second.
-        sends.clear();
+        // The first one was woken. It is dropped, so it passes the room on. So do the others.
+        while sends.pop_front().is_some() {
+            assert_eq!(woken.0.load(SeqCst), sends.is_empty());
+        }
+        assert_eq!(last.as_mut().poll(&mut cx), Poll::Ready(Ok(())));
         assert_eq!(outcomes.next().unwrap().unwrap(), 4);
-        sending.join().unwrap();
         assert_eq!(block_on(Box::pin(sender.send_async(5))), Ok(()));
         assert_eq!(outcomes.next().unwrap().unwrap(), 5);
         let place = block_on(Box::pin(sender.reserve_async())).unwrap();
@@ -309,14 +317,18 @@ fn a_worker_that_waits_for_room_runs_items_and_is_replaced() {
         assert!(handle.wait().into_values().is_ok());
         // While it waits, other calls find a worker.
         let (sender, mut outcomes) = executor.queue(|n: u32| n).window(1).build().unwrap();
+        let started = Latch::default();
+        let inside = started.clone();
         let handle = executor
             .batch([()])
             .submit(move |(), _| {
+                inside.open();
                 sender.send(0).unwrap();
                 sender.send(1).unwrap();
                 Ok::<_, ()>(())
             })
             .unwrap();
+        started.wait();
         let other = executor.batch([5]).submit(|n, _| Ok::<_, ()>(n)).unwrap();
         assert_eq!(other.wait().into_values().unwrap(), [5]);
         assert_eq!(outcomes.next().unwrap().unwrap(), 0);
