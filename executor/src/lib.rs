@@ -62,9 +62,10 @@
 //!
 //! # Observation
 //!
-//! [`Executor::snapshot`] shows the open calls and the workers that hold them up. With the feature
-//! `tracing` there are spans of batches and time slices. There are events for each call that is
-//! opened or closed, and for each item that is skipped.
+//! [`Executor::snapshot`] shows the open calls and the workers that hold them up. The handle of a
+//! stream or a batch shows its own [`progress`](Ordered::progress), and its [`id`](Ordered::id) in
+//! snapshots. With the feature `tracing` there are spans of batches and time slices. There are
+//! events for each call that is opened or closed, and for each item that is skipped.
 //!
 //! # When not to use it
 //!
@@ -133,6 +134,7 @@ pub use scope::Scope;
 pub use shutdown::{Shutdown, ShutdownReport};
 pub use snapshot::{Head, OpenCall, Snapshot, WorkerActivity};
 pub use stream::ordered::Ordered;
+pub use stream::ordered::observe::{Progress, TimedOut};
 pub use stream::values::{TryValues, Values};
 
 #[cfg(doctest)]

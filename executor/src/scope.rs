@@ -132,7 +132,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         // SAFETY: `Held` ends the borrow before it drops its reference to the stream, which keeps
         // the stream alive until then. The values that the stream borrows outlive the scope.
         let guard = unsafe { BorrowGuard::new(&self.executor.scheduler, &*core, now()) };
-        let is_unlisted = !guard.is_visible();
+        let id = guard.id();
         let stream: Arc<dyn StreamWork + 'scope> = core;
         // SAFETY: only the lifetime changes. `let_go` drops the reference within `'scope`, and
         // no other code can take it out.
@@ -141,7 +141,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         };
         // Dropped here and not under the lock, because this may run user code.
         self.hold(Held { guard, stream: held }).into_iter().for_each(discard);
-        Ordered::new(consumer_end, stream, &self.executor.scheduler, None, is_unlisted)
+        Ordered::new(consumer_end, stream, &self.executor.scheduler, None, id)
     }
 
     /// Adds a stream, and returns the streams that are over.

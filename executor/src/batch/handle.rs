@@ -4,7 +4,7 @@ use std::fmt;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reorder_ring::CapacityError;
 
@@ -12,8 +12,9 @@ use crate::batch::report::BatchReport;
 use crate::executor::write_window_error;
 use crate::limits::{Timing, current_job};
 use crate::outcome::{Failure, Outcome};
+use crate::primitive::now;
 use crate::scheduler::park;
-use crate::stream::Ordered;
+use crate::stream::{Ordered, Progress};
 
 /// A batch that runs on the workers, made by
 /// [`BatchBuilder::submit`](crate::BatchBuilder::submit).
@@ -72,13 +73,85 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
     /// Blocking. It needs a worker that is not kept by other jobs, or a deadline. A worker of this
     /// or another executor that calls this runs the items itself.
     pub fn wait(mut self) -> BatchReport<U, E> {
-        park::assert_may_block();
         self.stream.wait_in(current_job());
-        while self.outcomes.len() < self.items {
-            let outcome = self.stream.next().expect("each item has an outcome");
-            self.take_in(outcome);
-        }
+        _ = self.wait_until(None);
         self.report()
+    }
+
+    /// Blocks until each item has an outcome, but at most for `timeout`. Returns `true` if each has
+    /// one: then [`wait`](BatchHandle::wait) returns immediately. Otherwise the batch goes on.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let mut handle = executor.batch(["a", "bc"]).submit(|text, _| Ok::<_, ()>(text.len()))?;
+    /// while !handle.wait_timeout(Duration::from_millis(100)) {
+    ///     println!("{:?}", handle.progress());
+    /// }
+    /// assert_eq!(handle.wait().into_values().unwrap(), [1, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](BatchHandle::wait).
+    ///
+    /// # Progress
+    ///
+    /// Blocking, until the time is over. A worker of this or another executor that calls this may
+    /// run an item, and returns after that item.
+    pub fn wait_timeout(&mut self, timeout: Duration) -> bool {
+        // An instant that the clock cannot represent is no deadline.
+        self.wait_until(now().checked_add(timeout))
+    }
+
+    /// Returns `true` if each item has an outcome.
+    fn wait_until(&mut self, deadline: Option<Instant>) -> bool {
+        park::assert_may_block();
+        while self.outcomes.len() < self.items {
+            let Ok(outcome) = self.stream.next_until(deadline) else { return false };
+            self.take_in(outcome.expect("each item has an outcome"));
+        }
+        true
+    }
+
+    /// Returns the number of the batch in its executor, as
+    /// [`OpenCall::id`](crate::OpenCall::id) in a snapshot.
+    ///
+    /// ```
+    /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let handle = executor.batch(0..1000).submit(|n, _| Ok::<_, ()>(n))?;
+    /// let snapshot = executor.snapshot();
+    /// let call = snapshot.calls().iter().find(|call| call.id() == handle.id());
+    /// println!("{call:?}");
+    /// # assert!(call.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free.
+    pub fn id(&self) -> u64 {
+        self.stream.id().expect("a submitted batch was published")
+    }
+
+    /// Returns how far the batch has come. An outcome counts as delivered if this handle has it.
+    ///
+    /// ```
+    /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let handle = executor.batch(0..100).submit(|n, _| Ok::<_, ()>(n))?;
+    /// while !handle.is_finished() {
+    ///     println!("{} of 100 items have run", handle.progress().finished());
+    /// }
+    /// assert_eq!(handle.progress().finished(), 100);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// As [`is_finished`](BatchHandle::is_finished).
+    pub fn progress(&self) -> Progress {
+        self.stream.progress()
     }
 
     /// Waits until no job of the batch runs and none will start, or until `within` has passed.

@@ -138,10 +138,10 @@ impl BorrowGuard {
         BorrowGuard { scheduler: Arc::clone(scheduler), borrowed, published, is_visible }
     }
 
-    /// Returns `true` if workers could see the work from the start. Workers of a closed scheduler
-    /// see nothing new.
-    pub(crate) fn is_visible(&self) -> bool {
-        self.is_visible
+    /// Returns the number of the work as a call. Returns `None` if the workers do not know it:
+    /// workers of a closed scheduler see nothing new.
+    pub(crate) fn id(&self) -> Option<u64> {
+        self.is_visible.then(|| self.borrowed.fair_share.id())
     }
 
     /// Waits until no visitor is left. A second call does nothing.

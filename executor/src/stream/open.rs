@@ -1,5 +1,6 @@
 //! Opens a stream: its ring, both ends of it, and its place in the scheduler.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use reorder_ring::{Producer, Ring};
@@ -14,7 +15,7 @@ use crate::scheduler::{Admission, Published};
 use crate::stream::core::Core;
 use crate::stream::ordered::{ConsumerEnd, Ordered};
 use crate::stream::work::StreamWork;
-use crate::unwind::DiscardOnDrop;
+use crate::unwind::{DiscardOnDrop, discard};
 
 type CoreOf<I, U, E, F> = Core<(I, U, E, F)>;
 
@@ -77,8 +78,9 @@ impl Executor {
         let core = Arc::new(core);
         let published: Arc<dyn Published> = core.clone();
         self.scheduler.look_for_fork();
-        let is_unlisted = !self.scheduler.publish(Arc::clone(&published), now());
-        Ordered::new(consumer_end, core, &self.scheduler, Some(published), is_unlisted)
+        let is_listed = self.scheduler.publish(Arc::clone(&published), now());
+        let id = is_listed.then(|| published.fair_share().id());
+        Ordered::new(consumer_end, core, &self.scheduler, Some(published), id)
     }
 }
 
@@ -99,7 +101,8 @@ pub(crate) fn open_ring<U, E>(window: usize, limits: Option<Arc<LimitState>>) ->
     let (producer, consumer) = ring.open_owned().expect("a new ring is free").split();
     let spares = Arc::new(Spares::new());
     let output = OrderedOutput::new(ring, Arc::clone(&spares), limits.clone());
-    Opened { producer, output, consumer_end: ConsumerEnd { consumer, spares, limits } }
+    let consumer_end = ConsumerEnd { consumer, spares, limits, size_hint: (0, None) };
+    Opened { producer, output, consumer_end }
 }
 
 /// Opens a stream over a lazy source. No thread runs it before it is published.
@@ -122,9 +125,18 @@ where
         None => max_chunk_size(window.next_power_of_two(), executor.parallelism()),
     };
     let (source, job) = (DiscardOnDrop::new(source), DiscardOnDrop::new(job));
-    let Opened { producer, output, consumer_end } = open_ring(window, limits);
+    let Opened { producer, output, mut consumer_end } = open_ring(window, limits);
+    consumer_end.size_hint = size_hint(&*source);
     let (source, job) = (source.into_inner(), job.into_inner());
     (Core::new(source, job, producer, output, max_chunk), consumer_end)
+}
+
+/// Returns the number of items that a source promises, or nothing if it may be endless.
+fn size_hint(source: &impl Iterator) -> (usize, Option<usize>) {
+    let hint = catch_unwind(AssertUnwindSafe(|| source.size_hint()));
+    // The first pull meets the panic as well, and delivers it.
+    let (least, most) = hint.map_err(discard).unwrap_or_default();
+    if most.is_none() { (0, None) } else { (least, most) }
 }
 
 /// Publishes a stream with limits and returns its handle.
@@ -139,5 +151,6 @@ pub(crate) fn publish_with_limits<U: Send, E: Send, S: StreamWork + 'static>(
         limits.policy.settings.tokens().for_each(|token| token.notify(&published));
     }
     admission.publish(Arc::clone(&published), now());
-    Ordered::new(consumer_end, stream, &executor.scheduler, Some(published), false)
+    let id = Some(published.fair_share().id());
+    Ordered::new(consumer_end, stream, &executor.scheduler, Some(published), id)
 }

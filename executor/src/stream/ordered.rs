@@ -19,15 +19,22 @@ use crate::scheduler::{Published, Scheduler, TimeSlice, park, worker};
 use crate::stream::head_limits::{HeadAction, HeadLimits};
 use crate::stream::work::{Helper, StreamWork};
 
+pub(crate) mod observe;
 mod task;
 
+use observe::TimedOut;
 use task::TaskWaker;
+
+/// The result of a wait: a delivery, or `None` at the end.
+type Waited<U, E> = Result<Option<Delivery<Chunk<U, E>>>, TimedOut>;
 
 /// The consuming end of a stream's ring.
 pub(crate) struct ConsumerEnd<U, E> {
     pub(crate) consumer: Consumer<ChunkRing<U, E>>,
     pub(crate) spares: Arc<Spares<U, E>>,
     pub(crate) limits: Option<Arc<LimitState>>,
+    /// The number of items that the source promised.
+    pub(crate) size_hint: (usize, Option<usize>),
 }
 
 /// The outcomes of a stream's items, in the order of its source.
@@ -91,8 +98,11 @@ pub struct Ordered<'a, U: Send, E: Send = Infallible> {
     scheduler: Arc<Scheduler>,
     /// The stream as the workers know it, to be withdrawn. A scope withdraws its own streams.
     published: Option<Arc<dyn Published>>,
-    /// `true` if the scheduler was closed before the workers could know of the stream.
-    is_unlisted: bool,
+    /// The number of the call. `None` if the scheduler was closed before the workers could know of
+    /// the stream.
+    id: Option<u64>,
+    /// The number of items that the source promised.
+    size_hint: (usize, Option<usize>),
     /// The number of outcomes taken from the ring, those of `chunk` included.
     taken: u64,
     limits: Option<HeadLimits>,
@@ -108,9 +118,9 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         stream: Arc<dyn StreamWork + 'a>,
         scheduler: &Arc<Scheduler>,
         published: Option<Arc<dyn Published>>,
-        is_unlisted: bool,
+        id: Option<u64>,
     ) -> Self {
-        let ConsumerEnd { consumer, spares, limits } = consumer_end;
+        let ConsumerEnd { consumer, spares, limits, size_hint } = consumer_end;
         Ordered {
             consumer: Some(consumer),
             chunk: Chunk::new(),
@@ -119,7 +129,8 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
             stream,
             scheduler: Arc::clone(scheduler),
             published,
-            is_unlisted,
+            id,
+            size_hint,
             limits: limits.map(HeadLimits::new),
             waker: None,
             timer: TaskTimer::default(),
@@ -132,7 +143,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     }
 
     fn helper(&self) -> Helper {
-        if self.is_unlisted || self.scheduler.is_stopping() {
+        if self.id.is_none() || self.scheduler.is_stopping() {
             Helper::Alone
         } else if worker::is_worker() {
             Helper::Worker
@@ -157,29 +168,44 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         helped
     }
 
-    /// Blocks until there is a delivery. Returns `None` at the end.
-    fn wait(&mut self) -> Option<Delivery<Chunk<U, E>>> {
+    /// Blocks until there is a delivery, or until the deadline. Returns `None` at the end.
+    fn wait(&mut self, deadline: Option<Instant>) -> Waited<U, E> {
         park::assert_may_block();
         let backoff = Backoff::new();
+        let mut is_late = false;
         loop {
-            match self.consumer.as_mut()?.try_next() {
-                Ok(delivery) => return Some(delivery),
+            let Some(consumer) = &mut self.consumer else { return Ok(None) };
+            match consumer.try_next() {
+                Ok(delivery) => return Ok(Some(delivery)),
                 Err(TryNextError::Pending) => {}
-                Err(TryNextError::Ended) => return self.source_ended(),
-                Err(_) => return None,
+                Err(TryNextError::Ended) => return Ok(self.source_ended()),
+                Err(_) => return Ok(None),
             }
-            let until = match self.work_for_head(false) {
-                HeadAction::Wait(until) => until,
+            if is_late {
+                return Err(TimedOut);
+            }
+            // A consumer with a deadline runs nothing that might keep it from that.
+            let action = self.work_for_head(deadline.is_some());
+            // Then it looks at the head once more.
+            is_late = deadline.is_some_and(|at| at <= now());
+            let until = match action {
+                HeadAction::Wait(until) => until.into_iter().chain(deadline).min(),
                 HeadAction::LookAgain => continue,
-                HeadAction::End => return None,
+                HeadAction::End => return Ok(None),
             };
+            if is_late {
+                continue;
+            }
             if !backoff.is_completed() {
                 // Waking this thread costs its waker as much as a small item, so it looks a few
                 // times first.
                 backoff.snooze();
                 continue;
             }
-            let (helps, helper) = (self.may_help(), self.helper());
+            let (helps, helper) = match deadline {
+                Some(_) => (self.must_run(), self.helper()),
+                None => (self.may_help(), self.helper()),
+            };
             let (stream, scheduler, limits) = (&self.stream, &self.scheduler, &self.limits);
             let is_due = |at: Instant| until.is_none_or(|until| at < until);
             let has_work = || {
@@ -189,10 +215,11 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
                     || helps && stream.next_due().is_some_and(is_due)
                     || limits.as_ref().is_some_and(HeadLimits::is_newly_cancelled)
             };
-            match park::wait_for_head(self.consumer.as_mut()?, stream.consumer(), until, has_work) {
-                Some(Ok(Some(delivery))) => return Some(delivery),
-                Some(Ok(None)) => return self.source_ended(),
-                Some(Err(_)) => return None,
+            let Some(consumer) = &mut self.consumer else { return Ok(None) };
+            match park::wait_for_head(consumer, stream.consumer(), until, has_work) {
+                Some(Ok(Some(delivery))) => return Ok(Some(delivery)),
+                Some(Ok(None)) => return Ok(self.source_ended()),
+                Some(Err(_)) => return Ok(None),
                 None => {}
             }
         }
@@ -273,7 +300,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     /// Takes the next chunk, after the last one was returned. Returns `false` at the end.
     #[cold]
     fn refill(&mut self) -> bool {
-        let delivery = self.wait();
+        let delivery = self.wait(None).expect("there is no deadline");
         self.accept(delivery)
     }
 
@@ -351,7 +378,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         self.limits.as_ref().map_or(0, |limits| limits.state.policy.late())
     }
 
-    /// Returns when the item ran whose outcome was returned last, if the stream is
+    /// Returns when the item ran whose outcome was returned or peeked at last, if the stream is
     /// [timed](crate::BatchBuilder::timed).
     ///
     /// ```
@@ -415,6 +442,15 @@ impl<U: Send, E: Send> Iterator for Ordered<'_, U, E> {
             }
             self.chunk.reverse();
         }
+    }
+
+    /// Returns the number of outcomes that are left. It is exact if the source said how many items
+    /// it has.
+    ///
+    /// If the source panics, fewer outcomes come. If its `Drop` panics, one more may come. A stream
+    /// with limits may end early, and is never exact.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.left()
     }
 
     /// Does the same as calling `next` until the end, by loops over whole chunks, which keep their

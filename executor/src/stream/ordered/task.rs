@@ -135,4 +135,8 @@ impl<U: Send, E: Send> Stream for OutcomeStream<'_, U, E> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome<U, E>>> {
         self.0.poll_next(cx)
     }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
 }
