@@ -1,7 +1,9 @@
 //! Runs a model over its interleavings, and checks that it was explored.
 
-use std::sync::Arc;
+use std::panic;
+use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Once};
 
 /// The largest number of preemptions of a quick search. Most known bugs show with two.
 const QUICK: usize = 2;
@@ -9,7 +11,8 @@ const QUICK: usize = 2;
 /// Explores every interleaving of `model` with at most `bound` preemptions, or all if it is `None`.
 ///
 /// `LOOM_MAX_PREEMPTIONS` overrides the bound. A quick search, of at most 2 preemptions, also stops
-/// after `LOOM_MAX_PERMUTATIONS` executions. Prints the number of completed executions.
+/// after `LOOM_MAX_PERMUTATIONS` executions. Prints the number of completed executions. With
+/// `REORDER_END_AT_PANIC`, the first panic ends the process: loom may hang when it unwinds.
 ///
 /// # Panics
 ///
@@ -21,6 +24,9 @@ pub fn explore(
     floor: usize,
     model: impl Fn() + Sync + Send + 'static,
 ) {
+    if std::env::var_os("REORDER_END_AT_PANIC").is_some() {
+        end_at_panic();
+    }
     let mut builder = loom::model::Builder::new();
     // A limit in time would make the coverage depend on the machine.
     builder.max_duration = None;
@@ -49,4 +55,16 @@ pub fn explore(
     let cut = if limit.is_some_and(|limit| completed + 1 >= limit) { ", cut" } else { "" };
     println!("loom: {name}: {completed} executions{cut}, {bound} preemptions");
     assert!(is_quick || completed >= floor, "{name}: {completed} executions, fewer than {floor}");
+}
+
+/// Lets a panic end the process, after its message.
+fn end_at_panic() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            print(info);
+            process::exit(101);
+        }));
+    });
 }

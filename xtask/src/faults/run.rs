@@ -60,7 +60,7 @@ const SUITES: &[Suite] = &[
             "--release", "-p", "loom-tests", "--test", "models",
             "--config", QUICK, "--config", INCREMENTAL,
         ],
-        variables: &[],
+        variables: &[("REORDER_END_AT_PANIC", "1")],
         seconds: 300,
         at_once: processors,
         evidence: Evidence::Panic,

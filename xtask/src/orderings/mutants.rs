@@ -191,7 +191,8 @@ impl Models {
                 .arg(format!("ulimit -t {PROCESSOR_SECONDS}; exec \"$0\" \"$@\""))
                 .arg(&self.program)
                 .args(["--exact", model, "--nocapture"])
-                .env("REORDER_WEAKEN", format!("{place}:{}", part.name()));
+                .env("REORDER_WEAKEN", format!("{place}:{}", part.name()))
+                .env("REORDER_END_AT_PANIC", "1");
             // A model that takes too long has noticed nothing.
             let Some(status) = build::run_logged(&mut command, &log, Some(TIME_LIMIT))? else {
                 continue;
