@@ -24,6 +24,14 @@ mod source;
 mod thread_state;
 mod work_ranges;
 
+#[cfg(reorder_loom)]
+pub(crate) use self::{
+    blocks::BlockLayout,
+    output::Output,
+    source::{SharedSource, of_iterator},
+    work_ranges::WorkRanges,
+};
+
 use std::sync::Arc;
 
 use crate::cost::JobType;

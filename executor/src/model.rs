@@ -1,5 +1,5 @@
-//! The parts of the executor that the models in `loom-tests` use: its scheduler and its workers.
-//! The models decide when there is something to claim.
+//! The parts of the executor that the models in `loom-tests` use: its scheduler and its workers,
+//! and smaller parts in the files below. The models decide when there is something to claim.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,13 +10,21 @@ use std::time::Instant;
 use loom::cell::UnsafeCell;
 use loom::thread;
 
-use crate::io::{Delivered, Handover, PullBuffer};
 use crate::primitive::AtomicUsize;
-use crate::queue::room::Room;
 use crate::scheduler::{
     BorrowGuard, FairShare, Progress, Published, Rest, Scheduler, ThreadSettings, TimeSlice, Work,
     park, with_borrowed,
 };
+
+mod items;
+mod monitor;
+mod queue;
+mod stream;
+
+pub use self::items::{BatchItems, PulledItems, Ranges};
+pub use self::monitor::WatchedSource;
+pub use self::queue::FullWindow;
+pub use self::stream::StreamItems;
 
 /// A scheduler and its workers, on threads of loom.
 pub struct Workers {
@@ -235,76 +243,5 @@ impl Published for Jobs {
 
     fn rest(&self) -> Option<&Rest> {
         self.rest.as_deref()
-    }
-}
-
-/// The items of a pull, and their hand-over to another thread.
-pub struct PulledItems(Handover<usize, ()>);
-
-impl Default for PulledItems {
-    fn default() -> Self {
-        PulledItems(Handover::new(()))
-    }
-}
-
-impl PulledItems {
-    /// Pulls items from `source`, and returns the items that no other thread has taken over.
-    pub fn pull(&self, source: impl Iterator<Item = usize>) -> Vec<usize> {
-        let mut items = PullBuffer::<_, 4>::new();
-        // SAFETY: the models pull on one thread. The pull ends below.
-        let mut shared = unsafe { self.0.share(&mut items) };
-        let mut put = shared.publisher();
-        for item in source {
-            if !put(item) {
-                break;
-            }
-        }
-        drop(put);
-        drop(shared.end());
-        items.collect()
-    }
-
-    /// Looks once, as the monitor does.
-    pub fn look(&self) {
-        self.0.look();
-    }
-
-    /// Takes over the items of a puller that is blocked.
-    pub fn take_over(&self) -> Vec<usize> {
-        let mut items = PullBuffer::<_, 4>::new();
-        drop(self.0.take_over(&mut items, 4));
-        items.collect()
-    }
-}
-
-impl fmt::Debug for PulledItems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PulledItems").finish_non_exhaustive()
-    }
-}
-
-/// The window of a queue that is full at first.
-#[derive(Default)]
-pub struct FullWindow {
-    room: Room,
-    delivered: Delivered,
-}
-
-impl FullWindow {
-    /// Takes an outcome, as the consumer of a queue does.
-    pub fn take(&self) {
-        self.delivered.set(self.delivered.get() + 1);
-        self.room.notify(|| 1);
-    }
-
-    /// Waits as a sender does, until `outcomes` outcomes were taken.
-    pub fn wait_for_room(&self, outcomes: u64) {
-        self.room.wait(None, || self.delivered.get() >= outcomes);
-    }
-}
-
-impl fmt::Debug for FullWindow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FullWindow").finish_non_exhaustive()
     }
 }

@@ -19,6 +19,8 @@ pub(crate) mod progress;
 pub(crate) mod values;
 pub(crate) mod work;
 
+#[cfg(reorder_loom)]
+pub(crate) use self::core::Core;
 pub(crate) use self::open::{Opened, open_ring, open_stream, publish_with_limits};
 pub(crate) use self::ordered::Ordered;
 pub(crate) use self::ordered::observe::Progress;

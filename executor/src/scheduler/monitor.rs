@@ -14,7 +14,7 @@
 //! So a thread that enters a source pays a fence and a load, and an executor without pulls keeps no
 //! monitor. If the system refuses the thread, sources are pulled without a monitor.
 //!
-//! Models have no monitor. They call `Scheduler::look_at_sources` themselves.
+//! Models of the executor have no monitor. They call `Scheduler::look_at_sources` themselves.
 
 use std::io;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -27,7 +27,7 @@ use crate::unwind::discard;
 /// The time between two looks.
 const TICK: Duration = Duration::from_millis(1);
 /// The number of looks without a change before the monitor sleeps.
-const QUIET: u32 = 8;
+const QUIET: u32 = if cfg!(reorder_loom) { 1 } else { 8 };
 /// The time after which a monitor that sleeps ends, unless a thread is blocked or one too many.
 const REST: Duration = Duration::from_millis(100);
 

@@ -4,6 +4,7 @@
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use loom_tests::{PlainFlag, explore};
+use reorder_executor::model::Ranges;
 use reorder_executor::{CancellationToken, Executor};
 use std::sync::Arc;
 
@@ -49,6 +50,24 @@ fn rest_is_taken_over() {
                 done = changed.wait(done).unwrap();
             }
         });
+    });
+}
+
+/// Two threads steal the only item, from its puller or from each other. The pull of the item
+/// happens before its job, on either thread.
+#[test]
+fn stolen_item_was_pulled() {
+    explore("stolen_item_was_pulled", None, 5000, || {
+        let (ranges, pulled) = (Arc::new(Ranges::new(3)), Arc::new(PlainFlag::default()));
+        let thief = |own: usize| {
+            let (ranges, pulled) = (Arc::clone(&ranges), Arc::clone(&pulled));
+            move || ranges.steal_and_claim(own).inspect(|_| assert!(pulled.is_set())).is_some()
+        };
+        let thieves = [thread::spawn(thief(1)), thread::spawn(thief(2))];
+        pulled.set();
+        ranges.put(0, 0..1);
+        let claims = thieves.map(|thief| thief.join().unwrap());
+        assert!(claims != [true, true], "the item was claimed twice");
     });
 }
 

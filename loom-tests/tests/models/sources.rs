@@ -1,4 +1,5 @@
 //! Sources that block: other threads take over pulled items, and another worker takes the place.
+//! The monitor notices each of them.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use loom::sync::atomic::Ordering::Relaxed;
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use loom_tests::{PlainFlag, explore};
-use reorder_executor::model::{Jobs, PulledItems, Workers};
+use reorder_executor::model::{BatchItems, Jobs, PulledItems, WatchedSource, Workers};
 
 /// The puller brings an item, and is blocked in the source until another thread has run it. Each
 /// item is claimed once, and the pull of an item happens before its job.
@@ -42,6 +43,41 @@ fn pulled_items_are_taken_over() {
         let more = items.take_over();
         let own = puller.join().unwrap();
         assert!([other, more, own].concat().into_iter().eq(0..2), "each item is claimed once");
+    });
+}
+
+/// The puller of a batch leaves an item, and another thread looks for it. The item is claimed once,
+/// and its pull happens before its job.
+#[test]
+fn left_items_of_a_batch_are_taken_over() {
+    explore("left_items_of_a_batch_are_taken_over", None, 5, || {
+        let pulled = Arc::new(PlainFlag::default());
+        let pulls = Arc::clone(&pulled);
+        let items = Arc::new(BatchItems::new(1, (0..1).inspect(move |_| pulls.set())));
+        let puller = {
+            let items = Arc::clone(&items);
+            thread::spawn(move || items.pull())
+        };
+        let early = items.take_over();
+        early.clone().for_each(|_| assert!(pulled.is_set()));
+        puller.join().unwrap();
+        let late = items.take_over();
+        assert_eq!(early.len() + late.len(), 1, "the item is claimed once");
+    });
+}
+
+/// A thread leaves a source, and is blocked in the next. The monitor notices that, also if it fell
+/// asleep or ended in between. Otherwise the thread would stay for good.
+#[test]
+fn monitor_notices_each_blocked_source() {
+    explore("monitor_notices_each_blocked_source", None, 1000, || {
+        let source = WatchedSource::new();
+        source.enter();
+        source.leave();
+        source.enter();
+        source.stay();
+        source.leave();
+        source.end();
     });
 }
 

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use loom::sync::atomic::AtomicBool;
-use loom::sync::atomic::Ordering::{Acquire, Release};
+use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use loom::sync::atomic::{AtomicBool, AtomicUsize};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use loom_tests::{PlainFlag, explore};
+use reorder_executor::model::StreamItems;
 use reorder_executor::{CancellationToken, Executor, Failure, Job, Shutdown};
 
 fn executor(window: usize, helps: bool) -> Executor {
@@ -39,6 +40,29 @@ fn deliver_all(window: usize, count: usize, helps: bool) {
     drop(executor);
 }
 
+/// A puller looks for space while the consumer makes some. If the puller sees the space, it finds
+/// the position of the next item free. Otherwise the source is open again afterwards.
+///
+/// A fence would order the accesses without their own orders. So the source has no user code, for
+/// which the puller would fence. The ring of 4 has no fence at its first take.
+#[test]
+fn space_while_a_puller_looks() {
+    explore("space_while_a_puller_looks", None, 100, || {
+        let ran = Arc::new(AtomicUsize::new(0));
+        let counts = Arc::clone(&ran);
+        let job = move |_| _ = counts.fetch_add(1, Relaxed);
+        let (items, mut outcomes) = StreamItems::open(0..5, 4, job);
+        (0..4).for_each(|_| items.run_one());
+        let puller = thread::spawn(move || {
+            items.run_one();
+            items
+        });
+        assert!(outcomes.next().is_some_and(|outcome| outcome.is_ok()));
+        puller.join().unwrap().run_one();
+        assert_eq!(ran.load(Relaxed), 5, "the puller lost an item, or missed the space");
+    });
+}
+
 #[test]
 fn full_window_and_space() {
     explore("full_window_and_space", Some(2), 20000, || deliver_all(1, 2, false));
@@ -65,16 +89,36 @@ fn dropped_while_a_worker_pulls() {
     });
 }
 
-/// The last user drops the source: the handle, or the worker that pulls at that moment. If neither
-/// did, this model would not end.
+struct SetsOnDrop(Arc<AtomicBool>);
+
+impl Drop for SetsOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Release);
+    }
+}
+
+/// The last user drops the source: the handle, or the thread that pulls at that moment.
+#[test]
+fn source_dropped_by_handle_or_puller() {
+    explore("source_dropped_by_handle_or_puller", Some(3), 1000, || {
+        let dropped = Arc::new(AtomicBool::new(false));
+        let capture = SetsOnDrop(Arc::clone(&dropped));
+        let source = (0..1).inspect(move |_| _ = &capture);
+        let (items, outcomes) = StreamItems::open(source, 1, |_| ());
+        let items = Arc::new(items);
+        let puller = {
+            let items = Arc::clone(&items);
+            thread::spawn(move || items.run_one())
+        };
+        drop(outcomes);
+        puller.join().unwrap();
+        assert!(dropped.load(Acquire), "neither the handle nor the puller drops the source");
+    });
+}
+
+/// As above, with a worker. If neither of the two dropped the source, this model would not end.
 #[test]
 fn source_dropped_by_handle_or_worker() {
-    struct SetsOnDrop(Arc<AtomicBool>);
-    impl Drop for SetsOnDrop {
-        fn drop(&mut self) {
-            self.0.store(true, Release);
-        }
-    }
     explore("source_dropped_by_handle_or_worker", Some(3), 10000, || {
         let executor = executor(2, false);
         let dropped = Arc::new(AtomicBool::new(false));

@@ -29,6 +29,9 @@ fn pairs(book: &Book) -> String {
 }
 
 fn argued(book: &Book) -> String {
+    if book.argued.is_empty() {
+        return "None.\n".into();
+    }
     let mut table = String::from("| label, half | why |\n|---|---|\n");
     for argued in &book.argued {
         let half = format!("`{}`, {}", argued.label, argued.half.name());
