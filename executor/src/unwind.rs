@@ -1,6 +1,7 @@
 //! Catches panics of user code on threads that must go on.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread::panicking;
 
 /// Drops a value and catches a panic of its `Drop`.
 ///
@@ -9,6 +10,26 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub(crate) fn discard<T>(value: T) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         catch_unwind(AssertUnwindSafe(|| drop(payload))).unwrap_or_else(std::mem::forget);
+    }
+}
+
+/// Drops values one by one. Resumes the first panic of a `Drop`, unless the thread unwinds already.
+/// Discards the payloads of all others.
+///
+/// A `Vec` that is dropped ends the process if a second one of its values panics.
+pub(crate) fn drop_each<T>(values: impl Iterator<Item = T>) {
+    let mut first = None;
+    for value in values {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+            if first.is_none() && !panicking() {
+                first = Some(payload);
+            } else {
+                discard(payload);
+            }
+        }
+    }
+    if let Some(payload) = first {
+        resume_unwind(payload);
     }
 }
 
@@ -77,7 +98,6 @@ impl<T> Drop for DiscardOnDrop<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::panic::resume_unwind;
     use std::sync::Arc;
 
     use super::*;

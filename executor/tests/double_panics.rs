@@ -6,7 +6,7 @@ mod common;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use common::{Latch, executor};
-use reorder_executor::Executor;
+use reorder_executor::{Executor, Ordered};
 
 /// Panics when it is dropped.
 struct Fuse(&'static str);
@@ -239,5 +239,43 @@ fn items_panic_when_their_batch_is_dropped() {
     begun.wait();
     drop(handle.unwrap());
     end.open();
+    assert_eq!(executor.stream(0..10, |n| n).count(), 10);
+}
+
+/// Returns a stream whose 100 outcomes wait to be taken. Cheap ones travel together.
+fn full_stream(executor: &Executor) -> Ordered<'static, Fuse> {
+    let stream = executor.stream(0..100, fuse);
+    while stream.progress().finished() < 100 {
+        std::thread::yield_now();
+    }
+    stream
+}
+
+/// Values panic that wait in the ring, and values that the consumer has taken from there.
+#[test]
+fn outcomes_panic_when_their_stream_is_dropped() {
+    let executor = Executor::builder().workers(1).consumer_helps(false).build().unwrap();
+    for taken in [0, 1, 2, 10, 50] {
+        let partly_taken = || {
+            let mut stream = full_stream(&executor);
+            stream.by_ref().take(taken).for_each(std::mem::forget);
+            stream
+        };
+        assert_eq!(panic_of(|| drop(partly_taken())), "a value");
+        let unwind = || {
+            let _stream = partly_taken();
+            panic!("the consumer")
+        };
+        assert_eq!(panic_of::<()>(unwind), "the consumer");
+        let fold = || {
+            let mut left = taken;
+            full_stream(&executor).for_each(|outcome| {
+                std::mem::forget(outcome);
+                assert_ne!(left, 0, "the closure");
+                left -= 1;
+            });
+        };
+        assert!(panic_of(fold).contains("the closure"));
+    }
     assert_eq!(executor.stream(0..10, |n| n).count(), 10);
 }

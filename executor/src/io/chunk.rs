@@ -1,21 +1,88 @@
 //! The outcomes of neighbouring items of a stream, which travel in one slot of its ring.
 
-use std::array;
 use std::convert::Infallible;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::{array, mem, vec};
 
 use reorder_ring::Ring;
 
 use crate::outcome::Outcome;
 use crate::primitive::{Mutex, lock};
+use crate::unwind::{discard, drop_each};
 
-pub(crate) type Chunk<U, E = Infallible> = Vec<Outcome<U, E>>;
+/// A vector that drops its outcomes one by one, because the `Drop` of each may panic.
+pub(crate) struct Chunk<U, E = Infallible>(Vec<Outcome<U, E>>);
+
 /// The ring of a stream.
 pub(crate) type ChunkRing<U, E> = Arc<Ring<Chunk<U, E>>>;
 
 /// The maximum number of outcomes of a chunk.
 pub(crate) const MOST: usize = 256;
 const CLASSES: usize = MOST.ilog2() as usize + 1;
+
+impl<U, E> Chunk<U, E> {
+    pub(crate) fn new() -> Self {
+        Chunk(Vec::new())
+    }
+
+    /// Returns an iterator that takes the outcomes out. If its user panics, it discards the
+    /// outcomes that are left.
+    #[inline]
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Outcome<U, E>> {
+        TakeAll(self.0.drain(..))
+    }
+}
+
+struct TakeAll<'a, T>(vec::Drain<'a, T>);
+
+impl<T> Iterator for TakeAll<'_, T> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self) -> Option<T> {
+        self.0.next()
+    }
+}
+
+impl<T> Drop for TakeAll<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.by_ref().for_each(discard);
+    }
+}
+
+impl<U, E> Drop for Chunk<U, E> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.is_empty() {
+            drop_each(mem::take(&mut self.0).into_iter());
+        }
+    }
+}
+
+impl<U, E> Default for Chunk<U, E> {
+    #[inline]
+    fn default() -> Self {
+        Chunk::new()
+    }
+}
+
+impl<U, E> Deref for Chunk<U, E> {
+    type Target = Vec<Outcome<U, E>>;
+
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<U, E> DerefMut for Chunk<U, E> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
 
 /// Empty chunks that are used again, by size class: a chunk of class `c` has a capacity of 2^`c`
 /// outcomes.
@@ -37,7 +104,7 @@ impl<U, E> Spares<U, E> {
     pub(crate) fn take(&self, outcomes: usize) -> Chunk<U, E> {
         let room = outcomes.next_power_of_two();
         let spare = lock(&self.classes)[room.ilog2() as usize].pop();
-        spare.unwrap_or_else(|| Chunk::with_capacity(room))
+        spare.unwrap_or_else(|| Chunk(Vec::with_capacity(room)))
     }
 
     /// Keeps an empty chunk.

@@ -84,8 +84,9 @@ pub(crate) struct ConsumerEnd<U, E> {
 ///
 /// With the feature `tokio`, `next` panics in a task of a tokio runtime.
 ///
-/// Dropping the handle passes on a panic in the `Drop` of a result that was not taken. Panics of
-/// jobs, of the source and of their captures are caught.
+/// Dropping the handle passes on the first panic in the `Drop` of a result that was not taken,
+/// unless the thread unwinds already. Other such panics are caught. So are panics of jobs, of the
+/// source and of their captures.
 #[must_use = "dropping a stream stops it"]
 pub struct Ordered<'a, U: Send, E: Send = Infallible> {
     /// `None` once the stream has ended.
@@ -464,7 +465,7 @@ impl<U: Send, E: Send> Iterator for Ordered<'_, U, E> {
         // The outcomes that `next` left are in reverse order.
         self.chunk.reverse();
         loop {
-            folded = self.chunk.drain(..).fold(folded, &mut f);
+            folded = self.chunk.take_all().fold(folded, &mut f);
             self.release_chunk();
             if !self.refill() {
                 return folded;
