@@ -1,39 +1,18 @@
 //! Streams that are dropped early, and requests that end, leave no memory and no threads behind.
 //! These tests have their own file because the global allocator counts for the whole process.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
+#[path = "common/counting_bytes.rs"]
+mod counting_bytes;
+
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use counting_bytes::bytes;
 use reorder_executor::{AttemptOutcome, CancellationToken, Executor, RateLimiter, Retry};
-
-/// Counts the bytes that are in use.
-struct CountingBytes;
-
-static BYTES: AtomicIsize = AtomicIsize::new(0);
 
 /// Held by the test that runs: all tests of the process count the same bytes.
 static SERIAL: Mutex<()> = Mutex::new(());
-
-// SAFETY: every call is forwarded to the system allocator.
-unsafe impl GlobalAlloc for CountingBytes {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        BYTES.fetch_add(layout.size() as isize, Relaxed);
-        // SAFETY: the caller upholds the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        BYTES.fetch_sub(layout.size() as isize, Relaxed);
-        // SAFETY: the caller upholds the contract of `dealloc`.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: CountingBytes = CountingBytes;
 
 /// Returns the number of threads of this process, or `None` if the system does not report it.
 fn threads() -> Option<usize> {
@@ -68,9 +47,9 @@ fn ten_thousand_streams_dropped_after_ten_items_leave_nothing() {
     let executor = Executor::builder().workers(2).window(16).build().unwrap();
     let token = CancellationToken::new();
     drop_after_ten_items(&executor, &token, 1000);
-    let (bytes, started) = (BYTES.load(Relaxed), threads());
+    let (before, started) = (bytes(), threads());
     drop_after_ten_items(&executor, &token, 10_000);
-    let left = BYTES.load(Relaxed) - bytes;
+    let left = bytes() - before;
     // A list of the workers may have grown meanwhile, and the last stream may still be alive.
     assert!(left < 10_000, "10000 streams left {left} bytes");
     assert_eq!(threads(), started);
@@ -81,7 +60,7 @@ fn ten_thousand_streams_dropped_after_ten_items_leave_nothing() {
 /// number of bytes that they take while they wait.
 fn bytes_of_waiting_requests(executor: &Executor, items: usize) -> isize {
     let hour = Duration::from_secs(60 * 60);
-    let bytes = BYTES.load(Relaxed);
+    let before = bytes();
     let (attempted, attempts) = mpsc::channel();
     let limiter = RateLimiter::builder().build().unwrap();
     let batch = executor.batch(0..items).requests().through(&limiter);
@@ -92,7 +71,7 @@ fn bytes_of_waiting_requests(executor: &Executor, items: usize) -> isize {
     (0..items).for_each(|_| attempts.recv().unwrap());
     // The last request may still be on its way into the queue of waiting requests.
     thread::sleep(Duration::from_millis(50));
-    let taken = BYTES.load(Relaxed) - bytes;
+    let taken = bytes() - before;
     drop(handle);
     taken
 }
@@ -103,11 +82,11 @@ fn ten_thousand_waiting_requests_take_little_memory_and_leave_nothing() {
     let executor = Executor::builder().workers(2).build().unwrap();
     // Starts the thread of the timers, too.
     bytes_of_waiting_requests(&executor, 10);
-    let (bytes, started) = (BYTES.load(Relaxed), threads());
+    let (before, started) = (bytes(), threads());
     let taken = bytes_of_waiting_requests(&executor, 10_000);
     assert!(threads() <= started);
     println!("10000 waiting requests: {taken} bytes");
     assert!(taken < 10_000 * 512, "{taken} bytes");
-    let left = BYTES.load(Relaxed) - bytes;
+    let left = bytes() - before;
     assert!(left < 10_000, "10000 requests left {left} bytes");
 }

@@ -14,10 +14,22 @@ use reorder_executor::{AttemptOutcome, Job};
 #[derive(Clone)]
 struct Probe(mpsc::Sender<()>, mpsc::Sender<()>);
 
+/// The other ends of the channels of a [`Probe`].
+struct Watch(mpsc::Receiver<()>, mpsc::Receiver<()>);
+
+impl Watch {
+    /// Drops the handle of a call while its job runs, and waits until the job has ended.
+    fn drop_handle<H>(&self, handle: H) {
+        self.0.recv().unwrap();
+        drop(handle);
+        self.1.recv().unwrap();
+    }
+}
+
 impl Probe {
-    fn new() -> (Probe, mpsc::Receiver<()>, mpsc::Receiver<()>) {
+    fn new() -> (Probe, Watch) {
         let ((start, started), (end, ended)) = (mpsc::channel(), mpsc::channel());
-        (Probe(start, end), started, ended)
+        (Probe(start, end), Watch(started, ended))
     }
 
     fn run(&self, should_stop: impl Fn() -> bool) {
@@ -40,26 +52,18 @@ impl Probe {
 fn a_dropped_handle_or_stream_stops_its_jobs() {
     with_timeout(|| {
         let executor = executor(1);
-        let (probe, started, ended) = Probe::new();
-        let handle = executor.batch(0..2).submit(probe.job()).unwrap();
-        started.recv().unwrap();
-        drop(handle);
-        ended.recv().unwrap();
+        let (probe, watch) = Probe::new();
+        watch.drop_handle(executor.batch(0..2).submit(probe.job()).unwrap());
 
-        let (probe, started, ended) = Probe::new();
-        let stream = executor.batch(0..).stream(probe.job()).unwrap();
-        started.recv().unwrap();
-        drop(stream.into_stream());
-        ended.recv().unwrap();
+        let (probe, watch) = Probe::new();
+        watch.drop_handle(executor.batch(0..).stream(probe.job()).unwrap().into_stream());
 
-        let (probe, started, ended) = Probe::new();
+        let (probe, watch) = Probe::new();
         let handle = executor.batch(0..2).requests().submit(move |_, attempt| {
             probe.run(|| attempt.should_stop());
             AttemptOutcome::<_, ()>::Done(())
         });
-        started.recv().unwrap();
-        drop(handle);
-        ended.recv().unwrap();
+        watch.drop_handle(handle);
     });
 }
 
@@ -67,7 +71,7 @@ fn a_dropped_handle_or_stream_stops_its_jobs() {
 fn a_dropped_handle_stops_an_attempt_that_is_a_future() {
     with_timeout(|| {
         let (executor, runtime) = (executor(1), futures::runtime());
-        let (probe, started, ended) = Probe::new();
+        let (probe, watch) = Probe::new();
         let requests = executor.batch(0..1).requests();
         let handle = requests.submit_async(futures::spawner(&runtime), move |_, attempt| {
             let probe = probe.clone();
@@ -76,9 +80,7 @@ fn a_dropped_handle_stops_an_attempt_that_is_a_future() {
                 AttemptOutcome::<_, ()>::Done(())
             }
         });
-        started.recv().unwrap();
-        drop(handle);
-        ended.recv().unwrap();
+        watch.drop_handle(handle);
     });
 }
 
@@ -86,7 +88,7 @@ fn a_dropped_handle_stops_an_attempt_that_is_a_future() {
 fn a_failed_sibling_stops_the_jobs_of_its_batch() {
     with_timeout(|| {
         let executor = executor(2);
-        let (probe, started, ended) = Probe::new();
+        let (probe, watch) = Probe::new();
         let fail = move |n: u64, job: &Job<'_>| {
             if n == 0 {
                 return Err("on purpose".to_owned());
@@ -98,7 +100,7 @@ fn a_failed_sibling_stops_the_jobs_of_its_batch() {
         assert!(handle.wait().into_values().is_err());
         let stream = executor.batch(0..2).fail_fast().stream(fail).unwrap();
         assert!(stream.into_iter().all(|outcome| outcome.is_err()));
-        drop((started, ended));
+        drop(watch);
     });
 }
 
@@ -108,7 +110,7 @@ fn the_end_of_an_outer_call_stops_the_jobs_of_calls_inside() {
         for is_submitted in [false, true] {
             let executor = std::sync::Arc::new(executor(2));
             let inner = std::sync::Arc::clone(&executor);
-            let (probe, started, ended) = Probe::new();
+            let (probe, watch) = Probe::new();
             let handle = executor.batch([()]).submit(move |(), _| {
                 // The job itself does not ask.
                 let job = probe.clone().job();
@@ -119,9 +121,7 @@ fn the_end_of_an_outer_call_stops_the_jobs_of_calls_inside() {
                 };
                 Ok::<_, ()>(report.outcomes().len())
             });
-            started.recv().unwrap();
-            drop(handle);
-            ended.recv().unwrap();
+            watch.drop_handle(handle);
         }
     });
 }
