@@ -2,7 +2,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `builder` | the settings, and the three ways to run them |
+//! | `builder` | the settings, and the calls that run a batch |
 //! | `handle` | a submitted batch |
 //! | `report` | the outcomes of a whole batch |
 //! | `try_map` | all values or the first error |

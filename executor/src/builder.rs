@@ -67,25 +67,26 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Sets the number of workers, from 1 to 65,536: of threads that run items. A thread that is
-    /// blocked inside a source is none, and another one takes its place meanwhile. The default is
-    /// [`available_parallelism`](std::thread::available_parallelism), or 1 if it is unknown.
+    /// Sets the number of workers, from 1 to 65,536. Workers are the threads that run items. A
+    /// thread that is blocked inside a source does not count, and another thread takes its place
+    /// meanwhile. The default is [`available_parallelism`](std::thread::available_parallelism), or
+    /// 1 if it is unknown.
     ///
-    /// The caller of a batch runs items, too, and so does the consumer of a stream of
-    /// [cheap](Builder::consumer_helps) items. If one thread at a time calls, one worker less than
-    /// processors is enough.
+    /// The caller of a batch runs items, too. So does the consumer of a stream of
+    /// [cheap](Builder::consumer_helps) items. If only one thread at a time calls the executor, one
+    /// worker less than there are processors is enough.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
         self
     }
 
-    /// Sets the window of a stream, from 1 up to what memory allows: the number of items that were
-    /// pulled from the source and not yet taken by the consumer. It is rounded up to a power of
-    /// two. The default is 256.
+    /// Sets the window of a stream: the maximum number of items that were pulled from the source
+    /// and that the consumer has not taken. The range is from 1 to what memory allows. A stream
+    /// rounds the number up to a power of two. The default is 256.
     ///
-    /// The window bounds the memory of a stream, and how far the workers can run ahead of a slow
-    /// item or a slow consumer. A batch has no window, because all of its results are in memory
-    /// anyway.
+    /// The window bounds the memory of a stream. It also bounds how far the workers can run ahead
+    /// of a slow item or a slow consumer. A batch has no window, because all of its results are in
+    /// memory anyway. A [queue](crate::Executor::queue) has the same default, and counts exactly.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -114,20 +115,20 @@ impl Builder {
         self
     }
 
-    /// Sets the stack size of a worker thread in bytes. Without it, the standard library decides.
-    /// Batches that are nested in jobs run on the stack of the job.
+    /// Sets the stack size of a worker thread in bytes. Without this setting, the standard library
+    /// decides. Batches that are nested in a job run on the stack of that job.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
     }
 
-    /// Sets whether a thread that waits for the head of a stream runs items meanwhile, if they took
-    /// under 50 µs on average. The default is `true`.
+    /// Sets whether the consumer of a stream runs items while it waits for the next outcome, if
+    /// items took less than 50 µs on average. The default is `true`.
     ///
-    /// Jobs may then run on the thread of the consumer, with its locks held and its thread-locals
-    /// in scope. Turn this off if they must not.
+    /// Jobs may then run on the thread of the consumer, while it holds its locks, and with its
+    /// thread-local values. Turn the setting off if jobs must not do that.
     ///
-    /// The consumer does not call a source that may block, and so workers pull for it.
+    /// The consumer does not call a source that may block. Workers pull items for it.
     ///
     /// In two cases no other thread might run the items, so the consumer runs them in any case:
     /// * The consumer is a worker of this or another executor.

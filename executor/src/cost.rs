@@ -3,9 +3,9 @@
 //! | file | remembers |
 //! |---|---|
 //! | `history` | the cost of an item for each type of job, across calls |
-//! | `average` | the moving average of one stream |
+//! | `average` | the moving average of one stream or queue |
 //! | `chunk_size` | nothing: it computes the next chunk from the last one |
-//! | `next_chunk` | the size of the next chunk of one stream |
+//! | `next_chunk` | the size of the next chunk of one stream or queue |
 
 pub(crate) mod average;
 pub(crate) mod chunk_size;

@@ -28,13 +28,14 @@ use crate::scheduler::Scheduler;
 /// ```
 ///
 /// A source may block for as long as it likes. A thread that waits inside a source does not count
-/// as a worker: after about a millisecond, another thread takes its place. It ends when there are
-/// too many threads again. So there is at most one more thread for each source that blocks, and one
-/// thread that watches the sources.
+/// as a worker: after about a millisecond, another thread takes its place. When the source returns,
+/// there is one thread too many, and one of them ends. So there is at most one more thread for each
+/// source that blocks, and one thread that watches the sources.
 ///
 /// Dropping the executor waits until each worker has finished its current job, unless a job drops
-/// it. It does not wait for a worker that is blocked inside a source. That thread ends when the
-/// source returns. If the handle of its stream is still there, it runs the item that it got.
+/// the executor. The drop does not wait for a worker that is blocked inside a source. That worker
+/// ends when the source returns. If the handle of its stream is still there, the worker first runs
+/// the item that it got.
 ///
 /// With the feature `tokio`, the drop does not wait on a thread of a tokio runtime: jobs may need
 /// that thread. Without this feature, do not drop the executor in a task while jobs wait for the

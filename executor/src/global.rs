@@ -13,9 +13,9 @@ static MAKING: Mutex<()> = Mutex::new(());
 impl Executor {
     /// Returns the executor of the process, which is made at its first use.
     ///
-    /// It has as many workers as the process has processors, unless [`Builder::build_global`] has
-    /// made it before. It is never dropped. So the end of `main` does not wait for its jobs. After
-    /// its [`shutdown`](Executor::shutdown) it stays shut down.
+    /// This executor has as many workers as the process has processors, unless
+    /// [`Builder::build_global`] has made it before. No code drops it, so the end of `main` does
+    /// not wait for its jobs. After its [`shutdown`](Executor::shutdown) it stays shut down.
     ///
     /// ```
     /// use reorder_executor::Executor;
@@ -24,13 +24,13 @@ impl Executor {
     /// assert_eq!(Executor::global().map(&words, |word| word.len()), [3, 5]);
     /// ```
     ///
-    /// A fork of the process has this executor, but no workers of it, as [`Executor`] says. If the
-    /// parent has not used it, the child makes its own.
+    /// A fork of the process has this executor without its workers, as [`Executor`] says. If the
+    /// parent has not used the executor, the child makes one of its own.
     ///
     /// # Panics
     ///
-    /// If it is the first use, and the system refuses a thread. The next use tries again. Call
-    /// [`Builder::build_global`] first to get an error instead.
+    /// If this is the first use, and the system refuses a thread. The next use tries again. To get
+    /// an error instead, call [`Builder::build_global`] first.
     ///
     /// # Progress
     ///
@@ -48,7 +48,7 @@ impl Executor {
 impl Builder {
     /// Starts the workers of the executor that [`Executor::global`] returns.
     ///
-    /// Call it at the start of `main`. A library should leave this to the program.
+    /// Call it at the start of `main`. A library should leave the call to the program.
     ///
     /// ```standalone_crate
     /// use reorder_executor::{BuildError, Executor};

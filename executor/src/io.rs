@@ -1,4 +1,5 @@
-//! The input and the output of a call: shared by `map`, `stream` and `requests`.
+//! The input and the output of a call: shared by `map`, `stream`, `queue` and
+//! `requests`.
 //!
 //! | file | contents |
 //! |---|---|

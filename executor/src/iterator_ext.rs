@@ -25,11 +25,11 @@ use crate::stream::{TryValues, Values};
 /// assert!(numbers.collect::<Result<Vec<_>, _>>().is_err());
 /// ```
 ///
-/// These are [`Executor::stream`] and [`Ordered::values`](crate::Ordered::values). So the workers
-/// start at the call, the source may be endless, and no more items are outstanding than the window.
-/// Calls can be nested in jobs.
+/// Each call is an [`Executor::stream`] with [`Ordered::values`](crate::Ordered::values). So the
+/// workers start at the call, the source may be endless, and no more items are outstanding than the
+/// window. Jobs may make such calls, too.
 ///
-/// A source or a job that borrows needs a scope. It may borrow mutably:
+/// A source or a job that borrows needs a scope. Here, the source borrows mutably:
 ///
 /// ```
 /// use reorder_executor::{Executor, IteratorExt};
@@ -47,7 +47,7 @@ use crate::stream::{TryValues, Values};
 /// assert_eq!(numbers, [1, 2, 3, 7, 8, 9]);
 /// ```
 ///
-/// Without a scope, it does not compile:
+/// Without a scope, the same source does not compile:
 ///
 /// ```compile_fail,E0597
 /// use reorder_executor::IteratorExt;
@@ -60,7 +60,7 @@ use crate::stream::{TryValues, Values};
 /// assert_eq!(smallest.collect::<Vec<_>>(), [1, 7]);
 /// ```
 ///
-/// Neither does a job that borrows, or a stream that leaves its scope:
+/// A job that borrows does not compile either, and neither does a stream that leaves its scope:
 ///
 /// ```compile_fail,E0597
 /// use reorder_executor::IteratorExt;

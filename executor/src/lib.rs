@@ -16,7 +16,8 @@
 //! # Ok::<(), reorder_executor::BuildError>(())
 //! ```
 //!
-//! [`IteratorExt`] needs no set-up. It uses [`Executor::global`], which is made at its first use.
+//! [`IteratorExt`] needs no set-up. Its methods use [`Executor::global`], which is made at its
+//! first use.
 //!
 //! ```
 //! use reorder_executor::IteratorExt;
@@ -41,6 +42,8 @@
 //! | [`try_ordered_map`](IteratorExt::try_ordered_map) | lazy, may be endless | an iterator of the job's results, up to the first error |
 //! | [`stream`](Executor::stream) | lazy, may be endless, `'static` | an iterator of outcomes, in order, within a window |
 //! | [`Scope::stream`] | lazy, may be endless, may borrow | the same, inside [`scope`](Executor::scope) |
+//! | [`queue`](Executor::queue), [`task_queue`](Executor::task_queue) | sent one by one, by threads and tasks, `'static` | the same, in the order of the sends |
+//! | `batch(())`, [`queue`](BatchBuilder::queue) | the same | as `queue`, with limits |
 //!
 //! A job that panics gives its item a [`Failure`], and affects nothing else. With `panic = "abort"`
 //! the process ends instead. The caller of a batch runs items of that batch and of no other, so
@@ -48,17 +51,18 @@
 //!
 //! # Which thread waits
 //!
-//! `map`, `map_indexed` and `execute_batch` need no worker. If other batches keep all workers, the
-//! caller runs its items itself. It waits only for items of its own batch that a worker has
-//! started.
+//! `map` and its variants, `try_map`, `execute_batch` and `run` need no worker. If other batches
+//! occupy all workers, the caller runs its items itself. It waits only for items of its own batch
+//! that a worker has started.
 //!
 //! The consumer of a stream waits for the workers, unless [it helps](Builder::consumer_helps). The
-//! stream stands still while other jobs keep all workers. So a job must not wait for a thread that
-//! waits for a stream of the same executor. A job may take from the stream itself.
+//! stream stands still while other jobs occupy all workers. So a job must not wait for a thread
+//! that waits for a stream of the same executor. A job may take from such a stream itself.
 //!
-//! A job that blocks keeps its worker. A source that blocks does not: another thread
-//! takes the place of the worker, and items that were pulled run meanwhile.
-//! [`Requests`] that wait for another attempt keep no worker, and their jobs may be futures.
+//! A job that blocks occupies its worker. A source that blocks does not: another thread takes the
+//! worker's place, and items that were pulled run meanwhile. The same holds if a worker waits for
+//! room in a [`queue`](Executor::queue). [`Requests`] that wait for another attempt occupy no
+//! worker, and their jobs may be futures.
 //!
 //! # Observation
 //!

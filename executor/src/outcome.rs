@@ -29,7 +29,8 @@ pub type Outcome<U, E = Infallible> = Result<U, Failure<E>>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Failure<E = Infallible> {
-    /// The job returned this error. A time-out that the job reports itself is one, too.
+    /// The job returned this error. If the job itself reports a time-out, that is such an error,
+    /// too.
     Failed(E),
     /// The job panicked on this item.
     Panicked(Panic),
@@ -86,7 +87,7 @@ impl<E> Failure<E> {
         }
     }
 
-    /// Returns the error of the job by value, as [`error`](Failure::error).
+    /// Returns the error of the job by value. [`error`](Failure::error) returns a reference.
     pub fn into_error(self) -> Option<E> {
         match self {
             Failure::Failed(error) => Some(error),
@@ -191,8 +192,9 @@ impl<E> Unfinished<E> {
         u64::from(high & !NOT_PULLED) << 32 | u64::from(low)
     }
 
-    /// Returns the number of attempts that were made, for an item of
-    /// [`Requests`](crate::Requests) that waited for another attempt or was at one. Otherwise 0.
+    /// Returns the number of attempts that were made at an item of [`Requests`](crate::Requests),
+    /// if the item waited for another attempt, or was at its second or a later attempt. Otherwise
+    /// returns 0.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
@@ -365,7 +367,7 @@ impl From<Failure<io::Error>> for io::Error {
     }
 }
 
-/// A caught panic, with its payload. Its methods return immediately.
+/// A caught panic, with its message and its payload.
 pub struct Panic(Box<Caught>);
 
 /// Boxed, so that outcomes are small where nothing panics.
@@ -385,7 +387,7 @@ impl Panic {
         Panic(Box::new(Caught { message, payload: Mutex::new(payload) }))
     }
 
-    /// Returns the text that the panic was raised with, or a note that it was no text.
+    /// Returns the message of the panic. If the payload is not text, returns a note that says so.
     /// [`Executor::execute_batch`](crate::Executor::execute_batch) has an example.
     pub fn message(&self) -> &str {
         &self.0.message

@@ -12,7 +12,8 @@ use crate::unwind::discard;
 /// example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
-    /// All items of open calls are run.
+    /// All items of open calls are run. A [queue](crate::Executor::queue) is open until its last
+    /// sender was dropped and its places are completed.
     Drain,
     /// Items and attempts that have started are finished, and their results count. No further one
     /// is started, and no item has another attempt.
@@ -66,11 +67,12 @@ impl ShutdownReport {
 impl Executor {
     /// Ends the executor, from any thread, and reports the remaining calls and workers.
     ///
-    /// The executor accepts no more calls that only workers would run:
-    /// [`BatchBuilder::submit`](crate::BatchBuilder::submit) and
-    /// [`BatchBuilder::stream`](crate::BatchBuilder::stream) return an error. Calls that their
-    /// caller can run alone are run by their caller. [`Shutdown`] says what happens to open calls.
-    /// A batch that its caller runs alone does not count as open.
+    /// The executor accepts no more calls that only workers would run. So
+    /// [`BatchBuilder::submit`](crate::BatchBuilder::submit),
+    /// [`BatchBuilder::stream`](crate::BatchBuilder::stream) and
+    /// [`QueueBuilder::build`](crate::QueueBuilder::build) return an error. A call that its caller
+    /// can run alone is run by its caller, and does not count as open. [`Shutdown`] says what
+    /// happens to open calls.
     ///
     /// The call waits until the open calls and the workers have finished, or until `within` has
     /// passed. In a job of this executor it does not wait, because it would wait for itself. It may
@@ -100,8 +102,9 @@ impl Executor {
     ///
     /// Blocking. A task of an async runtime should pass `within`, or call this where the runtime
     /// allows blocking, because jobs may need the runtime's threads. With [`Shutdown::Drain`] it
-    /// waits for a stream whose window is full, until its consumer takes outcomes or drops it. Pass
-    /// `within` if no consumer might.
+    /// waits for a stream whose window is full, until the consumer takes outcomes or drops the
+    /// stream. It also waits for the senders of queues. Pass `within` if a consumer or a sender may
+    /// never act.
     pub fn shutdown(&self, mode: Shutdown, within: Option<Duration>) -> ShutdownReport {
         let within = if self.would_wait_for_itself() { Some(Duration::ZERO) } else { within };
         if within.is_none() {

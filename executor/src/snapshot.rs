@@ -13,7 +13,7 @@ use crate::unwind::discard;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Head {
-    /// It has not come from the source, or the source has no more items.
+    /// The item has not come from the source, or was not sent, or there are no more items.
     NotPulled,
     /// A worker is pulling the source for it.
     AtSource {
@@ -78,7 +78,7 @@ impl OpenCall {
         &self.head
     }
 
-    /// Returns the number of items that have come from the source.
+    /// Returns the number of items that have come from the source, or were sent to the queue.
     pub fn pulled(&self) -> u64 {
         self.progress.pulled
     }
@@ -121,8 +121,8 @@ impl fmt::Display for OpenCall {
 /// The calls that were open at one time. Returned by
 /// [`Executor::snapshot`](crate::Executor::snapshot), which has an example.
 ///
-/// Its `Display` is a report with a line for each call, and for each worker that is kept by a call
-/// that is no longer open.
+/// Its `Display` is a report with a line for each call, and a line for each worker that a call
+/// occupies although it is no longer open.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     calls: Vec<OpenCall>,
@@ -151,8 +151,8 @@ impl WorkerActivity {
         self.call
     }
 
-    /// Returns `true` if the call is open. If it is not, its job or its source keeps the
-    /// thread although no caller waits any more.
+    /// Returns `true` if the call is open. Otherwise a job or the source of the call occupies the
+    /// thread, although no caller waits any more.
     pub fn is_call_open(&self) -> bool {
         self.is_open
     }
@@ -234,8 +234,8 @@ impl fmt::Display for Snapshot {
 impl Executor {
     /// Returns the open calls: how far each has come, and which worker runs its head.
     ///
-    /// Calls go on while the snapshot is taken, so its numbers may not belong together. For a call
-    /// that stands still they do.
+    /// Calls go on while the snapshot is taken, so its numbers may belong to different instants.
+    /// The numbers of a call that stands still are consistent.
     ///
     /// ```
     /// use std::sync::mpsc;

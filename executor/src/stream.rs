@@ -8,7 +8,8 @@
 //! | `head_limits` | what limits mean for the consumer |
 //! | `open` | `Executor::stream`, and how any stream begins |
 //! | `work` | what the handle needs of the producing side |
-//! | `progress` | the counters of both |
+//! | `progress` | the counters of a stream or queue: pulled and finished items, and the total |
+//! | `backlog` | chunks of cheap items that a worker has pulled for other threads |
 
 pub(crate) mod backlog;
 mod core;

@@ -30,8 +30,8 @@ use crate::ticket::Ticket;
 
 /// The consumer side of a batch: takes the outcomes in the order of reservation.
 ///
-/// Dropping it cancels the batch and drops the undelivered values. A consumer that is forgotten
-/// with `mem::forget` keeps its ring leased for ever.
+/// Dropping the consumer cancels the batch, and drops the undelivered values. A consumer that is
+/// forgotten with `mem::forget` keeps its ring leased for ever.
 ///
 /// ```
 /// use reorder_ring::{ReserveError, Ring};
@@ -88,7 +88,7 @@ impl<R: RingRef> Consumer<R> {
 
     /// Returns the number of positions that were delivered in this batch, gaps included.
     ///
-    /// It is the index of the next delivery.
+    /// This number is the index of the next delivery.
     ///
     /// ```
     /// # let ring = reorder_ring::Ring::with_capacity(1)?;
@@ -265,8 +265,8 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Errors
     ///
-    /// As for [`Ring::evict`]. It is [`Reason::Unreserved`] if the head of line is not reserved
-    /// yet.
+    /// As for [`Ring::evict`]. The reason is [`Reason::Unreserved`] if the head of line is not
+    /// reserved yet.
     ///
     /// # Progress
     ///
@@ -294,8 +294,8 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// # Errors
     ///
-    /// [`EvictIndexError`] with the reason, as for [`Ring::evict`]. It is [`Reason::Unreserved`] if
-    /// the position is not reserved yet.
+    /// [`EvictIndexError`] with the reason, as for [`Ring::evict`]. The reason is
+    /// [`Reason::Unreserved`] if the position is not reserved yet.
     ///
     /// # Progress
     ///

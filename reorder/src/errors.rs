@@ -239,7 +239,7 @@ messages! { SpaceTimeoutError:
 
 /// The reason why a completion or an eviction was refused.
 ///
-/// It was true at some instant during the call.
+/// The reason was true at some instant during the call.
 ///
 /// ```
 /// use reorder_ring::{Reason, Ring};
@@ -306,10 +306,10 @@ pub struct EvictIndexError {
     pub reason: Reason,
     /// The given index.
     pub index: u64,
-    /// The first index that is not delivered yet. Lower ones cannot be evicted.
+    /// The first index that is not delivered yet. Lower indices cannot be evicted.
     pub delivered: u64,
-    /// The first index that is not reserved yet, as far as this thread can know. It and higher ones
-    /// cannot be evicted.
+    /// The first index that is not reserved yet, as far as this thread can know. This index and
+    /// higher indices cannot be evicted.
     pub reserved: u64,
 }
 

@@ -79,7 +79,8 @@ pub struct PoolUsage {
     pub rings: usize,
     /// The size of the idle rings, in bytes.
     pub idle_bytes: usize,
-    /// The size of the rings that wait to be freed in the whole process, in bytes.
+    /// The size in bytes of the rings that wait to be freed. This number is for all pools of the
+    /// process.
     pub deferred_bytes: usize,
 }
 
@@ -139,7 +140,8 @@ impl<T> RingPool<T> {
         self.inventory.take(capacity).map(Lease::new)
     }
 
-    /// Completes the ticket's position, in the ring of this pool to which the ticket belongs.
+    /// Completes the ticket's position with a value. The pool finds the ring that issued the
+    /// ticket.
     ///
     /// # Errors
     ///
@@ -165,7 +167,7 @@ impl<T> RingPool<T> {
         Ok(())
     }
 
-    /// Evicts the ticket's position, in the ring of this pool to which the ticket belongs.
+    /// Evicts the ticket's position. The pool finds the ring that issued the ticket.
     ///
     /// ```
     /// # use reorder_ring::{Gap, RingPool};
@@ -233,8 +235,8 @@ impl<T> RingPool<T> {
         ring.ok_or(TicketError::NotInPool { given })?.ticket_from_bits(bits)
     }
 
-    /// Returns `true` if the value of the ticket's position is still wanted, in the ring of this
-    /// pool to which the ticket belongs.
+    /// Returns `true` if the value of the ticket's position is still wanted. The pool finds the
+    /// ring that issued the ticket.
     ///
     /// See [`Ring::is_wanted`](crate::Ring::is_wanted).
     ///
@@ -257,7 +259,8 @@ impl<T> RingPool<T> {
         self.inventory.find(ticket.ring, &guard).is_some_and(|ring| ring.is_wanted(ticket))
     }
 
-    /// Frees idle rings until at most `idle_bytes` are left, and frees rings that wait to be freed.
+    /// Frees idle rings until the idle rings that are left have at most `idle_bytes` bytes. Also
+    /// frees the rings that wait to be freed.
     ///
     /// A ring that another thread may access at this moment is freed by a later call.
     ///

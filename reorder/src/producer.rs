@@ -24,8 +24,8 @@ use crate::ticket::{Ticket, Tickets};
 
 /// The producer side of a batch: reserves positions, in order.
 ///
-/// Dropping it without [`finish`](Producer::finish) ends the batch as truncated. A producer that is
-/// forgotten with `mem::forget` keeps its ring leased for ever.
+/// Dropping the producer without [`finish`](Producer::finish) ends the batch as truncated. A
+/// producer that is forgotten with `mem::forget` keeps its ring leased for ever.
 ///
 /// ```
 /// use reorder_ring::{Ring, TryNextError};
@@ -100,9 +100,9 @@ impl<R: RingRef> Producer<R> {
 
     /// Returns the space: the number of positions that can be reserved now.
     ///
-    /// It is at most the ring's capacity. It grows as the consumer takes, and falls by calls of
-    /// this producer alone. A batch that is cancelled accepts no reservation, whatever the space
-    /// is.
+    /// The space is at most the ring's capacity. It grows when the consumer takes, and shrinks only
+    /// when this producer reserves. A batch that is cancelled accepts no reservation, whatever the
+    /// space is.
     ///
     /// ```
     /// # let ring = reorder_ring::Ring::<u8>::with_capacity(4)?;

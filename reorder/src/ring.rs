@@ -116,11 +116,11 @@ impl<T> Ring<T> {
         Ring::starting_at(capacity, 0)
     }
 
-    /// Returns a ring as [`with_capacity`](Ring::with_capacity) does, with `first` as the first
-    /// position.
+    /// Returns a ring whose first position is `first`, and otherwise as
+    /// [`with_capacity`](Ring::with_capacity).
     ///
-    /// Positions end at 2<sup>61</sup> - `capacity`, after 73 years at a billion a second. With a
-    /// first position near the end, a program can test how it handles
+    /// Positions end at 2<sup>61</sup> - `capacity`, after 73 years at a billion reservations a
+    /// second. With a first position near the end, a program can test how it handles
     /// [`Exhausted`](crate::ReserveError::Exhausted).
     ///
     /// ```

@@ -94,19 +94,21 @@ impl fmt::Debug for Ticket {
 
 /// Consecutive tickets. [`Producer::reserve_many`](crate::Producer::reserve_many) returns them.
 ///
-/// A thread that has the values of several tickets completes the last ticket first. The head stays
-/// missing until the end, so the consumer is woken once and finds all values. Measured from another
-/// core, this takes 5 to 27 % less time.
+/// If one thread has the values of several tickets, it should complete the last ticket first. The
+/// head then stays missing until the end, so the consumer wakes once, and finds all values. With
+/// the consumer on another core, this took 5 to 27 % less time than completing in order.
 ///
 /// ```
 /// # let ring = reorder_ring::Ring::with_capacity(4)?;
 /// # let mut batch = ring.open()?;
 /// let tickets = batch.reserve_many(3)?;
 /// assert_eq!(tickets.len(), 3);
-/// for (ticket, value) in tickets.zip(["a", "b", "c"]) {
+/// for (offset, value) in [(2, "c"), (1, "b"), (0, "a")] {
+///     let ticket = tickets.get(offset).expect("there are three");
 ///     ring.complete(ticket, value)?;
 /// }
-/// assert_eq!(batch.drain_ready().count(), 3);
+/// let values: Vec<_> = batch.drain_ready().map(|delivery| delivery.outcome).collect();
+/// assert_eq!(values, [Ok("a"), Ok("b"), Ok("c")]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a ticket that is lost stalls its batch"]

@@ -1,4 +1,4 @@
-//! The settings of a call with limits, and the three ways to run it.
+//! The settings of a call with limits, and the calls that run it.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,21 +24,24 @@ pub(crate) type Submitted<I, U, E> =
 pub(crate) type Streamed<I, U, E> =
     Result<Ordered<'static, U, E>, Refused<<I as IntoIterator>::IntoIter>>;
 
-/// A batch with limits, made by [`Executor::batch`]. It runs in one of three ways:
+/// A batch with limits, made by [`Executor::batch`]. These calls run it:
 ///
 /// | call | items and job | the caller waits | outcomes |
 /// |---|---|---|---|
 /// | [`run`](BatchBuilder::run) | may borrow | at once, for all items | a [`BatchReport`] |
 /// | [`submit`](BatchBuilder::submit) | `'static` | later, by the [`BatchHandle`] | a [`BatchReport`] |
 /// | [`stream`](BatchBuilder::stream) | `'static`, may be endless | item by item | an [`Ordered`] |
+/// | [`queue`](BatchBuilder::queue) | `'static`; items are sent | item by item | an [`Ordered`] |
+///
+/// With the feature `requests`, `requests` is for calls to a service.
 ///
 /// A limit immediately ends items that have not started. It does not interrupt a job that runs. The
 /// job can ask [`Job::should_stop`].
 ///
-/// * `run` waits for a running job, because the job may borrow from the caller. Its result counts
+/// * `run` waits for a running job, because the job may borrow from the caller. The result counts
 ///   unless it comes after its deadline.
-/// * `submit` and `stream` give up on a running job. A [`Failure`] takes the item's place in the
-///   order. When the result comes, it is refused, dropped and counted.
+/// * `submit`, `stream` and `queue` give up on a running job. A [`Failure`] takes the item's place
+///   in the order. When the result comes, it is refused, dropped and counted.
 ///
 /// ```
 /// use std::time::Duration;
@@ -103,8 +106,7 @@ impl Executor {
     ///
     /// # Progress
     ///
-    /// Wait-free. No item runs before [`BatchBuilder::run`], [`submit`](BatchBuilder::submit) or
-    /// [`stream`](BatchBuilder::stream).
+    /// Wait-free. No item runs before a call of the builder starts the batch.
     pub fn batch<I>(&self, items: I) -> BatchBuilder<'_, I> {
         let shutdown = Some(self.shutdown.clone());
         let closing = Some(self.closing.clone());
@@ -177,8 +179,8 @@ impl<'e, I> BatchBuilder<'e, I> {
     /// run at the same time as there are workers without other work, and one more on the calling
     /// thread. Cheap items take longer.
     ///
-    /// [`submit`](BatchBuilder::submit) and [`stream`](BatchBuilder::stream) always do so, on the
-    /// workers alone.
+    /// [`submit`](BatchBuilder::submit), [`stream`](BatchBuilder::stream) and
+    /// [`queue`](BatchBuilder::queue) always take one item at a time, on the workers alone.
     ///
     /// ```
     /// # use reorder_executor::Executor;
@@ -272,7 +274,7 @@ impl<'e, I> BatchBuilder<'e, I> {
     ///
     /// # Errors
     ///
-    /// [`Refused`] if the executor was shut down. It gives the items back.
+    /// [`Refused`], with the items, if the executor was shut down.
     ///
     /// # Panics
     ///
@@ -293,12 +295,12 @@ impl<'e, I> BatchBuilder<'e, I> {
 
     /// Runs `job` on the items of a source, which may be endless, and yields the outcomes in order.
     ///
-    /// This is [`Executor::stream`] with limits. When the time of the head is up, its outcome is a
-    /// failure, and the stream goes on with the next item.
+    /// This is [`Executor::stream`] with limits. If the consumer waits for an item whose time is
+    /// up, that item's outcome is a failure, and the stream goes on with the next item.
     ///
     /// A cancellation or the deadline of the batch ends the stream early: the source is pulled no
     /// further. Each item that was pulled has an outcome. One last failure stands for all items
-    /// that were not.
+    /// that were not pulled.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -318,7 +320,7 @@ impl<'e, I> BatchBuilder<'e, I> {
     ///
     /// # Errors
     ///
-    /// [`Refused`] if the executor was shut down. It gives the source back.
+    /// [`Refused`], with the source, if the executor was shut down.
     ///
     /// # Panics
     ///
@@ -326,8 +328,8 @@ impl<'e, I> BatchBuilder<'e, I> {
     ///
     /// # Progress
     ///
-    /// As [`Executor::stream`]. The consumer runs no items, unless it is a worker of an executor.
-    /// A job that such a consumer runs itself may keep it past a deadline.
+    /// As [`Executor::stream`], except that the consumer runs items only if it is a worker of an
+    /// executor. A job that it runs may keep it past a deadline.
     pub fn stream<U, E, F>(self, job: F) -> Streamed<I, U, E>
     where
         I: IntoIterator<IntoIter: Send + 'static, Item: Send>,
@@ -494,7 +496,7 @@ fn run_item<T, U, E>(
     Ran { outcome, started, completed }
 }
 
-/// The second argument of a job of a [`BatchBuilder`]: it tells the job whether to stop.
+/// The second argument of a job of a [`BatchBuilder`]. The job can ask it whether to stop.
 pub struct Job<'a> {
     current: &'a Current<'a>,
 }
@@ -505,16 +507,16 @@ impl Job<'_> {
     /// * The batch was cancelled, or another item has failed and the batch fails fast.
     /// * The executor was shut down.
     /// * A deadline of this item has passed.
-    /// * The handle of the submitted batch, or the stream, was dropped.
-    /// * The batch runs inside of a job, by `run` or [`BatchHandle::wait`], and one of these holds
-    ///   for that job.
+    /// * The handle of the submitted batch was dropped, or the stream of outcomes.
+    /// * A job called `run` or [`BatchHandle::wait`] for this batch, and one of the points above
+    ///   holds for that job.
     ///
     /// [`BatchBuilder`] has an example.
     ///
     /// # Progress
     ///
-    /// Wait-free: a few loads, and a reading of the clock if there are deadlines, for each job that
-    /// the batch is nested in.
+    /// Wait-free: a few loads, and a reading of the clock if there are deadlines. If the batch is
+    /// nested in jobs, the same for each of these jobs.
     pub fn should_stop(&self) -> bool {
         self.current.should_stop()
     }

@@ -22,8 +22,8 @@ use crate::stream::{Ordered, Progress};
 /// [`wait`](BatchHandle::wait) blocks until each item has an outcome. The handle is also a future,
 /// which does not block its thread. The deadlines of the batch hold either way.
 ///
-/// Dropping the handle cancels the items that have not started, and waits for none. Jobs that run
-/// go on. The ring refuses their results, and they are dropped.
+/// Dropping the handle cancels the items that have not started, and does not wait. Jobs that run go
+/// on, and their results are dropped.
 ///
 /// ```
 /// use reorder_executor::Executor;
@@ -70,16 +70,17 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
     ///
     /// # Progress
     ///
-    /// Blocking. It needs a worker that is not kept by other jobs, or a deadline. A worker of this
-    /// or another executor that calls this runs the items itself.
+    /// Blocking, until a worker is free of other jobs and has run the items, or until a deadline.
+    /// If the caller is a worker of this or another executor, it runs the items itself.
     pub fn wait(mut self) -> BatchReport<U, E> {
         self.stream.wait_in(current_job());
         _ = self.wait_until(None);
         self.report()
     }
 
-    /// Blocks until each item has an outcome, but at most for `timeout`. Returns `true` if each has
-    /// one: then [`wait`](BatchHandle::wait) returns immediately. Otherwise the batch goes on.
+    /// Blocks until each item has an outcome, but at most for `timeout`. Returns `true` if each
+    /// item has an outcome: then [`wait`](BatchHandle::wait) returns immediately. Otherwise the
+    /// batch goes on.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -98,8 +99,8 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
     ///
     /// # Progress
     ///
-    /// Blocking, until the time is over. A worker of this or another executor that calls this may
-    /// run an item, and returns after that item.
+    /// Blocking, until the time is over. If the caller is a worker of this or another executor, it
+    /// may run an item, and returns after that item.
     pub fn wait_timeout(&mut self, timeout: Duration) -> bool {
         // An instant that the clock cannot represent is no deadline.
         self.wait_until(now().checked_add(timeout))
@@ -158,8 +159,8 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
     /// Returns `true` if so.
     ///
     /// A batch that was cancelled, or whose deadline has passed, starts no job. Its outcomes come
-    /// immediately, while jobs that had started may still run. This waits for them. Afterwards,
-    /// [`wait`](BatchHandle::wait) returns immediately.
+    /// immediately, while jobs that had started may still run. This call waits for those jobs.
+    /// Afterwards, [`wait`](BatchHandle::wait) returns immediately.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -14,7 +14,7 @@ use crate::outcome::{Failure, Outcome};
 ///
 /// Returned by [`Executor::execute_batch`](crate::Executor::execute_batch),
 /// [`BatchBuilder::run`](crate::BatchBuilder::run) and
-/// [`BatchHandle::wait`](crate::BatchHandle::wait). The batch is over, and no method waits.
+/// [`BatchHandle::wait`](crate::BatchHandle::wait). Every item has its outcome, so no method waits.
 ///
 /// ```
 /// use reorder_executor::Executor;
@@ -62,7 +62,7 @@ impl<U, E> BatchReport<U, E> {
         self
     }
 
-    /// Returns the statistics of its requests, or `None` if the batch was not made by
+    /// Returns the statistics of the batch's requests, or `None` if the batch was not made by
     /// [`BatchBuilder::requests`]. [`Requests`](crate::Requests) has an example.
     ///
     /// [`BatchBuilder::requests`]: crate::BatchBuilder::requests
@@ -101,8 +101,8 @@ impl<U, E> BatchReport<U, E> {
         self.is_timed().then(|| timing::peak_concurrency(&self.timings))
     }
 
-    /// Returns the window that the batch would have needed: the maximum distance from the first
-    /// missing item to the last started one.
+    /// Returns the smallest window in which the batch could have run as it did: the maximum number
+    /// of items from the first missing item to the last started item.
     ///
     /// `None` if the batch was not timed, or had no items.
     pub fn window_high_water(&self) -> Option<usize> {
@@ -113,8 +113,9 @@ impl<U, E> BatchReport<U, E> {
         !self.timings.is_empty()
     }
 
-    /// Returns the number of results that came after their item was given up. They were dropped.
-    /// [`BatchBuilder`](crate::BatchBuilder) has an example.
+    /// Returns the number of results that were dropped because they came too late: after a
+    /// deadline, or after the consumer gave up on their item. [`BatchBuilder`](crate::BatchBuilder)
+    /// has an example.
     pub fn late_results(&self) -> usize {
         self.late
     }
@@ -157,9 +158,13 @@ impl<U, E> BatchReport<U, E> {
     ///
     /// # Errors
     ///
-    /// [`ItemError`] with the failure of lowest index, if there is one. An item that was cancelled
-    /// or shut down comes last, because it does not tell why the batch failed. In a batch that
-    /// fails fast, it is the failure that ended the batch.
+    /// [`ItemError`] if an item has a failure. If several have one, the error is chosen in this
+    /// order:
+    ///
+    /// * In a batch that fails fast, the failure that ended the batch.
+    /// * The failure of the lowest index that is neither a cancellation nor a shutdown, because
+    ///   these do not tell why the batch failed.
+    /// * The failure of the lowest index.
     pub fn into_values(self) -> Result<Vec<U>, ItemError<E>> {
         let (mut values, mut first) = (Vec::with_capacity(self.outcomes.len()), None);
         let rank = |(index, failure): &(usize, Failure<E>)| match failure {
@@ -189,7 +194,7 @@ impl<U, E> BatchReport<U, E> {
 pub struct ItemError<E = Infallible> {
     /// The index of the item.
     pub index: usize,
-    /// The reason why it has no value.
+    /// The reason why the item has no value.
     pub failure: Failure<E>,
 }
 

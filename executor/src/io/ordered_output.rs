@@ -1,4 +1,4 @@
-//! The producing end of a stream's ring.
+//! The producing end of the ring of a stream, a queue or requests.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -8,7 +8,8 @@ use crate::primitive::{AtomicBool, Mutex, lock};
 use crate::scheduler::Published;
 use crate::unwind::catch_panic;
 
-/// Cancels the batches and streams that were given this token, from any thread, also from a job.
+/// A token that cancels every batch, stream and queue to which it was given. Any thread may cancel
+/// it, even a job.
 ///
 /// Clones are the same token. A cancelled token stays cancelled.
 ///
@@ -52,8 +53,9 @@ impl CancellationToken {
     ///
     /// # Progress
     ///
-    /// It wakes the consumers of the streams and submitted batches that have this token. It blocks
-    /// only for a moment, on a lock that other calls of `cancel` and starting calls take.
+    /// Blocking for a moment: it takes a lock that other calls of `cancel`, and calls that start,
+    /// take as well. It then wakes the consumers of the streams, queues and submitted batches that
+    /// have this token.
     pub fn cancel(&self) {
         // ORDERING: cancellation:cancel: Release pairs with `cancellation:look`.
         self.0.is_cancelled.store(true, Release);

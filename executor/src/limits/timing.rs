@@ -34,20 +34,20 @@ impl Timing {
         self.ran.map(|ran| ran.started)
     }
 
-    /// Returns when its job returned or panicked, or when a request had no further attempt. It is
-    /// `None` if [`started`](Timing::started) is.
+    /// Returns when the job of the item returned or panicked, or when a request had no further
+    /// attempt. It is `None` if [`started`](Timing::started) is.
     pub fn completed(&self) -> Option<Instant> {
         self.ran.map(|ran| ran.completed)
     }
 
-    /// Returns the number of items of the batch that completed before it. It is `None` if
+    /// Returns the number of items of the batch that completed before this item. It is `None` if
     /// [`started`](Timing::started) is.
     pub fn completion_order(&self) -> Option<usize> {
         self.ran.map(|ran| ran.order)
     }
 
-    /// Returns the time that its result waited for earlier items: until the last of them had
-    /// completed.
+    /// Returns the time for which the result of this item waited for earlier items: from its
+    /// completion until all of them had completed.
     pub fn waited(&self) -> Duration {
         self.waited
     }

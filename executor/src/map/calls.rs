@@ -28,8 +28,8 @@ impl Executor {
     ///
     /// * If jobs panicked, with the first of these panics in the order of the input. All other
     ///   items have run, and their results were dropped.
-    /// * If the source panics. The items that it brought before have run, unless the source did not
-    ///   say how many items it has: then no item has run.
+    /// * If the source panics. The items that came before the panic have run. But if the source did
+    ///   not say exactly how many items it has, no item has run.
     /// * If the `Drop` of the source or of the job panics. The results were dropped.
     /// * If there is no memory for the results.
     ///
@@ -41,13 +41,13 @@ impl Executor {
     ///
     /// Items that are measured to be cheap are not shared one by one:
     ///
-    /// * While one item runs, the items that its thread has taken with it wait. There are at most
-    ///   as many of them as cheap items ran before in this call, and at most 31.
+    /// * A thread may take several items at once. While one of them runs, the others wait. At most
+    ///   as many items wait as cheap items ran before in this call, and at most 31.
     /// * If the items of earlier calls with this job were cheap, the caller begins alone. It shares
-    ///   the rest of the items after the first expensive one has ended.
+    ///   the rest of the items after the first expensive item has ended.
     ///
-    /// So items must not wait for each other.
-    /// [`BatchBuilder::concurrent`](crate::BatchBuilder::concurrent) is for items that do.
+    /// So items must not wait for each other. For such items, use
+    /// [`BatchBuilder::concurrent`](crate::BatchBuilder::concurrent).
     ///
     /// In a task of an async runtime, the call blocks the runtime's thread. So its items must not
     /// wait for other tasks of that thread.
@@ -75,9 +75,9 @@ impl Executor {
 
     /// Runs `job` on the indices from 0 to `len` and returns the results in their order.
     ///
-    /// This is [`map`] for a `job` that finds or makes its item by itself. Threads divide a range
-    /// of indices without pulling it, while they pull an iterator one at a time. The difference
-    /// matters for items of a few nanoseconds.
+    /// This is [`map`] for a `job` that finds or makes its item by itself. An iterator is pulled by
+    /// one thread at a time. A range of indices is divided among the threads without a pull. The
+    /// difference matters for items of a few nanoseconds.
     ///
     /// ```
     /// # use reorder_executor::Executor;
@@ -95,7 +95,8 @@ impl Executor {
     ///
     /// # Progress
     ///
-    /// As [`map`], with at most 127 indices instead of 31 items.
+    /// As [`map`], except that up to 127 indices, and not 31 items, may wait behind an index that
+    /// runs.
     ///
     /// [`map`]: Executor::map
     pub fn map_indexed<U, F>(&self, len: usize, job: F) -> Vec<U>
@@ -129,8 +130,8 @@ impl Executor {
     ///
     /// # Panics
     ///
-    /// As [`map`](Executor::map). A panic of `init` counts as a panic of the item. It also panics
-    /// if the `Drop` of a state panics.
+    /// As [`map`](Executor::map). A panic of `init` counts as a panic of the item. The call also
+    /// panics if the `Drop` of a state panics.
     ///
     /// # Progress
     ///

@@ -20,10 +20,10 @@ pub struct RequestStats {
     /// The maximum number of attempts that ran at the same time. An item that waits for another
     /// attempt does not count.
     pub peak_concurrency: usize,
-    /// The time during which the batch had an attempt to dispatch, and the pace of the limiter did
-    /// not allow it.
+    /// The time during which an attempt was ready, but the pace of the limiter did not allow it.
     pub waited_for_pace: Duration,
-    /// The further time during which the throttle of the limiter did not allow it.
+    /// The further time during which an attempt was ready, but the throttle of the limiter did not
+    /// allow it.
     pub waited_for_throttle: Duration,
 }
 

@@ -16,7 +16,8 @@ use crate::stream::{Opened, Ordered, open_ring, publish_with_limits};
 
 type MakeJob<T, U, E> = Box<dyn FnOnce(Option<&Arc<LimitState>>) -> QueueJob<T, U, E>>;
 
-/// A queue, made by [`Executor::queue`] or [`BatchBuilder::queue`].
+/// The settings of a queue. Made by [`Executor::queue`], [`Executor::task_queue`] or
+/// [`BatchBuilder::queue`].
 #[must_use = "nothing runs until `build` is called"]
 pub struct QueueBuilder<'e, T, U, E = Infallible> {
     executor: &'e Executor,
@@ -26,15 +27,17 @@ pub struct QueueBuilder<'e, T, U, E = Infallible> {
 }
 
 impl Executor {
-    /// Makes a queue, whose items are sent by any number of threads and tasks. The outcomes come in
-    /// the order in which the items were sent.
+    /// Makes a queue: a stream whose items any number of threads and tasks send. The outcomes come
+    /// in the order in which the items were sent.
     ///
-    /// This is the push side of [`stream`](Executor::stream): no thread pulls a source. A sender
-    /// waits for room on its own thread or task.
+    /// The items of a [`stream`](Executor::stream) are pulled from a source. Here, a
+    /// [`QueueSender`] sends each item. If the window is full, the sender waits on its own thread
+    /// or task.
     ///
-    /// A thread takes several items at once if the items before them were cheap. At most as many
-    /// items wait behind a slow one as ran cheaply before it in the same queue. If items wait for
-    /// each other, use [`BatchBuilder::queue`], which takes them one by one.
+    /// A thread takes several items at once if the items before them were cheap. The number of
+    /// items behind a slow item is at most the number that ran cheaply before it in the same queue.
+    /// If items wait for each other, use [`BatchBuilder::queue`]: there, each thread takes one item
+    /// at a time.
     ///
     /// ```
     /// use reorder_executor::Executor;
@@ -63,7 +66,8 @@ impl Executor {
         QueueBuilder { executor: self, window: self.window, limits: None, job }
     }
 
-    /// Makes a [queue](Executor::queue) whose items are closures, for jobs of several kinds.
+    /// Makes a [queue](Executor::queue) whose items are closures, so that each item can have a job
+    /// of its own.
     ///
     /// ```
     /// # let executor = reorder_executor::Executor::builder().workers(2).build()?;
@@ -82,8 +86,8 @@ impl Executor {
 }
 
 impl<'e> BatchBuilder<'e, ()> {
-    /// Makes a [queue](Executor::queue) with the limits of this batch, which has no items of its
-    /// own.
+    /// Makes a [queue](Executor::queue) with the limits of this batch. The batch itself has no
+    /// items: `executor.batch(())`.
     ///
     /// The limits hold as for a [`stream`](BatchBuilder::stream). Each thread takes one item at a
     /// time.
@@ -121,18 +125,18 @@ where
     U: Send + 'static,
     E: Send + 'static,
 {
-    /// Sets the maximum number of items that were sent and whose outcomes were not taken, at least
-    /// 1. The default is the window of the executor.
+    /// Sets the window, at least 1: the maximum number of items that were sent and whose outcomes
+    /// were not taken. The number is exact. The default is the window of the executor.
     pub fn window(mut self, items: usize) -> Self {
         self.window = items;
         self
     }
 
-    /// Starts the queue. Returns its first sender, and the stream of its outcomes.
+    /// Starts the queue. Returns the first sender, which can be cloned, and the stream of outcomes.
     ///
     /// # Errors
     ///
-    /// If the executor was shut down, or the window is 0 or too large.
+    /// [`Refused`] if the executor was shut down, or the window is 0 or too large.
     ///
     /// # Panics
     ///

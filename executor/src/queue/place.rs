@@ -25,10 +25,11 @@ struct Slot {
 
 /// A place in the order of a queue, made by [`QueueSender::reserve`](crate::QueueSender::reserve).
 ///
-/// Any thread completes it: a callback, a driver, another library. Its result comes in its turn,
-/// under the limits of the queue, as the result of a job does. If the place is dropped instead, its
-/// outcome is [`Failure::PlaceDropped`](crate::Failure::PlaceDropped). A place that is
-/// [forgotten](std::mem::forget) holds up the stream, unless the queue has a time limit for items.
+/// Any thread may complete the place: a callback, a driver, another library. The result comes in
+/// the order of the queue, and under its limits, as the result of a job does. If the place is
+/// dropped instead, the outcome is [`Failure::PlaceDropped`](crate::Failure::PlaceDropped). A place
+/// that is [forgotten](std::mem::forget) holds up the stream, unless the queue has a time limit for
+/// items.
 ///
 /// ```
 /// use reorder_executor::Executor;
@@ -68,13 +69,13 @@ impl<U: Send + 'static, E: Send + 'static> Place<U, E> {
 }
 
 impl<U, E> Place<U, E> {
-    /// Returns the index of its outcome among the outcomes of the queue.
+    /// Returns the index of the place's outcome among the outcomes of the queue.
     pub fn index(&self) -> u64 {
         self.slot.index
     }
 
-    /// Returns `false` if no caller can receive a result of this place any more: the stream was
-    /// dropped, a limit has ended the queue, or the place was given up.
+    /// Returns `false` if no caller can receive a result of this place any more. The stream was
+    /// dropped, a limit has ended the queue, or the consumer has skipped the place.
     ///
     /// # Progress
     ///
@@ -83,16 +84,15 @@ impl<U, E> Place<U, E> {
         self.owner.as_ref().is_some_and(|owner| owner.is_wanted(&self.slot))
     }
 
-    /// Puts the result into its place.
+    /// Completes the place with the result of a job of your own.
     ///
     /// # Errors
     ///
-    /// Gives the result back if no caller can receive it any more, or if it came after its
-    /// deadline.
+    /// Returns the result if no caller can receive it any more, or if its deadline has passed.
     ///
     /// # Progress
     ///
-    /// Lock-free, besides the memory for the outcome and the waking of the consumer.
+    /// Lock-free. Allocating the outcome and waking the consumer are not counted.
     pub fn complete(mut self, result: Result<U, E>) -> Result<(), Result<U, E>> {
         match self.owner.take() {
             Some(owner) => owner.complete(&self.slot, result),

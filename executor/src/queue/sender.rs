@@ -17,27 +17,32 @@ pub type Task<U> = Box<dyn FnOnce() -> U + Send>;
 
 /// Sends items to a queue, made by [`QueueBuilder::build`](crate::QueueBuilder::build).
 ///
-/// Clones send to the same queue. The outcomes come in the order in which the items were sent. The
-/// queue ends after its last sender was dropped, when all outcomes were taken.
+/// Clones send to the same queue. The outcomes come in the order in which the items were sent.
+/// After the last sender was dropped, the stream of outcomes ends behind the last item.
 ///
-/// If the stream of outcomes is dropped, or a limit ends the queue, every call returns an error
-/// with its item. [`take_unstarted`](QueueSender::take_unstarted) returns the items that were sent
-/// and not started.
+/// The *window* is the maximum number of items that were sent and whose outcomes were not taken.
+///
+/// If the stream of outcomes is dropped, or a limit ends the queue, the queue accepts no more
+/// items. Each call then returns an error, with the item.
+/// [`take_unstarted`](QueueSender::take_unstarted) returns the items that were sent and not
+/// started.
 pub struct QueueSender<T: Send, U: Send, E: Send = Infallible> {
     core: Arc<QueueCore<T, U, E>>,
 }
 
-/// The error of a [`QueueSender`] whose queue takes no more items. It gives the item back.
+/// The error of a [`QueueSender`] whose queue accepts no more items.
+/// [`into_inner`](SendError::into_inner) returns the item.
 ///
 /// The stream of outcomes was dropped, or a limit has ended the queue.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(T);
 
-/// The error of [`QueueSender::try_send`]. It gives the item back.
+/// The error of [`QueueSender::try_send`]. [`into_inner`](TrySendError::into_inner) returns the
+/// item.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrySendError<T> {
-    /// As many items are outstanding as the window has.
+    /// The window is full.
     Full(T),
     /// The stream of outcomes was dropped, or a limit has ended the queue.
     Closed(T),
@@ -48,10 +53,11 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         QueueSender { core }
     }
 
-    /// Sends an item. Waits while as many items are outstanding as the window has.
+    /// Sends an item. If the window is full, the thread waits until the consumer has taken an
+    /// outcome.
     ///
-    /// A thread that also takes the outcomes should use [`try_send`](QueueSender::try_send): while
-    /// it waits for room, it makes none.
+    /// A thread that also takes the outcomes should use [`try_send`](QueueSender::try_send). If it
+    /// waited here, it would take no outcomes, and the window would stay full.
     ///
     /// # Errors
     ///
@@ -63,8 +69,9 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
     ///
     /// # Progress
     ///
-    /// Blocking. A worker of an executor that calls this runs items of the queue while it waits,
-    /// and another worker takes its place. No order among waiting senders is promised.
+    /// Blocking. If the caller is a worker of an executor, it runs items of the queue. When there
+    /// are none, another worker takes its place while it waits. No order among waiting senders is
+    /// promised.
     pub fn send(&self, mut item: T) -> Result<(), SendError<T>> {
         loop {
             match self.core.try_send(item) {
@@ -76,7 +83,7 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         }
     }
 
-    /// Sends an item unless as many items are outstanding as the window has.
+    /// Sends an item, unless the window is full.
     ///
     /// # Errors
     ///
@@ -84,7 +91,8 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
     ///
     /// # Progress
     ///
-    /// It takes a lock that is held for a few instructions, and for the growth of the queue.
+    /// Blocking: it takes a lock that is held for a few instructions, and while the list of items
+    /// grows.
     pub fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
         self.core.try_send(item).map_err(|(reason, item)| match reason {
             NotSent::Full => TrySendError::Full(item),
@@ -92,9 +100,10 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         })
     }
 
-    /// Sends an item. The task waits while as many items are outstanding as the window has.
+    /// Sends an item. If the window is full, the task waits until the consumer has taken an
+    /// outcome.
     ///
-    /// If the future is dropped before it is ready, the item was not sent, and is dropped as well.
+    /// If the future is dropped before it is ready, the item is dropped and was not sent.
     ///
     /// # Errors
     ///
@@ -110,10 +119,11 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         }
     }
 
-    /// Returns the items that were sent and that no thread has started, in their order, after the
-    /// stream of outcomes was dropped or a limit has ended the queue. Before, it returns none.
+    /// Returns the items that were sent and that no thread has started, in their order. While the
+    /// queue is open, it returns none: the stream of outcomes must have been dropped, or a limit
+    /// must have ended the queue.
     ///
-    /// Each of them is returned once. Items that no caller takes are dropped with the last sender.
+    /// Each item is returned once. Items that no caller takes are dropped with the last sender.
     pub fn take_unstarted(&self) -> Vec<T> {
         self.core.take_unstarted()
     }
@@ -133,7 +143,7 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         core.room.wait(deadline, || core.may_send());
     }
 
-    /// Waits until there may be room, or the queue is over.
+    /// Waits until there may be room, or the queue accepts no more items.
     async fn room(&self) {
         let mut waiting = Waiting { sender: self, wait: Wait::default() };
         poll_fn(|cx| {
@@ -145,8 +155,8 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
 }
 
 impl<T: Send + 'static, U: Send + 'static, E: Send + 'static> QueueSender<T, U, E> {
-    /// Reserves the place behind the items that were sent. Waits for room as
-    /// [`send`](QueueSender::send) does.
+    /// Reserves the next place in the order of outcomes, for a result that you complete yourself.
+    /// If the window is full, the thread waits, as [`send`](QueueSender::send) does.
     ///
     /// # Errors
     ///
@@ -169,7 +179,8 @@ impl<T: Send + 'static, U: Send + 'static, E: Send + 'static> QueueSender<T, U, 
         }
     }
 
-    /// Reserves the place behind the items that were sent, if there is room.
+    /// Reserves the next place in the order of outcomes, unless the window is full.
+    /// [`reserve`](QueueSender::reserve) says more.
     ///
     /// # Errors
     ///
@@ -186,7 +197,7 @@ impl<T: Send + 'static, U: Send + 'static, E: Send + 'static> QueueSender<T, U, 
         }
     }
 
-    /// Reserves the place behind the items that were sent. The task waits for room.
+    /// Reserves the next place in the order of outcomes. If the window is full, the task waits.
     ///
     /// # Errors
     ///
@@ -203,7 +214,8 @@ impl<T: Send + 'static, U: Send + 'static, E: Send + 'static> QueueSender<T, U, 
 }
 
 impl<U: Send + 'static, E: Send> QueueSender<Task<U>, U, E> {
-    /// Sends a closure. Waits as [`send`](QueueSender::send) does.
+    /// Sends a closure. If the window is full, the thread waits, as [`send`](QueueSender::send)
+    /// does.
     ///
     /// # Errors
     ///
@@ -215,7 +227,7 @@ impl<U: Send + 'static, E: Send> QueueSender<Task<U>, U, E> {
     ///
     /// # Progress
     ///
-    /// As [`send`](QueueSender::send), besides the memory for the closure.
+    /// As [`send`](QueueSender::send). It also allocates the closure.
     pub fn push(
         &self,
         task: impl FnOnce() -> U + Send + 'static,

@@ -26,9 +26,9 @@ impl Attempt {
         self.number
     }
 
-    /// Returns `true` if the outcome of this attempt is not needed, or will not count. The reasons
-    /// are those of [`Job::should_stop`](crate::Job::should_stop). The time of an item counts from
-    /// its first attempt.
+    /// Returns `true` if the outcome of this attempt is not needed, or will not count, for the
+    /// reasons that [`Job::should_stop`](crate::Job::should_stop) lists. The time of an item counts
+    /// from its first attempt.
     ///
     /// # Progress
     ///

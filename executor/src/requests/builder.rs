@@ -123,7 +123,7 @@ impl<I> Requests<'_, I> {
     ///
     /// # Errors
     ///
-    /// [`Refused`](crate::Refused) if the executor was shut down. It gives the items back.
+    /// [`Refused`](crate::Refused), with the items, if the executor was shut down.
     ///
     /// # Panics
     ///
@@ -195,8 +195,8 @@ impl<I> Requests<'_, I> {
     ///
     /// # Errors
     ///
-    /// [`Refused`](crate::Refused) if the executor was shut down, or there is no memory for the
-    /// window. It gives the source back.
+    /// [`Refused`](crate::Refused), with the source, if the executor was shut down, or there is no
+    /// memory for the window.
     ///
     /// # Panics
     ///
@@ -217,8 +217,8 @@ impl<I> Requests<'_, I> {
         self.batch.stream_with(self.window, |call, source| start(call, source, jobs, self.config))
     }
 
-    /// Opens a stream whose jobs are futures, as in [`submit_async`](Requests::submit_async). They
-    /// run up to the window ahead of the consumer, also while it does not poll.
+    /// Opens a stream whose jobs are futures, as in [`submit_async`](Requests::submit_async). The
+    /// futures run ahead of the consumer, up to the window, also while it does not poll.
     ///
     /// # Errors
     ///

@@ -133,8 +133,9 @@ impl RateLimiterBuilder {
     /// Sets the interval between two dispatches: `n` dispatches take `(n - 1) * pace` or longer,
     /// except for the [burst](RateLimiterBuilder::burst). The default is zero.
     ///
-    /// A service that counts requests in windows of time `t` may count `t / pace + burst` in one.
-    /// Choose the pace and the burst such that this is below its limit.
+    /// A service that counts requests in windows of time `t` may count up to `t / pace + burst`
+    /// requests in one window. Choose the pace and the burst so that this number is below the
+    /// service's limit.
     pub fn pace(mut self, pace: Duration) -> Self {
         self.pace = pace;
         self
@@ -162,8 +163,8 @@ impl RateLimiterBuilder {
         self
     }
 
-    /// Sets a throttle, which adapts that time to the outcomes of attempts. There is none by
-    /// default.
+    /// Sets a throttle, which adapts the interval between two dispatches to the outcomes of
+    /// attempts. By default there is no throttle.
     pub fn throttle(mut self, throttle: Throttle) -> Self {
         self.throttle = Some(throttle);
         self

@@ -59,8 +59,8 @@ impl Throttle {
         self
     }
 
-    /// Sets the jitter, from 0 to 1: each delay is longer by a random part of itself, up to this
-    /// one. So clients that were refused together do not return together.
+    /// Sets the jitter, from 0 to 1. Each delay is lengthened by a random part of itself: at most
+    /// `jitter * delay`. So clients that were refused together do not come back together.
     pub fn jitter(mut self, jitter: f64) -> Throttle {
         self.jitter = jitter;
         self
@@ -71,7 +71,7 @@ impl Throttle {
     ///
     /// # Errors
     ///
-    /// [`ThrottleError`] if not.
+    /// [`ThrottleError`] if the throttle would never back off, or never recover.
     pub fn check(&self) -> Result<(), ThrottleError> {
         let Throttle { floor, ceiling, step, multiplier, jitter } = *self;
         if ceiling <= floor {

@@ -57,7 +57,7 @@ pub(crate) struct Progress {
     pub(crate) kind: CallKind,
     /// The index of the first item that is missing.
     pub(crate) head: u64,
-    /// The number of items that have come from the source.
+    /// The number of items that have come from the source, or were sent.
     pub(crate) pulled: u64,
     /// The number of items from the head on that have run.
     pub(crate) waiting: u64,
@@ -69,7 +69,8 @@ pub(crate) struct Progress {
 pub enum CallKind {
     /// A call whose caller waits for all of it, such as [`map`](crate::Executor::map).
     Batch,
-    /// A call whose outcomes are taken in order: a [`stream`](crate::Executor::stream), or a batch
-    /// that was [submitted](crate::BatchBuilder::submit).
+    /// A call whose outcomes are taken in order: a [`stream`](crate::Executor::stream), a
+    /// [`queue`](crate::Executor::queue), requests, or a batch that was
+    /// [submitted](crate::BatchBuilder::submit).
     Stream,
 }

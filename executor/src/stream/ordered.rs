@@ -37,7 +37,8 @@ pub(crate) struct ConsumerEnd<U, E> {
     pub(crate) size_hint: (usize, Option<usize>),
 }
 
-/// The outcomes of a stream's items, in the order of its source.
+/// The outcomes of a stream's items, in the order of its source. For a
+/// [queue](crate::Executor::queue), in the order of the sends.
 ///
 /// While the next outcome is missing, the consumer's thread may run items itself. It does so in two
 /// cases:
@@ -49,12 +50,12 @@ pub(crate) struct ConsumerEnd<U, E> {
 /// For many small outcomes, `for_each`, `fold` and `count` are faster than a `for` loop, also
 /// behind `map` or `filter`.
 ///
-/// Dropping the handle stops the stream and waits for nothing. The source is pulled no further, and
-/// is dropped. The ring refuses results that come later, and they are dropped where they were made.
-/// The captures of the job are dropped with the last of them. A worker at another job may keep them
-/// until that job returns.
+/// Dropping the handle stops the stream, and does not wait. The source is pulled no further, and is
+/// dropped. Results that come later are dropped on the thread of their job. The captures of the job
+/// are dropped after the last job has run. A worker at another job may keep these captures until
+/// that job returns.
 ///
-/// The handle may be forgotten. The stream then runs to the end of its window and stays there.
+/// The handle may be forgotten with `mem::forget`. The stream then fills its window, and stops.
 ///
 /// ```
 /// use reorder_executor::Executor;
@@ -73,8 +74,8 @@ pub(crate) struct ConsumerEnd<U, E> {
 ///
 /// # Progress
 ///
-/// `next` blocks until the outcome of the next item is there, however many later ones are. If this
-/// thread runs no items itself, it needs a worker that is not kept by other jobs.
+/// `next` blocks until the outcome of the next item is there, even if later outcomes are there
+/// before. If this thread runs no items itself, it needs a worker that is free of other jobs.
 ///
 /// A task of an async runtime should use [`poll_next`](Ordered::poll_next) or
 /// [`into_stream`](Ordered::into_stream) instead. If `next` blocks the only thread of a runtime
@@ -330,8 +331,8 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     /// Returns `true` if so.
     ///
     /// A stream that was cancelled, or whose deadline has passed, starts no job. Its outcomes come
-    /// immediately, while jobs that had started may still run. This waits for them. Other streams
-    /// have no job left when their source has ended and all items have run.
+    /// immediately, while jobs that had started may still run. This call waits for those jobs. Any
+    /// other stream has no job left when its source has ended and all items have run.
     ///
     /// ```
     /// use std::time::Duration;
@@ -349,8 +350,8 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     ///
     /// # Progress
     ///
-    /// Blocking: it looks at growing intervals, of up to 10 ms. It takes no outcomes and runs no
-    /// items. Pass `within` if a job may not end, or the window may be full.
+    /// Blocking: the thread checks at growing intervals, of up to 10 ms. It takes no outcomes and
+    /// runs no items. Pass `within` if a job may never end, or the window may be full.
     pub fn until_idle(&mut self, within: Option<Duration>) -> bool {
         // An instant that the clock cannot represent is no deadline.
         let deadline = within.and_then(|within| now().checked_add(within));
@@ -366,8 +367,8 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         true
     }
 
-    /// Returns the number of results so far that came after their item was given up. They were
-    /// dropped.
+    /// Returns the number of results so far that were dropped because they came too late: after a
+    /// deadline, or after the consumer gave up on their item.
     ///
     /// Always 0 for a stream without limits; see
     /// [`BatchBuilder::stream`](crate::BatchBuilder::stream).
@@ -397,8 +398,8 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         self.limits.as_ref().and_then(|limits| limits.timing)
     }
 
-    /// Returns the current statistics of its requests, or `None` if the stream was not made by
-    /// [`BatchBuilder::requests`].
+    /// Returns the current statistics of the stream's requests, or `None` if the stream was not
+    /// made by [`BatchBuilder::requests`].
     ///
     /// # Progress
     ///

@@ -1,4 +1,4 @@
-//! The progress of a stream on its producing side.
+//! The progress of a stream or queue on its producing side.
 
 use std::sync::atomic;
 use std::sync::atomic::Ordering::Relaxed;

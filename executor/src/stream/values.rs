@@ -28,7 +28,7 @@ impl<'a, U: Send> Ordered<'a, U> {
 /// The values of a stream whose job returns no errors, in the order of the source.
 ///
 /// Made by [`Ordered::values`] and [`IteratorExt::ordered_map`](crate::IteratorExt::ordered_map).
-/// It ends, helps and is dropped as its [`Ordered`].
+/// [`Ordered`] says when its thread runs items, and what happens when it is dropped.
 ///
 /// For many small values, `for_each`, `fold` and `count` are faster than a `for` loop.
 ///

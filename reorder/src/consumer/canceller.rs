@@ -7,8 +7,8 @@ use crate::ring::space_request::SpaceRequest;
 
 /// Cancels one batch from any thread. A later batch on the same ring is not affected.
 ///
-/// [`Consumer::canceller`](crate::Consumer::canceller) returns it. It does not keep the batch open.
-/// The canceller of a shared ring keeps the ring alive.
+/// [`Consumer::canceller`](crate::Consumer::canceller) returns it. A canceller does not keep the
+/// batch open. The canceller of a shared ring keeps the ring alive.
 #[derive(Clone)]
 pub struct Canceller<R: RingRef> {
     ring: R,
@@ -22,9 +22,9 @@ impl<R: RingRef> Canceller<R> {
 
     /// Cancels the batch, unless it is cancelled already or over.
     ///
-    /// Returns `true` if this call cancelled it. After the cancellation the producer reserves no
-    /// more positions. The consumer gets the positions that are ready at the head, and then
-    /// `Cancelled`, unless the batch has ended. A side that waits is woken.
+    /// Returns `true` if this call cancelled the batch. After the cancellation, the producer
+    /// reserves no more positions. The consumer gets the positions that are ready at the head, and
+    /// then `Cancelled`, unless the batch has ended. A side that waits is woken.
     ///
     /// ```
     /// # use reorder_ring::{ReserveError, Ring};

@@ -2,8 +2,8 @@
 
 /// The oldest undelivered position of a batch, as it was at one moment.
 ///
-/// [`Consumer::head_of_line`](crate::Consumer::head_of_line) returns it. It tells why the consumer
-/// waits. The state of the position may have changed when the view is read.
+/// [`Consumer::head_of_line`](crate::Consumer::head_of_line) returns this view, which tells why the
+/// consumer waits. The state of the position may have changed when the view is read.
 ///
 /// ```
 /// use reorder_ring::{HeadState, Ring};
@@ -23,23 +23,24 @@
 pub struct HeadOfLine {
     /// The index of the position in the batch.
     pub index: u64,
-    /// The number of positions that are reserved and not delivered, this one included. It is 0 if
-    /// this one is not reserved, and at most the ring's capacity.
+    /// The number of positions that are reserved and not delivered, this position included. The
+    /// number is 0 if this position is not reserved, and at most the ring's capacity.
     pub reserved: u64,
     /// The state of the position.
     pub state: HeadState,
 }
 
-/// The state of the head of line.
+/// The state of the position that the consumer takes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeadState {
-    /// The producer has not reserved it.
+    /// The producer has not reserved the position.
     Unreserved,
-    /// It is reserved and not completed.
+    /// The position is reserved and not completed.
     Missing,
-    /// A completer is writing its value, or an eviction is leaving a gap. It cannot be evicted now.
+    /// A completer is writing the value, or an eviction is leaving a gap. The position cannot be
+    /// evicted now.
     Writing,
-    /// It is completed or evicted. The next `try_next` delivers it.
+    /// The position is completed or evicted. The next `try_next` delivers it.
     Ready,
 }

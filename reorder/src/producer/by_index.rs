@@ -64,8 +64,8 @@ impl<R: RingRef> Producer<R> {
 
     /// Returns the ticket of an index that is reserved.
     ///
-    /// It equals the ticket that the reservation of the index returned. It says nothing about the
-    /// state of the position, which may be completed or delivered.
+    /// The ticket equals the ticket that the reservation of the index returned. It says nothing
+    /// about the state of the position, which may be completed or delivered.
     ///
     /// ```
     /// # use reorder_ring::Reason;
@@ -112,8 +112,8 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Errors
     ///
-    /// As for [`Ring::complete`](crate::Ring::complete). It is [`Reason::Unreserved`] if the index
-    /// is not reserved. Call [`reserve_through`](Producer::reserve_through) first.
+    /// As for [`Ring::complete`](crate::Ring::complete). The reason is [`Reason::Unreserved`] if
+    /// the index is not reserved. Call [`reserve_through`](Producer::reserve_through) first.
     ///
     /// # Panics
     ///

@@ -9,12 +9,12 @@ use crate::ticket::Ticket;
 /// Completes positions of one batch by their indices, from any thread.
 ///
 /// [`Producer::completer`](crate::Producer::completer) returns it. Each thread can have a clone; a
-/// completer that borrows the ring is `Copy`. It does not keep the batch open. After the end of the
-/// batch it completes nothing, also while a later batch is open on the same ring. The completer of
-/// a shared ring keeps the ring alive.
+/// completer that borrows the ring is `Copy`. A completer does not keep the batch open. After the
+/// end of the batch, the completer completes nothing, even if a later batch is open on the same
+/// ring. The completer of a shared ring keeps the ring alive.
 ///
-/// It accepts the indices that the producer has reserved. A producer that reserves all its
-/// [space](crate::Producer::space) early lets other threads complete every index of the window.
+/// A completer accepts the indices that the producer has reserved. If the producer reserves all its
+/// [space](crate::Producer::space) early, other threads can complete every index of the window.
 ///
 /// ```
 /// use reorder_ring::{Reason, Ring};
@@ -53,7 +53,8 @@ impl<R: RingRef> Completer<R> {
 
     /// Returns the ticket of an index that is reserved.
     ///
-    /// It says nothing about the state of the position, which may be completed or delivered.
+    /// The ticket says nothing about the state of the position, which may be completed or
+    /// delivered.
     ///
     /// ```
     /// # use reorder_ring::Reason;

@@ -33,7 +33,7 @@ const FIRST_SLEEP: Duration = Duration::from_millis(1);
 impl<R: RingRef> Producer<R> {
     /// Polls for space: ready when at least one position can be reserved.
     ///
-    /// It is [`poll_space_many`](Producer::poll_space_many) for one position.
+    /// This is [`poll_space_many`](Producer::poll_space_many) for one position.
     ///
     /// ```
     /// use std::task::{Context, Poll, Waker};
@@ -64,7 +64,7 @@ impl<R: RingRef> Producer<R> {
     /// Polls for space for `count` positions: ready when
     /// [`reserve_many(count)`](Producer::reserve_many) succeeds.
     ///
-    /// The take that makes the request fit calls the waker. Earlier takes do not, so a producer
+    /// The take that makes the request fit calls the waker, and no earlier take does. So a producer
     /// that asks for many positions is woken less often. Only the waker of the last call is kept.
     /// It may also be called without a reason.
     ///
@@ -114,8 +114,8 @@ impl<R: RingRef> Producer<R> {
     /// Polls for the cancellation: ready when the batch is cancelled, or its consumer was dropped.
     ///
     /// So a producer that waits for its source can stop when no consumer is left. Only one waker is
-    /// kept: of the last call of this method or of [`poll_space_many`](Producer::poll_space_many).
-    /// It may also be called without a reason.
+    /// kept: the waker of the last call of this method, [`poll_space`](Producer::poll_space) or
+    /// [`poll_space_many`](Producer::poll_space_many). It may also be called without a reason.
     ///
     /// ```
     /// use std::task::{Context, Poll, Waker};
@@ -144,7 +144,7 @@ impl<R: RingRef> Producer<R> {
 
     /// Waits in async code until at least one position can be reserved.
     ///
-    /// It is [`wait_for_space_many_async`](Producer::wait_for_space_many_async) for one position.
+    /// This is [`wait_for_space_many_async`](Producer::wait_for_space_many_async) for one position.
     ///
     /// ```
     /// # use std::{pin::pin, task::{Context, Poll, Waker}};
@@ -235,9 +235,9 @@ impl<R: RingRef> Producer<R> {
 
     /// Waits in async code until the batch is cancelled, or its consumer is dropped.
     ///
-    /// A producer that waits for its source can wait for both, by `select!`. The future calls
-    /// [`poll_cancelled`](Producer::poll_cancelled) and does nothing else. It can be dropped at any
-    /// time.
+    /// A producer that waits for its source can use `select!` to wait for the cancellation as well.
+    /// The future calls [`poll_cancelled`](Producer::poll_cancelled) and does nothing else. It can
+    /// be dropped at any time.
     ///
     /// ```
     /// # use std::task::{Context, Poll, Waker};
@@ -304,7 +304,7 @@ impl<R: RingRef> Producer<R> {
 impl<R: RingRef> Producer<R> {
     /// Blocks until at least one position can be reserved, or until `deadline`.
     ///
-    /// It is [`wait_for_space_many`](Producer::wait_for_space_many) for one position.
+    /// This is [`wait_for_space_many`](Producer::wait_for_space_many) for one position.
     ///
     /// ```
     /// use std::time::Instant;
@@ -375,9 +375,9 @@ impl<R: RingRef> Producer<R> {
     ///
     /// # Progress
     ///
-    /// Blocking: it waits for the consumer, which waits for the head of line. The thread sleeps.
-    /// The take that makes the request fit wakes it. It also wakes by itself, after 1 ms and then
-    /// after pauses that double.
+    /// Blocking: it waits for the consumer, which waits for the head of line. The thread sleeps
+    /// until the take that makes the request fit wakes it. The thread also wakes by itself, after 1
+    /// ms and then after pauses that double.
     pub fn wait_for_space_many(
         &mut self,
         count: usize,

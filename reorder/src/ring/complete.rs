@@ -68,8 +68,8 @@ impl<T> Ring<T> {
     ///
     /// # Errors
     ///
-    /// The [`Reason`] if the position cannot be evicted. For a position that is completed, or whose
-    /// completer is writing, it is [`Reason::Duplicate`].
+    /// The [`Reason`] if the position cannot be evicted. The reason is [`Reason::Duplicate`] if the
+    /// position is completed, or its completer is writing.
     ///
     /// # Panics
     ///
@@ -104,10 +104,10 @@ impl<T> Ring<T> {
 
     /// Returns `true` if the value of the ticket's position is still wanted.
     ///
-    /// It is not, if the position is completed, evicted or delivered, or if its batch is cancelled
-    /// or closed. The consumer cancels the batch when it is dropped. A thread that computes the
-    /// value can ask from time to time, and stop early. The answer may be outdated when it arrives.
-    /// Once it is `false`, it stays `false`.
+    /// The value is not wanted if the position is completed, evicted or delivered, or if its batch
+    /// is cancelled or closed. A consumer that is dropped cancels its batch. A thread that computes
+    /// the value can ask from time to time, and stop early. The answer may be outdated when it
+    /// arrives. Once the answer is `false`, it stays `false`.
     ///
     /// ```
     /// # let ring = reorder_ring::Ring::with_capacity(2)?;

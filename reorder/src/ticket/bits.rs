@@ -22,8 +22,8 @@ const DIGITS: usize = 32;
 ///
 /// The text is 32 hexadecimal digits, 16 for the ring and 16 for the position. A text with fewer or
 /// more digits is refused, so a text that was cut is not taken for a ticket. Signs, blanks and
-/// prefixes are refused, too. It is written in lower case and read in either case, since some wires
-/// change it.
+/// prefixes are refused, too. `Display` writes lower case. Parsing accepts both cases, since some
+/// wires change the case.
 ///
 /// The bits are not a secret. A peer that has seen one ticket can compute other tickets, and the
 /// ring accepts them if it has issued them. Authenticate bits that come from strangers.
@@ -48,9 +48,9 @@ const DIGITS: usize = 32;
 ///
 /// # With the feature `serde`
 ///
-/// It can be serialized and deserialized: as its text in formats for people, such as JSON, and as
-/// 16 bytes, the highest first, in other formats. A `Ticket` can be serialized in the same form,
-/// but not deserialized. Use `TicketBits` as a field of a message's type.
+/// `TicketBits` can be serialized and deserialized. In formats for people, such as JSON, it is its
+/// text. In other formats, it is 16 bytes, the highest first. A `Ticket` can be serialized in the
+/// same form, but not deserialized. Use `TicketBits` as a field of a message's type.
 ///
 /// # Progress
 ///
@@ -109,7 +109,7 @@ impl FromStr for TicketBits {
     }
 }
 
-/// The error of a text that does not contain the bits of a ticket.
+/// The reason why a text is not the bits of a ticket.
 ///
 /// ```
 /// use reorder_ring::{ParseTicketError, TicketBits};

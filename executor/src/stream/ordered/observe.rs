@@ -23,7 +23,7 @@ impl std::error::Error for TimedOut {}
 /// Counts the items of a call and their outcomes. Returned by [`Ordered::progress`] and
 /// [`BatchHandle::progress`](crate::BatchHandle::progress).
 ///
-/// Delivered outcomes belong to finished items, and finished items to pulled items. A failure that
+/// Every delivered item counts as finished, and every finished item as pulled. A failure that
 /// stands for all items that were not pulled counts as one item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -34,12 +34,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Returns the number of items that have come from the source.
+    /// Returns the number of items that have come from the source, or were sent to the queue.
     pub fn pulled(&self) -> u64 {
         self.pulled
     }
 
-    /// Returns the number of items that have run, or have their outcome without that.
+    /// Returns the number of items that have run, or have an outcome although they did not run.
     pub fn finished(&self) -> u64 {
         self.finished
     }
@@ -163,7 +163,7 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
     /// # Errors
     ///
     /// [`TimedOut`] if the outcome is still missing. The stream goes on, and a later call returns
-    /// the outcome. With a `timeout` of zero, it returns what is there.
+    /// the outcome. A `timeout` of zero returns the outcome if it is there already.
     ///
     /// # Panics
     ///
@@ -171,9 +171,9 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
     ///
     /// # Progress
     ///
-    /// Blocking, until the time is over. This thread runs items only where `next` has to: if it is
-    /// a worker of this or another executor, or the executor was dropped. Then it returns after
-    /// such an item.
+    /// Blocking, until the time is over. The thread runs items only if no other thread might run
+    /// them: if it is a worker of this or another executor, or the executor was dropped. Then it
+    /// may return later, after such an item.
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Outcome<U, E>>, TimedOut> {
         // An instant that the clock cannot represent is no deadline.
         self.next_until(now().checked_add(timeout))

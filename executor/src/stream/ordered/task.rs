@@ -55,11 +55,11 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
         Waker::from(Arc::clone(self.waker.insert(guarded)))
     }
 
-    /// Returns the next outcome, or `None` at the end. Otherwise it wakes the task when there may
-    /// be an outcome.
+    /// Polls for the next outcome. `None` is the end. If the outcome is missing, the task is woken
+    /// when it may be there.
     ///
-    /// Only the task that polled last is woken. Polling runs no items, unless no other thread would
-    /// run them.
+    /// Only the task that polled last is woken. A poll runs items only if no other thread would run
+    /// them.
     ///
     /// ```
     /// use std::future::poll_fn;
