@@ -118,7 +118,7 @@ pub enum ReserveError {
     Full,
     /// More positions were requested at once than the ring has slots. They never fit.
     ///
-    /// It has no fields, so that the result of a reservation fits into two registers.
+    /// This variant has no fields, so that the result of a reservation fits into two registers.
     TooMany,
     /// The batch was cancelled, or its consumer was dropped.
     Cancelled,
@@ -148,7 +148,7 @@ messages! { ReserveError:
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReserveThroughError {
-    /// The window ends before the index. It moves on when the consumer takes.
+    /// The window ends before the index. The window moves on when the consumer takes.
     Full {
         /// The given index.
         index: u64,

@@ -67,14 +67,14 @@ pub enum AttemptOutcome<U, E> {
     Done(U),
     /// The item has failed, and another attempt would not help.
     Failed(E),
-    /// The attempt failed, and another one may succeed: the service had no capacity, or a call
+    /// The attempt failed, and another attempt may succeed: the service had no capacity, or a call
     /// failed by chance.
     Retry {
         /// The error of the attempt. The last error is kept for an item that gets no further
         /// attempt.
         error: E,
-        /// The wait before the next attempt, such as a `Retry-After` header says. Without it,
-        /// [`Retry`](crate::Retry) decides.
+        /// The wait before the next attempt, such as the value of a `Retry-After` header. If it is
+        /// `None`, [`Retry`](crate::Retry) decides.
         after: Option<Duration>,
     },
 }
