@@ -81,7 +81,7 @@ impl Builder {
     }
 
     /// Sets the window of a stream: the maximum number of items that were pulled from the source
-    /// and that the consumer has not taken. The range is from 1 to what memory allows. A stream
+    /// and whose outcomes were not taken. The range is from 1 to what memory allows. A stream
     /// rounds the number up to a power of two. The default is 256.
     ///
     /// The window bounds the memory of a stream. It also bounds how far the workers can run ahead

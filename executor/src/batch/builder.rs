@@ -507,7 +507,7 @@ impl Job<'_> {
     /// * The batch was cancelled, or another item has failed and the batch fails fast.
     /// * The executor was shut down.
     /// * A deadline of this item has passed.
-    /// * The handle of the submitted batch was dropped, or the stream of outcomes.
+    /// * The handle of the submitted batch, or the stream of outcomes, was dropped.
     /// * A job called `run` or [`BatchHandle::wait`] for this batch, and one of the points above
     ///   holds for that job.
     ///
@@ -516,7 +516,7 @@ impl Job<'_> {
     /// # Progress
     ///
     /// Wait-free: a few loads, and a reading of the clock if there are deadlines. If the batch is
-    /// nested in jobs, the same for each of these jobs.
+    /// nested in jobs, each of these jobs costs the same again.
     pub fn should_stop(&self) -> bool {
         self.current.should_stop()
     }
