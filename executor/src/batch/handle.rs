@@ -242,8 +242,8 @@ impl<U: Send, E: Send> fmt::Debug for BatchHandle<U, E> {
     }
 }
 
-/// The error of a call that an executor refuses, because it was shut down, or because the
-/// [window](crate::Requests::window) of the call is too large. It gives the items back.
+/// The error of a call that an executor refuses: the executor was shut down, or the window of the
+/// call is 0 or too large. [`into_inner`](Refused::into_inner) returns the items.
 ///
 /// In a fork of its process, an executor counts as shut down.
 ///
