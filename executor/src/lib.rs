@@ -44,6 +44,8 @@
 //! | [`Scope::stream`] | lazy, may be endless, may borrow | the same, inside [`scope`](Executor::scope) |
 //! | [`queue`](Executor::queue), [`task_queue`](Executor::task_queue) | sent one by one, by threads and tasks, `'static` | the same, in the order of the sends |
 //! | `batch(())`, [`queue`](BatchBuilder::queue) | the same | as `queue`, with limits |
+//! | [`OrderedWriter`] | bytes that are written | encoded blocks, written to a sink in order |
+//! | [`OrderedReader`] | frames of an input | their contents, by `Read` and `BufRead` |
 //!
 //! A job that panics gives its item a [`Failure`], and affects nothing else. With `panic = "abort"`
 //! the process ends instead. The caller of a batch runs items of that batch and of no other, so
@@ -85,6 +87,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
+mod block_io;
 mod builder;
 mod cost;
 mod executor;
@@ -117,6 +120,11 @@ pub use reorder_ring::CapacityError;
 pub use batch::builder::{BatchBuilder, Job};
 pub use batch::handle::{BatchHandle, Refused};
 pub use batch::report::{BatchReport, ItemError};
+pub use block_io::block::Block;
+pub use block_io::frame::{Frame, frames_of};
+pub use block_io::reader::{OrderedReader, OrderedReaderBuilder};
+pub use block_io::sink::BlockSink;
+pub use block_io::writer::{OrderedWriter, OrderedWriterBuilder};
 pub use builder::{BuildError, Builder};
 pub use executor::Executor;
 pub use iterator_ext::IteratorExt;

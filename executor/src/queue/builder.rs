@@ -12,7 +12,7 @@ use crate::limits::{LimitState, Limits};
 use crate::queue::core::{QueueCore, QueueJob};
 use crate::queue::sender::{QueueSender, Task};
 use crate::scheduler::Admission;
-use crate::stream::{Opened, Ordered, open_ring, publish_with_limits};
+use crate::stream::{ConsumerEnd, Opened, Ordered, open_ring, publish, publish_with_limits};
 
 type MakeJob<T, U, E> = Box<dyn FnOnce(Option<&Arc<LimitState>>) -> QueueJob<T, U, E>>;
 
@@ -159,13 +159,39 @@ where
             None => max_chunk_size(slots, executor.parallelism()),
         };
         let job = job(limits.as_ref());
-        let Opened { producer, output, consumer_end } = open_ring(window, limits.clone());
-        let scheduler = Arc::clone(&executor.scheduler);
-        let core = QueueCore::new(job, producer, output, limits, window, max_chunk, scheduler);
-        let core = Arc::new(core);
+        let (core, consumer_end) = make_core(executor, window, max_chunk, limits, job);
         let outcomes = publish_with_limits(executor, admission, Arc::clone(&core), consumer_end);
         Ok((QueueSender::new(core), outcomes))
     }
+
+    /// Starts a queue without limits, also if the executor was shut down. Then the consumer runs
+    /// the items.
+    ///
+    /// # Panics
+    ///
+    /// As [`build`](QueueBuilder::build).
+    pub(crate) fn open(self) -> (QueueSender<T, U, E>, Ordered<'static, U, E>) {
+        let QueueBuilder { executor, window, job, .. } = self;
+        let max_chunk = max_chunk_size(window.next_power_of_two(), executor.parallelism());
+        let (core, consumer_end) = make_core(executor, window, max_chunk, None, job(None));
+        let outcomes = publish(executor, Arc::clone(&core), consumer_end);
+        (QueueSender::new(core), outcomes)
+    }
+}
+
+/// Makes a queue that no thread knows yet.
+#[expect(clippy::type_complexity, reason = "both ends of the queue")]
+fn make_core<T: Send, U: Send, E: Send>(
+    executor: &Executor,
+    window: usize,
+    max_chunk: usize,
+    limits: Option<Arc<LimitState>>,
+    job: QueueJob<T, U, E>,
+) -> (Arc<QueueCore<T, U, E>>, ConsumerEnd<U, E>) {
+    let Opened { producer, output, consumer_end } = open_ring(window, limits.clone());
+    let scheduler = Arc::clone(&executor.scheduler);
+    let core = QueueCore::new(job, producer, output, limits, window, max_chunk, scheduler);
+    (Arc::new(core), consumer_end)
 }
 
 impl<T, U, E> fmt::Debug for QueueBuilder<'_, T, U, E> {

@@ -128,6 +128,15 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         self.core.take_unstarted()
     }
 
+    /// Runs the next items on this thread. Returns `false` if none wait for a worker.
+    pub(crate) fn run_next(&self) -> bool {
+        let core = &self.core;
+        let helper = if worker::is_worker() { Helper::Worker } else { Helper::Volunteer };
+        let has_run = core.claim_and_run(&TimeSlice::own(&core.scheduler), Some(helper));
+        core.scheduler.after_run();
+        has_run
+    }
+
     fn wait_for_room(&self) {
         park::assert_may_block();
         let core = &self.core;

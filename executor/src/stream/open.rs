@@ -75,12 +75,7 @@ impl Executor {
         let job = job.into_inner();
         let job = move |item| Ok(job(item));
         let (core, consumer_end) = open_stream(self, source, self.window, None, job);
-        let core = Arc::new(core);
-        let published: Arc<dyn Published> = core.clone();
-        self.scheduler.look_for_fork();
-        let is_listed = self.scheduler.publish(Arc::clone(&published), now());
-        let id = is_listed.then(|| published.fair_share().id());
-        Ordered::new(consumer_end, core, &self.scheduler, Some(published), id)
+        publish(self, Arc::new(core), consumer_end)
     }
 }
 
@@ -137,6 +132,20 @@ fn size_hint(source: &impl Iterator) -> (usize, Option<usize>) {
     // The first pull meets the panic as well, and delivers it.
     let (least, most) = hint.map_err(discard).unwrap_or_default();
     if most.is_none() { (0, None) } else { (least, most) }
+}
+
+/// Publishes a stream without limits and returns its handle. If the executor was shut down, the
+/// consumer runs the items.
+pub(crate) fn publish<U: Send, E: Send, S: StreamWork + 'static>(
+    executor: &Executor,
+    stream: Arc<S>,
+    consumer_end: ConsumerEnd<U, E>,
+) -> Ordered<'static, U, E> {
+    let published: Arc<dyn Published> = stream.clone();
+    executor.scheduler.look_for_fork();
+    let is_listed = executor.scheduler.publish(Arc::clone(&published), now());
+    let id = is_listed.then(|| published.fair_share().id());
+    Ordered::new(consumer_end, stream, &executor.scheduler, Some(published), id)
 }
 
 /// Publishes a stream with limits and returns its handle.

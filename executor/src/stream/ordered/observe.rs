@@ -216,6 +216,16 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
         Ok(if self.fill(deadline)? { self.next() } else { None })
     }
 
+    /// Returns the next outcome if it is there. This thread runs no items.
+    pub(crate) fn next_ready(&mut self) -> Option<Outcome<U, E>> {
+        if self.chunk.is_empty() {
+            let delivery = self.consumer.as_mut()?.try_next().ok()?;
+            self.accept(Some(delivery));
+            self.chunk.reverse();
+        }
+        self.next()
+    }
+
     /// Waits until the next outcome is the last of `chunk`. Returns `false` at the end.
     fn fill(&mut self, deadline: Option<Instant>) -> Result<bool, TimedOut> {
         while self.chunk.is_empty() {
