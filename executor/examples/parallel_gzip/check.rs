@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::args::Args;
 use crate::engine::Engine;
-use crate::error::{Error, shown};
+use crate::error::{ERROR, Error, shown};
 use crate::in_order::in_order;
 use crate::inflate::inflate;
 use crate::member::{Origin, Size};
@@ -37,15 +37,18 @@ pub(crate) fn own_files(engine: &Engine, args: &Args, report: &mut Report) -> Re
         bar.inc(1);
         (path, result, started.elapsed())
     };
-    in_order(files, FILES_AT_ONCE, run, |(path, result, took)| match result {
-        Ok(size) => {
+    in_order(files, FILES_AT_ONCE, run, |outcome| match outcome {
+        Ok((path, Ok(size), took)) => {
             good += 1;
             total += size;
             if args.verbose {
                 report.line(&format!("{}: {}", shown(&path), summary(size, took)));
             }
         }
-        Err(error) => report.error(&format!("{}: {error}", shown(&path)), error.status()),
+        Ok((path, Err(error), _)) => {
+            report.error(&format!("{}: {error}", shown(&path)), error.status());
+        }
+        Err(failure) => report.error(&failure.to_string(), ERROR),
     })?;
     bar.finish_and_clear();
     report.line(&format!("files of {}: {}", shown(root), summary(total, started.elapsed())));

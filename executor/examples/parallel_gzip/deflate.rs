@@ -1,105 +1,100 @@
-//! The job: it compresses a block to a piece of a gzip member.
+//! The encoder: it compresses a block to a piece of a gzip member.
 
+use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use flate2::{Compress, CompressError, Compression, Crc, FlushCompress};
+use flate2::{Compress, Compression, Crc, FlushCompress};
+use reorder_executor::Block;
 
-use crate::blocks::Block;
-
+/// The largest distance of a reference in deflate.
+pub(crate) const DICTIONARY: usize = 32 * 1024;
 /// At least the number of bytes behind the dictionary that zlib may read.
 const BEHIND: usize = 8;
 
-/// A piece of a deflate stream. It ends on a byte boundary and does not end the stream.
-#[derive(Debug)]
-pub(crate) struct Deflated {
-    pub(crate) bytes: Vec<u8>,
-    /// The checksum and the length of the block.
-    pub(crate) crc: Crc,
-}
+/// The states of zlib for all files, because a state has some 300 KiB. There are at most as many as
+/// blocks are deflated at the same time.
+#[derive(Default)]
+pub(crate) struct States(Mutex<Vec<Compress>>);
 
-/// Deflates blocks for all threads.
-pub(crate) struct Deflater {
-    level: Compression,
-    /// States for reuse, because a state has some 300 KiB. There are at most as many as jobs ran at
-    /// the same time.
-    idle: Mutex<Vec<State>>,
-}
-
-struct State {
-    compress: Compress,
-    /// A reused buffer. Results are copied from it, so they have no excess capacity.
-    output: Vec<u8>,
-}
-
-impl Deflater {
-    pub(crate) fn new(level: u32) -> Self {
-        Deflater { level: Compression::new(level), idle: Mutex::default() }
-    }
-
-    pub(crate) fn deflate(&self, block: &Block) -> Result<Deflated, CompressError> {
-        let mut state = self.idle().pop().unwrap_or_else(|| State {
-            compress: Compress::new(self.level, false),
-            output: Vec::new(),
-        });
-        let bytes = state.deflate(block)?;
-        self.idle().push(state);
-        let mut crc = Crc::new();
-        crc.update(block.data());
-        Ok(Deflated { bytes, crc })
-    }
-
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<State>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+impl States {
+    /// Deflates a block as [`deflate`], with a state that is not in use.
+    pub(crate) fn deflate(
+        &self,
+        level: Compression,
+        block: &Block<'_>,
+        output: &mut Vec<u8>,
+    ) -> io::Result<Crc> {
+        let idle = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = idle().pop();
+        let mut state = state.unwrap_or_else(|| Compress::new(level, false));
+        let crc = deflate(&mut state, block, output)?;
+        idle().push(state);
+        Ok(crc)
     }
 }
 
-impl State {
-    fn deflate(&mut self, block: &Block) -> Result<Vec<u8>, CompressError> {
-        self.compress.reset();
-        if !block.dictionary().is_empty() {
-            // zlib hashes the last bytes of the dictionary together with the bytes behind them.
-            // Those would be left over from an earlier block. The first call puts this block's
-            // bytes there, so the output does not depend on the state.
-            self.compress.set_dictionary(block.dictionary_and(BEHIND))?;
-            self.compress.reset();
-            self.compress.set_dictionary(block.dictionary())?;
-        }
-        // zlib counts the dictionary as input.
-        let before = self.compress.total_in();
-        let data = block.data();
-        self.output.clear();
-        loop {
-            let done = (self.compress.total_in() - before) as usize;
-            let rest = &data[done..];
-            // This is enough for incompressible data, so the loop usually runs once.
-            self.output.reserve(rest.len() + rest.len() / 1000 + 128);
-            self.compress.compress_vec(rest, &mut self.output, FlushCompress::Sync)?;
-            // The flush is complete if it does not fill the buffer.
-            if self.output.len() < self.output.capacity() {
-                return Ok(self.output.clone());
-            }
+/// Appends a piece of a deflate stream, which ends on a byte boundary. The last block also ends the
+/// stream. Returns the checksum and the length of the block.
+fn deflate(state: &mut Compress, block: &Block<'_>, output: &mut Vec<u8>) -> io::Result<Crc> {
+    state.reset();
+    let dictionary = block.dictionary().len();
+    if dictionary > 0 {
+        // zlib hashes the last bytes of the dictionary together with the bytes behind them. Those
+        // would be left over from an earlier block. The first call puts this block's bytes there,
+        // so the output does not depend on the state.
+        let behind = block.len().min(BEHIND);
+        state.set_dictionary(&block.with_dictionary()[..dictionary + behind])?;
+        state.reset();
+        state.set_dictionary(block.dictionary())?;
+    }
+    let flush = if block.is_last() { FlushCompress::Finish } else { FlushCompress::Sync };
+    // zlib counts the dictionary as input.
+    let before = state.total_in();
+    loop {
+        let rest = &block[(state.total_in() - before) as usize..];
+        // This is enough for incompressible data, so the loop usually runs once.
+        output.reserve_exact(rest.len() + rest.len() / 1000 + 128);
+        state.compress_vec(rest, output, flush)?;
+        // The flush is complete if it does not fill the buffer.
+        if output.len() < output.capacity() {
+            break;
         }
     }
+    let mut crc = Crc::new();
+    crc.update(block);
+    Ok(crc)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use reorder_executor::{Executor, OrderedWriter};
+
     use super::*;
-    use crate::blocks::Blocks;
 
     #[test]
     fn the_output_depends_only_on_the_block() {
         // The input has only two byte values, so a match at the end of a dictionary is frequent.
         let input: Vec<u8> = crate::tests::bytes(60_000).iter().map(|byte| byte & 1).collect();
-        let blocks: Vec<Block> = Blocks::new(&input[..], 5000).map(Result::unwrap).collect();
-        for level in [1, 6] {
-            // This deflater reuses its state for the blocks in another order.
-            let used = Deflater::new(level);
-            for block in blocks.iter().rev() {
-                let fresh = Deflater::new(level).deflate(block).unwrap();
-                let again = used.deflate(block).unwrap();
-                assert!(again.bytes == fresh.bytes, "level {level}");
-            }
+        let used = crate::tests::bytes(50_000);
+        let executor = Executor::builder().workers(2).build().unwrap();
+        for level in [1, 6].map(Compression::new) {
+            let outputs = [false, true].map(|is_used| {
+                let used = used.clone();
+                let encode = move |block: &Block<'_>, output: &mut Vec<u8>| {
+                    let mut state = Compress::new(level, false);
+                    if is_used {
+                        state.compress_vec(&used, &mut vec![], FlushCompress::Sync)?;
+                    }
+                    deflate(&mut state, block, output).map(drop)
+                };
+                let builder = OrderedWriter::builder(5000).dictionary(DICTIONARY);
+                let mut writer = builder.build(&executor, Vec::new(), encode);
+                writer.write_all(&input).unwrap();
+                writer.finish().unwrap()
+            });
+            assert!(outputs[0] == outputs[1], "level {level:?}");
         }
     }
 }

@@ -4,9 +4,6 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use flate2::CompressError;
-use reorder_executor::Failure;
-
 /// The exit status after an error.
 pub(crate) const ERROR: u8 = 1;
 /// The exit status after a warning: an input is ignored, or a part of it.
@@ -35,14 +32,11 @@ pub(crate) enum Error {
     OutputIsInput(PathBuf),
     Read(io::Error),
     Write(io::Error),
-    Deflate(CompressError),
     Inflate(io::Error),
     /// The output is complete, but other bytes follow the compressed ones.
     Garbage,
     /// The output does not decompress to the input.
     Differs,
-    /// A job or the source panicked.
-    Job(Failure),
 }
 
 impl Error {
@@ -82,11 +76,9 @@ impl fmt::Display for Error {
             }
             Error::Read(error) => write!(f, "cannot read the rest: {error}"),
             Error::Write(error) => write!(f, "cannot write the output: {error}"),
-            Error::Deflate(error) => write!(f, "cannot compress: {error}"),
             Error::Inflate(error) => write!(f, "cannot decompress: {error}"),
             Error::Garbage => f.write_str("decompressed, but other data follows, and is ignored"),
             Error::Differs => f.write_str("differs after decompression"),
-            Error::Job(failure) => failure.fmt(f),
         }
     }
 }

@@ -1,44 +1,38 @@
-//! Runs jobs on threads, and delivers the results in the order of the items. The ring does this for
-//! threads of a program's own.
+//! Runs jobs on a few threads, and delivers the results in the order of the items.
 
-use std::sync::Mutex;
-use std::thread;
-
-use reorder_ring::Ring;
+use reorder_executor::{Executor, Outcome};
 
 /// Runs `job` for each item on up to `threads` threads. Calls `deliver` on this thread with each
-/// result, in the order of the items.
+/// outcome, in the order of the items.
 ///
 /// # Errors
 ///
-/// Fails if the memory is too short.
+/// Fails if the threads cannot start.
 pub(crate) fn in_order<T: Send, R: Send>(
     items: Vec<T>,
     threads: usize,
-    job: impl Fn(T) -> R + Sync,
-    mut deliver: impl FnMut(R),
+    job: impl Fn(T) -> R + Send + Sync,
+    deliver: impl FnMut(Outcome<R>),
 ) -> Result<(), String> {
-    let ring = Ring::with_capacity(items.len().max(1)).map_err(|error| error.to_string())?;
-    let mut batch = ring.open().expect("the ring is new");
-    let threads = threads.min(items.len());
-    let with_permit = |item| (item, batch.permit().expect("the ring has a slot for each item"));
-    let work: Vec<_> = items.into_iter().map(with_permit).collect();
-    let work = Mutex::new(work.into_iter());
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some((item, permit)) = { work.lock().expect("no panic").next() } {
-                    // The ring refuses a result only after its batch has ended.
-                    _ = permit.complete(job(item));
-                }
-            });
-        }
-        // A job that panics leaves a gap, and its thread passes the panic to the scope.
-        while let Ok(Some(delivery)) = batch.next() {
-            if let Ok(result) = delivery.outcome {
-                deliver(result);
-            }
-        }
-    });
+    // The workers of the engine deflate blocks, and must not wait for files.
+    let executor = Executor::builder().workers(threads).thread_name("file").build();
+    let executor = executor.map_err(|error| error.to_string())?;
+    executor.scope(|scope| scope.stream(items, job).for_each(deliver));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_the_outcome_of_its_item() {
+        let mut texts = Vec::new();
+        let job = |n| if n == 1 { panic!("no such sector") } else { n };
+        in_order(vec![0, 1, 2], 2, job, |outcome| {
+            texts.push(outcome.map_or_else(|failure| failure.to_string(), |n| n.to_string()));
+        })
+        .unwrap();
+        assert_eq!(texts, ["0", "the job panicked: no such sector", "2"]);
+    }
 }

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 
 use flate2::bufread::GzDecoder;
 
+use crate::copy::{BUFFER, copy};
 use crate::error::Error;
 use crate::member::Size;
 
@@ -30,7 +31,7 @@ pub(crate) fn inflate(
     let mut is_first = true;
     loop {
         let mut member = GzDecoder::new(&mut input);
-        match copy(&mut member, &mut output) {
+        match copy(&mut member, &mut output, Error::Inflate) {
             Ok(bytes) => inflated += bytes,
             // One byte after the last member looked like the start of another member.
             Err(Error::Inflate(error))
@@ -48,24 +49,6 @@ pub(crate) fn inflate(
             None => return Ok(Size { input: compressed.get(), output: inflated, blocks: 0 }),
             Some(0x1f) => {}
             Some(_) => return Err(Error::Garbage),
-        }
-    }
-}
-
-const BUFFER: usize = 128 * 1024;
-
-fn copy(input: &mut impl Read, output: &mut impl Write) -> Result<u64, Error> {
-    let mut buffer = vec![0; BUFFER];
-    let mut copied = 0;
-    loop {
-        match input.read(&mut buffer) {
-            Ok(0) => return Ok(copied),
-            Ok(count) => {
-                output.write_all(&buffer[..count]).map_err(Error::Write)?;
-                copied += count as u64;
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::Inflate(error)),
         }
     }
 }

@@ -15,26 +15,30 @@
 //!
 //! # How it works
 //!
-//! Each file is one stream of blocks. The workers deflate blocks. The thread of the file writes the
-//! deflated blocks in order, while the workers deflate later blocks.
+//! Each file has an `OrderedWriter`, which cuts the input into blocks. The workers deflate them.
+//! The thread of the file reads the input, and writes the deflated blocks in order. While the
+//! window is full, this thread deflates blocks, too.
 //!
 //! As with pigz, the output is one ordinary gzip member. A deflated block ends on a byte boundary
-//! and may refer to the 32 KiB before the block. Each block has a CRC, and the writer combines
-//! them. Decompression has no such blocks, so it runs in parallel for several files only.
+//! and may refer to the 32 KiB before the block. Each block has a CRC, and the sink of the writer
+//! combines them. Decompression has no such blocks, so it runs in parallel for several files only.
 //!
-//! Up to 4 threads take files. A ring brings their results into the order of the arguments.
+//! Up to 4 threads take files. They are the workers of another executor, which brings their results
+//! into the order of the arguments.
 //!
 //! # Memory
 //!
 //! The memory does not depend on the size of a file, and per file it keeps only the name and the
 //! sizes. It consists of
 //!
-//! * per worker: a block, its dictionary, its output, and zlib's state of some 300 KiB;
-//! * per open file: a window of deflated blocks, with 4 blocks per worker, rounded up to a power of
-//!   two. Up to 4 files are open.
+//! * per open file: a window of blocks, each of which is deflated or has its dictionary. The window
+//!   has 2 blocks for each worker, and 2 more. Up to 4 files are open.
+//! * per open file: the block that is read, and an output for each thread that deflates.
+//! * per thread that deflates: zlib's state of some 300 KiB.
 //!
-//! An example: there are 2 workers, 4 files, and incompressible blocks of 128 KiB. The windows then
-//! take 4 MiB, and the workers take 1 MiB. `--verbose` prints the measured peak.
+//! An example: there are 2 workers, 4 files, and incompressible blocks of 128 KiB. A file has 10
+//! buffers of 160 KiB. All files take 7 MiB, and the states 2 MiB. `--verbose` prints the measured
+//! peak.
 //!
 //! # Interruptions
 //!
@@ -42,8 +46,8 @@
 //! Ctrl-C, SIGTERM and SIGHUP on Unix. SIGKILL leaves a file `.parallel_gzip-*` beside the output.
 
 mod args;
-mod blocks;
 mod check;
+mod copy;
 mod deflate;
 mod engine;
 mod error;

@@ -6,11 +6,7 @@ use std::ops::AddAssign;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flate2::Crc;
-
-use crate::deflate::Deflated;
-
-/// An empty last block of a deflate stream.
-const END: [u8; 2] = [0x03, 0x00];
+use reorder_executor::BlockSink;
 
 /// The properties of a file that its header keeps. By default there are none, so equal inputs give
 /// equal outputs.
@@ -37,30 +33,40 @@ impl AddAssign for Size {
     }
 }
 
-pub(crate) struct Member<W> {
+/// A member whose blocks are written in order, each with its checksum.
+pub(crate) struct Member<W, F> {
     output: W,
     crc: Crc,
     size: Size,
+    /// Called after each block, with the size of its input.
+    wrote: F,
 }
 
-impl<W: Write> Member<W> {
-    pub(crate) fn begin(output: W, origin: &Origin, level: u32) -> io::Result<Self> {
-        let mut member = Member { output, crc: Crc::new(), size: Size::default() };
+impl<W: Write, F: Fn(u64)> BlockSink<Crc> for Member<W, F> {
+    fn write_block(&mut self, deflated: &[u8], crc: Crc) -> io::Result<()> {
+        self.write(deflated)?;
+        self.crc.combine(&crc);
+        self.size.input += u64::from(crc.amount());
+        // The last block is empty if the input is.
+        self.size.blocks += u64::from(crc.amount() > 0);
+        (self.wrote)(u64::from(crc.amount()));
+        Ok(())
+    }
+
+    fn flush_blocks(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
+
+impl<W: Write, F> Member<W, F> {
+    pub(crate) fn begin(output: W, origin: &Origin, level: u32, wrote: F) -> io::Result<Self> {
+        let mut member = Member { output, crc: Crc::new(), size: Size::default(), wrote };
         member.write(&header(origin, level))?;
         Ok(member)
     }
 
-    /// Writes the next block in order.
-    pub(crate) fn append(&mut self, block: &Deflated) -> io::Result<()> {
-        self.write(&block.bytes)?;
-        self.crc.combine(&block.crc);
-        self.size.input += u64::from(block.crc.amount());
-        self.size.blocks += 1;
-        Ok(())
-    }
-
+    /// Writes what follows the last block.
     pub(crate) fn end(mut self) -> io::Result<Size> {
-        self.write(&END)?;
         self.write(&self.crc.sum().to_le_bytes())?;
         // The format has the length modulo 2^32.
         self.write(&(self.size.input as u32).to_le_bytes())?;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::args::Args;
 use crate::engine::Engine;
-use crate::error::Error;
+use crate::error::{ERROR, Error};
 use crate::in_order::in_order;
 use crate::inflate::inflate;
 use crate::job::{Input, Job, Output};
@@ -23,7 +23,7 @@ pub(crate) const FILES_AT_ONCE: usize = 4;
 ///
 /// # Errors
 ///
-/// Fails if the memory is too short.
+/// Fails if the threads cannot start.
 pub(crate) fn jobs(
     engine: &Engine,
     args: &Args,
@@ -43,13 +43,14 @@ pub(crate) fn jobs(
         }
     };
     let (mut files, mut total) = (0, Size::default());
-    in_order(jobs, threads, run, |result| match result {
-        Ok((input, size, took)) => {
+    in_order(jobs, threads, run, |outcome| match outcome {
+        Ok(Ok((input, size, took))) => {
             report.line(&format!("{input}: {}", summary(size, took)));
             files += 1;
             total += size;
         }
-        Err((input, error)) => report.error(&format!("{input}: {error}"), error.status()),
+        Ok(Err((input, error))) => report.error(&format!("{input}: {error}"), error.status()),
+        Err(failure) => report.error(&failure.to_string(), ERROR),
     })?;
     bar.finish_and_clear();
     if files > 1 {
