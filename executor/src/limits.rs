@@ -20,7 +20,7 @@ pub(crate) use self::cancellation::CancellationToken;
 pub(crate) use self::current::{Current, OuterJob, current_job};
 pub(crate) use self::policy::Limits;
 pub(crate) use self::state::LimitState;
-pub(crate) use self::timer::TaskTimer;
 #[cfg(feature = "requests")]
-pub(crate) use self::timer::{SharedTimer, scheduler_waker};
+pub(crate) use self::timer::SharedTimer;
+pub(crate) use self::timer::TaskTimer;
 pub(crate) use self::timing::{CompletionFrontier, Timing};

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::task::Wake;
 use std::time::Instant;
 
 use loom::cell::UnsafeCell;
@@ -11,8 +12,8 @@ use loom::thread;
 
 use crate::primitive::AtomicUsize;
 use crate::scheduler::{
-    BorrowGuard, FairShare, Progress, Published, Scheduler, ThreadSettings, TimeSlice, Work, park,
-    with_borrowed,
+    BorrowGuard, FairShare, Progress, Published, Rest, Scheduler, ThreadSettings, TimeSlice, Work,
+    park, with_borrowed,
 };
 
 mod items;
@@ -63,7 +64,10 @@ impl Workers {
     pub fn add(&self, jobs: &Jobs) {
         // ORDERING: model:add: Release pairs with `model:claim`.
         jobs.left.fetch_add(1, Release);
-        self.scheduler.idle.notify_work();
+        match &jobs.rest {
+            Some(rest) => rest.wake_by_ref(),
+            None => self.scheduler.idle.notify_work(),
+        }
     }
 
     /// Makes jobs claimable and runs a time slice of them, as the consumer of a stream does. The
@@ -141,6 +145,8 @@ pub struct Jobs {
     fair_share: FairShare,
     /// `true` if the calls count as calls of a source.
     is_source: bool,
+    /// The rest of work that workers need not ask while it has no job.
+    rest: Option<Arc<Rest>>,
     job: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -153,6 +159,7 @@ impl Jobs {
             alive: UnsafeCell::new(()),
             fair_share: FairShare::default(),
             is_source: false,
+            rest: None,
             job: Box::new(job),
         }
     }
@@ -160,6 +167,11 @@ impl Jobs {
     /// Returns work as `new` does, but its workers are inside a source while they run the calls.
     pub fn of_source(count: usize, job: impl Fn() + Send + Sync + 'static) -> Jobs {
         Jobs { is_source: true, ..Jobs::new(count, job) }
+    }
+
+    /// As `new`, without a call. The work rests while it has none. Only one worker may look.
+    pub fn that_rest(workers: &Workers, job: impl Fn() + Send + Sync + 'static) -> Jobs {
+        Jobs { rest: Some(workers.scheduler.rest()), ..Jobs::new(0, job) }
     }
 
     /// Runs the remaining calls on this thread, as a caller does that helps.
@@ -208,7 +220,8 @@ impl Work for Jobs {
     fn claimable(&self) -> bool {
         self.alive.with(|_| ());
         // ORDERING: model:claimable: Relaxed; ordered by the fences in `hub`, as any work's.
-        self.left.load(Relaxed) > 0
+        let is_due = || self.left.load(Relaxed) > 0;
+        self.rest.as_ref().map_or_else(is_due, |rest| !rest.is_resting() && rest.look(is_due))
     }
 
     fn progress(&self) -> Option<Progress> {
@@ -226,5 +239,9 @@ impl Work for Jobs {
 impl Published for Jobs {
     fn fair_share(&self) -> &FairShare {
         &self.fair_share
+    }
+
+    fn rest(&self) -> Option<&Rest> {
+        self.rest.as_deref()
     }
 }

@@ -6,7 +6,7 @@
 //! | `attempt` | the argument and the result of a job |
 //! | `dispatcher` | which item is next, and when: the state machine |
 //! | `in_flight`, `jobs`, `last_errors` | attempts that were dispatched, on a worker or on a runtime |
-//! | `driver` | carries out what the dispatcher decides, and pulls items |
+//! | `driver`, `driver/pull` | carries out what the dispatcher decides, and pulls items |
 
 mod attempt;
 pub(crate) mod builder;

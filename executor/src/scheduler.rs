@@ -16,6 +16,7 @@
 //! | `supervise` | lets another thread take the place of a thread that is blocked in a source |
 //! | `worker` | the loop of a worker thread |
 //! | `work` | the traits of what workers run |
+//! | `rest` | calls that have nothing to claim before an event |
 //! | `time_slice` | the time that one thread stays with one call |
 //! | `fair_share` | the virtual run time by which workers choose the next call |
 //! | `borrowed` | work that borrows from its caller |
@@ -27,6 +28,7 @@ pub(crate) mod idle;
 pub(crate) mod monitor;
 pub(crate) mod park;
 pub(crate) mod registry;
+pub(crate) mod rest;
 pub(crate) mod source_watch;
 pub(crate) mod supervise;
 pub(crate) mod threads;
@@ -40,6 +42,8 @@ pub(crate) use self::fair_share::FairShare;
 #[cfg(feature = "requests")]
 pub(crate) use self::fair_share::RunTime;
 pub(crate) use self::registry::{Admission, GRACE, OpenWork, Remaining, Scheduler};
+#[cfg(feature = "requests")]
+pub(crate) use self::rest::Rest;
 pub(crate) use self::source_watch::{Look, SourceWatch};
 pub(crate) use self::threads::ThreadSettings;
 pub(crate) use self::time_slice::{Inside, TimeSlice, is_inside};

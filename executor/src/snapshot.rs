@@ -45,6 +45,7 @@ pub struct OpenCall {
     age: Duration,
     progress: Progress,
     head: Head,
+    due_for: Option<Duration>,
 }
 
 impl OpenCall {
@@ -89,12 +90,24 @@ impl OpenCall {
         self.progress.waiting
     }
 
-    /// Returns the time that a worker has spent at the head, or at pulling the source for it.
+    /// Returns the time for which an attempt at a pulled item of [requests](crate::Requests) has
+    /// been due, while no thread started one of this call. All workers are busy, or inside a
+    /// source. [`Snapshot::workers`] shows with which calls.
+    ///
+    /// The wait for a retry, for a permit of the concurrency, or for the rate limiter does not
+    /// count.
+    pub fn due_for(&self) -> Option<Duration> {
+        self.due_for
+    }
+
+    /// Returns the time that a worker has spent at the head, or at pulling the source for it. If an
+    /// attempt [has been due](OpenCall::due_for) for longer, returns that time.
     pub fn stalled_for(&self) -> Option<Duration> {
-        match self.head {
+        let at_head = match self.head {
             Head::Running { time, .. } | Head::AtSource { time, .. } => Some(time),
             Head::NotPulled | Head::Elsewhere => None,
-        }
+        };
+        at_head.max(self.due_for)
     }
 }
 
@@ -114,7 +127,11 @@ impl fmt::Display for OpenCall {
             }
             Head::Running { worker, time } => write!(f, "is with {worker} for {time:?}")?,
         }
-        write!(f, "; {waiting} have run and wait")
+        write!(f, "; {waiting} have run and wait")?;
+        match self.due_for {
+            Some(time) => write!(f, "; an attempt has been due for {time:?}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -208,8 +225,8 @@ impl Snapshot {
         &self.calls
     }
 
-    /// Returns the calls whose head has kept a worker for at least `time`. [`OpenCall::head`] names
-    /// the worker.
+    /// Returns the calls that have [stalled](OpenCall::stalled_for) for at least `time`.
+    /// [`OpenCall::head`] names the worker that the head keeps.
     pub fn stalled(&self, time: Duration) -> impl Iterator<Item = &OpenCall> {
         self.calls
             .iter()
@@ -275,7 +292,9 @@ impl Executor {
         let call = |open: &OpenWork| {
             let (id, progress) = (open.work.fair_share().id(), open.work.progress()?);
             let age = now.saturating_duration_since(open.since);
-            Some(OpenCall { id, age, progress, head: self.head(id, progress, &busy) })
+            let due_for =
+                open.work.due_since(now).map(|since| now.saturating_duration_since(since));
+            Some(OpenCall { id, age, progress, head: self.head(id, progress, &busy), due_for })
         };
         let mut calls: Vec<OpenCall> = open.iter().filter_map(call).collect();
         calls.sort_unstable_by_key(OpenCall::id);

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{executor, with_timeout};
-use reorder_executor::{AttemptOutcome, Executor, Failure};
+use reorder_executor::{AttemptOutcome, Executor, Failure, RateLimiter};
 
 /// Limits the address space to the used part and a megabyte, which is too little for a stack.
 /// Without `limited`, ends the limit.
@@ -63,6 +63,13 @@ fn the_system_refuses_threads_for_a_while() {
         });
         let report = handle.unwrap().wait();
         assert_eq!(report.into_values().unwrap(), [0, 1, 2]);
+        // The limiter has a timer of its own.
+        let limiter = RateLimiter::builder().pace(Duration::from_millis(5)).build().unwrap();
+        let batch = || executor.batch(0..3_u64).requests().through(&limiter);
+        let submit = || batch().submit(|&n, _| AttemptOutcome::<_, ()>::Done(n)).unwrap();
+        for handle in [submit(), submit()] {
+            assert_eq!(handle.wait().into_values().unwrap(), [0, 1, 2]);
+        }
         let (started, go_on) = (common::Latch::default(), common::Latch::default());
         let job = {
             let (started, go_on) = (started.clone(), go_on.clone());

@@ -5,17 +5,13 @@
 //! instant has come.
 
 #[cfg(feature = "requests")]
-use std::sync::{Arc, Weak};
+use std::task::Waker;
 use std::task::{Context, Poll};
-#[cfg(feature = "requests")]
-use std::task::{Wake, Waker};
 use std::time::Instant;
 
 use crate::primitive::{Delay, now};
 #[cfg(feature = "requests")]
 use crate::primitive::{Mutex, lock};
-#[cfg(feature = "requests")]
-use crate::scheduler::Scheduler;
 
 struct Timer {
     at: Instant,
@@ -46,26 +42,6 @@ impl TaskTimer {
         self.0 = Some(Timer { at, delay });
         Poll::Pending
     }
-}
-
-/// Notifies the scheduler when a timer fires. It keeps no user value alive, because it runs on the
-/// thread of all timers.
-#[cfg(feature = "requests")]
-struct TimerWaker(Weak<Scheduler>);
-
-#[cfg(feature = "requests")]
-impl Wake for TimerWaker {
-    fn wake(self: Arc<Self>) {
-        if let Some(scheduler) = self.0.upgrade() {
-            scheduler.idle.notify_work();
-        }
-    }
-}
-
-/// Returns a waker that notifies the workers of a scheduler.
-#[cfg(feature = "requests")]
-pub(crate) fn scheduler_waker(scheduler: &Arc<Scheduler>) -> Waker {
-    Waker::from(Arc::new(TimerWaker(Arc::downgrade(scheduler))))
 }
 
 /// A timer that many threads arm, each for the instant that it knows of. It fires at the earliest.

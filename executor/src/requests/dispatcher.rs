@@ -17,11 +17,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::observe::RequestStats;
 use crate::requests::limiter::{Closed, Dispatch, RateLimiter, Turn};
 use crate::requests::retry::Retry;
+use crate::scheduler::Rest;
 
 /// An item that was pulled and has no outcome.
 #[derive(Debug)]
@@ -76,8 +78,13 @@ pub(crate) enum Decision {
     Start(u64),
     End(u64),
     Pull,
-    /// Nothing to do before this instant, or an event.
-    Rest(Option<Instant>),
+    /// Nothing to do before one of these instants, or an event.
+    Rest {
+        /// The next instant at which an item is due, or ends.
+        at: Option<Instant>,
+        /// The instant at which the limiter probably lets the batch through. It tells the batch.
+        turn: Option<Instant>,
+    },
 }
 
 pub(crate) struct Dispatcher<S, P, E> {
@@ -102,6 +109,8 @@ pub(crate) struct Dispatcher<S, P, E> {
     ready: BTreeSet<u64>,
     ends: BTreeSet<(Instant, u64)>,
     is_closed: bool,
+    /// Since when there is a permit for an attempt, and none was started.
+    idle_since: Option<Instant>,
     /// Since when the limiter keeps an item from being dispatched.
     blocked_since: Option<(Instant, Closed)>,
     stats: RequestStats,
@@ -113,10 +122,11 @@ impl<S, P, E> Dispatcher<S, P, E> {
         config: RequestConfig,
         item_timeout: Option<Duration>,
         window: u64,
+        rest: Option<Arc<Rest>>,
     ) -> Self {
         let delay = config.limiter.delay();
         Dispatcher {
-            turn: config.limiter.turn(),
+            turn: config.limiter.turn(rest),
             config,
             item_timeout,
             window,
@@ -131,6 +141,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
             ready: BTreeSet::new(),
             ends: BTreeSet::new(),
             is_closed: false,
+            idle_since: None,
             blocked_since: None,
             stats: RequestStats { current_delay: delay, ..RequestStats::default() },
         }
@@ -149,23 +160,25 @@ impl<S, P, E> Dispatcher<S, P, E> {
         }
         let end = end.map(|(end, _)| end);
         if self.running >= self.config.concurrency || self.is_closed {
-            self.turn.leave();
-            return Decision::Rest(end);
+            self.idle_since = None;
+            self.turn.leave(now);
+            return Decision::Rest { at: end, turn: None };
         }
+        self.idle_since.get_or_insert(now);
         let Some(&ready) = self.ready.first() else {
             let has_space = self.pulled.saturating_sub(delivered) < self.window;
             if has_space && matches!(self.source, Source::Here(_)) {
                 return Decision::Pull;
             }
-            self.turn.leave();
+            self.turn.leave(now);
             let due = self.due.first().map(|&(due, _)| due);
-            return Decision::Rest(due.into_iter().chain(end).min());
+            return Decision::Rest { at: due.into_iter().chain(end).min(), turn: None };
         };
         match self.turn.check(now) {
             Ok(()) => Decision::Start(ready),
             Err(closed) => {
                 self.blocked_since = Some((now, closed));
-                Decision::Rest(end.into_iter().chain([closed.open]).min())
+                Decision::Rest { at: end, turn: Some(closed.open) }
             }
         }
     }
@@ -181,7 +194,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
             }
             Decision::Start(index) => self.start(index, now),
             Decision::Pull => self.take_source(Source::Out).map(Action::Pull),
-            Decision::Rest(_) => None,
+            Decision::Rest { .. } => None,
         }
     }
 
@@ -195,6 +208,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
             }
         };
         let mut entry = self.take(index)?;
+        self.idle_since = None;
         self.running += 1;
         self.stats.attempts += 1;
         self.attempts += 1;
@@ -320,7 +334,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
     /// Closes the batch. Returns the source and all items that do not run.
     pub(crate) fn close(&mut self, now: Instant) -> (Option<S>, Vec<Entry<P, E>>) {
         self.is_closed = true;
-        self.turn.leave();
+        self.turn.leave(now);
         self.end_wait(now);
         self.due.clear();
         self.ready.clear();
@@ -345,6 +359,16 @@ impl<S, P, E> Dispatcher<S, P, E> {
     /// Returns the number of items that were pulled, and the number that have outcomes.
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.pulled, self.finished)
+    }
+
+    /// Returns since when the next attempt could have started, if it could start now.
+    pub(crate) fn due_since(&self, now: Instant) -> Option<Instant> {
+        let ready = self.ready.first().and_then(|index| self.waiting.get(index));
+        let due = ready.map(|waiting| waiting.due);
+        let due = due.or_else(|| self.due.first().map(|&(due, _)| due))?;
+        let since = due.max(self.idle_since?);
+        let since = self.turn.opening().map_or(since, |open| since.max(open));
+        (since <= now).then_some(since)
     }
 
     /// Adds the wait that is under way to the statistics, and ends it.

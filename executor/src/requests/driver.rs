@@ -5,17 +5,16 @@
 //! take the next action itself. If something is due, workers are notified.
 //!
 //! A thread that inspects the dispatcher and finds the next action in the future arms a timer for
-//! that instant. The timer notifies the scheduler. This holds also for a worker that only looks for
-//! work: the rate limiter may have woken it, and then let another batch through first.
+//! that instant, and the batch [rests](Rest). The timer or the limiter ends the rest.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use reorder_ring::{Producer, Ticket};
+use reorder_ring::Producer;
 
-use crate::io::{ChunkRing, Delivered, LazySource, OrderedOutput, OrderedSource, SourceEnd};
-use crate::limits::{LimitState, SharedTimer, scheduler_waker};
+use crate::io::{ChunkRing, Delivered, LazySource, OrderedOutput, OrderedSource};
+use crate::limits::{LimitState, SharedTimer};
 use crate::observe::RequestStats;
 use crate::outcome::{Failure, Outcome, Panic, Stop, Unfinished, nanos};
 use crate::primitive::{AtomicBool, AtomicWaker, Mutex, lock, now, sleep};
@@ -28,10 +27,12 @@ use crate::requests::last_errors::{LastError, LastErrors};
 use crate::requests::limiter::{Dispatch, RateLimiter};
 use crate::requests::retry::Retry;
 use crate::scheduler::{
-    CallKind, FairShare, Progress, Published, RunTime, Scheduler, TimeSlice, Work,
+    CallKind, FairShare, Progress, Published, Rest, RunTime, Scheduler, TimeSlice, Work,
 };
 use crate::stream::{Helper, Skip, StreamWork};
 use crate::unwind::{DiscardOnDrop, discard};
+
+mod pull;
 
 type OutcomeOf<J> = Outcome<<J as Jobs>::Value, <J as Jobs>::Error>;
 type SourceOf<J> = OrderedSource<<J as Jobs>::Source, <J as Jobs>::Value, <J as Jobs>::Error>;
@@ -53,6 +54,8 @@ pub(crate) struct Driver<J: Jobs> {
     /// `true` if the consumer runs items, because no other thread may be there to run them.
     consumer_must_run: AtomicBool,
     timer: SharedTimer,
+    /// Ends when the batch has something to do, or another thread looks at it.
+    rest: Arc<Rest>,
     pub(super) scheduler: Arc<Scheduler>,
 }
 
@@ -75,7 +78,8 @@ impl<J: Jobs> Driver<J> {
         let window = output.window() as u64;
         let source = Box::new(OrderedSource::new(LazySource::new(source), producer));
         let timeout = limits.policy.settings.item_timeout;
-        let dispatcher = Dispatcher::new(source, config, timeout, window);
+        let rest = scheduler.rest();
+        let dispatcher = Dispatcher::new(source, config, timeout, window, Some(Arc::clone(&rest)));
         Arc::new_cyclic(|me| Driver {
             me: me.clone(),
             jobs,
@@ -89,26 +93,28 @@ impl<J: Jobs> Driver<J> {
             runtime,
             consumer_must_run: AtomicBool::new(false),
             timer: SharedTimer::default(),
+            rest,
             scheduler,
         })
     }
 
-    fn decide(&self, now: Instant) -> Decision {
-        lock(&self.dispatcher).decide(now, self.output.delivered.get())
-    }
-
-    /// Returns `true` if there is something to do now. If there will be later, arms the timer.
+    /// Returns `true` if there is something to do now. If not, the batch rests, and its timer or
+    /// the limiter ends the rest.
     fn is_due(&self) -> bool {
-        if self.is_stopped() {
-            return self.output.is_aborted() && self.jobs.can_abort();
-        }
-        let now = now();
-        let Decision::Rest(at) = self.decide(now) else { return true };
-        // The deadline ends attempts that run on a runtime.
-        let deadline = self.limits.policy.settings.deadline.filter(|_| self.jobs.can_abort());
-        let at = at.into_iter().chain(deadline).min();
-        let waker = || scheduler_waker(&self.scheduler);
-        at.is_some_and(|at| self.timer.set(at, now, waker))
+        let mut dispatcher = lock(&self.dispatcher);
+        self.rest.look(|| {
+            if self.is_stopped() {
+                return self.output.is_aborted() && self.jobs.can_abort();
+            }
+            let now = now();
+            let decision = dispatcher.decide(now, self.output.delivered.get());
+            let Decision::Rest { at, turn } = decision else { return true };
+            // The deadline ends attempts that run on a runtime.
+            let deadline = self.limits.policy.settings.deadline.filter(|_| self.jobs.can_abort());
+            let at = at.into_iter().chain(deadline).min();
+            let is_lost = at.is_some_and(|at| self.timer.set(at, now, || self.rest.clone().into()));
+            is_lost || turn.is_some() && self.limiter.is_timer_lost()
+        })
     }
 
     fn is_stopped(&self) -> bool {
@@ -132,9 +138,13 @@ impl<J: Jobs> Driver<J> {
         if let Some(Action::Start(entry, _)) = &mut action {
             self.last_errors.keep(entry);
         }
+        if action.is_some() {
+            // Other threads have to see what this thread leaves.
+            self.rest.end();
+        }
         drop(dispatcher);
         let Some(action) = action else {
-            if self.timer.is_lost() {
+            if self.timer.is_lost() || self.limiter.is_timer_lost() {
                 // No timer wakes this thread, so it looks again, but not without a break.
                 sleep(LOST_TIMER_POLL);
             }
@@ -161,54 +171,6 @@ impl<J: Jobs> Driver<J> {
         }
         slice.measure();
         true
-    }
-
-    /// Pulls one item, and gives the source back to the dispatcher.
-    fn pull(&self, mut source: Box<SourceOf<J>>) {
-        let (item, end) = source.pull_one();
-        let is_wanted = item.is_none_or(|item| match source.reserve() {
-            Ok(ticket) => {
-                let pending = PendingItem { ticket, item: Some(item) };
-                let pulled = lock(&self.dispatcher).pulled(pending, now());
-                pulled.map_err(|pending| discard(pending.item)).is_ok()
-            }
-            Err(_) => {
-                discard(item);
-                false
-            }
-        });
-        match end {
-            _ if !is_wanted => self.abandon(*source),
-            // A full window would keep the source from being asked, and its end from being seen.
-            None if source.is_exhausted() => self.finish(*source),
-            None => {
-                let source = lock(&self.dispatcher).give_back(source);
-                source.into_iter().for_each(|source| self.abandon(*source));
-            }
-            Some(SourceEnd::Exhausted) => self.finish(*source),
-            Some(SourceEnd::Panicked(payload)) => {
-                if let Some((ticket, failure)) = source.reserve_panic(payload) {
-                    self.deliver_source_panic(ticket, failure);
-                }
-                self.finish(*source);
-            }
-        }
-    }
-
-    fn deliver_source_panic(&self, ticket: Ticket, failure: Failure<J::Error>) {
-        lock(&self.dispatcher).pulled_finished();
-        self.output.complete_one(ticket, Err(failure));
-    }
-
-    fn finish(&self, source: SourceOf<J>) {
-        source.finish(|ticket, failure| self.deliver_source_panic(ticket, failure));
-        lock(&self.dispatcher).source_ended();
-    }
-
-    /// Drops the source of a batch that wants no more items.
-    fn abandon(&self, source: SourceOf<J>) {
-        source.abandon();
-        lock(&self.dispatcher).source_ended();
     }
 
     fn start(&self, mut entry: PendingEntry<J>, dispatch: Dispatch) {
@@ -382,7 +344,7 @@ impl<J: Jobs> Work for Driver<J> {
     }
 
     fn claimable(&self) -> bool {
-        self.is_due()
+        !self.rest.is_resting() && self.is_due()
     }
 
     fn progress(&self) -> Option<Progress> {
@@ -401,6 +363,10 @@ impl<J: Jobs> Work for Driver<J> {
         lock(&self.dispatcher).is_running()
     }
 
+    fn due_since(&self, now: Instant) -> Option<Instant> {
+        lock(&self.dispatcher).due_since(now).filter(|_| !self.is_stopped())
+    }
+
     fn notify(&self) {
         self.output.wake_consumer();
         if self.output.is_aborted() {
@@ -416,6 +382,10 @@ impl<J: Jobs> Published for Driver<J> {
 
     fn runtime(&self) -> &RunTime {
         &self.runtime
+    }
+
+    fn rest(&self) -> Option<&Rest> {
+        Some(&self.rest)
     }
 }
 
@@ -485,9 +455,10 @@ impl<J: Jobs> StreamWork for Driver<J> {
         if self.is_stopped() {
             return None;
         }
-        match self.decide(now()) {
-            Decision::Rest(at) => at,
-            Decision::Start(_) | Decision::End(_) | Decision::Pull => Some(now()),
+        let (now, delivered) = (now(), self.output.delivered.get());
+        match lock(&self.dispatcher).decide(now, delivered) {
+            Decision::Rest { at, turn } => at.into_iter().chain(turn).min(),
+            Decision::Start(_) | Decision::End(_) | Decision::Pull => Some(now),
         }
     }
 

@@ -5,25 +5,31 @@
 //! An idle limiter begins a new schedule at the next dispatch.
 //!
 //! Batches that wait stand in a queue, and only the first is let through. It goes to the back after
-//! its dispatch. So batches take turns, whatever their attempts cost, and only one timer fires for
-//! each slot. A first batch that does not come for [`GRACE`] after its slot loses its place.
+//! its dispatch. So batches take turns, whatever their attempts cost.
+//!
+//! The limiter has one timer, for the slot of the first batch. It ends the [rest](Rest) of that
+//! batch. No thread looks at the other batches, so a dispatch costs the same for any number of
+//! them. A first batch that does not come for [`GRACE`] after its slot loses its place.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::ptr;
 use std::sync::{Arc, Weak};
+use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use crate::primitive::{Mutex, lock};
+use crate::limits::SharedTimer;
+use crate::primitive::{Mutex, MutexGuard, lock, now};
 use crate::requests::throttle::{Throttle, ThrottleError};
-use crate::scheduler::{RunTime, Scheduler};
+use crate::scheduler::{Rest, RunTime, Scheduler};
 
 /// The duration that stands for "never". Every clock can represent this instant.
 const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// The time that other batches leave to the batch whose turn it is.
-const GRACE: Duration = Duration::from_millis(2);
+/// The time that other batches leave to the batch whose turn it is. In random schedules, batches
+/// also miss their turns.
+const GRACE: Duration = Duration::from_micros(if cfg!(reorder_shuttle) { 20 } else { 2000 });
 
 /// The default of [`RateLimiterBuilder::burst`].
 const BURST: NonZeroU32 = NonZeroU32::new(16).expect("it is not 0");
@@ -62,6 +68,8 @@ pub struct RateLimiter(Arc<Shared>);
 struct Shared {
     settings: RateLimiterBuilder,
     state: Mutex<State>,
+    /// The timer for the first batch in the queue.
+    timer: SharedTimer,
     /// The schedulers whose batches go through it, and the run time of those batches.
     schedulers: Mutex<Vec<(Weak<Scheduler>, Arc<RunTime>)>>,
 }
@@ -78,8 +86,11 @@ struct State {
     random: fastrand::Rng,
     /// The batches that wait for a slot, in the order of their turns.
     queue: VecDeque<Waiting>,
-    /// The number of turns that were made.
-    turns: u64,
+    /// The number of places in the queue that were taken.
+    places: u64,
+    /// The number of times that a batch has asked.
+    #[cfg(test)]
+    asked: u64,
 }
 
 /// A dispatch that was made.
@@ -93,10 +104,15 @@ struct Slot {
 
 /// A batch that waits for a slot.
 struct Waiting {
-    turn: u64,
+    /// The number of its place. The numbers of a queue increase.
+    place: u64,
     since: Instant,
     /// When a thread last looked whether the batch may dispatch.
     asked: Instant,
+    /// When the batch was told that its slot is open.
+    told: Option<Instant>,
+    /// The rest of the batch, which ends at its slot.
+    rest: Option<Arc<Rest>>,
 }
 
 /// The settings of a [`RateLimiter`]. Made by [`RateLimiter::builder`].
@@ -202,10 +218,12 @@ impl RateLimiter {
             round: 0,
             random,
             queue: VecDeque::new(),
-            turns: 0,
+            places: 0,
+            #[cfg(test)]
+            asked: 0,
         };
-        let (state, schedulers) = (Mutex::new(state), Mutex::default());
-        RateLimiter(Arc::new(Shared { settings, state, schedulers }))
+        let (state, timer) = (Mutex::new(state), SharedTimer::default());
+        RateLimiter(Arc::new(Shared { settings, state, timer, schedulers: Mutex::default() }))
     }
 
     /// Returns the current delay of the throttle between two dispatches, without jitter. It is zero
@@ -218,11 +236,16 @@ impl RateLimiter {
         lock(&self.0.state).delay
     }
 
-    /// Returns the place of a new batch among the batches that go through the limiter.
-    pub(crate) fn turn(&self) -> Turn {
-        let mut state = lock(&self.0.state);
-        state.turns += 1;
-        Turn { id: state.turns, is_waiting: false, limiter: self.clone() }
+    /// Returns the turns of a new batch among the batches that go through the limiter. The limiter
+    /// ends the rest of the batch when its turn has come.
+    pub(crate) fn turn(&self, rest: Option<Arc<Rest>>) -> Turn {
+        Turn { limiter: self.clone(), place: None, rest }
+    }
+
+    /// Returns `true` if the system refused the thread of the timers: batches that wait have to
+    /// look again.
+    pub(crate) fn is_timer_lost(&self) -> bool {
+        self.0.timer.is_lost()
     }
 
     /// Registers a scheduler, before its first batch goes through the limiter. Returns the run time
@@ -259,18 +282,64 @@ impl RateLimiter {
             }
         }
         let delay = state.delay;
-        drop(state);
         if delay < before {
-            self.notify();
+            self.serve(state, now);
         }
         delay
     }
 
-    /// Notifies all workers: the limiter opens earlier than the timers of waiting batches assume.
-    fn notify(&self) {
-        let schedulers: Vec<_> =
-            lock(&self.0.schedulers).iter().filter_map(|(known, _)| known.upgrade()).collect();
-        schedulers.iter().for_each(|scheduler| scheduler.idle.notify_work());
+    /// Tells the batch whose turn it is, or arms the timer for that instant.
+    ///
+    /// Called after each change of the queue or of the schedule.
+    fn serve(&self, mut state: MutexGuard<'_, State>, now: Instant) {
+        let (told, at) = self.next_turn(&mut state, now);
+        if let Some(at) = at {
+            let waker = || Waker::from(Arc::new(TurnWaker(Arc::downgrade(&self.0))));
+            // The batches that wait look again if the timer is lost.
+            _ = self.0.timer.set(at, now, waker);
+        }
+        // Not under the lock, because this takes locks of a scheduler.
+        drop(state);
+        told.into_iter().for_each(Wake::wake);
+    }
+
+    /// Returns the batches whose turn it is now, and the instant at which to look again.
+    fn next_turn(&self, state: &mut State, now: Instant) -> (Vec<Arc<Rest>>, Option<Instant>) {
+        let open = self.opening(state).unwrap_or(now);
+        let is_unlimited = self.interval(state).is_zero();
+        while let Some(first) = state.queue.front_mut() {
+            let Some(rest) = &first.rest else { break };
+            if is_unlimited {
+                let told = state.queue.drain(..).filter_map(|waiting| waiting.rest);
+                return (told.collect(), None);
+            }
+            if now < open {
+                return (Vec::new(), Some(open));
+            }
+            let is_told = first.told.is_some_and(|told| open <= told);
+            let told = if is_told { Vec::new() } else { vec![Arc::clone(rest)] };
+            if !is_told {
+                first.told = Some(now);
+                first.asked = first.asked.max(now);
+            }
+            let late = later(first.asked, GRACE);
+            if state.queue.len() == 1 {
+                return (told, None);
+            }
+            if now < late {
+                return (told, Some(late));
+            }
+            // The batch did not come, and loses its place.
+            state.queue.pop_front();
+        }
+        (Vec::new(), None)
+    }
+
+    /// Returns the instant of the next slot, if there was a dispatch.
+    fn opening(&self, state: &State) -> Option<Instant> {
+        let last = state.last?;
+        let open = later(last.due, self.interval(state));
+        Some(open.max(state.shortened.unwrap_or(last.due)))
     }
 
     fn interval(&self, state: &State) -> Duration {
@@ -280,12 +349,29 @@ impl RateLimiter {
     }
 }
 
-/// The place of a batch among the batches that go through one limiter.
+/// Serves the queue when the timer of a limiter fires.
+struct TurnWaker(Weak<Shared>);
+
+impl Wake for TurnWaker {
+    fn wake(self: Arc<Self>) {
+        if let Some(shared) = self.0.upgrade() {
+            let limiter = RateLimiter(shared);
+            let state = lock(&limiter.0.state);
+            // A batch whose thread read the clock before may take the timer for armed.
+            limiter.0.timer.clear();
+            let now = now();
+            limiter.serve(state, now);
+        }
+    }
+}
+
+/// The turns of a batch among the batches that go through one limiter.
 pub(crate) struct Turn {
     limiter: RateLimiter,
-    id: u64,
-    /// `true` if the batch is in the queue. It may have lost its place there.
-    is_waiting: bool,
+    /// The number of its place in the queue. It may have lost the place.
+    place: Option<u64>,
+    /// The rest of the batch.
+    rest: Option<Arc<Rest>>,
 }
 
 impl Turn {
@@ -293,32 +379,44 @@ impl Turn {
     /// queue, until it dispatches or leaves.
     pub(crate) fn check(&mut self, now: Instant) -> Result<(), Closed> {
         let limiter = self.limiter.clone();
-        let result = self.ask(&mut lock(&limiter.0.state), now);
-        self.is_waiting |= result.is_err();
+        let mut state = lock(&limiter.0.state);
+        let result = self.ask(&mut state, now);
+        if result.is_err() {
+            limiter.serve(state, now);
+        }
         result
     }
 
-    fn ask(&self, state: &mut State, now: Instant) -> Result<(), Closed> {
+    /// Returns the number of batches before this one in the queue, if it is there.
+    fn earlier(&self, state: &State) -> Option<usize> {
+        let own = self.place?;
+        state.queue.binary_search_by_key(&own, |waiting| waiting.place).ok()
+    }
+
+    fn ask(&mut self, state: &mut State, now: Instant) -> Result<(), Closed> {
+        #[cfg(test)]
+        {
+            state.asked += 1;
+        }
         let (pace, interval) = (self.limiter.0.settings.pace, self.limiter.interval(state));
         let Some(last) = state.last.filter(|_| !interval.is_zero()) else { return Ok(()) };
-        let open = later(last.due, interval).max(state.shortened.unwrap_or(last.due));
-        let mut place = state.queue.iter().position(|waiting| waiting.turn == self.id);
-        if let Some(place) = place {
-            state.queue[place].asked = now;
+        let open = self.limiter.opening(state).unwrap_or(now);
+        let earlier = self.earlier(state);
+        if let Some(earlier) = earlier {
+            state.queue[earlier].asked = now;
         }
         let turn = match state.queue.front() {
             // A batch whose worker looks at it will dispatch in a moment.
-            Some(first) if first.turn != self.id => later(open.max(first.asked), GRACE),
+            Some(first) if earlier != Some(0) => later(open.max(first.asked), GRACE),
             _ => open,
         };
         if turn <= now {
             return Ok(());
         }
-        let place = *place.get_or_insert_with(|| {
-            state.queue.push_back(Waiting { turn: self.id, since: now, asked: now });
-            state.queue.len() - 1
-        });
-        let earlier = u32::try_from(place).unwrap_or(u32::MAX);
+        let earlier = earlier.unwrap_or_else(|| self.enter(state, now));
+        // The batch may rest from now on.
+        state.queue[earlier].told = None;
+        let earlier = u32::try_from(earlier).unwrap_or(u32::MAX);
         let own = Some(later(open, interval.saturating_mul(earlier))).filter(|&own| own > now);
         let open = own.unwrap_or(turn);
         // Without a throttle, all of the wait is for the pace, that for other turns included.
@@ -327,51 +425,75 @@ impl Turn {
         Err(Closed { paced, open })
     }
 
+    /// Returns the instant from which on the batch may dispatch, unless another batch does so
+    /// before. Returns `None` if the limiter does not keep the batch.
+    pub(crate) fn opening(&self) -> Option<Instant> {
+        let limiter = &self.limiter;
+        let state = lock(&limiter.0.state);
+        let open = limiter.opening(&state).filter(|_| !limiter.interval(&state).is_zero())?;
+        let others = state.queue.front().filter(|_| self.earlier(&state) != Some(0));
+        Some(others.map_or(open, |first| later(open.max(first.asked), GRACE)))
+    }
+
+    /// Enters the queue. Returns the number of batches before this one.
+    fn enter(&mut self, state: &mut State, now: Instant) -> usize {
+        state.places += 1;
+        self.place = Some(state.places);
+        let (place, rest) = (state.places, self.rest.clone());
+        state.queue.push_back(Waiting { place, since: now, asked: now, told: None, rest });
+        state.queue.len() - 1
+    }
+
     /// Dispatches an attempt, if the limiter allows it now.
     pub(crate) fn dispatch(&mut self, now: Instant) -> Result<Dispatch, Closed> {
         let limiter = self.limiter.clone();
         let mut state = lock(&limiter.0.state);
         if let Err(closed) = self.ask(&mut state, now) {
-            self.is_waiting = true;
+            limiter.serve(state, now);
             return Err(closed);
         }
         let due = limiter.slot(&state, now);
-        // A first batch that did not come loses its place, so that the others need not wait again.
-        if state.queue.front().is_some_and(|first| first.turn != self.id) {
-            state.queue.pop_front();
+        let (earlier, mut told) = (self.earlier(&state), None);
+        if let Some(earlier) = earlier {
+            _ = state.queue.remove(earlier);
         }
-        state.queue.retain(|waiting| waiting.turn != self.id);
-        self.is_waiting = false;
+        if earlier != Some(0) {
+            // A first batch that did not come loses its place: the others need not wait again.
+            told = state.queue.pop_front().and_then(|first| first.rest);
+        }
+        self.place = None;
         state.last = Some(Slot { due, at: now });
         if limiter.0.settings.throttle.as_ref().is_some_and(Throttle::has_jitter) {
             state.chance = state.random.f64();
         }
         let dispatch = Dispatch { round: state.round };
-        let is_late = !state.queue.is_empty() && later(due, limiter.interval(&state)) <= now;
-        drop(state);
-        if is_late {
-            limiter.notify();
-        }
+        limiter.serve(state, now);
+        // The timer may be late, and that batch may still rest. It has to ask for another place.
+        told.into_iter().for_each(Wake::wake);
         Ok(dispatch)
     }
 
     /// Leaves the queue, because the batch has no attempt to dispatch.
-    pub(crate) fn leave(&mut self) {
-        if std::mem::take(&mut self.is_waiting) {
-            let mut state = lock(&self.limiter.0.state);
-            state.queue.retain(|waiting| waiting.turn != self.id);
-            let is_empty = state.queue.is_empty();
-            drop(state);
-            if !is_empty {
-                self.limiter.notify();
-            }
+    pub(crate) fn leave(&mut self, now: Instant) {
+        if self.place.is_none() {
+            return;
+        }
+        let limiter = self.limiter.clone();
+        let mut state = lock(&limiter.0.state);
+        let earlier = self.earlier(&state);
+        self.place = None;
+        if let Some(earlier) = earlier {
+            _ = state.queue.remove(earlier);
+        }
+        if earlier == Some(0) {
+            limiter.serve(state, now);
         }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.leave();
+        self.leave(now());
     }
 }
 
@@ -386,8 +508,8 @@ impl RateLimiter {
             open
         } else {
             // The slot was open while a batch waited, or there was none to use it.
-            let waited = state.queue.iter().map(|waiting| waiting.since).min();
-            open.max(waited.unwrap_or(now))
+            let waited = state.queue.front().map_or(now, |first| first.since);
+            open.max(waited)
         };
         let made_up = interval.saturating_mul(self.0.settings.burst.get() - 1);
         let earliest = now.checked_sub(made_up).into_iter().chain(state.shortened).max();
@@ -405,154 +527,4 @@ impl fmt::Debug for RateLimiter {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::primitive::{Parker, now};
-    use crate::scheduler::{ThreadSettings, WorkerThread};
-
-    #[test]
-    fn workers_are_told_when_it_opens_earlier_than_they_know() {
-        let parker = Parker::new();
-        let scheduler = Scheduler::new(ThreadSettings::default(), false);
-        let worker = WorkerThread::new(0, parker.unparker(), scheduler.monitor.clone());
-        let throttle =
-            Throttle::new(Duration::ZERO, Duration::from_secs(9), Duration::from_secs(3));
-        let limiter = RateLimiter::builder().throttle(throttle).build().unwrap();
-        limiter.register(&scheduler);
-        limiter.register(&scheduler);
-        assert_eq!(lock(&limiter.0.schedulers).len(), 1);
-        let start = now();
-        let mut turn = limiter.turn();
-        let first = turn.dispatch(start).unwrap();
-        let record = |dispatch, had_capacity| limiter.record(dispatch, had_capacity, start);
-        assert_eq!(record(first, false), Duration::from_secs(3));
-        assert_eq!(record(first, true), Duration::from_secs(3), "that is of an earlier round");
-        scheduler.idle.start_searching();
-        assert!(scheduler.try_sleep(&worker));
-        let second = turn.dispatch(start + Duration::from_secs(3)).unwrap();
-        assert!(scheduler.idle.should_wake(), "nobody was told yet");
-        assert_eq!(record(second, true), Duration::ZERO);
-        assert!(!scheduler.idle.should_wake(), "the one who slept is on its way");
-    }
-
-    const MS: Duration = Duration::from_millis(1);
-
-    /// Returns a limiter with a pace of 10 ms.
-    fn paced(burst: u32) -> RateLimiter {
-        let burst = NonZeroU32::new(burst).unwrap();
-        RateLimiter::builder().pace(10 * MS).burst(burst).build().unwrap()
-    }
-
-    /// Returns the number of dispatches that a batch makes at this instant, and leaves it waiting.
-    fn dispatches(turn: &mut Turn, at: Instant) -> usize {
-        std::iter::from_fn(|| turn.dispatch(at).ok()).count()
-    }
-
-    #[test]
-    fn a_late_thread_does_not_push_back_the_schedule() {
-        let (start, limiter) = (now(), paced(16));
-        let mut turn = limiter.turn();
-        let mut made = 0;
-        // The thread comes 1 to 8 ms late each time.
-        for slot in 0..100 {
-            made += dispatches(&mut turn, start + 10 * slot * MS + (slot * 5 % 8 + 1) * MS);
-        }
-        assert_eq!(made, 100, "the lateness does not add up");
-        // It comes 57 ms late once.
-        assert_eq!(dispatches(&mut turn, start + 1058 * MS), 6);
-        assert_eq!(dispatches(&mut turn, start + 1060 * MS), 0);
-        assert_eq!(dispatches(&mut turn, start + 1061 * MS), 1, "the old schedule holds");
-    }
-
-    #[test]
-    fn a_burst_bounds_what_is_made_up_for() {
-        for burst in [1, 2, 5] {
-            let (start, limiter) = (now(), paced(burst));
-            let mut turn = limiter.turn();
-            assert_eq!(dispatches(&mut turn, start), 1);
-            assert_eq!(dispatches(&mut turn, start + 1000 * MS), burst as usize);
-            assert_eq!(dispatches(&mut turn, start + 1009 * MS), 0);
-            assert_eq!(dispatches(&mut turn, start + 1010 * MS), 1);
-        }
-    }
-
-    #[test]
-    fn an_idle_limiter_saves_nothing_up() {
-        let (start, limiter) = (now(), paced(16));
-        let mut turn = limiter.turn();
-        assert!(turn.dispatch(start).is_ok());
-        // No batch waits. That the slots pass is no lateness.
-        for pause in [25, 100, 3_600_000] {
-            assert_eq!(dispatches(&mut turn, start + pause * MS), 1, "{pause}");
-            turn.leave();
-        }
-        // A batch that waited and has left does not count as waiting either.
-        let at = start + 4_000_000 * MS;
-        assert_eq!(dispatches(&mut turn, at), 1);
-        turn.leave();
-        assert_eq!(dispatches(&mut limiter.turn(), at + 1000 * MS), 1);
-    }
-
-    #[test]
-    fn a_back_off_forgets_lateness() {
-        let throttle = Throttle::new(Duration::ZERO, 100 * MS, MS);
-        let limiter = RateLimiter::builder().pace(10 * MS).throttle(throttle).build().unwrap();
-        let (start, mut turn) = (now(), limiter.turn());
-        assert_eq!(dispatches(&mut turn, start), 1);
-        let late = turn.dispatch(start + 95 * MS).unwrap();
-        limiter.record(late, false, start + 96 * MS);
-        assert_eq!(dispatches(&mut turn, start + 104 * MS), 0, "the service has no capacity");
-        assert_eq!(dispatches(&mut turn, start + 105 * MS), 1);
-    }
-
-    #[test]
-    fn waiting_batches_take_turns() {
-        let (start, limiter) = (now(), paced(16));
-        let mut turns = [limiter.turn(), limiter.turn(), limiter.turn()];
-        let mut order = Vec::new();
-        for time in 0..90 {
-            // The third asks first, as the timers and workers of its executor may have it.
-            for batch in (0..3).rev() {
-                if turns[batch].dispatch(start + time * MS).is_ok() {
-                    order.push(batch);
-                }
-            }
-        }
-        assert_eq!(order, [2, 1, 0, 2, 1, 0, 2, 1, 0]);
-    }
-
-    #[test]
-    fn each_waiting_batch_has_a_slot_of_its_own_to_wake_for() {
-        let (start, limiter) = (now(), paced(16));
-        assert!(limiter.turn().dispatch(start).is_ok());
-        let mut turns: Vec<Turn> = (0..4).map(|_| limiter.turn()).collect();
-        let wakes = |turn: &mut Turn| turn.check(start).unwrap_err().open - start;
-        assert!(turns.iter_mut().map(wakes).eq([10 * MS, 20 * MS, 30 * MS, 40 * MS]));
-        // A batch that leaves makes room for those behind it.
-        turns.remove(1);
-        assert!(turns.iter_mut().map(wakes).eq([10 * MS, 20 * MS, 30 * MS]));
-    }
-
-    #[test]
-    fn a_batch_that_misses_its_turn_stops_no_other() {
-        let (start, limiter) = (now(), paced(16));
-        let (mut stuck, mut other) = (limiter.turn(), limiter.turn());
-        assert!(other.dispatch(start).is_ok());
-        assert!(stuck.check(start).is_err());
-        let mut at = start + 10 * MS;
-        let closed = other.check(at).unwrap_err();
-        assert!(closed.open > at, "it is the turn of the stuck one");
-        assert!(other.dispatch(at + GRACE).is_ok());
-        // From then on, the other need not wait for it again.
-        at += 10 * MS;
-        assert!(other.dispatch(at).is_ok());
-        at += 10 * MS;
-        // A batch that a thread looks at keeps its turn, however late that thread is.
-        assert!(stuck.check(at - MS).is_err());
-        assert!(stuck.check(at + 15 * MS).is_ok());
-        let closed = other.dispatch(at + 15 * MS).unwrap_err();
-        assert_eq!(closed.open, at + 15 * MS + GRACE);
-        assert_eq!(closed.paced, closed.open, "there is no throttle to wait for");
-        assert!(stuck.dispatch(at + 16 * MS).is_ok());
-    }
-}
+mod tests;

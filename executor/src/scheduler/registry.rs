@@ -1,5 +1,6 @@
 //! The scheduler of one executor: the open calls, and the workers that look for them.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, PoisonError, TryLockError};
@@ -13,6 +14,7 @@ use crate::primitive::{AtomicBool, AtomicUsize, Condvar, Mutex, fence, lock, now
 use crate::scheduler::fair_share::RunTime;
 use crate::scheduler::idle::Idle;
 use crate::scheduler::monitor::Monitor;
+use crate::scheduler::rest::{EndedRests, Rest};
 use crate::scheduler::threads::{ThreadSettings, Threads};
 use crate::scheduler::work::Published;
 use crate::scheduler::worker_thread::WorkerThread;
@@ -35,7 +37,10 @@ pub(crate) struct OpenWork {
 
 #[derive(Default)]
 struct Calls {
+    /// The open calls that workers ask for something to claim.
     open: Vec<OpenWork>,
+    /// The open calls that rest, by their numbers.
+    resting: BTreeMap<u64, OpenWork>,
     /// The number of calls that are admitted and not published yet.
     admitted: usize,
     /// `true` if new calls are refused.
@@ -56,15 +61,41 @@ pub(crate) struct Remaining {
 }
 
 impl Calls {
+    /// Returns all open calls.
+    fn all(&self) -> impl Iterator<Item = &OpenWork> {
+        self.open.iter().chain(self.resting.values())
+    }
+
+    /// Removes a call from the open calls.
+    fn remove(&mut self, work: &Arc<dyn Published>) -> Option<OpenWork> {
+        let place = self.open.iter().position(|other| Arc::ptr_eq(&other.work, work));
+        match place {
+            Some(place) => Some(self.open.swap_remove(place)),
+            None => self.resting.remove(&work.rest()?.call()),
+        }
+    }
+
+    /// Moves the call at `place` to the calls that rest, if it rests. Returns `true` if so.
+    fn put_to_rest(&mut self, place: usize) -> bool {
+        let rest = self.open[place].work.rest().filter(|rest| rest.is_resting());
+        let call = rest.map(Rest::call);
+        if let Some(call) = call {
+            let open = self.open.swap_remove(place);
+            self.resting.insert(call, open);
+        }
+        call.is_some()
+    }
+
     fn remaining(&self, threads: &Threads) -> Remaining {
-        let unfinished = self.open.iter().filter(|open| !open.work.is_done()).count();
-        let in_flight = self.open.iter().filter(|open| open.work.is_in_flight()).count();
+        let unfinished = self.all().filter(|open| !open.work.is_done()).count();
+        let in_flight = self.all().filter(|open| open.work.is_in_flight()).count();
         Remaining { calls: self.admitted + unfinished, workers: threads.working(), in_flight }
     }
 }
 
 pub(crate) struct Scheduler {
     calls: Mutex<Calls>,
+    ended_rests: Arc<EndedRests>,
     /// Notified when a call or a worker of a closed scheduler ends.
     ended: Condvar,
     /// A copy of `Calls::closed` that is readable without the lock.
@@ -78,7 +109,7 @@ pub(crate) struct Scheduler {
     pub(crate) threads: Threads,
     pub(crate) monitor: Arc<Monitor>,
     stopping: AtomicBool,
-    pub(crate) idle: Idle,
+    pub(crate) idle: Arc<Idle>,
     /// The rings of batches. In the steady state, a batch allocates none.
     pub(crate) rings: RingPool<()>,
     /// The costs of items, by type of job.
@@ -90,15 +121,17 @@ pub(crate) struct Scheduler {
 impl Scheduler {
     /// Returns a scheduler whose threads have not started.
     pub(crate) fn new(settings: ThreadSettings, consumer_helps: bool) -> Arc<Scheduler> {
+        let idle = Arc::new(Idle::new(settings.workers));
         Arc::new(Scheduler {
             calls: Mutex::default(),
+            ended_rests: EndedRests::new(&idle),
             ended: Condvar::new(),
             closing: AtomicBool::new(false),
             version: AtomicUsize::new(0),
             runtime: AtomicU64::new(0),
             process: std::process::id(),
             stopping: AtomicBool::new(false),
-            idle: Idle::new(settings.workers),
+            idle,
             threads: Threads::new(settings),
             monitor: Arc::new(Monitor::new()),
             rings: RingPool::new(),
@@ -134,6 +167,11 @@ impl Scheduler {
     fn push(&self, calls: &mut Calls, work: Arc<dyn Published>, since: Instant) -> u64 {
         calls.opened += 1;
         work.fair_share().open(calls.opened);
+        if let Some(rest) = work.rest() {
+            rest.open(calls.opened);
+            // Forgets the numbers of calls that have ended.
+            self.take_ended_rests(calls);
+        }
         work.runtime().catch_up(self.runtime());
         calls.open.push(OpenWork { work, since });
         calls.opened
@@ -142,10 +180,7 @@ impl Scheduler {
     /// Hides a call from workers that look from now on. A worker that runs it stays until its time
     /// slice ends.
     pub(crate) fn withdraw(&self, work: &Arc<dyn Published>) {
-        let gone = self.change(|calls| {
-            let place = calls.open.iter().position(|other| Arc::ptr_eq(&other.work, work))?;
-            Some(calls.open.swap_remove(place))
-        });
+        let gone = self.change(|calls| calls.remove(work));
         if let Some(gone) = gone {
             trace::closed(gone.work.fair_share().id());
             // The last reference may run user code, which must not run under the lock.
@@ -165,6 +200,25 @@ impl Scheduler {
         result
     }
 
+    /// Returns the rest of a call that is not published yet.
+    #[cfg_attr(not(feature = "requests"), expect(dead_code))]
+    pub(crate) fn rest(&self) -> Arc<Rest> {
+        Rest::new(&self.ended_rests)
+    }
+
+    /// Lets workers ask the calls again whose rest has ended.
+    fn list_ended_rests(&self, calls: &mut Calls) {
+        // Without a call that rests, there is none to move. This spares small batches the lock.
+        if !calls.resting.is_empty() {
+            self.take_ended_rests(calls);
+        }
+    }
+
+    fn take_ended_rests(&self, calls: &mut Calls) {
+        let ended = self.ended_rests.take();
+        calls.open.extend(ended.iter().filter_map(|call| calls.resting.remove(call)));
+    }
+
     fn runtime(&self) -> u64 {
         // ORDERING: scheduler:runtime: Relaxed; a number.
         self.runtime.load(Relaxed)
@@ -178,7 +232,8 @@ impl Scheduler {
         chosen.catch_up(runtime);
     }
 
-    /// Fills `list`, which is empty, with the open calls that are older than [`GRACE`].
+    /// Fills `list`, which is empty, with the open calls that do not rest and are older than
+    /// [`GRACE`].
     ///
     /// Returns `false` and does nothing if the calls have not changed since version `seen`, or if
     /// another thread holds the lock.
@@ -190,15 +245,21 @@ impl Scheduler {
         // ORDERING: scheduler:list: Relaxed; the list that is locked next is of this version or a
         // later one. Had it been locked before that version was made, this load would come before
         // it, too.
-        let version = self.version.load(Relaxed);
+        let version = self.version.load(Relaxed).wrapping_add(self.ended_rests.version());
         if *seen == Some(version) {
             return false;
         }
-        let calls = match self.calls.try_lock() {
+        let mut calls = match self.calls.try_lock() {
             Ok(calls) => calls,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return false,
         };
+        let mut place = 0;
+        while place < calls.open.len() {
+            place += usize::from(!calls.put_to_rest(place));
+        }
+        // Afterwards: a rest that ends from now on makes a new version.
+        self.list_ended_rests(&mut calls);
         let now = now();
         let old = calls.open.iter().filter(|open| now.duration_since(open.since) >= GRACE);
         list.extend(old.map(|open| Arc::clone(&open.work)));
@@ -206,24 +267,33 @@ impl Scheduler {
         true
     }
 
-    /// Returns a number that changes whenever a call is published or withdrawn.
+    /// Returns a number that changes whenever a call is published, withdrawn, or ends its rest.
     pub(crate) fn version(&self) -> usize {
         // ORDERING: scheduler:activity: Relaxed; a hint.
-        self.version.load(Relaxed)
+        self.version.load(Relaxed).wrapping_add(self.ended_rests.version())
     }
 
     /// Returns `true` if any open call has something to claim.
     pub(crate) fn any_claimable(&self) -> bool {
-        lock(&self.calls).open.iter().any(|open| open.work.claimable())
+        let mut calls = lock(&self.calls);
+        self.list_ended_rests(&mut calls);
+        let mut place = 0;
+        while let Some(open) = calls.open.get(place) {
+            if open.work.claimable() {
+                return true;
+            }
+            place += usize::from(!calls.put_to_rest(place));
+        }
+        false
     }
 
     /// Shows the open calls to `f`, under the lock.
     pub(crate) fn with_open(&self, f: impl FnOnce(&mut dyn Iterator<Item = &Arc<dyn Published>>)) {
-        f(&mut lock(&self.calls).open.iter().map(|open| &open.work));
+        f(&mut lock(&self.calls).all().map(|open| &open.work));
     }
 
     pub(crate) fn open_calls(&self) -> Vec<OpenWork> {
-        lock(&self.calls).open.clone()
+        lock(&self.calls).all().cloned().collect()
     }
 
     /// Declares a searching worker asleep unless there is work or the scheduler stops; see

@@ -1,6 +1,9 @@
 //! An open call, as the scheduler sees it.
 
+use std::time::Instant;
+
 use crate::scheduler::fair_share::{FairShare, RunTime};
+use crate::scheduler::rest::Rest;
 use crate::scheduler::source_watch::Look;
 use crate::scheduler::time_slice::TimeSlice;
 
@@ -29,6 +32,11 @@ pub(crate) trait Work: Send + Sync {
         false
     }
 
+    /// Returns since when an attempt of a pulled item could have started, if none has.
+    fn due_since(&self, _now: Instant) -> Option<Instant> {
+        None
+    }
+
     /// Checks, for the monitor, whether a thread stays inside the source of this call. If so, other
     /// threads may claim the items that it has pulled.
     fn look_at_source(&self) -> Look {
@@ -48,6 +56,11 @@ pub(crate) trait Published: Work {
     /// as one call.
     fn runtime(&self) -> &RunTime {
         &self.fair_share().runtime
+    }
+
+    /// Returns the rest of this call, if workers need not ask it while it rests.
+    fn rest(&self) -> Option<&Rest> {
+        None
     }
 }
 

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reorder_executor::{
-    Attempt, AttemptOutcome, CancellationToken, Failure, RateLimiter, Retry, Shutdown,
+    Attempt, AttemptOutcome, CancellationToken, Failure, RateLimiter, Retry, Shutdown, Throttle,
 };
 use shuttle::{future, thread};
 
 use super::{executor, explore};
+
+const MICRO: Duration = Duration::from_micros(1);
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -41,6 +43,26 @@ fn batches_that_share_a_limiter_are_all_woken_and_complete() {
             }
         });
     }
+}
+
+#[test]
+fn batches_that_miss_their_turns_or_end_at_a_limiter_stop_no_other() {
+    explore(|| {
+        let executor = executor(2);
+        let throttle = Throttle::new(Duration::ZERO, MICRO * 40, MICRO * 20);
+        let limiter = RateLimiter::builder().pace(MICRO * 10).throttle(throttle).build().unwrap();
+        let submit = |token: &CancellationToken| {
+            let batch = executor.batch(0..2).cancelled_by(token).requests().through(&limiter);
+            batch.retry(unlimited_retry()).submit(retry_once).unwrap()
+        };
+        let (token, none) = (CancellationToken::new(), CancellationToken::new());
+        let (first, cancelled, last) = (submit(&none), submit(&token), submit(&none));
+        let canceller = thread::spawn(move || token.cancel());
+        assert_eq!(last.wait().into_values().unwrap(), [0, 1]);
+        drop(cancelled);
+        assert_eq!(first.wait().into_values().unwrap(), [0, 1]);
+        canceller.join().unwrap();
+    });
 }
 
 #[test]

@@ -77,6 +77,23 @@ fn work_that_becomes_claimable_is_run() {
     });
 }
 
+/// Work that rests is not asked. An event ends the rest, also during the look that begins it.
+#[test]
+fn a_rest_ends_with_an_event() {
+    explore("a_rest_ends_with_an_event", Some(3), 100_000, || {
+        let (workers, done) = (Workers::start(1), Done::new());
+        let of_job = Arc::clone(&done);
+        let jobs = Arc::new(Jobs::that_rest(&workers, move || of_job.add()));
+        workers.publish(&jobs);
+        workers.add(&jobs);
+        done.wait_for(1);
+        workers.add(&jobs);
+        done.wait_for(2);
+        workers.withdraw(&jobs);
+        workers.stop();
+    });
+}
+
 /// A job waits for a job of other work, which is published before or after it. The worker that runs
 /// the first job must not count as a searching worker, and has to wake the next worker.
 fn waits_for_other_work(older: bool) {

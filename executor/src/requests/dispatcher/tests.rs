@@ -59,7 +59,7 @@ impl Simulation {
         let config = RequestConfig { retry, limiter: limiter.clone(), concurrency };
         Simulation {
             zero: Instant::now(),
-            dispatcher: Dispatcher::new((), config, None, window),
+            dispatcher: Dispatcher::new((), config, None, window, None),
             limiter: limiter.clone(),
             ends: vec![None; items.len()],
             items,
@@ -156,7 +156,10 @@ impl Simulation {
             self.deliver();
         }
         let timer = match self.dispatcher.decide(now, self.delivered) {
-            Decision::Rest(at) => at.map(|at| at.duration_since(self.zero).as_millis() as u64),
+            Decision::Rest { at, turn } => {
+                let next = at.into_iter().chain(turn).min();
+                next.map(|next| next.duration_since(self.zero).as_millis() as u64)
+            }
             decision => panic!("{decision:?} was not taken"),
         };
         assert!(timer.is_none_or(|at| at > time), "a timer is set for a later time");
@@ -355,6 +358,49 @@ fn waiting_items_keep_no_permit() {
     let mut simulation = Simulation::new(patient(), &RateLimiter::unlimited(), 2, 10_000, items);
     assert!((10_000..10_100).contains(&simulation.run(u64::MAX)), "two attempts always run");
     assert!(simulation.ends.iter().all(|&end| end == Some(End::Done)));
+}
+
+#[test]
+fn an_attempt_is_due_if_only_a_thread_is_missing() {
+    let due = |simulation: &Simulation, time| {
+        let since = simulation.dispatcher.due_since(simulation.at(time));
+        since.map(|since| since.duration_since(simulation.zero).as_millis())
+    };
+    let run_until = |simulation: &mut Simulation, time| {
+        simulation.end_attempts(time);
+        simulation.take_actions(time);
+    };
+    // It waits for its retry.
+    let items = vec![vec![(10, Reply::Retry(Some(20)))]];
+    let mut simulation = Simulation::new(patient(), &RateLimiter::unlimited(), 2, 2, items);
+    run_until(&mut simulation, 0);
+    assert_eq!(due(&simulation, 5), None, "it runs");
+    run_until(&mut simulation, 10);
+    assert_eq!(
+        [10, 29, 30, 99].map(|time| due(&simulation, time)),
+        [None, None, Some(30), Some(30)]
+    );
+    run_until(&mut simulation, 100);
+    assert_eq!(due(&simulation, 105), None, "it runs again");
+    // It waits for the limiter.
+    let items = vec![vec![(1, Reply::Done)]; 2];
+    let mut simulation = Simulation::new(patient(), &limiter(50, None), 2, 2, items);
+    run_until(&mut simulation, 0);
+    assert_eq!(
+        [0, 49, 50, 99].map(|time| due(&simulation, time)),
+        [None, None, Some(50), Some(50)]
+    );
+    // It waits for a permit.
+    let items = vec![vec![(10, Reply::Retry(Some(5)))], vec![(90, Reply::Done)]];
+    let mut simulation = Simulation::new(patient(), &RateLimiter::unlimited(), 1, 2, items);
+    run_until(&mut simulation, 0);
+    run_until(&mut simulation, 10);
+    assert_eq!((simulation.dispatched.len(), due(&simulation, 50)), (2, None));
+    simulation.end_attempts(100);
+    let decision = simulation.dispatcher.decide(simulation.at(100), 0);
+    assert_eq!((decision, due(&simulation, 120)), (Decision::Start(0), Some(100)));
+    simulation.cancel(130);
+    assert_eq!(due(&simulation, 140), None);
 }
 
 #[test]

@@ -1,0 +1,60 @@
+//! Pulls the source of a batch of requests.
+
+use reorder_ring::Ticket;
+
+use crate::io::SourceEnd;
+use crate::outcome::Failure;
+use crate::primitive::{lock, now};
+use crate::requests::driver::{Driver, SourceOf};
+use crate::requests::in_flight::{Jobs, PendingItem};
+use crate::unwind::discard;
+
+impl<J: Jobs> Driver<J> {
+    /// Pulls one item, and gives the source back to the dispatcher.
+    pub(super) fn pull(&self, mut source: Box<SourceOf<J>>) {
+        let (item, end) = source.pull_one();
+        let is_wanted = item.is_none_or(|item| match source.reserve() {
+            Ok(ticket) => {
+                let pending = PendingItem { ticket, item: Some(item) };
+                let pulled = lock(&self.dispatcher).pulled(pending, now());
+                pulled.map_err(|pending| discard(pending.item)).is_ok()
+            }
+            Err(_) => {
+                discard(item);
+                false
+            }
+        });
+        match end {
+            _ if !is_wanted => self.abandon(*source),
+            // A full window would keep the source from being asked, and its end from being seen.
+            None if source.is_exhausted() => self.finish(*source),
+            None => {
+                let source = lock(&self.dispatcher).give_back(source);
+                source.into_iter().for_each(|source| self.abandon(*source));
+            }
+            Some(SourceEnd::Exhausted) => self.finish(*source),
+            Some(SourceEnd::Panicked(payload)) => {
+                if let Some((ticket, failure)) = source.reserve_panic(payload) {
+                    self.deliver_source_panic(ticket, failure);
+                }
+                self.finish(*source);
+            }
+        }
+    }
+
+    fn deliver_source_panic(&self, ticket: Ticket, failure: Failure<J::Error>) {
+        lock(&self.dispatcher).pulled_finished();
+        self.output.complete_one(ticket, Err(failure));
+    }
+
+    fn finish(&self, source: SourceOf<J>) {
+        source.finish(|ticket, failure| self.deliver_source_panic(ticket, failure));
+        lock(&self.dispatcher).source_ended();
+    }
+
+    /// Drops the source of a batch that wants no more items.
+    pub(super) fn abandon(&self, source: SourceOf<J>) {
+        source.abandon();
+        lock(&self.dispatcher).source_ended();
+    }
+}
