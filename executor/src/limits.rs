@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `policy` | the state machine: what an event means for an item |
 //! | `state` | the policy of one call, and the start times of its items |
-//! | `current` | the job that the current thread runs |
+//! | `current` | the job that the current thread runs, and the job that waits for a call |
 //! | `cancellation` | the token that users share |
 //! | `timer` | wake-ups at an instant |
 //! | `timing` | the instants that a call reports |
@@ -17,7 +17,7 @@ pub(crate) mod timer;
 pub(crate) mod timing;
 
 pub(crate) use self::cancellation::CancellationToken;
-pub(crate) use self::current::{Current, OuterJob, current_job};
+pub(crate) use self::current::{Current, OuterJob, RunningItem, Waiting, current_job};
 pub(crate) use self::policy::Limits;
 pub(crate) use self::state::LimitState;
 #[cfg(feature = "requests")]

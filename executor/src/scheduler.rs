@@ -38,11 +38,8 @@ pub(crate) mod worker;
 pub(crate) mod worker_thread;
 
 pub(crate) use self::borrowed::{BorrowGuard, with_borrowed};
-pub(crate) use self::fair_share::FairShare;
-#[cfg(feature = "requests")]
-pub(crate) use self::fair_share::RunTime;
+pub(crate) use self::fair_share::{FairShare, RunTime};
 pub(crate) use self::registry::{Admission, GRACE, OpenWork, Remaining, Scheduler};
-#[cfg(feature = "requests")]
 pub(crate) use self::rest::Rest;
 pub(crate) use self::source_watch::{Look, SourceWatch};
 pub(crate) use self::threads::ThreadSettings;

@@ -6,6 +6,7 @@
 //! | `ordered` | the consuming side: the handle that users hold |
 //! | `values` | the handle as an iterator of plain values |
 //! | `head_limits` | what limits mean for the consumer |
+//! | `in_call` | how nested calls find out whether they are unwanted |
 //! | `open` | `Executor::stream`, and how any stream begins |
 //! | `work` | what the handle needs of the producing side |
 //! | `progress` | the counters of a stream or queue: pulled and finished items, and the total |
@@ -14,6 +15,7 @@
 pub(crate) mod backlog;
 mod core;
 pub(crate) mod head_limits;
+mod in_call;
 pub(crate) mod open;
 pub(crate) mod ordered;
 pub(crate) mod progress;

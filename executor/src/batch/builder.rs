@@ -9,7 +9,7 @@ use crate::batch::handle::{BatchHandle, Refused};
 use crate::batch::report::BatchReport;
 use crate::executor::{Executor, check_window};
 use crate::io::{Items, collect};
-use crate::limits::{CancellationToken, Current, LimitState, Limits, current_job};
+use crate::limits::{CancellationToken, Current, LimitState, Limits, RunningItem, Waiting};
 use crate::memory;
 use crate::outcome::{self, Failure, Outcome, Panic};
 use crate::primitive::now;
@@ -227,7 +227,7 @@ impl<'e, I> BatchBuilder<'e, I> {
     {
         let limits = &Arc::new(LimitState::new(self.limits, 0));
         let policy = &limits.policy;
-        policy.wait_in(current_job());
+        let _waiting = Waiting::begin(limits);
         let run = move |(index, item): (usize, I::Item)| {
             let ran = run_item(limits, index as u64, item, &job, |_| ());
             if outcome::is_item_failure(&ran.outcome) {
@@ -476,7 +476,7 @@ fn run_item<T, U, E>(
         return Ran { outcome: Err(stop.into()), started: None, completed: None };
     }
     note_start(started);
-    let current = Current { limits, started };
+    let current = Current { limits, item: RunningItem { index, started } };
     let context = Job { current: &current };
     let returned = catch_unwind(AssertUnwindSafe(|| current.run(|| job(item, &context))));
     let completed = limits.now();
@@ -508,8 +508,10 @@ impl Job<'_> {
     /// * The executor was shut down.
     /// * A deadline of this item has passed.
     /// * The handle of the submitted batch, or the stream of outcomes, was dropped.
-    /// * A job called `run` or [`BatchHandle::wait`] for this batch, and one of the points above
-    ///   holds for that job.
+    /// * A job waits for this call, and one of the points above holds for that job. A job waits in
+    ///   `run` or [`BatchHandle::wait`], or takes from the stream. Calls in between, such as
+    ///   [`map`](Executor::map) or another stream, pass the answer on. So the answer of a job of
+    ///   any depth is `true` after the outermost handle was dropped.
     ///
     /// [`BatchBuilder`] has an example.
     ///

@@ -10,7 +10,7 @@ use reorder_ring::CapacityError;
 
 use crate::batch::report::BatchReport;
 use crate::executor::write_window_error;
-use crate::limits::{Timing, current_job};
+use crate::limits::Timing;
 use crate::outcome::{Failure, Outcome};
 use crate::primitive::now;
 use crate::scheduler::park;
@@ -73,7 +73,7 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
     /// Blocking, until a worker is free of other jobs and has run the items, or until a deadline.
     /// If the caller is a worker of this or another executor, it runs the items itself.
     pub fn wait(mut self) -> BatchReport<U, E> {
-        self.stream.wait_in(current_job());
+        let _waiting = self.stream.waiting();
         _ = self.wait_until(None);
         self.report()
     }

@@ -1,27 +1,53 @@
-//! The job with limits that the current thread runs.
+//! The job that the current thread runs, and the job in which a caller waits for its call.
 //!
-//! A job may make a call and wait for it. If the job is unwanted, so is the call. So the jobs of
-//! the call also ask about the outer job.
+//! ```text
+//!  job ──makes a call, and waits for it──▶ call ──runs──▶ its jobs
+//!  job ◀──"should they stop?"── `Waiter` of the call ◀── its jobs
+//! ```
+//!
+//! A call for which a job waits is unwanted once the job is. So the jobs of the call ask that job,
+//! and that job asks the job in which its own caller waits.
 
 use std::cell::Cell;
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use crate::limits::state::LimitState;
-use crate::primitive::thread_local;
+use crate::primitive::{AtomicUsize, OnceLock, thread_local};
 
-/// A job that the current thread runs.
-pub(crate) struct Current<'a> {
-    pub(crate) limits: &'a Arc<LimitState>,
+/// The item that a job runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RunningItem {
+    pub(crate) index: u64,
     pub(crate) started: Option<Instant>,
 }
 
-/// The job in which the caller of a call waits for that call.
+/// A job that the current thread runs, or a call whose source or job without limits it runs.
+pub(crate) struct Current<'a> {
+    pub(crate) limits: &'a Arc<LimitState>,
+    pub(crate) item: RunningItem,
+}
+
+/// A job in which a caller waits for a call.
+#[derive(Clone)]
 pub(crate) struct OuterJob {
     limits: Arc<LimitState>,
-    started: Option<Instant>,
+    item: RunningItem,
 }
+
+/// The job in which the caller of a call waits for it. If several jobs do so by turns, it is the
+/// first: the outcomes are not unwanted as long as others can take them.
+pub(crate) struct Waiter {
+    job: OnceLock<OuterJob>,
+    /// The number of waits of that job that have not ended. A job that does not wait may hand its
+    /// handle to another caller.
+    waits: AtomicUsize,
+}
+
+/// A caller that waits for a call in a job, until this is dropped.
+pub(crate) struct Waiting(Arc<LimitState>);
 
 thread_local! {
     /// The innermost job that this thread runs, or null.
@@ -29,14 +55,42 @@ thread_local! {
     static CURRENT: Cell<*const Current<'static>> = Cell::new(ptr::null());
 }
 
-fn should_stop(limits: &LimitState, started: Option<Instant>) -> bool {
-    limits.policy.should_stop(started, limits.now())
+/// Returns `true` if `is_so` of this job, or of an outer one. `outer` returns the job that waits
+/// for a call.
+fn any_outer(
+    job: (&LimitState, RunningItem),
+    outer: impl Fn(&Waiter) -> Option<&OuterJob>,
+    is_so: impl Fn(&LimitState, RunningItem) -> bool,
+) -> bool {
+    let ((mut limits, mut item), mut seen, mut steps) = (job, ptr::from_ref(job.0), 0_usize);
+    loop {
+        if is_so(limits, item) {
+            return true;
+        }
+        let Some(outer) = outer(&limits.waiter) else { return false };
+        (limits, item) = (&outer.limits, outer.item);
+        // Jobs that wait for each other in a circle are a deadlock, but no endless loop here.
+        if ptr::eq(limits, seen) {
+            return false;
+        }
+        steps += 1;
+        if steps.is_power_of_two() {
+            seen = limits;
+        }
+    }
 }
 
-impl Current<'_> {
+impl<'a> Current<'a> {
+    /// Returns a call of which the thread runs no particular item.
+    pub(crate) fn of_call(limits: &'a Arc<LimitState>) -> Self {
+        Current { limits, item: RunningItem { index: 0, started: None } }
+    }
+
     /// Returns `true` if the job should stop.
     pub(crate) fn should_stop(&self) -> bool {
-        should_stop(self.limits, self.started)
+        any_outer((self.limits, self.item), Waiter::job, |limits, item| {
+            limits.policy.should_stop(item.index, item.started, limits.now())
+        })
     }
 
     /// Runs `job` as the job of this thread.
@@ -54,17 +108,111 @@ impl Current<'_> {
 }
 
 impl OuterJob {
-    /// Returns `true` if the job should stop.
-    pub(crate) fn should_stop(&self) -> bool {
-        should_stop(&self.limits, self.started)
+    /// Runs `f` as a part of this job, on a thread that helps the thread of the job.
+    pub(crate) fn run<R>(&self, f: impl FnOnce() -> R) -> R {
+        Current { limits: &self.limits, item: self.item }.run(f)
     }
 }
 
-/// Returns the job that this thread runs, if it has limits.
+impl Waiter {
+    pub(crate) fn new() -> Waiter {
+        Waiter { job: OnceLock::new(), waits: AtomicUsize::new(0) }
+    }
+
+    /// Returns the job if it waits now.
+    fn job(&self) -> Option<&OuterJob> {
+        // ORDERING: waiter:look: Relaxed; a job that misses it runs for longer.
+        self.job.get().filter(|_| self.waits.load(Relaxed) > 0)
+    }
+}
+
+impl Waiting {
+    /// Notes that the caller of this call waits for it in the job of this thread, if it runs one.
+    pub(crate) fn begin(call: &Arc<LimitState>) -> Option<Waiting> {
+        let job = current_job()?;
+        // A call whose own job waits for it would keep itself alive.
+        let is_call = |limits: &LimitState, _| ptr::eq(limits, &**call);
+        if any_outer((&job.limits, job.item), |waiter| waiter.job.get(), is_call) {
+            return None;
+        }
+        let waiter = &call.waiter;
+        let (limits, item) = (Arc::as_ptr(&job.limits), job.item);
+        _ = waiter.job.set(job);
+        let first = waiter.job.get()?;
+        if !(ptr::eq(Arc::as_ptr(&first.limits), limits) && first.item == item) {
+            return None;
+        }
+        // ORDERING: waiter:begin: Relaxed; as `waiter:look`.
+        waiter.waits.fetch_add(1, Relaxed);
+        Some(Waiting(Arc::clone(call)))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // ORDERING: waiter:end: Relaxed; as `waiter:look`.
+        self.0.waiter.waits.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Returns the job that this thread runs, if it is known.
 pub(crate) fn current_job() -> Option<OuterJob> {
     let current = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
     // SAFETY: the pointer is null, or `Current::run` has set it on this thread and has not
     // returned. `Restore` takes it back before the reference that it was made of ends.
     let current = unsafe { current.as_ref() }?;
-    Some(OuterJob { limits: Arc::clone(current.limits), started: current.started })
+    Some(OuterJob { limits: Arc::clone(current.limits), item: current.item })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+
+    fn call() -> Arc<LimitState> {
+        Arc::new(LimitState::new(Limits::default(), 0))
+    }
+
+    /// Begins to wait for `inner` in a job of `outer`.
+    fn wait(outer: &Arc<LimitState>, inner: &Arc<LimitState>) -> Option<Waiting> {
+        Current::of_call(outer).run(|| Waiting::begin(inner))
+    }
+
+    fn should_stop(limits: &Arc<LimitState>) -> bool {
+        Current::of_call(limits).should_stop()
+    }
+
+    #[test]
+    fn a_call_is_unwanted_while_an_unwanted_job_waits_for_it() {
+        let calls = [(); 4].map(|()| call());
+        let [outer, middle, inner, other] = &calls;
+        let waits = (wait(outer, middle).unwrap(), wait(middle, inner).unwrap());
+        outer.policy.let_go();
+        assert_eq!(calls.each_ref().map(should_stop), [true, true, true, false]);
+        drop(waits.0);
+        assert!(!should_stop(inner), "the handle may have another caller");
+        assert!(wait(other, middle).is_none(), "it is known as that of the first job");
+        let _waits = (wait(outer, middle).unwrap(), wait(outer, middle).unwrap());
+        assert!(should_stop(inner));
+    }
+
+    #[test]
+    fn jobs_that_wait_for_each_other_end_and_keep_no_call_alive() {
+        let [a, b, c] = [(); 3].map(|()| call());
+        assert!(wait(&a, &a).is_none());
+        let _waits = (wait(&a, &b).unwrap(), wait(&b, &c).unwrap());
+        assert!(wait(&c, &a).is_none());
+        assert_eq!([&a, &b, &c].map(should_stop), [false; 3]);
+        // Two threads at the same time may miss the circle.
+        assert!(
+            a.waiter
+                .job
+                .set(OuterJob { limits: Arc::clone(&c), item: Current::of_call(&c).item })
+                .is_ok()
+        );
+        a.waiter.waits.fetch_add(1, Relaxed);
+        assert_eq!([&a, &b, &c].map(should_stop), [false; 3]);
+        b.policy.let_go();
+        assert_eq!([&a, &b, &c].map(should_stop), [true; 3]);
+    }
 }

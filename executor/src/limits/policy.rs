@@ -17,9 +17,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crate::limits::cancellation::CancellationToken;
-use crate::limits::current::OuterJob;
 use crate::outcome::Stop;
-use crate::primitive::{AtomicBool, AtomicU64, AtomicUsize, OnceLock};
+use crate::primitive::{AtomicBool, AtomicU64, AtomicUsize};
 
 /// The index that stands for "no item has failed".
 const NONE: u64 = u64::MAX;
@@ -60,8 +59,6 @@ pub(crate) struct LimitPolicy {
     /// `true` once no caller can receive a result.
     unwanted: AtomicBool,
     late: AtomicUsize,
-    /// The job in which the caller of this call waits for it.
-    outer: OnceLock<OuterJob>,
 }
 
 impl LimitPolicy {
@@ -71,7 +68,6 @@ impl LimitPolicy {
             failed: AtomicU64::new(NONE),
             unwanted: AtomicBool::new(false),
             late: AtomicUsize::new(0),
-            outer: OnceLock::new(),
         }
     }
 
@@ -91,6 +87,11 @@ impl LimitPolicy {
     /// Returns `Ok` if the item at `index` may start now.
     pub(crate) fn start_item(&self, index: u64, now: Option<Instant>) -> Result<(), Stop> {
         self.start(now)?;
+        self.is_wanted(index)
+    }
+
+    /// Returns `Ok` unless an item before `index` has failed, and items fail in order.
+    fn is_wanted(&self, index: u64) -> Result<(), Stop> {
         let failed = self.failed().filter(|&failed| self.settings.fails_in_order && failed < index);
         failed.map_or(Ok(()), |failed| Err(Stop::Cancelled { cause: Some(failed) }))
     }
@@ -109,27 +110,24 @@ impl LimitPolicy {
         stop.map_or(Ok(()), Err)
     }
 
-    /// Returns `true` if an item that started at `started` should stop.
-    pub(crate) fn should_stop(&self, started: Option<Instant>, now: Option<Instant>) -> bool {
+    /// Returns `true` if the item at `index`, which started at `started`, should stop. A job that
+    /// waits for the call may be a further reason.
+    pub(crate) fn should_stop(
+        &self,
+        index: u64,
+        started: Option<Instant>,
+        now: Option<Instant>,
+    ) -> bool {
         // ORDERING: policy:unwanted: Relaxed; a job that sees it late runs for longer.
         self.unwanted.load(Relaxed)
-            || self.cancelled().is_some()
+            || self.go_on(now).and_then(|()| self.is_wanted(index)).is_err()
             || self.overdue(started, now).is_some()
-            || self.outer.get().is_some_and(OuterJob::should_stop)
     }
 
     /// Notes that no caller can receive a result any more.
     pub(crate) fn let_go(&self) {
         // ORDERING: policy:let_go: Relaxed; as `policy:unwanted`.
         self.unwanted.store(true, Relaxed);
-    }
-
-    /// Notes that the caller waits for this call to the end. If it does so in a job, the jobs of
-    /// this call should stop when that job should.
-    pub(crate) fn wait_in(&self, job: Option<OuterJob>) {
-        if let Some(job) = job {
-            _ = self.outer.set(job);
-        }
     }
 
     /// Returns `Ok` if the result of an item counts that started at `started` and is done now.

@@ -1,7 +1,8 @@
-//! The limits of one stream, shared by its workers and its consumer.
+//! The limits of one call, shared by its workers and its caller or consumer.
 
 use std::time::{Duration, Instant};
 
+use crate::limits::current::Waiter;
 use crate::limits::policy::{LimitPolicy, Limits};
 use crate::limits::timing::TimingLog;
 use crate::memory;
@@ -14,6 +15,8 @@ const TIME_BITS: u32 = 48;
 
 pub(crate) struct LimitState {
     pub(crate) policy: LimitPolicy,
+    /// The job in which the caller waits for this call.
+    pub(crate) waiter: Waiter,
     /// The log of a timed call.
     pub(crate) timing_log: Option<TimingLog>,
     epoch: Instant,
@@ -29,6 +32,7 @@ impl LimitState {
         LimitState {
             timing_log: limits.timed.then(|| TimingLog::new(window)),
             policy: LimitPolicy::new(limits),
+            waiter: Waiter::new(),
             epoch: now(),
             started: memory::filled(places, || AtomicU64::new(0)),
         }

@@ -20,6 +20,7 @@ use reorder_ring::{Consumer, Lease, Ring, TryNextError};
 
 use crate::cost::chunk_size;
 use crate::io::SourceEnd;
+use crate::limits::{OuterJob, current_job};
 use crate::map::blocks::{BlockLayout, Blocks, CompletionCounter};
 use crate::map::output::{Output, Reached};
 use crate::map::results::{Panicked, Ran, resume_source_panic};
@@ -160,6 +161,7 @@ fn run<S: Source, F: Job<(usize, S::Item)>>(
         ranges: WorkRanges::new(scheduler.participants()),
         blocks: Blocks::new(layout, ring, tickets),
         panics: Mutex::default(),
+        outer: current_job(),
         caller: AtomicWaker::new(),
     };
     parallel.prepare();
@@ -177,6 +179,8 @@ struct Parallel<'a, S: Source, F: Job<(usize, S::Item)>> {
     ranges: WorkRanges,
     blocks: Blocks<'a>,
     panics: Mutex<Vec<Panicked>>,
+    /// The job in which the caller waits. Calls that the items make in it, on any thread, ask it.
+    outer: Option<OuterJob>,
     /// The waker of the caller while it waits.
     caller: AtomicWaker,
 }
@@ -376,7 +380,8 @@ impl<S: Source, F: Job<(usize, S::Item)>> Parallel<'_, S, F> {
 
 impl<S: Source, F: Job<(usize, S::Item)>> Work for Parallel<'_, S, F> {
     fn run_slice(&self, slice: &TimeSlice<'_>) -> bool {
-        self.work(slice, || slice.is_over())
+        let work = || self.work(slice, || slice.is_over());
+        self.outer.as_ref().map_or_else(work, |outer| outer.run(work))
     }
 
     fn claimable(&self) -> bool {

@@ -8,13 +8,14 @@ use crate::batch::builder::{Admitted, BatchBuilder, Job, limited_job};
 use crate::batch::handle::Refused;
 use crate::cost::max_chunk_size;
 use crate::executor::{Executor, check_window};
-use crate::limits::{LimitState, Limits};
+use crate::limits::{Current, LimitState, Limits};
 use crate::queue::core::{QueueCore, QueueJob};
 use crate::queue::sender::{QueueSender, Task};
 use crate::scheduler::Admission;
 use crate::stream::{ConsumerEnd, Opened, Ordered, open_ring, publish, publish_with_limits};
 
-type MakeJob<T, U, E> = Box<dyn FnOnce(Option<&Arc<LimitState>>) -> QueueJob<T, U, E>>;
+/// Makes the job for a call.
+type MakeJob<T, U, E> = Box<dyn FnOnce(Arc<LimitState>) -> QueueJob<T, U, E>>;
 
 /// The settings of a queue. Made by [`Executor::queue`], [`Executor::task_queue`] or
 /// [`BatchBuilder::queue`].
@@ -61,8 +62,12 @@ impl Executor {
         U: Send + 'static,
         F: Fn(T) -> U + Send + Sync + 'static,
     {
-        let job: MakeJob<T, U, Infallible> =
-            Box::new(move |_| Box::new(move |_, item| Ok(job(item))));
+        let job: MakeJob<T, U, Infallible> = Box::new(move |call| {
+            Box::new(move |_, item| {
+                // A call in the job finds out whether the outcome is unwanted.
+                Ok(Current::of_call(&call).run(|| job(item)))
+            })
+        });
         QueueBuilder { executor: self, window: self.window, limits: None, job }
     }
 
@@ -110,10 +115,7 @@ impl<'e> BatchBuilder<'e, ()> {
         E: Send + 'static,
         F: Fn(T, &Job<'_>) -> Result<U, E> + Send + Sync + 'static,
     {
-        let job: MakeJob<T, U, E> = Box::new(move |limits| {
-            let limits = limits.expect("a batch has limits");
-            Box::new(limited_job(Arc::clone(limits), job))
-        });
+        let job: MakeJob<T, U, E> = Box::new(move |call| Box::new(limited_job(call, job)));
         let BatchBuilder { executor, limits, .. } = self;
         QueueBuilder { executor, window: executor.window, limits: Some(limits), job }
     }
@@ -158,7 +160,6 @@ where
             Some(_) => 1,
             None => max_chunk_size(slots, executor.parallelism()),
         };
-        let job = job(limits.as_ref());
         let (core, consumer_end) = make_core(executor, window, max_chunk, limits, job);
         let outcomes = publish_with_limits(executor, admission, Arc::clone(&core), consumer_end);
         Ok((QueueSender::new(core), outcomes))
@@ -173,7 +174,7 @@ where
     pub(crate) fn open(self) -> (QueueSender<T, U, E>, Ordered<'static, U, E>) {
         let QueueBuilder { executor, window, job, .. } = self;
         let max_chunk = max_chunk_size(window.next_power_of_two(), executor.parallelism());
-        let (core, consumer_end) = make_core(executor, window, max_chunk, None, job(None));
+        let (core, consumer_end) = make_core(executor, window, max_chunk, None, job);
         let outcomes = publish(executor, Arc::clone(&core), consumer_end);
         (QueueSender::new(core), outcomes)
     }
@@ -186,10 +187,10 @@ fn make_core<T: Send, U: Send, E: Send>(
     window: usize,
     max_chunk: usize,
     limits: Option<Arc<LimitState>>,
-    job: QueueJob<T, U, E>,
+    job: MakeJob<T, U, E>,
 ) -> (Arc<QueueCore<T, U, E>>, ConsumerEnd<U, E>) {
     let Opened { producer, output, consumer_end } = open_ring(window, limits.clone());
-    let scheduler = Arc::clone(&executor.scheduler);
+    let (job, scheduler) = (job(Arc::clone(&consumer_end.call)), Arc::clone(&executor.scheduler));
     let core = QueueCore::new(job, producer, output, limits, window, max_chunk, scheduler);
     (Arc::new(core), consumer_end)
 }

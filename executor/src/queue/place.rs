@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use reorder_ring::Ticket;
 
-use crate::limits::LimitState;
+use crate::limits::{Current, LimitState, RunningItem};
 use crate::outcome::{Failure, Outcome};
 use crate::queue::core::QueueCore;
 
@@ -152,8 +152,8 @@ impl<T: Send, U: Send, E: Send> Owner<U, E> for QueueCore<T, U, E> {
     }
 
     fn is_wanted(&self, slot: &Slot) -> bool {
-        let should_stop =
-            |limits: &Arc<LimitState>| limits.policy.should_stop(slot.started, limits.now());
+        let item = RunningItem { index: slot.index, started: slot.started };
+        let should_stop = |limits| Current { limits, item }.should_stop();
         self.output.is_wanted(slot.ticket) && !self.limits.as_ref().is_some_and(should_stop)
     }
 }

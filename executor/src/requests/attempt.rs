@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::limits::{Current, LimitState};
+use crate::limits::{Current, LimitState, RunningItem};
 
 /// An attempt at an item of [`Requests`](crate::Requests), as its job sees it.
 #[derive(Clone)]
@@ -39,7 +39,8 @@ impl Attempt {
 
     /// Returns the attempt as the job of the thread that runs it.
     pub(super) fn current(&self) -> Current<'_> {
-        Current { limits: &self.limits, started: Some(self.started) }
+        let item = RunningItem { index: self.index, started: Some(self.started) };
+        Current { limits: &self.limits, item }
     }
 
     /// Returns the earliest deadline of the item and of the batch, or `None` if there is no

@@ -86,8 +86,8 @@ where
 
     fn begin(&self, item: Arc<T>, attempt: Attempt, in_flight: InFlight<Self>) {
         let (index, of_job) = (attempt.index(), attempt.clone());
-        let future = match catch_unwind(AssertUnwindSafe(|| (*self.job)(Arc::clone(&item), of_job)))
-        {
+        let job = || attempt.current().run(|| (*self.job)(Arc::clone(&item), of_job));
+        let future = match catch_unwind(AssertUnwindSafe(job)) {
             Ok(future) => future,
             Err(payload) => return in_flight.finish(item, Err(payload)),
         };

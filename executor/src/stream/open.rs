@@ -8,16 +8,17 @@ use reorder_ring::{Producer, Ring};
 use crate::cost::max_chunk_size;
 use crate::executor::Executor;
 use crate::io::{ChunkRing, OrderedOutput, Spares};
-use crate::limits::LimitState;
+use crate::limits::{LimitState, Limits};
 use crate::outcome::Outcome;
 use crate::primitive::now;
 use crate::scheduler::{Admission, Published};
 use crate::stream::core::Core;
+use crate::stream::in_call::InCall;
 use crate::stream::ordered::{ConsumerEnd, Ordered};
 use crate::stream::work::StreamWork;
 use crate::unwind::{DiscardOnDrop, discard};
 
-type CoreOf<I, U, E, F> = Core<(I, U, E, F)>;
+type CoreOf<I, U, E, F> = InCall<Core<(I, U, E, F)>>;
 
 impl Executor {
     /// Runs `job` on the items of a source and yields the outcomes in the order of the source,
@@ -96,7 +97,8 @@ pub(crate) fn open_ring<U, E>(window: usize, limits: Option<Arc<LimitState>>) ->
     let (producer, consumer) = ring.open_owned().expect("a new ring is free").split();
     let spares = Arc::new(Spares::new());
     let output = OrderedOutput::new(ring, Arc::clone(&spares), limits.clone());
-    let consumer_end = ConsumerEnd { consumer, spares, limits, size_hint: (0, None) };
+    let call = limits.clone().unwrap_or_else(|| Arc::new(LimitState::new(Limits::default(), 0)));
+    let consumer_end = ConsumerEnd { consumer, spares, call, limits, size_hint: (0, None) };
     Opened { producer, output, consumer_end }
 }
 
@@ -123,7 +125,8 @@ where
     let Opened { producer, output, mut consumer_end } = open_ring(window, limits);
     consumer_end.size_hint = size_hint(&*source);
     let (source, job) = (source.into_inner(), job.into_inner());
-    (Core::new(source, job, producer, output, max_chunk), consumer_end)
+    let core = Core::new(source, job, producer, output, max_chunk);
+    (InCall::new(core, Arc::clone(&consumer_end.call)), consumer_end)
 }
 
 /// Returns the number of items that a source promises, or nothing if it may be endless.

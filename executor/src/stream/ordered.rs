@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use reorder_ring::{Consumer, Delivery, TryNextError};
 
 use crate::io::{Chunk, ChunkRing, Spares};
-use crate::limits::{LimitState, OuterJob, TaskTimer, Timing};
+use crate::limits::{LimitState, TaskTimer, Timing, Waiting};
 #[cfg(feature = "requests")]
 use crate::observe::request_stats::RequestStats;
 use crate::outcome::{Failure, Outcome, Stop};
@@ -32,6 +32,8 @@ type Waited<U, E> = Result<Option<Delivery<Chunk<U, E>>>, TimedOut>;
 pub(crate) struct ConsumerEnd<U, E> {
     pub(crate) consumer: Consumer<ChunkRing<U, E>>,
     pub(crate) spares: Arc<Spares<U, E>>,
+    /// The limits of the call. They are empty if the stream has none.
+    pub(crate) call: Arc<LimitState>,
     pub(crate) limits: Option<Arc<LimitState>>,
     /// The number of items that the source promised.
     pub(crate) size_hint: (usize, Option<usize>),
@@ -107,6 +109,8 @@ pub struct Ordered<'a, U: Send, E: Send = Infallible> {
     size_hint: (usize, Option<usize>),
     /// The number of outcomes taken from the ring, those of `chunk` included.
     taken: u64,
+    /// Knows whether the outcomes are unwanted.
+    call: Arc<LimitState>,
     limits: Option<HeadLimits>,
     /// The waker of the task that polled last, as other threads get it.
     waker: Option<Arc<TaskWaker>>,
@@ -122,7 +126,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         published: Option<Arc<dyn Published>>,
         id: Option<u64>,
     ) -> Self {
-        let ConsumerEnd { consumer, spares, limits, size_hint } = consumer_end;
+        let ConsumerEnd { consumer, spares, call, limits, size_hint } = consumer_end;
         Ordered {
             consumer: Some(consumer),
             chunk: Chunk::new(),
@@ -133,6 +137,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
             published,
             id,
             size_hint,
+            call,
             limits: limits.map(HeadLimits::new),
             waker: None,
             timer: TaskTimer::default(),
@@ -173,7 +178,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     /// Blocks until there is a delivery, or until the deadline. Returns `None` at the end.
     fn wait(&mut self, deadline: Option<Instant>) -> Waited<U, E> {
         park::assert_may_block();
-        let backoff = Backoff::new();
+        let (backoff, mut waiting) = (Backoff::new(), None);
         let mut is_late = false;
         loop {
             let Some(consumer) = &mut self.consumer else { return Ok(None) };
@@ -186,6 +191,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
             if is_late {
                 return Err(TimedOut);
             }
+            waiting.get_or_insert_with(|| self.waiting());
             // A consumer with a deadline runs nothing that might keep it from that.
             let action = self.work_for_head(deadline.is_some());
             // Then it looks at the head once more.
@@ -316,11 +322,10 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         self.limits.as_ref()?.state.policy.cause()
     }
 
-    /// Notes that the thread waits for all outcomes, in this job if it runs one.
-    pub(crate) fn wait_in(&self, job: Option<OuterJob>) {
-        if let Some(limits) = &self.limits {
-            limits.state.policy.wait_in(job);
-        }
+    /// Notes that this thread waits for outcomes, if it does so in a job, until the answer is
+    /// dropped.
+    pub(crate) fn waiting(&self) -> Option<Waiting> {
+        Waiting::begin(&self.call)
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -356,6 +361,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         // An instant that the clock cannot represent is no deadline.
         let deadline = within.and_then(|within| now().checked_add(within));
         let mut interval = Duration::from_micros(50);
+        let _waiting = self.waiting();
         while !self.is_done() {
             let left = deadline.map_or(interval, |at| at.saturating_duration_since(now()));
             if left.is_zero() {
@@ -415,9 +421,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         if let Some(published) = self.published.take() {
             self.scheduler.withdraw(&published);
         }
-        if let Some(limits) = &self.limits {
-            limits.state.policy.let_go();
-        }
+        self.call.policy.let_go();
         self.stream.cancel();
         // Last, since this drops undelivered values, and their `Drop` may panic.
         drop((mem::take(&mut self.chunk), self.consumer.take()));

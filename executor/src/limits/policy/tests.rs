@@ -145,7 +145,7 @@ fn played(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
             Event::End(index) => {
                 let Item { start, fails, .. } = run.items[index];
                 let started = policy.is_timed().then(|| at(start));
-                let stopped = policy.should_stop(started, now);
+                let stopped = policy.should_stop(index as u64, started, now);
                 let finished = policy.finish(started, now).map_err(bare);
                 if matches!(finished, Ok(()) if fails) || finished == Err(ITEM) {
                     policy.fail(index as u64);
@@ -353,8 +353,8 @@ fn a_failure_in_order_cancels_only_the_items_behind_it() {
     policy.fail(4);
     assert_eq!(policy.start_item(2, None), Ok(()));
     assert_eq!(policy.start_item(4, None), cancelled(3));
-    // Running items go on: an item before the failure may have a nested call.
-    assert!(!policy.should_stop(None, None));
+    // Running items before the failure go on. They may have nested calls.
+    assert!(!policy.should_stop(3, None, None) && policy.should_stop(4, None, None));
     assert_eq!((policy.cause(), policy.reaction(9)), (None, None));
 }
 

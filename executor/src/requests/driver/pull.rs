@@ -3,6 +3,7 @@
 use reorder_ring::Ticket;
 
 use crate::io::SourceEnd;
+use crate::limits::Current;
 use crate::outcome::Failure;
 use crate::primitive::{lock, now};
 use crate::requests::driver::{Driver, SourceOf};
@@ -12,7 +13,7 @@ use crate::unwind::discard;
 impl<J: Jobs> Driver<J> {
     /// Pulls one item, and gives the source back to the dispatcher.
     pub(super) fn pull(&self, mut source: Box<SourceOf<J>>) {
-        let (item, end) = source.pull_one();
+        let (item, end) = Current::of_call(&self.limits).run(|| source.pull_one());
         let is_wanted = item.is_none_or(|item| match source.reserve() {
             Ok(ticket) => {
                 let pending = PendingItem { ticket, item: Some(item) };
