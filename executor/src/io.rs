@@ -24,5 +24,5 @@ pub(crate) use self::collect::{Items, collect};
 pub(crate) use self::handover::{Handover, PullBuffer};
 pub(crate) use self::ordered_output::OrderedOutput;
 pub(crate) use self::pull::{Phase, PullLock, Puller, SourceEnd, pull};
-pub(crate) use self::reserved::push_reserved;
+pub(crate) use self::reserved::{TakeItems, push_reserved};
 pub(crate) use self::source::{Delivered, Filled, LazySource, OrderedSource, never_blocks};

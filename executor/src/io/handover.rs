@@ -17,12 +17,13 @@
 //! All `unsafe` code of a hand-over is in this file.
 
 use std::cell::UnsafeCell;
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::ops::Range;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crossbeam_utils::CachePadded;
 
+use crate::io::reserved::TakeItems;
 use crate::primitive::{AtomicUsize, Mutex, MutexGuard, lock};
 use crate::scheduler::{Look, SourceWatch};
 use crate::unwind::discard;
@@ -95,12 +96,43 @@ impl<T, const MOST: usize> Iterator for PullBuffer<T, MOST> {
 
 impl<T, const MOST: usize> ExactSizeIterator for PullBuffer<T, MOST> {}
 
+impl<T, const MOST: usize> TakeItems for PullBuffer<T, MOST> {
+    #[inline]
+    fn rest(&mut self) -> impl Iterator<Item = T> {
+        Rest { start: self.start(), left: mem::take(&mut self.claimed), claimed: &mut self.claimed }
+    }
+}
+
+/// Takes the claimed items out of a buffer. Gives the remaining ones back when it is dropped.
+struct Rest<'a, T> {
+    start: *const T,
+    left: Range<usize>,
+    claimed: &'a mut Range<usize>,
+}
+
+impl<T> Iterator for Rest<'_, T> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self) -> Option<T> {
+        // SAFETY: the item is initialised, it belongs to this thread, and it leaves `left`. It has
+        // left `claimed`. The buffer is borrowed.
+        self.left.next().map(|index| unsafe { self.start.wrapping_add(index).read() })
+    }
+}
+
+impl<T> Drop for Rest<'_, T> {
+    fn drop(&mut self) {
+        *self.claimed = mem::take(&mut self.left);
+    }
+}
+
 impl<T, const MOST: usize> Drop for PullBuffer<T, MOST> {
     fn drop(&mut self) {
-        if std::mem::needs_drop::<T>() {
+        if mem::needs_drop::<T>() {
             // One by one, because the `Drop` of each may panic.
             self.for_each(discard);
-            self.claimed = std::mem::take(&mut self.tail);
+            self.claimed = mem::take(&mut self.tail);
             self.for_each(discard);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use reorder_ring::{Rejected, Ticket};
 
 use crate::io::chunk::{Chunk, ChunkRing, Spares};
-use crate::io::reserved::push_reserved;
+use crate::io::reserved::{TakeItems, push_reserved};
 use crate::io::source::Delivered;
 use crate::limits::LimitState;
 use crate::outcome::{self, Failure, Outcome, Panic};
@@ -117,18 +117,19 @@ impl<U, E> OrderedOutput<U, E> {
     }
 
     /// Runs the items of a chunk, and completes its position. A panic is the outcome of its item.
-    pub(crate) fn run_all<I>(
+    pub(crate) fn run_all<I: TakeItems>(
         &self,
         ticket: Ticket,
-        mut items: impl ExactSizeIterator<Item = I>,
-        mut job: impl FnMut(I) -> Outcome<U, E>,
+        items: &mut I,
+        mut job: impl FnMut(I::Item) -> Outcome<U, E>,
     ) {
         let mut outcomes = self.chunk(items.len());
         // One catch for all items, and one more after each panic, whose item has been taken by
         // then.
         while let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
             let left = items.len();
-            push_reserved(&mut outcomes, left, || items.next().map(&mut job))
+            let mut rest = items.rest();
+            push_reserved(&mut outcomes, left, || rest.next().map(&mut job))
         })) {
             outcomes.push(Err(Failure::Panicked(Panic::new(payload))));
         }

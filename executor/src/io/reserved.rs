@@ -1,4 +1,19 @@
-//! Writing values into the reserved part of a vector.
+//! Writing values into the reserved part of a vector, in a loop that keeps its state in registers.
+
+use std::vec::Drain;
+
+/// Items that a loop takes out one by one.
+pub(crate) trait TakeItems: ExactSizeIterator + Sized {
+    /// Returns an iterator over the items. The items that it does not return stay.
+    ///
+    /// An implementation may let the loop keep the place of the next item in a register.
+    #[inline]
+    fn rest(&mut self) -> impl Iterator<Item = Self::Item> {
+        self
+    }
+}
+
+impl<T> TakeItems for Drain<'_, T> {}
 
 /// Pushes up to `count` values, without a check of the capacity for each.
 ///

@@ -289,7 +289,7 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         let count = items.len();
         slice.note_running(reserved.first, count as u64);
         let mut index = reserved.first;
-        self.output.run_all(reserved.ticket, items.drain(..), |item| {
+        self.output.run_all(reserved.ticket, &mut items.drain(..), |item| {
             index += 1;
             (self.job)(index - 1, item)
         });

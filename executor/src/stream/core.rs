@@ -12,7 +12,7 @@ use reorder_ring::{Producer, Ticket};
 use crate::cost::NextChunk;
 use crate::io::{
     ChunkRing, Delivered, Filled, Handover, LazySource, OrderedOutput, OrderedSource, Phase,
-    PullBuffer, PullLock, SourceEnd, chunk, never_blocks,
+    PullBuffer, PullLock, SourceEnd, TakeItems, chunk, never_blocks,
 };
 use crate::outcome::{Failure, Outcome};
 use crate::primitive::{AtomicBool, AtomicWaker, fence};
@@ -137,7 +137,7 @@ impl<P: Parts> Core<P> {
         }
         if let Some((reserved, mut items)) = self.backlog.pop() {
             slice.claimed(self);
-            self.run(slice, reserved, items.drain(..));
+            self.run(slice, reserved, &mut items.drain(..));
             self.backlog.put_back(items);
             return true;
         }
@@ -159,7 +159,7 @@ impl<P: Parts> Core<P> {
         &self,
         slice: &TimeSlice<'_>,
         reserved: Reserved,
-        items: impl ExactSizeIterator<Item = Item<P>>,
+        items: &mut impl TakeItems<Item = Item<P>>,
     ) {
         let count = items.len() as u32;
         slice.note_running(reserved.first, count.into());
