@@ -44,6 +44,7 @@
 //! | [`Scope::stream`] | lazy, may be endless, may borrow | the same, inside [`scope`](Executor::scope) |
 //! | [`queue`](Executor::queue), [`task_queue`](Executor::task_queue) | sent one by one, by threads and tasks, `'static` | the same, in the order of the sends |
 //! | `batch(())`, [`queue`](BatchBuilder::queue) | the same | as `queue`, with limits |
+//! | [`map_ordered`](StreamExt::map_ordered), a method of async streams | lazy, may be endless | a stream of outcomes of futures, which a runtime runs |
 //! | [`OrderedWriter`] | bytes that are written | encoded blocks, written to a sink in order |
 //! | [`OrderedReader`] | frames of an input | their contents, by `Read` and `BufRead` |
 //!
@@ -82,7 +83,8 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `requests` | yes | [`BatchBuilder::requests`]: retries, rate limiters, futures as jobs |
-//! | `tokio` | no | [`Spawn`] for `tokio::runtime::Handle` (with `requests`) |
+//! | `sink` | no | `Sink` of `futures-sink` for [`QueueSender`] |
+//! | `tokio` | no | [`Spawn`] for `tokio::runtime::Handle` |
 //! | `tracing` | no | spans of batches and time slices, and events |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -110,7 +112,10 @@ mod scheduler;
 mod scope;
 mod shutdown;
 mod snapshot;
+mod spawn;
+mod spawned;
 mod stream;
+mod stream_ext;
 mod unwind;
 
 /// The reason in [`BuildError::Window`], from the crate `reorder-ring`.
@@ -138,16 +143,19 @@ pub use queue::place::Place;
 pub use queue::sender::{QueueSender, SendError, Task, TrySendError};
 #[cfg(feature = "requests")]
 pub use requests::{
-    Attempt, AttemptOutcome, RateLimiter, RateLimiterBuilder, Requests, Retry, Spawn, Throttle,
+    Attempt, AttemptOutcome, RateLimiter, RateLimiterBuilder, Requests, Retry, Throttle,
     ThrottleError,
 };
 pub use scheduler::work::CallKind;
 pub use scope::Scope;
 pub use shutdown::{Shutdown, ShutdownReport};
 pub use snapshot::{Head, OpenCall, Snapshot, WorkerActivity};
+pub use spawn::Spawn;
+pub use spawned::map_ordered::MapOrdered;
 pub use stream::ordered::Ordered;
 pub use stream::ordered::observe::{Progress, TimedOut};
 pub use stream::values::{TryValues, Values};
+pub use stream_ext::StreamExt;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -54,10 +54,11 @@ pub enum Failure<E = Infallible> {
     /// The source panicked when it was asked for this item, or when it was dropped at its end. The
     /// stream ends with this outcome.
     SourcePanicked(Panic),
-    /// The [`Spawn`](crate::Spawn) of the batch panicked and dropped the future of an attempt.
+    /// The [`Spawn`](crate::Spawn) of the call panicked and dropped the future of the item.
     SpawnerPanicked(Panic),
-    /// The runtime dropped the future of an attempt before it was done, for instance because it was
-    /// shut down.
+    /// The runtime dropped the future of the item before it was done, for instance because it was
+    /// shut down. If the item [was not pulled](Unfinished::was_pulled), the runtime dropped the
+    /// task that polls the source of a [`MapOrdered`](crate::MapOrdered).
     FutureDropped(Unfinished<E>),
     /// The [`Place`](crate::Place) of this outcome was dropped before it was completed.
     PlaceDropped,
@@ -131,6 +132,19 @@ impl<E> Failure<E> {
             Stop::BatchDeadline(limit) => Failure::BatchDeadline(item(nanos(limit))),
             Stop::ItemDeadline(limit) => Failure::ItemDeadline(item(nanos(limit))),
         }
+    }
+
+    /// Returns the failure of an item whose future the runtime has dropped.
+    pub(crate) fn future_dropped() -> Failure<E> {
+        Failure::FutureDropped(Unfinished::new(0, 0, None))
+    }
+
+    /// Returns the failure that stands for all items of a source whose task the runtime has
+    /// dropped.
+    pub(crate) fn puller_dropped() -> Failure<E> {
+        let mut item = Unfinished::new(0, 0, None);
+        item.detail[1] |= NOT_PULLED;
+        Failure::FutureDropped(item)
     }
 
     /// Returns the failure that stands for the items that were not pulled.
@@ -266,7 +280,7 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
             Failure::SourcePanicked(panic) => return write!(f, "the source panicked: {panic}"),
             Failure::PlaceDropped => return f.write_str("the place was dropped without a result"),
             Failure::SpawnerPanicked(panic) => {
-                return write!(f, "the spawner of the attempt's future panicked: {panic}");
+                return write!(f, "the spawner of the future panicked: {panic}");
             }
             Failure::RetriesExhausted(item) => match item.attempts {
                 1 => return write_error(f, "the only attempt failed", ": ", item),
@@ -280,7 +294,12 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
                 (item, write!(f, "no attempt succeeded within {limit:?}"))
             }
             Failure::FutureDropped(item) => {
-                (item, f.write_str("the runtime dropped the future of the attempt"))
+                let what = match item.attempts {
+                    0 if item.was_pulled() => "future of the item",
+                    0 => "task that polls the source",
+                    _ => "future of the attempt",
+                };
+                (item, write!(f, "the runtime dropped the {what}"))
             }
             Failure::Cancelled(item) | Failure::ShutDown(item) => {
                 let event = match self {

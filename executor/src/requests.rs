@@ -2,8 +2,9 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `builder`, `retry`, `throttle`, `limiter`, `spawn` | the settings that users choose |
+//! | `builder`, `retry`, `throttle`, `limiter` | the settings that users choose |
 //! | `attempt` | the argument and the result of a job |
+//! | `source` | iterators and async streams as sources |
 //! | `dispatcher` | which item is next, and when: the state machine |
 //! | `in_flight`, `jobs`, `last_errors` | attempts that were dispatched, on a worker or on a runtime |
 //! | `driver`, `driver/pull` | carries out what the dispatcher decides, and pulls items |
@@ -17,12 +18,11 @@ mod jobs;
 mod last_errors;
 mod limiter;
 mod retry;
-mod spawn;
+mod source;
 mod throttle;
 
 pub use self::attempt::{Attempt, AttemptOutcome};
 pub use self::builder::Requests;
 pub use self::limiter::{RateLimiter, RateLimiterBuilder};
 pub use self::retry::Retry;
-pub use self::spawn::Spawn;
 pub use self::throttle::{Throttle, ThrottleError};

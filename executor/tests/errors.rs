@@ -294,7 +294,7 @@ fn lost_futures_and_panicking_spawners_say_so() {
         let dropped = "the runtime dropped the future of the attempt";
         assert_eq!(text(drop).unwrap_err(), dropped);
         assert_eq!(text(|task| drop(thread::spawn(|| drop(task)))).unwrap_err(), dropped);
-        let panicked = "the spawner of the attempt's future panicked: no runtime";
+        let panicked = "the spawner of the future panicked: no runtime";
         assert_eq!(text(|_| panic!("no runtime")).unwrap_err(), panicked);
         // A future that has an end, or is not lost, has that end.
         fn run(task: Task) {

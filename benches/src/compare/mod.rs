@@ -48,7 +48,7 @@ pub struct Settings {
 }
 
 /// The names of all peers.
-const PEERS: [&str; 23] = [
+const PEERS: [&str; 24] = [
     comparison::OURS,
     "ours-iterator",
     "rayon",
@@ -56,6 +56,7 @@ const PEERS: [&str; 23] = [
     "rayon-inside",
     "pariter",
     "orx-parallel",
+    "buffered",
     "tokio-buffered",
     "channel-heap",
     "mutex",

@@ -338,7 +338,7 @@ impl<'e, I> BatchBuilder<'e, I> {
         F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync + 'static,
     {
         let window = self.executor.window;
-        self.stream_with(window, |call, source| start(call, source, job))
+        self.stream_with(window, I::into_iter, |call, source| start(call, source, job))
     }
 
     /// Collects the items, and lets `start` open their stream unless the executor was shut down.
@@ -363,16 +363,14 @@ impl<'e, I> BatchBuilder<'e, I> {
     }
 
     /// Lets `start` open the stream of a source unless the executor was shut down.
-    pub(crate) fn stream_with<U: Send, E: Send>(
+    pub(crate) fn stream_with<S, U: Send, E: Send>(
         self,
         window: usize,
-        start: impl FnOnce(Admitted<'e>, I::IntoIter) -> Ordered<'static, U, E>,
-    ) -> Streamed<I, U, E>
-    where
-        I: IntoIterator,
-    {
+        source: impl FnOnce(I) -> S,
+        start: impl FnOnce(Admitted<'e>, S) -> Ordered<'static, U, E>,
+    ) -> Result<Ordered<'static, U, E>, Refused<S>> {
         let start = DiscardOnDrop::new(start);
-        let source = DiscardOnDrop::new(self.items.into_iter());
+        let source = DiscardOnDrop::new(source(self.items));
         if window != self.executor.window {
             // The builder of the executor has tried its own window.
             if let Err(error) = check_window(window) {

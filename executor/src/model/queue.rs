@@ -1,9 +1,15 @@
 //! The window of a queue.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::io::Delivered;
+use crate::queue::core::QueueCore;
 use crate::queue::room::Room;
+use crate::queue::sender::QueueSender;
+use crate::scheduler::{Scheduler, ThreadSettings};
+use crate::stream::{Opened, Ordered, open_ring};
 
 /// The window of a queue that is full at first.
 #[derive(Default)]
@@ -29,4 +35,15 @@ impl fmt::Debug for FullWindow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FullWindow").finish_non_exhaustive()
     }
+}
+
+/// Opens a queue that no worker knows. No thread runs its items.
+pub fn open_queue(window: usize) -> (QueueSender<(), ()>, Ordered<'static, ()>) {
+    let scheduler = Scheduler::new(ThreadSettings::default(), false);
+    let Opened { producer, output, consumer_end } = open_ring::<(), Infallible>(window, None);
+    let job = Box::new(|_, ()| Ok(()));
+    let core = QueueCore::new(job, producer, output, None, window, 1, Arc::clone(&scheduler));
+    let core = Arc::new(core);
+    let outcomes = Ordered::new(consumer_end, core.clone(), &scheduler, None, Some(1));
+    (QueueSender::new(core), outcomes)
 }

@@ -15,7 +15,7 @@ use crate::cost::NextChunk;
 use crate::io::{ChunkRing, Delivered, OrderedOutput, chunk};
 use crate::limits::LimitState;
 use crate::outcome::Outcome;
-use crate::primitive::{AtomicBool, AtomicU64, AtomicUsize, AtomicWaker, Mutex, lock};
+use crate::primitive::{AtomicBool, AtomicU64, AtomicUsize, AtomicWaker, Mutex, MutexGuard, lock};
 use crate::queue::room::Room;
 use crate::scheduler::{CallKind, FairShare, Progress, Published, Scheduler, TimeSlice, Work};
 use crate::stream::backlog::Reserved;
@@ -27,9 +27,9 @@ use crate::unwind::{DiscardOnDrop, catch_panic, discard};
 const CHEAP: Duration = Duration::from_micros(50);
 
 /// The job of a queue. It gets the index of the item as well.
-pub(super) type QueueJob<T, U, E> = Box<dyn Fn(u64, T) -> Outcome<U, E> + Send + Sync>;
+pub(crate) type QueueJob<T, U, E> = Box<dyn Fn(u64, T) -> Outcome<U, E> + Send + Sync>;
 
-pub(super) struct QueueCore<T, U, E> {
+pub(crate) struct QueueCore<T, U, E> {
     job: DiscardOnDrop<QueueJob<T, U, E>>,
     pub(super) output: OrderedOutput<U, E>,
     pub(super) limits: Option<Arc<LimitState>>,
@@ -38,6 +38,9 @@ pub(super) struct QueueCore<T, U, E> {
     waiting: AtomicUsize,
     /// The number of items and places that were sent, readable without the lock.
     sent: AtomicU64,
+    /// The same, and the room that is held for items that come later. So a waiting sender reads
+    /// one number.
+    admitted: AtomicU64,
     /// The number of places that were reserved and are not completed.
     open_places: AtomicUsize,
     /// The maximum number of outstanding items.
@@ -73,7 +76,7 @@ pub(super) enum NotSent {
 }
 
 impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
-    pub(super) fn new(
+    pub(crate) fn new(
         job: QueueJob<T, U, E>,
         producer: Producer<ChunkRing<U, E>>,
         output: OrderedOutput<U, E>,
@@ -97,6 +100,7 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
             state: DiscardOnDrop::new(Mutex::new(state)),
             waiting: AtomicUsize::new(0),
             sent: AtomicU64::new(0),
+            admitted: AtomicU64::new(0),
             open_places: AtomicUsize::new(0),
             window,
             room: Room::default(),
@@ -111,8 +115,8 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
 
     /// Returns the number of items that can be sent now.
     pub(super) fn free(&self) -> usize {
-        // ORDERING: queue:sent: Relaxed; changed under the lock, or a guess of the consumer.
-        let outstanding = self.sent.load(Relaxed).saturating_sub(self.output.delivered.get());
+        // ORDERING: queue:admitted: Relaxed; changed under the lock, or a guess of the consumer.
+        let outstanding = self.admitted.load(Relaxed).saturating_sub(self.output.delivered.get());
         self.window.saturating_sub(outstanding as usize)
     }
 
@@ -164,11 +168,53 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         // for a worker that goes to sleep.
         self.sent.store(self.sent.load(Relaxed) + 1, Relaxed);
         self.waiting.store(state.items.len(), Relaxed);
+        self.admit_more(|admitted| admitted + 1);
+    }
+
+    /// Changes the number of items that take up room. Called under the lock of the state.
+    fn admit_more(&self, change: impl FnOnce(u64) -> u64) {
+        // ORDERING: queue:admit: Relaxed; changed under the lock. The fences `room:register` and
+        // `room:notify` order it for a sender that waits.
+        self.admitted.store(change(self.admitted.load(Relaxed)), Relaxed);
+    }
+
+    /// Holds room for one item, which [`send_held`](Self::send_held) uses.
+    #[cfg(feature = "sink")]
+    pub(super) fn try_hold(&self) -> Result<(), NotSent> {
+        let state = lock(&self.state);
+        self.admit(&state)?;
+        self.admit_more(|admitted| admitted + 1);
+        Ok(())
+    }
+
+    /// Gives up room that was held.
+    #[cfg(feature = "sink")]
+    pub(super) fn release(&self) {
+        let state = lock(&self.state);
+        self.admit_more(|admitted| admitted - 1);
+        drop(state);
+        self.room.notify(|| self.free());
+    }
+
+    /// Sends an item into the room that was held for it, or gives it back.
+    #[cfg(feature = "sink")]
+    pub(super) fn send_held(&self, item: T) -> Result<(), (NotSent, T)> {
+        let state = lock(&self.state);
+        self.admit_more(|admitted| admitted - 1);
+        // The room is still there: no other sender has had the lock.
+        self.send_with(state, item)
     }
 
     /// Sends an item, or gives it back.
     pub(super) fn try_send(&self, item: T) -> Result<(), (NotSent, T)> {
-        let mut state = lock(&self.state);
+        self.send_with(lock(&self.state), item)
+    }
+
+    fn send_with(
+        &self,
+        mut state: MutexGuard<'_, State<T, U, E>>,
+        item: T,
+    ) -> Result<(), (NotSent, T)> {
         let admitted = self.admit(&state).and_then(|()| {
             state.items.reserve(1);
             if self.limits.is_some() {

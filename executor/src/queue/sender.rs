@@ -12,6 +12,9 @@ use crate::queue::room::Wait;
 use crate::scheduler::{TimeSlice, park, worker};
 use crate::stream::Helper;
 
+#[cfg(feature = "sink")]
+mod sink;
+
 /// A closure that is an item of a [task queue](crate::Executor::task_queue).
 pub type Task<U> = Box<dyn FnOnce() -> U + Send>;
 
@@ -28,6 +31,9 @@ pub type Task<U> = Box<dyn FnOnce() -> U + Send>;
 /// started.
 pub struct QueueSender<T: Send, U: Send, E: Send = Infallible> {
     core: Arc<QueueCore<T, U, E>>,
+    /// The state of this sender as a `Sink`.
+    #[cfg(feature = "sink")]
+    sink: sink::SinkState,
 }
 
 /// The error of a [`QueueSender`] whose queue accepts no more items.
@@ -49,8 +55,24 @@ pub enum TrySendError<T> {
 }
 
 impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
-    pub(super) fn new(core: Arc<QueueCore<T, U, E>>) -> Self {
-        QueueSender { core }
+    pub(crate) fn new(core: Arc<QueueCore<T, U, E>>) -> Self {
+        QueueSender {
+            core,
+            #[cfg(feature = "sink")]
+            sink: sink::SinkState::default(),
+        }
+    }
+
+    fn try_send_inner(&self, item: T) -> Result<(), (NotSent, T)> {
+        if self.is_closed() { Err((NotSent::Closed, item)) } else { self.core.try_send(item) }
+    }
+
+    /// Returns `true` if this sender was closed as a sink.
+    fn is_closed(&self) -> bool {
+        #[cfg(feature = "sink")]
+        return self.sink.is_closed;
+        #[cfg(not(feature = "sink"))]
+        false
     }
 
     /// Sends an item. If the window is full, the thread waits until the consumer has taken an
@@ -74,7 +96,7 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
     /// promised.
     pub fn send(&self, mut item: T) -> Result<(), SendError<T>> {
         loop {
-            match self.core.try_send(item) {
+            match self.try_send_inner(item) {
                 Ok(()) => return Ok(()),
                 Err((NotSent::Closed, back)) => return Err(SendError(back)),
                 Err((NotSent::Full, back)) => item = back,
@@ -94,7 +116,7 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
     /// Blocking: it takes a lock that is held for a few instructions, and while the list of items
     /// grows.
     pub fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
-        self.core.try_send(item).map_err(|(reason, item)| match reason {
+        self.try_send_inner(item).map_err(|(reason, item)| match reason {
             NotSent::Full => TrySendError::Full(item),
             NotSent::Closed => TrySendError::Closed(item),
         })
@@ -110,7 +132,7 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
     /// As [`send`](QueueSender::send).
     pub async fn send_async(&self, mut item: T) -> Result<(), SendError<T>> {
         loop {
-            match self.core.try_send(item) {
+            match self.try_send_inner(item) {
                 Ok(()) => return Ok(()),
                 Err((NotSent::Closed, back)) => return Err(SendError(back)),
                 Err((NotSent::Full, back)) => item = back,
@@ -199,6 +221,9 @@ impl<T: Send + 'static, U: Send + 'static, E: Send + 'static> QueueSender<T, U, 
     ///
     /// As [`try_send`](QueueSender::try_send).
     pub fn try_reserve(&self) -> Result<Place<U, E>, TrySendError<()>> {
+        if self.is_closed() {
+            return Err(TrySendError::Closed(()));
+        }
         match self.core.try_reserve() {
             Ok((ticket, index)) => Ok(Place::new(Arc::clone(&self.core), ticket, index)),
             Err(NotSent::Full) => Err(TrySendError::Full(())),
@@ -247,14 +272,24 @@ impl<U: Send + 'static, E: Send> QueueSender<Task<U>, U, E> {
 
 impl<T: Send, U: Send, E: Send> Clone for QueueSender<T, U, E> {
     fn clone(&self) -> Self {
-        self.core.sender_added();
-        QueueSender { core: Arc::clone(&self.core) }
+        if !self.is_closed() {
+            self.core.sender_added();
+        }
+        QueueSender {
+            core: Arc::clone(&self.core),
+            #[cfg(feature = "sink")]
+            sink: self.sink.of_clone(),
+        }
     }
 }
 
 impl<T: Send, U: Send, E: Send> Drop for QueueSender<T, U, E> {
     fn drop(&mut self) {
-        self.core.sender_ended();
+        #[cfg(feature = "sink")]
+        self.end_sink();
+        if !self.is_closed() {
+            self.core.sender_ended();
+        }
     }
 }
 

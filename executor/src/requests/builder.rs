@@ -1,9 +1,13 @@
 //! The settings of a batch of requests, and the calls that start it.
 
+use std::convert::identity;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use futures_core::Stream;
+
+use crate::batch::handle::Refused;
 use crate::batch::{Admitted, BatchBuilder, Streamed, Submitted};
 use crate::requests::attempt::{Attempt, AttemptOutcome};
 use crate::requests::dispatcher::RequestConfig;
@@ -12,7 +16,8 @@ use crate::requests::in_flight::Jobs;
 use crate::requests::jobs::{Blocking, Spawned};
 use crate::requests::limiter::RateLimiter;
 use crate::requests::retry::Retry;
-use crate::requests::spawn::Spawn;
+use crate::requests::source::{Items, Polled};
+use crate::spawn::Spawn;
 use crate::stream::{Opened, Ordered, open_ring, publish_with_limits};
 
 /// A batch of requests to a service. Made by
@@ -30,6 +35,9 @@ use crate::stream::{Opened, Ordered, open_ring, publish_with_limits};
 /// | [`stream`](Requests::stream) | the same | an [`Ordered`] |
 /// | [`submit_async`](Requests::submit_async) | are futures, on a runtime | a [`BatchHandle`] |
 /// | [`stream_async`](Requests::stream_async) | the same | an [`Ordered`] |
+///
+/// [`map_stream`](Requests::map_stream) and [`map_stream_async`](Requests::map_stream_async) do the
+/// same as the last two, for an async stream of items.
 ///
 /// The timeout and the budget of an item count from its first attempt, waits included. These events
 /// immediately end an item that waits:
@@ -140,7 +148,7 @@ impl<I> Requests<'_, I> {
         F: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
     {
         let jobs = Blocking::new(job);
-        self.batch.submit_with(|call, items| start(call, items, jobs, self.config))
+        self.batch.submit_with(|call, items| start(call, Items(items), jobs, self.config))
     }
 
     /// Starts a batch whose jobs are futures, and returns a handle immediately.
@@ -149,7 +157,25 @@ impl<I> Requests<'_, I> {
     /// caller waits for the handle or not.
     ///
     /// A future is dropped on its runtime when its item is given up: if the batch is dropped or
-    /// cancelled, or a deadline of the head has passed. [`Spawn`] has an example.
+    /// cancelled, or a deadline of the head has passed.
+    ///
+    /// ```
+    /// use std::pin::Pin;
+    /// use std::sync::Arc;
+    /// use reorder_executor::{AttemptOutcome, Executor};
+    ///
+    /// // A simple runtime: one thread for each future.
+    /// let spawner = |task: Pin<Box<dyn Future<Output = ()> + Send>>| {
+    ///     std::thread::spawn(|| futures_executor::block_on(task));
+    /// };
+    /// let executor = Executor::builder().workers(1).build()?;
+    /// let batch = executor.batch(0..10_u32).requests();
+    /// let job = |n: Arc<u32>, _| async move { AttemptOutcome::<_, ()>::Done(*n * 2) };
+    /// let handle = batch.submit_async(spawner, job)?;
+    /// let doubled: Vec<u32> = (0..10).map(|n| n * 2).collect();
+    /// assert_eq!(handle.wait().into_values().unwrap(), doubled);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -173,7 +199,8 @@ impl<I> Requests<'_, I> {
         A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
     {
         let jobs = Spawned::new(spawner, job);
-        self.batch.submit_with(|call, items| start(call, items.map(Arc::new), jobs, self.config))
+        self.batch
+            .submit_with(|call, items| start(call, Items(items.map(Arc::new)), jobs, self.config))
     }
 
     /// Runs the requests of a source, which may be endless, and yields the outcomes in order.
@@ -214,7 +241,9 @@ impl<I> Requests<'_, I> {
         F: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
     {
         let jobs = Blocking::new(job);
-        self.batch.stream_with(self.window, |call, source| start(call, source, jobs, self.config))
+        self.batch.stream_with(self.window, I::into_iter, |call, source| {
+            start(call, Items(source), jobs, self.config)
+        })
     }
 
     /// Opens a stream whose jobs are futures, as in [`submit_async`](Requests::submit_async). The
@@ -241,8 +270,100 @@ impl<I> Requests<'_, I> {
         A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
     {
         let (jobs, config) = (Spawned::new(spawner, job), self.config);
-        self.batch.stream_with(self.window, |call, source| {
-            start(call, source.map(Arc::new), jobs, config)
+        self.batch.stream_with(self.window, I::into_iter, |call, source| {
+            start(call, Items(source.map(Arc::new)), jobs, config)
+        })
+    }
+
+    /// Runs the requests of an async stream, which may be endless, and yields the outcomes in
+    /// order. Otherwise it is [`stream`](Requests::stream).
+    ///
+    /// The workers poll the source. While it has no item, it keeps no thread.
+    ///
+    /// ```
+    /// use futures_util::stream;
+    /// use reorder_executor::{AttemptOutcome, Executor};
+    ///
+    /// let executor = Executor::builder().workers(2).build()?;
+    /// let words = stream::iter(["a", "bc", "def"]);
+    /// let batch = executor.batch(words).requests();
+    /// let lengths = batch.map_stream(|word, _| AttemptOutcome::<_, ()>::Done(word.len()))?;
+    /// assert_eq!(lengths.collect::<Result<Vec<_>, _>>().unwrap(), [1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`stream`](Requests::stream).
+    ///
+    /// # Panics
+    ///
+    /// As [`Executor::stream`](crate::Executor::stream).
+    ///
+    /// # Progress
+    ///
+    /// As [`stream`](Requests::stream).
+    pub fn map_stream<U, E, F>(self, job: F) -> Result<Ordered<'static, U, E>, Refused<I>>
+    where
+        I: Stream<Item: Send + 'static> + Send + 'static,
+        U: Send + 'static,
+        E: Send + 'static,
+        F: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
+    {
+        let (jobs, config) = (Blocking::new(job), self.config);
+        self.batch.stream_with(self.window, identity, |call, source| {
+            start(call, Polled::new(source, identity), jobs, config)
+        })
+    }
+
+    /// Runs the requests of an async stream by jobs that are futures. Otherwise it is
+    /// [`stream_async`](Requests::stream_async).
+    ///
+    /// ```
+    /// use std::pin::Pin;
+    /// use std::sync::Arc;
+    /// use futures_util::stream;
+    /// use reorder_executor::{AttemptOutcome, Executor};
+    ///
+    /// // A simple runtime: one thread for each future.
+    /// let spawner = |task: Pin<Box<dyn Future<Output = ()> + Send>>| {
+    ///     std::thread::spawn(|| futures_executor::block_on(task));
+    /// };
+    /// let executor = Executor::builder().workers(1).build()?;
+    /// let batch = executor.batch(stream::iter([1, 2])).requests();
+    /// let job = |n: Arc<u32>, _| async move { AttemptOutcome::<_, ()>::Done(*n * 10) };
+    /// let products = batch.map_stream_async(spawner, job)?;
+    /// assert_eq!(products.collect::<Result<Vec<_>, _>>().unwrap(), [10, 20]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`stream`](Requests::stream).
+    ///
+    /// # Panics
+    ///
+    /// As [`Executor::stream`](crate::Executor::stream).
+    ///
+    /// # Progress
+    ///
+    /// As [`submit_async`](Requests::submit_async).
+    pub fn map_stream_async<U, E, S, F, A>(
+        self,
+        spawner: S,
+        job: F,
+    ) -> Result<Ordered<'static, U, E>, Refused<I>>
+    where
+        I: Stream<Item: Send + Sync + 'static> + Send + 'static,
+        U: Send + 'static,
+        E: Send + 'static,
+        S: Spawn + Send + Sync + 'static,
+        F: Fn(Arc<I::Item>, Attempt) -> A + Send + Sync + 'static,
+        A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
+    {
+        let (jobs, config) = (Spawned::new(spawner, job), self.config);
+        self.batch.stream_with(self.window, identity, |call, source| {
+            start(call, Polled::new(source, Arc::new), jobs, config)
         })
     }
 }

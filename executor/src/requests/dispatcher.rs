@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use crate::observe::RequestStats;
 use crate::requests::limiter::{Closed, Dispatch, RateLimiter, Turn};
 use crate::requests::retry::Retry;
+use crate::requests::source::SourceSignal;
 use crate::scheduler::Rest;
 
 /// An item that was pulled and has no outcome.
@@ -56,6 +57,8 @@ struct Waiting<P, E> {
 
 enum Source<S> {
     Here(S),
+    /// It is here, but has no item until the signal is set.
+    Pending(S),
     /// A thread is pulling it.
     Out,
     Ended,
@@ -94,6 +97,8 @@ pub(crate) struct Dispatcher<S, P, E> {
     /// The maximum number of outstanding items.
     window: u64,
     source: Source<S>,
+    /// Set when a source that is pending may have an item.
+    signal: Option<Arc<SourceSignal>>,
     pulled: u64,
     finished: u64,
     /// The number of items that a thread has in hand: at an attempt, or at their end.
@@ -131,6 +136,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
             item_timeout,
             window,
             source: Source::Here(source),
+            signal: None,
             pulled: 0,
             finished: 0,
             running: 0,
@@ -144,6 +150,21 @@ impl<S, P, E> Dispatcher<S, P, E> {
             idle_since: None,
             blocked_since: None,
             stats: RequestStats { current_delay: delay, ..RequestStats::default() },
+        }
+    }
+
+    /// Sets the signal of a source that may be pending.
+    pub(crate) fn with_signal(mut self, signal: Option<Arc<SourceSignal>>) -> Self {
+        self.signal = signal;
+        self
+    }
+
+    /// Returns `true` if the source may have an item.
+    fn may_pull(&self) -> bool {
+        match &self.source {
+            Source::Here(_) => true,
+            Source::Pending(_) => self.signal.as_ref().is_some_and(|signal| signal.is_set()),
+            Source::Out | Source::Ended => false,
         }
     }
 
@@ -167,7 +188,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
         self.idle_since.get_or_insert(now);
         let Some(&ready) = self.ready.first() else {
             let has_space = self.pulled.saturating_sub(delivered) < self.window;
-            if has_space && matches!(self.source, Source::Here(_)) {
+            if has_space && self.may_pull() {
                 return Decision::Pull;
             }
             self.turn.leave(now);
@@ -221,7 +242,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
     /// Takes the source if it is here, and leaves another state of it.
     fn take_source(&mut self, left: Source<S>) -> Option<S> {
         match mem::replace(&mut self.source, left) {
-            Source::Here(source) => Some(source),
+            Source::Here(source) | Source::Pending(source) => Some(source),
             other => {
                 self.source = other;
                 None
@@ -267,6 +288,18 @@ impl<S, P, E> Dispatcher<S, P, E> {
         }
         self.source = Source::Here(source);
         None
+    }
+
+    /// Takes a source back that has no item yet. Returns it if the batch is closed.
+    pub(crate) fn give_back_pending(&mut self, source: S) -> Option<S> {
+        let source = self.give_back(source);
+        if source.is_none() {
+            self.source = match mem::replace(&mut self.source, Source::Ended) {
+                Source::Here(source) => Source::Pending(source),
+                other => other,
+            };
+        }
+        source
     }
 
     pub(crate) fn source_ended(&mut self) {

@@ -9,6 +9,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use reorder_ring::Producer;
@@ -26,6 +27,7 @@ use crate::requests::in_flight::{
 use crate::requests::last_errors::{LastError, LastErrors};
 use crate::requests::limiter::{Dispatch, RateLimiter};
 use crate::requests::retry::Retry;
+use crate::requests::source::{RequestSource, SourceWaker, WokenBySource};
 use crate::scheduler::{
     CallKind, FairShare, Progress, Published, Rest, RunTime, Scheduler, TimeSlice, Work,
 };
@@ -65,7 +67,7 @@ const LOST_TIMER_POLL: Duration = Duration::from_millis(1);
 
 impl<J: Jobs> Driver<J> {
     pub(crate) fn new(
-        source: J::Source,
+        mut source: J::Source,
         jobs: J,
         producer: Producer<ChunkRing<J::Value, J::Error>>,
         output: OrderedOutput<J::Value, J::Error>,
@@ -76,25 +78,33 @@ impl<J: Jobs> Driver<J> {
         let (limiter, retry) = (config.limiter.clone(), config.retry);
         let runtime = limiter.register(&scheduler);
         let window = output.window() as u64;
-        let source = Box::new(OrderedSource::new(LazySource::new(source), producer));
         let timeout = limits.policy.settings.item_timeout;
         let rest = scheduler.rest();
-        let dispatcher = Dispatcher::new(source, config, timeout, window, Some(Arc::clone(&rest)));
-        Arc::new_cyclic(|me| Driver {
-            me: me.clone(),
-            jobs,
-            output,
-            dispatcher: DiscardOnDrop::new(Mutex::new(dispatcher)),
-            limiter,
-            retry,
-            last_errors: LastErrors::new(),
-            limits,
-            fair_share: FairShare::default(),
-            runtime,
-            consumer_must_run: AtomicBool::new(false),
-            timer: SharedTimer::default(),
-            rest,
-            scheduler,
+        Arc::new_cyclic(|me| {
+            let signal = source.connect(|signal| {
+                let driver = me.clone();
+                Waker::from(Arc::new(SourceWaker { signal, driver }))
+            });
+            let source = Box::new(OrderedSource::new(LazySource::new(source), producer));
+            let at_rest = Some(Arc::clone(&rest));
+            let dispatcher = Dispatcher::new(source, config, timeout, window, at_rest);
+            let dispatcher = dispatcher.with_signal(signal);
+            Driver {
+                me: me.clone(),
+                jobs,
+                output,
+                dispatcher: DiscardOnDrop::new(Mutex::new(dispatcher)),
+                limiter,
+                retry,
+                last_errors: LastErrors::new(),
+                limits,
+                fair_share: FairShare::default(),
+                runtime,
+                consumer_must_run: AtomicBool::new(false),
+                timer: SharedTimer::default(),
+                rest,
+                scheduler,
+            }
         })
     }
 
@@ -472,5 +482,11 @@ impl<J: Jobs> StreamWork for Driver<J> {
 
     fn delivered(&self) -> &Delivered {
         &self.output.delivered
+    }
+}
+
+impl<J: Jobs> WokenBySource for Driver<J> {
+    fn source_woken(&self) {
+        self.changed();
     }
 }

@@ -10,11 +10,12 @@ use crate::requests::attempt::{Attempt, AttemptOutcome};
 use crate::requests::dispatcher::Entry;
 use crate::requests::driver::Driver;
 use crate::requests::limiter::Dispatch;
+use crate::requests::source::RequestSource;
 use crate::unwind::discard;
 
 /// Makes attempts at items.
 pub(crate) trait Jobs: Send + Sync + Sized + 'static {
-    type Source: Iterator<Item: Send> + Send + 'static;
+    type Source: RequestSource;
     type Value: Send + 'static;
     type Error: Send + 'static;
 
@@ -34,7 +35,7 @@ pub(crate) trait Jobs: Send + Sync + Sized + 'static {
     }
 }
 
-pub(crate) type ItemOf<J> = <<J as Jobs>::Source as Iterator>::Item;
+pub(crate) type ItemOf<J> = <<J as Jobs>::Source as RequestSource>::Request;
 
 /// The position of an item's outcome, and the item while no attempt has it.
 pub(crate) struct PendingItem<T> {

@@ -14,8 +14,9 @@ use futures_util::future::{AbortHandle, Abortable};
 use crate::primitive::{Mutex, lock};
 use crate::requests::attempt::{Attempt, AttemptOutcome};
 use crate::requests::in_flight::{InFlight, Jobs};
-use crate::requests::spawn::Spawn;
+use crate::requests::source::RequestSource;
 use crate::scheduler::{Inside, Scheduler};
+use crate::spawn::Spawn;
 use crate::unwind::{DiscardOnDrop, catch_panic, discard};
 
 /// Names types that a value does not hold.
@@ -35,16 +36,16 @@ impl<F, I, U, E> Blocking<F, I, U, E> {
 
 impl<I, U, E, F> Jobs for Blocking<F, I, U, E>
 where
-    I: Iterator<Item: Send> + Send + 'static,
+    I: RequestSource,
     U: Send + 'static,
     E: Send + 'static,
-    F: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
+    F: Fn(&I::Request, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
 {
     type Source = I;
     type Value = U;
     type Error = E;
 
-    fn begin(&self, item: I::Item, attempt: Attempt, in_flight: InFlight<Self>) {
+    fn begin(&self, item: I::Request, attempt: Attempt, in_flight: InFlight<Self>) {
         let job = || attempt.current().run(|| (*self.job)(&item, &attempt));
         let result = catch_unwind(AssertUnwindSafe(job));
         in_flight.finish(item, result);
@@ -72,7 +73,7 @@ impl<S, F, A, I, U, E> Spawned<S, F, A, I, U, E> {
 
 impl<T, I, U, E, S, F, A> Jobs for Spawned<S, F, A, I, U, E>
 where
-    I: Iterator<Item = Arc<T>> + Send + 'static,
+    I: RequestSource<Request = Arc<T>>,
     T: Send + Sync + 'static,
     U: Send + 'static,
     E: Send + 'static,

@@ -3,24 +3,17 @@
 
 use std::time::Duration;
 
-use reorder_executor::{AttemptOutcome, Executor, Requests, Retry, Spawn};
-use tokio::runtime::{Builder, Runtime};
+use reorder_executor::{AttemptOutcome, Executor, Requests, Retry};
 
 use crate::common::LiveCounter;
 
+#[path = "tasks.rs"]
+mod tasks;
+
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use tasks::{MS, Task, runtime, spawner};
+
 pub const HOUR: Duration = Duration::from_secs(60 * 60);
-pub const MS: Duration = Duration::from_millis(1);
-
-pub type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
-
-pub fn runtime() -> Runtime {
-    Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap()
-}
-
-pub fn spawner(runtime: &Runtime) -> impl Spawn + Send + Sync + use<> {
-    let handle = runtime.handle().clone();
-    move |task: Task| _ = handle.spawn(task)
-}
 
 pub fn requests<I>(executor: &Executor, items: I) -> Requests<'_, I> {
     executor.batch(items).requests().retry(Retry::new().within(10 * HOUR).wait(MS, MS))

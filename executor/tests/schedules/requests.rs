@@ -2,11 +2,14 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_util::Stream;
 use reorder_executor::{
     Attempt, AttemptOutcome, CancellationToken, Failure, RateLimiter, Retry, Shutdown, Throttle,
 };
+use shuttle::sync::Mutex;
 use shuttle::{future, thread};
 
 use super::{executor, explore};
@@ -118,4 +121,44 @@ fn futures_complete_while_their_stream_is_taken_and_dropped() {
             thread::yield_now();
         }
     });
+}
+
+/// A source that another thread opens, which then uses the waker.
+#[derive(Clone, Default)]
+struct Gate(Arc<Mutex<(bool, Option<Waker>)>>);
+
+impl Stream for Gate {
+    type Item = usize;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+        let mut gate = self.0.lock().unwrap();
+        if gate.0 {
+            return Poll::Ready(None);
+        }
+        gate.1 = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+#[test]
+fn a_source_that_waits_wakes_a_worker() {
+    // The source is opened while a worker may look at it, or when all workers may sleep.
+    for pause in [0, 100] {
+        explore(move || {
+            let executor = executor(1);
+            let gate = Gate::default();
+            let batch = executor.batch(gate.clone()).requests().retry(unlimited_retry());
+            let mut stream = batch.map_stream(retry_once).unwrap();
+            let opener = thread::spawn(move || {
+                (0..pause).for_each(|_| thread::yield_now());
+                let mut gate = gate.0.lock().unwrap();
+                gate.0 = true;
+                let waker = gate.1.take();
+                drop(gate);
+                waker.into_iter().for_each(Waker::wake);
+            });
+            assert!(stream.next().is_none());
+            opener.join().unwrap();
+        });
+    }
 }

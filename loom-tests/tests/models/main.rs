@@ -24,6 +24,7 @@ mod reuse;
 mod sides;
 mod sources;
 mod space;
+mod spawned;
 mod streams;
 mod wake;
 mod workers;

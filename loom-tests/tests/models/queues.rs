@@ -1,10 +1,16 @@
 //! Queues: a sender that waits for room is told of it.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
+use futures_sink::Sink;
 use loom::thread;
 use loom_tests::explore;
-use reorder_executor::model::FullWindow;
+use reorder_executor::model::{FullWindow, open_queue};
+
+use super::spawned::block_on;
 
 /// A sender waits while the consumer takes an outcome. Otherwise it would wait for good.
 #[test]
@@ -17,5 +23,38 @@ fn a_waiting_sender_is_told_of_room() {
         };
         window.take();
         sender.join().unwrap();
+    });
+}
+
+/// A sender waits while another one gives up the room that it holds as a sink.
+#[test]
+fn room_that_is_given_up_is_noticed() {
+    explore("room_that_is_given_up_is_noticed", None, 10, || {
+        let (mut holder, outcomes) = open_queue(1);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(matches!(Pin::new(&mut holder).poll_ready(&mut cx), Poll::Ready(Ok(()))));
+        let sender = holder.clone();
+        let waiting = thread::spawn(move || sender.send(()).expect("the queue is open"));
+        drop(holder);
+        waiting.join().unwrap();
+        drop(outcomes);
+    });
+}
+
+/// A sink waits for room while the only sender with room gives it up.
+#[test]
+fn a_waiting_sink_is_told_of_room() {
+    explore("a_waiting_sink_is_told_of_room", None, 10, || {
+        let (mut holder, outcomes) = open_queue(1);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(matches!(Pin::new(&mut holder).poll_ready(&mut cx), Poll::Ready(Ok(()))));
+        let mut sink = holder.clone();
+        let waiting = thread::spawn(move || {
+            let ready = poll_fn(|cx| Pin::new(&mut sink).poll_ready(cx));
+            block_on(ready).expect("the queue is open");
+        });
+        drop(holder);
+        waiting.join().unwrap();
+        drop(outcomes);
     });
 }

@@ -12,7 +12,8 @@
 //! | serial, thread-per-item | one; one per item | one |
 //!
 //! In the workload `concurrent`, all peers have T workers for 4 callers, including ours, so the
-//! help of the callers is compared, too. In `sleepy`, all have 64.
+//! help of the callers is compared, too. In `sleepy`, all have 64. In `async`, all have a runtime
+//! of two threads.
 
 mod channel_heap;
 mod disruptor;

@@ -1,5 +1,6 @@
 //! The workloads.
 
+mod async_jobs;
 mod batch;
 mod bounded;
 mod concurrent;
@@ -37,6 +38,8 @@ pub enum Workload {
     Solo,
     /// Compressing 50 files
     Gzip,
+    /// 10^4 futures of 1 ms, 64 in flight, with an idle and a busy consumer
+    Async,
     /// Processor time per millisecond of a pool without work, and of a consumer that waits
     Idle,
 }
@@ -58,6 +61,7 @@ impl Workload {
             Workload::HandOff => hand_off::run(settings, run_comparison),
             Workload::Solo => solo::run(settings, run_comparison),
             Workload::Gzip => gzip::run(settings, run_comparison),
+            Workload::Async => async_jobs::run(settings, run_comparison),
             Workload::Idle => idle::run(settings, run_comparison),
         }
     }

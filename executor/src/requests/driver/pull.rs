@@ -1,5 +1,7 @@
 //! Pulls the source of a batch of requests.
 
+use std::task::Poll;
+
 use reorder_ring::Ticket;
 
 use crate::io::SourceEnd;
@@ -14,6 +16,14 @@ impl<J: Jobs> Driver<J> {
     /// Pulls one item, and gives the source back to the dispatcher.
     pub(super) fn pull(&self, mut source: Box<SourceOf<J>>) {
         let (item, end) = Current::of_call(&self.limits).run(|| source.pull_one());
+        let item = match item {
+            Some(Poll::Ready(item)) => Some(item),
+            Some(Poll::Pending) => {
+                let source = lock(&self.dispatcher).give_back_pending(source);
+                return source.into_iter().for_each(|source| self.abandon(*source));
+            }
+            None => None,
+        };
         let is_wanted = item.is_none_or(|item| match source.reserve() {
             Ok(ticket) => {
                 let pending = PendingItem { ticket, item: Some(item) };

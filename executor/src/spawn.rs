@@ -11,19 +11,16 @@ use std::pin::Pin;
 ///
 /// ```
 /// use std::pin::Pin;
-/// use std::sync::Arc;
-/// use reorder_executor::{AttemptOutcome, Executor};
+/// use futures_util::stream::{self, StreamExt as _};
+/// use reorder_executor::StreamExt as _;
 ///
 /// // A simple runtime: one thread for each future.
 /// let spawner = |task: Pin<Box<dyn Future<Output = ()> + Send>>| {
 ///     std::thread::spawn(|| futures_executor::block_on(task));
 /// };
-/// let executor = Executor::builder().workers(1).build()?;
-/// let batch = executor.batch(0..10_u32).requests();
-/// let job = |n: Arc<u32>, _| async move { AttemptOutcome::<_, ()>::Done(*n * 2) };
-/// let handle = batch.submit_async(spawner, job)?;
-/// assert_eq!(handle.wait().into_values().unwrap(), (0..10).map(|n| n * 2).collect::<Vec<_>>());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let doubled = stream::iter(0..10_u32).map_ordered(spawner, 4, |n| async move { n * 2 });
+/// let doubled: Vec<u32> = futures_executor::block_on(doubled.map(Result::unwrap).collect());
+/// assert_eq!(doubled, (0..10).map(|n| n * 2).collect::<Vec<_>>());
 /// ```
 pub trait Spawn {
     /// Runs the future to its end, or drops it. Returns immediately.
