@@ -38,7 +38,7 @@ impl Scheduler {
         let (scheduler, own) = (Arc::clone(self), Arc::clone(&thread));
         let builder = self.threads.builder(self.threads.name(index));
         let handle = builder.spawn(move || worker::run(scheduler, own, parker))?;
-        self.threads.started(alive, Entry { thread, handle });
+        self.threads.started(alive, Entry { thread, handle, is_retiring: false });
         Ok(())
     }
 
@@ -86,7 +86,8 @@ impl Scheduler {
         for entry in &alive.entries {
             let look = entry.thread.watch.look();
             is_moving |= matches!(look, Look::Entered | Look::NewlyBlocked);
-            outside += usize::from(matches!(look, Look::Outside | Look::Entered));
+            let is_outside = matches!(look, Look::Outside | Look::Entered);
+            outside += usize::from(is_outside && !entry.is_retiring);
         }
         if self.is_stopping() {
             return is_moving;
@@ -129,5 +130,35 @@ impl Scheduler {
         let refused = (0..missing).any(|_| self.spawn(alive).is_err());
         alive.refused_looks = if refused { alive.refused_looks.saturating_add(1) } else { 0 };
         refused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::primitive::thread;
+    use crate::scheduler::ThreadSettings;
+
+    #[test]
+    fn a_thread_that_retires_is_not_counted_until_it_has_ended() {
+        let settings = ThreadSettings { workers: 1, ..ThreadSettings::default() };
+        let scheduler = Scheduler::new(settings, false);
+        let workers = [0, 1].map(|index| {
+            let monitor = Arc::clone(&scheduler.monitor);
+            let thread = WorkerThread::new(index, Parker::new().unparker(), monitor);
+            let handle = thread::spawn(|| ());
+            let entry = Entry { thread: Arc::clone(&thread), handle, is_retiring: false };
+            scheduler.threads.started(&mut scheduler.threads.lock(), entry);
+            thread
+        });
+        let retires = |worker| {
+            (0..PATIENCE).for_each(|_| _ = scheduler.look_at_threads());
+            scheduler.threads.try_retire(worker)
+        };
+        assert!(retires(&workers[0]));
+        assert!(!retires(&workers[1]), "the first one is slow to end");
+        scheduler.threads.ended(&workers[0]);
+        assert!(!retires(&workers[1]));
+        assert!(!scheduler.threads.need_monitor());
     }
 }

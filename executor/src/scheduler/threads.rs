@@ -20,6 +20,8 @@ pub(crate) struct ThreadSettings {
 pub(crate) struct Entry {
     pub(crate) thread: Arc<WorkerThread>,
     pub(crate) handle: JoinHandle<()>,
+    /// The thread ends because there were too many.
+    pub(crate) is_retiring: bool,
 }
 
 /// The threads that have not ended, and what the monitor notes about them.
@@ -127,12 +129,22 @@ impl Threads {
         std::mem::take(&mut lock(&self.alive).ended)
     }
 
-    /// Returns `true` if this thread has to end, because there are too many.
-    pub(crate) fn try_retire(&self) -> bool {
-        // ORDERING: threads:surplus: Relaxed; only the number matters. A thread that misses it goes
-        // to sleep, and is woken again.
-        self.surplus.load(Relaxed) > 0
-            && self.surplus.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1)).is_ok()
+    /// Returns `true` if this thread has to end, because there are too many. From then on, the
+    /// monitor does not count it.
+    pub(crate) fn try_retire(&self, thread: &Arc<WorkerThread>) -> bool {
+        // ORDERING: threads:surplus: Relaxed; a hint. A thread that misses it goes to sleep, and is
+        // woken again.
+        if self.surplus.load(Relaxed) == 0 {
+            return false;
+        }
+        let mut alive = lock(&self.alive);
+        // ORDERING: threads:retire: Relaxed; changed under the lock.
+        let surplus = self.surplus.load(Relaxed);
+        let own = alive.entries.iter_mut().find(|entry| Arc::ptr_eq(&entry.thread, thread));
+        let Some(own) = own.filter(|_| surplus > 0) else { return false };
+        own.is_retiring = true;
+        self.set_surplus(surplus - 1);
+        true
     }
 
     /// Forgets all threads, in a fork of the process, which has none of them.
@@ -151,8 +163,9 @@ impl Threads {
         }
     }
 
+    /// Sets the number of threads that should end. The caller has the lock of the list.
     pub(crate) fn set_surplus(&self, threads: usize) {
-        // ORDERING: threads:set_surplus: Relaxed; as `threads:surplus`.
+        // ORDERING: threads:set_surplus: Relaxed; as `threads:retire`.
         self.surplus.store(threads, Relaxed);
     }
 }

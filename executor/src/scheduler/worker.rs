@@ -62,7 +62,7 @@ pub(crate) fn run(scheduler: Arc<Scheduler>, thread: Arc<WorkerThread>, parker: 
         last: 0,
         searching: false,
     };
-    while !worker.scheduler.is_stopping() && !worker.scheduler.threads.try_retire() {
+    while !worker.scheduler.is_stopping() && !worker.scheduler.threads.try_retire(&worker.thread) {
         if !worker.search() && worker.try_sleep() {
             parker.park();
             worker.searching = true;
