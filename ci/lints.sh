@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs clippy with each cfg that changes the code: the models, the hooks, and shuttle. Each has a
-# target directory of its own, so that the change of flags does not rebuild the rest.
+# target directory of its own, so that the change of flags does not rebuild the rest. Then it runs
+# clippy for the executor without features.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,4 +14,5 @@ RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_hooks" \
 RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_shuttle" \
     cargo clippy -q -p reorder-executor --lib --test schedules \
     --target-dir "${CARGO_TARGET_DIR:-target}/tidy-shuttle" -- -D warnings
-echo "lints: clippy, with loom, with hooks, and with shuttle: ok"
+cargo clippy -q -p reorder-executor --no-default-features --all-targets -- -D warnings
+echo "lints: clippy, with loom, with hooks, with shuttle, and without features: ok"

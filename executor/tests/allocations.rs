@@ -1,6 +1,7 @@
 //! The number of allocations of a call does not depend on its number of items, for batches and for
 //! streams. These tests have their own file because the global allocator counts for the whole
 //! process.
+#![cfg(feature = "requests")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;

@@ -1,4 +1,5 @@
 //! The texts of failures, their sources, their causes, and the errors that they keep.
+#![cfg(feature = "requests")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! Calls from the destructor of a thread-local value, while the thread exits. Other thread-local
 //! values, of the executor and its dependencies, may be gone by then.
+#![cfg(feature = "requests")]
 
 mod common;
 

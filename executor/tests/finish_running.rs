@@ -1,4 +1,5 @@
 //! A shutdown that starts nothing more, and lets the jobs and attempts that run finish.
+#![cfg(feature = "requests")]
 
 mod common;
 #[path = "common/futures.rs"]

@@ -1,5 +1,6 @@
 //! Idle workers and waiting callers use next to no processor time. There is one test in this file
 //! because it measures the whole process.
+#![cfg(feature = "requests")]
 #![cfg(target_os = "linux")]
 
 mod common;

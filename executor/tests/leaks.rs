@@ -1,5 +1,6 @@
 //! Streams that are dropped early, and requests that end, leave no memory and no threads behind.
 //! These tests have their own file because the global allocator counts for the whole process.
+#![cfg(feature = "requests")]
 
 #[path = "common/counting_bytes.rs"]
 mod counting_bytes;

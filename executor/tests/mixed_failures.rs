@@ -1,4 +1,5 @@
 //! Many batches at once, each with failures, panics, cancellations and timeouts.
+#![cfg(feature = "requests")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Batches that share a rate limiter. The unit tests of the limiter use virtual time.
+#![cfg(feature = "requests")]
 
 mod common;
 

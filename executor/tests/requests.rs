@@ -1,5 +1,6 @@
 //! Requests whose jobs block, on real threads and in real time. The tests of the dispatcher use
 //! virtual time, and test which attempt starts when.
+#![cfg(feature = "requests")]
 
 mod common;
 

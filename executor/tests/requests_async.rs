@@ -1,4 +1,5 @@
 //! Requests whose jobs are futures, on a runtime.
+#![cfg(feature = "requests")]
 
 mod common;
 #[path = "common/futures.rs"]

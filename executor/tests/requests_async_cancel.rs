@@ -1,5 +1,6 @@
 //! Requests whose jobs are futures: cancellation, deadlines, failures and shutdown drop the futures
 //! that are not ready.
+#![cfg(feature = "requests")]
 
 mod common;
 #[path = "common/futures.rs"]

@@ -1,4 +1,5 @@
 //! `should_stop` is true whenever no caller can receive the result of a job.
+#![cfg(feature = "requests")]
 
 mod common;
 #[path = "common/futures.rs"]

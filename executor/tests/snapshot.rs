@@ -1,4 +1,5 @@
 //! Snapshots of open calls: the head of line and the progress that they report.
+#![cfg(feature = "requests")]
 
 mod common;
 

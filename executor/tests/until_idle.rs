@@ -1,4 +1,5 @@
 //! Waiting until the last job of a call that was given up has ended.
+#![cfg(feature = "requests")]
 
 mod common;
 #[path = "common/futures.rs"]
