@@ -14,8 +14,8 @@ if ! command -v gzip >/dev/null; then
     exit 0
 fi
 
-cargo build -q --release -p reorder-executor --example parallel_gzip
-example=$(realpath "${CARGO_TARGET_DIR:-target}")/release/examples/parallel_gzip
+cargo build -q -p reorder-executor --example parallel_gzip
+example=$(realpath "${CARGO_TARGET_DIR:-target}")/debug/examples/parallel_gzip
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 

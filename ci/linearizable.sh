@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/linearizable
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/hooks
 mkdir -p "$target"
 export REORDER_HISTORIES=${REORDER_HISTORIES-3000}
 

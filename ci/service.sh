@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # The flags and the target directory are those of `ci/soak.sh`, so that both share one build.
-target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/soak
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/hooks
 mkdir -p "$target"
 RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_hooks" CARGO_TARGET_DIR=$target \
     cargo build -q --release -p reorder-stress --bin service

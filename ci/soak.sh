@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/soak
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/hooks
 mkdir -p "$target"
 
 # build ROOT TARGET: builds the program of the source in ROOT.

@@ -27,7 +27,7 @@ pub(super) const CI: &[Step] = &[
     // Each weakened ordering fails its model within seconds.
     step("orderings", "ci/orderings.sh"),
     step("linearizable", "REORDER_HISTORIES=1000 ci/linearizable.sh --canary"),
-    step("schedules", "REORDER_SCHEDULES=1000 ci/schedules.sh --canary"),
+    step("schedules", "REORDER_SCHEDULES=500 ci/schedules.sh --canary"),
     step("progress", "ci/progress.sh --canary"),
     step("soak", "ci/soak.sh 0.3"),
     step("service", "ci/service.sh 0.1"),

@@ -42,9 +42,6 @@ enum Evidence {
     Start(&'static str),
 }
 
-/// Reuses what was built for the last copy. One copy differs from the next in a few lines.
-const INCREMENTAL: &str = "profile.release.incremental=true";
-
 /// Builds the models quickly. A fault is noticed early in a search, so that quick compilation is
 /// worth more than quick code.
 const QUICK: &str = "profile.release.package.loom-tests.opt-level=0";
@@ -58,7 +55,7 @@ const SUITES: &[Suite] = &[
         package: "loom-tests",
         cargo: &[
             "--release", "-p", "loom-tests", "--test", "models",
-            "--config", QUICK, "--config", INCREMENTAL,
+            "--config", QUICK,
         ],
         variables: &[("REORDER_END_AT_PANIC", "1")],
         seconds: 300,
@@ -71,7 +68,7 @@ const SUITES: &[Suite] = &[
         flags: "--cfg reorder_shuttle",
         package: "executor",
         cargo: &[
-            "--release", "-p", "reorder-executor", "--test", "schedules", "--config", INCREMENTAL,
+            "--release", "-p", "reorder-executor", "--test", "schedules",
         ],
         variables: &[("REORDER_SCHEDULES", "3000")],
         seconds: 600,
@@ -91,11 +88,11 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         group: "linearizable",
-        folder: "linearizable",
+        folder: "hooks",
         flags: "--cfg reorder_hooks",
         package: "stress",
         cargo: &[
-            "--release", "-p", "reorder-stress", "--test", "linearizable", "--config", INCREMENTAL,
+            "--release", "-p", "reorder-stress", "--test", "linearizable",
         ],
         variables: &[("REORDER_HISTORIES", "3000")],
         seconds: 600,
@@ -177,6 +174,20 @@ struct Slot<'a> {
 }
 
 impl Slot<'_> {
+    /// Copies what the tests of the original have built into the build folder of the copies. Cargo
+    /// compares times, so it builds the packages of a copy again, but not their dependencies.
+    fn take_dependencies(&self, to: &Path) -> anyhow::Result<()> {
+        fs::create_dir_all(to)?;
+        for profile in ["debug", "release"] {
+            let from = self.target.join(profile);
+            if from.exists() {
+                let status = Command::new("cp").arg("-a").arg(&from).arg(to).status()?;
+                ensure!(status.success(), "cp -a {}: {status}", from.display());
+            }
+        }
+        Ok(())
+    }
+
     /// Copies the workspace, applies the fault, builds the tests and runs them.
     fn attempt(&self, suite: &Suite, fault: &Fault) -> anyhow::Result<Outcome> {
         let copy = self.target.join(format!("copy{}", self.slot));
@@ -186,9 +197,14 @@ impl Slot<'_> {
         copy::with_fault(self.root, fault, &copy)?;
         // The copies have a build folder of their own. Cargo would take them for the original.
         let build = self.target.join(format!("copies{}", self.slot));
+        if !build.exists() {
+            self.take_dependencies(&build)?;
+        }
         let mut cargo = build::cargo();
         cargo.arg("test").args(suite.cargo).arg("--no-run").current_dir(&copy);
         cargo.env("CARGO_TARGET_DIR", build).env("RUSTFLAGS", build::flags(suite.flags));
+        // One copy differs from the next in a few lines.
+        cargo.env("CARGO_INCREMENTAL", "1");
         let program = copy.join(build::test_program(&mut cargo)?);
 
         let mut tests = Command::new(program);
