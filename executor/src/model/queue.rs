@@ -27,7 +27,7 @@ impl FullWindow {
 
     /// Waits as a sender does, until `outcomes` outcomes were taken.
     pub fn wait_for_room(&self, outcomes: u64) {
-        self.room.wait(None, || self.delivered.get() >= outcomes);
+        self.room.wait(None, 1, |_| self.delivered.get() >= outcomes);
     }
 }
 

@@ -120,9 +120,14 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         self.window.saturating_sub(outstanding as usize)
     }
 
-    /// Returns `true` if a sender that waits for room should look again.
-    pub(super) fn may_send(&self) -> bool {
-        self.free() > 0 || self.is_over()
+    /// Returns the number of items for which a thread wants room when it begins to wait.
+    pub(super) fn patient_room(&self) -> usize {
+        self.window / 4
+    }
+
+    /// Returns `true` if a sender that waits for room for `wanted` items should look again.
+    pub(super) fn may_send(&self, wanted: usize) -> bool {
+        self.free() >= wanted.max(1) || self.is_over()
     }
 
     /// Returns `true` if nothing that is sent now would be run.

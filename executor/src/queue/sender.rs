@@ -171,15 +171,15 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         // To the other workers, it is as if the source of the items blocked this one.
         let _inside = is_worker.then(|| slice.enter_source());
         let deadline = core.limits.as_ref().and_then(|limits| limits.policy.settings.deadline);
-        core.room.wait(deadline, || core.may_send());
+        core.room.wait(deadline, core.patient_room(), |wanted| core.may_send(wanted));
     }
 
     /// Waits until there may be room, or the queue accepts no more items.
     async fn room(&self) {
         let mut waiting = Waiting { sender: self, wait: Wait::default() };
         poll_fn(|cx| {
-            self.core.room.register(&mut waiting.wait, cx.waker());
-            if self.core.may_send() { Poll::Ready(()) } else { Poll::Pending }
+            self.core.room.register(&mut waiting.wait, cx.waker(), 1);
+            if self.core.may_send(1) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }

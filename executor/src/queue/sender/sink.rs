@@ -106,7 +106,7 @@ impl<T: Send, U: Send, E: Send> Sink<T> for QueueSender<T, U, E> {
         if let Some(held) = this.hold() {
             return Poll::Ready(held);
         }
-        this.core.room.register(&mut this.sink.wait, cx.waker());
+        this.core.room.register(&mut this.sink.wait, cx.waker(), 1);
         // What changed before the registration woke no task.
         this.hold().map_or(Poll::Pending, Poll::Ready)
     }
