@@ -1,9 +1,10 @@
-//! The job of the workload `gzip`: it compresses a block to a piece of a gzip file.
+//! The jobs of the workloads `gzip` and `io`: they compress a block to a piece of a gzip file, or
+//! to a member.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use flate2::{Compress, Compression, Crc, FlushCompress};
+use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
 use super::files::File;
 
@@ -88,6 +89,29 @@ pub(crate) fn deflate(block: Block) -> Piece {
     let mut crc = Crc::new();
     crc.update(data);
     Piece { bytes, crc: crc.sum() }
+}
+
+/// Returns a compressor for [`member`].
+pub(crate) fn compressor() -> Compress {
+    Compress::new(Compression::new(LEVEL), false)
+}
+
+/// Appends the block as a gzip member.
+pub(crate) fn member(state: &mut Compress, block: &[u8], output: &mut Vec<u8>) {
+    state.reset();
+    output.extend(HEADER);
+    loop {
+        let rest = &block[state.total_in() as usize..];
+        output.reserve(rest.len() + rest.len() / 1000 + 128);
+        let status = state.compress_vec(rest, output, FlushCompress::Finish);
+        if status.expect("compression in memory does not fail") == Status::StreamEnd {
+            break;
+        }
+    }
+    let mut crc = Crc::new();
+    crc.update(block);
+    output.extend(crc.sum().to_le_bytes());
+    output.extend(crc.amount().to_le_bytes());
 }
 
 /// Returns a gzip file of the pieces, with a member per file.

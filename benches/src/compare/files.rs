@@ -33,6 +33,34 @@ pub(crate) fn some(count: usize, largest: u64) -> Vec<File> {
     spread(found, count).into_iter().filter_map(read).collect()
 }
 
+/// Returns `len` bytes of text: source and pages of the repository and of the crates that it uses.
+/// A machine with less text gives it several times.
+pub(crate) fn text(len: usize) -> Vec<u8> {
+    let is_text = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|kind| ["rs", "md", "txt", "toml"].iter().any(|it| kind == *it))
+    };
+    let mut found = Vec::new();
+    for root in roots() {
+        let mut in_root = Vec::new();
+        find(&root, 1 << 20, &mut in_root);
+        found.extend(in_root.into_iter().filter(is_text));
+    }
+    let mut text = Vec::with_capacity(len);
+    for path in &found {
+        if text.len() >= len {
+            break;
+        }
+        text.extend(fs::read(path).unwrap_or_default());
+    }
+    let some = text.len();
+    while (1..len).contains(&text.len()) {
+        text.extend_from_within(..some.min(len - text.len()));
+    }
+    text.truncate(len);
+    text
+}
+
 fn roots() -> Vec<PathBuf> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"));
@@ -77,11 +105,25 @@ fn find(folder: &Path, largest: u64, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Decompresses the data and compares it with the files.
-pub(crate) fn check(compressed: &[u8], files: &[File]) -> Result<(), String> {
+/// Decompresses the data and compares it with the text.
+pub(crate) fn check_text(compressed: &[u8], text: &[u8]) -> Result<(), String> {
+    if decompressed(compressed)? == text {
+        Ok(())
+    } else {
+        Err("the text differs after decompression".to_owned())
+    }
+}
+
+fn decompressed(compressed: &[u8]) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let decoded = MultiGzDecoder::new(compressed).read_to_end(&mut bytes);
     decoded.map_err(|error| format!("the compressed data is broken: {error}"))?;
+    Ok(bytes)
+}
+
+/// Decompresses the data and compares it with the files.
+pub(crate) fn check(compressed: &[u8], files: &[File]) -> Result<(), String> {
+    let bytes = decompressed(compressed)?;
     let all: usize = files.iter().map(|file| file.bytes.len()).sum();
     let mut rest = &bytes[..];
     for file in files {
@@ -111,6 +153,15 @@ mod tests {
         assert_eq!(names(spread(paths.clone(), 20)), "0123456789");
         assert_eq!(names(spread(paths.clone(), 5)), "13579");
         assert_eq!(names(spread(paths, 3)), "369");
+    }
+
+    #[test]
+    fn there_is_as_much_text_as_asked_for() {
+        for len in [0, 1000, 3 << 20] {
+            let text = text(len);
+            assert_eq!(text.len(), len);
+            assert!(text.iter().filter(|byte| byte.is_ascii()).count() >= len / 2);
+        }
     }
 
     #[test]

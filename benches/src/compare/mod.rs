@@ -48,7 +48,7 @@ pub struct Settings {
 }
 
 /// The names of all peers.
-const PEERS: [&str; 24] = [
+const PEERS: [&str; 26] = [
     comparison::OURS,
     "ours-iterator",
     "rayon",
@@ -73,6 +73,8 @@ const PEERS: [&str; 24] = [
     "tbb",
     "pigz",
     "gzip",
+    "gzp",
+    "noodles-bgzf",
 ];
 
 impl Settings {

@@ -3,8 +3,8 @@
 //! A sender registers its waker, and then looks for room again. The consumer makes room, and then
 //! looks for waiting senders. Each side has a fence in between, so one of them sees the other.
 //!
-//! To wake a thread costs as much as several cheap items. So a thread that begins to wait wants room
-//! for several items. After [`PATIENCE`] it is content with room for one.
+//! To wake a thread costs as much as several cheap items. So a thread that begins to wait wants
+//! room for several items. After [`PATIENCE`] it is content with room for one.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};

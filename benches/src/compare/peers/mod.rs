@@ -18,8 +18,10 @@
 mod channel_heap;
 mod disruptor;
 mod flags;
+mod gzp;
 mod latch;
 mod mutex_buffer;
+mod noodles;
 mod orx;
 mod ours;
 mod pariter;
@@ -36,10 +38,12 @@ mod tokio;
 pub(crate) use channel_heap::{ChannelHeap, Indexed, Reorder};
 pub(crate) use disruptor::Disruptor;
 pub(crate) use flags::Flags;
+pub(crate) use gzp::Gzp;
 pub(crate) use latch::Latch;
 pub(crate) use mutex_buffer::{MutexBuffer, MutexForAll, MutexPerBatch};
+pub(crate) use noodles::Noodles;
 pub(crate) use orx::Orx;
-pub(crate) use ours::{Ours, OursIterator};
+pub(crate) use ours::{Ours, OursIterator, OursQueue, OursWriter};
 pub(crate) use pariter::Pariter;
 pub(crate) use pool::Pool;
 pub(crate) use program::Program;
@@ -50,6 +54,8 @@ pub(crate) use slots::Slots;
 #[cfg(tbb)]
 pub(crate) use tbb::Tbb;
 pub(crate) use tokio::Tokio;
+
+use std::io;
 
 use super::job::Job;
 
@@ -72,6 +78,18 @@ pub(crate) trait Stream: Sync {
     ) where
         I: Send + 'static,
         U: Send + 'static;
+}
+
+/// A peer that compresses text with gzip in blocks of 64 KiB, behind a [`Write`](std::io::Write).
+///
+/// Each block is a gzip member. The level is 6, and flate2 compresses for all peers.
+pub(crate) trait Gzip {
+    fn gzip(&self, text: &[u8]) -> io::Result<Vec<u8>>;
+}
+
+/// Writes the text in the parts that [`std::io::copy`] would use.
+fn write_parts(text: &[u8], mut writer: impl io::Write) -> io::Result<()> {
+    text.chunks(8 << 10).try_for_each(|part| writer.write_all(part))
 }
 
 /// Collects a stream, for peers that only have streams. Batches of up to 1024 items fit in the

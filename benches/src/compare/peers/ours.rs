@@ -1,8 +1,12 @@
-//! Ours: `map_indexed`, `map` and `stream`. `map_indexed` takes a range, as the peers do.
+//! Ours: `map_indexed`, `map`, `stream`, `task_queue` and `OrderedWriter`. `map_indexed` takes a
+//! range, as the peers do.
 
-use reorder_executor::Executor;
+use std::io;
 
-use super::{Collect, Stream};
+use reorder_executor::{Executor, OrderedWriter};
+
+use super::{Collect, Gzip, Stream, write_parts};
+use crate::compare::deflate::{compressor, member};
 use crate::compare::job::Job;
 
 pub(crate) struct Ours(Executor);
@@ -43,5 +47,51 @@ impl Stream for Ours {
     {
         let outcomes = self.0.stream(source, job);
         outcomes.for_each(|outcome| sink(outcome.expect("no job panics")));
+    }
+}
+
+/// Our peer with an `OrderedWriter`.
+pub(crate) struct OursWriter(pub(crate) Ours);
+
+impl Gzip for OursWriter {
+    fn gzip(&self, text: &[u8]) -> io::Result<Vec<u8>> {
+        let mut writer = OrderedWriter::builder(64 << 10).build_init(
+            &self.0.0,
+            Vec::new(),
+            compressor,
+            |state, block, out| {
+                member(state, block, out);
+                Ok(())
+            },
+        );
+        write_parts(text, &mut writer)?;
+        writer.finish()
+    }
+}
+
+/// Our peer with a queue of closures.
+pub(crate) struct OursQueue(pub(crate) Ours);
+
+impl OursQueue {
+    /// Runs the closures, which another thread pushes.
+    pub(crate) fn run<U, F>(
+        &self,
+        window: usize,
+        tasks: impl Iterator<Item = F> + Send,
+        sink: impl FnMut(U),
+    ) where
+        U: Send + 'static,
+        F: FnOnce() -> U + Send + 'static,
+    {
+        let queue = self.0.0.task_queue().window(window).build().expect("it was not shut down");
+        let (sender, outcomes) = queue;
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for task in tasks {
+                    sender.push(task).expect("the results are wanted");
+                }
+            });
+            outcomes.values().for_each(sink);
+        });
     }
 }

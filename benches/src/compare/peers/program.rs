@@ -1,6 +1,8 @@
 //! `pigz` and `gzip`: programs of the system that compress files.
 
+use std::io::Write;
 use std::process::{Command, Output, Stdio};
+use std::thread;
 
 use crate::compare::files::File;
 
@@ -26,6 +28,20 @@ impl Program {
     pub(crate) fn run(&self, files: &[File]) -> Result<(), String> {
         let status = self.with_name(self.command(files).stdout(Stdio::null()).status())?;
         if status.success() { Ok(()) } else { Err(format!("{}: {status}", self.name)) }
+    }
+
+    /// Decompresses what gzip can read.
+    pub(crate) fn decompressed(&self, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        let mut command = Command::new(self.name);
+        command.arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = self.with_name(command.spawn())?;
+        let mut input = child.stdin.take().expect("it is piped");
+        let output = thread::scope(|scope| {
+            scope.spawn(move || input.write_all(bytes));
+            child.wait_with_output()
+        });
+        let Output { status, stdout, .. } = self.with_name(output)?;
+        if status.success() { Ok(stdout) } else { Err(format!("{} -d: {status}", self.name)) }
     }
 
     fn command(&self, files: &[File]) -> Command {

@@ -7,6 +7,8 @@ mod concurrent;
 mod gzip;
 mod hand_off;
 mod idle;
+mod io;
+mod queue;
 mod sleepy;
 mod solo;
 mod streamed;
@@ -40,6 +42,10 @@ pub enum Workload {
     Gzip,
     /// 10^4 futures of 1 ms, 64 in flight, with an idle and a busy consumer
     Async,
+    /// Compressing text behind a `Write`
+    Io,
+    /// 10^6 pushed closures of 1 us
+    Queue,
     /// Processor time per millisecond of a pool without work, and of a consumer that waits
     Idle,
 }
@@ -62,6 +68,8 @@ impl Workload {
             Workload::Solo => solo::run(settings, run_comparison),
             Workload::Gzip => gzip::run(settings, run_comparison),
             Workload::Async => async_jobs::run(settings, run_comparison),
+            Workload::Io => io::run(settings, run_comparison),
+            Workload::Queue => queue::run(settings, run_comparison),
             Workload::Idle => idle::run(settings, run_comparison),
         }
     }
