@@ -81,8 +81,9 @@ impl Builder {
     }
 
     /// Sets the window of a stream: the maximum number of items that were pulled from the source
-    /// and whose outcomes were not taken. The range is from 1 to what memory allows. A stream
-    /// rounds the number up to a power of two. The default is 256.
+    /// and whose outcomes were not taken. The range is from 1 to what memory allows. The number is
+    /// exact. The default is 256. [`BatchBuilder::window`](crate::BatchBuilder::window) sets it for
+    /// one call.
     ///
     /// The window bounds the memory of a stream. It also bounds how far the workers can run ahead
     /// of a slow item or a slow consumer. A batch has no window, because all of its results are in

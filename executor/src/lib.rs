@@ -146,6 +146,7 @@ pub use requests::{
     Attempt, AttemptOutcome, RateLimiter, RateLimiterBuilder, Requests, Retry, Throttle,
     ThrottleError,
 };
+pub use scheduler::gate::ConcurrencyLimit;
 pub use scheduler::work::CallKind;
 pub use scope::Scope;
 pub use shutdown::{Shutdown, ShutdownReport};

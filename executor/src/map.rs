@@ -35,7 +35,7 @@ pub(crate) use self::{
 use std::sync::Arc;
 
 use crate::cost::JobType;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{ConcurrencyLimit, Scheduler};
 
 /// The source of a batch: an iterator that any thread may pull.
 trait Source: Iterator<Item: Send> + Send {}
@@ -76,20 +76,28 @@ struct Call<'a, F> {
     scheduler: &'a Arc<Scheduler>,
     job_type: JobType,
     job: &'a F,
+    share: Share<'a>,
+}
+
+/// Says how the threads share the items of a call.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Share<'a> {
     /// `true` if each thread takes one item at a time, because items may wait for each other.
-    is_concurrent: bool,
+    pub(crate) is_concurrent: bool,
+    /// The limit of the threads that run items at the same time.
+    pub(crate) limit: Option<&'a ConcurrencyLimit>,
 }
 
 impl<F> Call<'_, F> {
     /// Returns the same call with another job.
     fn with_job<'b, G>(&'b self, job: &'b G) -> Call<'b, G> {
-        let Call { scheduler, job_type, is_concurrent, .. } = *self;
-        Call { scheduler, job_type, job, is_concurrent }
+        let Call { scheduler, job_type, share, .. } = *self;
+        Call { scheduler, job_type, job, share }
     }
 
     /// Returns the maximum number of items of one claim, which is `most` if items need not wait for
     /// each other.
     fn max_claim(&self, most: u32) -> u32 {
-        if self.is_concurrent { 1 } else { most }
+        if self.share.is_concurrent { 1 } else { most }
     }
 }

@@ -2,6 +2,7 @@
 //! and smaller parts in the files below. The models decide when there is something to claim.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::task::Wake;
@@ -12,8 +13,8 @@ use loom::thread;
 
 use crate::primitive::AtomicUsize;
 use crate::scheduler::{
-    BorrowGuard, FairShare, Progress, Published, Rest, Scheduler, ThreadSettings, TimeSlice, Work,
-    park, with_borrowed,
+    BorrowGuard, ConcurrencyLimit, FairShare, Gate, Progress, Published, Rest, Scheduler,
+    ThreadSettings, TimeSlice, Work, park, with_borrowed,
 };
 
 mod items;
@@ -62,8 +63,7 @@ impl Workers {
 
     /// Makes one more job of published work claimable.
     pub fn add(&self, jobs: &Jobs) {
-        // ORDERING: model:add: Release pairs with `model:claim`.
-        jobs.left.fetch_add(1, Release);
+        jobs.more();
         match &jobs.rest {
             Some(rest) => rest.wake_by_ref(),
             None => self.scheduler.idle.notify_work(),
@@ -75,13 +75,13 @@ impl Workers {
     pub fn pull_and_help(&self, jobs: &Jobs, count: usize) {
         // ORDERING: model:pull: Release, as `model:add`.
         jobs.left.store(count, Release);
-        jobs.run_slice(&TimeSlice::own(&self.scheduler));
+        jobs.run_slice(&TimeSlice::own(&self.scheduler, None));
     }
 
     /// Shows borrowed work to the workers while `f` runs. Afterwards, the late wake-up of an
     /// earlier wait of this thread arrives.
     pub fn with_borrowed(&self, jobs: &Jobs, f: impl FnOnce()) {
-        with_borrowed(&self.scheduler, jobs, Instant::now(), || {
+        with_borrowed(&self.scheduler, jobs, Instant::now(), None, || {
             f();
             park::with_current(|_, waker| waker.wake_by_ref());
         });
@@ -92,11 +92,42 @@ impl Workers {
     pub fn borrow_until_unvisited(&self, jobs: &Jobs, f: impl FnOnce()) {
         // SAFETY: the guard is dropped below, within the borrow of `jobs`. A model that panics
         // before has failed.
-        let guard = unsafe { BorrowGuard::new(&self.scheduler, jobs, Instant::now()) };
+        let guard = unsafe { BorrowGuard::new(&self.scheduler, jobs, Instant::now(), None) };
         f();
         while !guard.try_close() {
             thread::yield_now();
         }
+    }
+
+    /// Runs `f` while this thread is inside the gate of the work, as a consumer that helps.
+    pub fn inside(&self, jobs: &Jobs, f: impl FnOnce()) {
+        let slice = TimeSlice::own(&self.scheduler, jobs.fair_share.gate());
+        assert!(slice.enter(), "the gate is full");
+        f();
+    }
+
+    /// Adds a job, as a thread that comes back from the source, and passes the gate if it can. Then
+    /// it runs the job.
+    pub fn add_and_pass(&self, jobs: &Jobs) {
+        jobs.more();
+        let slice = TimeSlice::own(&self.scheduler, jobs.fair_share.gate());
+        if slice.reenter() {
+            jobs.run_slice(&slice);
+        }
+    }
+
+    /// Blocks until a thread could pass the gate of the work, as a caller or consumer does.
+    pub fn wait_at_gate(&self, jobs: &Jobs) {
+        let gate = jobs.fair_share.gate().expect("the work has a gate");
+        park::with_current(|parker, waker| {
+            loop {
+                gate.waiter.register(waker);
+                if gate.is_open() {
+                    return;
+                }
+                parker.park();
+            }
+        });
     }
 
     /// Looks at the sources and the workers once, as the monitor does.
@@ -174,6 +205,13 @@ impl Jobs {
         Jobs { rest: Some(workers.scheduler.rest()), ..Jobs::new(0, job) }
     }
 
+    /// Returns work as `new` does, whose calls run on one thread at a time.
+    pub fn one_at_a_time(workers: &Workers, job: impl Fn() + Send + Sync + 'static) -> Jobs {
+        let limit = ConcurrencyLimit::new(NonZeroUsize::MIN);
+        let gate = Gate::new(&limit, &workers.scheduler.idle);
+        Jobs { fair_share: FairShare::new(Some(gate)), ..Jobs::new(0, job) }
+    }
+
     /// Runs the remaining calls on this thread, as a caller does that helps.
     pub fn help(&self) {
         while self.claim() {
@@ -184,6 +222,11 @@ impl Jobs {
     /// Marks the end of the work. A model fails if an access to it is not ordered before.
     pub fn end(&self) {
         self.alive.with_mut(|_| ());
+    }
+
+    fn more(&self) {
+        // ORDERING: model:add: Release pairs with `model:claim`.
+        self.left.fetch_add(1, Release);
     }
 
     fn claim(&self) -> bool {

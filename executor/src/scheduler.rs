@@ -18,12 +18,14 @@
 //! | `work` | the traits of what workers run |
 //! | `rest` | calls that have nothing to claim before an event |
 //! | `time_slice` | the time that one thread stays with one call |
+//! | `gate` | the bound of the threads of one call |
 //! | `fair_share` | the virtual run time by which workers choose the next call |
 //! | `borrowed` | work that borrows from its caller |
 //! | `park` | how other threads wait |
 
 pub(crate) mod borrowed;
 pub(crate) mod fair_share;
+pub(crate) mod gate;
 pub(crate) mod idle;
 pub(crate) mod monitor;
 pub(crate) mod park;
@@ -39,6 +41,7 @@ pub(crate) mod worker_thread;
 
 pub(crate) use self::borrowed::{BorrowGuard, with_borrowed};
 pub(crate) use self::fair_share::{FairShare, RunTime};
+pub(crate) use self::gate::{ConcurrencyLimit, Gate};
 pub(crate) use self::registry::{Admission, GRACE, OpenWork, Remaining, Scheduler};
 pub(crate) use self::rest::Rest;
 pub(crate) use self::source_watch::{Look, SourceWatch};

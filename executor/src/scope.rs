@@ -131,7 +131,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         self.executor.scheduler.look_for_fork();
         // SAFETY: `Held` ends the borrow before it drops its reference to the stream, which keeps
         // the stream alive until then. The values that the stream borrows outlive the scope.
-        let guard = unsafe { BorrowGuard::new(&self.executor.scheduler, &*core, now()) };
+        let guard = unsafe { BorrowGuard::new(&self.executor.scheduler, &*core, now(), None) };
         let id = guard.id();
         let stream: Arc<dyn StreamWork + 'scope> = core;
         // SAFETY: only the lifetime changes. `let_go` drops the reference within `'scope`, and

@@ -1,4 +1,5 @@
 //! Requests whose items come from an async stream.
+#![cfg(feature = "requests")]
 
 mod common;
 #[path = "common/futures.rs"]

@@ -1,6 +1,7 @@
 //! The settings of a call with limits, and the calls that run it.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,10 +11,11 @@ use crate::batch::report::BatchReport;
 use crate::executor::{Executor, check_window};
 use crate::io::{Items, collect};
 use crate::limits::{CancellationToken, Current, LimitState, Limits, RunningItem, Waiting};
+use crate::map::Share;
 use crate::memory;
 use crate::outcome::{self, Failure, Outcome, Panic};
 use crate::primitive::now;
-use crate::scheduler::Admission;
+use crate::scheduler::{Admission, ConcurrencyLimit};
 use crate::stream::{Ordered, open_stream, publish_with_limits};
 use crate::unwind::{DiscardOnDrop, discard};
 
@@ -64,6 +66,7 @@ pub struct BatchBuilder<'e, I> {
     pub(crate) executor: &'e Executor,
     items: I,
     pub(crate) limits: Limits,
+    pub(crate) window: usize,
     is_concurrent: bool,
 }
 
@@ -111,7 +114,8 @@ impl Executor {
         let shutdown = Some(self.shutdown.clone());
         let closing = Some(self.closing.clone());
         let limits = Limits { shutdown, closing, ..Limits::default() };
-        BatchBuilder { executor: self, items, limits, is_concurrent: false }
+        let window = self.window;
+        BatchBuilder { executor: self, items, limits, window, is_concurrent: false }
     }
 }
 
@@ -201,6 +205,45 @@ impl<'e, I> BatchBuilder<'e, I> {
         self
     }
 
+    /// Limits the number of threads that run items of this call at the same time: its share of the
+    /// pool. [`ConcurrencyLimit`] has an example, and can be changed while the call runs.
+    ///
+    /// The caller of [`run`](BatchBuilder::run) counts, and so does a consumer that runs items.
+    /// [Requests](BatchBuilder::requests) take the present number as their maximum number of
+    /// attempts.
+    pub fn concurrency(mut self, limit: impl Into<ConcurrencyLimit>) -> Self {
+        self.limits.concurrency = Some(limit.into());
+        self
+    }
+
+    /// Sets the window of a [`stream`](BatchBuilder::stream) or a [`queue`](BatchBuilder::queue):
+    /// the maximum number of outstanding items, which were pulled or sent, and whose outcomes were
+    /// not taken. The number is exact. The default is that of
+    /// [`Builder::window`](crate::Builder::window).
+    ///
+    /// A stream with a window that does not fit into memory is [refused](Refused). The window can
+    /// be [changed](Ordered::set_window) later. The items of [`run`](BatchBuilder::run) and
+    /// [`submit`](BatchBuilder::submit) are all outstanding.
+    ///
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// static PULLED: AtomicU64 = AtomicU64::new(0);
+    /// let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let source = (0_u64..).inspect(|_| _ = PULLED.fetch_add(1, Ordering::Relaxed));
+    /// let batch = executor.batch(source).window(NonZeroUsize::new(3).unwrap());
+    /// let mut stream = batch.stream(|n, _| Ok::<_, ()>(n))?;
+    /// assert!(stream.next().is_some());
+    /// // 3 outstanding and 1 taken, however long the consumer stays away.
+    /// assert!(PULLED.load(Ordering::Relaxed) <= 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn window(mut self, items: NonZeroUsize) -> Self {
+        self.window = items.get();
+        self
+    }
+
     /// Sets the time that each item may take, from its start. [`BatchBuilder`] has an example.
     pub fn item_timeout(mut self, timeout: Duration) -> Self {
         self.limits.item_timeout = Some(timeout);
@@ -235,18 +278,20 @@ impl<'e, I> BatchBuilder<'e, I> {
             }
             ran
         };
-        let (items, is_concurrent) = (Enumerated(self.items), self.is_concurrent);
+        let limit = policy.settings.concurrency.as_ref();
+        let share = Share { is_concurrent: self.is_concurrent, limit };
+        let items = Enumerated(self.items);
         let (outcomes, timings) = match &limits.timing_log {
             None => {
                 let job = move |item| run(item).outcome;
-                (self.executor.map_with(items, job, is_concurrent), Vec::new())
+                (self.executor.map_with(items, job, share), Vec::new())
             }
             Some(log) => {
                 let job = move |item| {
                     let ran = run(item);
                     (ran.outcome, log.timing(ran.started, ran.completed))
                 };
-                memory::unzip(self.executor.map_with(items, job, is_concurrent))
+                memory::unzip(self.executor.map_with(items, job, share))
             }
         };
         BatchReport::new(outcomes, policy.late(), timings).with_cause(policy.cause())
@@ -337,7 +382,7 @@ impl<'e, I> BatchBuilder<'e, I> {
         E: Send + 'static,
         F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync + 'static,
     {
-        let window = self.executor.window;
+        let window = self.window;
         self.stream_with(window, I::into_iter, |call, source| start(call, source, job))
     }
 

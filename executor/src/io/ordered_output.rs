@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use reorder_ring::{Rejected, Ticket};
 
@@ -10,7 +11,7 @@ use crate::io::reserved::{TakeItems, push_reserved};
 use crate::io::source::Delivered;
 use crate::limits::LimitState;
 use crate::outcome::{self, Failure, Outcome, Panic};
-use crate::primitive::AtomicWaker;
+use crate::primitive::{AtomicUsize, AtomicWaker};
 use crate::unwind::{DiscardOnDrop, catch_panic, discard};
 
 /// Takes the outcomes of a stream's items to its consumer.
@@ -19,6 +20,8 @@ pub(crate) struct OrderedOutput<U, E> {
     spares: Arc<Spares<U, E>>,
     /// The limits of the call, if it has any.
     limits: Option<Arc<LimitState>>,
+    /// The maximum number of outstanding items, at most the capacity of the ring.
+    window: AtomicUsize,
     /// The waker of the consumer while it waits.
     pub(crate) consumer: AtomicWaker,
     pub(crate) delivered: Delivered,
@@ -29,11 +32,13 @@ impl<U, E> OrderedOutput<U, E> {
         ring: ChunkRing<U, E>,
         spares: Arc<Spares<U, E>>,
         limits: Option<Arc<LimitState>>,
+        window: usize,
     ) -> Self {
         OrderedOutput {
             ring: DiscardOnDrop::new(ring),
             spares,
             limits,
+            window: AtomicUsize::new(window),
             consumer: AtomicWaker::new(),
             delivered: Delivered::default(),
         }
@@ -41,7 +46,18 @@ impl<U, E> OrderedOutput<U, E> {
 
     /// Returns the number of items that may be outstanding.
     pub(crate) fn window(&self) -> usize {
-        self.ring.capacity()
+        // ORDERING: output:window: Relaxed; as `output:set_window`.
+        self.window.load(Relaxed)
+    }
+
+    /// Changes the number of items that may be outstanding, from 1 to the capacity of the ring.
+    /// Returns the new number. The caller notifies the threads that wait for space.
+    pub(crate) fn set_window(&self, items: usize) -> usize {
+        let items = items.clamp(1, self.ring.capacity());
+        // ORDERING: output:set_window: Relaxed; a number. The fence `stream:space`, the lock of the
+        // dispatcher or the fence `room:notify` orders it for a thread that waits for space.
+        self.window.store(items, Relaxed);
+        items
     }
 
     /// Returns `true` if the call has limits.

@@ -20,8 +20,8 @@ pub(crate) struct LazySource<I> {
     source: Option<I>,
     /// The number of items that were pulled.
     pub(crate) pulled: u64,
-    /// The bound of `pulled`, computed when the delivered items were counted last.
-    limit: u64,
+    /// The number of delivered items, when it was read last.
+    delivered: u64,
 }
 
 /// A source with the right to reserve positions for its items.
@@ -76,7 +76,7 @@ impl Delivered {
 
 impl<I: Iterator> LazySource<I> {
     pub(crate) fn new(source: I) -> Self {
-        LazySource { source: Some(source), pulled: 0, limit: 0 }
+        LazySource { source: Some(source), pulled: 0, delivered: 0 }
     }
 
     /// Returns the number of items that may be pulled now, up to `wanted`.
@@ -86,11 +86,15 @@ impl<I: Iterator> LazySource<I> {
         delivered: &Delivered,
         window: usize,
     ) -> usize {
-        let wanted = u64::from(wanted);
-        if self.limit - self.pulled < wanted {
-            self.limit = delivered.get() + window as u64;
+        let (wanted, window) = (wanted as usize, window as u64);
+        let outstanding = |delivered| self.pulled.saturating_sub(delivered);
+        let mut free = window.saturating_sub(outstanding(self.delivered));
+        if free < wanted as u64 {
+            let delivered = delivered.get();
+            free = window.saturating_sub(outstanding(delivered));
+            self.delivered = delivered;
         }
-        (self.limit - self.pulled).min(wanted) as usize
+        wanted.min(usize::try_from(free).unwrap_or(usize::MAX))
     }
 
     /// Pulls up to `most` items, at least 1, and no more than the source promises. Hands each to

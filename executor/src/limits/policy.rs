@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use crate::limits::cancellation::CancellationToken;
 use crate::outcome::Stop;
 use crate::primitive::{AtomicBool, AtomicU64, AtomicUsize};
+use crate::scheduler::ConcurrencyLimit;
 
 /// The index that stands for "no item has failed".
 const NONE: u64 = u64::MAX;
@@ -41,6 +42,8 @@ pub(crate) struct Limits {
     pub(crate) closing: Option<CancellationToken>,
     /// `true` if the call reports when its items ran.
     pub(crate) timed: bool,
+    /// The limit of the threads that run items at the same time.
+    pub(crate) concurrency: Option<ConcurrencyLimit>,
 }
 
 impl Limits {

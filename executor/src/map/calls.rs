@@ -2,7 +2,7 @@
 
 use crate::executor::Executor;
 use crate::map::thread_state::WithState;
-use crate::map::{results, run};
+use crate::map::{Share, results, run};
 use crate::unwind::DiscardOnDrop;
 
 impl Executor {
@@ -57,19 +57,19 @@ impl Executor {
         U: Send,
         F: Fn(I::Item) -> U + Sync,
     {
-        self.map_with(items, job, false)
+        self.map_with(items, job, Share::default())
     }
 
     /// Calls [`map`](Executor::map). If the call is concurrent, each thread takes one item at a
     /// time, because items may wait for each other.
-    pub(crate) fn map_with<I, U, F>(&self, items: I, job: F, is_concurrent: bool) -> Vec<U>
+    pub(crate) fn map_with<I, U, F>(&self, items: I, job: F, share: Share<'_>) -> Vec<U>
     where
         I: IntoIterator<IntoIter: Send, Item: Send>,
         U: Send,
         F: Fn(I::Item) -> U + Sync,
     {
         let job = DiscardOnDrop::new(job);
-        let results = run::run(&self.scheduler, items.into_iter(), &*job, is_concurrent);
+        let results = run::run(&self.scheduler, items.into_iter(), &*job, share);
         results::values(results::release(results, job.into_inner()))
     }
 
@@ -145,7 +145,7 @@ impl Executor {
         F: Fn(&mut S, I::Item) -> U + Sync,
     {
         let job = WithState::new(init, job);
-        let results = run::run(&self.scheduler, items.into_iter(), &job, false);
+        let results = run::run(&self.scheduler, items.into_iter(), &job, Share::default());
         results::values(job.release(results))
     }
 }

@@ -132,7 +132,12 @@ mod tests {
     fn run_on<S: Iterator, F: Job<S::Item>>(source: S, count: usize, job: F) -> Ran<S, F::Value> {
         let scheduler = Scheduler::new(ThreadSettings::default(), false);
         let job_type = JobType::of_code(std::ptr::null());
-        let call = Call { scheduler: &scheduler, job_type, job: &job, is_concurrent: false };
+        let call = Call {
+            scheduler: &scheduler,
+            job_type,
+            job: &job,
+            share: crate::map::Share::default(),
+        };
         run(&call, source, count, GRACE)
     }
 

@@ -29,7 +29,7 @@ use crate::map::work_ranges::WorkRanges;
 use crate::map::{Call, Job, Source};
 use crate::observe::trace;
 use crate::primitive::{AtomicWaker, Mutex, into_inner, lock};
-use crate::scheduler::{Look, Progress, Scheduler, TimeSlice, Work, park, with_borrowed};
+use crate::scheduler::{Gate, Look, Progress, Scheduler, TimeSlice, Work, park, with_borrowed};
 use crate::unwind::{DiscardEach, DiscardOnDrop};
 
 /// The time that running the items of one claim should take. Claiming is cheap beside that.
@@ -166,8 +166,13 @@ fn run<S: Source, F: Job<(usize, S::Item)>>(
     };
     parallel.prepare();
     let _span = trace::batch(count);
-    let slice = TimeSlice::own(scheduler);
-    with_borrowed(scheduler, &parallel, slice.started(), || parallel.run_to_end(&slice, consumer));
+    let gate = parallel.call.share.limit.map(|limit| Gate::new(limit, &scheduler.idle));
+    let slice = TimeSlice::own(scheduler, gate.as_deref());
+    let since = slice.started();
+    with_borrowed(scheduler, &parallel, since, gate.clone(), || {
+        parallel.run_to_end(&slice, consumer);
+    });
+    drop(slice);
     parallel.into_results()
 }
 
@@ -223,12 +228,17 @@ impl<S: Source, F: Job<(usize, S::Item)>> Parallel<'_, S, F> {
     /// other threads.
     fn run_to_end(&self, slice: &TimeSlice<'_>, mut consumer: Consumer<&Ring<()>>) {
         loop {
-            self.work(slice, || false);
+            if slice.enter() {
+                self.work(slice, || false);
+                slice.leave();
+            }
             match consumer.try_next() {
                 Ok(_) => {}
                 Err(TryNextError::Pending) => {
+                    let gate = slice.gate();
+                    let has_work = || gate.is_none_or(Gate::is_open) && self.claimable();
                     let next =
-                        park::wait_for_head(&mut consumer, &self.caller, None, || self.claimable());
+                        park::wait_for_head(&mut consumer, &self.caller, gate, None, has_work);
                     if let Some(next) = next {
                         next.expect("the batch was finished");
                     }
@@ -294,6 +304,10 @@ impl<S: Source, F: Job<(usize, S::Item)>> Parallel<'_, S, F> {
     ) -> Option<Range<u32>> {
         let mut is_new_range = !worked;
         loop {
+            if !slice.may_run() {
+                // Other threads steal the range.
+                return None;
+            }
             if let Some(items) = self.ranges.claim(slice.participant, max_claim) {
                 if is_new_range {
                     slice.claimed(self);
@@ -325,7 +339,9 @@ impl<S: Source, F: Job<(usize, S::Item)>> Parallel<'_, S, F> {
     /// Pulls the next block into this thread's range. Returns `false` if no item came.
     fn pull(&self, slice: &TimeSlice<'_>) -> bool {
         let items = self.pull_block(slice, usize::MAX);
-        items.map(|items| self.put(slice, items)).is_some()
+        let came = items.map(|items| self.put(slice, items)).is_some();
+        slice.reenter();
+        came
     }
 
     fn put(&self, slice: &TimeSlice<'_>, items: Range<usize>) {
@@ -346,7 +362,9 @@ impl<S: Source, F: Job<(usize, S::Item)>> Parallel<'_, S, F> {
     /// range leaves the others where any thread can take them over.
     fn claim_without_range(&self, slice: &TimeSlice<'_>, max_claim: u32) -> Option<Range<u32>> {
         let most = max_claim as usize;
-        let items = self.source.take_over(most).or_else(|| self.pull_block(slice, most))?;
+        // With a limit, this thread could not leave its items to others after the pull.
+        let pull = || slice.gate().is_none().then(|| self.pull_block(slice, most)).flatten();
+        let items = self.source.take_over(most).or_else(pull)?;
         slice.claimed(self);
         if self.claimable() {
             self.caller.wake();

@@ -10,7 +10,7 @@ use std::{iter, mem};
 use crate::cost::JobType;
 use crate::io::{Items, collect};
 use crate::map::results::{Ran, Results, append};
-use crate::map::{Call, Job, Source, inline, parallel};
+use crate::map::{Call, Job, Share, Source, inline, parallel};
 use crate::scheduler::{GRACE, Scheduler};
 use crate::unwind::{DiscardEach, DiscardOnDrop};
 
@@ -26,14 +26,14 @@ pub(super) fn run<S: Source, F: Job<S::Item>>(
     scheduler: &Arc<Scheduler>,
     source: S,
     job: &F,
-    is_concurrent: bool,
+    share: Share<'_>,
 ) -> Results<F::Value> {
     let source = DiscardOnDrop::new(source);
     match source.size_hint() {
         (lower, Some(upper)) if lower == upper => {
-            run_known(scheduler, source.into_inner(), lower, job, is_concurrent)
+            run_known(scheduler, source.into_inner(), lower, job, share)
         }
-        _ => run_collected(scheduler, source.into_inner(), job, is_concurrent),
+        _ => run_collected(scheduler, source.into_inner(), job, share),
     }
 }
 
@@ -42,11 +42,11 @@ fn run_collected<I: Send, F: Job<I>>(
     scheduler: &Arc<Scheduler>,
     source: impl Iterator<Item = I>,
     job: &F,
-    is_concurrent: bool,
+    share: Share<'_>,
 ) -> Results<F::Value> {
     let items = collect(source);
     let count = items.0.len();
-    run_known(scheduler, Items::new(items), count, job, is_concurrent)
+    run_known(scheduler, Items::new(items), count, job, share)
 }
 
 /// Runs the first `count` items, and then the items that the source has beyond its promise.
@@ -55,10 +55,10 @@ fn run_known<S: Source, F: Job<S::Item>>(
     source: S,
     count: usize,
     job: &F,
-    is_concurrent: bool,
+    share: Share<'_>,
 ) -> Results<F::Value> {
     let job_type = JobType::of_code(parallel::run_iterator::<S, F> as *const ());
-    let call = Call { scheduler, job_type, job, is_concurrent };
+    let call = Call { scheduler, job_type, job, share };
     let (results, source) = run_parts(&call, source, count, parallel::run_iterator);
     let Some(source) = source else { return results };
     let mut source = DiscardOnDrop::new(source);
@@ -69,7 +69,7 @@ fn run_known<S: Source, F: Job<S::Item>>(
         return results;
     };
     let rest = iter::once(item).chain(source);
-    append(results, count, run_collected(scheduler, rest, job, is_concurrent))
+    append(results, count, run_collected(scheduler, rest, job, share))
 }
 
 /// Runs `job` on the indices from 0 to `len`.
@@ -83,7 +83,7 @@ pub(super) fn run_indexed<F: Job<usize>>(
     job: &F,
 ) -> Results<F::Value> {
     let job_type = JobType::of_code(parallel::run_indices::<F> as *const ());
-    let call = Call { scheduler, job_type, job, is_concurrent: false };
+    let call = Call { scheduler, job_type, job, share: Share::default() };
     run_parts(&call, 0..len, len, parallel::run_indices).0
 }
 
@@ -97,7 +97,7 @@ fn run_parts<S: Iterator, F: Job<S::Item>>(
 ) -> (Results<F::Value>, Option<S>) {
     let expected = || call.scheduler.costs.expect(call.job_type, count);
     let is_expected_cheap = || expected().is_some_and(|expected| expected < GRACE);
-    let mut is_cheap = count == 1 || !call.is_concurrent && is_expected_cheap();
+    let mut is_cheap = count == 1 || !call.share.is_concurrent && is_expected_cheap();
     let (mut results, mut source, mut ran) = (Ok(DiscardEach(Vec::new())), Some(source), 0);
     while let Some(rest) = source.take_if(|_| ran < count) {
         let part = (count - ran).min(MAX_PART);

@@ -42,7 +42,7 @@ pub fn open_queue(window: usize) -> (QueueSender<(), ()>, Ordered<'static, ()>) 
     let scheduler = Scheduler::new(ThreadSettings::default(), false);
     let Opened { producer, output, consumer_end } = open_ring::<(), Infallible>(window, None);
     let job = Box::new(|_, ()| Ok(()));
-    let core = QueueCore::new(job, producer, output, None, window, 1, Arc::clone(&scheduler));
+    let core = QueueCore::new(job, producer, output, None, 1, None, Arc::clone(&scheduler));
     let core = Arc::new(core);
     let outcomes = Ordered::new(consumer_end, core.clone(), &scheduler, None, Some(1));
     (QueueSender::new(core), outcomes)

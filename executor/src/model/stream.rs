@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::scheduler::{Scheduler, ThreadSettings, TimeSlice};
+use crate::scheduler::{FairShare, Scheduler, ThreadSettings, TimeSlice};
 use crate::stream::{Core, Opened, Ordered, StreamWork, open_ring};
 
 /// The producing side of a stream that no worker knows. The threads of a model run its items.
@@ -26,7 +26,8 @@ impl StreamItems {
         let scheduler = Scheduler::new(ThreadSettings::default(), false);
         let Opened { producer, output, consumer_end } = open_ring(window, None);
         let job = move |item| Ok(job(item));
-        let core = Core::<(I, U, _, _)>::new(source, job, producer, output, 1);
+        let core =
+            Core::<(I, U, _, _)>::new(source, job, producer, output, 1, FairShare::default());
         let stream: Arc<dyn StreamWork> = Arc::new(core);
         let outcomes = Ordered::new(consumer_end, Arc::clone(&stream), &scheduler, None, Some(1));
         (StreamItems { stream, scheduler }, outcomes)
@@ -35,7 +36,7 @@ impl StreamItems {
     /// Pulls an item and runs it, if the window has space.
     pub fn run_one(&self) {
         // In models, each item takes longer than a time slice.
-        self.stream.run_slice(&TimeSlice::own(&self.scheduler));
+        self.stream.run_slice(&TimeSlice::own(&self.scheduler, None));
     }
 }
 

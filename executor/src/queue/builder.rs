@@ -11,7 +11,7 @@ use crate::executor::{Executor, check_window};
 use crate::limits::{Current, LimitState, Limits};
 use crate::queue::core::{QueueCore, QueueJob};
 use crate::queue::sender::{QueueSender, Task};
-use crate::scheduler::Admission;
+use crate::scheduler::{Admission, ConcurrencyLimit};
 use crate::stream::{ConsumerEnd, Opened, Ordered, open_ring, publish, publish_with_limits};
 
 /// Makes the job for a call.
@@ -24,6 +24,7 @@ pub struct QueueBuilder<'e, T, U, E = Infallible> {
     executor: &'e Executor,
     window: usize,
     limits: Option<Limits>,
+    concurrency: Option<ConcurrencyLimit>,
     job: MakeJob<T, U, E>,
 }
 
@@ -68,7 +69,7 @@ impl Executor {
                 Ok(Current::of_call(&call).run(|| job(item)))
             })
         });
-        QueueBuilder { executor: self, window: self.window, limits: None, job }
+        QueueBuilder { executor: self, window: self.window, limits: None, concurrency: None, job }
     }
 
     /// Makes a [queue](Executor::queue) whose items are closures, so that each item can have a job
@@ -116,8 +117,9 @@ impl<'e> BatchBuilder<'e, ()> {
         F: Fn(T, &Job<'_>) -> Result<U, E> + Send + Sync + 'static,
     {
         let job: MakeJob<T, U, E> = Box::new(move |call| Box::new(limited_job(call, job)));
-        let BatchBuilder { executor, limits, .. } = self;
-        QueueBuilder { executor, window: executor.window, limits: Some(limits), job }
+        let BatchBuilder { executor, limits, window, .. } = self;
+        let concurrency = limits.concurrency.clone();
+        QueueBuilder { executor, window, limits: Some(limits), concurrency, job }
     }
 }
 
@@ -134,6 +136,13 @@ where
         self
     }
 
+    /// Limits the number of threads that run items of the queue at the same time, as
+    /// [`BatchBuilder::concurrency`] does.
+    pub fn concurrency(mut self, limit: impl Into<ConcurrencyLimit>) -> Self {
+        self.concurrency = Some(limit.into());
+        self
+    }
+
     /// Starts the queue. Returns the first sender, which can be cloned, and the stream of outcomes.
     ///
     /// # Errors
@@ -145,10 +154,9 @@ where
     /// If there is no memory for the window.
     #[expect(clippy::type_complexity, reason = "a pair, as of each channel")]
     pub fn build(self) -> Result<(QueueSender<T, U, E>, Ordered<'static, U, E>), Refused<()>> {
-        let QueueBuilder { executor, window, limits, job } = self;
+        let QueueBuilder { executor, window, limits, concurrency, job } = self;
         check_window(window).map_err(|error| Refused::window((), error))?;
         let refused = || Refused::shut_down(());
-        let slots = window.next_power_of_two();
         let (admission, limits) = match limits {
             None => (Admission::new(&executor.scheduler).ok_or_else(refused)?, None),
             Some(limits) => {
@@ -158,9 +166,9 @@ where
         };
         let max_chunk = match limits {
             Some(_) => 1,
-            None => max_chunk_size(slots, executor.parallelism()),
+            None => max_chunk_size(window, executor.parallelism()),
         };
-        let (core, consumer_end) = make_core(executor, window, max_chunk, limits, job);
+        let (core, consumer_end) = make_core(executor, window, max_chunk, limits, concurrency, job);
         let outcomes = publish_with_limits(executor, admission, Arc::clone(&core), consumer_end);
         Ok((QueueSender::new(core), outcomes))
     }
@@ -172,9 +180,9 @@ where
     ///
     /// As [`build`](QueueBuilder::build).
     pub(crate) fn open(self) -> (QueueSender<T, U, E>, Ordered<'static, U, E>) {
-        let QueueBuilder { executor, window, job, .. } = self;
-        let max_chunk = max_chunk_size(window.next_power_of_two(), executor.parallelism());
-        let (core, consumer_end) = make_core(executor, window, max_chunk, None, job);
+        let QueueBuilder { executor, window, concurrency, job, .. } = self;
+        let max_chunk = max_chunk_size(window, executor.parallelism());
+        let (core, consumer_end) = make_core(executor, window, max_chunk, None, concurrency, job);
         let outcomes = publish(executor, Arc::clone(&core), consumer_end);
         (QueueSender::new(core), outcomes)
     }
@@ -187,11 +195,13 @@ fn make_core<T: Send, U: Send, E: Send>(
     window: usize,
     max_chunk: usize,
     limits: Option<Arc<LimitState>>,
+    concurrency: Option<ConcurrencyLimit>,
     job: MakeJob<T, U, E>,
 ) -> (Arc<QueueCore<T, U, E>>, ConsumerEnd<U, E>) {
     let Opened { producer, output, consumer_end } = open_ring(window, limits.clone());
     let (job, scheduler) = (job(Arc::clone(&consumer_end.call)), Arc::clone(&executor.scheduler));
-    let core = QueueCore::new(job, producer, output, limits, window, max_chunk, scheduler);
+    let concurrency = concurrency.as_ref();
+    let core = QueueCore::new(job, producer, output, limits, max_chunk, concurrency, scheduler);
     (Arc::new(core), consumer_end)
 }
 

@@ -17,7 +17,9 @@ use crate::limits::LimitState;
 use crate::outcome::Outcome;
 use crate::primitive::{AtomicBool, AtomicU64, AtomicUsize, AtomicWaker, Mutex, MutexGuard, lock};
 use crate::queue::room::Room;
-use crate::scheduler::{CallKind, FairShare, Progress, Published, Scheduler, TimeSlice, Work};
+use crate::scheduler::{
+    CallKind, ConcurrencyLimit, FairShare, Gate, Progress, Published, Scheduler, TimeSlice, Work,
+};
 use crate::stream::backlog::Reserved;
 use crate::stream::progress::StreamProgress;
 use crate::stream::{Helper, StreamWork};
@@ -43,8 +45,6 @@ pub(crate) struct QueueCore<T, U, E> {
     admitted: AtomicU64,
     /// The number of places that were reserved and are not completed.
     open_places: AtomicUsize,
-    /// The maximum number of outstanding items.
-    window: usize,
     pub(super) room: Room,
     next_chunk: NextChunk,
     progress: StreamProgress,
@@ -81,10 +81,11 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         producer: Producer<ChunkRing<U, E>>,
         output: OrderedOutput<U, E>,
         limits: Option<Arc<LimitState>>,
-        window: usize,
         max_chunk: usize,
+        concurrency: Option<&ConcurrencyLimit>,
         scheduler: Arc<Scheduler>,
     ) -> Self {
+        let gate = concurrency.map(|limit| Gate::new(limit, &scheduler.idle));
         let state = State {
             producer: Some(producer),
             items: VecDeque::new(),
@@ -102,11 +103,10 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
             sent: AtomicU64::new(0),
             admitted: AtomicU64::new(0),
             open_places: AtomicUsize::new(0),
-            window,
             room: Room::default(),
             next_chunk: NextChunk::new(max_chunk.min(chunk::MOST)),
             progress: StreamProgress::new(),
-            fair_share: FairShare::default(),
+            fair_share: FairShare::new(gate),
             cancelled: AtomicBool::new(false),
             consumer_must_run: AtomicBool::new(false),
             scheduler,
@@ -117,12 +117,12 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
     pub(super) fn free(&self) -> usize {
         // ORDERING: queue:admitted: Relaxed; changed under the lock, or a guess of the consumer.
         let outstanding = self.admitted.load(Relaxed).saturating_sub(self.output.delivered.get());
-        self.window.saturating_sub(outstanding as usize)
+        self.output.window().saturating_sub(outstanding as usize)
     }
 
     /// Returns the number of items for which a thread wants room when it begins to wait.
     pub(super) fn patient_room(&self) -> usize {
-        self.window / 4
+        self.output.window() / 4
     }
 
     /// Returns `true` if a sender that waits for room for `wanted` items should look again.
@@ -416,6 +416,12 @@ impl<T: Send, U: Send, E: Send> StreamWork for QueueCore<T, U, E> {
 
     fn notify_space(&self, _scheduler: &Scheduler) {
         self.room.notify(|| self.free());
+    }
+
+    fn set_window(&self, items: usize, _scheduler: &Scheduler) -> usize {
+        let items = self.output.set_window(items);
+        self.room.notify(|| self.free());
+        items
     }
 
     fn cancel(&self) {

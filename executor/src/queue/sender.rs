@@ -9,7 +9,7 @@ use std::task::Poll;
 use crate::queue::core::{NotSent, QueueCore};
 use crate::queue::place::Place;
 use crate::queue::room::Wait;
-use crate::scheduler::{TimeSlice, park, worker};
+use crate::scheduler::{Published, TimeSlice, park, worker};
 use crate::stream::Helper;
 
 #[cfg(feature = "sink")]
@@ -154,7 +154,9 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
     pub(crate) fn run_next(&self) -> bool {
         let core = &self.core;
         let helper = if worker::is_worker() { Helper::Worker } else { Helper::Volunteer };
-        let has_run = core.claim_and_run(&TimeSlice::own(&core.scheduler), Some(helper));
+        let slice = TimeSlice::own(&core.scheduler, core.fair_share().gate());
+        let has_run = slice.enter() && core.claim_and_run(&slice, Some(helper));
+        drop(slice);
         core.scheduler.after_run();
         has_run
     }
@@ -162,12 +164,13 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
     fn wait_for_room(&self) {
         park::assert_may_block();
         let core = &self.core;
-        let slice = TimeSlice::own(&core.scheduler);
+        let slice = TimeSlice::own(&core.scheduler, core.fair_share().gate());
         let is_worker = worker::is_worker();
-        if is_worker && core.claim_and_run(&slice, Some(Helper::Worker)) {
+        if is_worker && slice.enter() && core.claim_and_run(&slice, Some(Helper::Worker)) {
             core.scheduler.after_run();
             return;
         }
+        slice.leave();
         // To the other workers, it is as if the source of the items blocked this one.
         let _inside = is_worker.then(|| slice.enter_source());
         let deadline = core.limits.as_ref().and_then(|limits| limits.policy.settings.deadline);

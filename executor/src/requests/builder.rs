@@ -17,6 +17,7 @@ use crate::requests::jobs::{Blocking, Spawned};
 use crate::requests::limiter::RateLimiter;
 use crate::requests::retry::Retry;
 use crate::requests::source::{Items, Polled};
+use crate::scheduler::ConcurrencyLimit;
 use crate::spawn::Spawn;
 use crate::stream::{Opened, Ordered, open_ring, publish_with_limits};
 
@@ -90,9 +91,9 @@ impl<'e, I> BatchBuilder<'e, I> {
         let config = RequestConfig {
             retry: Retry::new(),
             limiter: RateLimiter::unlimited(),
-            concurrency: usize::MAX,
+            concurrency: self.limits.concurrency.as_ref().map_or(usize::MAX, ConcurrencyLimit::get),
         };
-        Requests { window: self.executor.window, batch: self, config }
+        Requests { window: self.window, batch: self, config }
     }
 }
 
@@ -117,9 +118,9 @@ impl<I> Requests<'_, I> {
         self
     }
 
-    /// Sets the window of a stream: the maximum number of outstanding items. It is rounded up to a
-    /// power of two. The default is that of [`Builder::window`](crate::Builder::window). A stream
-    /// with a window that does not fit into memory is [refused](crate::Refused).
+    /// Sets the window of a stream: the maximum number of outstanding items. The number is exact.
+    /// The default is that of the [batch](BatchBuilder::window). A stream with a window that does
+    /// not fit into memory is [refused](crate::Refused).
     ///
     /// All items of a submitted batch are outstanding.
     pub fn window(mut self, items: NonZeroUsize) -> Self {

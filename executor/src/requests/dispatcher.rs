@@ -159,6 +159,11 @@ impl<S, P, E> Dispatcher<S, P, E> {
         self
     }
 
+    /// Changes the maximum number of outstanding items.
+    pub(crate) fn set_window(&mut self, window: u64) {
+        self.window = window;
+    }
+
     /// Returns `true` if the source may have an item.
     fn may_pull(&self) -> bool {
         match &self.source {

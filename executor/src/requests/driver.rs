@@ -418,6 +418,13 @@ impl<J: Jobs> StreamWork for Driver<J> {
         self.notify_if_due();
     }
 
+    fn set_window(&self, items: usize, _scheduler: &Scheduler) -> usize {
+        let items = self.output.set_window(items);
+        lock(&self.dispatcher).set_window(items as u64);
+        self.notify_if_due();
+        items
+    }
+
     fn cancel(&self) {
         let (source, waiting) = lock(&self.dispatcher).close(now());
         waiting.into_iter().for_each(discard_entry);

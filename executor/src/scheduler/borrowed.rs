@@ -19,6 +19,7 @@ use std::time::Instant;
 
 use crate::primitive::{AtomicUsize, OnceLock};
 use crate::scheduler::fair_share::FairShare;
+use crate::scheduler::gate::Gate;
 use crate::scheduler::park;
 use crate::scheduler::registry::Scheduler;
 use crate::scheduler::source_watch::Look;
@@ -122,6 +123,7 @@ impl BorrowGuard {
         scheduler: &Arc<Scheduler>,
         work: &'a (dyn Work + 'a),
         since: Instant,
+        gate: Option<Arc<Gate>>,
     ) -> BorrowGuard {
         let work: *const (dyn Work + 'a) = work;
         // SAFETY: only the lifetime of the trait object changes, which has no representation. The
@@ -130,7 +132,7 @@ impl BorrowGuard {
         let borrowed = Arc::new(BorrowedWork {
             visitors: AtomicUsize::new(0),
             waiter: OnceLock::new(),
-            fair_share: FairShare::default(),
+            fair_share: FairShare::new(gate),
             work,
         });
         let published: Arc<dyn Published> = borrowed.clone();
@@ -187,10 +189,11 @@ pub(crate) fn with_borrowed<R>(
     scheduler: &Arc<Scheduler>,
     work: &dyn Work,
     since: Instant,
+    gate: Option<Arc<Gate>>,
     f: impl FnOnce() -> R,
 ) -> R {
     // SAFETY: the guard is dropped before this function returns or unwinds, and so within the
     // borrow of `work`. No other code can reach it to forget it.
-    let _guard = unsafe { BorrowGuard::new(scheduler, work, since) };
+    let _guard = unsafe { BorrowGuard::new(scheduler, work, since, gate) };
     f()
 }

@@ -3,8 +3,11 @@
 //! This is the idea of the Completely Fair Scheduler of Linux, with equal weights. The numbers
 //! order nothing, so models need not see them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+
+use crate::scheduler::gate::Gate;
 
 /// The virtual run time of one call, or of several calls that count as one.
 #[derive(Default)]
@@ -39,9 +42,25 @@ pub(crate) struct FairShare {
     id: AtomicU64,
     /// The run time of this call alone.
     pub(crate) runtime: RunTime,
+    /// Bounds the threads of the call, if it has such a limit.
+    gate: Option<Arc<Gate>>,
 }
 
 impl FairShare {
+    pub(crate) fn new(gate: Option<Arc<Gate>>) -> FairShare {
+        FairShare { gate, ..FairShare::default() }
+    }
+
+    /// Returns the gate of the call.
+    pub(crate) fn gate(&self) -> Option<&Gate> {
+        self.gate.as_deref()
+    }
+
+    /// Returns `true` if one more thread may run items of the call.
+    pub(crate) fn is_open(&self) -> bool {
+        self.gate.as_ref().is_none_or(|gate| gate.is_open())
+    }
+
     pub(crate) fn id(&self) -> u64 {
         // ORDERING: fair_share:id: Relaxed; only shown to users.
         self.id.load(Relaxed)

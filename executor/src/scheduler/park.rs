@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use reorder_ring::{Consumer, Delivery, HeadState, NextError, RingRef};
 
 use crate::primitive::{AtomicWaker, Parker, sleep, thread_local};
+use crate::scheduler::gate::Gate;
 
 /// The first and the longest sleep behind a worker that was stopped while it writes a value.
 const SLICES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(10));
@@ -57,10 +58,11 @@ type Next<T> = Result<Option<Delivery<T>>, NextError>;
 /// Blocks until the consumer has a delivery, or its batch has ended.
 ///
 /// Returns `None` at `until`, or when `has_work` says that this thread has something else to do. A
-/// thread that makes `has_work` true wakes `helper` afterwards.
+/// thread that makes `has_work` true wakes `helper` afterwards, or leaves the `gate`.
 pub(crate) fn wait_for_head<R: RingRef>(
     consumer: &mut Consumer<R>,
     helper: &AtomicWaker,
+    gate: Option<&Gate>,
     until: Option<Instant>,
     has_work: impl Fn() -> bool,
 ) -> Option<Next<R::Value>> {
@@ -68,6 +70,9 @@ pub(crate) fn wait_for_head<R: RingRef>(
         let (mut slice, longest) = SLICES;
         loop {
             helper.register(waker);
+            if let Some(gate) = gate {
+                gate.waiter.register(waker);
+            }
             if has_work() {
                 return None;
             }

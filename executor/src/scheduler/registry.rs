@@ -279,7 +279,7 @@ impl Scheduler {
         self.list_ended_rests(&mut calls);
         let mut place = 0;
         while let Some(open) = calls.open.get(place) {
-            if open.work.claimable() {
+            if open.work.fair_share().is_open() && open.work.claimable() {
                 return true;
             }
             place += usize::from(!calls.put_to_rest(place));

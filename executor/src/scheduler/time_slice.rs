@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::primitive::{now, thread_local};
+use crate::scheduler::gate::Gate;
 use crate::scheduler::registry::Scheduler;
 use crate::scheduler::work::Work;
 use crate::scheduler::worker_thread::{WorkerThread, this_worker};
@@ -53,6 +54,10 @@ pub(crate) struct TimeSlice<'a> {
     call: u64,
     /// `true` if this thread is a searching worker.
     searching: Cell<bool>,
+    /// The gate of the call, if it has one.
+    gate: Option<&'a Gate>,
+    /// `true` while this thread has passed the gate.
+    is_inside: Cell<bool>,
     started: Instant,
     /// The last reading of the clock. Reading it costs as much as dozens of small items.
     last: Cell<Instant>,
@@ -60,9 +65,10 @@ pub(crate) struct TimeSlice<'a> {
 }
 
 impl<'a> TimeSlice<'a> {
-    /// Starts the time slice of a caller or a consumer.
-    pub(crate) fn own(scheduler: &'a Scheduler) -> TimeSlice<'a> {
-        TimeSlice::new(scheduler, None, 0, false)
+    /// Starts the time slice of a caller or a consumer of a call that may have a gate. It has to
+    /// [enter](TimeSlice::enter).
+    pub(crate) fn own(scheduler: &'a Scheduler, gate: Option<&'a Gate>) -> TimeSlice<'a> {
+        TimeSlice::new(scheduler, None, 0, false, gate)
     }
 
     /// Starts a time slice, of a worker if there is one.
@@ -71,6 +77,7 @@ impl<'a> TimeSlice<'a> {
         worker: Option<&'a WorkerThread>,
         call: u64,
         searching: bool,
+        gate: Option<&'a Gate>,
     ) -> TimeSlice<'a> {
         let inside = Inside::enter(scheduler);
         let started = now();
@@ -80,10 +87,48 @@ impl<'a> TimeSlice<'a> {
             worker,
             call,
             searching: Cell::new(searching),
+            gate,
+            is_inside: Cell::new(false),
             started,
             last: Cell::new(started),
             _inside: inside,
         }
+    }
+
+    /// Passes the gate of the call. Returns `false` if it is full. Then this thread runs nothing.
+    pub(crate) fn enter(&self) -> bool {
+        self.pass(Gate::enter)
+    }
+
+    /// Passes the gate again, after this thread was inside the source. Other threads can claim the
+    /// items that it has pulled.
+    pub(crate) fn reenter(&self) -> bool {
+        self.pass(Gate::reenter)
+    }
+
+    fn pass(&self, enter: impl FnOnce(&Gate) -> bool) -> bool {
+        let Some(gate) = self.gate else { return true };
+        if !self.is_inside.get() {
+            self.is_inside.set(enter(gate));
+        }
+        self.is_inside.get()
+    }
+
+    /// Leaves the gate, if this thread has passed it.
+    pub(crate) fn leave(&self) {
+        if let Some(gate) = self.gate.filter(|_| self.is_inside.replace(false)) {
+            gate.leave();
+        }
+    }
+
+    /// Returns `true` if this thread may run items.
+    pub(crate) fn may_run(&self) -> bool {
+        self.gate.is_none() || self.is_inside.get()
+    }
+
+    /// Returns the gate of the call.
+    pub(crate) fn gate(&self) -> Option<&'a Gate> {
+        self.gate
     }
 
     /// Returns the time from the start to the last reading of the clock.
@@ -125,6 +170,8 @@ impl<'a> TimeSlice<'a> {
     /// until the answer is dropped.
     pub(crate) fn enter_source(&self) -> InSource<'a> {
         self.note_pulling();
+        // A thread inside a source runs no items, and may stay there.
+        self.leave();
         let inside = match self.worker {
             Some(worker) => InSource::Worker(worker, worker.enter_source(false)),
             // A worker that takes from a stream in a job is inside a source, too.
@@ -155,7 +202,8 @@ impl<'a> TimeSlice<'a> {
         if searched {
             idle.stop_searching();
         }
-        if idle.should_wake() && (work.claimable() || searched && self.scheduler.any_claimable()) {
+        let more = || self.gate.is_none_or(Gate::is_open) && work.claimable();
+        if idle.should_wake() && (more() || searched && self.scheduler.any_claimable()) {
             idle.wake_one();
         }
     }
@@ -163,6 +211,7 @@ impl<'a> TimeSlice<'a> {
 
 impl Drop for TimeSlice<'_> {
     fn drop(&mut self) {
+        self.leave();
         if let Some(worker) = self.worker {
             worker.status.clear();
         }

@@ -116,7 +116,12 @@ impl Worker {
         self.scheduler.advance(work.runtime());
         let call = work.fair_share().id();
         let _span = trace::time_slice(self.thread.index, call);
-        let slice = TimeSlice::new(&self.scheduler, Some(&self.thread), call, self.searching);
+        let gate = work.fair_share().gate();
+        let slice = TimeSlice::new(&self.scheduler, Some(&self.thread), call, self.searching, gate);
+        if !slice.enter() {
+            // Other threads were faster.
+            return false;
+        }
         // Jobs are caught one by one. This catches the `Drop` of a user value between two of them.
         let ran = catch_unwind(AssertUnwindSafe(|| work.run_slice(&slice)));
         self.searching = slice.is_searching();
@@ -137,7 +142,10 @@ impl Worker {
             let place = (self.last + step) % self.known.len();
             let work = &self.known[place];
             let runtime = work.runtime().get();
-            if chosen.is_none_or(|(least, _)| runtime < least) && work.claimable() {
+            if chosen.is_none_or(|(least, _)| runtime < least)
+                && work.fair_share().is_open()
+                && work.claimable()
+            {
                 chosen = Some((runtime, place));
             }
         }

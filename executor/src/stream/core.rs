@@ -97,6 +97,7 @@ impl<P: Parts> Core<P> {
         producer: Producer<ChunkRing<P::Value, P::Error>>,
         output: Output<P>,
         max_chunk: usize,
+        fair_share: FairShare,
     ) -> Self {
         Core {
             job: DiscardOnDrop::new(job),
@@ -106,7 +107,7 @@ impl<P: Parts> Core<P> {
             handover: DiscardOnDrop::new(Handover::new(Some(producer))),
             backlog: Backlog::new(),
             progress: StreamProgress::new(),
-            fair_share: FairShare::default(),
+            fair_share,
             promising: AtomicBool::new(false),
             never_blocks: never_blocks::<P::Source>(),
             has_helping_worker: AtomicBool::new(false),
@@ -150,8 +151,22 @@ impl<P: Parts> Core<P> {
             self.pull(slice, &mut items, helper)
         };
         let Some(reserved) = reserved else { return false };
+        if !slice.enter() {
+            self.leave_to_others(reserved, &mut items);
+            return slice.reenter();
+        }
         self.run(slice, reserved, &mut items);
         true
+    }
+
+    /// Leaves a chunk to the threads that have passed the gate while this one was inside the
+    /// source.
+    fn leave_to_others(&self, reserved: Reserved, items: impl Iterator<Item = Item<P>>) {
+        let refused = self.backlog.push(reserved, |into| into.extend(items));
+        if let Some(refused) = refused {
+            self.progress.finish(refused.len());
+            refused.into_iter().for_each(discard);
+        }
     }
 
     /// Runs a chunk.
@@ -456,6 +471,12 @@ impl<P: Parts> StreamWork for Core<P> {
         if self.source.is_full() && self.source.reopen() {
             scheduler.idle.notify_work();
         }
+    }
+
+    fn set_window(&self, items: usize, scheduler: &Scheduler) -> usize {
+        let items = self.output.set_window(items);
+        self.notify_space(scheduler);
+        items
     }
 
     fn cancel(&self) {

@@ -96,6 +96,10 @@ impl<S: StreamWork> StreamWork for InCall<S> {
         self.stream.notify_space(scheduler);
     }
 
+    fn set_window(&self, items: usize, scheduler: &Scheduler) -> usize {
+        self.stream.set_window(items, scheduler)
+    }
+
     fn cancel(&self) {
         self.stream.cancel();
     }

@@ -11,7 +11,7 @@ use crate::io::{ChunkRing, OrderedOutput, Spares};
 use crate::limits::{LimitState, Limits};
 use crate::outcome::Outcome;
 use crate::primitive::now;
-use crate::scheduler::{Admission, Published};
+use crate::scheduler::{Admission, FairShare, Gate, Published};
 use crate::stream::core::Core;
 use crate::stream::in_call::InCall;
 use crate::stream::ordered::{ConsumerEnd, Ordered};
@@ -87,7 +87,7 @@ pub(crate) struct Opened<U, E> {
     pub(crate) consumer_end: ConsumerEnd<U, E>,
 }
 
-/// Opens a ring for a stream. The window is rounded up to a power of two.
+/// Opens a ring for a stream. The ring has at least as many slots as the window has items.
 ///
 /// # Panics
 ///
@@ -96,7 +96,7 @@ pub(crate) fn open_ring<U, E>(window: usize, limits: Option<Arc<LimitState>>) ->
     let ring = Arc::new(Ring::with_capacity(window).expect("memory for a window"));
     let (producer, consumer) = ring.open_owned().expect("a new ring is free").split();
     let spares = Arc::new(Spares::new());
-    let output = OrderedOutput::new(ring, Arc::clone(&spares), limits.clone());
+    let output = OrderedOutput::new(ring, Arc::clone(&spares), limits.clone(), window);
     let call = limits.clone().unwrap_or_else(|| Arc::new(LimitState::new(Limits::default(), 0)));
     let consumer_end = ConsumerEnd { consumer, spares, call, limits, size_hint: (0, None) };
     Opened { producer, output, consumer_end }
@@ -119,13 +119,16 @@ where
     let max_chunk = match limits {
         // Each item has a position of its own, so that it can be skipped alone.
         Some(_) => 1,
-        None => max_chunk_size(window.next_power_of_two(), executor.parallelism()),
+        None => max_chunk_size(window, executor.parallelism()),
     };
     let (source, job) = (DiscardOnDrop::new(source), DiscardOnDrop::new(job));
     let Opened { producer, output, mut consumer_end } = open_ring(window, limits);
     consumer_end.size_hint = size_hint(&*source);
+    let limit = consumer_end.call.policy.settings.concurrency.as_ref();
+    let gate = limit.map(|limit| Gate::new(limit, &executor.scheduler.idle));
+    let fair_share = FairShare::new(gate);
     let (source, job) = (source.into_inner(), job.into_inner());
-    let core = Core::new(source, job, producer, output, max_chunk);
+    let core = Core::new(source, job, producer, output, max_chunk, fair_share);
     (InCall::new(core, Arc::clone(&consumer_end.call)), consumer_end)
 }
 

@@ -170,7 +170,9 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         if !(self.must_run() || !only_if_needed && self.may_help()) {
             return false;
         }
-        let helped = self.stream.help(&TimeSlice::own(&self.scheduler), self.helper());
+        let slice = TimeSlice::own(&self.scheduler, self.stream.fair_share().gate());
+        let helped = slice.enter() && self.stream.help(&slice, self.helper());
+        drop(slice);
         self.scheduler.after_run();
         helped
     }
@@ -215,16 +217,18 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
                 None => (self.may_help(), self.helper()),
             };
             let (stream, scheduler, limits) = (&self.stream, &self.scheduler, &self.limits);
+            let is_open = || stream.fair_share().is_open();
             let is_due = |at: Instant| until.is_none_or(|until| at < until);
             let has_work = || {
                 // Asked again after the waker is in place: what changes later uses it.
                 let helper = if scheduler.is_stopping() { Helper::Alone } else { helper };
-                (helps || helper == Helper::Alone) && stream.helps(helper)
+                (helps || helper == Helper::Alone) && is_open() && stream.helps(helper)
                     || helps && stream.next_due().is_some_and(is_due)
                     || limits.as_ref().is_some_and(HeadLimits::is_newly_cancelled)
             };
             let Some(consumer) = &mut self.consumer else { return Ok(None) };
-            match park::wait_for_head(consumer, stream.consumer(), until, has_work) {
+            let gate = stream.fair_share().gate();
+            match park::wait_for_head(consumer, stream.consumer(), gate, until, has_work) {
                 Some(Ok(Some(delivery))) => return Ok(Some(delivery)),
                 Some(Ok(None)) => return Ok(self.source_ended()),
                 Some(Err(_)) => return Ok(None),

@@ -52,6 +52,10 @@ pub(crate) trait StreamWork: Published {
     /// waits.
     fn notify_space(&self, scheduler: &Scheduler);
 
+    /// Changes the window, and tells the threads that wait for space. Returns the new window, which
+    /// is at most the capacity of the ring.
+    fn set_window(&self, items: usize, scheduler: &Scheduler) -> usize;
+
     /// Ends the pulling, and drops the source unless a thread is pulling.
     fn cancel(&self);
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use loom::sync::{Condvar, Mutex};
+use loom::thread;
 use loom_tests::{PlainFlag, explore};
 use reorder_executor::model::{Jobs, Workers};
 
@@ -210,4 +211,58 @@ fn borrow(borrow: impl Fn(&Workers, &Jobs, &dyn Fn())) {
     borrowed.set();
     jobs.end();
     workers.stop();
+}
+
+fn one_at_a_time(workers: &Workers, done: &Arc<Done>) -> Arc<Jobs> {
+    let done = Arc::clone(done);
+    Arc::new(Jobs::one_at_a_time(workers, move || done.add()))
+}
+
+/// A worker finds work behind a full gate. When the thread inside leaves, the worker runs it.
+#[test]
+fn work_behind_a_full_gate_is_run() {
+    explore("work_behind_a_full_gate_is_run", Some(2), 1000, || {
+        let (workers, done) = (Workers::start(1), Done::new());
+        let jobs = one_at_a_time(&workers, &done);
+        workers.publish(&jobs);
+        workers.inside(&jobs, || workers.add(&jobs));
+        done.wait_for(1);
+        workers.withdraw(&jobs);
+        workers.stop();
+    });
+}
+
+/// A caller or a consumer waits at a full gate. When the thread inside leaves, it passes.
+#[test]
+fn a_thread_that_a_gate_refused_is_told() {
+    explore("a_thread_that_a_gate_refused_is_told", None, 20, || {
+        let (workers, done) = (Arc::new(Workers::start(0)), Done::new());
+        let jobs = one_at_a_time(&workers, &done);
+        let waiting = {
+            let (workers, jobs) = (Arc::clone(&workers), Arc::clone(&jobs));
+            thread::spawn(move || workers.wait_at_gate(&jobs))
+        };
+        workers.inside(&jobs, || ());
+        waiting.join().unwrap();
+    });
+}
+
+/// A thread comes back from the source, and finds the gate full. A worker runs its items after
+/// the thread inside has left.
+#[test]
+fn items_left_at_a_full_gate_are_run() {
+    explore("items_left_at_a_full_gate_are_run", Some(2), 1000, || {
+        let (workers, done) = (Arc::new(Workers::start(1)), Done::new());
+        let jobs = one_at_a_time(&workers, &done);
+        workers.publish(&jobs);
+        let mut returning = None;
+        workers.inside(&jobs, || {
+            let (workers, jobs) = (Arc::clone(&workers), Arc::clone(&jobs));
+            returning = Some(thread::spawn(move || workers.add_and_pass(&jobs)));
+        });
+        returning.expect("it was started").join().unwrap();
+        done.wait_for(1);
+        workers.withdraw(&jobs);
+        Arc::try_unwrap(workers).expect("the other thread has ended").stop();
+    });
 }

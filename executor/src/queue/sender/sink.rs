@@ -107,7 +107,7 @@ impl<T: Send, U: Send, E: Send> Sink<T> for QueueSender<T, U, E> {
             return Poll::Ready(held);
         }
         this.core.room.register(&mut this.sink.wait, cx.waker(), 1);
-        // What changed before the registration woke no task.
+        // A change before the registration has woken no task.
         this.hold().map_or(Poll::Pending, Poll::Ready)
     }
 

@@ -1,6 +1,7 @@
 //! The calls that observe a stream: its index, number and progress, and waits with a deadline.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use crate::outcome::Outcome;
@@ -116,6 +117,29 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
         // The numbers were not read at the same instant.
         let finished = finished.max(delivered);
         Progress { pulled: pulled.max(finished), finished, delivered }
+    }
+
+    /// Changes the window of the stream, and returns the window that holds from now on.
+    ///
+    /// The window can be at most as large as the power of two that fits the window at the start. If
+    /// it becomes smaller, items that were pulled before stay outstanding.
+    ///
+    /// ```
+    /// # use std::num::NonZeroUsize;
+    /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let batch = executor.batch(0..100).window(NonZeroUsize::new(100).unwrap());
+    /// let stream = batch.stream(|n, _| Ok::<_, ()>(n))?;
+    /// assert_eq!(stream.set_window(NonZeroUsize::MIN), 1);
+    /// assert_eq!(stream.set_window(NonZeroUsize::MAX), 128);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// It does not wait for any item. With [queues](crate::Executor::queue) and
+    /// [requests](crate::Requests) it takes a lock that is held for a few instructions.
+    pub fn set_window(&self, items: NonZeroUsize) -> usize {
+        self.stream.set_window(items.get(), &self.scheduler)
     }
 
     /// Returns a reference to the next outcome without taking it, or `None` at the end.

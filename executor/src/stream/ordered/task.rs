@@ -35,6 +35,9 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
         loop {
             // Before the look at what uses it.
             self.stream.consumer().register(cx.waker());
+            if let Some(gate) = self.stream.fair_share().gate() {
+                gate.waiter.register(cx.waker());
+            }
             let Some(consumer) = &mut self.consumer else { return Poll::Ready(None) };
             if let Poll::Ready(next) = consumer.poll_next(cx) {
                 return Poll::Ready(next.map_or(None, |next| next.or_else(|| self.source_ended())));
