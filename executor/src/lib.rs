@@ -133,7 +133,7 @@ pub use block_io::writer::{OrderedWriter, OrderedWriterBuilder};
 pub use builder::{BuildError, Builder};
 pub use executor::Executor;
 pub use iterator_ext::IteratorExt;
-pub use limits::cancellation::CancellationToken;
+pub use limits::cancellation::{CancelOnDrop, CancellationToken};
 pub use limits::timing::Timing;
 #[cfg(feature = "requests")]
 pub use observe::request_stats::RequestStats;

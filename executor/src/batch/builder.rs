@@ -143,9 +143,10 @@ impl<'e, I> BatchBuilder<'e, I> {
 
     /// Makes the token cancel the unstarted items.
     ///
-    /// A second token replaces the first. [`CancellationToken`] has an example.
+    /// Several calls add several tokens, and each of them cancels. [`CancellationToken`] has an
+    /// example.
     pub fn cancelled_by(mut self, token: &CancellationToken) -> Self {
-        self.limits.token = Some(token.clone());
+        self.limits.tokens.push(token.clone());
         self
     }
 

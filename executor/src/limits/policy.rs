@@ -35,7 +35,8 @@ pub(crate) struct Limits {
     /// The time from the setting of the deadline to the deadline.
     pub(crate) within: Duration,
     pub(crate) item_timeout: Option<Duration>,
-    pub(crate) token: Option<CancellationToken>,
+    /// The tokens of the caller.
+    pub(crate) tokens: Vec<CancellationToken>,
     /// The token of the executor, cancelled by a shutdown.
     pub(crate) shutdown: Option<CancellationToken>,
     /// The token of the executor, cancelled by a shutdown that lets running items finish.
@@ -48,8 +49,8 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// Returns the tokens that cancel the call.
-    pub(crate) fn tokens(&self) -> impl Iterator<Item = &CancellationToken> {
-        self.token.iter().chain(&self.shutdown).chain(&self.closing)
+    pub(crate) fn all_tokens(&self) -> impl Iterator<Item = &CancellationToken> {
+        self.tokens.iter().chain(&self.shutdown).chain(&self.closing)
     }
 }
 
@@ -199,14 +200,12 @@ impl LimitPolicy {
 
     /// Returns what cancelled the items that have not started, if anything did.
     pub(crate) fn cancelled(&self) -> Option<Stop> {
-        let is_set = |token: &Option<CancellationToken>| {
-            token.as_ref().is_some_and(CancellationToken::is_cancelled)
-        };
         let cause = self.cause();
-        if cause.is_some() || is_set(&self.settings.token) {
+        if cause.is_some() || self.settings.tokens.iter().any(CancellationToken::is_cancelled) {
             Some(Stop::Cancelled { cause })
         } else {
-            is_set(&self.settings.shutdown).then_some(Stop::ShutDown)
+            let shutdown = self.settings.shutdown.as_ref();
+            shutdown.is_some_and(CancellationToken::is_cancelled).then_some(Stop::ShutDown)
         }
     }
 

@@ -163,7 +163,7 @@ pub(crate) fn publish_with_limits<U: Send, E: Send, S: StreamWork + 'static>(
 ) -> Ordered<'static, U, E> {
     let published: Arc<dyn Published> = stream.clone();
     if let Some(limits) = &consumer_end.limits {
-        limits.policy.settings.tokens().for_each(|token| token.notify(&published));
+        limits.policy.settings.all_tokens().for_each(|token| token.notify(&published));
     }
     admission.publish(Arc::clone(&published), now());
     let id = Some(published.fair_share().id());

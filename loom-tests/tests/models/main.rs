@@ -13,6 +13,7 @@
 mod batches;
 mod by_index;
 mod cancel;
+mod cancellation;
 mod claim;
 mod close;
 mod finish;

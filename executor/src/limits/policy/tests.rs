@@ -132,7 +132,7 @@ fn played(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
         fails_fast: run.fails_fast,
         deadline: run.deadline.map(at),
         item_timeout: run.timeout.map(Duration::from_nanos),
-        token: Some(token.clone()),
+        tokens: vec![token.clone()],
         ..Limits::default()
     });
     let mut outcomes = vec![None; run.items.len()];
@@ -263,7 +263,7 @@ fn delivered(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
         fails_fast: run.fails_fast,
         deadline: run.deadline.map(at),
         item_timeout: run.timeout.map(Duration::from_nanos),
-        token: Some(token.clone()),
+        tokens: vec![token.clone()],
         ..Limits::default()
     });
     let told = |time: u64| policy.is_timed().then(|| at(time));
