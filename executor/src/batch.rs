@@ -14,4 +14,4 @@ mod try_map;
 
 #[cfg(feature = "requests")]
 pub(crate) use self::builder::{Admitted, BatchBuilder, Streamed, Submitted};
-pub(crate) use self::report::BatchReport;
+pub(crate) use self::report::{BatchReport, ItemError};

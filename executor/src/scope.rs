@@ -6,12 +6,14 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use crate::batch::BatchReport;
+use crate::batch::{BatchReport, ItemError};
 use crate::executor::Executor;
 use crate::primitive::{Mutex, lock, now};
 use crate::scheduler::BorrowGuard;
-use crate::stream::{Ordered, StreamWork, open_stream};
+use crate::stream::{ConsumerEnd, Ordered, StreamWork, open_stream};
 use crate::unwind::{DiscardOnDrop, discard};
+
+mod batch;
 
 /// Starts streams and batches that borrow from outside of the scope. Made by [`Executor::scope`],
 /// which has an example.
@@ -127,12 +129,31 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         let job = job.into_inner();
         let (core, consumer_end) =
             open_stream(self.executor, source, window, None, move |item| Ok(job(item)));
+        self.publish(core, consumer_end)
+    }
+
+    /// Publishes a stream, and keeps it until the scope ends.
+    fn publish<U, E, S>(
+        &'scope self,
+        core: S,
+        consumer_end: ConsumerEnd<U, E>,
+    ) -> Ordered<'scope, U, E>
+    where
+        U: Send + 'scope,
+        E: Send + 'scope,
+        S: StreamWork + 'scope,
+    {
         let core = Arc::new(core);
         self.executor.scheduler.look_for_fork();
+        let gate = core.fair_share().shared_gate();
         // SAFETY: `Held` ends the borrow before it drops its reference to the stream, which keeps
         // the stream alive until then. The values that the stream borrows outlive the scope.
-        let guard = unsafe { BorrowGuard::new(&self.executor.scheduler, &*core, now(), None) };
+        let guard = unsafe { BorrowGuard::new(&self.executor.scheduler, &*core, now(), gate) };
         let id = guard.id();
+        if let Some(limits) = &consumer_end.limits {
+            let tokens = limits.policy.settings.all_tokens();
+            tokens.for_each(|token| token.notify(guard.published()));
+        }
         let stream: Arc<dyn StreamWork + 'scope> = core;
         // SAFETY: only the lifetime changes. `let_go` drops the reference within `'scope`, and
         // no other code can take it out.
@@ -185,6 +206,29 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         F: Fn(I::Item) -> U + Sync,
     {
         self.executor.map(items, job)
+    }
+
+    /// Calls [`Executor::try_map`], which may borrow without a scope.
+    ///
+    /// # Errors
+    ///
+    /// As [`Executor::try_map`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Executor::try_map`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Executor::try_map`].
+    pub fn try_map<I, U, E, F>(&self, items: I, job: F) -> Result<Vec<U>, ItemError<E>>
+    where
+        I: IntoIterator<IntoIter: Send, Item: Send>,
+        U: Send,
+        E: Send,
+        F: Fn(I::Item) -> Result<U, E> + Sync,
+    {
+        self.executor.try_map(items, job)
     }
 
     /// Calls [`Executor::execute_batch`], which may borrow without a scope.

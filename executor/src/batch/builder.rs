@@ -62,12 +62,14 @@ pub(crate) type Streamed<I, U, E> =
 /// # Ok::<(), reorder_executor::BuildError>(())
 /// ```
 #[must_use = "nothing runs until `run`, `submit` or `stream` is called"]
-pub struct BatchBuilder<'e, I> {
+pub struct BatchBuilder<'e, I, S = ()> {
     pub(crate) executor: &'e Executor,
     items: I,
     pub(crate) limits: Limits,
     pub(crate) window: usize,
     is_concurrent: bool,
+    /// The scope in which the batch borrows.
+    scope: S,
 }
 
 impl Executor {
@@ -115,11 +117,11 @@ impl Executor {
         let closing = Some(self.closing.clone());
         let limits = Limits { shutdown, closing, ..Limits::default() };
         let window = self.window;
-        BatchBuilder { executor: self, items, limits, window, is_concurrent: false }
+        BatchBuilder { executor: self, items, limits, window, is_concurrent: false, scope: () }
     }
 }
 
-impl<'e, I> BatchBuilder<'e, I> {
+impl<'e, I, S> BatchBuilder<'e, I, S> {
     /// After an item has failed, panicked, or taken too long, cancels all unstarted items.
     ///
     /// ```
@@ -298,6 +300,19 @@ impl<'e, I> BatchBuilder<'e, I> {
         BatchReport::new(outcomes, policy.late(), timings).with_cause(policy.cause())
     }
 
+    /// Returns the same batch in a scope.
+    pub(crate) fn in_scope<T>(self, scope: T) -> BatchBuilder<'e, I, T> {
+        let BatchBuilder { executor, items, limits, window, is_concurrent, .. } = self;
+        BatchBuilder { executor, items, limits, window, is_concurrent, scope }
+    }
+
+    /// Returns the scope, the items, the limits and the window.
+    pub(crate) fn into_parts(self) -> (S, I, Limits, usize) {
+        (self.scope, self.items, self.limits, self.window)
+    }
+}
+
+impl<'e, I> BatchBuilder<'e, I> {
     /// Runs `job` on each item on the workers, and returns a handle immediately.
     ///
     /// The items run whether the caller waits for the handle or not.
@@ -493,7 +508,7 @@ pub(crate) fn limited_job<T, U, E>(
     }
 }
 
-impl<I> fmt::Debug for BatchBuilder<'_, I> {
+impl<I, S> fmt::Debug for BatchBuilder<'_, I, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BatchBuilder").field("limits", &self.limits).finish_non_exhaustive()
     }

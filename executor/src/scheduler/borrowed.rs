@@ -140,6 +140,11 @@ impl BorrowGuard {
         BorrowGuard { scheduler: Arc::clone(scheduler), borrowed, published, is_visible }
     }
 
+    /// Returns the work as a call.
+    pub(crate) fn published(&self) -> &Arc<dyn Published> {
+        &self.published
+    }
+
     /// Returns the number of the work as a call. Returns `None` if the workers do not know it:
     /// workers of a closed scheduler see nothing new.
     pub(crate) fn id(&self) -> Option<u64> {

@@ -56,6 +56,11 @@ impl FairShare {
         self.gate.as_deref()
     }
 
+    /// Returns the gate, for another list of the same call.
+    pub(crate) fn shared_gate(&self) -> Option<Arc<Gate>> {
+        self.gate.clone()
+    }
+
     /// Returns `true` if one more thread may run items of the call.
     pub(crate) fn is_open(&self) -> bool {
         self.gate.as_ref().is_none_or(|gate| gate.is_open())

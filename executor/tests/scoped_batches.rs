@@ -1,0 +1,110 @@
+//! Batches with limits whose data borrow from outside of a scope.
+
+mod common;
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+use common::{Latch, executor, kinds, with_timeout};
+use reorder_executor::{CancellationToken, Job, Outcome, Shutdown};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn one() -> NonZeroUsize {
+    NonZeroUsize::MIN
+}
+
+#[test]
+fn limits_hold_for_borrowed_data() {
+    with_timeout(|| {
+        let executor = executor(2);
+        let numbers: Vec<u32> = (0..100).collect();
+        let (most, running, ran) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        executor.scope(|scope| {
+            let batch = scope.batch(&numbers).fail_fast().concurrency(one()).window(one());
+            let stream = batch.stream(|&n, _| {
+                most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
+                ran.fetch_add(1, SeqCst);
+                running.fetch_sub(1, SeqCst);
+                if n == 3 { Err(n) } else { Ok(&numbers[n as usize]) }
+            });
+            let outcomes: Vec<Outcome<&u32, u32>> = stream.unwrap().collect();
+            assert_eq!(kinds(&outcomes[..5]), "...fc");
+        });
+        assert_eq!((most.into_inner(), ran.into_inner()), (1, 4));
+        // The same builder runs at once.
+        let sum: u32 = executor.scope(|scope| {
+            let report = scope.batch(&numbers).run(|&n, _| Ok::<_, ()>(n));
+            report.into_values().unwrap().into_iter().sum()
+        });
+        assert_eq!(sum, 4950);
+    });
+}
+
+#[test]
+fn a_stuck_head_is_skipped_and_the_scope_waits_for_it() {
+    with_timeout(|| {
+        let executor = executor(2);
+        let (head, ended) = (Latch::default(), AtomicUsize::new(0));
+        executor.scope(|scope| {
+            let batch = scope.batch(0..3).item_timeout(20 * MS);
+            let outcomes: Vec<_> = batch
+                .stream(|n, _| {
+                    if n == 0 {
+                        head.wait();
+                        thread::sleep(10 * MS);
+                    }
+                    ended.fetch_add(1, SeqCst);
+                    Ok::<_, ()>(n)
+                })
+                .unwrap()
+                .collect();
+            assert_eq!(kinds(&outcomes), "i..");
+            head.open();
+        });
+        assert_eq!(ended.load(SeqCst), 3, "the scope ended before a job");
+    });
+}
+
+#[test]
+fn a_token_wakes_the_consumer_of_borrowed_data() {
+    with_timeout(|| {
+        let executor = executor(1);
+        let token = CancellationToken::new();
+        let held = Latch::default();
+        executor.scope(|scope| {
+            let batch = scope.batch([()]).cancelled_by(&token);
+            let job = |(), _: &Job<'_>| {
+                held.wait();
+                Ok::<_, ()>(())
+            };
+            let mut stream = batch.stream(job).unwrap();
+            let canceller = token.clone();
+            let thread = thread::spawn(move || canceller.cancel());
+            assert_eq!(kinds(&[stream.next().unwrap()]), "c");
+            thread.join().unwrap();
+            held.open();
+        });
+    });
+}
+
+#[test]
+fn a_closed_executor_refuses_the_stream() {
+    let executor = executor(1);
+    _ = executor.shutdown(Shutdown::Drain, None);
+    let items = [1, 2];
+    executor.scope(|scope| {
+        let refused = scope.batch(&items).stream(|n, _| Ok::<_, ()>(n)).unwrap_err();
+        assert!(refused.into_inner().eq(&items));
+    });
+}
+
+#[test]
+fn try_map_borrows_in_a_scope() {
+    let executor = executor(1);
+    let words = [String::from("8"), String::from("six")];
+    let error = executor.scope(|scope| scope.try_map(&words, |word| word.parse::<u32>()));
+    assert_eq!(error.unwrap_err().index, 1);
+}
