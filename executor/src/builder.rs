@@ -8,7 +8,7 @@ use reorder_ring::CapacityError;
 use crate::executor::{Executor, check_window, write_window_error};
 use crate::limits::CancellationToken;
 use crate::primitive::processors;
-use crate::scheduler::{Scheduler, ThreadSettings};
+use crate::scheduler::{Scheduler, ThreadHook, ThreadSettings};
 
 /// The largest number of workers. Each of them has a place in each batch.
 const MAX_WORKERS: usize = 1 << 16;
@@ -40,6 +40,8 @@ pub struct Builder {
     window: usize,
     thread_name: String,
     stack_size: Option<usize>,
+    on_start: ThreadHook,
+    on_stop: ThreadHook,
     consumer_helps: bool,
 }
 
@@ -61,6 +63,8 @@ impl Default for Builder {
             window: 256,
             thread_name: "reorder-worker".to_owned(),
             stack_size: None,
+            on_start: ThreadHook::default(),
+            on_stop: ThreadHook::default(),
             consumer_helps: true,
         }
     }
@@ -120,6 +124,46 @@ impl Builder {
     /// decides. Batches that are nested in a job run on the stack of that job.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Sets a function that each worker thread calls at its start, before it runs any item. A
+    /// second function replaces the first.
+    ///
+    /// The argument is the number of the thread, as in its [name](Builder::thread_name). A thread
+    /// that takes the place of a blocked one calls the function as well. A panic is caught, and the
+    /// thread goes on.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use reorder_executor::Executor;
+    ///
+    /// let (started, calls) = mpsc::channel();
+    /// let stopped = started.clone();
+    /// let executor = Executor::builder()
+    ///     .workers(2)
+    ///     .on_thread_start(move |index| _ = started.send(index))
+    ///     .on_thread_stop(move |index| _ = stopped.send(10 + index))
+    ///     .build()?;
+    /// // The drop waits for the workers.
+    /// drop(executor);
+    /// let mut calls: Vec<usize> = calls.try_iter().collect();
+    /// calls.sort_unstable();
+    /// assert_eq!(calls, [0, 1, 10, 11]);
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    pub fn on_thread_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.on_start = ThreadHook::new(hook);
+        self
+    }
+
+    /// Sets a function that each worker thread calls at its end, after its last item.
+    /// [`on_thread_start`](Builder::on_thread_start) has an example, and says what the argument is.
+    ///
+    /// A [shutdown](Executor::shutdown) and the drop of the executor wait for the function, as for
+    /// a job. So the function must not wait for them.
+    pub fn on_thread_stop(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.on_stop = ThreadHook::new(hook);
         self
     }
 
@@ -185,6 +229,8 @@ impl Builder {
             workers: requested,
             name: self.thread_name,
             stack_size: self.stack_size,
+            on_start: self.on_start,
+            on_stop: self.on_stop,
         };
         let executor = Executor {
             scheduler: Scheduler::new(settings, self.consumer_helps),

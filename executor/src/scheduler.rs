@@ -45,7 +45,7 @@ pub(crate) use self::gate::{ConcurrencyLimit, Gate};
 pub(crate) use self::registry::{Admission, GRACE, OpenWork, Remaining, Scheduler};
 pub(crate) use self::rest::Rest;
 pub(crate) use self::source_watch::{Look, SourceWatch};
-pub(crate) use self::threads::ThreadSettings;
+pub(crate) use self::threads::{ThreadHook, ThreadSettings};
 pub(crate) use self::time_slice::{Inside, TimeSlice, is_inside};
 pub(crate) use self::work::{CallKind, Progress, Published, Work};
 pub(crate) use self::worker::is_worker_of;

@@ -1,5 +1,6 @@
 //! The worker threads of an executor. `supervise` starts and ends them.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use crate::observe::BusyWorker;
 use crate::primitive::thread::{self, JoinHandle};
 use crate::primitive::{AtomicUsize, Mutex, MutexGuard, lock, now};
 use crate::scheduler::worker_thread::WorkerThread;
+use crate::unwind::{DiscardOnDrop, catch_panic};
 
 /// The settings of worker threads.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +17,35 @@ pub(crate) struct ThreadSettings {
     pub(crate) workers: usize,
     pub(crate) name: String,
     pub(crate) stack_size: Option<usize>,
+    /// Called by each thread at its start.
+    pub(crate) on_start: ThreadHook,
+    /// Called by each thread at its end.
+    pub(crate) on_stop: ThreadHook,
+}
+
+/// A function of the user that a worker thread calls with its number.
+#[derive(Clone, Default)]
+pub(crate) struct ThreadHook(Option<Arc<DiscardOnDrop<HookFunction>>>);
+
+type HookFunction = Box<dyn Fn(usize) + Send + Sync>;
+
+impl ThreadHook {
+    pub(crate) fn new(hook: impl Fn(usize) + Send + Sync + 'static) -> ThreadHook {
+        ThreadHook(Some(Arc::new(DiscardOnDrop::new(Box::new(hook)))))
+    }
+
+    /// Calls the function, if there is one. A panic is caught: the thread goes on.
+    fn call(&self, index: usize) {
+        if let Some(hook) = &self.0 {
+            catch_panic(|| (***hook)(index));
+        }
+    }
+}
+
+impl fmt::Debug for ThreadHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ThreadHook").field(&self.0.is_some()).finish()
+    }
 }
 
 pub(crate) struct Entry {
@@ -82,6 +113,16 @@ impl Threads {
     /// Returns the name of the thread with this index.
     pub(crate) fn name(&self, index: usize) -> String {
         format!("{}-{index}", self.settings.name)
+    }
+
+    /// Calls the hook for the start of a thread.
+    pub(crate) fn call_start_hook(&self, index: usize) {
+        self.settings.on_start.call(index);
+    }
+
+    /// Calls the hook for the end of a thread.
+    pub(crate) fn call_stop_hook(&self, index: usize) {
+        self.settings.on_stop.call(index);
     }
 
     /// Returns what the names of the threads begin with.

@@ -53,6 +53,7 @@ struct Worker {
 pub(crate) fn run(scheduler: Arc<Scheduler>, thread: Arc<WorkerThread>, parker: Parker) {
     SCHEDULER_OF_THIS_WORKER.with(|own| own.set(Arc::as_ptr(&scheduler)));
     set_this_worker(Some(Arc::clone(&thread)));
+    scheduler.threads.call_start_hook(thread.index);
     let mut worker = Worker {
         scheduler,
         thread,
@@ -192,6 +193,8 @@ impl Worker {
         mem::swap(&mut self.known, &mut self.spare);
         self.discard_spare();
         self.hand_over_search();
+        // A shutdown waits for this, as for the end of a job.
+        self.scheduler.threads.call_stop_hook(self.thread.index);
         self.scheduler.worker_ended(&self.thread);
     }
 }
