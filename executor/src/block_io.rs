@@ -14,7 +14,6 @@
 //! | `frame` | a frame as its decoder gets it, and the frames of an input |
 //! | `sink` | the trait of sinks that get a value with each block |
 //! | `spares` | buffers that are used again |
-//! | `states` | one state for each thread that encodes or decodes |
 //! | `broken` | the reason why a handle does nothing any more |
 //! | `encoding` | the queue of the blocks of a writer |
 //! | `writer` | the handle that writes, and its settings |
@@ -27,5 +26,4 @@ pub(crate) mod frame;
 pub(crate) mod reader;
 pub(crate) mod sink;
 mod spares;
-mod states;
 pub(crate) mod writer;

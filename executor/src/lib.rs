@@ -117,6 +117,7 @@ mod spawn;
 mod spawned;
 mod stream;
 mod stream_ext;
+mod thread_states;
 mod unwind;
 
 /// The reason in [`BuildError::Window`], from the crate `reorder-ring`.
@@ -158,6 +159,7 @@ pub use stream::ordered::Ordered;
 pub use stream::ordered::observe::{Progress, TimedOut};
 pub use stream::values::{TryValues, Values};
 pub use stream_ext::StreamExt;
+pub use thread_states::ThreadStates;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

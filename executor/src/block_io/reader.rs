@@ -8,9 +8,9 @@ use std::sync::Arc;
 use crate::block_io::broken::{Broken, failed, fatal};
 use crate::block_io::frame::{Frame, Frames, OwnedFrame};
 use crate::block_io::spares::{FreeOnDrop, Spares};
-use crate::block_io::states::States;
 use crate::executor::Executor;
 use crate::stream::{Ordered, open_stream, publish};
+use crate::thread_states::ThreadStates;
 
 /// A [`BufRead`] that decodes the frames of an input ahead and in parallel, and yields their
 /// contents in order.
@@ -195,7 +195,7 @@ impl OrderedReaderBuilder {
         M: Fn() -> S + Send + Sync + 'static,
         F: Fn(&mut S, &Frame<'_>, &mut Vec<u8>) -> io::Result<()> + Send + Sync + 'static,
     {
-        let states = States::new(init);
+        let states = ThreadStates::new(init);
         let decode = move |frame: &Frame<'_>, content: &mut Vec<u8>| {
             states.with(|state| decode(state, frame, content))
         };

@@ -9,8 +9,8 @@ use crate::block_io::broken::{Broken, fatal};
 use crate::block_io::encoding::{Encoded, Encoding};
 use crate::block_io::sink::BlockSink;
 use crate::block_io::spares::Spares;
-use crate::block_io::states::States;
 use crate::executor::Executor;
+use crate::thread_states::ThreadStates;
 
 /// A [`Write`] that encodes blocks in parallel, and writes them to a sink in order.
 ///
@@ -210,7 +210,7 @@ impl OrderedWriterBuilder {
         N: Fn() -> S + Send + Sync + 'static,
         F: Fn(&mut S, &Block<'_>, &mut Vec<u8>) -> io::Result<T> + Send + Sync + 'static,
     {
-        let states = States::new(init);
+        let states = ThreadStates::new(init);
         let encode = move |block: &Block<'_>, output: &mut Vec<u8>| {
             states.with(|state| encode(state, block, output))
         };
