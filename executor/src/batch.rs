@@ -6,11 +6,13 @@
 //! | `handle` | a submitted batch |
 //! | `report` | the outcomes of a whole batch |
 //! | `try_map` | all values or the first error |
+//! | `weighed` | batches whose items have weights |
 
 pub(crate) mod builder;
 pub(crate) mod handle;
 pub(crate) mod report;
 mod try_map;
+pub(crate) mod weighed;
 
 #[cfg(feature = "requests")]
 pub(crate) use self::builder::{Admitted, BatchBuilder, Streamed, Submitted};

@@ -9,6 +9,7 @@
 //! | `ordered_output` | the producing end of a stream's ring |
 //! | `collect` | reading a source to its end |
 //! | `handover` | items of a pull, which other threads take over if the source blocks |
+//! | `weighed` | a source whose items wait for room in a budget |
 //! | `reserved` | writing values into the reserved part of a vector |
 
 pub(crate) mod chunk;
@@ -18,6 +19,7 @@ pub(crate) mod ordered_output;
 pub(crate) mod pull;
 pub(crate) mod reserved;
 pub(crate) mod source;
+pub(crate) mod weighed;
 
 pub(crate) use self::chunk::{Chunk, ChunkRing, Spares};
 pub(crate) use self::collect::{Items, collect};
@@ -26,3 +28,4 @@ pub(crate) use self::ordered_output::OrderedOutput;
 pub(crate) use self::pull::{Phase, PullLock, Puller, SourceEnd, pull};
 pub(crate) use self::reserved::{TakeItems, push_reserved};
 pub(crate) use self::source::{Delivered, Filled, LazySource, OrderedSource, never_blocks};
+pub(crate) use self::weighed::Weighed;

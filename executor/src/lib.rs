@@ -46,6 +46,7 @@
 //! | [`queue`](Executor::queue), [`task_queue`](Executor::task_queue) | sent one by one, by threads and tasks, `'static` | the same, in the order of the sends |
 //! | `batch(())`, [`queue`](BatchBuilder::queue) | the same | as `queue`, with limits |
 //! | [`map_ordered`](StreamExt::map_ordered), a method of async streams | lazy, may be endless | a stream of outcomes of futures, which a runtime runs |
+//! | `batch`, [`weight`](BatchBuilder::weight) | lazy, may be endless, `'static` | as `batch`, `stream`, within a bound of bytes or tokens |
 //! | [`OrderedWriter`] | bytes that are written | encoded blocks, written to a sink in order |
 //! | [`OrderedReader`] | frames of an input | their contents, by `Read` and `BufRead` |
 //!
@@ -127,6 +128,7 @@ pub use reorder_ring::CapacityError;
 pub use batch::builder::{BatchBuilder, Job};
 pub use batch::handle::{BatchHandle, Refused};
 pub use batch::report::{BatchReport, ItemError};
+pub use batch::weighed::WeighedBatch;
 pub use block_io::block::Block;
 pub use block_io::frame::{Frame, frames_of};
 pub use block_io::reader::{OrderedReader, OrderedReaderBuilder};

@@ -24,7 +24,9 @@ pub(crate) mod work;
 
 #[cfg(reorder_loom)]
 pub(crate) use self::core::Core;
-pub(crate) use self::open::{Opened, open_ring, open_stream, publish, publish_with_limits};
+pub(crate) use self::open::{
+    Opened, open_lazy, open_ring, open_stream, publish, publish_with_limits,
+};
 pub(crate) use self::ordered::observe::Progress;
 pub(crate) use self::ordered::{ConsumerEnd, Ordered};
 pub(crate) use self::values::{TryValues, Values};

@@ -581,6 +581,35 @@ impl Job<'_> {
     pub fn should_stop(&self) -> bool {
         self.current.should_stop()
     }
+
+    /// Changes the weight of this item in the [budget](BatchBuilder::weight) of its call, to the
+    /// weight of the result. It holds until the outcome is taken.
+    ///
+    /// A smaller weight makes room when the job returns. A greater one may exceed the limit, and
+    /// keeps later items waiting for longer. Without a budget, it does nothing.
+    ///
+    /// ```
+    /// # use reorder_executor::Executor;
+    /// # let executor = Executor::builder().workers(1).build()?;
+    /// let batch = executor.batch(["ab", "c"]).weight(1 << 20, |text| text.len() as u64);
+    /// let repeated = batch.stream(|text, job| {
+    ///     let result = text.repeat(1000);
+    ///     job.set_weight(result.len() as u64);
+    ///     Ok::<_, ()>(result)
+    /// })?;
+    /// assert_eq!(repeated.map(|text| text.unwrap().len()).sum::<usize>(), 3000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Blocking: it takes a lock that is held for a few instructions.
+    pub fn set_weight(&self, weight: u64) {
+        let Current { limits, item } = self.current;
+        if let Some(budget) = &limits.budget {
+            budget.set(item.index, weight);
+        }
+    }
 }
 
 impl fmt::Debug for Job<'_> {

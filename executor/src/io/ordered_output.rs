@@ -34,13 +34,14 @@ impl<U, E> OrderedOutput<U, E> {
         limits: Option<Arc<LimitState>>,
         window: usize,
     ) -> Self {
+        let budget = limits.as_ref().and_then(|limits| limits.budget.clone());
         OrderedOutput {
             ring: DiscardOnDrop::new(ring),
             spares,
             limits,
             window: AtomicUsize::new(window),
             consumer: AtomicWaker::new(),
-            delivered: Delivered::default(),
+            delivered: Delivered::new(budget),
         }
     }
 

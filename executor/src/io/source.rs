@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use crossbeam_utils::CachePadded;
@@ -10,6 +11,7 @@ use reorder_ring::{Producer, ReserveError, Ticket};
 
 use crate::io::chunk::ChunkRing;
 use crate::io::pull::{SourceEnd, is_exhausted, pull};
+use crate::limits::Budget;
 use crate::outcome::{Failure, Panic};
 use crate::primitive::AtomicU64;
 use crate::unwind::{catch_panic, discard};
@@ -22,6 +24,8 @@ pub(crate) struct LazySource<I> {
     pub(crate) pulled: u64,
     /// The number of delivered items, when it was read last.
     delivered: u64,
+    /// Returns `false` if the next item has to wait for room in a budget.
+    fits: Option<fn(&mut I) -> bool>,
 }
 
 /// A source with the right to reserve positions for its items.
@@ -58,25 +62,61 @@ pub(crate) struct Filled {
 
 /// The number of items that the consumer has taken. Written by the consumer, read by pullers.
 #[derive(Default)]
-pub(crate) struct Delivered(CachePadded<AtomicU64>);
+pub(crate) struct Delivered {
+    items: CachePadded<AtomicU64>,
+    budget: Option<Arc<Budget>>,
+}
 
 impl Delivered {
+    pub(crate) fn new(budget: Option<Arc<Budget>>) -> Delivered {
+        Delivered { budget, ..Delivered::default() }
+    }
+
+    /// Returns the budget that outstanding items take up, if there is one.
+    pub(crate) fn budget(&self) -> Option<&Arc<Budget>> {
+        self.budget.as_ref()
+    }
+
     pub(crate) fn set(&self, items: u64) {
+        if let Some(budget) = &self.budget {
+            budget.take_to(items);
+        }
         // ORDERING: stream:deliver: Release pairs with `stream:delivered`: a puller that sees the
         // space finds it in the ring, too. The fences `stream:full` and `stream:space` see to it
         // that a puller which finds the window full does not miss the space.
-        self.0.store(items, Release);
+        self.items.store(items, Release);
     }
 
     pub(crate) fn get(&self) -> u64 {
         // ORDERING: stream:delivered: Acquire pairs with `stream:deliver`.
-        self.0.load(Acquire)
+        self.items.load(Acquire)
     }
 }
 
 impl<I: Iterator> LazySource<I> {
     pub(crate) fn new(source: I) -> Self {
-        LazySource { source: Some(source), pulled: 0, delivered: 0 }
+        LazySource { source: Some(source), pulled: 0, delivered: 0, fits: None }
+    }
+
+    /// Returns a source that is pulled one item at a time, if `fits` returns `true`.
+    pub(crate) fn within_budget(source: I, fits: fn(&mut I) -> bool) -> Self {
+        LazySource { fits: Some(fits), ..LazySource::new(source) }
+    }
+
+    /// Returns the iterator, unless it was dropped.
+    pub(crate) fn iterator(&self) -> Option<&I> {
+        self.source.as_ref()
+    }
+
+    /// Returns `true` if items may have to wait for room in a budget.
+    pub(crate) fn has_budget(&self) -> bool {
+        self.fits.is_some()
+    }
+
+    /// Returns `false` if the next item has to wait for room in a budget. Calls the source.
+    pub(crate) fn next_fits(&mut self) -> bool {
+        let Some(fits) = self.fits else { return true };
+        self.source.as_mut().is_none_or(fits)
     }
 
     /// Returns the number of items that may be pulled now, up to `wanted`.

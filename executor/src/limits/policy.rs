@@ -45,6 +45,8 @@ pub(crate) struct Limits {
     pub(crate) timed: bool,
     /// The limit of the threads that run items at the same time.
     pub(crate) concurrency: Option<ConcurrencyLimit>,
+    /// The limit of the total weight of the items, if they have weights.
+    pub(crate) weight: Option<u64>,
 }
 
 impl Limits {

@@ -1,7 +1,9 @@
 //! The limits of one call, shared by its workers and its caller or consumer.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::limits::budget::Budget;
 use crate::limits::current::Waiter;
 use crate::limits::policy::{LimitPolicy, Limits};
 use crate::limits::timing::TimingLog;
@@ -17,6 +19,8 @@ pub(crate) struct LimitState {
     pub(crate) policy: LimitPolicy,
     /// The job in which the caller waits for this call.
     pub(crate) waiter: Waiter,
+    /// The budget of a call whose items have weights.
+    pub(crate) budget: Option<Arc<Budget>>,
     /// The log of a timed call.
     pub(crate) timing_log: Option<TimingLog>,
     epoch: Instant,
@@ -30,6 +34,7 @@ impl LimitState {
     pub(crate) fn new(limits: Limits, window: usize) -> LimitState {
         let places = if limits.item_timeout.is_some() { window } else { 0 };
         LimitState {
+            budget: limits.weight.map(|limit| Arc::new(Budget::new(limit))),
             timing_log: limits.timed.then(|| TimingLog::new(window)),
             policy: LimitPolicy::new(limits),
             waiter: Waiter::new(),

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::io::{LazySource, Weighed};
+use crate::limits::{LimitState, Limits};
 use crate::scheduler::{FairShare, Scheduler, ThreadSettings, TimeSlice};
 use crate::stream::{Core, Opened, Ordered, StreamWork, open_ring};
 
@@ -26,8 +28,38 @@ impl StreamItems {
         let scheduler = Scheduler::new(ThreadSettings::default(), false);
         let Opened { producer, output, consumer_end } = open_ring(window, None);
         let job = move |item| Ok(job(item));
+        let core = Core::<(I, U, _, _)>::new(
+            LazySource::new(source),
+            job,
+            producer,
+            output,
+            1,
+            FairShare::default(),
+        );
+        let stream: Arc<dyn StreamWork> = Arc::new(core);
+        let outcomes = Ordered::new(consumer_end, Arc::clone(&stream), &scheduler, None, Some(1));
+        (StreamItems { stream, scheduler }, outcomes)
+    }
+
+    /// Opens a stream whose items weigh 1, in a budget of 1.
+    pub fn weighed<I, U>(
+        source: I,
+        job: impl Fn(I::Item) -> U + Send + Sync + 'static,
+    ) -> (StreamItems, Ordered<'static, U>)
+    where
+        I: Iterator<Item: Send + 'static> + Send + 'static,
+        U: Send + 'static,
+    {
+        let scheduler = Scheduler::new(ThreadSettings::default(), false);
+        let limits = Limits { weight: Some(1), ..Limits::default() };
+        let limits = Arc::new(LimitState::new(limits, 8));
+        let budget = limits.budget.clone().expect("there is a weight");
+        let Opened { producer, output, consumer_end } = open_ring(8, Some(limits));
+        let source = Weighed::new(source, |_: &I::Item| 1, budget);
+        let source = LazySource::within_budget(source, Weighed::is_admitted);
+        let job = move |(_, item): (u64, I::Item)| Ok(job(item));
         let core =
-            Core::<(I, U, _, _)>::new(source, job, producer, output, 1, FairShare::default());
+            Core::<(_, U, _, _)>::new(source, job, producer, output, 1, FairShare::default());
         let stream: Arc<dyn StreamWork> = Arc::new(core);
         let outcomes = Ordered::new(consumer_end, Arc::clone(&stream), &scheduler, None, Some(1));
         (StreamItems { stream, scheduler }, outcomes)

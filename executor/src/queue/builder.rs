@@ -8,8 +8,9 @@ use crate::batch::builder::{Admitted, BatchBuilder, Job, limited_job};
 use crate::batch::handle::Refused;
 use crate::cost::max_chunk_size;
 use crate::executor::{Executor, check_window};
-use crate::limits::{Current, LimitState, Limits};
-use crate::queue::core::{QueueCore, QueueJob};
+use crate::io::Delivered;
+use crate::limits::{Budget, Current, LimitState, Limits};
+use crate::queue::core::{QueueCore, QueueJob, Weigh};
 use crate::queue::sender::{QueueSender, Task};
 use crate::scheduler::{Admission, ConcurrencyLimit};
 use crate::stream::{ConsumerEnd, Opened, Ordered, open_ring, publish, publish_with_limits};
@@ -25,6 +26,8 @@ pub struct QueueBuilder<'e, T, U, E = Infallible> {
     window: usize,
     limits: Option<Limits>,
     concurrency: Option<ConcurrencyLimit>,
+    /// The limit of the total weight.
+    weight: Option<(u64, Weigh<T>)>,
     job: MakeJob<T, U, E>,
 }
 
@@ -69,7 +72,8 @@ impl Executor {
                 Ok(Current::of_call(&call).run(|| job(item)))
             })
         });
-        QueueBuilder { executor: self, window: self.window, limits: None, concurrency: None, job }
+        let (limits, concurrency, weight) = (None, None, None);
+        QueueBuilder { executor: self, window: self.window, limits, concurrency, weight, job }
     }
 
     /// Makes a [queue](Executor::queue) whose items are closures, so that each item can have a job
@@ -119,7 +123,7 @@ impl<'e> BatchBuilder<'e, ()> {
         let job: MakeJob<T, U, E> = Box::new(move |call| Box::new(limited_job(call, job)));
         let BatchBuilder { executor, limits, window, .. } = self;
         let concurrency = limits.concurrency.clone();
-        QueueBuilder { executor, window, limits: Some(limits), concurrency, job }
+        QueueBuilder { executor, window, limits: Some(limits), concurrency, weight: None, job }
     }
 }
 
@@ -143,6 +147,40 @@ where
         self
     }
 
+    /// Bounds the total weight of the items that were sent and whose outcomes were not taken, as
+    /// [`BatchBuilder::weight`] does for a stream. A sender waits until its item fits, or until no
+    /// outstanding item has a weight.
+    ///
+    /// * `weigh` is called on the thread of the sender, each time it looks for room. Its panic is
+    ///   passed on, and the item is dropped.
+    /// * A [`Place`](crate::Place) has no weight.
+    /// * With the feature `sink`, a sink that is ready does not know its item. So it may exceed the
+    ///   limit by one item.
+    /// * A heavy item may wait while lighter items of other senders are sent.
+    ///
+    /// ```
+    /// use std::thread;
+    /// # use reorder_executor::Executor;
+    /// # let executor = Executor::builder().workers(2).build()?;
+    /// let queue = executor.queue(|text: String| text.len());
+    /// let (sender, lengths) = queue.weight(1000, |text| text.len() as u64).build()?;
+    /// thread::spawn(move || {
+    ///     for length in [10, 5000, 600, 500] {
+    ///         sender.send("x".repeat(length)).expect("the lengths are wanted");
+    ///     }
+    /// });
+    /// let lengths: Vec<usize> = lengths.collect::<Result<_, _>>()?;
+    /// assert_eq!(lengths, [10, 5000, 600, 500]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn weight(mut self, limit: u64, weigh: impl Fn(&T) -> u64 + Send + Sync + 'static) -> Self {
+        if let Some(limits) = &mut self.limits {
+            limits.weight = Some(limit);
+        }
+        self.weight = Some((limit, Box::new(weigh)));
+        self
+    }
+
     /// Starts the queue. Returns the first sender, which can be cloned, and the stream of outcomes.
     ///
     /// # Errors
@@ -154,7 +192,7 @@ where
     /// If there is no memory for the window.
     #[expect(clippy::type_complexity, reason = "a pair, as of each channel")]
     pub fn build(self) -> Result<(QueueSender<T, U, E>, Ordered<'static, U, E>), Refused<()>> {
-        let QueueBuilder { executor, window, limits, concurrency, job } = self;
+        let QueueBuilder { executor, window, limits, concurrency, weight, job } = self;
         check_window(window).map_err(|error| Refused::window((), error))?;
         let refused = || Refused::shut_down(());
         let (admission, limits) = match limits {
@@ -168,7 +206,8 @@ where
             Some(_) => 1,
             None => max_chunk_size(window, executor.parallelism()),
         };
-        let (core, consumer_end) = make_core(executor, window, max_chunk, limits, concurrency, job);
+        let (core, consumer_end) =
+            make_core(executor, window, max_chunk, limits, concurrency, weight, job);
         let outcomes = publish_with_limits(executor, admission, Arc::clone(&core), consumer_end);
         Ok((QueueSender::new(core), outcomes))
     }
@@ -182,7 +221,8 @@ where
     pub(crate) fn open(self) -> (QueueSender<T, U, E>, Ordered<'static, U, E>) {
         let QueueBuilder { executor, window, concurrency, job, .. } = self;
         let max_chunk = max_chunk_size(window, executor.parallelism());
-        let (core, consumer_end) = make_core(executor, window, max_chunk, None, concurrency, job);
+        let (core, consumer_end) =
+            make_core(executor, window, max_chunk, None, concurrency, None, job);
         let outcomes = publish(executor, Arc::clone(&core), consumer_end);
         (QueueSender::new(core), outcomes)
     }
@@ -196,13 +236,20 @@ fn make_core<T: Send, U: Send, E: Send>(
     max_chunk: usize,
     limits: Option<Arc<LimitState>>,
     concurrency: Option<ConcurrencyLimit>,
+    weight: Option<(u64, Weigh<T>)>,
     job: MakeJob<T, U, E>,
 ) -> (Arc<QueueCore<T, U, E>>, ConsumerEnd<U, E>) {
-    let Opened { producer, output, consumer_end } = open_ring(window, limits.clone());
+    let Opened { producer, mut output, consumer_end } = open_ring(window, limits.clone());
+    let weigh = weight.map(|(limit, weigh)| {
+        if output.delivered.budget().is_none() {
+            output.delivered = Delivered::new(Some(Arc::new(Budget::new(limit))));
+        }
+        weigh
+    });
     let (job, scheduler) = (job(Arc::clone(&consumer_end.call)), Arc::clone(&executor.scheduler));
     let concurrency = concurrency.as_ref();
     let core = QueueCore::new(job, producer, output, limits, max_chunk, concurrency, scheduler);
-    (Arc::new(core), consumer_end)
+    (Arc::new(core.with_weights(weigh)), consumer_end)
 }
 
 impl<T, U, E> fmt::Debug for QueueBuilder<'_, T, U, E> {

@@ -13,7 +13,7 @@ use reorder_ring::{Producer, Ticket};
 
 use crate::cost::NextChunk;
 use crate::io::{ChunkRing, Delivered, OrderedOutput, chunk};
-use crate::limits::LimitState;
+use crate::limits::{Budget, LimitState};
 use crate::outcome::Outcome;
 use crate::primitive::{AtomicBool, AtomicU64, AtomicUsize, AtomicWaker, Mutex, MutexGuard, lock};
 use crate::queue::room::Room;
@@ -31,8 +31,13 @@ const CHEAP: Duration = Duration::from_micros(50);
 /// The job of a queue. It gets the index of the item as well.
 pub(crate) type QueueJob<T, U, E> = Box<dyn Fn(u64, T) -> Outcome<U, E> + Send + Sync>;
 
+/// Returns the weight of an item.
+pub(crate) type Weigh<T> = Box<dyn Fn(&T) -> u64 + Send + Sync>;
+
 pub(crate) struct QueueCore<T, U, E> {
     job: DiscardOnDrop<QueueJob<T, U, E>>,
+    /// `None` if the queue has no budget.
+    weigh: DiscardOnDrop<Option<Weigh<T>>>,
     pub(super) output: OrderedOutput<U, E>,
     pub(super) limits: Option<Arc<LimitState>>,
     state: DiscardOnDrop<Mutex<State<T, U, E>>>,
@@ -96,6 +101,7 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         };
         QueueCore {
             job: DiscardOnDrop::new(job),
+            weigh: DiscardOnDrop::new(None),
             output,
             limits,
             state: DiscardOnDrop::new(Mutex::new(state)),
@@ -113,6 +119,21 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         }
     }
 
+    /// Sets the weights of items, for the budget of the output.
+    pub(crate) fn with_weights(mut self, weigh: Option<Weigh<T>>) -> Self {
+        *self.weigh = weigh;
+        self
+    }
+
+    /// Returns the weight of an item, or `None` if the queue has no budget. Runs user code.
+    pub(super) fn weight(&self, item: &T) -> Option<u64> {
+        self.weigh.as_ref().map(|weigh| weigh(item))
+    }
+
+    fn budget(&self) -> Option<&Budget> {
+        self.output.delivered.budget().map(|budget| &**budget)
+    }
+
     /// Returns the number of items that can be sent now.
     pub(super) fn free(&self) -> usize {
         // ORDERING: queue:admitted: Relaxed; changed under the lock, or a guess of the consumer.
@@ -122,12 +143,15 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
 
     /// Returns the number of items for which a thread wants room when it begins to wait.
     pub(super) fn patient_room(&self) -> usize {
-        self.output.window() / 4
+        // The weights of later items are not known.
+        if self.budget().is_some() { 1 } else { self.output.window() / 4 }
     }
 
-    /// Returns `true` if a sender that waits for room for `wanted` items should look again.
-    pub(super) fn may_send(&self, wanted: usize) -> bool {
-        self.free() >= wanted.max(1) || self.is_over()
+    /// Returns `true` if a sender that waits for room for `wanted` items should look again. The
+    /// next item has this weight, if it has one.
+    pub(super) fn may_send(&self, wanted: usize, weight: Option<u64>) -> bool {
+        let fits = || weight.is_none_or(|it| self.budget().is_none_or(|budget| budget.fits(it)));
+        self.is_over() || self.free() >= wanted.max(1) && fits()
     }
 
     /// Returns `true` if nothing that is sent now would be run.
@@ -188,6 +212,10 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
     pub(super) fn try_hold(&self) -> Result<(), NotSent> {
         let state = lock(&self.state);
         self.admit(&state)?;
+        // The weight of the item is not known.
+        if self.budget().is_some_and(|budget| !budget.fits(1)) {
+            return Err(NotSent::Full);
+        }
         self.admit_more(|admitted| admitted + 1);
         Ok(())
     }
@@ -204,24 +232,33 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
     /// Sends an item into the room that was held for it, or gives it back.
     #[cfg(feature = "sink")]
     pub(super) fn send_held(&self, item: T) -> Result<(), (NotSent, T)> {
+        let weight = self.weight(&item);
         let state = lock(&self.state);
         self.admit_more(|admitted| admitted - 1);
         // The room is still there: no other sender has had the lock.
-        self.send_with(state, item)
+        self.send_with(state, item, |budget| {
+            budget.admit_anyway(weight.unwrap_or(0));
+            true
+        })
     }
 
     /// Sends an item, or gives it back.
     pub(super) fn try_send(&self, item: T) -> Result<(), (NotSent, T)> {
-        self.send_with(lock(&self.state), item)
+        let weight = self.weight(&item);
+        self.send_with(lock(&self.state), item, |budget| budget.admit(weight.unwrap_or(0)))
     }
 
     fn send_with(
         &self,
         mut state: MutexGuard<'_, State<T, U, E>>,
         item: T,
+        admit: impl FnOnce(&Budget) -> bool,
     ) -> Result<(), (NotSent, T)> {
         let admitted = self.admit(&state).and_then(|()| {
             state.items.reserve(1);
+            if !self.budget().is_none_or(admit) {
+                return Err(NotSent::Full);
+            }
             if self.limits.is_some() {
                 // The consumer skips each item alone.
                 let reserved = self.reserve(&mut state, 1).ok_or(NotSent::Closed)?;
@@ -248,6 +285,9 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
     pub(super) fn try_reserve(&self) -> Result<(Ticket, u64), NotSent> {
         let mut state = lock(&self.state);
         self.admit(&state)?;
+        if let Some(budget) = self.budget() {
+            budget.admit_anyway(0);
+        }
         self.position_all(&mut state);
         let reserved = self.reserve(&mut state, 1).ok_or(NotSent::Closed)?;
         self.note_sent(&state);
@@ -347,6 +387,10 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         lock(&self.state).spares.push(items);
         self.progress.finish(count);
         self.next_chunk.learn(count as u32, slice.measure());
+        if self.budget().is_some() {
+            // The job may have made its item lighter.
+            self.room.notify(|| self.free());
+        }
         true
     }
 }

@@ -101,7 +101,7 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
                 Err((NotSent::Closed, back)) => return Err(SendError(back)),
                 Err((NotSent::Full, back)) => item = back,
             }
-            self.wait_for_room();
+            self.wait_for_room(self.core.weight(&item));
         }
     }
 
@@ -137,7 +137,7 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
                 Err((NotSent::Closed, back)) => return Err(SendError(back)),
                 Err((NotSent::Full, back)) => item = back,
             }
-            self.room().await;
+            self.room(self.core.weight(&item)).await;
         }
     }
 
@@ -161,7 +161,8 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         has_run
     }
 
-    fn wait_for_room(&self) {
+    /// Waits until there may be room for an item of this weight, or the queue is over.
+    fn wait_for_room(&self, weight: Option<u64>) {
         park::assert_may_block();
         let core = &self.core;
         let slice = TimeSlice::own(&core.scheduler, core.fair_share().gate());
@@ -174,15 +175,15 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         // To the other workers, it is as if the source of the items blocked this one.
         let _inside = is_worker.then(|| slice.enter_source());
         let deadline = core.limits.as_ref().and_then(|limits| limits.policy.settings.deadline);
-        core.room.wait(deadline, core.patient_room(), |wanted| core.may_send(wanted));
+        core.room.wait(deadline, core.patient_room(), |wanted| core.may_send(wanted, weight));
     }
 
-    /// Waits until there may be room, or the queue accepts no more items.
-    async fn room(&self) {
+    /// Waits until there may be room for an item of this weight, or the queue accepts no more.
+    async fn room(&self, weight: Option<u64>) {
         let mut waiting = Waiting { sender: self, wait: Wait::default() };
         poll_fn(|cx| {
             self.core.room.register(&mut waiting.wait, cx.waker(), 1);
-            if self.core.may_send(1) { Poll::Ready(()) } else { Poll::Pending }
+            if self.core.may_send(1, weight) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -206,7 +207,7 @@ impl<T: Send + 'static, U: Send + 'static, E: Send + 'static> QueueSender<T, U, 
     pub fn reserve(&self) -> Result<Place<U, E>, SendError<()>> {
         loop {
             match self.try_reserve() {
-                Err(TrySendError::Full(())) => self.wait_for_room(),
+                Err(TrySendError::Full(())) => self.wait_for_room(None),
                 Err(TrySendError::Closed(())) => return Err(SendError(())),
                 Ok(place) => return Ok(place),
             }
@@ -242,7 +243,7 @@ impl<T: Send + 'static, U: Send + 'static, E: Send + 'static> QueueSender<T, U, 
     pub async fn reserve_async(&self) -> Result<Place<U, E>, SendError<()>> {
         loop {
             match self.try_reserve() {
-                Err(TrySendError::Full(())) => self.room().await,
+                Err(TrySendError::Full(())) => self.room(None).await,
                 Err(TrySendError::Closed(())) => return Err(SendError(())),
                 Ok(place) => return Ok(place),
             }

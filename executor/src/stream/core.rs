@@ -92,7 +92,7 @@ struct Pulled {
 
 impl<P: Parts> Core<P> {
     pub(crate) fn new(
-        source: P::Source,
+        source: LazySource<P::Source>,
         job: P::Job,
         producer: Producer<ChunkRing<P::Value, P::Error>>,
         output: Output<P>,
@@ -102,7 +102,7 @@ impl<P: Parts> Core<P> {
         Core {
             job: DiscardOnDrop::new(job),
             output,
-            source: DiscardOnDrop::new(PullLock::new(Some(LazySource::new(source)))),
+            source: DiscardOnDrop::new(PullLock::new(Some(source))),
             next_chunk: NextChunk::new(max_chunk.min(chunk::MOST)),
             handover: DiscardOnDrop::new(Handover::new(Some(producer))),
             backlog: Backlog::new(),
@@ -181,6 +181,10 @@ impl<P: Parts> Core<P> {
         self.output.run_all(reserved.ticket, items, &*self.job);
         self.progress.finish(count as usize);
         self.next_chunk.learn(count, slice.measure());
+        if self.output.delivered.budget().is_some() {
+            // The job may have made its item lighter.
+            self.notify_space(slice.scheduler);
+        }
     }
 
     /// Claims the items of a puller that is blocked in the source.
@@ -270,6 +274,13 @@ impl<P: Parts> Core<P> {
             Some(helper) if self.may_pull(helper) => 1,
             Some(_) => return nothing(Phase::Open),
         };
+        let most = if source.has_budget() { 1 } else { most };
+        if source.has_budget() {
+            let _inside = slice.enter_source();
+            if !source.next_fits() {
+                return nothing(Phase::Full);
+            }
+        }
         // SAFETY: this thread has the right to pull, and ends the pull below.
         let mut shared = unsafe { self.handover.share(items) };
         let Filled { promised, end } = if self.never_blocks {
@@ -397,7 +408,12 @@ impl<P: Parts> Core<P> {
         // `FULL`, or this thread sees its takes.
         fence(SeqCst);
         let limit = self.output.delivered.get() + self.output.window() as u64;
-        pulled < limit && self.source.reopen()
+        pulled < limit && self.budget_has_room() && self.source.reopen()
+    }
+
+    /// Returns `false` if the next item has to wait for room in the budget.
+    fn budget_has_room(&self) -> bool {
+        self.output.delivered.budget().is_none_or(|budget| budget.has_room())
     }
 }
 
@@ -468,7 +484,7 @@ impl<P: Parts> StreamWork for Core<P> {
     fn notify_space(&self, scheduler: &Scheduler) {
         // ORDERING: stream:space: SeqCst fence, pairs with `stream:full`.
         fence(SeqCst);
-        if self.source.is_full() && self.source.reopen() {
+        if self.source.is_full() && self.budget_has_room() && self.source.reopen() {
             scheduler.idle.notify_work();
         }
     }

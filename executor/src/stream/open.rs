@@ -7,7 +7,7 @@ use reorder_ring::{Producer, Ring};
 
 use crate::cost::max_chunk_size;
 use crate::executor::Executor;
-use crate::io::{ChunkRing, OrderedOutput, Spares};
+use crate::io::{ChunkRing, LazySource, OrderedOutput, Spares};
 use crate::limits::{LimitState, Limits};
 use crate::outcome::Outcome;
 use crate::primitive::now;
@@ -116,6 +116,23 @@ where
     E: Send,
     F: Fn(I::Item) -> Outcome<U, E> + Send + Sync,
 {
+    open_lazy(executor, LazySource::new(source), window, limits, job)
+}
+
+/// Opens a stream as [`open_stream`], over a source that may have a budget.
+pub(crate) fn open_lazy<I, U, E, F>(
+    executor: &Executor,
+    source: LazySource<I>,
+    window: usize,
+    limits: Option<Arc<LimitState>>,
+    job: F,
+) -> (CoreOf<I, U, E, F>, ConsumerEnd<U, E>)
+where
+    I: Iterator<Item: Send> + Send,
+    U: Send,
+    E: Send,
+    F: Fn(I::Item) -> Outcome<U, E> + Send + Sync,
+{
     let max_chunk = match limits {
         // Each item has a position of its own, so that it can be skipped alone.
         Some(_) => 1,
@@ -123,7 +140,7 @@ where
     };
     let (source, job) = (DiscardOnDrop::new(source), DiscardOnDrop::new(job));
     let Opened { producer, output, mut consumer_end } = open_ring(window, limits);
-    consumer_end.size_hint = size_hint(&*source);
+    consumer_end.size_hint = source.iterator().map_or((0, None), size_hint);
     let limit = consumer_end.call.policy.settings.concurrency.as_ref();
     let gate = limit.map(|limit| Gate::new(limit, &executor.scheduler.idle));
     let fair_share = FairShare::new(gate);

@@ -116,6 +116,28 @@ fn source_dropped_by_handle_or_puller() {
     });
 }
 
+/// A puller finds no room in the budget while the consumer makes some. Afterwards, the next item
+/// can be pulled. Otherwise the stream would stand still.
+#[test]
+fn full_budget_and_room() {
+    explore("full_budget_and_room", None, 100, || {
+        let ran = Arc::new(AtomicUsize::new(0));
+        let counts = Arc::clone(&ran);
+        let job = move |_| _ = counts.fetch_add(1, Relaxed);
+        // A pull has one item of this size, so it fits the small stack of a model's thread.
+        let source = (0..2).map(|_| [0_u64; 32]);
+        let (items, mut outcomes) = StreamItems::weighed(source, job);
+        items.run_one();
+        let puller = thread::spawn(move || {
+            items.run_one();
+            items
+        });
+        assert!(outcomes.next().is_some_and(|outcome| outcome.is_ok()));
+        puller.join().unwrap().run_one();
+        assert_eq!(ran.load(Relaxed), 2, "the puller missed the room");
+    });
+}
+
 /// As above, with a worker. If neither of the two dropped the source, this model would not end.
 #[test]
 fn source_dropped_by_handle_or_worker() {

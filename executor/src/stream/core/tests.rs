@@ -30,6 +30,7 @@ fn a_consumer_that_gives_the_right_to_pull_back_wakes_a_worker() {
     let worker = WorkerThread::new(0, parker.unparker(), scheduler.monitor.clone());
     let source = LetsSleep(Arc::clone(&scheduler), worker);
     let Opened { producer, output, consumer_end } = open_ring::<u8, Infallible>(8, None);
+    let source = LazySource::new(source);
     let core = Core::<(_, _, _, _)>::new(source, Ok, producer, output, 1, FairShare::default());
     let core = Arc::new(core);
     let work: Arc<dyn Published> = core.clone();

@@ -1,0 +1,278 @@
+//! Budgets: the total weight of items that were pulled and not taken is bounded.
+
+mod common;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+use common::{Latch, LiveCounter, executor, kinds, with_timeout};
+use reorder_executor::{CancellationToken, Failure, Job, Shutdown, TrySendError};
+
+/// Returns numbers that look random, below `limit`.
+fn numbers(count: u64, limit: u64) -> impl Iterator<Item = u64> + Send + 'static {
+    (1..=count).map(move |n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33).map(move |n| n % limit)
+}
+
+#[test]
+fn the_weight_of_started_items_stays_within_the_budget() {
+    with_timeout(|| {
+        for workers in [1, 3] {
+            for limit in [1, 10, 50, 1000] {
+                let executor = executor(workers);
+                let (outstanding, heaviest) = (Arc::new(AtomicI64::new(0)), AtomicI64::new(0));
+                let heaviest = Arc::new(heaviest);
+                let (added, most) = (Arc::clone(&outstanding), Arc::clone(&heaviest));
+                let job = move |weight: u64, _: &Job<'_>| {
+                    let weight = weight as i64;
+                    let total = added.fetch_add(weight, SeqCst) + weight;
+                    // An item that is heavier than the budget is alone, or beside items without
+                    // a weight.
+                    if total > limit as i64 && total > weight && weight > 0 {
+                        most.fetch_max(total, SeqCst);
+                    }
+                    Ok::<_, Infallible>(weight)
+                };
+                let batch = executor.batch(numbers(2000, 60)).weight(limit, |&weight| weight);
+                let mut outcomes = batch.stream(job).unwrap();
+                let mut expected = numbers(2000, 60);
+                // There is room before the outcome is returned, so this subtracts early.
+                while let Some(outcome) = outcomes.peek() {
+                    let weight = *outcome.as_ref().unwrap();
+                    assert_eq!(Some(weight as u64), expected.next());
+                    outstanding.fetch_sub(weight, SeqCst);
+                    outcomes.next();
+                }
+                assert_eq!(expected.next(), None);
+                assert_eq!(heaviest.load(SeqCst), 0, "{workers} workers, limit {limit}");
+            }
+        }
+    });
+}
+
+#[test]
+fn extreme_weights_neither_overflow_nor_stand_still() {
+    with_timeout(|| {
+        let executor = executor(2);
+        let weights = [0, u64::MAX, 0, 0, u64::MAX, u64::MAX, 1, 0, u64::MAX];
+        for limit in [0, 1, u64::MAX] {
+            let source = weights.into_iter().cycle().take(900);
+            let batch = executor.batch(source).weight(limit, |&weight| weight);
+            let outcomes = batch.stream(|weight, _| Ok::<_, Infallible>(weight)).unwrap();
+            let taken: Vec<u64> = outcomes.map(Result::unwrap).collect();
+            assert!(taken.into_iter().eq(weights.into_iter().cycle().take(900)), "limit {limit}");
+        }
+    });
+}
+
+#[test]
+fn one_item_waits_and_no_more_are_pulled() {
+    with_timeout(|| {
+        let executor = executor(2);
+        let pulled = Arc::new(AtomicU64::new(0));
+        let counts = Arc::clone(&pulled);
+        let source = (0..100_u64).inspect(move |_| _ = counts.fetch_add(1, SeqCst));
+        let batch = executor.batch(source).weight(30, |_| 10);
+        let mut outcomes = batch.stream(|n, _| Ok::<_, Infallible>(n)).unwrap();
+        for n in 0..50 {
+            while pulled.load(SeqCst) < n + 4 {
+                thread::yield_now();
+            }
+            thread::sleep(Duration::from_micros(100));
+            // Three fit, and the fourth waits.
+            assert_eq!(pulled.load(SeqCst), n + 4);
+            assert_eq!(outcomes.next().unwrap().unwrap(), n);
+        }
+    });
+}
+
+#[test]
+fn a_job_corrects_the_weight_of_its_item() {
+    with_timeout(|| {
+        let executor = executor(2);
+        let pulled = Arc::new(AtomicU64::new(0));
+        let counts = Arc::clone(&pulled);
+        let source = (0..200_u64).inspect(move |_| _ = counts.fetch_add(1, SeqCst));
+        // Each item fills the budget until its job has ended.
+        let batch = executor.batch(source).weight(100, |_| 100);
+        let job = |n, job: &Job<'_>| {
+            job.set_weight(if n < 50 { 1 } else { u64::MAX });
+            Ok::<_, Infallible>(n)
+        };
+        let mut outcomes = batch.stream(job).unwrap();
+        // Without a consumer, the results of 50 items come into the budget, and one that is alone
+        // too heavy waits for them.
+        while pulled.load(SeqCst) < 2 {
+            thread::yield_now();
+        }
+        for n in 0..200 {
+            assert_eq!(outcomes.next().unwrap().unwrap(), n);
+        }
+        assert!(outcomes.next().is_none());
+        // Smaller results let more items in, before anything is taken.
+        let ran = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&ran);
+        let batch = executor.batch(0..10_u64).weight(100, |_| 91);
+        let job = move |_, job: &Job<'_>| {
+            job.set_weight(1);
+            count.fetch_add(1, SeqCst);
+            Ok::<_, Infallible>(())
+        };
+        let outcomes = batch.stream(job).unwrap();
+        while ran.load(SeqCst) < 10 {
+            thread::yield_now();
+        }
+        assert_eq!(outcomes.count(), 10);
+    });
+}
+
+#[test]
+fn limits_end_a_stream_whose_next_item_waits_for_room() {
+    with_timeout(|| {
+        for by in ["token", "shutdown", "drop"] {
+            let executor = executor(1);
+            let live = LiveCounter::default();
+            let token = CancellationToken::new();
+            let items: Vec<_> = (0..10).map(|n| live.track(n)).collect();
+            let batch = executor.batch(items).cancelled_by(&token).weight(1, |_| 1);
+            let mut outcomes = batch.stream(|item, _| Ok::<_, Infallible>(item)).unwrap();
+            // Item 0 has run, and item 1 was pulled and waits.
+            while outcomes.progress().finished() < 1 {
+                thread::yield_now();
+            }
+            match by {
+                "token" => token.cancel(),
+                "shutdown" => _ = executor.shutdown(Shutdown::Abort, None),
+                _ => {
+                    drop(outcomes);
+                    live.wait_until_none_alive();
+                    continue;
+                }
+            }
+            let taken: Vec<_> = outcomes.by_ref().collect();
+            let expected = if by == "token" { [".c", "c"] } else { [".s", "s"] };
+            assert!(expected.contains(&&*kinds(&taken)), "{}", kinds(&taken));
+            drop((taken, outcomes));
+            live.wait_until_none_alive();
+        }
+    });
+}
+
+#[test]
+fn a_panic_of_the_weight_is_the_last_outcome() {
+    with_timeout(|| {
+        let executor = executor(2);
+        let weigh = |&n: &u64| if n == 7 { panic!("seven is no weight") } else { n };
+        let batch = executor.batch(0..100_u64).weight(5, weigh);
+        let outcomes: Vec<_> = batch.stream(|n, _| Ok::<_, Infallible>(n)).unwrap().collect();
+        assert_eq!(outcomes.len(), 8);
+        let Some(Err(Failure::SourcePanicked(panic))) = outcomes.last() else { panic!() };
+        assert_eq!(panic.message(), "seven is no weight");
+    });
+}
+
+#[test]
+fn a_consumer_that_is_a_worker_pulls_within_the_budget() {
+    with_timeout(|| {
+        let executor = Arc::new(executor(1));
+        let inner = Arc::clone(&executor);
+        let sums = executor.stream([100_u64, 200], move |count| {
+            let batch = inner.batch(0..count).weight(3, |&n| n % 5);
+            let outcomes = batch.stream(|n, _| Ok::<_, Infallible>(n)).unwrap();
+            outcomes.map(Result::unwrap).sum::<u64>()
+        });
+        assert_eq!(sums.map(Result::unwrap).collect::<Vec<_>>(), [4950, 19900]);
+    });
+}
+
+#[test]
+fn a_forgotten_stream_hinders_nothing() {
+    with_timeout(|| {
+        let executor = executor(1);
+        let (started, latch) = (Latch::default(), Latch::default());
+        let inside = started.clone();
+        let batch = executor.batch(0..9).weight(2, |_| 1);
+        std::mem::forget(batch.stream(move |_, _| {
+            inside.open();
+            Ok::<_, Infallible>(())
+        }));
+        started.wait();
+        latch.open();
+        assert_eq!(executor.map(0..9, |n| n), (0..9).collect::<Vec<_>>());
+        drop(executor);
+    });
+}
+
+#[test]
+fn senders_wait_until_their_items_fit_into_the_budget_of_a_queue() {
+    with_timeout(|| {
+        for has_limits in [false, true] {
+            let executor = executor(2);
+            let weigh = |&weight: &u64| weight;
+            let (sender, mut outcomes) = if has_limits {
+                let queue = executor.batch(()).queue(|n: u64, _| Ok::<_, Infallible>(n));
+                queue.weight(10, weigh).build().unwrap()
+            } else {
+                executor.queue(|n: u64| n).weight(10, weigh).build().unwrap()
+            };
+            [0, 4, 6, 0].into_iter().for_each(|weight| sender.try_send(weight).unwrap());
+            let place = sender.try_reserve().unwrap();
+            let refused = sender.try_send(1).unwrap_err();
+            assert!(matches!(refused, TrySendError::Full(1)), "{refused}");
+            assert!(matches!(sender.try_send(u64::MAX), Err(TrySendError::Full(u64::MAX))));
+            thread::scope(|scope| {
+                // It is sent when nothing outstanding has a weight.
+                scope.spawn(|| sender.send(u64::MAX).unwrap());
+                for weight in [0, 4, 6] {
+                    assert_eq!(outcomes.next().unwrap().unwrap(), weight);
+                }
+            });
+            assert!(sender.try_send(1).is_err() && sender.try_send(0).is_err());
+            place.complete(Ok(7)).unwrap();
+            for weight in [0, 7, u64::MAX] {
+                assert_eq!(outcomes.next().unwrap().unwrap(), weight);
+            }
+            let waiting = sender.clone();
+            sender.try_send(11).unwrap();
+            let sending = thread::spawn(move || waiting.send(1).unwrap_err().into_inner());
+            drop(outcomes);
+            assert_eq!(sending.join().unwrap(), 1);
+        }
+    });
+}
+
+#[test]
+fn tasks_wait_for_room_in_the_budget_of_a_queue() {
+    with_timeout(|| {
+        let executor = executor(2);
+        let queue = executor.queue(|n: u64| n).weight(50, |&weight| weight);
+        let (sender, outcomes) = queue.build().unwrap();
+        let sending = thread::spawn(move || {
+            futures_executor::block_on(async {
+                for weight in numbers(1000, 60) {
+                    sender.send_async(weight).await.unwrap();
+                }
+            });
+        });
+        assert!(outcomes.map(Result::unwrap).eq(numbers(1000, 60)));
+        sending.join().unwrap();
+    });
+}
+
+#[test]
+fn a_job_of_a_queue_makes_its_item_lighter() {
+    with_timeout(|| {
+        let executor = executor(1);
+        let queue = executor.batch(()).queue(|n: u64, job: &Job<'_>| {
+            job.set_weight(1);
+            Ok::<_, Infallible>(n)
+        });
+        let (sender, outcomes) = queue.weight(100, |_| 91).build().unwrap();
+        // No outcome is taken meanwhile.
+        (0..10).for_each(|n| sender.send(n).unwrap());
+        drop(sender);
+        assert!(outcomes.map(Result::unwrap).eq(0..10));
+    });
+}
