@@ -22,20 +22,22 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Asserts that the process uses at most 5 ms of processor time within one second.
+/// Asserts that the process soon uses less than 5 ms of processor time within one second.
 fn assert_idle_for_a_second(what: &str) {
     assert_uses_little(what, Duration::from_millis(5));
 }
 
-/// Asserts that the process uses less than `limit` of processor time within one second.
+/// Asserts that the process soon uses less than `limit` of processor time within one second.
 fn assert_uses_little(what: &str, limit: Duration) {
-    // All threads that were started wait or sleep after this.
-    thread::sleep(Duration::from_millis(100));
-    let before = cpu_time();
-    thread::sleep(Duration::from_secs(1));
-    let used = cpu_time() - before;
-    println!("{what}: {used:?} of processor time in a second");
-    assert!(used < limit, "{what} used {used:?} of processor time");
+    // On a busy machine, threads take long until they wait. A thread that spins never does.
+    let mut used = Vec::new();
+    while used.len() < 20 && used.last().is_none_or(|&last| last >= limit) {
+        let before = cpu_time();
+        thread::sleep(Duration::from_secs(1));
+        used.push(cpu_time() - before);
+    }
+    println!("{what}: {used:?} of processor time, each within a second");
+    assert!(used.last() < Some(&limit), "{what} uses processor time in each second: {used:?}");
 }
 
 /// The consumer helps, but there is nothing to run: the only worker runs the head of line, and the
