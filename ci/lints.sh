@@ -12,7 +12,7 @@ RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_hooks" \
     cargo clippy -q -p reorder-ring --lib --test progress -p reorder-stress --test linearizable \
     --target-dir "${CARGO_TARGET_DIR:-target}/tidy-hooks" -- -D warnings
 RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_shuttle" \
-    cargo clippy -q -p reorder-executor --lib --test schedules \
+    cargo clippy -q -p reorder-executor --lib -p loom-tests --test schedules \
     --target-dir "${CARGO_TARGET_DIR:-target}/tidy-shuttle" -- -D warnings
 cargo clippy -q -p reorder-executor --no-default-features --all-targets -- -D warnings
 echo "lints: clippy, with loom, with hooks, with shuttle, and without features: ok"

@@ -14,7 +14,7 @@ export REORDER_SCHEDULES=${REORDER_SCHEDULES-3000}
 if [ $# -eq 0 ] || [ "$1" = --canary ]; then
     # The tests also print panics that they catch, with the schedule. Only a failure is of interest.
     if ! RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_shuttle" RUST_BACKTRACE=0 CARGO_TARGET_DIR=$target \
-        timeout 600 cargo test -q --release -p reorder-executor --test schedules \
+        timeout 600 cargo test -q --release -p loom-tests --test schedules \
         >"$target/log" 2>&1; then
         tail -n 200 "$target/log"
         echo "schedules: a test fails"

@@ -3,7 +3,8 @@
 //!
 //! The models are in `tests/models`, and `ci/loom.sh` runs them. Each family must notice the faults
 //! of `faults/models.toml` that name its models. The models need `--cfg reorder_loom`. Without it
-//! this crate is empty.
+//! this crate is empty. The random schedules of the executor are in `tests/schedules`. They need
+//! `--cfg reorder_shuttle`.
 #![cfg(reorder_loom)]
 
 mod explore;

@@ -23,7 +23,7 @@ pub(super) const CI: &[Step] = &[
     step("gzip", "ci/gzip.sh"),
     // Most of the faults show with two preemptions. Three of four models explore all executions
     // below the limit. The canaries prove that a model can fail.
-    step("loom", "LOOM_MAX_PREEMPTIONS=2 LOOM_MAX_PERMUTATIONS=20000 ci/loom.sh --canary"),
+    step("loom", "LOOM_MAX_PREEMPTIONS=2 LOOM_MAX_PERMUTATIONS=10000 ci/loom.sh --canary"),
     // Each weakened ordering fails its model within seconds.
     step("orderings", "ci/orderings.sh"),
     step("linearizable", "REORDER_HISTORIES=1000 ci/linearizable.sh --canary"),

@@ -66,9 +66,9 @@ const SUITES: &[Suite] = &[
         group: "schedules",
         folder: "schedules",
         flags: "--cfg reorder_shuttle",
-        package: "executor",
+        package: "loom-tests",
         cargo: &[
-            "--release", "-p", "reorder-executor", "--test", "schedules",
+            "--release", "-p", "loom-tests", "--test", "schedules",
         ],
         variables: &[("REORDER_SCHEDULES", "3000")],
         seconds: 600,

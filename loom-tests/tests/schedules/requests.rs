@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures_util::Stream;
+use futures_core::Stream;
 use reorder_executor::{
     Attempt, AttemptOutcome, CancellationToken, Failure, RateLimiter, Retry, Shutdown, Throttle,
 };
