@@ -3,12 +3,13 @@
 mod common;
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use common::{Latch, LiveCounter, executor, kinds, with_timeout};
+use common::{Latch, LiveCounter, Tracked, executor, kinds, with_timeout};
 use reorder_executor::{CancellationToken, Failure, Job, Shutdown, TrySendError};
 
 /// Returns numbers that look random, below `limit`.
@@ -170,6 +171,98 @@ fn a_panic_of_the_weight_is_the_last_outcome() {
         assert_eq!(outcomes.len(), 8);
         let Some(Err(Failure::SourcePanicked(panic))) = outcomes.last() else { panic!() };
         assert_eq!(panic.message(), "seven is no weight");
+    });
+}
+
+/// Panics when it is dropped. Its counter tells whether that has happened.
+struct Fuse(#[expect(dead_code, reason = "its drop is counted")] Tracked, u64);
+
+impl Drop for Fuse {
+    fn drop(&mut self) {
+        panic!("a drop");
+    }
+}
+
+#[test]
+fn a_panic_of_the_weight_is_an_outcome_also_if_the_drop_of_the_item_panics() {
+    with_timeout(|| {
+        let executor = executor(2);
+        for heavy in [0, 3] {
+            let live = LiveCounter::default();
+            let (items, capture) = (live.clone(), Fuse(live.track(0), 0));
+            let source = (0..100_u64).map(move |n| Fuse(items.track(n), n));
+            let weigh = move |item: &Fuse| {
+                let _capture = &capture;
+                assert_ne!(item.1, heavy, "no weight");
+                1
+            };
+            // The item and the function that weighs panic in their drops.
+            let batch = executor.batch(source).weight(5, weigh);
+            let outcomes = batch.stream(|item, _| {
+                _ = catch_unwind(AssertUnwindSafe(|| drop(item)));
+                Ok::<_, Infallible>(())
+            });
+            let outcomes: Vec<_> = outcomes.unwrap().collect();
+            assert_eq!(outcomes.len() as u64, heavy + 1);
+            let Some(Err(Failure::SourcePanicked(panic))) = outcomes.last() else { panic!() };
+            assert!(panic.message().contains("no weight"), "{}", panic.message());
+            live.wait_until_none_alive();
+        }
+    });
+}
+
+#[test]
+fn a_stream_with_a_budget_survives_that_all_its_drops_panic() {
+    with_timeout(|| {
+        let executor = executor(1);
+        let live = LiveCounter::default();
+        let fuse = || Fuse(live.track(0), 1);
+        let (in_source, in_weigh, in_job) = (fuse(), fuse(), fuse());
+        let items = live.clone();
+        let source = (0..100_u64).map(move |n| {
+            let _capture = &in_source;
+            Fuse(items.track(n), n)
+        });
+        let weigh = move |_: &Fuse| {
+            let _capture = &in_weigh;
+            1
+        };
+        let job = move |item: Fuse, _: &Job<'_>| {
+            let _capture = &in_job;
+            Ok::<_, Infallible>(item)
+        };
+        let outcomes = executor.batch(source).weight(1, weigh).stream(job).unwrap();
+        // Item 0 has run, and item 1 waits for room.
+        while outcomes.progress().finished() < 1 {
+            thread::yield_now();
+        }
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(outcomes)));
+        assert!(dropped.is_err(), "the value panics where it is dropped");
+        live.wait_until_none_alive();
+
+        // Without a source, the other two are dropped while the thread unwinds.
+        struct Nothing;
+        impl IntoIterator for Nothing {
+            type Item = u64;
+            type IntoIter = std::vec::IntoIter<u64>;
+            fn into_iter(self) -> Self::IntoIter {
+                panic!("no source")
+            }
+        }
+        let (in_weigh, in_job) = (fuse(), fuse());
+        let weigh = move |_: &u64| {
+            let _capture = &in_weigh;
+            1
+        };
+        let job = move |_, _: &Job<'_>| {
+            let _capture = &in_job;
+            Ok::<_, Infallible>(())
+        };
+        let batch = executor.batch(Nothing).weight(1, weigh);
+        let call = AssertUnwindSafe(|| batch.stream(job).map(drop).is_ok());
+        let payload = catch_unwind(call).unwrap_err();
+        assert_eq!(payload.downcast_ref(), Some(&"no source"));
+        live.wait_until_none_alive();
     });
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::batch::builder::{Admitted, BatchBuilder, Job, Streamed, limited_job};
 use crate::io::{LazySource, Weighed};
 use crate::stream::{open_lazy, publish_with_limits};
+use crate::unwind::DiscardOnDrop;
 
 /// A batch with a budget, made by [`BatchBuilder::weight`].
 #[must_use = "nothing runs until `stream` is called"]
@@ -16,23 +17,23 @@ pub struct WeighedBatch<'e, I, W> {
 
 impl<'e, I: IntoIterator> BatchBuilder<'e, I> {
     /// Bounds the total weight of the items that were pulled and whose outcomes were not taken.
-    /// `weigh` returns the weight of an item: its size in bytes, or its number of tokens.
+    /// `weigh` returns the weight of an item: its size in bytes, or its number of tokens. `limit`
+    /// is the budget.
     ///
-    /// The budget stands beside the window, which bounds the number of items. Items are admitted in
-    /// their order:
+    /// The window still bounds the number of items. The budget admits the items in their order:
     ///
     /// * The next item waits until it fits into the budget.
-    /// * While no outstanding item has a weight, any item is admitted. So an item that is heavier
-    ///   than the budget passes alone, and nothing waits for ever.
-    /// * The weight of an item is known when it was pulled. So one item more is pulled, which
+    /// * While no outstanding item has a weight, the budget admits any item. So an item that is
+    ///   heavier than the budget passes alone, and no item waits for ever.
+    /// * The stream must pull an item to learn its weight. So one more item may be in memory, which
     ///   waits.
-    /// * An outcome counts until the stream has returned it. The outcome that the caller has in
-    ///   hand does not count.
+    /// * An outcome counts until the stream has returned it. The outcome that the caller holds does
+    ///   not count.
     ///
     /// A job may [correct](Job::set_weight) the weight of its item by the weight of its result.
     ///
-    /// Set the limits of the batch first. A batch that [runs](BatchBuilder::run) or is
-    /// [submitted](BatchBuilder::submit) has all items and outcomes in memory, and so no budget.
+    /// Set the limits of the batch first. There is no budget for [`run`](BatchBuilder::run) and
+    /// [`submit`](BatchBuilder::submit), because they keep all items and outcomes in memory.
     ///
     /// ```
     /// use reorder_executor::Executor;
@@ -57,7 +58,9 @@ impl<'e, I: IntoIterator> BatchBuilder<'e, I> {
 impl<I, W> WeighedBatch<'_, I, W> {
     /// Runs `job` on the items as [`BatchBuilder::stream`], within the budget.
     ///
-    /// A panic of the function that weighs counts as a panic of the source.
+    /// A panic of the function that weighs counts as a panic of the source: it is the last outcome,
+    /// [`Failure::SourcePanicked`](crate::Failure::SourcePanicked), at the place of its item. The
+    /// item is dropped, and a panic of its `Drop` is ignored.
     ///
     /// # Errors
     ///
@@ -79,13 +82,15 @@ impl<I, W> WeighedBatch<'_, I, W> {
         W: Fn(&I::Item) -> u64 + Send + 'static,
     {
         let WeighedBatch { batch, weigh } = self;
+        // If turning the items into an iterator panics, both are dropped while the thread unwinds.
+        let (weigh, job) = (DiscardOnDrop::new(weigh), DiscardOnDrop::new(job));
         let window = batch.window;
         batch.stream_with(window, I::into_iter, move |call, source| {
             let Admitted { executor, admission, window, limits } = call;
-            let run = limited_job(Arc::clone(&limits), job);
+            let run = limited_job(Arc::clone(&limits), job.into_inner());
             let run = move |(index, item): (u64, I::Item)| run(index, item);
             let budget = limits.budget.clone().expect("the limits have a weight");
-            let source = Weighed::new(source, weigh, budget);
+            let source = Weighed::new(source, weigh.into_inner(), budget);
             let source = LazySource::within_budget(source, Weighed::is_admitted);
             let (core, consumer_end) = open_lazy(executor, source, window, Some(limits), run);
             publish_with_limits(executor, admission, Arc::new(core), consumer_end)

@@ -5,14 +5,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use crate::limits::Budget;
+use crate::unwind::DiscardOnDrop;
 
-/// The items of a source with their indices. An item is asked for, weighed, and kept until the
-/// budget admits it.
+/// The items of a source with their indices. The puller asks the source for an item, weighs it, and
+/// keeps it here until the budget admits it.
+///
+/// If the source panics when it is dropped, that panic is passed on. The `Drop` of the function
+/// that weighs and of a kept item may panic as well. A second panic would end the process.
 pub(crate) struct Weighed<I: Iterator, W> {
     source: I,
-    weigh: W,
+    weigh: DiscardOnDrop<W>,
     budget: Arc<Budget>,
-    next: Next<I::Item>,
+    next: DiscardOnDrop<Next<I::Item>>,
     index: u64,
 }
 
@@ -21,29 +25,32 @@ enum Next<T> {
     /// The item, and its weight.
     Item(T, u64),
     End,
-    /// The payload of a panic of the source.
+    /// The payload of a panic of the source, or of the function that weighs.
     Panicked(Box<dyn Any + Send>),
 }
 
 impl<I: Iterator, W: Fn(&I::Item) -> u64> Weighed<I, W> {
     pub(crate) fn new(source: I, weigh: W, budget: Arc<Budget>) -> Self {
-        Weighed { source, weigh, budget, next: Next::Unknown, index: 0 }
+        let (weigh, next) = (DiscardOnDrop::new(weigh), DiscardOnDrop::new(Next::Unknown));
+        Weighed { source, weigh, budget, next, index: 0 }
     }
 
-    /// Asks the source for the next item. Returns `false` if the item has to wait for room. If it
-    /// returns `true`, `next` is called before it is called again.
+    /// Asks the source for the next item. Returns `false` if the item has to wait for room. After
+    /// `true`, the caller calls `next` before it calls this method again.
     pub(crate) fn is_admitted(&mut self) -> bool {
-        if let Next::Unknown = self.next {
+        if let Next::Unknown = *self.next {
             let next = catch_unwind(AssertUnwindSafe(|| match self.source.next() {
                 Some(item) => {
+                    // If `weigh` panics, the item is dropped while the thread unwinds.
+                    let item = DiscardOnDrop::new(item);
                     let weight = (self.weigh)(&item);
-                    Next::Item(item, weight)
+                    Next::Item(item.into_inner(), weight)
                 }
                 None => Next::End,
             }));
-            self.next = next.unwrap_or_else(Next::Panicked);
+            *self.next = next.unwrap_or_else(Next::Panicked);
         }
-        match &self.next {
+        match &*self.next {
             Next::Item(_, weight) => self.budget.admit(*weight),
             _ => true,
         }
@@ -54,7 +61,7 @@ impl<I: Iterator, W> Iterator for Weighed<I, W> {
     type Item = (u64, I::Item);
 
     fn next(&mut self) -> Option<(u64, I::Item)> {
-        match std::mem::replace(&mut self.next, Next::Unknown) {
+        match std::mem::replace(&mut *self.next, Next::Unknown) {
             Next::Item(item, _) => {
                 self.index += 1;
                 Some((self.index - 1, item))
@@ -66,7 +73,7 @@ impl<I: Iterator, W> Iterator for Weighed<I, W> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let (least, most) = self.source.size_hint();
-        match self.next {
+        match *self.next {
             Next::Item(..) => (least.saturating_add(1), most.and_then(|most| most.checked_add(1))),
             // `next` returns `None`, or panics.
             Next::End => (0, Some(0)),
