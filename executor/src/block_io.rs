@@ -6,15 +6,16 @@
 //!  input ──frames──▶ stream: workers decode ──▶ blocks in order ──▶ read
 //! ```
 //!
-//! The thread that writes also writes to the sink. While the window is full, it encodes blocks.
+//! The thread that calls the writer also writes to the sink. While the window is full, it encodes
+//! blocks, unless `Builder::consumer_helps` is off.
 //!
 //! | file | contents |
 //! |---|---|
 //! | `block` | a block as its encoder gets it, and the cutting of blocks |
 //! | `frame` | a frame as its decoder gets it, and the frames of an input |
 //! | `sink` | the trait of sinks that get a value with each block |
-//! | `spares` | buffers that are used again |
-//! | `broken` | the reason why a handle does nothing any more |
+//! | `spares` | buffers that are used again, and memory for them |
+//! | `broken` | the reason why a writer or a reader has failed |
 //! | `encoding` | the queue of the blocks of a writer |
 //! | `writer` | the handle that writes, and its settings |
 //! | `reader` | the handle that reads, and its settings |

@@ -175,9 +175,14 @@ impl Builder {
     ///
     /// The consumer does not call a source that may block. Workers pull items for it.
     ///
-    /// In two cases no other thread might run the items, so the consumer runs them in any case:
+    /// The thread that calls an [`OrderedWriter`](crate::OrderedWriter) encodes blocks while it
+    /// waits, whatever they cost. If the setting is off, this thread encodes none, and waits for
+    /// the workers.
+    ///
+    /// In two cases no other thread might run the items or blocks. Then the consumer runs them in
+    /// any case:
     /// * The consumer is a worker of this or another executor.
-    /// * The stream outlived the executor.
+    /// * The stream or the writer outlived the executor.
     ///
     /// The caller of `map` and `execute_batch` always runs items of its own batch.
     ///

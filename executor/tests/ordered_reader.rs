@@ -7,7 +7,7 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use common::{Latch, LiveCounter, Tracked, executor, with_timeout};
+use common::{Latch, LiveCounter, NoText, Tracked, executor, with_timeout};
 use reorder_executor::{Executor, Frame, OrderedReader, Shutdown, frames_of};
 
 fn content(len: usize) -> Vec<u8> {
@@ -229,6 +229,59 @@ fn a_panic_of_the_input_is_an_error_at_its_place() {
     });
 }
 
+#[test]
+fn an_input_that_ends_inside_a_frame_is_an_error() {
+    /// Reads frames of 4 bytes, one byte after the other, and returns `false` at the end.
+    fn read(input: &mut &[u8], frame: &mut Vec<u8>) -> io::Result<bool> {
+        while frame.len() < 4 {
+            let mut byte = [0];
+            if input.read(&mut byte)? == 0 {
+                return Ok(false);
+            }
+            frame.extend(byte);
+        }
+        Ok(true)
+    }
+    with_timeout(|| {
+        let executor = executor(2);
+        for len in 0..=12 {
+            let mut reader =
+                OrderedReader::new(&executor, &b"0123456789ab"[..len], read, |f, out| {
+                    out.extend_from_slice(f);
+                    Ok(())
+                });
+            let mut contents = Vec::new();
+            let result = reader.read_to_end(&mut contents);
+            assert_eq!(contents, b"0123456789ab"[..len / 4 * 4]);
+            if len % 4 == 0 {
+                result.unwrap();
+                continue;
+            }
+            let text = format!("the input ended inside frame {}", len / 4);
+            let error = result.unwrap_err();
+            assert_eq!((error.kind(), error.to_string()), (ErrorKind::UnexpectedEof, text.clone()));
+            assert_broken(&mut reader, ErrorKind::UnexpectedEof, &text);
+        }
+    });
+}
+
+#[test]
+fn an_error_whose_text_panics_ends_the_reader() {
+    with_timeout(|| {
+        let executor = executor(1);
+        let decode = |frame: &Frame<'_>, out: &mut Vec<u8>| match frame.index() {
+            1 => Err(Error::new(ErrorKind::NotFound, NoText)),
+            _ => decode(frame, out),
+        };
+        let input = Cursor::new(encoded(&content(30), 4));
+        let mut reader = OrderedReader::new(&executor, input, |i, f| next_frame(i, f), decode);
+        reader.read_exact(&mut [0; 4]).unwrap();
+        assert_eq!(reader.read(&mut [0]).unwrap_err().kind(), ErrorKind::NotFound);
+        let text = "the text of the first error panicked";
+        assert_broken(&mut reader, ErrorKind::NotFound, text);
+    });
+}
+
 /// An endless input that counts its frames.
 struct Endless(Arc<AtomicU64>, #[expect(dead_code, reason = "its drop is counted")] Tracked);
 
@@ -242,7 +295,7 @@ fn endless_frame(input: &mut Endless, frame: &mut Vec<u8>) -> io::Result<bool> {
 fn the_reader_runs_ahead_by_a_window_and_its_drop_ends_that() {
     with_timeout(|| {
         let live = LiveCounter::default();
-        for window in [1, 4, 16] {
+        for window in [1, 3, 4, 16] {
             let executor = executor(2);
             let read = Arc::new(AtomicU64::new(0));
             let (taken, capture) = (Arc::new(AtomicU64::new(0)), live.track(0));
@@ -345,8 +398,9 @@ fn no_drop_of_an_input_or_a_state_panics_through_the_reader() {
     with_timeout(|| {
         for reads_all in [false, true] {
             let executor = executor(2);
-            let capture = Fragile;
-            let next = |input: &mut (Cursor<Vec<u8>>, Fragile), frame: &mut Vec<u8>| {
+            let (capture, in_next) = (Fragile, Fragile);
+            let next = move |input: &mut (Cursor<Vec<u8>>, Fragile), frame: &mut Vec<u8>| {
+                let _capture = &in_next;
                 next_frame(&mut input.0, frame)
             };
             let mut reader = OrderedReader::builder().build_init(

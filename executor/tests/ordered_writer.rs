@@ -1,27 +1,17 @@
 //! `OrderedWriter`: blocks that are encoded in parallel, and written in order.
 
 mod common;
+#[path = "common/writers.rs"]
+mod writers;
 
-use std::io::{self, Error, ErrorKind, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use common::{Latch, executor, with_timeout};
 use reorder_executor::{Block, BlockSink, Executor, OrderedWriter, Shutdown};
-
-fn input(len: usize) -> Vec<u8> {
-    (0..len).map(|n| (n * 7 % 251) as u8).collect()
-}
-
-/// Writes the block behind a head: its index, its length, and whether it is the last.
-fn encode(block: &Block<'_>, out: &mut Vec<u8>) -> io::Result<()> {
-    out.extend(block.index().to_le_bytes());
-    out.extend([block.len() as u8, u8::from(block.is_last())]);
-    out.extend_from_slice(block);
-    Ok(())
-}
+use writers::{Sink, copy, encode, input};
 
 /// Returns what was encoded. Checks the head of each block, and its size.
 fn decoded(mut encoded: &[u8], size: usize) -> Vec<u8> {
@@ -39,65 +29,6 @@ fn decoded(mut encoded: &[u8], size: usize) -> Vec<u8> {
     }
     assert!(encoded.is_empty(), "no block is behind the last");
     content
-}
-
-/// Writes to a vector up to a limit, with `step` bytes at once. Each second call is interrupted.
-struct Sink {
-    bytes: Vec<u8>,
-    limit: usize,
-    step: usize,
-    is_interrupted: bool,
-    flushes: usize,
-}
-
-impl Sink {
-    fn new(limit: usize, step: usize) -> Sink {
-        Sink { bytes: Vec::new(), limit, step, is_interrupted: false, flushes: 0 }
-    }
-
-    fn interrupt(&mut self) -> io::Result<()> {
-        self.is_interrupted = !self.is_interrupted;
-        if self.is_interrupted { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
-    }
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.interrupt()?;
-        let count = bytes.len().min(self.step).min(self.limit - self.bytes.len());
-        if count == 0 && !bytes.is_empty() {
-            return Err(Error::new(ErrorKind::StorageFull, "the disk is full"));
-        }
-        self.bytes.extend_from_slice(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.interrupt()?;
-        self.flushes += 1;
-        Ok(())
-    }
-}
-
-/// Checks that every later call fails, with the kind and the text of the first error.
-fn assert_broken<W: BlockSink<T>, T: Send>(
-    writer: &mut OrderedWriter<W, T>,
-    kind: ErrorKind,
-    text: &str,
-) {
-    let expected = format!("the writer has failed before: {text}");
-    for _ in 0..2 {
-        let errors = [
-            writer.write(b"more").map(drop),
-            writer.write(b"").map(drop),
-            writer.flush(),
-            writer.try_finish(),
-        ];
-        for error in errors {
-            let error = error.unwrap_err();
-            assert_eq!((error.kind(), error.to_string()), (kind, expected.clone()));
-        }
-    }
 }
 
 #[test]
@@ -124,136 +55,6 @@ fn what_was_written_arrives_in_order_and_in_blocks() {
                 }
             }
         }
-    });
-}
-
-#[test]
-fn a_sink_that_fails_at_any_byte_has_all_bytes_before() {
-    with_timeout(|| {
-        let executor = executor(2);
-        let input = input(50);
-        let whole = {
-            let mut writer = OrderedWriter::new(&executor, Vec::new(), 8, encode);
-            writer.write_all(&input).unwrap();
-            writer.finish().unwrap()
-        };
-        for limit in 0..whole.len() {
-            for (step, window) in [(1, 1), (3, 2), (100, 100)] {
-                let builder = OrderedWriter::builder(8).window(window);
-                let mut writer = builder.build(&executor, Sink::new(limit, step), encode);
-                let error = match writer.write_all(&input) {
-                    Ok(()) => writer.try_finish().unwrap_err(),
-                    Err(error) => error,
-                };
-                assert_eq!(error.kind(), ErrorKind::StorageFull);
-                assert_eq!(error.to_string(), "the disk is full");
-                assert_broken(&mut writer, ErrorKind::StorageFull, "the disk is full");
-                assert_eq!(writer.abort().bytes, whole[..limit]);
-            }
-        }
-        // A sink that takes nothing is an error of its own.
-        let mut full = [0; 5];
-        let mut writer = OrderedWriter::new(&executor, &mut full[..], 8, encode);
-        writer.write_all(&input).unwrap_or(());
-        assert_eq!(writer.try_finish().unwrap_err().kind(), ErrorKind::WriteZero);
-    });
-}
-
-#[test]
-fn an_error_of_the_encoder_comes_after_the_blocks_before_it() {
-    with_timeout(|| {
-        let executor = executor(2);
-        for kind in [ErrorKind::InvalidData, ErrorKind::Interrupted] {
-            for failing in 0..6 {
-                let encode = move |block: &Block<'_>, out: &mut Vec<u8>| {
-                    out.extend_from_slice(block);
-                    if block.index() < failing { Ok(()) } else { Err(Error::new(kind, "no")) }
-                };
-                let mut writer = OrderedWriter::new(&executor, Vec::new(), 3, encode);
-                let mut result = writer.write_all(b"abcdefghijklmnop");
-                if result.is_ok() {
-                    result = writer.try_finish();
-                }
-                // Callers repeat what was interrupted, and nothing could be repeated.
-                let expected = if kind == ErrorKind::Interrupted { ErrorKind::Other } else { kind };
-                let error = result.unwrap_err();
-                assert_eq!((error.kind(), error.to_string()), (expected, "no".to_owned()));
-                assert_broken(&mut writer, expected, "no");
-                let written = &b"abcdefghijklmnop"[..3 * failing as usize];
-                assert_eq!(writer.abort(), written);
-            }
-        }
-    });
-}
-
-#[test]
-fn the_next_write_returns_the_error_of_an_encoder_and_nothing_more_is_encoded() {
-    with_timeout(|| {
-        let executor = executor(1);
-        let (failed, encoded) = (Latch::default(), Arc::new(AtomicUsize::new(0)));
-        let (fails, count) = (failed.clone(), Arc::clone(&encoded));
-        let encode = move |block: &Block<'_>, _: &mut Vec<u8>| {
-            count.fetch_add(1, SeqCst);
-            if block.index() == 0 {
-                // The test writes the other blocks meanwhile.
-                fails.wait();
-            }
-            Err::<(), _>(Error::other("no"))
-        };
-        let builder = OrderedWriter::builder(1).window(100);
-        let mut writer = builder.build(&executor, Vec::new(), encode);
-        writer.write_all(&[0; 50]).unwrap();
-        failed.open();
-        // The block that was begun has room for no byte, but later writes would only fill it.
-        while writer.write(&[0]).is_ok() {
-            thread::yield_now();
-        }
-        assert_eq!(encoded.load(SeqCst), 1);
-        assert_broken(&mut writer, ErrorKind::Other, "no");
-    });
-}
-
-#[test]
-fn a_panic_of_the_encoder_is_an_error_at_its_place() {
-    with_timeout(|| {
-        let executor = executor(2);
-        let mut writer = OrderedWriter::new(&executor, Vec::new(), 2, |block, out| {
-            assert_ne!(block.bytes(), b"ef", "not these");
-            out.extend_from_slice(block);
-            Ok(())
-        });
-        let result = writer.write_all(b"abcdefgh").and_then(|()| writer.flush());
-        let text = result.unwrap_err().to_string();
-        assert!(text.contains("panicked") && text.contains("not these"), "{text}");
-        assert_broken(&mut writer, ErrorKind::Other, &text);
-        assert_eq!(writer.abort(), b"abcd");
-    });
-}
-
-#[test]
-fn a_panic_of_the_sink_is_passed_on_and_ends_the_writer() {
-    struct Panics(Vec<u8>);
-    impl Write for Panics {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            assert!(self.0.len() < 3, "no more");
-            self.0.push(bytes[0]);
-            Ok(1)
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    with_timeout(|| {
-        let executor = executor(2);
-        let encode = |block: &Block<'_>, out: &mut Vec<u8>| {
-            out.extend_from_slice(block);
-            Ok(())
-        };
-        let mut writer = OrderedWriter::new(&executor, Panics(Vec::new()), 2, encode);
-        writer.write_all(b"abcdef").unwrap();
-        catch_unwind(AssertUnwindSafe(|| writer.try_finish())).unwrap_err();
-        assert_broken(&mut writer, ErrorKind::Other, "the sink panicked");
-        assert_eq!(writer.abort().0, b"abc");
     });
 }
 
@@ -333,6 +134,52 @@ fn writers_inside_of_jobs_and_without_workers_go_on() {
         drop(executor);
         writer.write_all(&input(30)).unwrap();
         assert_eq!(writer.finish().unwrap().len(), 70 + 10 * (14 + 10));
+    });
+}
+
+#[test]
+fn a_writer_whose_thread_does_not_help_waits_for_the_workers() {
+    with_timeout(|| {
+        for helps in [false, true] {
+            let builder = Executor::builder().workers(1).consumer_helps(helps);
+            let executor = Arc::new(builder.build().unwrap());
+            let here = thread::current().id();
+            let (first, own) = (Latch::default(), Arc::new(AtomicUsize::new(0)));
+            let (waits, count) = (first.clone(), Arc::clone(&own));
+            let encode = move |block: &Block<'_>, out: &mut Vec<u8>| {
+                let is_own = thread::current().id() == here;
+                count.fetch_add(usize::from(is_own), SeqCst);
+                if is_own {
+                    first.open();
+                } else if helps {
+                    // The only worker waits until this thread has encoded a block.
+                    waits.wait();
+                }
+                out.extend_from_slice(block);
+                Ok(())
+            };
+            let builder = OrderedWriter::builder(1).window(2);
+            let mut writer = builder.build(&executor, Vec::new(), encode);
+            writer.write_all(&input(500)).unwrap();
+            writer.flush().unwrap();
+            writer.write_all(&input(9)).unwrap();
+            assert_eq!(writer.finish().unwrap(), [input(500), input(9)].concat());
+            assert_eq!(own.load(SeqCst) > 0, helps);
+
+            // The only worker encodes the blocks of its own job in any case.
+            let inner = Arc::clone(&executor);
+            let mut lengths = executor.stream([30], move |len| {
+                let mut writer = OrderedWriter::new(&inner, Vec::new(), 3, copy);
+                writer.write_all(&input(len)).unwrap();
+                writer.finish().unwrap().len()
+            });
+            assert_eq!(lengths.next().unwrap().unwrap(), 30);
+            // So does the calling thread after a shutdown.
+            _ = executor.shutdown(Shutdown::Abort, None);
+            let mut writer = OrderedWriter::new(&executor, Vec::new(), 3, copy);
+            writer.write_all(&input(30)).unwrap();
+            assert_eq!(writer.finish().unwrap(), input(30));
+        }
     });
 }
 

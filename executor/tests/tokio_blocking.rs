@@ -3,11 +3,12 @@
 
 mod common;
 
+use std::io::{ErrorKind, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use common::{Latch, executor, with_timeout};
-use reorder_executor::{AttemptOutcome, Shutdown};
+use reorder_executor::{AttemptOutcome, Block, OrderedReader, OrderedWriter, Shutdown, frames_of};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 fn runtimes() -> [Runtime; 2] {
@@ -47,6 +48,59 @@ fn a_call_that_would_block_a_task_panics() {
                 ]
             });
             told.iter().for_each(|told| assert!(told.contains("runtime"), "{told}"));
+        }
+    });
+}
+
+#[test]
+fn a_writer_that_would_block_a_task_ends_and_does_not_blame_the_sink() {
+    with_timeout(|| {
+        for runtime in runtimes() {
+            let executor = executor(1);
+            let (started, go_on) = (Latch::default(), Latch::default());
+            let (starts, goes_on) = (started.clone(), go_on.clone());
+            let encode = move |_: &Block<'_>, _: &mut Vec<u8>| {
+                starts.open();
+                goes_on.wait();
+                Ok(())
+            };
+            let builder = OrderedWriter::builder(1).window(1);
+            let mut writer = builder.build(&executor, Vec::new(), encode);
+            writer.write_all(b"ab").unwrap();
+            started.wait();
+            // The worker encodes the first block, for which the call would wait.
+            let told = runtime.block_on(async { panic_of(|| writer.flush()) });
+            let error = writer.flush().unwrap_err();
+            assert!(told.contains("runtime"), "{told}");
+            assert_eq!(error.kind(), ErrorKind::Other);
+            let text = "the writer has failed before: the wait for an encoder panicked";
+            assert_eq!(error.to_string(), text);
+            go_on.open();
+        }
+    });
+}
+
+#[test]
+fn a_reader_that_would_block_a_task_loses_nothing() {
+    with_timeout(|| {
+        for runtime in runtimes() {
+            let executor = executor(1);
+            let (started, go_on) = (Latch::default(), Latch::default());
+            let (starts, goes_on) = (started.clone(), go_on.clone());
+            let decode = move |frame: &reorder_executor::Frame<'_>, out: &mut Vec<u8>| {
+                starts.open();
+                goes_on.wait();
+                out.extend_from_slice(frame);
+                Ok(())
+            };
+            let mut reader = OrderedReader::new(&executor, &b"abc"[..], frames_of(1), decode);
+            started.wait();
+            let told = runtime.block_on(async { panic_of(|| reader.read(&mut [0])) });
+            assert!(told.contains("runtime"), "{told}");
+            go_on.open();
+            let mut read = Vec::new();
+            reader.read_to_end(&mut read).unwrap();
+            assert_eq!(read, b"abc");
         }
     });
 }

@@ -11,8 +11,8 @@ pub(crate) const DICTIONARY: usize = 32 * 1024;
 /// At least the number of bytes behind the dictionary that zlib may read.
 const BEHIND: usize = 8;
 
-/// The states of zlib for all files, because a state has some 300 KiB. There are at most as many as
-/// blocks are deflated at the same time.
+/// The states of zlib, which all files share, because a state has some 300 KiB. Each thread that
+/// deflates a block uses one.
 #[derive(Default)]
 pub(crate) struct States(Mutex<Vec<Compress>>);
 
@@ -53,7 +53,7 @@ fn deflate(state: &mut Compress, block: &Block<'_>, output: &mut Vec<u8>) -> io:
     loop {
         let rest = &block[(state.total_in() - before) as usize..];
         // This is enough for incompressible data, so the loop usually runs once.
-        output.reserve_exact(rest.len() + rest.len() / 1000 + 128);
+        output.try_reserve_exact(rest.len() + rest.len() / 1000 + 128)?;
         state.compress_vec(rest, output, flush)?;
         // The flush is complete if it does not fill the buffer.
         if output.len() < output.capacity() {

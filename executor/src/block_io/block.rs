@@ -1,10 +1,11 @@
 //! A block as its encoder gets it, and the cutting of blocks.
 
 use std::fmt;
+use std::io;
 use std::mem;
 use std::ops::Deref;
 
-use crate::block_io::spares::Spares;
+use crate::block_io::spares::{Spares, reserve};
 
 /// A block of the bytes that were written to an [`OrderedWriter`](crate::OrderedWriter), as its
 /// encoder gets it.
@@ -19,13 +20,14 @@ pub struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    /// Returns the bytes of the block. They live longer than this reference to the block.
+    /// Returns the bytes of the block. Their lifetime is longer than that of `&self`.
     pub fn bytes(&self) -> &'a [u8] {
         &self.bytes[self.start..]
     }
 
-    /// Returns the bytes before the block: as many as the writer has for its
-    /// [dictionary](crate::OrderedWriterBuilder::dictionary), or fewer at the start.
+    /// Returns the bytes before the block. Their number is the size of the
+    /// [dictionary](crate::OrderedWriterBuilder::dictionary). If fewer bytes were written before
+    /// the block, these are all of them.
     pub fn dictionary(&self) -> &'a [u8] {
         &self.bytes[..self.start]
     }
@@ -40,7 +42,8 @@ impl<'a> Block<'a> {
         self.index
     }
 
-    /// Returns `true` if no block follows. The last block may be empty, and there always is one.
+    /// Returns `true` if no block follows. Every finished writer has one last block, which may be
+    /// empty.
     pub fn is_last(&self) -> bool {
         self.is_last
     }
@@ -80,8 +83,9 @@ impl Cut {
     }
 }
 
-/// Cuts the bytes that are written into blocks.
+/// Cuts the written bytes into blocks.
 pub(super) struct Cutter {
+    /// The number of bytes of a block.
     size: usize,
     dictionary: usize,
     /// The dictionary and the beginning of the next block.
@@ -96,7 +100,7 @@ impl Cutter {
         Cutter { size, dictionary, buffer: Vec::new(), start: 0, index: 0, spares }
     }
 
-    /// Returns the number of bytes that the next block has.
+    /// Returns the number of bytes that were written to the next block.
     pub(super) fn len(&self) -> usize {
         self.buffer.len() - self.start
     }
@@ -106,24 +110,37 @@ impl Cutter {
     }
 
     /// Adds bytes to the next block. Returns the number of bytes that it took.
-    pub(super) fn fill(&mut self, bytes: &[u8]) -> usize {
-        let count = bytes.len().min(self.size - self.len());
-        // Once per block, so that the buffer is not larger than a block.
-        self.buffer.reserve_exact(self.size - self.len());
-        self.buffer.extend_from_slice(&bytes[..count]);
-        count
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for the block. Then it took no bytes.
+    pub(super) fn fill(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let free = self.size - self.len();
+        let count = bytes.len().min(free);
+        if count > 0 {
+            // Only the first bytes of a block allocate, and the buffer gets the size of a block.
+            reserve(&mut self.buffer, free, "a block")?;
+            self.buffer.extend_from_slice(&bytes[..count]);
+        }
+        Ok(count)
     }
 
     /// Ends the next block.
-    pub(super) fn cut(&mut self, is_last: bool) -> Cut {
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for the dictionary of the block behind it. Then nothing changes.
+    pub(super) fn cut(&mut self, is_last: bool) -> io::Result<Cut> {
         let mut buffer = self.spares.take();
         let tail = self.buffer.len().saturating_sub(self.dictionary);
-        buffer.reserve_exact(self.buffer.len() - tail);
-        buffer.extend_from_slice(&self.buffer[tail..]);
+        // No block follows the last.
+        let dictionary = if is_last { &[] } else { &self.buffer[tail..] };
+        reserve(&mut buffer, dictionary.len(), "a dictionary")?;
+        buffer.extend_from_slice(dictionary);
         let start = mem::replace(&mut self.start, buffer.len());
         let bytes = mem::replace(&mut self.buffer, buffer);
         self.index += 1;
-        Cut { bytes, start, index: self.index - 1, is_last }
+        Ok(Cut { bytes, start, index: self.index - 1, is_last })
     }
 }
 
@@ -139,9 +156,9 @@ mod tests {
             let mut cutter = Cutter::new(size, dictionary, spares.clone());
             let (mut read, mut rest) = (0, &input[..]);
             while !rest.is_empty() {
-                let took = cutter.fill(rest);
+                let took = cutter.fill(rest).unwrap();
                 rest = &rest[took..];
-                let cut = cutter.cut(rest.is_empty());
+                let cut = cutter.cut(rest.is_empty()).unwrap();
                 let block = cut.block();
                 assert_eq!(block.index(), (read / size) as u64);
                 assert_eq!(block.dictionary(), &input[read.saturating_sub(dictionary)..read]);

@@ -29,7 +29,7 @@ pub(super) struct Encoding<T: Send + 'static> {
     /// The number of blocks that were sent and whose outputs were not taken.
     outstanding: u64,
     failed: Arc<FailedAt>,
-    /// `true` if this thread encodes blocks while an output is missing.
+    /// `true` if the thread that takes outputs also encodes blocks while it waits for one.
     helps: bool,
     /// Dropped after the outcomes.
     _spares: FreeOnDrop,
@@ -47,7 +47,7 @@ impl<T: Send + 'static> Encoding<T> {
         let buffers = spares.clone();
         let job = move |cut: Cut| {
             let mut output = buffers.take();
-            // It notes a failure also if the encoder panics.
+            // Its drop notes a failure, also if the encoder panics.
             let note = NoteOnDrop { failed_at: &failed_at, index: cut.index };
             let result = match failed_at.is_before(cut.index) {
                 true => Err(ErrorKind::Other.into()),
@@ -65,8 +65,8 @@ impl<T: Send + 'static> Encoding<T> {
         Encoding { sender, outcomes, outstanding: 0, failed, helps, _spares }
     }
 
-    /// Returns `true` if an encoder has failed. Then [`take`](Encoding::take) returns its error
-    /// after the outputs before it.
+    /// Returns `true` if an encoder has failed. Then [`take`](Encoding::take) returns the outputs
+    /// of the blocks before it, and after them its error.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.is_before(u64::MAX)
     }
@@ -78,7 +78,7 @@ impl<T: Send + 'static> Encoding<T> {
         Ok(())
     }
 
-    /// Returns the next output if it is there.
+    /// Returns the next output if it is ready.
     pub(super) fn take_ready(&mut self) -> io::Result<Option<Encoded<T>>> {
         let Some(outcomes) = self.outcomes.as_mut().filter(|_| self.outstanding > 0) else {
             return Ok(None);
@@ -87,7 +87,8 @@ impl<T: Send + 'static> Encoding<T> {
         self.accept(next)
     }
 
-    /// Returns the next output, or `None` if all were taken. Encodes blocks while it is missing.
+    /// Returns the next output, or `None` if all were taken. While the output is not ready, this
+    /// thread encodes blocks if it helps, and then waits.
     pub(super) fn take(&mut self) -> io::Result<Option<Encoded<T>>> {
         loop {
             let ready = self.take_ready()?;
@@ -116,7 +117,8 @@ impl<T: Send + 'static> Drop for Encoding<T> {
     }
 }
 
-/// The index of a block whose encoder has failed, or `u64::MAX`. No block behind it is needed.
+/// The index of a block whose encoder has failed, or `u64::MAX`. The writer needs no block behind
+/// it.
 struct FailedAt(AtomicU64);
 
 impl FailedAt {

@@ -1,13 +1,14 @@
 //! A frame as its decoder gets it, and the frames of an input.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Error, ErrorKind, Read};
 use std::ops::Deref;
 
-use crate::block_io::spares::Spares;
+use crate::block_io::spares::{Spares, reserve};
+use crate::unwind::DiscardOnDrop;
 
-/// A frame of the input of an [`OrderedReader`](crate::OrderedReader), for its decoder: an encoded
-/// block.
+/// An encoded block of the input of an [`OrderedReader`](crate::OrderedReader), as its decoder gets
+/// it.
 ///
 /// It dereferences to its bytes.
 pub struct Frame<'a> {
@@ -16,7 +17,7 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Returns the bytes of the frame. They live longer than this reference to the frame.
+    /// Returns the bytes of the frame. Their lifetime is longer than that of `&self`.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
@@ -47,13 +48,16 @@ impl fmt::Debug for Frame<'_> {
 /// Returns a function that reads frames of `size` bytes, for
 /// [`OrderedReader::new`](crate::OrderedReader::new). The last frame may be shorter.
 ///
+/// If there is no memory for a frame, the function returns an error of the kind
+/// [`OutOfMemory`](ErrorKind::OutOfMemory).
+///
 /// # Panics
 ///
 /// If `size` is 0.
 pub fn frames_of<R: Read>(size: usize) -> impl FnMut(&mut R, &mut Vec<u8>) -> io::Result<bool> {
     assert_ne!(size, 0, "a frame has at least 1 byte");
     move |input, frame| {
-        frame.reserve_exact(size);
+        reserve(frame, size, "a frame")?;
         Ok(input.take(size as u64).read_to_end(frame)? > 0)
     }
 }
@@ -65,9 +69,12 @@ pub(super) struct OwnedFrame {
 }
 
 /// The frames of an input, which are the source of a stream. An error is the last item.
+///
+/// If the input panics when it is dropped, that panic is passed on. The `Drop` of the function may
+/// panic as well. A second panic would end the process.
 pub(super) struct Frames<R, F> {
     input: R,
-    next_frame: F,
+    next_frame: DiscardOnDrop<F>,
     index: u64,
     spares: Spares,
     has_ended: bool,
@@ -75,6 +82,7 @@ pub(super) struct Frames<R, F> {
 
 impl<R, F> Frames<R, F> {
     pub(super) fn new(input: R, next_frame: F, spares: Spares) -> Self {
+        let next_frame = DiscardOnDrop::new(next_frame);
         Frames { input, next_frame, index: 0, spares, has_ended: false }
     }
 }
@@ -92,8 +100,16 @@ where
         let mut bytes = self.spares.take();
         let read = (self.next_frame)(&mut self.input, &mut bytes);
         self.has_ended = !matches!(read, Ok(true));
+        let index = self.index;
         self.index += 1;
-        let index = self.index - 1;
-        read.map(|is_frame| is_frame.then_some(OwnedFrame { bytes, index })).transpose()
+        match read {
+            Ok(true) => Some(Ok(OwnedFrame { bytes, index })),
+            Ok(false) if bytes.is_empty() => None,
+            Ok(false) => {
+                let text = format!("the input ended inside frame {index}");
+                Some(Err(Error::new(ErrorKind::UnexpectedEof, text)))
+            }
+            Err(error) => Some(Err(error)),
+        }
     }
 }

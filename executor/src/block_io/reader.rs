@@ -15,13 +15,13 @@ use crate::thread_states::ThreadStates;
 /// A [`BufRead`] that decodes the frames of an input ahead and in parallel, and yields their
 /// contents in order.
 ///
-/// A function of the user reads one frame after the other from the input. The workers call it, and
-/// decode the frames: they decompress, decrypt or check them. They run ahead of the reader, by at
-/// most the [window](OrderedReaderBuilder::window).
+/// The workers call a function of the user that reads the next frame from the input. They decode
+/// the frames: they decompress, decrypt or check them. They run ahead of the reader, by at most the
+/// [window](OrderedReaderBuilder::window).
 ///
-/// Dropping the reader stops it, and waits for nothing. The input is read no further, and is
-/// dropped. A worker that is blocked inside the input drops it later. If the reader is forgotten,
-/// the workers fill the window and stop.
+/// Dropping the reader stops it, and waits for nothing. The workers read no more frames, and the
+/// input is dropped. A worker that is blocked inside the input drops it later. If the reader is
+/// forgotten, the workers fill the window and stop.
 ///
 /// ```
 /// use std::io::{self, BufRead, Read};
@@ -53,13 +53,23 @@ use crate::thread_states::ThreadStates;
 ///
 /// # Errors
 ///
-/// An error of the input or of the decoder has its place in the order: the contents of all frames
-/// before it are read first. It ends the reader, and every later call fails with the same kind and
-/// text. A panic of the decoder or of the input is such an error, and its text has the message.
+/// The first error ends the reader. It has its place in the order: the reader first yields the
+/// contents of all frames before it. The first error is one of these:
+///
+/// * An error of the input or of the decoder.
+/// * A panic of one of them. Its error has the kind [`Other`](io::ErrorKind::Other), and its text
+///   contains the message.
+/// * The end of the input inside of a frame, if the function that reads frames says so by `false`
+///   and a buffer with bytes: [`UnexpectedEof`](io::ErrorKind::UnexpectedEof).
+///
+/// Every later call returns an error of the same kind. Its text is `the reader has failed before: `
+/// and the text of the first error. An [`Interrupted`](io::ErrorKind::Interrupted) of the two
+/// functions gets the kind `Other`, because callers would repeat the call.
 ///
 /// # Panics
 ///
-/// With the feature `tokio`, a call that has to wait panics in a task of a tokio runtime.
+/// With the feature `tokio`, a call that has to wait panics in a task of a tokio runtime. A later
+/// call goes on, and no content is lost.
 #[must_use = "dropping a reader stops it"]
 pub struct OrderedReader {
     /// The content of the frame that was decoded last.
@@ -85,9 +95,14 @@ pub struct OrderedReaderBuilder {
 
 impl OrderedReaderBuilder {
     /// Sets the maximum number of frames that were read and whose contents were not taken, at least
-    /// 1. It is rounded up to a power of two. The default is 4 for each worker, and 4 more.
+    /// 1. The number is exact. The default is 4 for each worker, and 4 more.
     ///
-    /// The memory of the reader is this number of contents, and a frame for each thread.
+    /// The reader has at most the following buffers. Each holds a frame or a content.
+    ///
+    /// * one for each frame of the window, which holds the frame or its content;
+    /// * one for each thread that decodes, for the content that it makes: the workers, and the
+    ///   calling thread if [it helps](crate::Builder::consumer_helps);
+    /// * one for the content that the caller reads.
     ///
     /// # Panics
     ///
@@ -101,9 +116,16 @@ impl OrderedReaderBuilder {
     /// Starts a reader.
     ///
     /// * `next_frame` reads the next frame from the input, and appends it to the buffer, which is
-    ///   empty. It returns `false` at the end of the input. One thread at a time calls it.
-    ///   [`frames_of`](crate::frames_of) makes one for frames of a fixed size.
+    ///   empty. It returns `true` after a frame. At the end of the input, it returns `false` and
+    ///   leaves the buffer empty. If it returns `false` and the buffer has bytes, the reader ends
+    ///   with the error `the input ended inside frame N`. N is the [index](Frame::index) of the
+    ///   frame. One thread at a time calls this function. [`frames_of`](crate::frames_of) returns
+    ///   such a function for frames of a fixed size.
     /// * `decode` appends the content of a frame to the buffer, which is empty.
+    ///
+    /// If the input has the length of a frame, do not allocate that many bytes at once. A damaged
+    /// length could be larger than the memory, and a failed allocation ends the process.
+    /// [`Read::take`] and [`read_to_end`](Read::read_to_end) allocate as bytes arrive.
     ///
     /// [`OrderedReader`] has an example.
     ///
@@ -113,8 +135,8 @@ impl OrderedReaderBuilder {
     ///
     /// # Progress
     ///
-    /// It does not wait, and reads nothing. If the executor was shut down, the thread that reads
-    /// runs both functions.
+    /// It does not wait, and reads nothing. If the executor was shut down, the thread that calls
+    /// the reader runs both functions.
     pub fn build<R, N, F>(
         self,
         executor: &Executor,
@@ -145,8 +167,8 @@ impl OrderedReaderBuilder {
         OrderedReader { content: Vec::new(), consumed: 0, spares: FreeOnDrop(spares), state }
     }
 
-    /// Starts a reader whose decoder has a state, such as a decompressor that is used again. `init`
-    /// makes a state when more threads decode at the same time than states exist.
+    /// Starts a reader whose decoder has a state, such as a decompressor that is used again. One
+    /// thread at a time uses a state. If all states are in use, `init` makes another.
     ///
     /// If the decoder panics, its state is dropped.
     ///
@@ -227,8 +249,11 @@ impl OrderedReader {
         OrderedReader::builder().build(executor, input, next_frame, decode)
     }
 
-    /// Takes the content of the next frame. Returns `false` at the end.
+    /// Takes the content of the next frame. Returns `false` at the end of the input.
     fn next_content(&mut self) -> io::Result<bool> {
+        // First, because the next frame may need the buffer as soon as a content is taken.
+        self.consumed = 0;
+        self.spares.0.put(mem::take(&mut self.content));
         let next = match &mut self.state {
             State::Open(contents) => contents.next(),
             State::Ended => return Ok(false),
@@ -236,8 +261,7 @@ impl OrderedReader {
         };
         match next.map(|outcome| outcome.unwrap_or_else(|failure| Err(failed(failure)))) {
             Some(Ok(content)) => {
-                self.consumed = 0;
-                self.spares.0.put(mem::replace(&mut self.content, content));
+                self.content = content;
                 Ok(true)
             }
             Some(Err(error)) => {
@@ -255,7 +279,8 @@ impl OrderedReader {
 
 /// # Progress
 ///
-/// Blocking, until the next frame is decoded.
+/// Blocking, until the next frame is decoded. After the end of the input or an error, it returns
+/// immediately.
 impl Read for OrderedReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
@@ -270,7 +295,8 @@ impl Read for OrderedReader {
 
 /// # Progress
 ///
-/// `fill_buf` blocks until the next frame is decoded. It returns the rest of one frame.
+/// `fill_buf` blocks until the next frame is decoded, and returns the rest of one content. After
+/// the end of the input or an error, it returns immediately.
 impl BufRead for OrderedReader {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         // The content of a frame may be empty.

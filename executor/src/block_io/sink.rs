@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-/// A sink of an [`OrderedWriter`](crate::OrderedWriter): it gets the encoded blocks in order, each
-/// with the value that its encoder returned.
+/// A sink of an [`OrderedWriter`](crate::OrderedWriter). The sink gets the encoded blocks in order,
+/// each with the value that its encoder returned.
 ///
 /// Every [`Write`] is a sink for encoders that return `()`. Implement this trait for a format that
 /// needs more than the bytes, such as a checksum of all blocks or an index of their positions.

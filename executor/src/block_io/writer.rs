@@ -14,18 +14,19 @@ use crate::thread_states::ThreadStates;
 
 /// A [`Write`] that encodes blocks in parallel, and writes them to a sink in order.
 ///
-/// It cuts what is written into blocks of a fixed size. The workers encode the blocks: they
-/// compress, encrypt or sign them. The thread that writes to this handle writes the encoded blocks
-/// to the sink. So the sink may borrow, and need not be [`Send`].
+/// The writer cuts the written bytes into blocks of a fixed size. The workers encode the blocks:
+/// they compress, encrypt or sign them. The thread that calls the writer also writes the encoded
+/// blocks to the sink. So the sink may borrow, and need not be [`Send`].
 ///
-/// The number of blocks that were cut and not written is bounded by the
-/// [window](OrderedWriterBuilder::window). While the window is full, the thread that writes encodes
-/// blocks as well. Buffers are used again.
+/// The [window](OrderedWriterBuilder::window) bounds the number of blocks in memory. While the
+/// window is full, the calling thread encodes blocks as well. With
+/// [`consumer_helps(false)`](crate::Builder::consumer_helps) it encodes none, and waits for the
+/// workers. The writer uses its buffers again.
 ///
-/// Call [`finish`](OrderedWriter::finish) at the end. Dropping the writer stops it: blocks that
-/// were not written are lost. The drop writes nothing, and waits for nothing. It never panics,
+/// Call [`finish`](OrderedWriter::finish) at the end. Dropping the writer stops it, and loses the
+/// blocks that were not written. The drop writes nothing, and waits for nothing. It never panics,
 /// unless the `Drop` of the sink does. If the writer is forgotten, the workers encode the blocks
-/// that were cut, and the outputs stay in memory.
+/// that were sent to them, and the outputs stay in memory.
 ///
 /// ```
 /// use std::io::Write;
@@ -46,19 +47,28 @@ use crate::thread_states::ThreadStates;
 ///
 /// # Errors
 ///
-/// The first error of the sink or of the encoder ends the writer: [`write`](Write::write),
-/// [`flush`](Write::flush) or [`finish`](OrderedWriter::finish) returns it, and no later block is
-/// encoded. An error of the encoder has its place in the order, so all blocks before it have been
-/// written. Every later call fails with the same kind and text. A panic of the encoder is such an
-/// error, and its text has the message. After a panic of the sink, which is passed on, later calls
-/// fail, too.
+/// The first error ends the writer. [`write`](Write::write), [`flush`](Write::flush) or
+/// [`finish`](OrderedWriter::finish) returns it. The first error is one of these:
 ///
-/// A sink that is [`Interrupted`](ErrorKind::Interrupted) is called again.
-/// [`WouldBlock`](ErrorKind::WouldBlock) is an error as any other.
+/// * An error of the encoder. All blocks before it have been written, and no later block is.
+/// * A panic of the encoder. Its error has the kind [`Other`](ErrorKind::Other), and its text
+///   contains the message.
+/// * An error of the sink. A part of the block may have been written.
+/// * No memory for a block or a dictionary: [`OutOfMemory`](ErrorKind::OutOfMemory).
+///
+/// Every later call returns an error of the same kind. Its text is `the writer has failed before: `
+/// and the text of the first error. A panic of the sink is passed on, and ends the writer, too.
+/// Later calls then return an error of the kind `Other`, with the text `the writer has failed
+/// before: the sink panicked`.
+///
+/// If the sink returns [`Interrupted`](ErrorKind::Interrupted), the writer calls it again.
+/// [`WouldBlock`](ErrorKind::WouldBlock) ends the writer, as other errors do. An encoder's
+/// `Interrupted` gets the kind `Other`, because callers would repeat the call.
 ///
 /// # Panics
 ///
-/// With the feature `tokio`, a call that has to wait panics in a task of a tokio runtime.
+/// If the sink panics. With the feature `tokio`, a call that has to wait panics in a task of a
+/// tokio runtime, and ends the writer.
 #[must_use = "dropping a writer stops it"]
 pub struct OrderedWriter<W, T: Send + 'static = ()> {
     sink: W,
@@ -71,6 +81,14 @@ enum State<T: Send + 'static> {
     Open(Box<Encoding<T>>),
     Finished,
     Broken(Broken),
+}
+
+impl<T: Send + 'static> State<T> {
+    /// Returns the state after a panic outside of the sink. It is the panic of a call that may not
+    /// wait, or has no memory to encode blocks.
+    fn wait_panicked() -> State<T> {
+        State::Broken(Broken::by_panic("the wait for an encoder panicked"))
+    }
 }
 
 /// The settings of an [`OrderedWriter`]. Made by [`OrderedWriter::builder`].
@@ -104,11 +122,22 @@ impl OrderedWriterBuilder {
         self
     }
 
-    /// Sets the maximum number of blocks that were cut and not written, at least 1. The default is
-    /// 4 for each worker, and 4 more.
+    /// Sets the maximum number of blocks that were sent to the workers and whose outputs are not
+    /// written, at least 1. The number is exact. The default is 4 for each worker, and 4 more.
     ///
-    /// The memory of the writer is this number of blocks or outputs, and two for each thread that
-    /// encodes. The window bounds how far the workers run ahead of a slow block or a slow sink.
+    /// One more block is outside of the window: the block that the caller fills, or a full block
+    /// that waits for room. The window bounds how far the workers run ahead of a slow block or a
+    /// slow sink.
+    ///
+    /// The writer has at most the following buffers. Each has the size of a block and its
+    /// dictionary, or of an output.
+    ///
+    /// * one for each block of the window, which holds the block or its output;
+    /// * one for each thread that encodes, for the output that it makes: the workers, and the
+    ///   calling thread unless [`consumer_helps`](crate::Builder::consumer_helps) is off;
+    /// * two for the full block that waits for room, and for the block behind it.
+    ///
+    /// An example: with 2 workers and a window of 6, the writer has up to 6 + 3 + 2 = 11 buffers.
     ///
     /// # Panics
     ///
@@ -148,7 +177,8 @@ impl OrderedWriterBuilder {
     ///
     /// # Progress
     ///
-    /// It does not wait. If the executor was shut down, the thread that writes encodes the blocks.
+    /// It does not wait. If the executor was shut down, the thread that calls the writer encodes
+    /// all blocks.
     pub fn build<W, T, F>(self, executor: &Executor, sink: W, encode: F) -> OrderedWriter<W, T>
     where
         W: BlockSink<T>,
@@ -163,8 +193,8 @@ impl OrderedWriterBuilder {
         OrderedWriter { sink, cutter, spares, state: State::Open(encoding) }
     }
 
-    /// Starts a writer whose encoder has a state, such as a compressor that is used again. `init`
-    /// makes a state when more threads encode at the same time than states exist.
+    /// Starts a writer whose encoder has a state, such as a compressor that is used again. One
+    /// thread at a time uses a state. If all states are in use, `init` makes another.
     ///
     /// If the encoder panics, its state is dropped.
     ///
@@ -241,13 +271,13 @@ impl<W, T: Send + 'static> OrderedWriter<W, T> {
         &self.sink
     }
 
-    /// Returns the sink. Bytes that are written to it stand between two blocks.
+    /// Returns the sink. Bytes that you write to it come between two blocks.
     pub fn get_mut(&mut self) -> &mut W {
         &mut self.sink
     }
 
-    /// Stops the writer, and returns the sink, also after an error. Blocks that were not written
-    /// are lost, as by a drop.
+    /// Stops the writer, and returns the sink, also after an error. The blocks that were not
+    /// written are lost.
     ///
     /// ```
     /// use std::io::{self, Write};
@@ -267,7 +297,7 @@ impl<W, T: Send + 'static> OrderedWriter<W, T> {
     ///
     /// # Progress
     ///
-    /// It waits for nothing. Encoders that run go on, and their outputs are dropped.
+    /// It does not wait. Encoders that run go on, and their outputs are dropped.
     pub fn abort(self) -> W {
         self.sink
     }
@@ -276,7 +306,7 @@ impl<W, T: Send + 'static> OrderedWriter<W, T> {
 impl<W: BlockSink<T>, T: Send + 'static> OrderedWriter<W, T> {
     /// Encodes the last block, writes all blocks, flushes the sink, and returns it.
     ///
-    /// The last block has up to `block_size` bytes. It is empty if nothing was written, or nothing
+    /// The last block has up to `block_size` bytes. It is empty if no byte was written, or none
     /// since the last [`flush`](Write::flush).
     ///
     /// # Errors
@@ -286,14 +316,17 @@ impl<W: BlockSink<T>, T: Send + 'static> OrderedWriter<W, T> {
     ///
     /// # Progress
     ///
-    /// Blocking, until all blocks are encoded and written. This thread encodes blocks as well.
+    /// Blocking, until all blocks are encoded and written. This thread encodes blocks as well,
+    /// unless [`consumer_helps`](crate::Builder::consumer_helps) is off. After an encoder has
+    /// failed or panicked, it waits only for the blocks before the failure. A later call returns
+    /// its error immediately.
     pub fn finish(mut self) -> io::Result<W> {
         self.try_finish()?;
         Ok(self.sink)
     }
 
-    /// Does the same as [`finish`](OrderedWriter::finish), and keeps the sink. A second call does
-    /// nothing. A later [`write`](Write::write) is an error.
+    /// Does the same as [`finish`](OrderedWriter::finish), and keeps the sink. After a success, a
+    /// second call does nothing, and a later [`write`](Write::write) returns an error.
     ///
     /// # Errors
     ///
@@ -316,11 +349,10 @@ impl<W: BlockSink<T>, T: Send + 'static> OrderedWriter<W, T> {
 
     /// Runs `f` unless the writer has ended. An error of `f` ends the writer, and so does a panic.
     fn attempt(&mut self, f: impl FnOnce(&mut Open<'_, W, T>) -> io::Result<()>) -> io::Result<()> {
-        let panicked = State::Broken(Broken::new("the sink panicked"));
-        let (state, result) = match mem::replace(&mut self.state, panicked) {
+        let (state, result) = match mem::replace(&mut self.state, State::wait_panicked()) {
             State::Open(encoding) => {
-                let (sink, cutter, spares) = (&mut self.sink, &mut self.cutter, &self.spares);
-                let mut open = Open { sink, cutter, spares, encoding };
+                let OrderedWriter { sink, cutter, spares, state } = self;
+                let mut open = Open { sink, cutter, spares, if_panicked: state, encoding };
                 match f(&mut open).map_err(fatal) {
                     Ok(()) => (State::Open(open.encoding), Ok(())),
                     Err(error) => (State::Broken(Broken::by(&error)), Err(error)),
@@ -344,14 +376,16 @@ struct Open<'a, W, T: Send + 'static> {
     sink: &'a mut W,
     cutter: &'a mut Cutter,
     spares: &'a Spares,
+    /// The state of the writer if the call panics now.
+    if_panicked: &'a mut State<T>,
     encoding: Box<Encoding<T>>,
 }
 
 impl<W: BlockSink<T>, T: Send + 'static> Open<'_, W, T> {
-    /// Ends the next block and sends it. Writes the blocks that are encoded, and as many more as it
-    /// takes to have room in the window.
+    /// Ends the next block and sends it. While the window is full, waits for the next output and
+    /// writes it. Then writes the outputs that are ready.
     fn send(&mut self, is_last: bool) -> io::Result<()> {
-        let mut cut = self.cutter.cut(is_last);
+        let mut cut = self.cutter.cut(is_last)?;
         while let Err(refused) = self.encoding.try_send(cut) {
             cut = refused.into_inner();
             match self.encoding.take()? {
@@ -370,33 +404,52 @@ impl<W: BlockSink<T>, T: Send + 'static> Open<'_, W, T> {
         while let Some(encoded) = self.encoding.take()? {
             self.append(encoded)?;
         }
-        loop {
-            match self.sink.flush_blocks() {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => return result,
+        self.call_sink(|sink| {
+            loop {
+                match sink.flush_blocks() {
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    result => return result,
+                }
             }
-        }
+        })
     }
 
+    /// Writes an output to the sink.
     fn append(&mut self, encoded: Encoded<T>) -> io::Result<()> {
         let Encoded { output, result } = encoded;
-        self.sink.write_block(&output, result?)?;
+        let value = result?;
+        self.call_sink(|sink| sink.write_block(&output, value))?;
         self.spares.put(output);
         Ok(())
+    }
+
+    /// Calls the sink. If it panics, the error of later calls says so.
+    fn call_sink(&mut self, f: impl FnOnce(&mut W) -> io::Result<()>) -> io::Result<()> {
+        *self.if_panicked = State::Broken(Broken::by_panic("the sink panicked"));
+        let result = f(self.sink);
+        *self.if_panicked = State::wait_panicked();
+        result
     }
 }
 
 /// # Progress
 ///
-/// `write` takes up to a block. It returns immediately, except if it begins another block: then it
-/// sends the block before, and writes the blocks that are encoded. While the window is full, it
-/// encodes blocks, or waits.
+/// `write` takes up to a block. It copies the bytes and returns immediately, unless the block is
+/// full. Then it sends the block to the workers, and writes the outputs that are ready. While the
+/// window is full, it encodes blocks, or waits for the next output. With
+/// [`consumer_helps(false)`](crate::Builder::consumer_helps) it only waits.
 ///
 /// `flush` ends the block that was begun, waits until all blocks are encoded and written, and
-/// flushes the sink. So everything that was written is in the sink. A block that is shorter than
+/// flushes the sink. So the sink has all bytes that were written. A block that is shorter than
 /// the others costs compression, and the wait costs parallelism: flush seldom.
+///
+/// After an encoder has failed or panicked, the next `write`, `flush` or `finish` waits for the
+/// blocks before the failure, and writes them. It may encode them. Then it returns the error. It
+/// does not wait for blocks behind the failure. Encoders that run go on, and their outputs are
+/// dropped. Every later call returns its error immediately.
 impl<W: BlockSink<T>, T: Send + 'static> Write for OrderedWriter<W, T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // The call looks for a failure also if the block has room.
         let is_open = matches!(&self.state, State::Open(encoding) if !encoding.has_failed());
         if !is_open || self.cutter.is_full() && !bytes.is_empty() {
             self.attempt(|open| {
@@ -406,7 +459,8 @@ impl<W: BlockSink<T>, T: Send + 'static> Write for OrderedWriter<W, T> {
                 open.send(false)
             })?;
         }
-        Ok(self.cutter.fill(bytes))
+        let filled = self.cutter.fill(bytes);
+        filled.or_else(|error| self.attempt(|_| Err(error)).map(|()| 0))
     }
 
     fn flush(&mut self) -> io::Result<()> {

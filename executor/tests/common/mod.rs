@@ -49,6 +49,18 @@ impl Latch {
     }
 }
 
+/// An error whose text panics.
+#[derive(Debug)]
+pub struct NoText;
+
+impl std::fmt::Display for NoText {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("no text");
+    }
+}
+
+impl std::error::Error for NoText {}
+
 /// Counts the [`Tracked`] values that are alive.
 #[derive(Clone, Default)]
 pub struct LiveCounter(Arc<AtomicUsize>);
