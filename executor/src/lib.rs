@@ -62,7 +62,8 @@
 //!
 //! The consumer of a stream waits for the workers, unless [it helps](Builder::consumer_helps). The
 //! stream stands still while other jobs occupy all workers. So a job must not wait for a thread
-//! that waits for a stream of the same executor. A job may take from such a stream itself.
+//! that waits for a stream of the same executor. A job may take from such a stream itself. The
+//! thread that calls an [`OrderedWriter`] encodes blocks while it waits, unless the setting is off.
 //!
 //! A job that blocks occupies its worker. A source that blocks does not: another thread takes the
 //! worker's place, and items that were pulled run meanwhile. The same holds if a worker waits for
@@ -84,9 +85,10 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
+//! | `default` | | `requests` |
 //! | `requests` | yes | [`BatchBuilder::requests`]: retries, rate limiters, futures as jobs |
 //! | `sink` | no | `Sink` of `futures-sink` for [`QueueSender`] |
-//! | `tokio` | no | [`Spawn`] for `tokio::runtime::Handle` |
+//! | `tokio` | no | [`Spawn`] for `tokio::runtime::Handle`; a blocking call in a task of a tokio runtime panics |
 //! | `tracing` | no | spans of batches and time slices, and events |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

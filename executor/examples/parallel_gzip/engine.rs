@@ -13,8 +13,8 @@ use crate::deflate::{DICTIONARY, States};
 use crate::error::Error;
 use crate::member::{Member, Origin, Size};
 
-/// The blocks of the window for each thread that deflates, which bound the memory. There are enough
-/// for workers to continue while a block or the disk is slow.
+/// The number of blocks of the window for each thread that deflates. The window bounds the memory.
+/// It is large enough for workers to continue while a block or the disk is slow.
 const WINDOW_PER_THREAD: usize = 2;
 
 /// The executor and the settings, which all files share.

@@ -15,30 +15,34 @@
 //!
 //! # How it works
 //!
-//! Each file has an `OrderedWriter`, which cuts the input into blocks. The workers deflate them.
-//! The thread of the file reads the input, and writes the deflated blocks in order. While the
-//! window is full, this thread deflates blocks, too.
+//! Each file has an `OrderedWriter`, which cuts the input into blocks. The workers deflate the
+//! blocks. The thread of the file reads the input, and writes the deflated blocks in order. While
+//! the window is full, this thread deflates blocks, too.
 //!
 //! As with pigz, the output is one ordinary gzip member. A deflated block ends on a byte boundary
 //! and may refer to the 32 KiB before the block. Each block has a CRC, and the sink of the writer
-//! combines them. Decompression has no such blocks, so it runs in parallel for several files only.
+//! combines them. A gzip member has no such blocks when it is decompressed, so `-d` uses one thread
+//! for each file.
 //!
 //! Up to 4 threads take files. They are the workers of another executor, which brings their results
 //! into the order of the arguments.
 //!
 //! # Memory
 //!
-//! The memory does not depend on the size of a file, and per file it keeps only the name and the
-//! sizes. It consists of
+//! The memory does not depend on the size of a file. For a file that is not open, the program keeps
+//! only the name and the sizes. Up to 4 files are open. Each has the following buffers:
 //!
-//! * per open file: a window of blocks, each of which is deflated or has its dictionary. The window
-//!   has 2 blocks for each worker, and 2 more. Up to 4 files are open.
-//! * per open file: the block that is read, and an output for each thread that deflates.
-//! * per thread that deflates: zlib's state of some 300 KiB.
+//! * one for each block of the window, which holds the block with its dictionary, or its output.
+//!   The window has 2 blocks for each worker, and 2 more.
+//! * one for the output of each thread that deflates: the workers, and the thread of the file.
+//! * two for the block that waits for room in the window, and for the block behind it.
+//! * one of 128 KiB for reads.
 //!
-//! An example: there are 2 workers, 4 files, and incompressible blocks of 128 KiB. A file has 10
-//! buffers of 160 KiB. All files take 7 MiB, and the states 2 MiB. `--verbose` prints the measured
-//! peak.
+//! Each thread that deflates also has a state of zlib, of some 300 KiB.
+//!
+//! An example: there are 2 workers, 4 files, and incompressible blocks of 128 KiB. A file has
+//! 6 + 3 + 2 = 11 buffers of 160 KiB, and the buffer for reads. All files take 7.4 MiB, and the 6
+//! states 2 MiB. `--verbose` prints the measured peak.
 //!
 //! # Interruptions
 //!
