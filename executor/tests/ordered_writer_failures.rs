@@ -166,6 +166,15 @@ fn a_panic_of_the_sink_is_passed_on_and_ends_the_writer() {
     });
 }
 
+/// Opens latches when it is dropped.
+struct OpenOnDrop([Latch; 3]);
+
+impl Drop for OpenOnDrop {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Latch::open);
+    }
+}
+
 /// A write, a flush or an end of a writer.
 type Call<W> = fn(&mut OrderedWriter<W>) -> io::Result<()>;
 
@@ -180,6 +189,8 @@ fn after_a_failure_a_call_waits_for_the_blocks_before_it_and_for_none_behind_it(
             let executor = Executor::builder().workers(3).consumer_helps(false).build().unwrap();
             let latches: [(Latch, Latch); 3] = Default::default();
             let inside = latches.clone();
+            // If an assertion fails, the executor does not wait for the blocks.
+            let _opened = OpenOnDrop(latches.each_ref().map(|(_, go_on)| go_on.clone()));
             let encode = move |block: &Block<'_>, out: &mut Vec<u8>| {
                 let (started, go_on) = &inside[block.index() as usize];
                 started.open();
@@ -219,7 +230,6 @@ fn after_a_failure_a_call_waits_for_the_blocks_before_it_and_for_none_behind_it(
             }
             opens.join().unwrap();
             assert_eq!(writer.abort(), b"a", "the block before the failure was written");
-            latches[2].1.open();
         }
     });
 }
@@ -245,6 +255,27 @@ fn a_panic_of_the_sink_has_its_name_wherever_it_comes() {
             catch_unwind(AssertUnwindSafe(|| writer.flush())).unwrap_err();
             assert_broken(&mut writer, ErrorKind::Other, "the sink panicked");
         }
+    });
+}
+
+#[test]
+fn a_block_sink_that_is_interrupted_ends_the_writer() {
+    struct Interrupts;
+    impl BlockSink for Interrupts {
+        fn write_block(&mut self, _: &[u8], (): ()) -> io::Result<()> {
+            Err(Error::new(ErrorKind::Interrupted, "a signal"))
+        }
+        fn flush_blocks(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    with_timeout(|| {
+        let mut writer = OrderedWriter::new(&executor(1), Interrupts, 2, copy);
+        writer.write_all(b"ab").unwrap();
+        // Callers would repeat an interrupted call, and nothing could be repeated.
+        let error = writer.flush().unwrap_err();
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::Other, "a signal".to_owned()));
+        assert_broken(&mut writer, ErrorKind::Other, "a signal");
     });
 }
 

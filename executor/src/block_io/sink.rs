@@ -45,7 +45,8 @@ pub trait BlockSink<T = ()> {
     ///
     /// # Errors
     ///
-    /// An error ends the writer. A part of the block may have been written.
+    /// An error ends the writer. [`Interrupted`](io::ErrorKind::Interrupted) does so as well, and
+    /// gets the kind [`Other`](io::ErrorKind::Other). A part of the block may have been written.
     fn write_block(&mut self, encoded: &[u8], value: T) -> io::Result<()>;
 
     /// Makes all earlier blocks reach their destination, as [`Write::flush`] does.

@@ -61,9 +61,10 @@ use crate::thread_states::ThreadStates;
 /// Later calls then return an error of the kind `Other`, with the text `the writer has failed
 /// before: the sink panicked`.
 ///
-/// If the sink returns [`Interrupted`](ErrorKind::Interrupted), the writer calls it again.
-/// [`WouldBlock`](ErrorKind::WouldBlock) ends the writer, as other errors do. An encoder's
-/// `Interrupted` gets the kind `Other`, because callers would repeat the call.
+/// If a sink that is a [`Write`] returns [`Interrupted`](ErrorKind::Interrupted), the writer calls
+/// it again. [`WouldBlock`](ErrorKind::WouldBlock) ends the writer, as other errors do. An
+/// `Interrupted` of the encoder or of [`BlockSink::write_block`] gets the kind `Other`, because
+/// callers would repeat the call.
 ///
 /// # Panics
 ///
