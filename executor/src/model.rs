@@ -207,8 +207,17 @@ impl Jobs {
 
     /// Returns work as `new` does, whose calls run on one thread at a time.
     pub fn one_at_a_time(workers: &Workers, job: impl Fn() + Send + Sync + 'static) -> Jobs {
-        let limit = ConcurrencyLimit::new(NonZeroUsize::MIN);
-        let gate = Gate::new(&limit, &workers.scheduler.idle);
+        Jobs::limited(workers, &ConcurrencyLimit::new(NonZeroUsize::MIN), job)
+    }
+
+    /// Returns work as `new` does, without a call. Its calls run on as many threads as the limit
+    /// allows.
+    pub fn limited(
+        workers: &Workers,
+        limit: &ConcurrencyLimit,
+        job: impl Fn() + Send + Sync + 'static,
+    ) -> Jobs {
+        let gate = Gate::new(limit, &workers.scheduler.idle);
         Jobs { fair_share: FairShare::new(Some(gate)), ..Jobs::new(0, job) }
     }
 

@@ -165,6 +165,32 @@ fn a_waker_that_panics_does_not_keep_others_from_being_used() {
     assert_eq!(wakes.0.load(SeqCst), 1);
 }
 
+/// A waker that asks the tokens below the one that its task waits for.
+struct Asks {
+    below: Vec<CancellationToken>,
+    cancelled: AtomicUsize,
+}
+
+impl Wake for Asks {
+    fn wake(self: Arc<Self>) {
+        let cancelled = self.below.iter().filter(|token| token.is_cancelled()).count();
+        self.cancelled.store(cancelled, SeqCst);
+    }
+}
+
+#[test]
+fn a_task_that_is_woken_finds_all_children_cancelled() {
+    let root = CancellationToken::new();
+    let (child, other) = (root.child_token(), root.child_token());
+    let below = vec![child.child_token(), child, other];
+    let asks = Arc::new(Asks { below, cancelled: AtomicUsize::new(0) });
+    let mut waits = pin!(root.cancelled());
+    let waker = Waker::from(Arc::clone(&asks));
+    assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    root.cancel();
+    assert_eq!(asks.cancelled.load(SeqCst), 3);
+}
+
 #[test]
 fn a_guard_cancels_unless_it_is_disarmed() {
     let token = CancellationToken::new();

@@ -577,7 +577,8 @@ impl Job<'_> {
     /// # Progress
     ///
     /// Wait-free: a few loads, and a reading of the clock if there are deadlines. If the batch is
-    /// nested in jobs, each of these jobs costs the same again.
+    /// nested in jobs, each of these jobs costs the same again and a counter of references, and the
+    /// call is lock-free.
     pub fn should_stop(&self) -> bool {
         self.current.should_stop()
     }

@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
+use crate::memory;
 use crate::primitive::{AtomicBool, Mutex, lock};
 use crate::scheduler::Published;
 use crate::unwind::{catch_panic, discard};
@@ -64,14 +65,6 @@ struct Listeners {
     last_task: u64,
 }
 
-/// Adds a weak reference to a list. Removes dead references each time the list is full.
-fn push<T: ?Sized>(list: &mut Vec<Weak<T>>, new: Weak<T>) {
-    if list.len() == list.capacity() {
-        list.retain(|old| old.strong_count() > 0);
-    }
-    list.push(new);
-}
-
 impl Signal {
     fn new(parent: Option<Arc<Signal>>) -> Arc<Signal> {
         let (is_cancelled, listeners) = (AtomicBool::new(false), Mutex::default());
@@ -83,26 +76,35 @@ impl Signal {
         self.is_cancelled.load(Acquire)
     }
 
-    /// Cancels this signal and all signals below it.
+    /// Cancels this signal and all signals below it, and then notifies the listeners. So a task
+    /// that is woken finds the whole tree cancelled.
     fn cancel(&self) {
-        let mut children = self.cancel_alone();
+        let (mut listeners, mut next) = (vec![self.cancel_alone()], 0);
         // Without recursion, because there may be any number of generations.
-        while let Some(child) = children.pop() {
-            if let Some(child) = child.upgrade() {
-                children.append(&mut child.cancel_alone());
-            }
+        while let Some(of_one) = listeners.get_mut(next) {
+            let children = mem::take(&mut of_one.children);
+            let children = children.iter().filter_map(Weak::upgrade);
+            listeners.extend(children.map(|child| child.cancel_alone()));
+            next += 1;
         }
+        listeners.into_iter().for_each(Listeners::notify);
     }
 
-    /// Cancels this signal, and returns its children.
-    fn cancel_alone(&self) -> Vec<Weak<Signal>> {
+    /// Sets the flag of this signal, and takes its listeners.
+    fn cancel_alone(&self) -> Listeners {
         // ORDERING: cancellation:cancel: Release pairs with `cancellation:look`.
         self.is_cancelled.store(true, Release);
-        // Not under the lock: wakers and the last reference to a call may run user code.
-        let Listeners { calls, children, tasks, .. } = mem::take(&mut *lock(&self.listeners));
-        calls.iter().filter_map(Weak::upgrade).for_each(|work| catch_panic(|| work.notify()));
-        tasks.into_values().for_each(|task| catch_panic(|| task.wake()));
-        children
+        mem::take(&mut *lock(&self.listeners))
+    }
+}
+
+impl Listeners {
+    /// Notifies the calls and the tasks. No lock may be held, because a waker and the last
+    /// reference to a call may run user code.
+    fn notify(self) {
+        let calls = self.calls.iter().filter_map(Weak::upgrade);
+        calls.for_each(|work| catch_panic(|| work.notify()));
+        self.tasks.into_values().for_each(|task| catch_panic(|| task.wake()));
     }
 }
 
@@ -143,7 +145,7 @@ impl CancellationToken {
     /// Blocking for a moment, as [`cancel`](CancellationToken::cancel).
     pub fn child_token(&self) -> CancellationToken {
         let child = Signal::new(Some(Arc::clone(&self.0)));
-        push(&mut lock(&self.0.listeners).children, Arc::downgrade(&child));
+        memory::push_weak(&mut lock(&self.0.listeners).children, Arc::downgrade(&child));
         if self.is_cancelled() {
             child.cancel();
         }
@@ -214,7 +216,7 @@ impl CancellationToken {
     /// Registers a call whose consumer is woken by the cancellation. The consumer checks the token
     /// after this and before it waits.
     pub(crate) fn notify(&self, work: &Arc<dyn Published>) {
-        push(&mut lock(&self.0.listeners).calls, Arc::downgrade(work));
+        memory::push_weak(&mut lock(&self.0.listeners).calls, Arc::downgrade(work));
     }
 }
 

@@ -10,8 +10,8 @@
 
 use std::cell::Cell;
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use crate::limits::state::LimitState;
@@ -30,7 +30,7 @@ pub(crate) struct Current<'a> {
     pub(crate) item: RunningItem,
 }
 
-/// A job in which a caller waits for a call.
+/// A job of the current thread, for another thread that runs a part of it.
 #[derive(Clone)]
 pub(crate) struct OuterJob {
     limits: Arc<LimitState>,
@@ -40,7 +40,9 @@ pub(crate) struct OuterJob {
 /// The job in which the caller of a call waits for it. If several jobs do so by turns, it is the
 /// first: the outcomes are not unwanted as long as others can take them.
 pub(crate) struct Waiter {
-    job: OnceLock<OuterJob>,
+    /// The call of the job, and its item. The call is not kept alive, so that a chain of calls that
+    /// have ended is not, and jobs that wait for each other are not.
+    job: OnceLock<(Weak<LimitState>, RunningItem)>,
     /// The number of waits of that job that have not ended. A job that does not wait may hand its
     /// handle to another caller.
     waits: AtomicUsize,
@@ -55,42 +57,37 @@ thread_local! {
     static CURRENT: Cell<*const Current<'static>> = Cell::new(ptr::null());
 }
 
-/// Returns `true` if `is_so` of this job, or of an outer one. `outer` returns the job that waits
-/// for a call.
-fn any_outer(
-    job: (&LimitState, RunningItem),
-    outer: impl Fn(&Waiter) -> Option<&OuterJob>,
-    is_so: impl Fn(&LimitState, RunningItem) -> bool,
-) -> bool {
-    let ((mut limits, mut item), mut seen, mut steps) = (job, ptr::from_ref(job.0), 0_usize);
-    loop {
-        if is_so(limits, item) {
-            return true;
-        }
-        let Some(outer) = outer(&limits.waiter) else { return false };
-        (limits, item) = (&outer.limits, outer.item);
-        // Jobs that wait for each other in a circle are a deadlock, but no endless loop here.
-        if ptr::eq(limits, seen) {
-            return false;
-        }
-        steps += 1;
-        if steps.is_power_of_two() {
-            seen = limits;
-        }
-    }
-}
-
 impl<'a> Current<'a> {
     /// Returns a call of which the thread runs no particular item.
     pub(crate) fn of_call(limits: &'a Arc<LimitState>) -> Self {
         Current { limits, item: RunningItem { index: 0, started: None } }
     }
 
-    /// Returns `true` if the job should stop.
+    /// Returns `true` if the job should stop, or an outer job that waits for it.
     pub(crate) fn should_stop(&self) -> bool {
-        any_outer((self.limits, self.item), Waiter::job, |limits, item| {
+        let should_stop = |limits: &LimitState, item: RunningItem| {
             limits.policy.should_stop(item.index, item.started, limits.now())
-        })
+        };
+        if should_stop(self.limits, self.item) {
+            return true;
+        }
+        let (mut outer, mut steps) = (self.limits.waiter.job(), 0_usize);
+        let mut seen = outer.is_some().then(|| Arc::clone(self.limits));
+        while let Some((limits, item)) = outer {
+            // Jobs that wait for each other in a circle are a deadlock, but no endless loop here.
+            if seen.as_ref().is_some_and(|seen| Arc::ptr_eq(&limits, seen)) {
+                return false;
+            }
+            if should_stop(&limits, item) {
+                return true;
+            }
+            steps += 1;
+            outer = limits.waiter.job();
+            if steps.is_power_of_two() {
+                seen = Some(limits);
+            }
+        }
+        false
     }
 
     /// Runs `job` as the job of this thread.
@@ -120,9 +117,11 @@ impl Waiter {
     }
 
     /// Returns the job if it waits now.
-    fn job(&self) -> Option<&OuterJob> {
+    fn job(&self) -> Option<(Arc<LimitState>, RunningItem)> {
+        let (limits, item) = self.job.get()?;
         // ORDERING: waiter:look: Relaxed; a job that misses it runs for longer.
-        self.job.get().filter(|_| self.waits.load(Relaxed) > 0)
+        let waits = self.waits.load(Relaxed) > 0;
+        Some((limits.upgrade().filter(|_| waits)?, *item))
     }
 }
 
@@ -130,16 +129,9 @@ impl Waiting {
     /// Notes that the caller of this call waits for it in the job of this thread, if it runs one.
     pub(crate) fn begin(call: &Arc<LimitState>) -> Option<Waiting> {
         let job = current_job()?;
-        // A call whose own job waits for it would keep itself alive.
-        let is_call = |limits: &LimitState, _| ptr::eq(limits, &**call);
-        if any_outer((&job.limits, job.item), |waiter| waiter.job.get(), is_call) {
-            return None;
-        }
         let waiter = &call.waiter;
-        let (limits, item) = (Arc::as_ptr(&job.limits), job.item);
-        _ = waiter.job.set(job);
-        let first = waiter.job.get()?;
-        if !(ptr::eq(Arc::as_ptr(&first.limits), limits) && first.item == item) {
+        let (limits, item) = waiter.job.get_or_init(|| (Arc::downgrade(&job.limits), job.item));
+        if !(ptr::eq(limits.as_ptr(), Arc::as_ptr(&job.limits)) && *item == job.item) {
             return None;
         }
         // ORDERING: waiter:begin: Relaxed; as `waiter:look`.
@@ -197,22 +189,23 @@ mod tests {
     }
 
     #[test]
-    fn jobs_that_wait_for_each_other_end_and_keep_no_call_alive() {
+    fn jobs_that_wait_for_each_other_end() {
         let [a, b, c] = [(); 3].map(|()| call());
-        assert!(wait(&a, &a).is_none());
-        let _waits = (wait(&a, &b).unwrap(), wait(&b, &c).unwrap());
-        assert!(wait(&c, &a).is_none());
-        assert_eq!([&a, &b, &c].map(should_stop), [false; 3]);
-        // Two threads at the same time may miss the circle.
-        assert!(
-            a.waiter
-                .job
-                .set(OuterJob { limits: Arc::clone(&c), item: Current::of_call(&c).item })
-                .is_ok()
-        );
-        a.waiter.waits.fetch_add(1, Relaxed);
+        let _waits = [(&a, &b), (&b, &c), (&c, &a)].map(|(outer, inner)| wait(outer, inner));
         assert_eq!([&a, &b, &c].map(should_stop), [false; 3]);
         b.policy.let_go();
         assert_eq!([&a, &b, &c].map(should_stop), [true; 3]);
+        let own = call();
+        let _waits = wait(&own, &own).unwrap();
+        assert!(!should_stop(&own));
+    }
+
+    #[test]
+    fn a_call_keeps_no_ended_call_alive() {
+        let (outer, inner) = (call(), call());
+        drop(wait(&outer, &inner).unwrap());
+        let ended = Arc::downgrade(&outer);
+        drop(outer);
+        assert!(ended.upgrade().is_none() && !should_stop(&inner));
     }
 }

@@ -95,6 +95,21 @@ impl<T> OnceLock<T> {
         Ok(())
     }
 
+    pub(crate) fn get_or_init(&self, value: impl FnOnce() -> T) -> &T {
+        let mut is_new = false;
+        let value = self.value.get_or_init(|| {
+            is_new = true;
+            value()
+        });
+        // ORDERING: as in `set` and in `get`.
+        if is_new {
+            self.is_set.store(true, Release)
+        } else {
+            self.is_set.load(Acquire);
+        }
+        value
+    }
+
     pub(crate) fn get(&self) -> Option<&T> {
         // ORDERING: as in `set`. Without an order from elsewhere, it may not be seen yet.
         self.value.get().filter(|_| self.is_set.load(Acquire))

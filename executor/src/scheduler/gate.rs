@@ -6,7 +6,7 @@
 //!
 //! No wake-up is lost between a thread that leaves and a thread that is refused:
 //!
-//! | a thread that leaves, or a raised limit | a thread that is refused |
+//! | a thread that leaves, or changes the limit | a thread that is refused |
 //! |---|---|
 //! | 1. changes the number | 1. enters the list of sleepers, registers its waker, or leaves items |
 //! | 2. `SeqCst` fence | 2. `SeqCst` fence, or the cell of the waker |
@@ -14,9 +14,10 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use std::sync::{Arc, Weak};
 
+use crate::memory;
 use crate::primitive::{AtomicUsize, AtomicWaker, Mutex, fence, lock};
 use crate::scheduler::idle::Idle;
 use crate::unwind::catch_panic;
@@ -69,7 +70,7 @@ impl ConcurrencyLimit {
     ///
     /// Wait-free: one load.
     pub fn get(&self) -> usize {
-        // ORDERING: gate:limit: Relaxed; as `gate:set`.
+        // ORDERING: gate:limit: Relaxed; as `gate:look`.
         self.0.threads.load(Relaxed)
     }
 
@@ -82,8 +83,10 @@ impl ConcurrencyLimit {
     ///
     /// It wakes threads. It blocks only for a moment, on a lock that starting calls take.
     pub fn set(&self, threads: NonZeroUsize) {
-        // ORDERING: gate:set: Relaxed; the fence `idle:notify` orders it.
-        self.0.threads.store(threads.get(), Relaxed);
+        // ORDERING: gate:set: Relaxed; it reads the last `gate:left`, and the fence `idle:notify`
+        // follows. So this thread notifies for each thread that left under the old limit and
+        // notified nobody.
+        self.0.threads.swap(threads.get(), Relaxed);
         let gates = lock(&self.0.gates).clone();
         gates.iter().filter_map(Weak::upgrade).for_each(|gate| gate.notify());
     }
@@ -125,12 +128,7 @@ impl Gate {
             waiter: AtomicWaker::new(),
             idle: Arc::clone(idle),
         });
-        let mut gates = lock(&limit.0.gates);
-        if gates.len() == gates.capacity() {
-            gates.retain(|gate| gate.strong_count() > 0);
-        }
-        gates.push(Arc::downgrade(&gate));
-        drop(gates);
+        memory::push_weak(&mut lock(&limit.0.gates), Arc::downgrade(&gate));
         gate
     }
 
@@ -161,7 +159,10 @@ impl Gate {
     pub(crate) fn leave(&self) {
         // ORDERING: gate:leave: Relaxed; the fence `idle:notify` orders it.
         let before = self.inside.fetch_sub(1, Relaxed);
-        if before >= self.limit.get() {
+        // ORDERING: gate:left: Release pairs with `idle:notify`, through the exchange `gate:set`.
+        // It changes nothing. It reads the newest limit, or comes before the next change, which
+        // notifies. A load could read an old limit that is higher, and miss that the gate was full.
+        if before >= self.limit.0.threads.fetch_add(0, Release) {
             self.notify();
         }
     }

@@ -2,11 +2,13 @@
 //! job that waits for another job does not keep that job from running. Borrowed work is released.
 //! A lost wake-up is a deadlock, which loom reports.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use loom_tests::{PlainFlag, explore};
+use reorder_executor::ConcurrencyLimit;
 use reorder_executor::model::{Jobs, Workers};
 
 /// Counts the jobs that have run, and waits for a number of them.
@@ -264,5 +266,29 @@ fn items_left_at_a_full_gate_are_run() {
         done.wait_for(1);
         workers.withdraw(&jobs);
         Arc::try_unwrap(workers).expect("the other thread has ended").stop();
+    });
+}
+
+/// The limit of a call falls to one while a thread inside leaves. Either that thread sees the new
+/// limit, or the thread that set it tells the others.
+#[test]
+fn work_is_run_when_its_limit_falls() {
+    explore("work_is_run_when_its_limit_falls", Some(2), 1000, || {
+        let (workers, done) = (Workers::start(1), Done::new());
+        let limit = ConcurrencyLimit::new(NonZeroUsize::new(2).unwrap());
+        let jobs = {
+            let done = Arc::clone(&done);
+            Arc::new(Jobs::limited(&workers, &limit, move || done.add()))
+        };
+        workers.publish(&jobs);
+        let setter = {
+            let limit = limit.clone();
+            thread::spawn(move || limit.set(NonZeroUsize::MIN))
+        };
+        workers.inside(&jobs, || workers.add(&jobs));
+        done.wait_for(1);
+        setter.join().unwrap();
+        workers.withdraw(&jobs);
+        workers.stop();
     });
 }
