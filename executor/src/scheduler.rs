@@ -15,6 +15,7 @@
 //! | `monitor`, `source_watch` | finds threads that stay inside a source |
 //! | `supervise` | lets another thread take the place of a thread that is blocked in a source |
 //! | `worker` | the loop of a worker thread |
+//! | `known` | the lists of calls that workers keep, from which ended calls are removed |
 //! | `work` | the traits of what workers run |
 //! | `rest` | calls that have nothing to claim before an event |
 //! | `time_slice` | the time that one thread stays with one call |
@@ -27,6 +28,7 @@ pub(crate) mod borrowed;
 pub(crate) mod fair_share;
 pub(crate) mod gate;
 pub(crate) mod idle;
+pub(crate) mod known;
 pub(crate) mod monitor;
 pub(crate) mod park;
 pub(crate) mod registry;

@@ -165,7 +165,7 @@ fn a_waker_that_panics_does_not_keep_others_from_being_used() {
     assert_eq!(wakes.0.load(SeqCst), 1);
 }
 
-/// A waker that asks the tokens below the one that its task waits for.
+/// A waker that asks all tokens below the token of its task.
 struct Asks {
     below: Vec<CancellationToken>,
     cancelled: AtomicUsize,

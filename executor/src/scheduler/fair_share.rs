@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::scheduler::gate::Gate;
+use crate::scheduler::known::Listed;
 
 /// The virtual run time of one call, or of several calls that count as one.
 #[derive(Default)]
@@ -44,6 +45,8 @@ pub(crate) struct FairShare {
     pub(crate) runtime: RunTime,
     /// Bounds the threads of the call, if it has such a limit.
     gate: Option<Arc<Gate>>,
+    /// The workers that have listed the call.
+    pub(crate) listed: Listed,
 }
 
 impl FairShare {

@@ -84,8 +84,7 @@ impl ConcurrencyLimit {
     /// It wakes threads. It blocks only for a moment, on a lock that starting calls take.
     pub fn set(&self, threads: NonZeroUsize) {
         // ORDERING: gate:set: Relaxed; it reads the last `gate:left`, and the fence `idle:notify`
-        // follows. So this thread notifies for each thread that left under the old limit and
-        // notified nobody.
+        // follows. So this thread notifies for each thread that saw the old limit when it left.
         self.0.threads.swap(threads.get(), Relaxed);
         let gates = lock(&self.0.gates).clone();
         gates.iter().filter_map(Weak::upgrade).for_each(|gate| gate.notify());

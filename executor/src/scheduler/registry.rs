@@ -13,6 +13,7 @@ use crate::observe::trace;
 use crate::primitive::{AtomicBool, AtomicUsize, Condvar, Mutex, fence, lock, now};
 use crate::scheduler::fair_share::RunTime;
 use crate::scheduler::idle::Idle;
+use crate::scheduler::known::{Known, KnownCalls};
 use crate::scheduler::monitor::Monitor;
 use crate::scheduler::rest::{EndedRests, Rest};
 use crate::scheduler::threads::{ThreadSettings, Threads};
@@ -107,6 +108,8 @@ pub(crate) struct Scheduler {
     /// The process that started the workers. A fork of it has none of them.
     process: u32,
     pub(crate) threads: Threads,
+    /// The calls that each worker knows.
+    pub(crate) known: Known<dyn Published>,
     pub(crate) monitor: Arc<Monitor>,
     stopping: AtomicBool,
     pub(crate) idle: Arc<Idle>,
@@ -133,6 +136,7 @@ impl Scheduler {
             stopping: AtomicBool::new(false),
             idle,
             threads: Threads::new(settings),
+            known: Known::new(),
             monitor: Arc::new(Monitor::new()),
             rings: RingPool::new(),
             costs: CostHistory::new(),
@@ -178,14 +182,17 @@ impl Scheduler {
     }
 
     /// Hides a call from workers that look from now on. A worker that runs it stays until its time
-    /// slice ends.
+    /// slice ends. Other workers keep no reference to it.
     pub(crate) fn withdraw(&self, work: &Arc<dyn Published>) {
         let gone = self.change(|calls| calls.remove(work));
-        if let Some(gone) = gone {
-            trace::closed(gone.work.fair_share().id());
-            // The last reference may run user code, which must not run under the lock.
-            drop(gone);
+        let Some(gone) = gone else { return };
+        let fair_share = gone.work.fair_share();
+        trace::closed(fair_share.id());
+        if fair_share.listed.by_any() {
+            self.known.forget(work, &fair_share.listed);
         }
+        // The last reference may run user code, which must not run under a lock.
+        drop(gone);
     }
 
     fn change<R>(&self, f: impl FnOnce(&mut Calls) -> R) -> R {
@@ -232,15 +239,16 @@ impl Scheduler {
         chosen.catch_up(runtime);
     }
 
-    /// Fills `list`, which is empty, with the open calls that do not rest and are older than
-    /// [`GRACE`].
+    /// Lists the open calls that do not rest and are older than [`GRACE`], as the calls that a
+    /// worker knows. Exchanges its last list for `last`, which is empty.
     ///
     /// Returns `false` and does nothing if the calls have not changed since version `seen`, or if
     /// another thread holds the lock.
     pub(crate) fn list(
         &self,
+        known: &KnownCalls<dyn Published>,
         seen: &mut Option<usize>,
-        list: &mut Vec<Arc<dyn Published>>,
+        last: &mut Vec<Arc<dyn Published>>,
     ) -> bool {
         // ORDERING: scheduler:list: Relaxed; the list that is locked next is of this version or a
         // later one. Had it been locked before that version was made, this load would come before
@@ -262,8 +270,9 @@ impl Scheduler {
         self.list_ended_rests(&mut calls);
         let now = now();
         let old = calls.open.iter().filter(|open| now.duration_since(open.since) >= GRACE);
-        list.extend(old.map(|open| Arc::clone(&open.work)));
-        *seen = (list.len() == calls.open.len()).then_some(version);
+        let old = old.map(|open| &open.work);
+        let listed = known.list(old, |work| &work.fair_share().listed, last);
+        *seen = (listed == calls.open.len()).then_some(version);
         true
     }
 

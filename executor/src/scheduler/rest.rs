@@ -204,11 +204,12 @@ mod tests {
     fn calls_that_rest_are_not_asked() {
         let scheduler = Scheduler::new(ThreadSettings::default(), false);
         let calls = [(); 3].map(|()| Call::published(&scheduler));
+        let worker = scheduler.known.started(0);
         let asked = || calls.each_ref().map(|call| call.asked());
         let listed = || {
-            let mut list = Vec::new();
-            assert!(scheduler.list(&mut None, &mut list));
-            let mut numbers: Vec<u64> = list.iter().map(|call| call.fair_share().id()).collect();
+            assert!(scheduler.list(&worker, &mut None, &mut Vec::new()));
+            let known = mem::take(&mut *worker.lock());
+            let mut numbers: Vec<u64> = known.iter().map(|call| call.fair_share().id()).collect();
             numbers.sort_unstable();
             numbers
         };

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::observe::trace;
 use crate::primitive::{Backoff, Parker, thread_local};
+use crate::scheduler::known::KnownCalls;
 use crate::scheduler::registry::Scheduler;
 use crate::scheduler::time_slice::TimeSlice;
 use crate::scheduler::work::Published;
@@ -38,8 +39,8 @@ pub(crate) fn is_worker_of(scheduler: &Scheduler) -> bool {
 struct Worker {
     scheduler: Arc<Scheduler>,
     thread: Arc<WorkerThread>,
-    /// The calls that were open at the last look.
-    known: Vec<Arc<dyn Published>>,
+    /// The calls that were open at the last look, and have not been withdrawn since.
+    known: Arc<KnownCalls<dyn Published>>,
     /// The buffer of the next list. Both buffers are kept, so that a look allocates nothing.
     spare: Vec<Arc<dyn Published>>,
     /// The version of `known`.
@@ -55,9 +56,9 @@ pub(crate) fn run(scheduler: Arc<Scheduler>, thread: Arc<WorkerThread>, parker: 
     set_this_worker(Some(Arc::clone(&thread)));
     scheduler.threads.call_start_hook(thread.index);
     let mut worker = Worker {
+        known: scheduler.known.started(thread.index),
         scheduler,
         thread,
-        known: Vec::new(),
         spare: Vec::new(),
         version: None,
         last: 0,
@@ -107,13 +108,10 @@ impl Worker {
     /// Runs one time slice of the open call that comes next. Returns `false` if no call has
     /// anything to claim.
     fn run_one(&mut self) -> bool {
-        if self.scheduler.list(&mut self.version, &mut self.spare) {
-            mem::swap(&mut self.known, &mut self.spare);
+        if self.scheduler.list(&self.known, &mut self.version, &mut self.spare) {
             self.discard_spare();
         }
-        let Some(place) = self.choose() else { return false };
-        self.last = place;
-        let work = &self.known[place];
+        let Some(work) = self.choose() else { return false };
         self.scheduler.advance(work.runtime());
         let call = work.fair_share().id();
         let _span = trace::time_slice(self.thread.index, call);
@@ -129,19 +127,22 @@ impl Worker {
         work.runtime().charge(slice.length());
         drop(slice);
         self.scheduler.after_run();
+        // It may have been withdrawn meanwhile.
+        self.spare.push(work);
+        self.discard_spare();
         ran.unwrap_or_else(|payload| {
             discard(payload);
             true
         })
     }
 
-    /// Returns the place of the claimable call with the least run time. Calls with the same run
-    /// time take turns.
-    fn choose(&self) -> Option<usize> {
+    /// Returns the claimable call with the least run time. Calls with the same run time take turns.
+    fn choose(&mut self) -> Option<Arc<dyn Published>> {
+        let known = self.known.lock();
         let mut chosen: Option<(u64, usize)> = None;
-        for step in 1..=self.known.len() {
-            let place = (self.last + step) % self.known.len();
-            let work = &self.known[place];
+        for step in 1..=known.len() {
+            let place = (self.last + step) % known.len();
+            let work = &known[place];
             let runtime = work.runtime().get();
             if chosen.is_none_or(|(least, _)| runtime < least)
                 && work.fair_share().is_open()
@@ -150,13 +151,15 @@ impl Worker {
                 chosen = Some((runtime, place));
             }
         }
-        chosen.map(|(_, place)| place)
+        let (_, place) = chosen?;
+        self.last = place;
+        Some(Arc::clone(&known[place]))
     }
 
     /// Returns `true` if this worker has to park.
     fn try_sleep(&mut self) -> bool {
         // A sleeping worker must not keep a closed call alive.
-        mem::swap(&mut self.known, &mut self.spare);
+        mem::swap(&mut *self.known.lock(), &mut self.spare);
         self.discard_spare();
         self.start_searching();
         self.version = None;
@@ -190,8 +193,9 @@ impl Worker {
     }
 
     fn retire(mut self) {
-        mem::swap(&mut self.known, &mut self.spare);
+        mem::swap(&mut *self.known.lock(), &mut self.spare);
         self.discard_spare();
+        self.scheduler.known.ended(&self.known);
         self.hand_over_search();
         // A shutdown waits for this, as for the end of a job.
         self.scheduler.threads.call_stop_hook(self.thread.index);

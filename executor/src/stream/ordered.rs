@@ -54,8 +54,7 @@ pub(crate) struct ConsumerEnd<U, E> {
 ///
 /// Dropping the handle stops the stream, and does not wait. The source is pulled no further, and is
 /// dropped. Results that come later are dropped on the thread of their job. The captures of the job
-/// are dropped after the last job has run. A worker at another job may keep these captures until
-/// that job returns.
+/// are dropped after the last job has run.
 ///
 /// The handle may be forgotten with `mem::forget`. The stream then fills its window, and stops.
 ///

@@ -215,6 +215,31 @@ fn borrow(borrow: impl Fn(&Workers, &Jobs, &dyn Fn())) {
     workers.stop();
 }
 
+/// A worker knows two calls, and stays in a job of one of them. The other one is withdrawn. The
+/// worker keeps no reference to it, also if it comes to know the call meanwhile.
+#[test]
+fn a_worker_in_a_job_keeps_no_withdrawn_work() {
+    explore("a_worker_in_a_job_keeps_no_withdrawn_work", Some(2), 100, || {
+        let (workers, started, end) = (Workers::start(1), Done::new(), Done::new());
+        let withdrawn = Arc::new(Jobs::new(0, || ()));
+        let long = {
+            let (started, end) = (Arc::clone(&started), Arc::clone(&end));
+            Arc::new(Jobs::new(1, move || {
+                started.add();
+                end.wait_for(1);
+            }))
+        };
+        workers.publish(&withdrawn);
+        workers.publish(&long);
+        started.wait_for(1);
+        workers.withdraw(&withdrawn);
+        assert_eq!(Arc::strong_count(&withdrawn), 1, "the worker keeps a reference");
+        end.add();
+        workers.withdraw(&long);
+        workers.stop();
+    });
+}
+
 fn one_at_a_time(workers: &Workers, done: &Arc<Done>) -> Arc<Jobs> {
     let done = Arc::clone(done);
     Arc::new(Jobs::one_at_a_time(workers, move || done.add()))
