@@ -58,6 +58,32 @@ fn each_value_is_dropped_once_also_of_zero_size() {
     });
 }
 
+/// The source, the job and the spawner are dropped because the window is refused.
+#[test]
+fn panics_in_drop_do_not_hide_a_refused_window() {
+    struct Fragile;
+    impl Drop for Fragile {
+        fn drop(&mut self) {
+            panic!("fragile");
+        }
+    }
+    let in_source = Fragile;
+    let source = stream::iter(0..9).inspect(move |_| _ = &in_source);
+    let (in_spawner, in_job) = (Fragile, Fragile);
+    let spawner = move |task: tasks::Task| {
+        _ = &in_spawner;
+        drop(task);
+    };
+    let job = move |n: u32| {
+        _ = &in_job;
+        std::future::ready(n)
+    };
+    let call = std::panic::AssertUnwindSafe(|| drop(source.map_ordered(spawner, 0, job)));
+    let panic = std::panic::catch_unwind(call).unwrap_err();
+    let text = panic.downcast::<String>().expect("a text");
+    assert!(text.contains("window"), "{text}");
+}
+
 #[test]
 fn panics_in_drop_end_nothing_else() {
     struct Fragile(LiveCounter);

@@ -56,6 +56,7 @@ impl<U: Send + 'static> MapOrdered<U> {
         A: Future<Output = U> + Send + 'static,
     {
         let (spawner, job) = (DiscardOnDrop::new(spawner), DiscardOnDrop::new(job));
+        let source = DiscardOnDrop::new(source);
         let ring = match Ring::with_capacity(window) {
             Ok(ring) => Arc::new(ring),
             Err(error) => panic!("{}", WindowError(error)),
@@ -68,9 +69,8 @@ impl<U: Send + 'static> MapOrdered<U> {
         let running = Running::new(ring.capacity());
         let outcomes = MapOrdered { consumer: Some(consumer), running, left };
         let (spawner, running) = (Arc::new(spawner), Arc::clone(&outcomes.running));
-        let job = job.into_inner();
-        let puller =
-            Puller::new(Box::pin(source), producer, window, job, Arc::clone(&spawner), running);
+        let (source, job) = (Box::pin(source.into_inner()), job.into_inner());
+        let puller = Puller::new(source, producer, window, job, Arc::clone(&spawner), running);
         spawner.spawn(Box::pin(puller));
         outcomes
     }
