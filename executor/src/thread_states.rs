@@ -9,11 +9,16 @@ use crate::unwind::{DiscardEach, DiscardOnDrop};
 /// generators: one for each thread that runs jobs at the same time.
 ///
 /// This is the state of [`map_init`](crate::Executor::map_init) for streams, submitted batches,
-/// queues and requests. A job borrows a state, and gives it back at its end. If no state is free, a
-/// new one is made. So there are at most as many states as threads that ran jobs at the same time.
+/// queues and requests. A job borrows a state by [`with`](ThreadStates::with), and gives it back.
+/// If no state is free, `with` makes another one. So there are at most as many states as calls of
+/// `with` that ran at the same time: one for each thread, and one more for each depth of nesting.
 ///
-/// The states are dropped with this value, which the job usually has. A panic of their `Drop` is
-/// caught.
+/// A call is nested if it comes from inside another `with` on the same thread. This also happens if
+/// a job waits inside `with` for a call of the executor. The waiting thread then runs jobs of that
+/// call, and these may use the same states.
+///
+/// The states are dropped together with this value, which usually belongs to the job. A panic of
+/// their `Drop` is caught.
 ///
 /// ```
 /// use std::fmt::Write;
@@ -45,7 +50,8 @@ impl<S, N: Fn() -> S> ThreadStates<S, N> {
 
     /// Calls `f` with a state that no other thread has meanwhile.
     ///
-    /// A nested call gets another state.
+    /// A nested call on the same thread gets another state. So each depth of nesting makes one more
+    /// state for each thread.
     ///
     /// # Panics
     ///
