@@ -5,7 +5,7 @@ mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use common::{Latch, executor};
+use common::{Latch, block_on, executor};
 use reorder_executor::{Executor, Ordered};
 
 /// Panics when it is dropped.
@@ -240,6 +240,25 @@ fn items_panic_when_their_batch_is_dropped() {
     drop(handle.unwrap());
     end.open();
     assert_eq!(executor.stream(0..10, |n| n).count(), 10);
+}
+
+/// An item panics when it is dropped because its weight panics, on each way to send it.
+#[test]
+fn an_item_of_a_queue_panics_when_its_weight_does() {
+    let executor = executor(1);
+    let weigh = |_: &Fuse| panic!("the weight");
+    let (sender, mut outcomes) = executor.queue(drop).weight(5, weigh).build().unwrap();
+    assert_eq!(panic_of(|| sender.send(fuse(()))), "the weight");
+    assert_eq!(panic_of(|| sender.try_send(fuse(()))), "the weight");
+    assert_eq!(panic_of(|| block_on(Box::pin(sender.send_async(fuse(()))))), "the weight");
+    #[cfg(feature = "sink")]
+    {
+        use futures_util::SinkExt;
+        let mut sink = sender.clone();
+        assert_eq!(panic_of(|| block_on(sink.feed(fuse(())))), "the weight");
+    }
+    drop(sender);
+    assert!(outcomes.next().is_none());
 }
 
 /// Returns a stream whose 100 outcomes wait to be taken. Cheap ones travel together.

@@ -2,12 +2,16 @@
 
 mod common;
 
-use std::pin::Pin;
+use std::convert::Infallible;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
 
-use common::{LiveCounter, block_on, executor, with_timeout};
+use common::{Latch, LiveCounter, block_on, executor, with_timeout};
 use futures_util::{Sink, SinkExt, StreamExt, stream};
 use reorder_executor::{QueueSender, TrySendError};
 
@@ -37,7 +41,7 @@ fn a_stream_is_forwarded_in_order() {
     with_timeout(|| {
         let executor = executor(2);
         let (sender, outcomes) = executor.queue(|n: u32| n * 2).window(3).build().unwrap();
-        let sending = std::thread::spawn(move || {
+        let sending = thread::spawn(move || {
             block_on(stream::iter(0..1000).map(Ok).forward(sender)).expect("the queue is open");
         });
         assert!(outcomes.map(Result::unwrap).eq((0..1000).map(|n| n * 2)));
@@ -85,7 +89,7 @@ fn a_waiting_sink_is_woken_by_its_last_waker_and_by_room_that_is_given_up() {
 }
 
 #[test]
-fn a_sink_that_is_dropped_while_it_waits_passes_its_room_on() {
+fn room_for_one_item_wakes_each_waiting_sink() {
     with_timeout(|| {
         let executor = executor(1);
         let (mut first, mut outcomes) = executor.queue(|n: u32| n).window(1).build().unwrap();
@@ -97,11 +101,125 @@ fn a_sink_that_is_dropped_while_it_waits_passes_its_room_on() {
         assert!(poll_ready(&mut first, &wakers[0]).is_pending());
         assert!(poll_ready(&mut second, &wakers[1]).is_pending());
         assert_eq!(outcomes.next().unwrap().unwrap(), 1);
-        assert_eq!(wakes[0].0.load(SeqCst), 1);
-        // It was woken, and does not use the room.
-        drop(first);
-        assert_eq!(wakes[1].0.load(SeqCst), 1);
+        // The task of the first sink never polls it again, and the sink lives on.
+        assert_eq!(wakes.map(|wakes| wakes.0.load(SeqCst)), [1, 1]);
         assert_eq!(poll_ready(&mut second, &wakers[1]), Poll::Ready(true));
+        assert!(poll_ready(&mut first, &wakers[0]).is_pending());
+    });
+}
+
+#[test]
+fn a_sink_that_no_task_polls_any_more_takes_no_wake_up_from_a_sender() {
+    with_timeout(|| {
+        let executor = executor(1);
+        let (mut sink, mut outcomes) = executor.queue(|n: u32| n).window(1).build().unwrap();
+        sink.try_send(1).unwrap();
+        assert!(poll_ready(&mut sink, Waker::noop()).is_pending());
+        let sender = sink.clone();
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut sending = pin!(sender.send_async(2));
+        assert!(sending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!(outcomes.next().unwrap().unwrap(), 1);
+        assert_eq!(wakes.0.load(SeqCst), 1);
+        assert!(block_on(sending).is_ok());
+        // The same for a thread.
+        assert!(poll_ready(&mut sink, Waker::noop()).is_pending());
+        thread::scope(|scope| {
+            scope.spawn(|| sender.send(3).unwrap());
+            assert_eq!(outcomes.next().unwrap().unwrap(), 2);
+            assert_eq!(outcomes.next().unwrap().unwrap(), 3);
+        });
+    });
+}
+
+#[test]
+fn a_ready_sink_accepts_its_item_after_the_window_became_smaller() {
+    with_timeout(|| {
+        for has_limits in [false, true] {
+            let executor = executor(1);
+            let (mut sink, mut outcomes) = if has_limits {
+                let queue = executor.batch(()).queue(|n: u32, _| Ok::<_, Infallible>(n));
+                queue.window(3).build().unwrap()
+            } else {
+                executor.queue(|n: u32| n).window(3).build().unwrap()
+            };
+            let mut others = [sink.clone(), sink.clone()];
+            for ready in others.iter_mut().chain([&mut sink]) {
+                assert_eq!(poll_ready(ready, Waker::noop()), Poll::Ready(true));
+            }
+            assert_eq!(outcomes.set_window(NonZeroUsize::MIN), 1);
+            for (ready, n) in others.iter_mut().chain([&mut sink]).zip(0..) {
+                assert_eq!(poll_ready(ready, Waker::noop()), Poll::Ready(true));
+                start_send(ready, n).unwrap();
+            }
+            for n in 0..3 {
+                assert!(sink.try_send(9).is_err(), "the window of one item is full");
+                assert_eq!(outcomes.next().unwrap().unwrap(), n);
+            }
+            assert!(sink.try_send(9).is_ok(), "all room came back");
+        }
+    });
+}
+
+#[test]
+fn a_panic_of_the_weight_leaves_its_room_to_the_sink() {
+    with_timeout(|| {
+        let executor = executor(1);
+        let weigh = |&n: &u32| if n == 7 { panic!("seven is no weight") } else { 1 };
+        let queue = executor.queue(|n: u32| n).window(1).weight(5, weigh);
+        let (mut sink, mut outcomes) = queue.build().unwrap();
+        assert_eq!(poll_ready(&mut sink, Waker::noop()), Poll::Ready(true));
+        let panicked = catch_unwind(AssertUnwindSafe(|| start_send(&mut sink, 7)));
+        assert_eq!(panicked.unwrap_err().downcast_ref(), Some(&"seven is no weight"));
+        assert!(sink.clone().try_send(2).is_err(), "the sink holds the room");
+        start_send(&mut sink, 1).unwrap();
+        assert_eq!(outcomes.next().unwrap().unwrap(), 1);
+        // The room is given up if there is no other item.
+        assert_eq!(poll_ready(&mut sink, Waker::noop()), Poll::Ready(true));
+        assert!(catch_unwind(AssertUnwindSafe(|| start_send(&mut sink, 7))).is_err());
+        let sender = sink.clone();
+        drop(sink);
+        sender.try_send(3).unwrap();
+        assert_eq!(outcomes.next().unwrap().unwrap(), 3);
+    });
+}
+
+#[test]
+fn an_item_that_does_not_fit_takes_no_wake_up_from_a_lighter_one() {
+    with_timeout(|| {
+        let executor = executor(1);
+        // The only worker is busy, so nothing but the sink makes room.
+        let (started, go_on) = (Latch::default(), Latch::default());
+        let (starts, goes_on) = (started.clone(), go_on.clone());
+        let busy = executor.batch([()]).submit(move |(), _| {
+            starts.open();
+            goes_on.wait();
+            Ok::<_, ()>(())
+        });
+        started.wait();
+        let queue = executor.queue(|n: u32| n).window(2).weight(2, |&weight| u64::from(weight));
+        let (mut sink, mut outcomes) = queue.build().unwrap();
+        let sender = sink.clone();
+        sender.try_send(1).unwrap();
+        assert_eq!(poll_ready(&mut sink, Waker::noop()), Poll::Ready(true));
+        let (woken, waiting) =
+            (Arc::new(Wakes::default()), &mut Context::from_waker(Waker::noop()));
+        let mut heavy = pin!(sender.send_async(2));
+        assert!(heavy.as_mut().poll(waiting).is_pending());
+        let mut light = pin!(sender.send_async(1));
+        let waker = Waker::from(Arc::clone(&woken));
+        assert!(light.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(sink);
+        let wakes = woken.0.load(SeqCst);
+        go_on.open();
+        assert_eq!(wakes, 1, "there is room for the light item");
+        assert!(heavy.as_mut().poll(waiting).is_pending());
+        assert!(block_on(light).is_ok());
+        assert_eq!(outcomes.next().unwrap().unwrap(), 1);
+        assert_eq!(outcomes.next().unwrap().unwrap(), 1);
+        assert!(block_on(heavy).is_ok());
+        assert!(busy.unwrap().wait().into_values().is_ok());
     });
 }
 

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::io::Delivered;
-use crate::queue::core::QueueCore;
+use crate::limits::Budget;
+use crate::queue::core::{QueueCore, Weigh};
 use crate::queue::room::Room;
 use crate::queue::sender::QueueSender;
 use crate::scheduler::{Scheduler, ThreadSettings};
@@ -39,11 +40,30 @@ impl fmt::Debug for FullWindow {
 
 /// Opens a queue that no worker knows. No thread runs its items.
 pub fn open_queue(window: usize) -> (QueueSender<(), ()>, Ordered<'static, ()>) {
+    open(window, None)
+}
+
+/// Opens a queue as [`open_queue`], whose items are their own weights.
+pub fn open_weighted_queue(
+    window: usize,
+    limit: u64,
+) -> (QueueSender<u64, ()>, Ordered<'static, ()>) {
+    open(window, Some((limit, Box::new(|&weight| weight))))
+}
+
+fn open<T: Send + 'static>(
+    window: usize,
+    weight: Option<(u64, Weigh<T>)>,
+) -> (QueueSender<T, ()>, Ordered<'static, ()>) {
     let scheduler = Scheduler::new(ThreadSettings::default(), false);
-    let Opened { producer, output, consumer_end } = open_ring::<(), Infallible>(window, None);
-    let job = Box::new(|_, ()| Ok(()));
+    let Opened { producer, mut output, consumer_end } = open_ring::<(), Infallible>(window, None);
+    let weigh = weight.map(|(limit, weigh)| {
+        output.delivered = Delivered::new(Some(Arc::new(Budget::new(limit))));
+        weigh
+    });
+    let job = Box::new(|_, _| Ok(()));
     let core = QueueCore::new(job, producer, output, None, 1, None, Arc::clone(&scheduler));
-    let core = Arc::new(core);
+    let core = Arc::new(core.with_weights(weigh));
     let outcomes = Ordered::new(consumer_end, core.clone(), &scheduler, None, Some(1));
     (QueueSender::new(core), outcomes)
 }

@@ -125,7 +125,10 @@ impl AtomicWaker {
     }
 
     pub(crate) fn register(&self, waker: &Waker) {
-        *lock(&self.0) = Some(waker.clone());
+        // Not under the lock, because wakers are user code.
+        let waker = waker.clone();
+        let old = lock(&self.0).replace(waker);
+        drop(old);
     }
 
     pub(crate) fn wake(&self) {

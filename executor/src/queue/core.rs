@@ -125,9 +125,14 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         self
     }
 
-    /// Returns the weight of an item, or `None` if the queue has no budget. Runs user code.
-    pub(super) fn weight(&self, item: &T) -> Option<u64> {
-        self.weigh.as_ref().map(|weigh| weigh(item))
+    /// Weighs an item. The weight is `None` if the queue has no budget.
+    ///
+    /// Runs user code. If it panics, a panic in the `Drop` of the item is caught.
+    pub(super) fn weigh(&self, item: T) -> (T, Option<u64>) {
+        let Some(weigh) = &*self.weigh else { return (item, None) };
+        let item = DiscardOnDrop::new(item);
+        let weight = weigh(&item);
+        (item.into_inner(), Some(weight))
     }
 
     fn budget(&self) -> Option<&Budget> {
@@ -159,14 +164,23 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         self.is_cancelled() || self.output.is_ended_early()
     }
 
+    /// Notifies the senders for which there may be room.
+    pub(super) fn notify_room(&self) {
+        self.room.notify(|| match self.free() {
+            // It may be too little for the item of one sender, and enough for another item.
+            free if free > 0 && self.budget().is_some() => usize::MAX,
+            free => free,
+        });
+    }
+
+    fn check_open(&self, state: &State<T, U, E>) -> Result<(), NotSent> {
+        if state.producer.is_none() || self.is_over() { Err(NotSent::Closed) } else { Ok(()) }
+    }
+
+    /// Looks for room in the window.
     fn admit(&self, state: &State<T, U, E>) -> Result<(), NotSent> {
-        if state.producer.is_none() || self.is_over() {
-            Err(NotSent::Closed)
-        } else if self.free() == 0 {
-            Err(NotSent::Full)
-        } else {
-            Ok(())
-        }
+        self.check_open(state)?;
+        if self.free() == 0 { Err(NotSent::Full) } else { Ok(()) }
     }
 
     /// Reserves the position of `count` items. Returns `None` if the queue is closed.
@@ -226,35 +240,40 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         let state = lock(&self.state);
         self.admit_more(|admitted| admitted - 1);
         drop(state);
-        self.room.notify(|| self.free());
+        self.notify_room();
     }
 
-    /// Sends an item into the room that was held for it, or gives it back.
+    /// Sends an item into the room that was held for it, or gives the item back. The held room is
+    /// used or given up in both cases.
+    ///
+    /// The window may be smaller than it was when the room was held.
     #[cfg(feature = "sink")]
-    pub(super) fn send_held(&self, item: T) -> Result<(), (NotSent, T)> {
-        let weight = self.weight(&item);
+    pub(super) fn send_held(&self, item: T, weight: Option<u64>) -> Result<(), (NotSent, T)> {
         let state = lock(&self.state);
         self.admit_more(|admitted| admitted - 1);
-        // The room is still there: no other sender has had the lock.
-        self.send_with(state, item, |budget| {
+        let admitted = self.check_open(&state);
+        self.send_with(state, item, admitted, |budget| {
             budget.admit_anyway(weight.unwrap_or(0));
             true
         })
     }
 
-    /// Sends an item, or gives it back.
-    pub(super) fn try_send(&self, item: T) -> Result<(), (NotSent, T)> {
-        let weight = self.weight(&item);
-        self.send_with(lock(&self.state), item, |budget| budget.admit(weight.unwrap_or(0)))
+    /// Sends an item of this weight, or gives the item back.
+    pub(super) fn try_send(&self, item: T, weight: Option<u64>) -> Result<(), (NotSent, T)> {
+        let state = lock(&self.state);
+        let admitted = self.admit(&state);
+        self.send_with(state, item, admitted, |budget| budget.admit(weight.unwrap_or(0)))
     }
 
+    /// Sends an item that was `admitted` to the window, if its budget admits it, too.
     fn send_with(
         &self,
         mut state: MutexGuard<'_, State<T, U, E>>,
         item: T,
+        admitted: Result<(), NotSent>,
         admit: impl FnOnce(&Budget) -> bool,
     ) -> Result<(), (NotSent, T)> {
-        let admitted = self.admit(&state).and_then(|()| {
+        let admitted = admitted.and_then(|()| {
             state.items.reserve(1);
             if !self.budget().is_none_or(admit) {
                 return Err(NotSent::Full);
@@ -389,7 +408,7 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         self.next_chunk.learn(count as u32, slice.measure());
         if self.budget().is_some() {
             // The job may have made its item lighter.
-            self.room.notify(|| self.free());
+            self.notify_room();
         }
         true
     }
@@ -459,12 +478,12 @@ impl<T: Send, U: Send, E: Send> StreamWork for QueueCore<T, U, E> {
     }
 
     fn notify_space(&self, _scheduler: &Scheduler) {
-        self.room.notify(|| self.free());
+        self.notify_room();
     }
 
     fn set_window(&self, items: usize, _scheduler: &Scheduler) -> usize {
         let items = self.output.set_window(items);
-        self.room.notify(|| self.free());
+        self.notify_room();
         items
     }
 

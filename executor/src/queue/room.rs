@@ -3,22 +3,36 @@
 //! A sender registers its waker, and then looks for room again. The consumer makes room, and then
 //! looks for waiting senders. Each side has a fence in between, so one of them sees the other.
 //!
-//! To wake a thread costs as much as several cheap items. So a thread that begins to wait wants
-//! room for several items. After [`PATIENCE`] it is content with room for one.
+//! There are two kinds of waits:
+//!
+//! | wait | of | a woken sender that does not send |
+//! |---|---|---|
+//! | [`Wait`] | a blocked thread, or a future that awaits room | wakes the next sender, when the wait [ends](Room::end) |
+//! | [`SinkWait`] | a sink whose task was told to wait | does nothing, because its task may never poll it again |
+//!
+//! So a wake-up of a sink does not use up room: [`Room::notify`] wakes all sinks, and as many other
+//! senders as there is room for.
+//!
+//! It takes as much time to wake a thread as to run several cheap items. So a thread that begins to
+//! wait wants room for several items. After [`PATIENCE`], it waits for the room of one item.
+//!
+//! Wakers are user code. They are cloned, woken and dropped while no lock is held, because their
+//! functions may use the queue.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::primitive::{AtomicUsize, Mutex, fence, lock, now};
 use crate::scheduler::park;
-use crate::unwind::catch_panic;
+use crate::unwind::{catch_panic, discard};
 
 /// The time for which a sender waits for room for several items.
 const PATIENCE: Duration = Duration::from_micros(100);
 
-/// Wakes senders that wait, in the order of their waits.
+/// Wakes the senders that wait, in the order of their waits.
 #[derive(Default)]
 pub(crate) struct Room {
     /// The number of waiting senders, readable without the lock.
@@ -28,8 +42,11 @@ pub(crate) struct Room {
 
 #[derive(Default)]
 struct Waiters {
+    /// The senders that wait as a thread or a future.
     list: VecDeque<Waiter>,
-    /// The number of senders that ever waited.
+    /// The wakers of the sinks, by the numbers of their waits.
+    sinks: BTreeMap<u64, Waker>,
+    /// The number of waits that ever began.
     last: u64,
 }
 
@@ -40,53 +57,88 @@ struct Waiter {
     wanted: usize,
 }
 
-/// The wait of one sender. It has to be [ended](Room::end).
+/// The wait of a thread or a future. The wait has to be [ended](Room::end).
 #[derive(Default)]
 pub(crate) struct Wait(Option<u64>);
 
+/// The wait of a sink. The wait has to be [ended](Room::end_sink).
+#[cfg(feature = "sink")]
+#[derive(Default)]
+pub(crate) struct SinkWait(Option<u64>);
+
+impl Waiters {
+    /// Returns the number of a wait that begins.
+    fn begin(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+}
+
 impl Room {
-    fn note(&self, waiters: &Waiters) {
+    /// Changes the list of waits. Then makes their number readable without the lock.
+    fn change<R>(&self, change: impl FnOnce(&mut Waiters) -> R) -> R {
+        let mut waiters = lock(&self.waiters);
+        let result = change(&mut waiters);
         // ORDERING: room:note: Relaxed; changed under the lock. The fences order what comes after.
-        self.waiting.store(waiters.list.len(), Relaxed);
+        self.waiting.store(waiters.list.len() + waiters.sinks.len(), Relaxed);
+        result
     }
 
-    /// Registers the waker of a sender that wants room for `wanted` items. The sender then has to
+    /// Registers a waker by `add`, which returns the waker that it replaces. The sender then has to
     /// look for room again.
-    pub(crate) fn register(&self, wait: &mut Wait, waker: &Waker, wanted: usize) {
-        let mut waiters = lock(&self.waiters);
-        let known = wait.0.and_then(|id| waiters.list.iter_mut().find(|other| other.id == id));
-        let old = match known {
-            Some(known) => {
-                known.wanted = wanted;
-                Some(std::mem::replace(&mut known.waker, waker.clone()))
-            }
-            None => {
-                waiters.last += 1;
-                let id = waiters.last;
-                wait.0 = Some(id);
-                waiters.list.push_back(Waiter { id, waker: waker.clone(), wanted });
-                None
-            }
-        };
-        self.note(&waiters);
-        drop(waiters);
-        drop(old);
+    fn register_with(&self, waker: &Waker, add: impl FnOnce(&mut Waiters, Waker) -> Option<Waker>) {
+        let waker = waker.clone();
+        let old = self.change(|waiters| add(waiters, waker));
+        discard(old);
         // ORDERING: room:register: SeqCst fence, pairs with `room:notify`: either the consumer sees
         // this sender, or this sender sees the room.
         fence(SeqCst);
     }
 
-    /// Ends a wait. If the sender was woken and does not use the room, another one may.
-    ///
-    /// Returns `true` if it had been woken.
+    /// Registers the waker of a sender that wants room for `wanted` items. The sender then has to
+    /// look for room again.
+    pub(crate) fn register(&self, wait: &mut Wait, waker: &Waker, wanted: usize) {
+        self.register_with(waker, |waiters, waker| {
+            let known = wait.0.and_then(|id| waiters.list.iter_mut().find(|other| other.id == id));
+            if let Some(known) = known {
+                known.wanted = wanted;
+                return Some(mem::replace(&mut known.waker, waker));
+            }
+            let id = waiters.begin();
+            wait.0 = Some(id);
+            waiters.list.push_back(Waiter { id, waker, wanted });
+            None
+        });
+    }
+
+    /// Registers the waker of a sink. The sink then has to look for room again.
+    #[cfg(feature = "sink")]
+    pub(crate) fn register_sink(&self, wait: &mut SinkWait, waker: &Waker) {
+        self.register_with(waker, |waiters, waker| {
+            let id = *wait.0.get_or_insert_with(|| waiters.begin());
+            waiters.sinks.insert(id, waker)
+        });
+    }
+
+    /// Ends a wait. Returns `true` if the sender was woken. If it does not use the room, the caller
+    /// then has to notify the next sender.
     pub(crate) fn end(&self, wait: Wait) -> bool {
         let Some(id) = wait.0 else { return false };
-        let mut waiters = lock(&self.waiters);
-        let place = waiters.list.iter().position(|other| other.id == id);
-        let waiter = place.and_then(|place| waiters.list.remove(place));
-        self.note(&waiters);
-        drop(waiters);
-        waiter.is_none()
+        let waiter = self.change(|waiters| {
+            let place = waiters.list.iter().position(|other| other.id == id);
+            place.and_then(|place| waiters.list.remove(place))
+        });
+        let was_woken = waiter.is_none();
+        discard(waiter);
+        was_woken
+    }
+
+    /// Ends the wait of a sink.
+    #[cfg(feature = "sink")]
+    pub(crate) fn end_sink(&self, wait: SinkWait) {
+        if let Some(id) = wait.0 {
+            discard(self.change(|waiters| waiters.sinks.remove(&id)));
+        }
     }
 
     /// Blocks until `may_send` returns `true` for one item, or until `deadline`. At first it waits
@@ -123,7 +175,8 @@ impl Room {
         });
     }
 
-    /// Wakes up to as many senders as `free` returns, if any wait that want no more room.
+    /// Wakes as many senders as `free` returns, at most, and all sinks if it returns more than 0.
+    /// Skips each sender that wants more room.
     pub(crate) fn notify(&self, free: impl FnOnce() -> usize) {
         // ORDERING: room:notify: SeqCst fence, pairs with `room:register`.
         fence(SeqCst);
@@ -131,15 +184,27 @@ impl Room {
         if self.waiting.load(Relaxed) == 0 {
             return;
         }
-        let mut waiters = lock(&self.waiters);
-        let (free, mut woken) = (free(), Vec::new());
-        while woken.len() < free {
-            let place = waiters.list.iter().position(|waiter| waiter.wanted <= free);
-            let Some(waiter) = place.and_then(|place| waiters.list.remove(place)) else { break };
-            woken.push(waiter.waker);
-        }
-        self.note(&waiters);
-        drop(waiters);
-        woken.into_iter().for_each(|waker| catch_panic(|| waker.wake()));
+        let (sinks, woken) = self.change(|waiters| {
+            let (free, mut woken) = (free(), Vec::new());
+            while woken.len() < free {
+                let place = waiters.list.iter().position(|waiter| waiter.wanted <= free);
+                let Some(waiter) = place.and_then(|place| waiters.list.remove(place)) else {
+                    break;
+                };
+                woken.push(waiter.waker);
+            }
+            let sinks = if free > 0 { mem::take(&mut waiters.sinks) } else { BTreeMap::new() };
+            (sinks, woken)
+        });
+        sinks.into_values().chain(woken).for_each(|waker| catch_panic(|| waker.wake()));
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // Futures that were forgotten. One by one, because the `Drop` of each waker may panic.
+        let waiters = mem::take(&mut *lock(&self.waiters));
+        waiters.list.into_iter().for_each(|waiter| discard(waiter.waker));
+        waiters.sinks.into_values().for_each(discard);
     }
 }

@@ -11,6 +11,7 @@ use crate::queue::place::Place;
 use crate::queue::room::Wait;
 use crate::scheduler::{Published, TimeSlice, park, worker};
 use crate::stream::Helper;
+use crate::unwind::DiscardOnDrop;
 
 #[cfg(feature = "sink")]
 mod sink;
@@ -63,8 +64,13 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         }
     }
 
-    fn try_send_inner(&self, item: T) -> Result<(), (NotSent, T)> {
-        if self.is_closed() { Err((NotSent::Closed, item)) } else { self.core.try_send(item) }
+    /// Weighs and sends an item. Gives back an item that was not sent, and its weight.
+    fn try_send_weighed(&self, item: T) -> Result<(), (NotSent, T, Option<u64>)> {
+        if self.is_closed() {
+            return Err((NotSent::Closed, item, None));
+        }
+        let (item, weight) = self.core.weigh(item);
+        self.core.try_send(item, weight).map_err(|(reason, item)| (reason, item, weight))
     }
 
     /// Returns `true` if this sender was closed as a sink.
@@ -96,12 +102,16 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
     /// promised.
     pub fn send(&self, mut item: T) -> Result<(), SendError<T>> {
         loop {
-            match self.try_send_inner(item) {
+            match self.try_send_weighed(item) {
                 Ok(()) => return Ok(()),
-                Err((NotSent::Closed, back)) => return Err(SendError(back)),
-                Err((NotSent::Full, back)) => item = back,
+                Err((NotSent::Closed, back, _)) => return Err(SendError(back)),
+                Err((NotSent::Full, back, weight)) => {
+                    // The wait may panic.
+                    let back = DiscardOnDrop::new(back);
+                    self.wait_for_room(weight);
+                    item = back.into_inner();
+                }
             }
-            self.wait_for_room(self.core.weight(&item));
         }
     }
 
@@ -116,7 +126,7 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
     /// Blocking: it takes a lock that is held for a few instructions, and while the list of items
     /// grows.
     pub fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
-        self.try_send_inner(item).map_err(|(reason, item)| match reason {
+        self.try_send_weighed(item).map_err(|(reason, item, _)| match reason {
             NotSent::Full => TrySendError::Full(item),
             NotSent::Closed => TrySendError::Closed(item),
         })
@@ -127,17 +137,23 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
     ///
     /// If the future is dropped before it is ready, the item is dropped and was not sent.
     ///
+    /// Poll the future until it is ready, or drop it. The consumer wakes as many waiting futures as
+    /// there is room for. If a woken future is neither polled nor dropped, another sender may wait
+    /// beside free room.
+    ///
     /// # Errors
     ///
     /// As [`send`](QueueSender::send).
     pub async fn send_async(&self, mut item: T) -> Result<(), SendError<T>> {
         loop {
-            match self.try_send_inner(item) {
+            match self.try_send_weighed(item) {
                 Ok(()) => return Ok(()),
-                Err((NotSent::Closed, back)) => return Err(SendError(back)),
-                Err((NotSent::Full, back)) => item = back,
+                Err((NotSent::Closed, back, _)) => return Err(SendError(back)),
+                Err((NotSent::Full, back, weight)) => {
+                    self.room(weight).await;
+                    item = back;
+                }
             }
-            self.room(self.core.weight(&item)).await;
         }
     }
 
@@ -236,6 +252,7 @@ impl<T: Send + 'static, U: Send + 'static, E: Send + 'static> QueueSender<T, U, 
     }
 
     /// Reserves the next place in the order of outcomes. If the window is full, the task waits.
+    /// The rule of [`send_async`](QueueSender::send_async) holds: poll the future, or drop it.
     ///
     /// # Errors
     ///
@@ -313,7 +330,7 @@ impl<T: Send, U: Send, E: Send> Drop for Waiting<'_, T, U, E> {
     fn drop(&mut self) {
         let core = &self.sender.core;
         if core.room.end(std::mem::take(&mut self.wait)) {
-            core.room.notify(|| core.free());
+            core.notify_room();
         }
     }
 }

@@ -1,14 +1,14 @@
 //! Queues: a sender that waits for room is told of it.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use futures_sink::Sink;
 use loom::thread;
 use loom_tests::explore;
-use reorder_executor::model::{FullWindow, open_queue};
+use reorder_executor::model::{FullWindow, open_queue, open_weighted_queue};
 
 use super::spawned::block_on;
 
@@ -55,6 +55,43 @@ fn a_waiting_sink_is_told_of_room() {
         });
         drop(holder);
         waiting.join().unwrap();
+        drop(outcomes);
+    });
+}
+
+/// A sink was told to wait, and its task never polls it again. A sender waits behind it for the
+/// room that another sink gives up.
+#[test]
+fn an_abandoned_sink_takes_no_wake_up() {
+    explore("an_abandoned_sink_takes_no_wake_up", None, 10, || {
+        let (mut holder, outcomes) = open_queue(1);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(matches!(Pin::new(&mut holder).poll_ready(&mut cx), Poll::Ready(Ok(()))));
+        let mut abandoned = holder.clone();
+        assert!(Pin::new(&mut abandoned).poll_ready(&mut cx).is_pending());
+        let sender = holder.clone();
+        let waiting = thread::spawn(move || sender.send(()).expect("the queue is open"));
+        drop(holder);
+        waiting.join().unwrap();
+        drop((abandoned, outcomes));
+    });
+}
+
+/// Two senders wait for the room that a sink gives up. The item of the first one does not fit into
+/// the budget.
+#[test]
+fn a_heavy_item_takes_no_wake_up() {
+    explore("a_heavy_item_takes_no_wake_up", None, 10, || {
+        let (mut holder, outcomes) = open_weighted_queue(2, 2);
+        let mut cx = Context::from_waker(Waker::noop());
+        let (first, second) = (holder.clone(), holder.clone());
+        first.try_send(1).expect("the queue is empty");
+        assert!(matches!(Pin::new(&mut holder).poll_ready(&mut cx), Poll::Ready(Ok(()))));
+        let mut heavy = pin!(first.send_async(2));
+        assert!(heavy.as_mut().poll(&mut cx).is_pending());
+        let light = thread::spawn(move || second.send(1).expect("the queue is open"));
+        drop(holder);
+        light.join().unwrap();
         drop(outcomes);
     });
 }

@@ -1,7 +1,7 @@
 //! A sender as a `Sink` of the crate `futures-sink`.
 //!
-//! A sink that says that it is ready has to accept an item, whatever other senders do meanwhile. So
-//! it holds room for that item.
+//! A sink that was reported as ready has to accept an item, whatever other senders do meanwhile. So
+//! it holds room for that item. Only the end of the queue makes it refuse the item.
 
 use std::mem;
 use std::pin::Pin;
@@ -10,16 +10,16 @@ use std::task::{Context, Poll};
 use futures_sink::Sink;
 
 use crate::queue::core::NotSent;
-use crate::queue::room::Wait;
+use crate::queue::room::SinkWait;
 use crate::queue::sender::{QueueSender, SendError};
 
 /// The state of a sender as a sink.
 #[derive(Default)]
 pub(super) struct SinkState {
-    /// `true` while there is room for an item of this sender alone.
+    /// `true` while this sender holds room for one item.
     has_room: bool,
     /// The wait of the task that polled last.
-    wait: Wait,
+    wait: SinkWait,
     pub(super) is_closed: bool,
 }
 
@@ -31,7 +31,7 @@ impl SinkState {
 }
 
 impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
-    /// Gives up the room that this sender holds or waits for.
+    /// Ends the wait of this sender, and gives up the room that it holds.
     pub(super) fn end_sink(&mut self) {
         self.end_sink_wait();
         if mem::take(&mut self.sink.has_room) {
@@ -40,10 +40,7 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
     }
 
     fn end_sink_wait(&mut self) {
-        if self.core.room.end(mem::take(&mut self.sink.wait)) {
-            // This sender was woken. If there is more room than it uses, another one may use it.
-            self.core.room.notify(|| self.core.free());
-        }
+        self.core.room.end_sink(mem::take(&mut self.sink.wait));
     }
 
     /// Holds room, or returns `None` if there is none.
@@ -63,12 +60,24 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
 
 /// Sends items, as [`send_async`](QueueSender::send_async) does.
 ///
-/// A sink that is ready holds room for one item until it gets the item, is closed or is dropped.
-/// The other senders of the queue find that much less room. Flushing does nothing, because an item
-/// is in the queue when [`start_send`](Sink::start_send) returns. After
+/// A sink that is ready holds room for one item. It does so until it gets the item, is closed or is
+/// dropped:
+///
+/// * It accepts the item, even if the window becomes smaller meanwhile.
+/// * The other senders of the queue find less room, by one item. So a task with a ready sink must
+///   not wait for room through another sender of the queue. With a window of 1, a
+///   [`send`](QueueSender::send) of this task would wait for the task itself.
+/// * The weight of the item is not known yet. So each ready sink may exceed the
+///   [limit of the weight](crate::QueueBuilder::weight) by one item.
+/// * If the function for weights panics in [`start_send`](Sink::start_send), the panic is passed
+///   on, and the sink stays ready.
+///
+/// A task may stop polling a sink that is not ready. Its wait does not hold up other senders.
+///
+/// Flushing does nothing, because an item is in the queue when `start_send` returns. After
 /// [`close`](Sink::poll_close), this sender counts as dropped.
 ///
-/// The error gives back the item, where there is one.
+/// An error of `start_send` has the item. An error of the other calls has none.
 ///
 /// ```
 /// use futures_util::{SinkExt, StreamExt, stream};
@@ -106,17 +115,20 @@ impl<T: Send, U: Send, E: Send> Sink<T> for QueueSender<T, U, E> {
         if let Some(held) = this.hold() {
             return Poll::Ready(held);
         }
-        this.core.room.register(&mut this.sink.wait, cx.waker(), 1);
-        // A change before the registration has woken no task.
+        this.core.room.register_sink(&mut this.sink.wait, cx.waker());
+        // Room that was made before the registration has woken no task.
         this.hold().map_or(Poll::Pending, Poll::Ready)
     }
 
     fn start_send(mut self: Pin<&mut Self>, item: T) -> Result<(), SendError<Option<T>>> {
-        let sent = match mem::take(&mut self.sink.has_room) {
-            true => self.core.send_held(item),
-            false => self.try_send_inner(item),
-        };
-        sent.map_err(|(_, item)| SendError(Some(item)))
+        if !self.sink.has_room {
+            let sent = self.try_send_weighed(item);
+            return sent.map_err(|(_, item, _)| SendError(Some(item)));
+        }
+        // The sink still holds its room if this panics.
+        let (item, weight) = self.core.weigh(item);
+        self.sink.has_room = false;
+        self.core.send_held(item, weight).map_err(|(_, item)| SendError(Some(item)))
     }
 
     fn poll_flush(
