@@ -261,6 +261,24 @@ fn an_item_of_a_queue_panics_when_its_weight_does() {
     assert!(outcomes.next().is_none());
 }
 
+/// The job and the function for weights are dropped because the queue is refused.
+#[test]
+fn a_job_and_a_weight_panic_when_their_queue_is_refused() {
+    let executor = executor(1);
+    let captured = [(); 2].map(|()| Fuse("a capture"));
+    let [of_job, of_weight] = captured;
+    let job = move |n: u32| {
+        let _ = &of_job;
+        n
+    };
+    let weigh = move |_: &u32| {
+        let _ = &of_weight;
+        1
+    };
+    let refused = executor.queue(job).weight(5, weigh).window(0).build();
+    assert!(refused.is_err());
+}
+
 /// Returns a stream whose 100 outcomes wait to be taken. Cheap ones travel together.
 fn full_stream(executor: &Executor) -> Ordered<'static, Fuse> {
     let stream = executor.stream(0..100, fuse);

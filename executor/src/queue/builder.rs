@@ -14,6 +14,7 @@ use crate::queue::core::{QueueCore, QueueJob, Weigh};
 use crate::queue::sender::{QueueSender, Task};
 use crate::scheduler::{Admission, ConcurrencyLimit};
 use crate::stream::{ConsumerEnd, Opened, Ordered, open_ring, publish, publish_with_limits};
+use crate::unwind::DiscardOnDrop;
 
 /// Makes the job for a call.
 type MakeJob<T, U, E> = Box<dyn FnOnce(Arc<LimitState>) -> QueueJob<T, U, E>>;
@@ -27,8 +28,8 @@ pub struct QueueBuilder<'e, T, U, E = Infallible> {
     limits: Option<Limits>,
     concurrency: Option<ConcurrencyLimit>,
     /// The limit of the total weight.
-    weight: Option<(u64, Weigh<T>)>,
-    job: MakeJob<T, U, E>,
+    weight: Option<(u64, DiscardOnDrop<Weigh<T>>)>,
+    job: DiscardOnDrop<MakeJob<T, U, E>>,
 }
 
 impl Executor {
@@ -73,6 +74,7 @@ impl Executor {
             })
         });
         let (limits, concurrency, weight) = (None, None, None);
+        let job = DiscardOnDrop::new(job);
         QueueBuilder { executor: self, window: self.window, limits, concurrency, weight, job }
     }
 
@@ -122,7 +124,7 @@ impl<'e> BatchBuilder<'e, ()> {
     {
         let job: MakeJob<T, U, E> = Box::new(move |call| Box::new(limited_job(call, job)));
         let BatchBuilder { executor, limits, window, .. } = self;
-        let concurrency = limits.concurrency.clone();
+        let (concurrency, job) = (limits.concurrency.clone(), DiscardOnDrop::new(job));
         QueueBuilder { executor, window, limits: Some(limits), concurrency, weight: None, job }
     }
 }
@@ -151,12 +153,12 @@ where
     /// [`BatchBuilder::weight`] does for a stream. A sender waits until its item fits, or until no
     /// outstanding item has a weight.
     ///
-    /// * `weigh` is called on the thread of the sender, each time it looks for room. Its panic is
-    ///   passed on, and the item is dropped.
+    /// * The sender calls `weigh` on its own thread, each time before it looks for room. If `weigh`
+    ///   panics, the item is dropped, and the panic is passed on.
     /// * A [`Place`](crate::Place) has no weight.
-    /// * With the feature `sink`, a sink that is ready does not know its item. So it may exceed the
-    ///   limit by one item.
-    /// * A heavy item may wait while lighter items of other senders are sent.
+    /// * With the feature `sink`, a sink is ready before it gets its item. So each ready sink may
+    ///   exceed the limit by one item.
+    /// * A heavy item may wait while other senders send lighter items.
     ///
     /// ```
     /// use std::thread;
@@ -177,7 +179,7 @@ where
         if let Some(limits) = &mut self.limits {
             limits.weight = Some(limit);
         }
-        self.weight = Some((limit, Box::new(weigh)));
+        self.weight = Some((limit, DiscardOnDrop::new(Box::new(weigh))));
         self
     }
 
@@ -236,16 +238,17 @@ fn make_core<T: Send, U: Send, E: Send>(
     max_chunk: usize,
     limits: Option<Arc<LimitState>>,
     concurrency: Option<ConcurrencyLimit>,
-    weight: Option<(u64, Weigh<T>)>,
-    job: MakeJob<T, U, E>,
+    weight: Option<(u64, DiscardOnDrop<Weigh<T>>)>,
+    job: DiscardOnDrop<MakeJob<T, U, E>>,
 ) -> (Arc<QueueCore<T, U, E>>, ConsumerEnd<U, E>) {
     let Opened { producer, mut output, consumer_end } = open_ring(window, limits.clone());
     let weigh = weight.map(|(limit, weigh)| {
         if output.delivered.budget().is_none() {
             output.delivered = Delivered::new(Some(Arc::new(Budget::new(limit))));
         }
-        weigh
+        weigh.into_inner()
     });
+    let job = job.into_inner();
     let (job, scheduler) = (job(Arc::clone(&consumer_end.call)), Arc::clone(&executor.scheduler));
     let concurrency = concurrency.as_ref();
     let core = QueueCore::new(job, producer, output, limits, max_chunk, concurrency, scheduler);
