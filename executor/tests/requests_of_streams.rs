@@ -10,13 +10,13 @@ use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
 use common::{LiveCounter, block_on, executor, kinds, with_timeout};
 use futures::{MS, requests, runtime, spawner};
 use futures_util::stream::{self, Stream, StreamExt};
-use reorder_executor::{AttemptOutcome, CancellationToken, Executor, Failure, Shutdown};
+use reorder_executor::{AttemptOutcome, CancellationToken, Executor, Failure, Ordered, Shutdown};
 
 /// A channel whose receiver is a stream, and counts its polls.
 #[derive(Clone, Default)]
@@ -167,6 +167,50 @@ fn a_consumer_that_has_to_run_the_items_is_woken_by_the_stream() {
         }
         channel.close();
         assert_eq!(counts.wait().into_values().unwrap(), [90]);
+    });
+}
+
+/// Drops the stream of outcomes when it is woken. Then waits until the captures are dropped.
+struct DropsTheStream {
+    outcomes: Mutex<Option<Ordered<'static, u32, ()>>>,
+    live: LiveCounter,
+}
+
+impl Wake for DropsTheStream {
+    fn wake(self: Arc<Self>) {
+        let outcomes = self.outcomes.lock().unwrap().take();
+        drop(outcomes.expect("it is woken once"));
+        // Another thread may hold the batch for a moment. The caller of `wake` must not hold it.
+        self.live.wait_until_none_alive();
+    }
+}
+
+#[test]
+fn the_waker_of_a_stream_keeps_no_job_alive() {
+    with_timeout(|| {
+        let executor = Arc::new(executor(1));
+        let inner = Arc::clone(&executor);
+        let channel = Channel::default();
+        // The consumer is the only worker, so it runs the items, and the channel wakes it.
+        let handle = executor.batch([channel]).submit(move |channel, _| {
+            let live = LiveCounter::default();
+            let tracked = live.track(0);
+            let outcomes = requests(&inner, channel.clone()).map_stream(move |n, attempt| {
+                _ = &tracked;
+                double(n, attempt)
+            });
+            let mut outcomes = outcomes.unwrap();
+            let consumer =
+                Arc::new(DropsTheStream { outcomes: Mutex::default(), live: live.clone() });
+            let waker = Waker::from(Arc::clone(&consumer));
+            assert!(outcomes.poll_next(&mut Context::from_waker(&waker)).is_pending());
+            assert!(channel.0.polls.load(SeqCst) > 0);
+            *consumer.outcomes.lock().unwrap() = Some(outcomes);
+            channel.send(1);
+            assert!(consumer.outcomes.lock().unwrap().is_none(), "the consumer was not woken");
+            Ok::<_, ()>(())
+        });
+        assert!(handle.unwrap().wait().into_values().is_ok());
     });
 }
 

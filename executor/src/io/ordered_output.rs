@@ -23,7 +23,7 @@ pub(crate) struct OrderedOutput<U, E> {
     /// The maximum number of outstanding items, at most the capacity of the ring.
     window: AtomicUsize,
     /// The waker of the consumer while it waits.
-    pub(crate) consumer: AtomicWaker,
+    pub(crate) consumer: Arc<AtomicWaker>,
     pub(crate) delivered: Delivered,
 }
 
@@ -40,7 +40,7 @@ impl<U, E> OrderedOutput<U, E> {
             spares,
             limits,
             window: AtomicUsize::new(window),
-            consumer: AtomicWaker::new(),
+            consumer: Arc::new(AtomicWaker::new()),
             delivered: Delivered::new(budget),
         }
     }

@@ -252,7 +252,9 @@ impl<T: Send + 'static, U: Send + 'static, E: Send + 'static> QueueSender<T, U, 
     }
 
     /// Reserves the next place in the order of outcomes. If the window is full, the task waits.
-    /// The rule of [`send_async`](QueueSender::send_async) holds: poll the future, or drop it.
+    ///
+    /// Poll the future until it is ready, or drop it, as the one of
+    /// [`send_async`](QueueSender::send_async).
     ///
     /// # Errors
     ///

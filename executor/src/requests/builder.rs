@@ -279,7 +279,9 @@ impl<I> Requests<'_, I> {
     /// Runs the requests of an async stream, which may be endless, and yields the outcomes in
     /// order. Otherwise it is [`stream`](Requests::stream).
     ///
-    /// The workers poll the source. While it has no item, it keeps no thread.
+    /// The workers poll the source. While the source has no item, no thread waits for it. Any
+    /// thread may use the waker of the source. The waker keeps no job, source or outcome alive, so
+    /// `wake` drops none of them.
     ///
     /// ```
     /// use futures_util::stream;

@@ -9,7 +9,6 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use reorder_ring::Producer;
@@ -27,7 +26,7 @@ use crate::requests::in_flight::{
 use crate::requests::last_errors::{LastError, LastErrors};
 use crate::requests::limiter::{Dispatch, RateLimiter};
 use crate::requests::retry::Retry;
-use crate::requests::source::{RequestSource, SourceWaker, WokenBySource};
+use crate::requests::source::{RequestSource, SourceSignal};
 use crate::scheduler::{
     CallKind, FairShare, Progress, Published, Rest, RunTime, Scheduler, TimeSlice, Work,
 };
@@ -56,6 +55,8 @@ pub(crate) struct Driver<J: Jobs> {
     /// `true` if the consumer runs items, because no other thread may be there to run them.
     consumer_must_run: AtomicBool,
     timer: SharedTimer,
+    /// `None` if the source is never pending.
+    signal: Option<Arc<SourceSignal>>,
     /// Ends when the batch has something to do, or another thread looks at it.
     rest: Arc<Rest>,
     pub(super) scheduler: Arc<Scheduler>,
@@ -81,14 +82,11 @@ impl<J: Jobs> Driver<J> {
         let timeout = limits.policy.settings.item_timeout;
         let rest = scheduler.rest();
         Arc::new_cyclic(|me| {
-            let signal = source.connect(|signal| {
-                let driver = me.clone();
-                Waker::from(Arc::new(SourceWaker { signal, driver }))
-            });
+            let signal = source.connect(&rest);
             let source = Box::new(OrderedSource::new(LazySource::new(source), producer));
             let at_rest = Some(Arc::clone(&rest));
             let dispatcher = Dispatcher::new(source, config, timeout, window, at_rest);
-            let dispatcher = dispatcher.with_signal(signal);
+            let dispatcher = dispatcher.with_signal(signal.clone());
             Driver {
                 me: me.clone(),
                 jobs,
@@ -102,6 +100,7 @@ impl<J: Jobs> Driver<J> {
                 runtime,
                 consumer_must_run: AtomicBool::new(false),
                 timer: SharedTimer::default(),
+                signal,
                 rest,
                 scheduler,
             }
@@ -406,6 +405,9 @@ impl<J: Jobs> StreamWork for Driver<J> {
         if must_run {
             // ORDERING: requests:must_run: Relaxed; as `requests:consumer_must_run`.
             self.consumer_must_run.store(true, Relaxed);
+            if let Some(signal) = &self.signal {
+                signal.wake_consumer_by(&self.output.consumer);
+            }
         }
         let helped = must_run && self.step(slice);
         if helped {
@@ -489,11 +491,5 @@ impl<J: Jobs> StreamWork for Driver<J> {
 
     fn delivered(&self) -> &Delivered {
         &self.output.delivered
-    }
-}
-
-impl<J: Jobs> WokenBySource for Driver<J> {
-    fn source_woken(&self) {
-        self.changed();
     }
 }

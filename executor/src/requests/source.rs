@@ -1,8 +1,11 @@
 //! The sources of requests: iterators, and async streams.
 //!
-//! A worker polls a stream as it pulls an iterator. While the stream has no item, its source rests
-//! in the dispatcher. The waker of the stream notes that there may be an item, and notifies the
-//! workers. So no thread waits for the stream.
+//! A worker polls a stream as it pulls an iterator. While the stream has no item, the dispatcher
+//! keeps the source. The waker of the stream sets a signal, and ends the rest of the batch. So no
+//! thread waits for the stream.
+//!
+//! Any thread of the user may use that waker. So the waker keeps no job and no item alive.
+//! Otherwise it could have the last reference, and `wake` would drop them on that thread.
 
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,7 +14,9 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use futures_core::Stream;
 
-use crate::primitive::AtomicBool;
+use crate::primitive::{AtomicBool, AtomicWaker, Mutex, lock};
+use crate::scheduler::Rest;
+use crate::unwind::catch_panic;
 
 /// A source of requests. Its iterator returns `Pending` while there is no item.
 pub(crate) trait RequestSource:
@@ -19,35 +24,43 @@ pub(crate) trait RequestSource:
 {
     type Request: Send + 'static;
 
-    /// Prepares a source that may be pending: makes its signal, and its waker from the signal.
-    fn connect(
-        &mut self,
-        _waker: impl FnOnce(Arc<SourceSignal>) -> Waker,
-    ) -> Option<Arc<SourceSignal>> {
+    /// Prepares a source that may be pending. Returns its signal. The waker of the source ends
+    /// `rest`.
+    fn connect(&mut self, _rest: &Arc<Rest>) -> Option<Arc<SourceSignal>> {
         None
     }
 }
 
 /// Says whether a source that was pending may have an item.
 #[derive(Default)]
-pub(crate) struct SourceSignal(AtomicBool);
+pub(crate) struct SourceSignal {
+    is_set: AtomicBool,
+    /// The cell for the waker of the consumer, if the consumer has to run the items.
+    consumer: Mutex<Weak<AtomicWaker>>,
+}
 
 impl SourceSignal {
     /// Notes that the source is asked now. A waker that is used later sets the signal.
     fn reset(&self) {
         // ORDERING: source:reset: Relaxed; as `source:wake`.
-        self.0.store(false, Relaxed);
+        self.is_set.store(false, Relaxed);
     }
 
-    pub(crate) fn set(&self) {
-        // ORDERING: source:wake: Relaxed; the lock of the dispatcher, which both sides take next,
-        // orders it. The stream orders its own items.
-        self.0.store(true, Relaxed);
+    fn set(&self) {
+        // ORDERING: source:wake: Relaxed; `rest:end`, which comes next, orders it for a thread that
+        // looks for work. The stream orders its own items.
+        self.is_set.store(true, Relaxed);
     }
 
     pub(crate) fn is_set(&self) -> bool {
         // ORDERING: source:look: Relaxed; as `source:wake`.
-        self.0.load(Relaxed)
+        self.is_set.load(Relaxed)
+    }
+
+    /// Notes that the consumer has to run the items, and leaves its waker in `cell`. The consumer
+    /// looks for work afterwards.
+    pub(crate) fn wake_consumer_by(&self, cell: &Arc<AtomicWaker>) {
+        *lock(&self.consumer) = Arc::downgrade(cell);
     }
 }
 
@@ -109,36 +122,30 @@ where
 {
     type Request = R;
 
-    fn connect(
-        &mut self,
-        waker: impl FnOnce(Arc<SourceSignal>) -> Waker,
-    ) -> Option<Arc<SourceSignal>> {
-        let signal = Arc::new(SourceSignal::default());
-        self.connection = Some((Arc::clone(&signal), waker(Arc::clone(&signal))));
+    fn connect(&mut self, rest: &Arc<Rest>) -> Option<Arc<SourceSignal>> {
+        let (signal, rest) = (Arc::new(SourceSignal::default()), Arc::clone(rest));
+        let waker = Arc::new(SourceWaker { signal: Arc::clone(&signal), rest });
+        self.connection = Some((Arc::clone(&signal), Waker::from(waker)));
         Some(signal)
     }
 }
 
-/// The driver of requests, which acts on a source that was woken.
-pub(crate) trait WokenBySource: Send + Sync + 'static {
-    fn source_woken(&self);
-}
-
 /// The waker of a source that is a stream.
-pub(crate) struct SourceWaker<D> {
-    pub(crate) signal: Arc<SourceSignal>,
-    pub(crate) driver: Weak<D>,
+struct SourceWaker {
+    signal: Arc<SourceSignal>,
+    rest: Arc<Rest>,
 }
 
-impl<D: WokenBySource> Wake for SourceWaker<D> {
+impl Wake for SourceWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.signal.set();
-        if let Some(driver) = self.driver.upgrade() {
-            driver.source_woken();
-        }
+        Wake::wake_by_ref(&self.rest);
+        // After the rest has ended. A consumer that locks the cell later finds the batch awake.
+        let consumer = lock(&self.signal.consumer).upgrade();
+        consumer.into_iter().for_each(|consumer| catch_panic(|| consumer.wake()));
     }
 }
