@@ -11,7 +11,8 @@
 //! | file | contents |
 //! |---|---|
 //! | `builder` | the settings of a queue |
-//! | `sender` | the handle that sends items and reserves places, and its errors; `sink` in it makes it a `Sink` |
+//! | `sender` | the handle that sends items and reserves places, and its errors |
+//! | `sender/sink` | the handle as a `Sink` |
 //! | `place` | a place in the order that its owner completes |
 //! | `core` | the items that were sent, and the workers' part |
 //! | `room` | the senders that wait for room |

@@ -6,8 +6,8 @@
 //!                      └──────────────── space ──────────────────────┘
 //! ```
 //!
-//! The puller is one task, and each job is one. So both run while the consumer does not poll. No
-//! executor takes part.
+//! The puller is a task of the runtime, and so is each job. So they run while the consumer does not
+//! poll. No executor takes part.
 //!
 //! | file | contents |
 //! |---|---|

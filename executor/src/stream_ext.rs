@@ -51,7 +51,7 @@ use crate::spawned::map_ordered::MapOrdered;
 /// });
 /// ```
 ///
-/// Neither does a future that keeps a value to one thread:
+/// A future that must stay on one thread does not compile either:
 ///
 /// ```compile_fail,E0277
 /// # use std::pin::Pin;
@@ -71,7 +71,7 @@ pub trait StreamExt: Stream + Send + Sized + 'static {
     ///
     /// A task on the spawner polls this stream, and calls `job` for the future of each item. At
     /// most `window` items are outstanding: pulled from this stream, and their outcomes not taken.
-    /// [`MapOrdered`] says what a panic or a lost task becomes.
+    /// [`MapOrdered`] lists the outcomes of panics and of lost tasks.
     ///
     /// The trait shares its name with the traits of the crates `futures` and `tokio-stream`.
     /// Import it as `StreamExt as _`.

@@ -1,8 +1,8 @@
 //! The items of a queue, and the part of the workers.
 //!
-//! Items wait in the order in which they were sent. A worker takes as many as its next chunk has,
-//! and reserves a position of the ring for them under the same lock. So positions have the order of
-//! the items. If there are limits, or places are reserved, items get their positions earlier.
+//! Items wait in the order in which they were sent. A worker takes the items of its next chunk, and
+//! reserves a position of the ring for them under the same lock. So positions have the order of the
+//! items. In a queue with limits, and before a reserved place, items get their positions earlier.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -45,8 +45,8 @@ pub(crate) struct QueueCore<T, U, E> {
     waiting: AtomicUsize,
     /// The number of items and places that were sent, readable without the lock.
     sent: AtomicU64,
-    /// The same, and the room that is held for items that come later. So a waiting sender reads
-    /// one number.
+    /// The number of items and places that were sent, plus the number of ready sinks. A waiting
+    /// sender reads this number alone.
     admitted: AtomicU64,
     /// The number of places that were reserved and are not completed.
     open_places: AtomicUsize,
@@ -64,7 +64,7 @@ struct State<T, U, E> {
     /// `None` once all senders, or the consumer, have gone.
     producer: Option<Producer<ChunkRing<U, E>>>,
     items: VecDeque<T>,
-    /// The positions of the first items: of each chunk, and the number of its items.
+    /// The first chunks of items: the position of each chunk, and its number of items.
     positions: VecDeque<(Reserved, usize)>,
     /// The number of items that have a position.
     positioned: usize,
@@ -148,7 +148,7 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
 
     /// Returns the number of items for which a thread wants room when it begins to wait.
     pub(super) fn patient_room(&self) -> usize {
-        // The weights of later items are not known.
+        // The sender knows the weight of one item only.
         if self.budget().is_some() { 1 } else { self.output.window() / 4 }
     }
 
@@ -159,7 +159,7 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         self.is_over() || self.free() >= wanted.max(1) && fits()
     }
 
-    /// Returns `true` if nothing that is sent now would be run.
+    /// Returns `true` if the queue would not run an item that is sent now.
     pub(super) fn is_over(&self) -> bool {
         self.is_cancelled() || self.output.is_ended_early()
     }
@@ -192,7 +192,7 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
 
     /// Returns the size of the next chunk, while `waiting` items have no position.
     fn chunk(&self, waiting: usize) -> usize {
-        // Other threads find something, too.
+        // Leaves items for the other threads.
         waiting.div_ceil(self.scheduler.parallelism()).min(self.next_chunk.size() as usize)
     }
 
@@ -265,7 +265,8 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         self.send_with(state, item, admitted, |budget| budget.admit(weight.unwrap_or(0)))
     }
 
-    /// Sends an item that was `admitted` to the window, if its budget admits it, too.
+    /// Sends an item, or gives it back. `admitted` is the answer of the window, and `admit` asks
+    /// the budget.
     fn send_with(
         &self,
         mut state: MutexGuard<'_, State<T, U, E>>,
@@ -346,7 +347,7 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         self.scheduler.after_run();
     }
 
-    /// Takes the items that no worker has started, once nothing is run any more.
+    /// Takes the items that no worker has started. Returns none while the queue is open.
     pub(super) fn take_unstarted(&self) -> Vec<T> {
         if !self.is_cancelled() {
             return Vec::new();

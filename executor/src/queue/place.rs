@@ -10,7 +10,7 @@ use crate::limits::{Current, LimitState, RunningItem};
 use crate::outcome::{Failure, Outcome};
 use crate::queue::core::QueueCore;
 
-/// The queue of a place, whatever its items are.
+/// The queue of a place, without the type of its items.
 trait Owner<U, E>: Send + Sync {
     fn complete(&self, slot: &Slot, result: Result<U, E>) -> Result<(), Result<U, E>>;
     fn abandon(&self, slot: &Slot);
@@ -74,8 +74,8 @@ impl<U, E> Place<U, E> {
         self.slot.index
     }
 
-    /// Returns `false` if no caller can receive a result of this place any more. The stream was
-    /// dropped, a limit has ended the queue, or the consumer has skipped the place.
+    /// Returns `false` if no caller can receive a result of this place any more. This is so if the
+    /// stream was dropped, a limit has ended the queue, or the consumer has skipped the place.
     ///
     /// # Progress
     ///

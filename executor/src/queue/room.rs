@@ -175,8 +175,8 @@ impl Room {
         });
     }
 
-    /// Wakes as many senders as `free` returns, at most, and all sinks if it returns more than 0.
-    /// Skips each sender that wants more room.
+    /// Wakes up to `free()` senders, in the order of their waits. Skips each sender that wants more
+    /// room than that. Also wakes all sinks, unless `free()` is 0.
     pub(crate) fn notify(&self, free: impl FnOnce() -> usize) {
         // ORDERING: room:notify: SeqCst fence, pairs with `room:register`.
         fence(SeqCst);
@@ -202,7 +202,8 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        // Futures that were forgotten. One by one, because the `Drop` of each waker may panic.
+        // Only futures that were forgotten are left. Their wakers are dropped one by one, because
+        // the `Drop` of each may panic.
         let waiters = mem::take(&mut *lock(&self.waiters));
         waiters.list.into_iter().for_each(|waiter| discard(waiter.waker));
         waiters.sinks.into_values().for_each(discard);

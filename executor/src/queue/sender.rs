@@ -157,11 +157,11 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         }
     }
 
-    /// Returns the items that were sent and that no thread has started, in their order. While the
-    /// queue is open, it returns none: the stream of outcomes must have been dropped, or a limit
-    /// must have ended the queue.
+    /// Returns the items that were sent and that no thread has started, in their order.
     ///
-    /// Each item is returned once. Items that no caller takes are dropped with the last sender.
+    /// While the queue is open, it returns none. The queue ends when the stream of outcomes is
+    /// dropped, or by a limit. Each item is returned once. Items that no caller takes are dropped
+    /// with the last sender.
     pub fn take_unstarted(&self) -> Vec<T> {
         self.core.take_unstarted()
     }
@@ -188,13 +188,14 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
             return;
         }
         slice.leave();
-        // To the other workers, it is as if the source of the items blocked this one.
+        // Counts this worker as blocked inside a source, so that another one takes its place.
         let _inside = is_worker.then(|| slice.enter_source());
         let deadline = core.limits.as_ref().and_then(|limits| limits.policy.settings.deadline);
         core.room.wait(deadline, core.patient_room(), |wanted| core.may_send(wanted, weight));
     }
 
-    /// Waits until there may be room for an item of this weight, or the queue accepts no more.
+    /// Waits until there may be room for an item of this weight, or the queue is over. The future
+    /// does not block.
     async fn room(&self, weight: Option<u64>) {
         let mut waiting = Waiting { sender: self, wait: Wait::default() };
         poll_fn(|cx| {
@@ -253,8 +254,8 @@ impl<T: Send + 'static, U: Send + 'static, E: Send + 'static> QueueSender<T, U, 
 
     /// Reserves the next place in the order of outcomes. If the window is full, the task waits.
     ///
-    /// Poll the future until it is ready, or drop it, as the one of
-    /// [`send_async`](QueueSender::send_async).
+    /// Poll the future until it is ready, or drop it. [`send_async`](QueueSender::send_async) gives
+    /// the reason.
     ///
     /// # Errors
     ///
@@ -322,7 +323,7 @@ impl<T: Send, U: Send, E: Send> fmt::Debug for QueueSender<T, U, E> {
     }
 }
 
-/// The wait of a task. If it is dropped, another sender may use the room.
+/// The wait of a future. If it is dropped, another sender may use the room.
 struct Waiting<'a, T: Send, U: Send, E: Send> {
     sender: &'a QueueSender<T, U, E>,
     wait: Wait,

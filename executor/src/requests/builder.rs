@@ -37,8 +37,8 @@ use crate::stream::{Opened, Ordered, open_ring, publish_with_limits};
 /// | [`submit_async`](Requests::submit_async) | are futures, on a runtime | a [`BatchHandle`] |
 /// | [`stream_async`](Requests::stream_async) | the same | an [`Ordered`] |
 ///
-/// [`map_stream`](Requests::map_stream) and [`map_stream_async`](Requests::map_stream_async) do the
-/// same as the last two, for an async stream of items.
+/// [`map_stream`](Requests::map_stream) does the same as `stream` for an async stream of items, and
+/// [`map_stream_async`](Requests::map_stream_async) the same as `stream_async`.
 ///
 /// The timeout and the budget of an item count from its first attempt, waits included. These events
 /// immediately end an item that waits:
@@ -111,16 +111,17 @@ impl<I> Requests<'_, I> {
         self
     }
 
-    /// Sets the maximum number of attempts that run at once. The default is the number of workers
-    /// and, with futures, the window.
+    /// Sets the maximum number of attempts that run at once. The default is the
+    /// [concurrency](BatchBuilder::concurrency) of the batch. If the batch has none either, the
+    /// number of workers bounds the attempts. For futures, the window does.
     pub fn concurrency(mut self, attempts: NonZeroUsize) -> Self {
         self.config.concurrency = attempts.get();
         self
     }
 
     /// Sets the window of a stream: the maximum number of outstanding items. The number is exact.
-    /// The default is that of the [batch](BatchBuilder::window). A stream with a window that does
-    /// not fit into memory is [refused](crate::Refused).
+    /// The default is the window of the [batch](BatchBuilder::window). If there is no memory for
+    /// the window, the stream is [refused](crate::Refused).
     ///
     /// All items of a submitted batch are outstanding.
     pub fn window(mut self, items: NonZeroUsize) -> Self {
@@ -188,8 +189,8 @@ impl<I> Requests<'_, I> {
     ///
     /// # Progress
     ///
-    /// As [`submit`](Requests::submit). The batch needs a worker that is not kept by jobs that
-    /// block.
+    /// As [`submit`](Requests::submit). The batch needs a worker, so jobs that block must not keep
+    /// all workers.
     pub fn submit_async<U, E, S, F, A>(self, spawner: S, job: F) -> Submitted<I, U, E>
     where
         I: IntoIterator<Item: Send + Sync + 'static>,

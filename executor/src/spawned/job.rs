@@ -18,7 +18,7 @@ pub(super) struct Job<F: Future> {
 }
 
 impl<F: Future> Job<F> {
-    /// Returns the job of the item at `index`, which the table has already.
+    /// Returns the job of the item at `index`. The table already has the permit of the item.
     pub(super) fn new(future: F, index: u64, running: Arc<Running<F::Output>>) -> Job<F> {
         Job { future: Some(future), index, running }
     }
@@ -57,7 +57,7 @@ impl<F: Future> Future for Job<F> {
             Ok(Poll::Ready(value)) => Ok(value),
             Err(payload) => Err(Failure::Panicked(Panic::new(payload))),
         };
-        // Before the outcome is there: what the future held is free by then.
+        // First: a consumer that has the outcome finds the future dropped.
         self.drop_future();
         running.complete(index, outcome);
         Poll::Ready(())
@@ -67,8 +67,8 @@ impl<F: Future> Future for Job<F> {
 impl<F: Future> Drop for Job<F> {
     fn drop(&mut self) {
         if self.future.is_some() {
-            // SAFETY: a pinned job is not moved from here to its end. A job that was never pinned
-            // does not mind.
+            // SAFETY: the job is not moved from here to its end, whether it was pinned before or
+            // not.
             unsafe { Pin::new_unchecked(&mut *self) }.drop_future();
             self.running.lose(self.index);
         }

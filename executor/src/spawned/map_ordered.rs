@@ -124,8 +124,8 @@ impl<U> Stream for MapOrdered<U> {
         }
     }
 
-    /// Returns the number of outcomes that are left. It is exact if the source said how many items
-    /// it has, and does not panic.
+    /// Returns the number of outcomes that are left. It is exact if the source states its number of
+    /// items, and does not panic.
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.left
     }

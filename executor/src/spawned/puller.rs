@@ -25,8 +25,8 @@ pub(super) struct Puller<I: Stream, S, F, U> {
     source: Option<Pin<Box<I>>>,
     /// `None` once the stream has ended.
     producer: Option<Producer<OutcomeRing<U>>>,
-    /// The free slots of the ring that one more item needs. The ring may have more slots than the
-    /// window.
+    /// The number of slots that must be free before the next item. The ring may have more slots
+    /// than the window.
     needed: usize,
     job: DiscardOnDrop<F>,
     spawner: Arc<DiscardOnDrop<S>>,

@@ -10,7 +10,8 @@
 //! | `Spawning` | `Lost` | the job that is dropped while the spawner is called |
 //! | `Lost` | `Empty` | the puller, which knows whether the spawner has panicked |
 //!
-//! At most as many positions are outstanding as the ring has slots. So a place has one job.
+//! The number of outstanding positions is at most the number of slots. So a place has at most one
+//! job.
 
 use std::mem;
 use std::sync::Arc;
