@@ -1,17 +1,26 @@
-//! Wakers whose functions use the queue or the token that keeps them: no lock is held while a waker
-//! is cloned, woken or dropped. Otherwise these tests would hang.
+//! Wakers whose functions use the queue, the timers or the token that keeps them: no lock is held
+//! while a waker is cloned, woken or dropped. Otherwise these tests would hang.
 
 mod common;
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use common::{executor, with_timeout};
-use reorder_executor::{CancellationToken, QueueSender};
+use common::{Latch, executor, with_timeout};
+use reorder_executor::{CancellationToken, Job, QueueSender};
 
 type Sender = QueueSender<u32, u32>;
+
+/// A waker that does nothing, and differs from other ones.
+struct Ignore;
+
+impl Wake for Ignore {
+    fn wake(self: Arc<Self>) {}
+}
 
 /// Counts the calls of a waker's functions, and runs a closure at each of them.
 struct Callback {
@@ -176,13 +185,45 @@ fn consumers_wait_with_wakers_that_use_the_queue() {
             let taken = loop {
                 match outcomes.poll_next(&mut Context::from_waker(&callback.waker())) {
                     Poll::Ready(outcome) => break outcome.unwrap().unwrap(),
-                    Poll::Pending => std::thread::yield_now(),
+                    Poll::Pending => thread::yield_now(),
                 }
             };
             assert_eq!(taken, 7);
         }
         drop(outcomes);
         assert!(sender.try_send(1).is_err());
+    });
+}
+
+#[test]
+fn consumers_wait_for_a_deadline_with_wakers_that_use_a_timer() {
+    with_timeout(|| {
+        let executor = executor(1);
+        let go_on = Latch::default();
+        let stream = || {
+            let go_on = go_on.clone();
+            let batch = executor.batch(0..1).deadline(Instant::now() + Duration::from_secs(3600));
+            let job = move |n: u32, _: &Job<'_>| {
+                go_on.wait();
+                Ok::<_, ()>(n)
+            };
+            batch.stream(job).unwrap()
+        };
+        // Each of its polls sets or changes a timer.
+        let other = Mutex::new(stream());
+        let callback = Callback::new(move || {
+            let waker = Waker::from(Arc::new(Ignore));
+            _ = other.lock().unwrap().poll_next(&mut Context::from_waker(&waker));
+        });
+        let mut outcomes = stream();
+        for waker in [callback.waker(), callback.waker()] {
+            assert!(outcomes.poll_next(&mut Context::from_waker(&waker)).is_pending());
+        }
+        // The timer had the last reference to the first waker.
+        let [clones, wakes, drops] = callback.counts();
+        assert_eq!([clones, wakes, drops], [2, 0, 3]);
+        drop(outcomes);
+        go_on.open();
     });
 }
 
