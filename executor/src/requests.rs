@@ -7,6 +7,7 @@
 //! | `source` | iterators and async streams as sources |
 //! | `dispatcher` | which item is next, and when: the state machine |
 //! | `in_flight`, `jobs`, `last_errors` | attempts that were dispatched, on a worker or on a runtime |
+//! | `limited_attempts` | tells a batch that its limit of concurrency has changed |
 //! | `driver`, `driver/pull` | carries out what the dispatcher decides, and pulls items |
 
 mod attempt;
@@ -16,6 +17,7 @@ mod driver;
 mod in_flight;
 mod jobs;
 mod last_errors;
+mod limited_attempts;
 mod limiter;
 mod retry;
 mod source;

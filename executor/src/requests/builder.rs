@@ -91,7 +91,11 @@ impl<'e, I> BatchBuilder<'e, I> {
         let config = RequestConfig {
             retry: Retry::new(),
             limiter: RateLimiter::unlimited(),
-            concurrency: self.limits.concurrency.as_ref().map_or(usize::MAX, ConcurrencyLimit::get),
+            concurrency: self
+                .limits
+                .concurrency
+                .clone()
+                .unwrap_or_else(|| NonZeroUsize::MAX.into()),
         };
         Requests { window: self.window, batch: self, config }
     }
@@ -111,11 +115,12 @@ impl<I> Requests<'_, I> {
         self
     }
 
-    /// Sets the maximum number of attempts that run at once. The default is the
-    /// [concurrency](BatchBuilder::concurrency) of the batch. If the batch has none either, the
-    /// number of workers bounds the attempts. For futures, the window does.
-    pub fn concurrency(mut self, attempts: NonZeroUsize) -> Self {
-        self.config.concurrency = attempts.get();
+    /// Sets the maximum number of attempts that run at once: a number, or a limit that can be
+    /// changed while they run. The default is the [concurrency](BatchBuilder::concurrency) of the
+    /// batch. If the batch has none either, the number of workers bounds the attempts. For futures,
+    /// the window does.
+    pub fn concurrency(mut self, limit: impl Into<ConcurrencyLimit>) -> Self {
+        self.config.concurrency = limit.into();
         self
     }
 

@@ -24,7 +24,7 @@ use crate::observe::RequestStats;
 use crate::requests::limiter::{Closed, Dispatch, RateLimiter, Turn};
 use crate::requests::retry::Retry;
 use crate::requests::source::SourceSignal;
-use crate::scheduler::Rest;
+use crate::scheduler::{ConcurrencyLimit, Rest};
 
 /// An item that was pulled and has no outcome.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(crate) struct RequestConfig {
     pub(crate) retry: Retry,
     pub(crate) limiter: RateLimiter,
     /// The maximum number of attempts that run at once.
-    pub(crate) concurrency: usize,
+    pub(crate) concurrency: ConcurrencyLimit,
 }
 
 struct Waiting<P, E> {
@@ -185,7 +185,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
             return Decision::End(index);
         }
         let end = end.map(|(end, _)| end);
-        if self.running >= self.config.concurrency || self.is_closed {
+        if self.running >= self.config.concurrency.get() || self.is_closed {
             self.idle_since = None;
             self.turn.leave(now);
             return Decision::Rest { at: end, turn: None };

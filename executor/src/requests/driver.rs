@@ -24,6 +24,7 @@ use crate::requests::in_flight::{
     AttemptEnd, EndOf, InFlight, ItemOf, Jobs, PendingEntry, PendingItem, discard_entry,
 };
 use crate::requests::last_errors::{LastError, LastErrors};
+use crate::requests::limited_attempts::LimitedAttempts;
 use crate::requests::limiter::{Dispatch, RateLimiter};
 use crate::requests::retry::Retry;
 use crate::requests::source::{RequestSource, SourceSignal};
@@ -59,6 +60,8 @@ pub(crate) struct Driver<J: Jobs> {
     signal: Option<Arc<SourceSignal>>,
     /// Ends when the batch has something to do, or another thread looks at it.
     rest: Arc<Rest>,
+    /// The limit of the concurrency knows it as long as the batch is alive.
+    _limited: Arc<LimitedAttempts>,
     pub(super) scheduler: Arc<Scheduler>,
 }
 
@@ -81,6 +84,7 @@ impl<J: Jobs> Driver<J> {
         let window = output.window() as u64;
         let timeout = limits.policy.settings.item_timeout;
         let rest = scheduler.rest();
+        let limited = LimitedAttempts::new(&config.concurrency, &rest, &output.consumer);
         Arc::new_cyclic(|me| {
             let signal = source.connect(&rest);
             let source = Box::new(OrderedSource::new(LazySource::new(source), producer));
@@ -102,6 +106,7 @@ impl<J: Jobs> Driver<J> {
                 timer: SharedTimer::default(),
                 signal,
                 rest,
+                _limited: limited,
                 scheduler,
             }
         })

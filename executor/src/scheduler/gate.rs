@@ -23,9 +23,10 @@ use crate::scheduler::idle::Idle;
 use crate::unwind::catch_panic;
 
 /// Bounds the number of threads that run items of a call at the same time: its share of the pool.
+/// For [requests](crate::Requests), it bounds the number of attempts that run at the same time.
 ///
 /// Clones are the same limit. Several calls may have one limit. Then each of them may have as many
-/// threads. The limit can be changed while they run.
+/// threads, or attempts. The limit can be changed while they run.
 ///
 /// The caller of a batch and the consumer of a stream count as well, while they run items. A thread
 /// inside a source runs no items, and does not count.
@@ -53,15 +54,22 @@ pub struct ConcurrencyLimit(Arc<Shared>);
 
 struct Shared {
     threads: AtomicUsize,
-    /// The gates with this limit, whose waiting threads look again after a change.
-    gates: Mutex<Vec<Weak<Gate>>>,
+    /// The calls with this limit, whose waiting threads look again after a change.
+    calls: Mutex<Vec<Weak<dyn Limited>>>,
+}
+
+/// A part of a call with a [`ConcurrencyLimit`]. It keeps no value of the user alive, so that any
+/// thread may change the limit.
+pub(crate) trait Limited: Send + Sync {
+    /// Notifies the threads that wait because of the limit.
+    fn limit_changed(&self);
 }
 
 impl ConcurrencyLimit {
     /// Returns a limit of `threads` threads for each call.
     pub fn new(threads: NonZeroUsize) -> ConcurrencyLimit {
         let threads = AtomicUsize::new(threads.get());
-        ConcurrencyLimit(Arc::new(Shared { threads, gates: Mutex::default() }))
+        ConcurrencyLimit(Arc::new(Shared { threads, calls: Mutex::default() }))
     }
 
     /// Returns the maximum number of threads of a call.
@@ -74,10 +82,10 @@ impl ConcurrencyLimit {
         self.0.threads.load(Relaxed)
     }
 
-    /// Changes the maximum number of threads of each call with this limit.
+    /// Changes the maximum number of threads of each call with this limit, or of its attempts.
     ///
     /// If the new number is smaller, threads that run items of a call stay with it until their time
-    /// slice ends, after about 200 µs or one item.
+    /// slice ends, after about 200 µs or one item. Attempts that run go on.
     ///
     /// # Progress
     ///
@@ -86,8 +94,14 @@ impl ConcurrencyLimit {
         // ORDERING: gate:set: Relaxed; it reads the last `gate:left`, and the fence `idle:notify`
         // follows. So this thread notifies for each thread that saw the old limit when it left.
         self.0.threads.swap(threads.get(), Relaxed);
-        let gates = lock(&self.0.gates).clone();
-        gates.iter().filter_map(Weak::upgrade).for_each(|gate| gate.notify());
+        let calls = lock(&self.0.calls).clone();
+        calls.iter().filter_map(Weak::upgrade).for_each(|call| call.limit_changed());
+    }
+
+    /// Registers a call, which is notified of each change.
+    pub(crate) fn notify(&self, call: &Arc<impl Limited + 'static>) {
+        let call = Arc::clone(call) as Arc<dyn Limited>;
+        memory::push_weak(&mut lock(&self.0.calls), Arc::downgrade(&call));
     }
 }
 
@@ -127,7 +141,7 @@ impl Gate {
             waiter: AtomicWaker::new(),
             idle: Arc::clone(idle),
         });
-        memory::push_weak(&mut lock(&limit.0.gates), Arc::downgrade(&gate));
+        limit.notify(&gate);
         gate
     }
 
@@ -169,5 +183,11 @@ impl Gate {
     fn notify(&self) {
         self.idle.notify_work();
         catch_panic(|| self.waiter.wake());
+    }
+}
+
+impl Limited for Gate {
+    fn limit_changed(&self) {
+        self.notify();
     }
 }

@@ -56,6 +56,7 @@ impl Simulation {
         window: u64,
         items: Vec<Replies>,
     ) -> Simulation {
+        let concurrency = std::num::NonZeroUsize::new(concurrency).unwrap().into();
         let config = RequestConfig { retry, limiter: limiter.clone(), concurrency };
         Simulation {
             zero: Instant::now(),
@@ -97,8 +98,7 @@ impl Simulation {
                 let delay = self.limiter.record(dispatch, reply == Reply::Done, self.at(time));
                 self.dispatcher.record(reply == Reply::Done, delay);
             }
-            let start = entry.started.expect("it has run");
-            let now = self.at(time);
+            let (start, now) = (entry.started.expect("it has run"), self.at(time));
             let is_overdue = self.timeout.is_some_and(|timeout| start + millis(timeout) <= now);
             let end = match reply {
                 _ if is_overdue => End::Deadline,
