@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (text, outcome) in texts.iter().zip(report.outcomes()) {
         match outcome {
             Ok(number) => println!("{text:?} is {number}"),
-            Err(Failure::Failed(error)) => println!("{text:?} is no number: {error}"),
+            Err(Failure::Failed { error, .. }) => println!("{text:?} is no number: {error}"),
             Err(failure) => println!("{text:?}: {failure}"),
         }
     }

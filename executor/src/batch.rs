@@ -16,4 +16,4 @@ pub(crate) mod weighed;
 
 #[cfg(feature = "requests")]
 pub(crate) use self::builder::{Admitted, BatchBuilder, Streamed, Submitted};
-pub(crate) use self::report::{BatchReport, ItemError};
+pub(crate) use self::report::BatchReport;

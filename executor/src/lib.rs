@@ -129,7 +129,7 @@ pub use reorder_ring::CapacityError;
 
 pub use batch::builder::{BatchBuilder, Job};
 pub use batch::handle::{BatchHandle, Refused};
-pub use batch::report::{BatchReport, ItemError};
+pub use batch::report::BatchReport;
 pub use batch::weighed::WeighedBatch;
 pub use block_io::block::Block;
 pub use block_io::frame::{Frame, frames_of};
@@ -143,7 +143,7 @@ pub use limits::cancellation::{CancelOnDrop, CancellationToken};
 pub use limits::timing::Timing;
 #[cfg(feature = "requests")]
 pub use observe::request_stats::RequestStats;
-pub use outcome::{Failure, Outcome, Panic, Unfinished};
+pub use outcome::{Failure, ItemError, Outcome, Panic, Unfinished};
 pub use queue::builder::QueueBuilder;
 pub use queue::place::Place;
 pub use queue::sender::{QueueSender, SendError, Task, TrySendError};
@@ -159,6 +159,7 @@ pub use shutdown::{Shutdown, ShutdownReport};
 pub use snapshot::{Head, OpenCall, Snapshot, WorkerActivity};
 pub use spawn::Spawn;
 pub use spawned::map_ordered::MapOrdered;
+pub use stream::item_results::ItemResults;
 pub use stream::ordered::Ordered;
 pub use stream::ordered::observe::{Progress, TimedOut};
 pub use stream::values::{TryValues, Values};

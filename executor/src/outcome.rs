@@ -10,6 +10,10 @@ use std::time::Duration;
 
 use crate::primitive::{Mutex, into_inner};
 
+mod item_error;
+
+pub use self::item_error::ItemError;
+
 /// The outcome of one item: its value, or the reason why it has none. `E` is the error type of the
 /// job.
 pub type Outcome<U, E = Infallible> = Result<U, Failure<E>>;
@@ -29,9 +33,15 @@ pub type Outcome<U, E = Infallible> = Result<U, Failure<E>>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Failure<E = Infallible> {
-    /// The job returned this error. If the job itself reports a time-out, that is such an error,
-    /// too.
-    Failed(E),
+    /// The job returned an error. If the job itself reports a time-out, that is such an error, too.
+    #[non_exhaustive]
+    Failed {
+        /// The error of the job.
+        error: E,
+        /// The number of attempts at the item: 1, unless the item is a
+        /// [request](crate::Requests).
+        attempts: u32,
+    },
     /// The job panicked on this item.
     Panicked(Panic),
     /// The job asked for another attempt, and its [`Retry`](crate::Retry) allows no more attempts.
@@ -83,7 +93,7 @@ impl<E> Failure<E> {
     /// ```
     pub fn error(&self) -> Option<&E> {
         match self {
-            Failure::Failed(error) => Some(error),
+            Failure::Failed { error, .. } => Some(error),
             _ => self.unfinished()?.error(),
         }
     }
@@ -91,7 +101,7 @@ impl<E> Failure<E> {
     /// Returns the error of the job by value. [`error`](Failure::error) returns a reference.
     pub fn into_error(self) -> Option<E> {
         match self {
-            Failure::Failed(error) => Some(error),
+            Failure::Failed { error, .. } => Some(error),
             Failure::RetriesExhausted(item)
             | Failure::RetryDeadline(item)
             | Failure::Cancelled(item)
@@ -106,6 +116,52 @@ impl<E> Failure<E> {
         }
     }
 
+    /// Returns the number of attempts at the item that were started:
+    ///
+    /// * 0 if the item did not start.
+    /// * 1 if its job ran.
+    /// * The number of attempts, for an item of [requests](crate::Requests).
+    ///
+    /// An item that starts while the consumer gives up on it may count as not started. A
+    /// [place](crate::Place) that was completed with an error counts as an item whose job ran.
+    ///
+    /// The failure does not know the index of its item. [`BatchReport::failures`] and
+    /// [`Ordered::item_results`] tell the index.
+    ///
+    /// ```
+    /// # use reorder_executor::{CancellationToken, Executor, Failure};
+    /// # let executor = Executor::builder().workers(1).build()?;
+    /// let token = CancellationToken::new();
+    /// let batch = executor.batch([0, 1]).cancelled_by(&token);
+    /// let report = batch.concurrency(std::num::NonZeroUsize::MIN).run(|_, _| {
+    ///     token.cancel();
+    ///     Err::<(), _>("no luck")
+    /// });
+    /// let [Err(failed), Err(cancelled)] = report.outcomes() else { panic!() };
+    /// assert_eq!((failed.attempts(), cancelled.attempts()), (1, 0));
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    ///
+    /// [`BatchReport::failures`]: crate::BatchReport::failures
+    /// [`Ordered::item_results`]: crate::Ordered::item_results
+    pub fn attempts(&self) -> u32 {
+        match self {
+            Failure::Failed { attempts, .. } => *attempts,
+            Failure::Panicked(panic) | Failure::SpawnerPanicked(panic) => panic.0.attempts,
+            _ => self.unfinished().map_or(0, Unfinished::attempts),
+        }
+    }
+
+    /// Returns the failure of a job that returned an error at its only attempt.
+    pub(crate) fn failed(error: E) -> Failure<E> {
+        Failure::Failed { error, attempts: 1 }
+    }
+
+    /// Returns the failure of a job that panicked at its only attempt.
+    pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Failure<E> {
+        Failure::Panicked(Panic::new(payload))
+    }
+
     fn unfinished(&self) -> Option<&Unfinished<E>> {
         match self {
             Failure::RetriesExhausted(item)
@@ -115,7 +171,7 @@ impl<E> Failure<E> {
             | Failure::BatchDeadline(item)
             | Failure::ItemDeadline(item)
             | Failure::FutureDropped(item) => Some(item),
-            Failure::Failed(_)
+            Failure::Failed { .. }
             | Failure::Panicked(_)
             | Failure::SourcePanicked(_)
             | Failure::SpawnerPanicked(_)
@@ -136,7 +192,7 @@ impl<E> Failure<E> {
 
     /// Returns the failure of an item whose future the runtime has dropped.
     pub(crate) fn future_dropped() -> Failure<E> {
-        Failure::FutureDropped(Unfinished::new(0, 0, None))
+        Failure::FutureDropped(Unfinished::new(1, 0, None))
     }
 
     /// Returns the failure that stands for all items of a source whose task the runtime has
@@ -206,9 +262,7 @@ impl<E> Unfinished<E> {
         u64::from(high & !NOT_PULLED) << 32 | u64::from(low)
     }
 
-    /// Returns the number of attempts that were made at an item of [`Requests`](crate::Requests),
-    /// if the item waited for another attempt, or was at its second or a later attempt. Otherwise
-    /// returns 0.
+    /// Returns the number of attempts at the item that were started, as [`Failure::attempts`].
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
@@ -264,7 +318,7 @@ pub(crate) fn is_job_result<U, E>(outcome: &Outcome<U, E>) -> bool {
     matches!(
         outcome,
         Ok(_)
-            | Err(Failure::Failed(_)
+            | Err(Failure::Failed { .. }
                 | Failure::Panicked(_)
                 | Failure::RetriesExhausted(_)
                 | Failure::RetryDeadline(_))
@@ -275,8 +329,16 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The job's error is shown with its causes, if its type does so (as that of `anyhow`).
         let (unfinished, result) = match self {
-            Failure::Failed(error) => return write!(f, "the job failed: {error:#}"),
-            Failure::Panicked(panic) => return write!(f, "the job panicked: {panic}"),
+            Failure::Failed { error, attempts } => {
+                f.write_str("the job failed")?;
+                write_later_attempt(f, *attempts)?;
+                return write!(f, ": {error:#}");
+            }
+            Failure::Panicked(panic) => {
+                f.write_str("the job panicked")?;
+                write_later_attempt(f, panic.0.attempts)?;
+                return write!(f, ": {panic}");
+            }
             Failure::SourcePanicked(panic) => return write!(f, "the source panicked: {panic}"),
             Failure::PlaceDropped => return f.write_str("the place was dropped without a result"),
             Failure::SpawnerPanicked(panic) => {
@@ -294,12 +356,11 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
                 (item, write!(f, "no attempt succeeded within {limit:?}"))
             }
             Failure::FutureDropped(item) => {
-                let what = match item.attempts {
-                    0 if item.was_pulled() => "future of the item",
-                    0 => "task that polls the source",
-                    _ => "future of the attempt",
-                };
-                (item, write!(f, "the runtime dropped the {what}"))
+                f.write_str(match item.was_pulled() {
+                    true => "the runtime dropped the future of the item",
+                    false => "the runtime dropped the task that polls the source",
+                })?;
+                (item, write_later_attempt(f, item.attempts))
             }
             Failure::Cancelled(item) | Failure::ShutDown(item) => {
                 let event = match self {
@@ -331,13 +392,20 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
         result?;
         match (unfinished.attempts, &unfinished.error) {
             (_, None) => Ok(()),
-            (0, Some(error)) => write!(f, "; the job failed: {error:#}"),
-            (1, Some(error)) => write!(f, "; 1 attempt: {error:#}"),
+            (1, Some(error)) if matches!(self, Failure::RetryDeadline(_)) => {
+                write!(f, "; 1 attempt: {error:#}")
+            }
+            (0 | 1, Some(error)) => write!(f, "; the job failed: {error:#}"),
             (attempts, Some(error)) => {
                 write!(f, "; {attempts} attempts, the last error: {error:#}")
             }
         }
     }
+}
+
+/// Writes the number of the last attempt if it was not the first.
+fn write_later_attempt(f: &mut fmt::Formatter<'_>, attempts: u32) -> fmt::Result {
+    if attempts > 1 { write!(f, " at attempt {attempts}") } else { Ok(()) }
 }
 
 fn write_error<E: fmt::Display>(
@@ -394,16 +462,26 @@ struct Caught {
     message: String,
     /// The lock makes it `Sync`, which payloads need not be. It is never contended.
     payload: Mutex<Box<dyn Any + Send>>,
+    /// The number of attempts at the item.
+    attempts: u32,
 }
 
 impl Panic {
+    /// Returns the panic of the first attempt at an item.
     pub(crate) fn new(payload: Box<dyn Any + Send>) -> Panic {
         let message = payload
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "(a payload that is not text)".to_owned());
-        Panic(Box::new(Caught { message, payload: Mutex::new(payload) }))
+        Panic(Box::new(Caught { message, payload: Mutex::new(payload), attempts: 1 }))
+    }
+
+    /// Sets the number of attempts at the item.
+    #[cfg(feature = "requests")]
+    pub(crate) fn at_attempt(mut self, attempts: u32) -> Panic {
+        self.0.attempts = attempts;
+        self
     }
 
     /// Returns the message of the panic. If the payload is not text, returns a note that says so.

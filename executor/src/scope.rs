@@ -6,8 +6,9 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use crate::batch::{BatchReport, ItemError};
+use crate::batch::BatchReport;
 use crate::executor::Executor;
+use crate::outcome::ItemError;
 use crate::primitive::{Mutex, lock, now};
 use crate::scheduler::BorrowGuard;
 use crate::stream::{ConsumerEnd, Ordered, StreamWork, open_stream};

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `core` | the producing side: workers pull items and run them |
 //! | `ordered` | the consuming side: the handle that users hold |
+//! | `item_results` | the handle as an iterator of results that name their item |
 //! | `values` | the handle as an iterator of plain values |
 //! | `head_limits` | what limits mean for the consumer |
 //! | `in_call` | how nested calls find out whether they are unwanted |
@@ -16,6 +17,7 @@ pub(crate) mod backlog;
 mod core;
 pub(crate) mod head_limits;
 mod in_call;
+pub(crate) mod item_results;
 pub(crate) mod open;
 pub(crate) mod ordered;
 pub(crate) mod progress;

@@ -85,6 +85,9 @@ fn a_question_mark_passes_on_errors_of_every_type() {
 fn outcomes_stay_small() {
     assert_eq!(size_of::<Failure>(), 16);
     assert_eq!(size_of::<Outcome<u64>>(), 16);
+    // The attempts have a place that would be empty otherwise.
+    assert_eq!(size_of::<Outcome<u64, io::Error>>(), 32);
+    assert_eq!(size_of::<Outcome<u64, String>>(), 48);
     fn is_error<E: Error + Send + Sync + 'static>() {}
     is_error::<Failure<String>>();
     is_error::<ItemError<&'static str>>();
@@ -168,7 +171,7 @@ fn a_retrying_item_keeps_its_last_error() {
                 let failure = handle.wait().into_outcomes().remove(0).unwrap_err();
                 assert_eq!(failure.error(), Some(&"busy"), "{failure}");
                 let count = if attempts == 1 {
-                    "1 attempt: busy"
+                    "the job failed: busy"
                 } else {
                     "2 attempts, the last error: busy"
                 };
@@ -292,7 +295,7 @@ fn lost_futures_and_panicking_spawners_say_so() {
             let handle = executor.batch([1]).requests().submit_async(spawner, job).unwrap();
             handle.wait().into_outcomes().remove(0).map_err(|failure| failure.to_string())
         };
-        let dropped = "the runtime dropped the future of the attempt";
+        let dropped = "the runtime dropped the future of the item";
         assert_eq!(text(drop).unwrap_err(), dropped);
         assert_eq!(text(|task| drop(thread::spawn(|| drop(task)))).unwrap_err(), dropped);
         let panicked = "the spawner of the future panicked: no runtime";

@@ -16,9 +16,11 @@ fn a_failure_is_reported_at_its_input_index() {
     let report = executor(2).batch(0..1000).run(|n, _| if n == 617 { Err("617") } else { Ok(n) });
     let failed: Vec<_> =
         report.outcomes().iter().enumerate().filter(|(_, outcome)| outcome.is_err()).collect();
-    let [(617, Err(Failure::Failed("617")))] = failed[..] else { panic!("{failed:?}") };
+    let [(617, Err(Failure::Failed { error: "617", .. }))] = failed[..] else {
+        panic!("{failed:?}")
+    };
     let first = report.into_values().unwrap_err();
-    assert!(matches!((first.index, first.failure), (617, Failure::Failed("617"))));
+    assert!(matches!((first.index, first.failure), (617, Failure::Failed { error: "617", .. })));
 }
 
 /// Blocks until the batch has ended, by a failure or a limit.
@@ -49,7 +51,7 @@ fn fail_fast_returns_the_completed_items_and_starts_no_more() {
             ran += usize::from(!matches!(outcome, Err(Failure::Cancelled(_))));
             match outcome {
                 Ok(value) => assert_eq!(value, index as i32),
-                Err(Failure::Failed(_)) => assert_eq!(index, 20),
+                Err(Failure::Failed { .. }) => assert_eq!(index, 20),
                 Err(Failure::Cancelled(_)) => {}
                 Err(failure) => panic!("{index}: {failure}"),
             }
@@ -86,7 +88,7 @@ fn without_fail_fast_all_items_run() {
     for (index, outcome) in report.into_iter().enumerate() {
         match outcome {
             Ok(n) => assert_eq!((n, n % 2), (index, 1)),
-            Err(Failure::Failed(n)) => assert_eq!((n, n % 2), (index, 0)),
+            Err(Failure::Failed { error: n, .. }) => assert_eq!((n, n % 2), (index, 0)),
             Err(failure) => panic!("{failure}"),
         }
     }
@@ -172,7 +174,7 @@ fn a_head_that_times_out_and_a_timeout_error_of_the_job() {
     });
     let outcomes = report.outcomes();
     assert!(matches!(outcomes[0], Err(Failure::ItemDeadline(_))), "{:?}", outcomes[0]);
-    assert!(matches!(outcomes[1], Err(Failure::Failed("the server's timeout"))));
+    assert!(matches!(outcomes[1], Err(Failure::Failed { error: "the server's timeout", .. })));
     assert!(outcomes[2..].iter().zip(2..).all(|(outcome, n)| *outcome.as_ref().unwrap() == n));
     assert_eq!(report.late_results(), 1);
 }
@@ -207,7 +209,7 @@ fn batches_with_all_kinds_of_failures_at_once() {
                     assert_eq!(report.outcomes().len(), 1000);
                     for (n, outcome) in report.into_iter().enumerate() {
                         let found = match outcome {
-                            Ok(name) | Err(Failure::Failed(name)) => name,
+                            Ok(name) | Err(Failure::Failed { error: name, .. }) => name,
                             Err(Failure::Panicked(panic)) => {
                                 *panic.into_payload().downcast().unwrap()
                             }

@@ -265,7 +265,7 @@ fn lost_futures_are_failures_at_their_places() {
             let outcomes = collect(outcomes);
             assert_eq!(kinds(&outcomes), ".g..g.");
             let Err(Failure::FutureDropped(item)) = &outcomes[1] else { panic!() };
-            assert!(item.was_pulled() && item.attempts() == 0);
+            assert!(item.was_pulled() && item.attempts() == 1);
             let text = outcomes[1].as_ref().unwrap_err().to_string();
             assert_eq!(text, "the runtime dropped the future of the item");
         }

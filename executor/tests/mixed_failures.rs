@@ -89,7 +89,7 @@ fn run_batch(executor: &Executor, batch: usize) -> String {
     let kinds = kinds(&outcomes);
     for (n, outcome) in outcomes.into_iter().enumerate() {
         let name = match outcome {
-            Ok(name) | Err(Failure::Failed(name)) => name,
+            Ok(name) | Err(Failure::Failed { error: name, .. }) => name,
             Err(Failure::Panicked(panic)) => *panic.into_payload().downcast().unwrap(),
             Err(Failure::Cancelled(_) | Failure::BatchDeadline(_) | Failure::ItemDeadline(_)) => {
                 continue;

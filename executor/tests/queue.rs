@@ -272,7 +272,7 @@ fn a_queue_that_fails_fast_ends_its_senders_and_returns_what_was_not_started() {
         });
         let outcomes: Vec<_> = outcomes.collect();
         assert_eq!(outcomes[0].as_ref().ok(), Some(&0));
-        assert!(matches!(outcomes[2], Err(Failure::Failed("two"))));
+        assert!(matches!(outcomes[2], Err(Failure::Failed { error: "two", .. })));
         assert!(kinds(&outcomes[3..]).chars().all(|kind| kind == 'c'));
         let left = sending.join().unwrap();
         assert!(left.windows(2).all(|pair| pair[0] + 1 == pair[1]) && left[0] >= 3, "{left:?}");

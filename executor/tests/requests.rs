@@ -82,7 +82,7 @@ fn items_are_retried_until_done_and_delivered_in_order() {
         for (n, outcome) in (0..).zip(report) {
             match outcome {
                 Ok(done) => assert_eq!(done, (n, n % 4 + 1)),
-                Err(Failure::Failed(error)) => assert!(error == n && n % 10 == 9),
+                Err(Failure::Failed { error, .. }) => assert!(error == n && n % 10 == 9),
                 Err(failure) => panic!("{failure}"),
             }
         }

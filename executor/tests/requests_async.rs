@@ -51,7 +51,7 @@ fn futures_are_retried_and_delivered_in_order() {
         for (n, outcome) in (0..).zip(report) {
             match outcome {
                 Ok(value) => assert_eq!(value, n),
-                Err(Failure::Failed(error)) => assert!(error == n && n % 10 == 0),
+                Err(Failure::Failed { error, .. }) => assert!(error == n && n % 10 == 0),
                 Err(failure) => panic!("{failure}"),
             }
         }

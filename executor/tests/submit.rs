@@ -225,7 +225,7 @@ fn a_stream_that_fails_fast_delivers_the_failure_and_the_completed_items() {
             for (index, outcome) in outcomes.iter().enumerate() {
                 match outcome {
                     Ok(n) => assert_eq!(*n, index),
-                    Err(Failure::Failed(n)) => failed.push(*n),
+                    Err(Failure::Failed { error: n, .. }) => failed.push(*n),
                     Err(Failure::Cancelled(_)) => {}
                     Err(failure) => panic!("{failure:?}"),
                 }

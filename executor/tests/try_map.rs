@@ -88,7 +88,10 @@ fn a_panic_is_a_failure_at_its_index() {
     let ItemError { index: 6, failure: Failure::Panicked(panic), .. } = error else { panic!() };
     assert_eq!(panic.message(), "six");
     let error = executor.try_map((0..10).rev(), job).unwrap_err();
-    assert!(matches!(error, ItemError { index: 2, failure: Failure::Failed("seven"), .. }));
+    assert!(matches!(
+        error,
+        ItemError { index: 2, failure: Failure::Failed { error: "seven", .. }, .. }
+    ));
 }
 
 #[test]

@@ -180,7 +180,7 @@ impl Shared {
             match outcome {
                 Ok(text) if text == content(number, index) => batch.done += 1,
                 Ok(_) => batch.misplaced += 1,
-                Err(Failure::Failed(_)) => batch.failed += 1,
+                Err(Failure::Failed { .. }) => batch.failed += 1,
                 Err(_) => batch.given_up += 1,
             }
             batch.stats = outcomes.requests().unwrap_or_default();

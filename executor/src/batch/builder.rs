@@ -13,7 +13,7 @@ use crate::io::{Items, collect};
 use crate::limits::{CancellationToken, Current, LimitState, Limits, RunningItem, Waiting};
 use crate::map::Share;
 use crate::memory;
-use crate::outcome::{self, Failure, Outcome, Panic};
+use crate::outcome::{self, Failure, Outcome};
 use crate::primitive::now;
 use crate::scheduler::{Admission, ConcurrencyLimit};
 use crate::stream::{Ordered, open_stream, publish_with_limits};
@@ -99,10 +99,8 @@ impl Executor {
         U: Send,
         F: Fn(I::Item) -> U + Sync,
     {
-        let caught = move |item| {
-            catch_unwind(AssertUnwindSafe(|| job(item)))
-                .map_err(|payload| Failure::Panicked(Panic::new(payload)))
-        };
+        let caught =
+            move |item| catch_unwind(AssertUnwindSafe(|| job(item))).map_err(Failure::panicked);
         BatchReport::new(self.map(items, caught), 0, Vec::new())
     }
 
@@ -129,7 +127,7 @@ impl<'e, I, S> BatchBuilder<'e, I, S> {
     /// # let executor = Executor::builder().workers(1).build()?;
     /// let batch = executor.batch(0..1000).fail_fast();
     /// let report = batch.run(|n, _| if n == 3 { Err("three") } else { Ok(n) });
-    /// assert!(matches!(report.outcomes()[3], Err(Failure::Failed("three"))));
+    /// assert!(matches!(report.outcomes()[3], Err(Failure::Failed { error: "three", .. })));
     /// # Ok::<(), reorder_executor::BuildError>(())
     /// ```
     pub fn fail_fast(mut self) -> Self {
@@ -540,17 +538,17 @@ fn run_item<T, U, E>(
     let returned = catch_unwind(AssertUnwindSafe(|| current.run(|| job(item, &context))));
     let completed = limits.now();
     let outcome = match (returned, policy.finish(started, completed)) {
-        (Ok(Err(error)), Err(stop)) => Err(Failure::stopped(stop, 0, Some(error))),
+        (Ok(Err(error)), Err(stop)) => Err(Failure::stopped(stop, 1, Some(error))),
         (returned, Err(stop)) => {
             discard(returned);
-            Err(stop.into())
+            Err(Failure::stopped(stop, 1, None))
         }
         (Ok(Err(error)), Ok(())) => Err(match policy.reaction(index) {
-            Some(stop) => Failure::stopped(stop, 0, Some(error)),
-            None => Failure::Failed(error),
+            Some(stop) => Failure::stopped(stop, 1, Some(error)),
+            None => Failure::failed(error),
         }),
         (Ok(Ok(value)), Ok(())) => Ok(value),
-        (Err(payload), Ok(())) => Err(Failure::Panicked(Panic::new(payload))),
+        (Err(payload), Ok(())) => Err(Failure::panicked(payload)),
     };
     Ran { outcome, started, completed }
 }

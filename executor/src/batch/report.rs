@@ -1,14 +1,11 @@
 //! The report of a batch: an outcome for each item.
 
 use std::convert::Infallible;
-use std::error::Error;
-use std::fmt;
-use std::io;
 
 use crate::limits::{Timing, timing};
 #[cfg(feature = "requests")]
 use crate::observe::request_stats::RequestStats;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Failure, ItemError, Outcome};
 
 /// The outcome of every item of a batch, in the order of the input.
 ///
@@ -145,6 +142,22 @@ impl<U, E> BatchReport<U, E> {
         self.outcomes
     }
 
+    /// Returns the failures, each with the index of its item.
+    ///
+    /// ```
+    /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let report = executor.batch(["8", "six", "9"]).run(|text, _| text.parse::<u32>());
+    /// for (index, failure) in report.failures() {
+    ///     eprintln!("item {index}, after {} attempt(s): {failure}", failure.attempts());
+    /// }
+    /// assert!(report.failures().map(|(index, _)| index).eq([1]));
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    pub fn failures(&self) -> impl Iterator<Item = (usize, &Failure<E>)> {
+        let outcomes = self.outcomes.iter().enumerate();
+        outcomes.filter_map(|(index, outcome)| Some((index, outcome.as_ref().err()?)))
+    }
+
     /// Returns all values, or the first failure with the index of its item.
     ///
     /// ```
@@ -183,41 +196,7 @@ impl<U, E> BatchReport<U, E> {
                 }
             }
         }
-        first.map_or(Ok(values), |(index, failure)| Err(ItemError { index, failure }))
-    }
-}
-
-/// The failure of one item of a batch. Returned by [`BatchReport::into_values`], which has an
-/// example.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct ItemError<E = Infallible> {
-    /// The index of the item.
-    pub index: usize,
-    /// The reason why the item has no value.
-    pub failure: Failure<E>,
-}
-
-impl<E: fmt::Display> fmt::Display for ItemError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "item {}: {}", self.index, self.failure)
-    }
-}
-
-/// The text includes the text of the failure. So `source` skips the failure: it returns the
-/// failure's own source.
-impl<E: fmt::Debug + fmt::Display + 'static> Error for ItemError<E> {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.failure.source()
-    }
-}
-
-/// Keeps the kind of the job's error. The new error has the `ItemError` as its inner error, with
-/// its text. [`Executor::try_map`](crate::Executor::try_map) has an example.
-impl From<ItemError<io::Error>> for io::Error {
-    fn from(error: ItemError<io::Error>) -> io::Error {
-        let kind = error.failure.error().map_or(io::ErrorKind::Other, io::Error::kind);
-        io::Error::new(kind, error)
+        first.map_or(Ok(values), |(index, failure)| Err(ItemError::new(index, failure)))
     }
 }
 
@@ -240,8 +219,11 @@ mod tests {
         let first = |outcomes| BatchReport::<u8, &str>::new(outcomes, 0, Vec::new()).into_values();
         assert!(matches!(first(vec![Ok(1), Ok(2)]).as_deref(), Ok([1, 2])));
         let cancelled = || Err(Stop::Cancelled { cause: None }.into());
-        let error = first(vec![Ok(1), cancelled(), Err(Failure::Failed("why"))]).unwrap_err();
-        assert!(matches!(error, ItemError { index: 2, failure: Failure::Failed("why") }));
+        let error = first(vec![Ok(1), cancelled(), Err(Failure::failed("why"))]).unwrap_err();
+        assert!(matches!(
+            error,
+            ItemError { index: 2, failure: Failure::Failed { error: "why", .. } }
+        ));
         let error = first(vec![Ok(1), cancelled(), cancelled()]).unwrap_err();
         assert!(matches!(error, ItemError { index: 1, failure: Failure::Cancelled(_) }));
     }

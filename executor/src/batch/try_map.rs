@@ -1,7 +1,7 @@
 //! The call that returns all values or the first error.
 
-use crate::batch::report::ItemError;
 use crate::executor::Executor;
+use crate::outcome::ItemError;
 
 impl Executor {
     /// Runs `job` on every item and returns all values in the order of the items, or the first

@@ -10,7 +10,7 @@ use crate::io::chunk::{Chunk, ChunkRing, Spares};
 use crate::io::reserved::{TakeItems, push_reserved};
 use crate::io::source::Delivered;
 use crate::limits::LimitState;
-use crate::outcome::{self, Failure, Outcome, Panic};
+use crate::outcome::{self, Failure, Outcome};
 use crate::primitive::{AtomicUsize, AtomicWaker};
 use crate::unwind::{DiscardOnDrop, catch_panic, discard};
 
@@ -148,7 +148,7 @@ impl<U, E> OrderedOutput<U, E> {
             let mut rest = items.rest();
             push_reserved(&mut outcomes, left, || rest.next().map(&mut job))
         })) {
-            outcomes.push(Err(Failure::Panicked(Panic::new(payload))));
+            outcomes.push(Err(Failure::panicked(payload)));
         }
         self.complete(ticket, outcomes);
     }

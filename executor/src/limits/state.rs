@@ -24,22 +24,22 @@ pub(crate) struct LimitState {
     /// The log of a timed call.
     pub(crate) timing_log: Option<TimingLog>,
     epoch: Instant,
-    /// The start times of the items in the window, one place for each slot. It is empty if there is
-    /// no item timeout.
+    /// The start times of the items in the window, one place for each slot. It is empty if the
+    /// window is 0.
     started: Box<[AtomicU64]>,
 }
 
 impl LimitState {
-    /// Returns the state for a window of `window` items, a power of two.
+    /// Returns the state for a window of `window` items, a power of two. The window is 0 if no
+    /// consumer gives up on items.
     pub(crate) fn new(limits: Limits, window: usize) -> LimitState {
-        let places = if limits.item_timeout.is_some() { window } else { 0 };
         LimitState {
             budget: limits.weight.map(|limit| Arc::new(Budget::new(limit))),
             timing_log: limits.timed.then(|| TimingLog::new(window)),
             policy: LimitPolicy::new(limits),
             waiter: Waiter::new(),
             epoch: now(),
-            started: memory::filled(places, || AtomicU64::new(0)),
+            started: memory::filled(window, || AtomicU64::new(0)),
         }
     }
 
@@ -53,17 +53,19 @@ impl LimitState {
         Some((place, index / self.started.len() as u64))
     }
 
-    /// Records when an item started.
+    /// Records that an item started, and when, if the policy needs the time.
     pub(crate) fn start(&self, index: u64, at: Option<Instant>) {
-        let (Some((place, lap)), Some(at)) = (self.place(index), at) else { return };
+        let Some((place, lap)) = self.place(index) else { return };
+        let time = at.map_or(0, |at| at.saturating_duration_since(self.epoch).as_micros());
         // Rounded up, so that the consumer does not give up too early. Never 0.
-        let time = at.saturating_duration_since(self.epoch).as_micros() as u64 + 1;
+        let time = time as u64 + 1;
         // ORDERING: limit_state:start: Relaxed; one word, which tells the item that it belongs to.
         // A consumer that misses it assumes that the item has not started, and asks again.
         place.store(lap << TIME_BITS | time & ((1 << TIME_BITS) - 1), Relaxed);
     }
 
-    /// Returns when an item of the window started, if it has.
+    /// Returns when an item of the window started, if it has. The instant has no meaning if the
+    /// policy does not need it.
     pub(crate) fn started(&self, index: u64) -> Option<Instant> {
         let (place, lap) = self.place(index)?;
         // ORDERING: limit_state:started: Relaxed; as `limit_state:start`.
@@ -100,10 +102,18 @@ mod tests {
     }
 
     #[test]
-    fn without_a_timeout_nothing_is_noted() {
+    fn a_start_is_noted_without_a_time() {
         let limits = LimitState::new(Limits::default(), 4);
+        assert_eq!(limits.now(), None);
+        limits.start(5, None);
+        assert!(limits.started(5).is_some());
+        assert_eq!((limits.started(1), limits.started(0)), (None, None));
+    }
+
+    #[test]
+    fn without_a_window_nothing_is_noted() {
+        let limits = LimitState::new(Limits::default(), 0);
         limits.start(0, Some(limits.epoch));
         assert_eq!(limits.started(0), None);
-        assert_eq!(limits.now(), None);
     }
 }

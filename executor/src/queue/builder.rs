@@ -112,7 +112,8 @@ impl<'e> BatchBuilder<'e, ()> {
     /// ["1", "x", "3"].into_iter().for_each(|text| _ = sender.send(text));
     /// drop(sender);
     /// let outcomes: Vec<_> = numbers.collect();
-    /// let [Ok(1), Err(Failure::Failed(_)), ..] = &outcomes[..] else { panic!("{outcomes:?}") };
+    /// let [Ok(1), Err(Failure::Failed { error, .. }), ..] = &outcomes[..] else { panic!() };
+    /// println!("{error}");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn queue<T, U, E, F>(self, job: F) -> QueueBuilder<'e, T, U, E>

@@ -131,13 +131,13 @@ impl<T: Send, U: Send, E: Send> Owner<U, E> for QueueCore<T, U, E> {
         let limits = self.limits.as_ref();
         let in_time = |limits: &Arc<LimitState>| limits.policy.finish(slot.started, limits.now());
         if let Err(stop) = limits.map_or(Ok(()), in_time) {
-            self.end_place(slot, Err(stop.into()));
+            self.end_place(slot, Err(Failure::stopped(stop, 1, None)));
             return Err(result);
         }
         let outcome = result.map_err(|error| {
             match limits.and_then(|limits| limits.policy.reaction(slot.index)) {
-                Some(stop) => Failure::stopped(stop, 0, Some(error)),
-                None => Failure::Failed(error),
+                Some(stop) => Failure::stopped(stop, 1, Some(error)),
+                None => Failure::failed(error),
             }
         });
         match self.end_place(slot, outcome) {

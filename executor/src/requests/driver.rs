@@ -227,7 +227,7 @@ impl<J: Jobs> Driver<J> {
                 }
                 Err(match stop.or_else(|| policy.reaction(entry.index)) {
                     Some(stop) => Failure::stopped(stop, entry.attempts, Some(error)),
-                    None => Failure::Failed(error),
+                    None => Failure::Failed { error, attempts: entry.attempts },
                 })
             }
             (AttemptEnd::Returned(AttemptOutcome::Retry { error, after }), stop) => {
@@ -246,9 +246,11 @@ impl<J: Jobs> Driver<J> {
                 discard(end);
                 Err(self.failure(&mut entry, Some(stop)))
             }
-            (AttemptEnd::Panicked(payload), None) => Err(Failure::Panicked(Panic::new(payload))),
+            (AttemptEnd::Panicked(payload), None) => {
+                Err(Failure::Panicked(Panic::new(payload).at_attempt(entry.attempts)))
+            }
             (AttemptEnd::SpawnerPanicked(payload), None) => {
-                Err(Failure::SpawnerPanicked(Panic::new(payload)))
+                Err(Failure::SpawnerPanicked(Panic::new(payload).at_attempt(entry.attempts)))
             }
             (AttemptEnd::Dropped, None) => Err(match policy.cancelled() {
                 Some(stop) => self.failure(&mut entry, Some(stop)),

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::outcome::{Failure, Panic};
+use crate::outcome::Failure;
 use crate::spawned::running::Running;
 use crate::unwind::catch_panic;
 
@@ -55,7 +55,7 @@ impl<F: Future> Future for Job<F> {
         let outcome = match catch_unwind(poll) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(value)) => Ok(value),
-            Err(payload) => Err(Failure::Panicked(Panic::new(payload))),
+            Err(payload) => Err(Failure::panicked(payload)),
         };
         // First: a consumer that has the outcome finds the future dropped.
         self.drop_future();

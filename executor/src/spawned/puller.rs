@@ -92,7 +92,7 @@ where
         let index = permit.index();
         let future = match catch_unwind(AssertUnwindSafe(|| (*self.job)(item))) {
             Ok(future) => future,
-            Err(payload) => return complete(permit, Err(Failure::Panicked(Panic::new(payload)))),
+            Err(payload) => return complete(permit, Err(Failure::panicked(payload))),
         };
         self.running.add(permit);
         let job = Box::pin(Job::new(future, index, Arc::clone(&self.running)));

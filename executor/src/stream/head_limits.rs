@@ -34,8 +34,9 @@ pub(crate) enum HeadAction {
 /// The limits of a stream, as its consumer applies them.
 pub(crate) struct HeadLimits {
     pub(super) state: Arc<LimitState>,
-    /// The reason why the consumer skipped the head that it takes next.
-    pub(super) skipped: Option<Stop>,
+    /// The reason why the consumer skipped the head that it takes next, and the number of attempts
+    /// at the head.
+    pub(super) skipped: Option<(Stop, u32)>,
     /// The reason why nothing more is pulled. It becomes `None` again if the source has ended by
     /// itself.
     pub(super) ended_by: Option<Stop>,
@@ -104,7 +105,7 @@ impl HeadLimits {
         }
         match consumer.evict_head() {
             Ok(()) => {
-                self.skipped = Some(stop);
+                self.skipped = Some((stop, started.is_some().into()));
                 trace::skipped(stream.fair_share().id(), index, &stop);
                 if is_of_item {
                     policy.fail(index);

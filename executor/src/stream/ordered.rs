@@ -286,7 +286,9 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
                 None
             }
             (Some(Err(_)), _) => {
-                Some(skipped.expect("only this consumer leaves gaps, by skipping items").into())
+                let (stop, attempts) =
+                    skipped.expect("only this consumer leaves gaps, by skipping items");
+                Some(Failure::stopped(stop, attempts, None))
             }
             // Items that were not pulled any more must not be missing silently.
             (None, Some(stop)) if self.consumer.is_some() => {

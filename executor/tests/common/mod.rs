@@ -119,7 +119,7 @@ pub fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
 pub fn kinds<U, E>(outcomes: &[Outcome<U, E>]) -> String {
     let kind = |outcome: &Outcome<U, E>| match outcome {
         Ok(_) => '.',
-        Err(Failure::Failed(_)) => 'f',
+        Err(Failure::Failed { .. }) => 'f',
         Err(Failure::Panicked(_) | Failure::SpawnerPanicked(_)) => 'p',
         Err(Failure::RetriesExhausted(_)) => 'x',
         Err(Failure::RetryDeadline(_)) => 't',

@@ -289,7 +289,7 @@ fn failures_and_panics_end_a_batch_that_fails_fast() {
             for (n, outcome) in outcomes.into_iter().enumerate() {
                 match outcome {
                     Ok(value) => assert_eq!(value, n),
-                    Err(Failure::Failed("no")) => failed += usize::from(n == 2),
+                    Err(Failure::Failed { error: "no", .. }) => failed += usize::from(n == 2),
                     Err(Failure::Panicked(_)) => failed += usize::from(n == 3),
                     Err(Failure::Cancelled(_)) => {}
                     Err(failure) => panic!("{n}: {failure:?}"),

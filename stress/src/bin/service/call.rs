@@ -245,7 +245,7 @@ impl Call {
                 let is_due = fate == Fate::Value(runs) || fate == Fate::Overdue && is_cancelled;
                 is_due && value.id() == id
             }
-            Err(Failure::Failed(error)) => {
+            Err(Failure::Failed { error, .. }) => {
                 fate == Fate::Fails && runs == 1 && error.to_string() == Refusal(id, 1).to_string()
             }
             Err(failure @ Failure::RetriesExhausted { .. }) => {
@@ -272,7 +272,7 @@ impl Call {
         assert!(!is_too_late || runs == 0, "{id:?} of {self:?} started after its deadline");
         counts.add(match outcome {
             Ok(_) => "values",
-            Err(Failure::Failed(_)) => "failed",
+            Err(Failure::Failed { .. }) => "failed",
             Err(Failure::RetriesExhausted { .. }) => "exhausted",
             Err(Failure::Panicked(panic)) => {
                 let payload = panic.into_payload().downcast::<ItemId>();
