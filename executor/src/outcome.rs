@@ -347,7 +347,7 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
             Failure::RetriesExhausted(item) => match item.attempts {
                 1 => return write_error(f, "the only attempt failed", ": ", item),
                 attempts => {
-                    let text = format_args!("all {attempts} attempts failed");
+                    let text = format!("all {attempts} attempts failed");
                     return write_error(f, text, ", the last with: ", item);
                 }
             },
