@@ -17,3 +17,5 @@ pub(crate) mod weighed;
 #[cfg(feature = "requests")]
 pub(crate) use self::builder::{Admitted, BatchBuilder, Streamed, Submitted};
 pub(crate) use self::report::BatchReport;
+#[cfg(feature = "requests")]
+pub(crate) use self::weighed::WeighedBatch;

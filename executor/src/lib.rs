@@ -46,7 +46,7 @@
 //! | [`queue`](Executor::queue), [`task_queue`](Executor::task_queue) | sent one by one, by threads and tasks, `'static` | the same, in the order of the sends |
 //! | `batch(())`, [`queue`](BatchBuilder::queue) | the same | as `queue`, with limits |
 //! | [`map_ordered`](StreamExt::map_ordered), a method of async streams | lazy, may be endless | a stream of outcomes of futures, which a runtime runs |
-//! | `batch`, [`weight`](BatchBuilder::weight) | lazy, may be endless, `'static` | as `batch`, `stream`, within a bound of bytes or tokens |
+//! | `batch`, [`weight`](BatchBuilder::weight) | lazy, may be endless, `'static` | as `stream` or `requests` of a `batch`, within a bound of bytes or tokens |
 //! | [`OrderedWriter`] | bytes that are written | encoded blocks, written to a sink in order |
 //! | [`OrderedReader`] | frames of an input | their contents, by `Read` and `BufRead` |
 //!
@@ -150,7 +150,7 @@ pub use queue::sender::{QueueSender, SendError, Task, TrySendError};
 #[cfg(feature = "requests")]
 pub use requests::{
     Attempt, AttemptOutcome, RateLimiter, RateLimiterBuilder, Requests, Retry, Throttle,
-    ThrottleError,
+    ThrottleError, Weigh,
 };
 pub use scheduler::gate::ConcurrencyLimit;
 pub use scheduler::work::CallKind;

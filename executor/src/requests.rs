@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `builder`, `retry`, `throttle`, `limiter` | the settings that users choose |
 //! | `attempt` | the argument and the result of a job |
+//! | `weigh` | items that have weights |
 //! | `source` | iterators and async streams as sources |
 //! | `dispatcher` | which item is next, and when: the state machine |
 //! | `in_flight`, `jobs`, `last_errors` | attempts that were dispatched, on a worker or on a runtime |
@@ -22,9 +23,11 @@ mod limiter;
 mod retry;
 mod source;
 mod throttle;
+mod weigh;
 
 pub use self::attempt::{Attempt, AttemptOutcome};
 pub use self::builder::Requests;
 pub use self::limiter::{RateLimiter, RateLimiterBuilder};
 pub use self::retry::Retry;
 pub use self::throttle::{Throttle, ThrottleError};
+pub use self::weigh::Weigh;

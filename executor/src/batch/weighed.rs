@@ -9,10 +9,10 @@ use crate::stream::{open_lazy, publish_with_limits};
 use crate::unwind::DiscardOnDrop;
 
 /// A batch with a budget, made by [`BatchBuilder::weight`].
-#[must_use = "nothing runs until `stream` is called"]
+#[must_use = "nothing runs until a stream is opened"]
 pub struct WeighedBatch<'e, I, W> {
-    batch: BatchBuilder<'e, I>,
-    weigh: W,
+    pub(crate) batch: BatchBuilder<'e, I>,
+    pub(crate) weigh: W,
 }
 
 impl<'e, I: IntoIterator> BatchBuilder<'e, I> {
@@ -32,6 +32,8 @@ impl<'e, I: IntoIterator> BatchBuilder<'e, I> {
     ///
     /// A job may [correct](Job::set_weight) the weight of its item by the weight of its result.
     ///
+    /// With the feature `requests`, `WeighedBatch::requests` is for calls to a service.
+    ///
     /// Set the limits of the batch first. There is no budget for [`run`](BatchBuilder::run) and
     /// [`submit`](BatchBuilder::submit), because they keep all items and outcomes in memory.
     ///
@@ -46,12 +48,18 @@ impl<'e, I: IntoIterator> BatchBuilder<'e, I> {
     /// assert_eq!(counts.map(|count| count.expect("no error")).sum::<usize>(), 6);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn weight<W>(mut self, limit: u64, weigh: W) -> WeighedBatch<'e, I, W>
+    pub fn weight<W>(self, limit: u64, weigh: W) -> WeighedBatch<'e, I, W>
     where
         W: Fn(&I::Item) -> u64,
     {
-        self.limits.weight = Some(limit);
-        WeighedBatch { batch: self, weigh }
+        WeighedBatch::new(self, limit, weigh)
+    }
+}
+
+impl<'e, I, W> WeighedBatch<'e, I, W> {
+    pub(crate) fn new(mut batch: BatchBuilder<'e, I>, limit: u64, weigh: W) -> Self {
+        batch.limits.weight = Some(limit);
+        WeighedBatch { batch, weigh }
     }
 }
 
@@ -88,9 +96,9 @@ impl<I, W> WeighedBatch<'_, I, W> {
         batch.stream_with(window, I::into_iter, move |call, source| {
             let Admitted { executor, admission, window, limits } = call;
             let run = limited_job(Arc::clone(&limits), job.into_inner());
-            let run = move |(index, item): (u64, I::Item)| run(index, item);
-            let budget = limits.budget.clone().expect("the limits have a weight");
-            let source = Weighed::new(source, weigh.into_inner(), budget);
+            let run = move |(index, item): (usize, I::Item)| run(index as u64, item);
+            let weigh = move |(_, item): &(usize, I::Item)| Some((*weigh)(item));
+            let source = Weighed::new(source.enumerate(), weigh, limits.budget.clone());
             let source = LazySource::within_budget(source, Weighed::is_admitted);
             let (core, consumer_end) = open_lazy(executor, source, window, Some(limits), run);
             publish_with_limits(executor, admission, Arc::new(core), consumer_end)

@@ -180,6 +180,12 @@ impl<I: Iterator, U, E> OrderedSource<I, U, E> {
         (item, end)
     }
 
+    /// Returns `false` if the next item has to wait for room in a budget. Calls the source.
+    #[cfg(feature = "requests")]
+    pub(crate) fn next_fits(&mut self) -> bool {
+        self.source.next_fits()
+    }
+
     /// Returns `true` if the source says that it has no more items.
     #[cfg(feature = "requests")]
     pub(crate) fn is_exhausted(&self) -> bool {

@@ -7,32 +7,38 @@ use std::sync::Arc;
 use crate::limits::Budget;
 use crate::unwind::DiscardOnDrop;
 
-/// The items of a source with their indices. The puller asks the source for an item, weighs it, and
-/// keeps it here until the budget admits it.
+/// The items of a source. The puller asks the source for an item, weighs it, and keeps it here until
+/// the budget admits it.
 ///
 /// If the source panics when it is dropped, that panic is passed on. The `Drop` of the function
 /// that weighs and of a kept item may panic as well. A second panic would end the process.
 pub(crate) struct Weighed<I: Iterator, W> {
     source: I,
     weigh: DiscardOnDrop<W>,
-    budget: Arc<Budget>,
+    /// `None` if the source passes its items on without a budget.
+    budget: Option<Arc<Budget>>,
     next: DiscardOnDrop<Next<I::Item>>,
-    index: u64,
 }
 
 enum Next<T> {
     Unknown,
-    /// The item, and its weight.
-    Item(T, u64),
+    /// The item, and its weight. An answer of the source that is no item has no weight.
+    Item(T, Option<u64>),
     End,
     /// The payload of a panic of the source, or of the function that weighs.
     Panicked(Box<dyn Any + Send>),
 }
 
-impl<I: Iterator, W: Fn(&I::Item) -> u64> Weighed<I, W> {
-    pub(crate) fn new(source: I, weigh: W, budget: Arc<Budget>) -> Self {
+impl<I: Iterator, W: Fn(&I::Item) -> Option<u64>> Weighed<I, W> {
+    pub(crate) fn new(source: I, weigh: W, budget: Option<Arc<Budget>>) -> Self {
         let (weigh, next) = (DiscardOnDrop::new(weigh), DiscardOnDrop::new(Next::Unknown));
-        Weighed { source, weigh, budget, next, index: 0 }
+        Weighed { source, weigh, budget, next }
+    }
+
+    /// Returns the source.
+    #[cfg(feature = "requests")]
+    pub(crate) fn source(&mut self) -> &mut I {
+        &mut self.source
     }
 
     /// Asks the source for the next item. Returns `false` if the item has to wait for room. After
@@ -50,24 +56,22 @@ impl<I: Iterator, W: Fn(&I::Item) -> u64> Weighed<I, W> {
             }));
             *self.next = next.unwrap_or_else(Next::Panicked);
         }
-        match &*self.next {
-            Next::Item(_, weight) => self.budget.admit(*weight),
+        match (&*self.next, &self.budget) {
+            (Next::Item(_, Some(weight)), Some(budget)) => budget.admit(*weight),
             _ => true,
         }
     }
 }
 
 impl<I: Iterator, W> Iterator for Weighed<I, W> {
-    type Item = (u64, I::Item);
+    type Item = I::Item;
 
-    fn next(&mut self) -> Option<(u64, I::Item)> {
+    fn next(&mut self) -> Option<I::Item> {
         match std::mem::replace(&mut *self.next, Next::Unknown) {
-            Next::Item(item, _) => {
-                self.index += 1;
-                Some((self.index - 1, item))
-            }
+            Next::Item(item, _) => Some(item),
             Next::Panicked(payload) => resume_unwind(payload),
-            Next::Unknown | Next::End => None,
+            Next::End => None,
+            Next::Unknown => self.source.next(),
         }
     }
 

@@ -53,11 +53,11 @@ impl StreamItems {
         let scheduler = Scheduler::new(ThreadSettings::default(), false);
         let limits = Limits { weight: Some(1), ..Limits::default() };
         let limits = Arc::new(LimitState::new(limits, 8));
-        let budget = limits.budget.clone().expect("there is a weight");
+        let budget = limits.budget.clone();
         let Opened { producer, output, consumer_end } = open_ring(8, Some(limits));
-        let source = Weighed::new(source, |_: &I::Item| 1, budget);
+        let source = Weighed::new(source, |_: &I::Item| Some(1), budget);
         let source = LazySource::within_budget(source, Weighed::is_admitted);
-        let job = move |(_, item): (u64, I::Item)| Ok(job(item));
+        let job = move |item| Ok(job(item));
         let core =
             Core::<(_, U, _, _)>::new(source, job, producer, output, 1, FairShare::default());
         let stream: Arc<dyn StreamWork> = Arc::new(core);

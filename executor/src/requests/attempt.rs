@@ -37,6 +37,23 @@ impl Attempt {
         self.current().should_stop()
     }
 
+    /// Changes the weight of this item in the [budget](crate::BatchBuilder::weight) of its batch, to
+    /// the weight of the result. It holds until the outcome is taken, also for further attempts.
+    ///
+    /// A smaller weight makes room when the attempt ends. A greater one may exceed the limit, and
+    /// keeps later items waiting for longer. Without a budget, it does nothing.
+    /// After the attempt, a change makes room at the next event of the batch.
+    /// [`WeighedBatch::requests`](crate::WeighedBatch::requests) has an example.
+    ///
+    /// # Progress
+    ///
+    /// Blocking: it takes a lock that is held for a few instructions.
+    pub fn set_weight(&self, weight: u64) {
+        if let Some(budget) = &self.limits.budget {
+            budget.set(self.index, weight);
+        }
+    }
+
     /// Returns the attempt as the job of the thread that runs it.
     pub(super) fn current(&self) -> Current<'_> {
         let item = RunningItem { index: self.index, started: Some(self.started) };

@@ -17,9 +17,11 @@ use crate::requests::jobs::{Blocking, Spawned};
 use crate::requests::limiter::RateLimiter;
 use crate::requests::retry::Retry;
 use crate::requests::source::{Items, Polled};
+use crate::requests::weigh::{Weigh, weighed};
 use crate::scheduler::ConcurrencyLimit;
 use crate::spawn::Spawn;
 use crate::stream::{Opened, Ordered, open_ring, publish_with_limits};
+use crate::unwind::DiscardOnDrop;
 
 /// A batch of requests to a service. Made by
 /// [`BatchBuilder::requests`](crate::BatchBuilder::requests), whose limits it has.
@@ -39,6 +41,9 @@ use crate::stream::{Opened, Ordered, open_ring, publish_with_limits};
 ///
 /// [`map_stream`](Requests::map_stream) does the same as `stream` for an async stream of items, and
 /// [`map_stream_async`](Requests::map_stream_async) the same as `stream_async`.
+/// [`WeighedBatch::requests`] bounds the total weight of the items of a stream.
+///
+/// [`WeighedBatch::requests`]: crate::WeighedBatch::requests
 ///
 /// The timeout and the budget of an item count from its first attempt, waits included. These events
 /// immediately end an item that waits:
@@ -78,8 +83,10 @@ use crate::stream::{Opened, Ordered, open_ring, publish_with_limits};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "nothing runs until it is submitted or streamed"]
-pub struct Requests<'e, I> {
+pub struct Requests<'e, I, W = ()> {
     batch: BatchBuilder<'e, I>,
+    /// The function that weighs the items, or `()`.
+    weigh: W,
     config: RequestConfig,
     window: usize,
 }
@@ -88,20 +95,21 @@ impl<'e, I> BatchBuilder<'e, I> {
     /// Returns the builder of a batch of requests to a service: items that may need several
     /// attempts, and share a rate limiter. [`Requests`] has an example.
     pub fn requests(self) -> Requests<'e, I> {
-        let config = RequestConfig {
-            retry: Retry::new(),
-            limiter: RateLimiter::unlimited(),
-            concurrency: self
-                .limits
-                .concurrency
-                .clone()
-                .unwrap_or_else(|| NonZeroUsize::MAX.into()),
-        };
-        Requests { window: self.window, batch: self, config }
+        Requests::new(self, ())
     }
 }
 
-impl<I> Requests<'_, I> {
+impl<'e, I, W> Requests<'e, I, W> {
+    pub(super) fn new(batch: BatchBuilder<'e, I>, weigh: W) -> Self {
+        let concurrency = batch.limits.concurrency.clone();
+        let config = RequestConfig {
+            retry: Retry::new(),
+            limiter: RateLimiter::unlimited(),
+            concurrency: concurrency.unwrap_or_else(|| NonZeroUsize::MAX.into()),
+        };
+        Requests { window: batch.window, batch, weigh, config }
+    }
+
     /// Sets how often and how long each item is tried. The default is [`Retry::new`].
     pub fn retry(mut self, retry: Retry) -> Self {
         self.config.retry = retry;
@@ -133,7 +141,9 @@ impl<I> Requests<'_, I> {
         self.window = items.get();
         self
     }
+}
 
+impl<I> Requests<'_, I> {
     /// Starts the batch and returns a handle immediately. [`Requests`] has an example.
     ///
     /// # Errors
@@ -209,7 +219,9 @@ impl<I> Requests<'_, I> {
         self.batch
             .submit_with(|call, items| start(call, Items(items.map(Arc::new)), jobs, self.config))
     }
+}
 
+impl<I, W> Requests<'_, I, W> {
     /// Runs the requests of a source, which may be endless, and yields the outcomes in order.
     ///
     /// ```
@@ -246,10 +258,12 @@ impl<I> Requests<'_, I> {
         U: Send + 'static,
         E: Send + 'static,
         F: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
+        W: Weigh<I::Item>,
     {
-        let jobs = Blocking::new(job);
+        let (jobs, weigh) = (Blocking::new(job), DiscardOnDrop::new(self.weigh));
         self.batch.stream_with(self.window, I::into_iter, |call, source| {
-            start(call, Items(source), jobs, self.config)
+            let source = weighed(&call, Items(source), move |item| weigh.weigh(item));
+            start(call, source, jobs, self.config)
         })
     }
 
@@ -275,10 +289,13 @@ impl<I> Requests<'_, I> {
         S: Spawn + Send + Sync + 'static,
         F: Fn(Arc<I::Item>, Attempt) -> A + Send + Sync + 'static,
         A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
+        W: Weigh<I::Item>,
     {
-        let (jobs, config) = (Spawned::new(spawner, job), self.config);
+        let (jobs, weigh) = (Spawned::new(spawner, job), DiscardOnDrop::new(self.weigh));
         self.batch.stream_with(self.window, I::into_iter, |call, source| {
-            start(call, Items(source.map(Arc::new)), jobs, config)
+            let source = Items(source.map(Arc::new));
+            let source = weighed(&call, source, move |item: &Arc<_>| weigh.weigh(&**item));
+            start(call, source, jobs, self.config)
         })
     }
 
@@ -318,10 +335,13 @@ impl<I> Requests<'_, I> {
         U: Send + 'static,
         E: Send + 'static,
         F: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
+        W: Weigh<I::Item>,
     {
-        let (jobs, config) = (Blocking::new(job), self.config);
+        let (jobs, weigh) = (Blocking::new(job), DiscardOnDrop::new(self.weigh));
         self.batch.stream_with(self.window, identity, |call, source| {
-            start(call, Polled::new(source, identity), jobs, config)
+            let source = Polled::new(source, identity);
+            let source = weighed(&call, source, move |item| weigh.weigh(item));
+            start(call, source, jobs, self.config)
         })
     }
 
@@ -369,10 +389,13 @@ impl<I> Requests<'_, I> {
         S: Spawn + Send + Sync + 'static,
         F: Fn(Arc<I::Item>, Attempt) -> A + Send + Sync + 'static,
         A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
+        W: Weigh<I::Item>,
     {
-        let (jobs, config) = (Spawned::new(spawner, job), self.config);
+        let (jobs, weigh) = (Spawned::new(spawner, job), DiscardOnDrop::new(self.weigh));
         self.batch.stream_with(self.window, identity, |call, source| {
-            start(call, Polled::new(source, Arc::new), jobs, config)
+            let source = Polled::new(source, Arc::new);
+            let source = weighed(&call, source, move |item: &Arc<_>| weigh.weigh(&**item));
+            start(call, source, jobs, self.config)
         })
     }
 }
@@ -390,7 +413,7 @@ fn start<J: Jobs>(
     publish_with_limits(executor, admission, driver, consumer_end)
 }
 
-impl<I> fmt::Debug for Requests<'_, I> {
+impl<I, W> fmt::Debug for Requests<'_, I, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Requests")
             .field("limits", &self.batch.limits)

@@ -5,7 +5,7 @@
 //!
 //! | from | to | when |
 //! |---|---|---|
-//! | fresh | ready | no item is ready, there is a permit, and the window has space |
+//! | fresh | ready | no item is ready, there is a permit, and the window and the budget have space |
 //! | ready | running | there is a permit, and the limiter allows it; the lowest index first |
 //! | running | waiting | its job returned `Retry`, and its budget allows the next attempt |
 //! | running | over | its job returned another outcome, or the budget is used up |
@@ -20,6 +20,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::limits::Budget;
 use crate::observe::RequestStats;
 use crate::requests::limiter::{Closed, Dispatch, RateLimiter, Turn};
 use crate::requests::retry::Retry;
@@ -59,6 +60,8 @@ enum Source<S> {
     Here(S),
     /// It is here, but has no item until the signal is set.
     Pending(S),
+    /// It is here, but its next item waits for room in the budget of weights.
+    Refused(S),
     /// A thread is pulling it.
     Out,
     Ended,
@@ -99,6 +102,8 @@ pub(crate) struct Dispatcher<S, P, E> {
     source: Source<S>,
     /// Set when a source that is pending may have an item.
     signal: Option<Arc<SourceSignal>>,
+    /// The bound of the total weight of outstanding items, if there is one.
+    weights: Option<Arc<Budget>>,
     pulled: u64,
     finished: u64,
     /// The number of items that a thread has in hand: at an attempt, or at their end.
@@ -137,6 +142,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
             window,
             source: Source::Here(source),
             signal: None,
+            weights: None,
             pulled: 0,
             finished: 0,
             running: 0,
@@ -159,16 +165,23 @@ impl<S, P, E> Dispatcher<S, P, E> {
         self
     }
 
+    /// Sets the bound of the total weight of outstanding items.
+    pub(crate) fn with_budget(mut self, weights: Option<Arc<Budget>>) -> Self {
+        self.weights = weights;
+        self
+    }
+
     /// Changes the maximum number of outstanding items.
     pub(crate) fn set_window(&mut self, window: u64) {
         self.window = window;
     }
 
-    /// Returns `true` if the source may have an item.
+    /// Returns `true` if the source may have an item, and there may be room for its weight.
     fn may_pull(&self) -> bool {
         match &self.source {
             Source::Here(_) => true,
             Source::Pending(_) => self.signal.as_ref().is_some_and(|signal| signal.is_set()),
+            Source::Refused(_) => self.weights.as_ref().is_none_or(|weights| weights.has_room()),
             Source::Out | Source::Ended => false,
         }
     }
@@ -247,7 +260,9 @@ impl<S, P, E> Dispatcher<S, P, E> {
     /// Takes the source if it is here, and leaves another state of it.
     fn take_source(&mut self, left: Source<S>) -> Option<S> {
         match mem::replace(&mut self.source, left) {
-            Source::Here(source) | Source::Pending(source) => Some(source),
+            Source::Here(source) | Source::Pending(source) | Source::Refused(source) => {
+                Some(source)
+            }
             other => {
                 self.source = other;
                 None
@@ -287,24 +302,27 @@ impl<S, P, E> Dispatcher<S, P, E> {
 
     /// Takes the source back. Returns it if the batch is closed.
     pub(crate) fn give_back(&mut self, source: S) -> Option<S> {
+        self.give_back_as(source, Source::Here)
+    }
+
+    fn give_back_as(&mut self, source: S, state: fn(S) -> Source<S>) -> Option<S> {
         if self.is_closed {
             self.source = Source::Ended;
             return Some(source);
         }
-        self.source = Source::Here(source);
+        self.source = state(source);
         None
     }
 
     /// Takes a source back that has no item yet. Returns it if the batch is closed.
     pub(crate) fn give_back_pending(&mut self, source: S) -> Option<S> {
-        let source = self.give_back(source);
-        if source.is_none() {
-            self.source = match mem::replace(&mut self.source, Source::Ended) {
-                Source::Here(source) => Source::Pending(source),
-                other => other,
-            };
-        }
-        source
+        self.give_back_as(source, Source::Pending)
+    }
+
+    /// Takes a source back whose next item found no room in the budget. Returns it if the batch is
+    /// closed.
+    pub(crate) fn give_back_refused(&mut self, source: S) -> Option<S> {
+        self.give_back_as(source, Source::Refused)
     }
 
     pub(crate) fn source_ended(&mut self) {

@@ -14,6 +14,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use futures_core::Stream;
 
+use crate::io::Weighed;
 use crate::primitive::{AtomicBool, AtomicWaker, Mutex, lock};
 use crate::scheduler::Rest;
 use crate::unwind::catch_panic;
@@ -28,6 +29,28 @@ pub(crate) trait RequestSource:
     /// `rest`.
     fn connect(&mut self, _rest: &Arc<Rest>) -> Option<Arc<SourceSignal>> {
         None
+    }
+
+    /// Returns `false` if the next item has to wait for room in a budget. After `true`, the caller
+    /// calls `next` before it calls this method again.
+    fn is_admitted(&mut self) -> bool {
+        true
+    }
+}
+
+impl<S, W> RequestSource for Weighed<S, W>
+where
+    S: RequestSource,
+    W: Fn(&Poll<S::Request>) -> Option<u64> + Send + 'static,
+{
+    type Request = S::Request;
+
+    fn connect(&mut self, rest: &Arc<Rest>) -> Option<Arc<SourceSignal>> {
+        self.source().connect(rest)
+    }
+
+    fn is_admitted(&mut self) -> bool {
+        Weighed::is_admitted(self)
     }
 }
 

@@ -162,3 +162,22 @@ fn a_source_that_waits_wakes_a_worker() {
         });
     }
 }
+
+#[test]
+fn requests_within_a_budget_go_on_when_there_is_room() {
+    for workers in [1, 2] {
+        explore(move || {
+            let executor = executor(workers);
+            let batch = executor.batch(0..4_usize).weight(3, |&n| n as u64).requests();
+            let job = |n: &usize, attempt: &Attempt| {
+                if *n == 3 {
+                    // There is room before its outcome is taken.
+                    attempt.set_weight(0);
+                }
+                retry_once(n, attempt)
+            };
+            let stream = batch.retry(unlimited_retry()).stream(job).unwrap();
+            assert!(stream.map(Result::unwrap).eq(0..4));
+        });
+    }
+}

@@ -4,6 +4,7 @@ use super::*;
 use crate::requests::throttle::Throttle;
 
 mod random;
+mod room;
 
 type TestDispatcher = Dispatcher<(), (), &'static str>;
 type TestEntry = Entry<(), &'static str>;

@@ -13,9 +13,13 @@ use crate::requests::in_flight::{Jobs, PendingItem};
 use crate::unwind::discard;
 
 impl<J: Jobs> Driver<J> {
-    /// Pulls one item, and gives the source back to the dispatcher.
+    /// Pulls one item if the budget has room for it, and gives the source back to the dispatcher.
     pub(super) fn pull(&self, mut source: Box<SourceOf<J>>) {
-        let (item, end) = Current::of_call(&self.limits).run(|| source.pull_one());
+        let pull = || source.next_fits().then(|| source.pull_one());
+        let Some((item, end)) = Current::of_call(&self.limits).run(pull) else {
+            let source = lock(&self.dispatcher).give_back_refused(source);
+            return source.into_iter().for_each(|source| self.abandon(*source));
+        };
         let item = match item {
             Some(Poll::Ready(item)) => Some(item),
             Some(Poll::Pending) => {
