@@ -98,7 +98,8 @@ impl<I: Iterator> LazySource<I> {
         LazySource { source: Some(source), pulled: 0, delivered: 0, fits: None }
     }
 
-    /// Returns a source that is pulled one item at a time, if `fits` returns `true`.
+    /// Returns a source that is pulled one item at a time, if `fits` returns `true`. Requests have
+    /// such sources also without a budget.
     pub(crate) fn within_budget(source: I, fits: fn(&mut I) -> bool) -> Self {
         LazySource { fits: Some(fits), ..LazySource::new(source) }
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::limits::Budget;
 use crate::unwind::DiscardOnDrop;
 
-/// The items of a source. The puller asks the source for an item, weighs it, and keeps it here until
-/// the budget admits it.
+/// The items of a source. The puller asks the source for an item, weighs it, and keeps it here
+/// until the budget admits it.
 ///
 /// If the source panics when it is dropped, that panic is passed on. The `Drop` of the function
 /// that weighs and of a kept item may panic as well. A second panic would end the process.

@@ -37,8 +37,8 @@ impl Attempt {
         self.current().should_stop()
     }
 
-    /// Changes the weight of this item in the [budget](crate::BatchBuilder::weight) of its batch, to
-    /// the weight of the result. It holds until the outcome is taken, also for further attempts.
+    /// Changes the weight of this item in the [budget](crate::BatchBuilder::weight) of its batch,
+    /// to the weight of the result. It holds until the outcome is taken, also for further attempts.
     ///
     /// A smaller weight makes room when the attempt ends. A greater one may exceed the limit, and
     /// keeps later items waiting for longer. Without a budget, it does nothing.

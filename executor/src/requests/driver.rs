@@ -87,10 +87,7 @@ impl<J: Jobs> Driver<J> {
         let limited = LimitedAttempts::new(&config.concurrency, &rest, &output.consumer);
         Arc::new_cyclic(|me| {
             let signal = source.connect(&rest);
-            let source = match &limits.budget {
-                Some(_) => LazySource::within_budget(source, RequestSource::is_admitted),
-                None => LazySource::new(source),
-            };
+            let source = LazySource::within_budget(source, RequestSource::is_admitted);
             let source = Box::new(OrderedSource::new(source, producer));
             let at_rest = Some(Arc::clone(&rest));
             let dispatcher = Dispatcher::new(source, config, timeout, window, at_rest);

@@ -61,7 +61,8 @@ impl<'e, I, W> WeighedBatch<'e, I, W> {
     ///
     /// * An item counts from its pull until its outcome was taken. So an item that waits for its
     ///   next attempt counts, too.
-    /// * An attempt may [correct](crate::Attempt::set_weight) the weight by the weight of its result.
+    /// * An attempt may [correct](crate::Attempt::set_weight) the weight by the weight of its
+    ///   result.
     /// * An item that the stream gave up on does not count after its failure was taken, even if its
     ///   attempt still runs.
     ///

@@ -458,13 +458,8 @@ fn an_item_is_ending_from_its_last_action_to_its_outcome() {
 #[test]
 fn a_wait_beyond_the_clock_ends_the_item() {
     let forever = Retry::new().within(Duration::MAX).wait(Duration::MAX, Duration::MAX);
-    let mut simulation = Simulation::new(
-        forever,
-        &RateLimiter::unlimited(),
-        1,
-        1,
-        vec![vec![(1, Reply::Retry(None))]],
-    );
+    let items = vec![vec![(1, Reply::Retry(None))]];
+    let mut simulation = Simulation::new(forever, &RateLimiter::unlimited(), 1, 1, items);
     simulation.run(10);
     assert_eq!(simulation.ends[0], Some(End::Exhausted), "its next attempt would never be due");
     let limiter = RateLimiter::builder().pace(Duration::MAX).build().unwrap();
