@@ -115,6 +115,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Values of different sizes
+//!
+//! The ring bounds the number of outstanding values. A [`Budget`] beside the producer bounds their
+//! total weight as well, such as bytes. A value that is heavier than the limit passes alone.
+//!
 //! # Missing positions
 //!
 //! In-order delivery waits for the head of line, which may never be completed:
@@ -162,6 +167,8 @@
 //! | [`Producer::poll_space`], [`Producer::poll_space_many`] | 9 steps | registering the waker, which clones and wraps it |
 //! | [`Producer::poll_cancelled`] | 2 loads | registering the waker, which clones and wraps it |
 //! | [`Producer::space`], [`Producer::is_cancelled`] | 1 load |  |
+//! | [`Budget::space_for`] | 1 load | steps in the memory of the budget, one for each position of the window |
+//! | [`Budget::reserve`] | 3 loads and 1 store | as for `Budget::space_for`; the allocator |
 //! | [`Ring::is_wanted`], [`Permit::is_wanted`] | 2 loads |  |
 //! | [`Completer::ticket`] | 2 loads |  |
 //! | [`Producer::completer`] | 1 load | cloning an `Arc` |
@@ -245,6 +252,7 @@
 //! | permit | a ticket with one owner; if it is dropped unused, it leaves a gap: [`Permit`] |
 //! | window | the positions that are reserved and not delivered, at most as many as there are slots |
 //! | space | the number of positions that can be reserved now |
+//! | budget | a bound of the total weight of the window: [`Budget`] |
 //! | missing | reserved, and not completed |
 //! | ready | completed, and not delivered |
 //! | head of line | the oldest position of the window, for which all others wait: [`HeadOfLine`] |
@@ -268,6 +276,7 @@ compile_error!("reorder-ring needs 64-bit atomics, which this target does not ha
 mod pool;
 
 mod batch;
+mod budget;
 
 mod consumer;
 mod producer;
@@ -296,6 +305,7 @@ pub use primitive::hook;
 pub use primitive::watched;
 
 pub use batch::Batch;
+pub use budget::Budget;
 pub use consumer::canceller::Canceller;
 pub use consumer::head_of_line::{HeadOfLine, HeadState};
 #[cfg(feature = "stream")]

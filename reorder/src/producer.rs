@@ -98,6 +98,11 @@ impl<R: RingRef> Producer<R> {
         self.tail - self.base
     }
 
+    /// Returns the number of positions that were delivered in this batch.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.ring.head() - self.base
+    }
+
     /// Returns the space: the number of positions that can be reserved now.
     ///
     /// The space is at most the ring's capacity. It grows when the consumer takes, and shrinks only

@@ -1,95 +1,58 @@
 //! The bound of the total weight of items that were admitted and not taken.
 //!
-//! Items are admitted in the order of their positions, and their outcomes are taken in that order.
-//! So the weights stand in a queue. While nothing has a weight, any item is admitted: the head
-//! always is, and an item that is heavier than the limit passes alone.
-
-use std::collections::VecDeque;
+//! It is the [budget](reorder_ring::Budget) of the ring under a lock: pullers and senders admit
+//! items, jobs change the weights of theirs, and the consumer releases what it has taken.
 
 use crate::primitive::{Mutex, lock};
 
-pub(crate) struct Budget {
-    limit: u64,
-    state: Mutex<State>,
-}
+pub(crate) struct Budget(Mutex<State>);
 
-#[derive(Default)]
 struct State {
-    /// The weights of the items that were admitted and not taken.
-    weights: VecDeque<u64>,
-    /// The index of the first of them.
-    first: u64,
-    /// Their sum. It fits for 2^64 items.
-    total: u128,
+    items: reorder_ring::Budget,
     /// The weight of the item that was refused last, if none was admitted since.
     refused: Option<u64>,
 }
 
-impl State {
-    fn fits(&self, weight: u64, limit: u64) -> bool {
-        self.total == 0 || self.total + u128::from(weight) <= u128::from(limit)
-    }
-
-    fn push(&mut self, weight: u64) {
-        self.weights.push_back(weight);
-        self.total += u128::from(weight);
-        self.refused = None;
-    }
-}
-
 impl Budget {
     pub(crate) fn new(limit: u64) -> Budget {
-        Budget { limit, state: Mutex::new(State::default()) }
+        Budget(Mutex::new(State { items: reorder_ring::Budget::new(limit), refused: None }))
     }
 
     /// Admits the next item if it fits.
     pub(crate) fn admit(&self, weight: u64) -> bool {
-        let mut state = lock(&self.state);
-        let fits = state.fits(weight, self.limit);
-        if fits {
-            state.push(weight);
-        } else {
-            state.refused = Some(weight);
-        }
+        let mut state = lock(&self.0);
+        let fits = state.items.admit(weight);
+        state.refused = (!fits).then_some(weight);
         fits
     }
 
     /// Admits the next item, also beyond the limit.
     pub(crate) fn admit_anyway(&self, weight: u64) {
-        lock(&self.state).push(weight);
+        let mut state = lock(&self.0);
+        state.items.add(weight);
+        state.refused = None;
     }
 
     /// Returns `true` if an item of this weight would be admitted.
     pub(crate) fn fits(&self, weight: u64) -> bool {
-        lock(&self.state).fits(weight, self.limit)
+        lock(&self.0).items.fits(weight)
     }
 
     /// Returns `true` unless the item that was refused last would be refused again.
     pub(crate) fn has_room(&self) -> bool {
-        let state = lock(&self.state);
-        state.refused.is_none_or(|weight| state.fits(weight, self.limit))
+        let state = lock(&self.0);
+        state.refused.is_none_or(|weight| state.items.fits(weight))
     }
 
     /// Changes the weight of an item, unless it was taken.
     pub(crate) fn set(&self, index: u64, weight: u64) {
-        let mut state = lock(&self.state);
-        let state = &mut *state;
-        let place = index.checked_sub(state.first).and_then(|place| usize::try_from(place).ok());
-        if let Some(known) = place.and_then(|place| state.weights.get_mut(place)) {
-            state.total = state.total - u128::from(*known) + u128::from(weight);
-            *known = weight;
-        }
+        lock(&self.0).items.set(index, weight);
     }
 
-    /// Notes that the items before `index` were taken.
+    /// Notes that the items before `index` were taken. An outcome that stands for no item has no
+    /// weight.
     pub(crate) fn take_to(&self, index: u64) {
-        let mut state = lock(&self.state);
-        while state.first < index {
-            // An outcome that stands for no item has no weight.
-            let weight = state.weights.pop_front().unwrap_or(0);
-            state.total -= u128::from(weight);
-            state.first += 1;
-        }
+        lock(&self.0).items.release_to(index);
     }
 }
 

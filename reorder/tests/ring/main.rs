@@ -8,6 +8,7 @@ mod wake_counter;
 
 mod auto_traits;
 mod boundaries;
+mod budget;
 mod by_index;
 mod end_states;
 mod forgotten_handles;
