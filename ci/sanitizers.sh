@@ -39,13 +39,12 @@ run address "" -p reorder-ring --lib --test '*'
 # - `no_threads`: it limits the address space, of which a sanitizer needs much
 # - tests that count bytes or allocations: they would count the sanitizer's allocations, too
 # - `idle_cpu_time`: it measures processor time
-# - tests that need a feature or a cfg
 left_out='out_of_memory|no_threads|allocations|leaks|steady_state_alloc|idle_cpu_time'
-left_out="$left_out|schedules|tracing_events|tracing_panics"
 executor_tests=$(find executor/tests -maxdepth 1 -name '*.rs' -printf '--test %f\n' |
     sed 's/\.rs$//' | grep -Ev " ($left_out)\$" | sort)
 # shellcheck disable=SC2086 # they are words
-ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0" run address "" -p reorder-executor --lib $executor_tests
+ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0" run address "" -p reorder-executor --all-features \
+    --lib $executor_tests
 echo "sanitizers: AddressSanitizer with both crates, LeakSanitizer with the ring: ok"
 
 TSAN_OPTIONS="halt_on_error=1 allocator_may_return_null=1 ${TSAN_OPTIONS-}"
