@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::Settings;
 use super::report::Record;
+use super::{Settings, code};
 
 /// The name of our own peer, to which all others are compared.
 pub(crate) const OURS: &str = "ours";
@@ -143,13 +143,10 @@ impl<'a> Comparison<'a> {
                 outcome.wrong.push(format!("{workload}, {threads} threads, {peer}: {error}"));
             } else if let Some(rounds) = samples.remove(peer) {
                 let extra = extras.remove(peer).unwrap_or_default();
-                outcome.records.push(Record::new(
-                    &self.workload,
-                    self.threads,
-                    peer,
-                    rounds,
-                    &extra,
-                ));
+                let Comparison { workload, threads, .. } = self;
+                let mut record = Record::new(workload, *threads, peer, rounds, &extra);
+                record.lines = code::lines(workload, peer);
+                outcome.records.push(record);
             }
         }
         Record::compare(&mut outcome.records, OURS);

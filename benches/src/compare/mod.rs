@@ -1,6 +1,7 @@
 //! Compares our crates with the alternatives of a user, in one run: the peers alternate, and have
 //! the same work and the same number of threads. The program `compare` uses this module.
 
+mod code;
 mod comparison;
 mod cores;
 mod deflate;
@@ -22,7 +23,8 @@ pub use workloads::Workload;
 ///
 /// Every peer runs once per round, and the first round is a warm-up. Times are nanoseconds per
 /// item. The column "ratio" is the median of a peer divided by ours. The column "by round" is the
-/// median of the ratios of the rounds.
+/// median of the ratios of the rounds. The column "lines" is the code that a user of the peer
+/// writes.
 #[derive(Parser, Clone, Debug, Default)]
 #[command(name = "compare")]
 pub struct Settings {

@@ -35,6 +35,9 @@ pub(crate) struct Record {
     /// The microseconds until all items but the first had run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) others_us: Option<f64>,
+    /// The lines of code of the adapter, for the usual tools of the workload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lines: Option<usize>,
     /// The size of the output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) bytes: Option<u64>,
@@ -69,6 +72,7 @@ impl Record {
             p999_us: percentile(0.999),
             peak: extra.peak,
             others_us: extra.others.map(|items| median_ns * items as f64 / 1000.0),
+            lines: None,
             bytes: extra.bytes,
         }
     }

@@ -26,6 +26,7 @@ fn table(records: &[Record]) -> String {
         column(records, "p99.9 us", |record| record.p999_us.map(|us| format!("{us:.1}"))),
         column(records, "peak", |record| record.peak.map(|peak| peak.to_string())),
         column(records, "others us", |record| record.others_us.map(|us| format!("{us:.0}"))),
+        column(records, "lines", |record| record.lines.map(|lines| lines.to_string())),
         column(records, "bytes", |record| record.bytes.map(|bytes| bytes.to_string())),
     ];
     for row in 0..=records.len() {

@@ -28,20 +28,13 @@ pub(super) fn run(settings: &Settings, run_comparison: &mut RunComparison<'_>) {
     for (workload, micros) in [("async-idle", 0), ("async-busy", BUSY_MICROS)] {
         let mut comparison = Comparison::new(workload, THREADS, settings);
         comparison.add_peer(OURS, runtime, move |runtime, _| {
-            let handle = runtime.handle().clone();
-            let spawner = move |task| _ = handle.spawn(task);
-            let results = || stream::iter(0..count).map_ordered(spawner, WINDOW, work);
-            measure(runtime, count, micros, || results().map(|result| result.expect("no panic")))
+            measure(runtime, count, micros, || ours(runtime, count))
         });
         comparison.add_peer("buffered", runtime, move |runtime, _| {
-            measure(runtime, count, micros, || stream::iter(0..count).map(work).buffered(WINDOW))
+            measure(runtime, count, micros, || buffered(count))
         });
         comparison.add_peer("tokio-buffered", runtime, move |runtime, _| {
-            let spawn = |number| runtime.spawn(work(number));
-            measure(runtime, count, micros, || {
-                let results = stream::iter(0..count).map(spawn).buffered(WINDOW);
-                results.map(|result| result.expect("no panic"))
-            })
+            measure(runtime, count, micros, || tokio_buffered(runtime, count))
         });
         run_comparison(comparison);
     }
@@ -50,6 +43,22 @@ pub(super) fn run(settings: &Settings, run_comparison: &mut RunComparison<'_>) {
 async fn work(number: u64) -> u64 {
     tokio::time::sleep(Duration::from_millis(1)).await;
     number
+}
+
+fn ours(runtime: &Runtime, count: u64) -> impl Stream<Item = u64> {
+    let handle = runtime.handle().clone();
+    let spawner = move |task| _ = handle.spawn(task);
+    let results = stream::iter(0..count).map_ordered(spawner, WINDOW, work);
+    results.map(|result| result.expect("no panic"))
+}
+
+fn buffered(count: u64) -> impl Stream<Item = u64> {
+    stream::iter(0..count).map(work).buffered(WINDOW)
+}
+
+fn tokio_buffered(runtime: &Runtime, count: u64) -> impl Stream<Item = u64> {
+    let results = stream::iter(0..count).map(|number| runtime.spawn(work(number)));
+    results.buffered(WINDOW).map(|result| result.expect("no panic"))
 }
 
 fn runtime() -> Runtime {
