@@ -97,6 +97,8 @@ mod block_io;
 mod builder;
 mod cost;
 mod executor;
+#[cfg(doctest)]
+mod compile_fail;
 mod global;
 mod io;
 mod iterator_ext;
