@@ -25,7 +25,8 @@ for example in pipeline rayon_fan_out message_consumer async_fan_out jitter_buff
     RUST_BACKTRACE=0 cargo run -q -p reorder-ring --features stream --example "$example" >/dev/null
 done
 for example in map_in_order stream_lines submit_and_wait deadlines_and_cancellation rate_limited \
-    nested_calls snapshot_and_shutdown; do
+    nested_calls snapshot_and_shutdown parallel_grep compressing_write jsonl_within_bytes \
+    tokio_service ordered_commits bulk_client three_stages collect_results; do
     RUST_BACKTRACE=0 cargo run -q -p reorder-executor --example "$example" >/dev/null
 done
 echo "features: reorder-ring without features, with each alone and with all: ok"
