@@ -74,8 +74,10 @@
 //!
 //! [`Executor::snapshot`] shows the open calls and the workers that hold them up. The handle of a
 //! stream or a batch shows its own [`progress`](Ordered::progress), and its [`id`](Ordered::id) in
-//! snapshots. With the feature `tracing` there are spans of batches and time slices. There are
-//! events for each call that is opened or closed, and for each item that is skipped.
+//! snapshots. With the feature `tracing`, each call has a span, and its jobs run in this span, on
+//! every thread. Its parent is the span in which the call was made. There are events for each call
+//! that is opened or closed, for each item that is skipped, and at most once a second for the
+//! progress of a call.
 //!
 //! # When not to use it
 //!
@@ -89,16 +91,16 @@
 //! | `requests` | yes | [`BatchBuilder::requests`]: retries, rate limiters, futures as jobs |
 //! | `sink` | no | `Sink` of `futures-sink` for [`QueueSender`] |
 //! | `tokio` | no | [`Spawn`] for `tokio::runtime::Handle`; a blocking call in a task of a tokio runtime panics |
-//! | `tracing` | no | spans of batches and time slices, and events |
+//! | `tracing` | no | a span for each call, in which its jobs run, and events, also of the progress |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
 mod block_io;
 mod builder;
-mod cost;
-mod executor;
 #[cfg(doctest)]
 mod compile_fail;
+mod cost;
+mod executor;
 mod global;
 mod io;
 mod iterator_ext;

@@ -35,6 +35,7 @@ pub(crate) use self::{
 use std::sync::Arc;
 
 use crate::cost::JobType;
+use crate::observe::CallSpan;
 use crate::scheduler::{ConcurrencyLimit, Scheduler};
 
 /// The source of a batch: an iterator that any thread may pull.
@@ -77,6 +78,7 @@ struct Call<'a, F> {
     job_type: JobType,
     job: &'a F,
     share: Share<'a>,
+    span: &'a CallSpan,
 }
 
 /// Says how the threads share the items of a call.
@@ -91,8 +93,8 @@ pub(crate) struct Share<'a> {
 impl<F> Call<'_, F> {
     /// Returns the same call with another job.
     fn with_job<'b, G>(&'b self, job: &'b G) -> Call<'b, G> {
-        let Call { scheduler, job_type, share, .. } = *self;
-        Call { scheduler, job_type, job, share }
+        let Call { scheduler, job_type, share, span, .. } = *self;
+        Call { scheduler, job_type, job, share, span }
     }
 
     /// Returns the maximum number of items of one claim, which is `most` if items need not wait for

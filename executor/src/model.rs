@@ -11,6 +11,7 @@ use std::time::Instant;
 use loom::cell::UnsafeCell;
 use loom::thread;
 
+use crate::observe::CallSpan;
 use crate::primitive::AtomicUsize;
 use crate::scheduler::{
     BorrowGuard, ConcurrencyLimit, FairShare, Gate, Progress, Published, Rest, Scheduler,
@@ -81,7 +82,7 @@ impl Workers {
     /// Shows borrowed work to the workers while `f` runs. Afterwards, the late wake-up of an
     /// earlier wait of this thread arrives.
     pub fn with_borrowed(&self, jobs: &Jobs, f: impl FnOnce()) {
-        with_borrowed(&self.scheduler, jobs, Instant::now(), None, || {
+        with_borrowed(&self.scheduler, jobs, Instant::now(), FairShare::default(), || {
             f();
             park::with_current(|_, waker| waker.wake_by_ref());
         });
@@ -92,7 +93,9 @@ impl Workers {
     pub fn borrow_until_unvisited(&self, jobs: &Jobs, f: impl FnOnce()) {
         // SAFETY: the guard is dropped below, within the borrow of `jobs`. A model that panics
         // before has failed.
-        let guard = unsafe { BorrowGuard::new(&self.scheduler, jobs, Instant::now(), None) };
+        let guard = unsafe {
+            BorrowGuard::new(&self.scheduler, jobs, Instant::now(), FairShare::default())
+        };
         f();
         while !guard.try_close() {
             thread::yield_now();
@@ -218,7 +221,7 @@ impl Jobs {
         job: impl Fn() + Send + Sync + 'static,
     ) -> Jobs {
         let gate = Gate::new(limit, &workers.scheduler.idle);
-        Jobs { fair_share: FairShare::new(Some(gate)), ..Jobs::new(0, job) }
+        Jobs { fair_share: FairShare::new(Some(gate), CallSpan::default()), ..Jobs::new(0, job) }
     }
 
     /// Runs the remaining calls on this thread, as a caller does that helps.

@@ -7,4 +7,5 @@ pub(crate) mod worker_status;
 
 #[cfg(feature = "requests")]
 pub(crate) use self::request_stats::RequestStats;
+pub(crate) use self::trace::CallSpan;
 pub(crate) use self::worker_status::{BusyWorker, WorkerStatus};

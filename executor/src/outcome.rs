@@ -20,6 +20,9 @@ pub type Outcome<U, E = Infallible> = Result<U, Failure<E>>;
 
 /// The reason why an item has no value.
 ///
+/// It is an error that can be displayed, if the error of the job is one. Its item is known by the
+/// place of the outcome, as [`attempts`](Failure::attempts) says.
+///
 /// ```
 /// use reorder_executor::{Executor, Failure};
 ///

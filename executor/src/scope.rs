@@ -10,7 +10,7 @@ use crate::batch::BatchReport;
 use crate::executor::Executor;
 use crate::outcome::ItemError;
 use crate::primitive::{Mutex, lock, now};
-use crate::scheduler::BorrowGuard;
+use crate::scheduler::{BorrowGuard, FairShare};
 use crate::stream::{ConsumerEnd, Ordered, StreamWork, open_stream};
 use crate::unwind::{DiscardOnDrop, discard};
 
@@ -146,11 +146,14 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     {
         let core = Arc::new(core);
         self.executor.scheduler.look_for_fork();
-        let gate = core.fair_share().shared_gate();
+        let numbers = core.fair_share();
+        let fair_share = FairShare::new(numbers.shared_gate(), numbers.span.clone());
         // SAFETY: `Held` ends the borrow before it drops its reference to the stream, which keeps
         // the stream alive until then. The values that the stream borrows outlive the scope.
-        let guard = unsafe { BorrowGuard::new(&self.executor.scheduler, &*core, now(), gate) };
+        let guard =
+            unsafe { BorrowGuard::new(&self.executor.scheduler, &*core, now(), fair_share) };
         let id = guard.id();
+        core.fair_share().note_id(id.unwrap_or(0));
         if let Some(limits) = &consumer_end.limits {
             let tokens = limits.policy.settings.all_tokens();
             tokens.for_each(|token| token.notify(guard.published()));

@@ -9,7 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Latch, LiveCounter, block_on, executor, with_timeout};
-use reorder_executor::{CancellationToken, Executor, Failure, IteratorExt, Shutdown, TimedOut};
+use reorder_executor::{
+    CancellationToken, Executor, Failure, IteratorExt, Job, Shutdown, TimedOut,
+};
 
 const SHORT: Duration = Duration::from_millis(5);
 const LONG: Duration = Duration::from_secs(100);
@@ -265,4 +267,49 @@ fn a_panic_of_a_size_is_no_panic_of_the_call() {
     assert_eq!(stream.size_hint(), (0, None));
     assert!(matches!(stream.next(), Some(Err(Failure::SourcePanicked(_)))));
     assert!(stream.next().is_none());
+}
+
+#[test]
+fn each_failure_is_counted_once() {
+    with_timeout(|| {
+        let executor = Executor::builder().workers(2).window(64).build().unwrap();
+        let mut stream = executor.stream(0..1000, |n| assert!(n % 10 != 3, "on purpose"));
+        assert_eq!(stream.by_ref().filter(Result::is_err).count(), 100);
+        assert_eq!(stream.progress().failed(), 100);
+        let odd = |n: u32, _: &Job<'_>| if n % 2 == 1 { Err(n) } else { Ok(n) };
+        let mut handle = executor.batch(0..10).submit(odd).unwrap();
+        assert!(handle.wait_timeout(LONG));
+        assert_eq!(handle.progress().failed(), 5);
+        let (sender, mut outcomes) = executor.batch(()).queue(odd).build().unwrap();
+        (0..10).for_each(|n| sender.send(n).unwrap());
+        drop((sender.reserve().unwrap(), sender));
+        assert_eq!(outcomes.by_ref().count(), 11);
+        assert_eq!(outcomes.progress().failed(), 6);
+
+        let source = (0..9).inspect(|&n| assert!(n < 4, "on purpose"));
+        let mut stream = executor.stream(source, |n| n);
+        assert_eq!(stream.by_ref().count(), 5);
+        assert_eq!(stream.progress().failed(), 1);
+        let token = CancellationToken::new();
+        token.cancel();
+        let mut stream = executor.batch(0..10).cancelled_by(&token).stream(odd).unwrap();
+        assert_eq!(stream.by_ref().count(), 1);
+        assert_eq!(stream.progress().failed(), 1);
+
+        // An item that is skipped, and that fails later.
+        let late = Latch::default();
+        let latch = late.clone();
+        let batch = executor.batch(0..2).item_timeout(Duration::from_millis(10));
+        let mut stream = batch
+            .stream(move |n, _| {
+                latch.wait();
+                Err::<(), u32>(n)
+            })
+            .unwrap();
+        // No worker is free to find the end of the source.
+        assert_eq!(stream.by_ref().take(2).count(), 2);
+        late.open();
+        assert!(stream.until_idle(None));
+        assert_eq!(stream.progress().failed(), 2);
+    });
 }

@@ -5,11 +5,13 @@
 mod common;
 
 use std::panic::resume_unwind;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use common::{executor, with_timeout};
-use reorder_executor::Shutdown;
+use common::{block_on, executor, with_timeout};
+use futures_util::{StreamExt as _, stream};
+use reorder_executor::{AttemptOutcome, Shutdown, StreamExt as _};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
@@ -31,7 +33,9 @@ impl Subscriber for PanickingSubscriber {
         Id::from_u64(1)
     }
 
-    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record(&self, _: &Id, _: &Record<'_>) {
+        count_and_panic();
+    }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
@@ -53,6 +57,13 @@ impl Subscriber for PanickingSubscriber {
     }
 }
 
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A runtime with a thread for each task.
+fn spawner(task: Task) {
+    _ = std::thread::spawn(|| futures_executor::block_on(task));
+}
+
 #[test]
 fn calls_complete_though_the_subscriber_panics() {
     tracing::subscriber::set_global_default(PanickingSubscriber).unwrap();
@@ -67,6 +78,18 @@ fn calls_complete_though_the_subscriber_panics() {
             assert!(executor.stream(0..100, |n| n).map(Result::unwrap).eq(0..100));
             let handle = executor.batch(0..10).submit(|n, _| Ok::<_, ()>(n)).unwrap();
             assert_eq!(handle.wait().into_values().unwrap().len(), 10);
+            let (sender, results) = executor.queue(|n: usize| n).build().unwrap();
+            (0..10).for_each(|n| sender.send(n).unwrap());
+            drop(sender);
+            assert!(results.map(Result::unwrap).eq(0..10));
+            let futures = stream::iter(0..10).map_ordered(spawner, 4, |n| async move { n });
+            let results: Vec<_> = block_on(Box::pin(futures.collect()));
+            assert!(results.into_iter().map(Result::unwrap).eq(0..10));
+            let requests = executor
+                .batch(0..10)
+                .requests()
+                .submit_async(spawner, |n, _| async move { AttemptOutcome::<_, ()>::Done(*n) });
+            assert_eq!(requests.unwrap().wait().into_values().unwrap().len(), 10);
         }
         let report = executor.shutdown(Shutdown::Drain, Some(Duration::from_secs(100)));
         assert!(report.is_complete(), "a worker was lost");

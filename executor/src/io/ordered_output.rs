@@ -82,16 +82,28 @@ impl<U, E> OrderedOutput<U, E> {
         self.limits.as_ref().is_some_and(|limits| limits.policy.go_on(limits.now()).is_err())
     }
 
-    /// Completes a position. Returns the outcomes if they come too late: the ring refuses them.
-    fn try_complete(&self, ticket: Ticket, outcomes: Chunk<U, E>) -> Option<Chunk<U, E>> {
+    /// Completes a position with outcomes, of which `failed` are failures. Returns the outcomes if
+    /// they come too late: the ring refuses them.
+    fn try_complete(
+        &self,
+        ticket: Ticket,
+        outcomes: Chunk<U, E>,
+        failed: u64,
+    ) -> Option<Chunk<U, E>> {
         let fails = self.limits.as_ref().filter(|_| outcomes.iter().any(outcome::is_item_failure));
         let mut refused = None;
+        // Before the completion: a consumer that has taken the outcomes finds them counted.
+        self.delivered.note_failed(failed);
         // The consumer's waker may panic. The outcomes are in their place by then.
         catch_panic(|| refused = self.ring.complete(ticket, outcomes).err());
         if let Some(limits) = fails {
             // Not before the completion: the consumer would skip the very item that failed.
             limits.policy.fail(ticket.position());
             self.wake_consumer();
+        }
+        if refused.is_some() {
+            // The consumer counts the failure by which it replaced them.
+            self.delivered.forget_failed(failed);
         }
         refused.map(Rejected::into_inner)
     }
@@ -103,8 +115,8 @@ impl<U, E> OrderedOutput<U, E> {
     }
 
     /// Completes a position. Outcomes that come too late are counted and dropped.
-    pub(crate) fn complete(&self, ticket: Ticket, outcomes: Chunk<U, E>) {
-        if let Some(mut outcomes) = self.try_complete(ticket, outcomes) {
+    fn complete(&self, ticket: Ticket, outcomes: Chunk<U, E>, failed: u64) {
+        if let Some(mut outcomes) = self.try_complete(ticket, outcomes, failed) {
             while let Some(outcome) = outcomes.pop() {
                 self.count_late(&outcome);
                 discard(outcome);
@@ -119,9 +131,9 @@ impl<U, E> OrderedOutput<U, E> {
         ticket: Ticket,
         outcome: Outcome<U, E>,
     ) -> Option<Outcome<U, E>> {
-        let mut chunk = self.chunk(1);
+        let (mut chunk, failed) = (self.chunk(1), outcome.is_err().into());
         chunk.push(outcome);
-        let mut refused = self.try_complete(ticket, chunk)?;
+        let mut refused = self.try_complete(ticket, chunk, failed)?;
         let outcome = refused.pop()?;
         self.count_late(&outcome);
         self.spares.put(refused);
@@ -140,7 +152,13 @@ impl<U, E> OrderedOutput<U, E> {
         items: &mut I,
         mut job: impl FnMut(I::Item) -> Outcome<U, E>,
     ) {
-        let mut outcomes = self.chunk(items.len());
+        let (mut outcomes, mut failed) = (self.chunk(items.len()), 0);
+        let mut job = |item| {
+            let outcome = job(item);
+            failed += u64::from(outcome.is_err());
+            outcome
+        };
+        let mut panics = 0;
         // One catch for all items, and one more after each panic, whose item has been taken by
         // then.
         while let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
@@ -149,15 +167,16 @@ impl<U, E> OrderedOutput<U, E> {
             push_reserved(&mut outcomes, left, || rest.next().map(&mut job))
         })) {
             outcomes.push(Err(Failure::panicked(payload)));
+            panics += 1;
         }
-        self.complete(ticket, outcomes);
+        self.complete(ticket, outcomes, failed + panics);
     }
 
     /// Completes the position of one item.
     pub(crate) fn complete_one(&self, ticket: Ticket, outcome: Outcome<U, E>) {
-        let mut chunk = self.chunk(1);
+        let (mut chunk, failed) = (self.chunk(1), outcome.is_err().into());
         chunk.push(outcome);
-        self.complete(ticket, chunk);
+        self.complete(ticket, chunk, failed);
     }
 
     /// Wakes the consumer if it waits.

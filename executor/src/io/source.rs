@@ -4,7 +4,8 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crossbeam_utils::CachePadded;
 use reorder_ring::{Producer, ReserveError, Ticket};
@@ -60,10 +61,13 @@ pub(crate) struct Filled {
     pub(crate) end: Option<SourceEnd>,
 }
 
-/// The number of items that the consumer has taken. Written by the consumer, read by pullers.
+/// The number of items that the consumer has taken, and the number of failures among the outcomes.
 #[derive(Default)]
 pub(crate) struct Delivered {
+    /// Written by the consumer, read by pullers.
     items: CachePadded<AtomicU64>,
+    /// It orders nothing, and models need not see it.
+    failed: atomic::AtomicU64,
     budget: Option<Arc<Budget>>,
 }
 
@@ -85,6 +89,27 @@ impl Delivered {
         // space finds it in the ring, too. The fences `stream:full` and `stream:space` see to it
         // that a puller which finds the window full does not miss the space.
         self.items.store(items, Release);
+    }
+
+    /// Counts outcomes that are failures.
+    pub(crate) fn note_failed(&self, outcomes: u64) {
+        if outcomes > 0 {
+            // ORDERING: stream:note_failed: Relaxed; only shown to users.
+            self.failed.fetch_add(outcomes, Relaxed);
+        }
+    }
+
+    /// Takes back a count of failures that came too late.
+    pub(crate) fn forget_failed(&self, outcomes: u64) {
+        if outcomes > 0 {
+            // ORDERING: stream:forget_failed: Relaxed; as `stream:note_failed`.
+            self.failed.fetch_sub(outcomes, Relaxed);
+        }
+    }
+
+    pub(crate) fn failed(&self) -> u64 {
+        // ORDERING: stream:failed: Relaxed; as `stream:note_failed`.
+        self.failed.load(Relaxed)
     }
 
     pub(crate) fn get(&self) -> u64 {

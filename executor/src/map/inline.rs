@@ -137,6 +137,7 @@ mod tests {
             job_type,
             job: &job,
             share: crate::map::Share::default(),
+            span: &crate::observe::CallSpan::default(),
         };
         run(&call, source, count, GRACE)
     }

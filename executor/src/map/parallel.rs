@@ -27,9 +27,10 @@ use crate::map::results::{Panicked, Ran, resume_source_panic};
 use crate::map::source::{self, SharedSource, SourceState};
 use crate::map::work_ranges::WorkRanges;
 use crate::map::{Call, Job, Source};
-use crate::observe::trace;
 use crate::primitive::{AtomicWaker, Mutex, into_inner, lock};
-use crate::scheduler::{Gate, Look, Progress, Scheduler, TimeSlice, Work, park, with_borrowed};
+use crate::scheduler::{
+    FairShare, Gate, Look, Progress, Scheduler, TimeSlice, Work, park, with_borrowed,
+};
 use crate::unwind::{DiscardEach, DiscardOnDrop};
 
 /// The time that running the items of one claim should take. Claiming is cheap beside that.
@@ -165,11 +166,11 @@ fn run<S: Source, F: Job<(usize, S::Item)>>(
         caller: AtomicWaker::new(),
     };
     parallel.prepare();
-    let _span = trace::batch(count);
     let gate = parallel.call.share.limit.map(|limit| Gate::new(limit, &scheduler.idle));
     let slice = TimeSlice::own(scheduler, gate.as_deref());
     let since = slice.started();
-    with_borrowed(scheduler, &parallel, since, gate.clone(), || {
+    let fair_share = FairShare::new(gate.clone(), parallel.call.span.clone());
+    with_borrowed(scheduler, &parallel, since, fair_share, || {
         parallel.run_to_end(&slice, consumer);
     });
     drop(slice);

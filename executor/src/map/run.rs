@@ -11,6 +11,7 @@ use crate::cost::JobType;
 use crate::io::{Items, collect};
 use crate::map::results::{Ran, Results, append};
 use crate::map::{Call, Job, Share, Source, inline, parallel};
+use crate::observe::CallSpan;
 use crate::scheduler::{GRACE, Scheduler};
 use crate::unwind::{DiscardEach, DiscardOnDrop};
 
@@ -58,8 +59,12 @@ fn run_known<S: Source, F: Job<S::Item>>(
     share: Share<'_>,
 ) -> Results<F::Value> {
     let job_type = JobType::of_code(parallel::run_iterator::<S, F> as *const ());
-    let call = Call { scheduler, job_type, job, share };
-    let (results, source) = run_parts(&call, source, count, parallel::run_iterator);
+    let span = CallSpan::batch(count);
+    let call = Call { scheduler, job_type, job, share, span: &span };
+    let (results, source) = {
+        let _entered = span.enter();
+        run_parts(&call, source, count, parallel::run_iterator)
+    };
     let Some(source) = source else { return results };
     let mut source = DiscardOnDrop::new(source);
     let next = source.next();
@@ -83,7 +88,9 @@ pub(super) fn run_indexed<F: Job<usize>>(
     job: &F,
 ) -> Results<F::Value> {
     let job_type = JobType::of_code(parallel::run_indices::<F> as *const ());
-    let call = Call { scheduler, job_type, job, share: Share::default() };
+    let span = CallSpan::batch(len);
+    let _entered = span.enter();
+    let call = Call { scheduler, job_type, job, share: Share::default(), span: &span };
     run_parts(&call, 0..len, len, parallel::run_indices).0
 }
 

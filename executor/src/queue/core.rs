@@ -14,6 +14,7 @@ use reorder_ring::{Producer, Ticket};
 use crate::cost::NextChunk;
 use crate::io::{ChunkRing, Delivered, OrderedOutput, chunk};
 use crate::limits::{Budget, LimitState};
+use crate::observe::CallSpan;
 use crate::outcome::Outcome;
 use crate::primitive::{AtomicBool, AtomicU64, AtomicUsize, AtomicWaker, Mutex, MutexGuard, lock};
 use crate::queue::room::Room;
@@ -112,7 +113,7 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
             room: Room::default(),
             next_chunk: NextChunk::new(max_chunk.min(chunk::MOST)),
             progress: StreamProgress::new(),
-            fair_share: FairShare::new(gate),
+            fair_share: FairShare::new(gate, CallSpan::queue()),
             cancelled: AtomicBool::new(false),
             consumer_must_run: AtomicBool::new(false),
             scheduler,
@@ -393,6 +394,12 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         self.waiting.load(Relaxed) > 0
     }
 
+    /// Runs the next chunk of items on the thread of a sender. Returns `false` if there is none.
+    pub(super) fn help_in_span(&self, slice: &TimeSlice<'_>, helper: Helper) -> bool {
+        let _span = self.fair_share.span.enter();
+        self.claim_and_run(slice, Some(helper))
+    }
+
     /// Runs the next chunk of items. Returns `false` if there is none.
     pub(super) fn claim_and_run(&self, slice: &TimeSlice<'_>, helper: Option<Helper>) -> bool {
         let Some((reserved, mut items)) = self.claim(helper) else { return false };
@@ -438,7 +445,8 @@ impl<T: Send, U: Send, E: Send> Work for QueueCore<T, U, E> {
         // ORDERING: queue:progress: Relaxed; only shown to users.
         let pulled = self.sent.load(Relaxed);
         let waiting = self.progress.finished().saturating_sub(head);
-        Some(Progress { kind: CallKind::Stream, head, pulled, waiting })
+        let failed = self.output.delivered.failed();
+        Some(Progress { kind: CallKind::Stream, head, pulled, waiting, failed })
     }
 
     /// A queue that was ended early runs nothing more, although its consumer may not have found

@@ -171,7 +171,7 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         let core = &self.core;
         let helper = if worker::is_worker() { Helper::Worker } else { Helper::Volunteer };
         let slice = TimeSlice::own(&core.scheduler, core.fair_share().gate());
-        let has_run = slice.enter() && core.claim_and_run(&slice, Some(helper));
+        let has_run = slice.enter() && core.help_in_span(&slice, helper);
         drop(slice);
         core.scheduler.after_run();
         has_run
@@ -183,7 +183,7 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         let core = &self.core;
         let slice = TimeSlice::own(&core.scheduler, core.fair_share().gate());
         let is_worker = worker::is_worker();
-        if is_worker && slice.enter() && core.claim_and_run(&slice, Some(Helper::Worker)) {
+        if is_worker && slice.enter() && core.help_in_span(&slice, Helper::Worker) {
             core.scheduler.after_run();
             return;
         }

@@ -15,7 +15,7 @@ use reorder_ring::Producer;
 
 use crate::io::{ChunkRing, Delivered, LazySource, OrderedOutput, OrderedSource};
 use crate::limits::{LimitState, SharedTimer};
-use crate::observe::RequestStats;
+use crate::observe::{CallSpan, RequestStats};
 use crate::outcome::{Failure, Outcome, Panic, Stop, Unfinished, nanos};
 use crate::primitive::{AtomicBool, AtomicWaker, Mutex, lock, now, sleep};
 use crate::requests::attempt::{Attempt, AttemptOutcome};
@@ -102,7 +102,7 @@ impl<J: Jobs> Driver<J> {
                 retry,
                 last_errors: LastErrors::new(),
                 limits,
-                fair_share: FairShare::default(),
+                fair_share: FairShare::new(None, CallSpan::requests()),
                 runtime,
                 consumer_must_run: AtomicBool::new(false),
                 timer: SharedTimer::default(),
@@ -369,7 +369,8 @@ impl<J: Jobs> Work for Driver<J> {
         let (pulled, finished) = lock(&self.dispatcher).counts();
         let head = self.output.delivered.get();
         let waiting = finished.saturating_sub(head);
-        Some(Progress { kind: CallKind::Stream, head, pulled, waiting })
+        let failed = self.output.delivered.failed();
+        Some(Progress { kind: CallKind::Stream, head, pulled, waiting, failed })
     }
 
     fn is_done(&self) -> bool {

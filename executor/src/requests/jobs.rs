@@ -11,11 +11,12 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, Abortable};
 
+use crate::observe::CallSpan;
 use crate::primitive::{Mutex, lock};
 use crate::requests::attempt::{Attempt, AttemptOutcome};
 use crate::requests::in_flight::{InFlight, Jobs};
 use crate::requests::source::RequestSource;
-use crate::scheduler::{Inside, Scheduler};
+use crate::scheduler::{Inside, Published, Scheduler};
 use crate::spawn::Spawn;
 use crate::unwind::{DiscardOnDrop, catch_panic, discard};
 
@@ -92,7 +93,9 @@ where
             Ok(future) => future,
             Err(payload) => return in_flight.finish(item, Err(payload)),
         };
-        let future = inside(Arc::clone(&in_flight.driver.scheduler), attempt.clone(), future);
+        let span = in_flight.driver.fair_share().span.clone();
+        let scheduler = Arc::clone(&in_flight.driver.scheduler);
+        let future = inside(scheduler, span, attempt.clone(), future);
         let future = AssertUnwindSafe(future).catch_unwind();
         let (handle, registration) = AbortHandle::new_pair();
         lock(&self.running).insert(index, handle.clone());
@@ -197,10 +200,18 @@ impl<J: Jobs> Drop for Carrier<J> {
 
 /// Polls the future of an attempt as a job of this scheduler, so that `is_inside` returns `true`
 /// in it.
-async fn inside<F: Future>(scheduler: Arc<Scheduler>, attempt: Attempt, future: F) -> F::Output {
+///
+/// The polls are in the span of the call.
+async fn inside<F: Future>(
+    scheduler: Arc<Scheduler>,
+    span: CallSpan,
+    attempt: Attempt,
+    future: F,
+) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| {
         let _inside = Inside::enter(&scheduler);
+        let _span = span.enter();
         attempt.current().run(|| future.as_mut().poll(cx))
     })
     .await

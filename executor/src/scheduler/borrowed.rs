@@ -19,7 +19,6 @@ use std::time::Instant;
 
 use crate::primitive::{AtomicUsize, OnceLock};
 use crate::scheduler::fair_share::FairShare;
-use crate::scheduler::gate::Gate;
 use crate::scheduler::park;
 use crate::scheduler::registry::Scheduler;
 use crate::scheduler::source_watch::Look;
@@ -123,7 +122,7 @@ impl BorrowGuard {
         scheduler: &Arc<Scheduler>,
         work: &'a (dyn Work + 'a),
         since: Instant,
-        gate: Option<Arc<Gate>>,
+        fair_share: FairShare,
     ) -> BorrowGuard {
         let work: *const (dyn Work + 'a) = work;
         // SAFETY: only the lifetime of the trait object changes, which has no representation. The
@@ -132,7 +131,7 @@ impl BorrowGuard {
         let borrowed = Arc::new(BorrowedWork {
             visitors: AtomicUsize::new(0),
             waiter: OnceLock::new(),
-            fair_share: FairShare::new(gate),
+            fair_share,
             work,
         });
         let published: Arc<dyn Published> = borrowed.clone();
@@ -194,11 +193,11 @@ pub(crate) fn with_borrowed<R>(
     scheduler: &Arc<Scheduler>,
     work: &dyn Work,
     since: Instant,
-    gate: Option<Arc<Gate>>,
+    fair_share: FairShare,
     f: impl FnOnce() -> R,
 ) -> R {
     // SAFETY: the guard is dropped before this function returns or unwinds, and so within the
     // borrow of `work`. No other code can reach it to forget it.
-    let _guard = unsafe { BorrowGuard::new(scheduler, work, since, gate) };
+    let _guard = unsafe { BorrowGuard::new(scheduler, work, since, fair_share) };
     f()
 }

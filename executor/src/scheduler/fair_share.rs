@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::observe::CallSpan;
 use crate::scheduler::gate::Gate;
 use crate::scheduler::known::Listed;
 
@@ -45,13 +46,15 @@ pub(crate) struct FairShare {
     pub(crate) runtime: RunTime,
     /// Bounds the threads of the call, if it has such a limit.
     gate: Option<Arc<Gate>>,
+    /// The span in which the jobs of the call run.
+    pub(crate) span: CallSpan,
     /// The workers that have listed the call.
     pub(crate) listed: Listed,
 }
 
 impl FairShare {
-    pub(crate) fn new(gate: Option<Arc<Gate>>) -> FairShare {
-        FairShare { gate, ..FairShare::default() }
+    pub(crate) fn new(gate: Option<Arc<Gate>>, span: CallSpan) -> FairShare {
+        FairShare { gate, span, ..FairShare::default() }
     }
 
     /// Returns the gate of the call.
@@ -76,6 +79,12 @@ impl FairShare {
 
     /// Sets the number of the call, once, when it is published.
     pub(crate) fn open(&self, id: u64) {
+        self.note_id(id);
+        self.span.open(id);
+    }
+
+    /// Notes the number of a call that was published with other numbers than these.
+    pub(crate) fn note_id(&self, id: u64) {
         // ORDERING: fair_share:open: Relaxed; as `fair_share:id`.
         self.id.store(id, Relaxed);
     }

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use reorder_ring::RingPool;
 
 use crate::cost::CostHistory;
-use crate::observe::trace;
 use crate::primitive::{AtomicBool, AtomicUsize, Condvar, Mutex, fence, lock, now};
 use crate::scheduler::fair_share::RunTime;
 use crate::scheduler::idle::Idle;
@@ -159,9 +158,10 @@ impl Scheduler {
     /// Makes a call visible to the workers. Returns `false` if the scheduler is closed. Then the
     /// owner of the call has to run it.
     pub(crate) fn publish(&self, work: Arc<dyn Published>, since: Instant) -> bool {
+        let span = work.fair_share().span.clone();
         let taken = self.change(|calls| (!calls.closed).then(|| self.push(calls, work, since)));
         if let Some(call) = taken {
-            trace::opened(call);
+            span.opened(call);
             self.idle.notify_work();
         }
         taken.is_some()
@@ -187,7 +187,8 @@ impl Scheduler {
         let gone = self.change(|calls| calls.remove(work));
         let Some(gone) = gone else { return };
         let fair_share = gone.work.fair_share();
-        trace::closed(fair_share.id());
+        let counts = || work.progress().map(|progress| progress.counts());
+        fair_share.span.closed(fair_share.id(), counts);
         if fair_share.listed.by_any() {
             self.known.forget(work, &fair_share.listed);
         }
@@ -412,7 +413,8 @@ impl Admission {
     /// Publishes the call, also if the scheduler was closed meanwhile.
     pub(crate) fn publish(self, work: Arc<dyn Published>, since: Instant) {
         let Admission(scheduler) = &self;
-        trace::opened(scheduler.change(|calls| scheduler.push(calls, work, since)));
+        let span = work.fair_share().span.clone();
+        span.opened(scheduler.change(|calls| scheduler.push(calls, work, since)));
         scheduler.idle.notify_work();
     }
 }

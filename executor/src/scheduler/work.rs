@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::observe::trace::Counts;
 use crate::scheduler::fair_share::{FairShare, RunTime};
 use crate::scheduler::rest::Rest;
 use crate::scheduler::source_watch::Look;
@@ -52,6 +53,13 @@ pub(crate) trait Published: Work {
     /// Returns the numbers of this call.
     fn fair_share(&self) -> &FairShare;
 
+    /// Sends an event of the progress, unless there was one a short while ago.
+    fn tell_progress(&self) {
+        let fair_share = self.fair_share();
+        let counts = || self.progress().map(|progress| progress.counts());
+        fair_share.span.progress(fair_share.id(), counts);
+    }
+
     /// Returns the run time by which workers choose this call. Calls may share one, and then count
     /// as one call.
     fn runtime(&self) -> &RunTime {
@@ -74,6 +82,15 @@ pub(crate) struct Progress {
     pub(crate) pulled: u64,
     /// The number of items from the head on that have run.
     pub(crate) waiting: u64,
+    /// The number of outcomes that are failures. A `map` counts none.
+    pub(crate) failed: u64,
+}
+
+impl Progress {
+    /// Returns the numbers of an event of the progress.
+    pub(crate) fn counts(&self) -> Counts {
+        [self.pulled, self.head + self.waiting, self.failed, self.head]
+    }
 }
 
 /// The kind of an open call.

@@ -114,7 +114,8 @@ impl Worker {
         let Some(work) = self.choose() else { return false };
         self.scheduler.advance(work.runtime());
         let call = work.fair_share().id();
-        let _span = trace::time_slice(self.thread.index, call);
+        let span = &work.fair_share().span;
+        let _slice_span = trace::time_slice(self.thread.index, call, span);
         let gate = work.fair_share().gate();
         let slice = TimeSlice::new(&self.scheduler, Some(&self.thread), call, self.searching, gate);
         if !slice.enter() {
@@ -122,7 +123,11 @@ impl Worker {
             return false;
         }
         // Jobs are caught one by one. This catches the `Drop` of a user value between two of them.
-        let ran = catch_unwind(AssertUnwindSafe(|| work.run_slice(&slice)));
+        let ran = {
+            let _span = span.enter();
+            catch_unwind(AssertUnwindSafe(|| work.run_slice(&slice)))
+        };
+        work.tell_progress();
         self.searching = slice.is_searching();
         work.runtime().charge(slice.length());
         drop(slice);

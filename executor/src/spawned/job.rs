@@ -49,6 +49,7 @@ impl<F: Future> Future for Job<F> {
             return Poll::Ready(());
         }
         let poll = AssertUnwindSafe(|| {
+            let _span = running.span.enter();
             let future = self.as_mut().future().as_pin_mut();
             future.expect("the future has not ended").poll(cx)
         });

@@ -147,6 +147,8 @@ where
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let running = Arc::clone(&self.running);
+        let _span = running.span.enter();
         for _ in 0..PER_POLL {
             if let Some(poll) = self.step(cx) {
                 return poll;

@@ -20,6 +20,7 @@ use std::task::Waker;
 
 use reorder_ring::Permit;
 
+use crate::observe::CallSpan;
 use crate::outcome::Outcome;
 use crate::primitive::{AtomicBool, Mutex, lock};
 use crate::spawned::{OutcomeRing, Parcel};
@@ -44,6 +45,8 @@ struct Place<U> {
 /// The running jobs of one stream.
 pub(super) struct Running<U> {
     is_aborted: AtomicBool,
+    /// The span in which the source and the futures are polled.
+    pub(super) span: CallSpan,
     /// One place for each slot of the ring.
     places: Box<[Mutex<Place<U>>]>,
 }
@@ -54,6 +57,7 @@ impl<U> Running<U> {
         let place = |_| Mutex::new(Place { state: State::Empty, waker: None });
         Arc::new(Running {
             is_aborted: AtomicBool::new(false),
+            span: CallSpan::map_ordered(),
             places: (0..slots).map(place).collect(),
         })
     }

@@ -12,7 +12,6 @@ use reorder_ring::{Consumer, HeadState, Reason};
 
 use crate::io::ChunkRing;
 use crate::limits::{CompletionFrontier, LimitState, Timing};
-use crate::observe::trace;
 use crate::outcome::Stop;
 use crate::primitive;
 use crate::stream::work::{Skip, StreamWork};
@@ -29,6 +28,11 @@ pub(crate) enum HeadAction {
     LookAgain,
     /// It ends: no more items will come.
     End,
+}
+
+fn note_skipped(stream: &dyn StreamWork, index: u64, stop: Stop) {
+    let fair_share = stream.fair_share();
+    fair_share.span.skipped(fair_share.id(), index, &stop);
 }
 
 /// The limits of a stream, as its consumer applies them.
@@ -97,7 +101,7 @@ impl HeadLimits {
         match stream.skip(index, stop) {
             Skip::Evict => {}
             Skip::Completed => {
-                trace::skipped(stream.fair_share().id(), index, &stop);
+                note_skipped(stream, index, stop);
                 return HeadAction::LookAgain;
             }
             // Nothing tells the consumer if the item gets another attempt.
@@ -106,7 +110,7 @@ impl HeadLimits {
         match consumer.evict_head() {
             Ok(()) => {
                 self.skipped = Some((stop, started.is_some().into()));
-                trace::skipped(stream.fair_share().id(), index, &stop);
+                note_skipped(stream, index, stop);
                 if is_of_item {
                     policy.fail(index);
                 }

@@ -9,6 +9,7 @@ use crate::cost::max_chunk_size;
 use crate::executor::Executor;
 use crate::io::{ChunkRing, LazySource, OrderedOutput, Spares};
 use crate::limits::{LimitState, Limits};
+use crate::observe::CallSpan;
 use crate::outcome::Outcome;
 use crate::primitive::now;
 use crate::scheduler::{Admission, FairShare, Gate, Published};
@@ -143,7 +144,7 @@ where
     consumer_end.size_hint = source.iterator().map_or((0, None), size_hint);
     let limit = consumer_end.call.policy.settings.concurrency.as_ref();
     let gate = limit.map(|limit| Gate::new(limit, &executor.scheduler.idle));
-    let fair_share = FairShare::new(gate);
+    let fair_share = FairShare::new(gate, CallSpan::stream());
     let (source, job) = (source.into_inner(), job.into_inner());
     let core = Core::new(source, job, producer, output, max_chunk, fair_share);
     (InCall::new(core, Arc::clone(&consumer_end.call)), consumer_end)

@@ -170,7 +170,10 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
             return false;
         }
         let slice = TimeSlice::own(&self.scheduler, self.stream.fair_share().gate());
-        let helped = slice.enter() && self.stream.help(&slice, self.helper());
+        let helped = slice.enter() && {
+            let _span = self.stream.fair_share().span.enter();
+            self.stream.help(&slice, self.helper())
+        };
         drop(slice);
         self.scheduler.after_run();
         helped
@@ -274,6 +277,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         self.spares.put(mem::take(&mut self.chunk));
         self.stream.delivered().set(self.taken);
         self.stream.notify_space(&self.scheduler);
+        self.stream.tell_progress();
     }
 
     /// Stores the outcomes of a delivery, in order. Returns `false` at the end.
@@ -298,6 +302,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
             (None, _) => return false,
         };
         if let Some(failure) = failure {
+            self.stream.delivered().note_failed(1);
             // A chunk that is used again: the completer of a skipped item brings none.
             self.chunk = self.spares.take(1);
             self.chunk.push(Err(failure));

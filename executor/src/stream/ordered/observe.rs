@@ -31,6 +31,7 @@ impl std::error::Error for TimedOut {}
 pub struct Progress {
     pulled: u64,
     finished: u64,
+    failed: u64,
     delivered: u64,
 }
 
@@ -43,6 +44,11 @@ impl Progress {
     /// Returns the number of items that have run, or have an outcome although they did not run.
     pub fn finished(&self) -> u64 {
         self.finished
+    }
+
+    /// Returns the number of outcomes so far that are failures.
+    pub fn failed(&self) -> u64 {
+        self.failed
     }
 
     /// Returns the number of outcomes that the handle has returned.
@@ -113,10 +119,10 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
     pub fn progress(&self) -> Progress {
         let delivered = self.index();
         let producing = self.stream.progress();
-        let (pulled, finished) = producing.map_or((0, 0), |it| (it.pulled, it.head + it.waiting));
+        let [pulled, finished, failed, _] = producing.map_or([0; 4], |it| it.counts());
         // The numbers were not read at the same instant.
         let finished = finished.max(delivered);
-        Progress { pulled: pulled.max(finished), finished, delivered }
+        Progress { pulled: pulled.max(finished), finished, failed, delivered }
     }
 
     /// Changes the window of the stream, and returns the window that holds from now on.
