@@ -176,7 +176,7 @@ fn short(n: u8) -> u8 {
     }
 
     #[test]
-    fn every_adapter_has_lines_and_ours_has_the_fewest_beside_one_liners() {
+    fn every_adapter_has_lines_and_a_channel_with_a_heap_has_many() {
         for &(kind, peer, _) in ADAPTERS {
             let workload = match kind {
                 "collect" => "tiny",
