@@ -28,7 +28,8 @@ impl<'e, I: IntoIterator> BatchBuilder<'e, I> {
     /// * The stream must pull an item to learn its weight. So one more item may be in memory, which
     ///   waits.
     /// * An outcome counts until the stream has returned it. The outcome that the caller holds does
-    ///   not count.
+    ///   not count. [`Ordered::peek_mut`](crate::Ordered::peek_mut) gives the value of an outcome
+    ///   that counts.
     ///
     /// A job may [correct](Job::set_weight) the weight of its item by the weight of its result.
     ///

@@ -70,8 +70,7 @@ impl<I: Iterator, W> Iterator for Weighed<I, W> {
         match std::mem::replace(&mut *self.next, Next::Unknown) {
             Next::Item(item, _) => Some(item),
             Next::Panicked(payload) => resume_unwind(payload),
-            Next::End => None,
-            Next::Unknown => self.source.next(),
+            Next::Unknown | Next::End => None,
         }
     }
 

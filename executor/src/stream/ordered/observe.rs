@@ -171,6 +171,38 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
         if self.fill(None).expect("there is no deadline") { self.chunk.last() } else { None }
     }
 
+    /// Returns a mutable reference to the next outcome without taking it, or `None` at the end.
+    ///
+    /// While the outcome is not taken, it counts in the window and in the
+    /// [budget](crate::BatchBuilder::weight). So a consumer that drops a value here, before it
+    /// takes the outcome, keeps its own value within the budget, too.
+    ///
+    /// ```
+    /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let batch = executor.batch([4, 1, 5]).weight(8, |&size| size as u64);
+    /// let mut buffers = batch.stream(|size, _| Ok::<_, ()>(vec![0_u8; size]))?;
+    /// let mut total = 0;
+    /// while let Some(outcome) = buffers.peek_mut() {
+    ///     let buffer = outcome.as_mut().map(std::mem::take).expect("no error");
+    ///     total += buffer.len();
+    ///     drop(buffer);
+    ///     buffers.next();
+    /// }
+    /// assert_eq!(total, 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As `next`.
+    ///
+    /// # Progress
+    ///
+    /// As `next`. The outcome keeps its place in the window.
+    pub fn peek_mut(&mut self) -> Option<&mut Outcome<U, E>> {
+        if self.fill(None).expect("there is no deadline") { self.chunk.last_mut() } else { None }
+    }
+
     /// Blocks for the next outcome as `next`, but at most for `timeout`.
     ///
     /// ```
