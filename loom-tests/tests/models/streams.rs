@@ -125,7 +125,7 @@ fn full_budget_and_room() {
         let counts = Arc::clone(&ran);
         let job = move |_| _ = counts.fetch_add(1, Relaxed);
         // A pull has one item of this size, so it fits the small stack of a model's thread.
-        let source = (0..2).map(|_| [0_u64; 32]);
+        let source = (0..2).map(|_| [0_u64; 33]);
         let (items, mut outcomes) = StreamItems::weighed(source, job);
         items.run_one();
         let puller = thread::spawn(move || {
