@@ -2,7 +2,11 @@
 
 use std::process::ExitCode;
 
+use benches::compare::MeasuringAllocator;
 use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: MeasuringAllocator = MeasuringAllocator;
 
 fn main() -> ExitCode {
     match benches::compare::run(&benches::compare::Settings::parse()) {

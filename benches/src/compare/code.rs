@@ -22,10 +22,11 @@ const RAYON: &str = include_str!("peers/rayon.rs");
 const GZP: &str = include_str!("peers/gzp.rs");
 const ASYNC: &str = include_str!("workloads/async_jobs.rs");
 
+const CHANNELS: Part =
+    (include_str!("peers/channel_heap.rs"), &[Body("impl Stream for ChannelHeap")]);
 const HEAP: Part = (
     include_str!("peers/channel_heap.rs"),
     &[
-        Body("impl Stream for ChannelHeap"),
         Whole("pub(crate) struct Reorder<"),
         Whole("impl<U> Reorder<U>"),
         Whole("pub(crate) struct Indexed<"),
@@ -61,13 +62,30 @@ const ADAPTERS: &[(&str, &str, &[Part])] = &[
         "tokio-buffered",
         &[(include_str!("peers/tokio.rs"), &[Body("impl Stream for Tokio")])],
     ),
-    ("stream", "channel-heap", &[HEAP, POOL]),
+    ("stream", "channel-heap", &[CHANNELS, HEAP, POOL]),
     ("queue", "ours", &[(OURS, &[Body("impl OursQueue")])]),
     // The closures are boxed.
     (
         "queue",
         "channel-heap",
-        &[HEAP, POOL, (include_str!("workloads/queue.rs"), &[Whole("type Task")])],
+        &[CHANNELS, HEAP, POOL, (include_str!("workloads/queue.rs"), &[Whole("type Task")])],
+    ),
+    ("weight", "ours", &[(OURS, &[Body("impl Weighed for Ours")])]),
+    (
+        "weight",
+        "semaphore-heap",
+        &[
+            (
+                include_str!("peers/semaphore_heap.rs"),
+                &[
+                    Body("impl Weighed for SemaphoreHeap"),
+                    Whole("struct Semaphore {"),
+                    Whole("impl Semaphore {"),
+                ],
+            ),
+            HEAP,
+            POOL,
+        ],
     ),
     ("io", "ours", &[(OURS, &[Body("impl Gzip for OursWriter")])]),
     (

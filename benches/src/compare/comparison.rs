@@ -34,6 +34,8 @@ pub(crate) struct Extra {
     pub(crate) others: Option<u64>,
     /// The size of the output in bytes.
     pub(crate) bytes: Option<u64>,
+    /// The peak of the allocator, and the budget of the peer, in bytes.
+    pub(crate) budget: Option<(u64, u64)>,
 }
 
 impl Extra {
@@ -46,6 +48,7 @@ impl Extra {
         self.peak = self.peak.max(other.peak);
         self.others = self.others.or(other.others);
         self.bytes = self.bytes.or(other.bytes);
+        self.budget = self.budget.max(other.budget);
     }
 }
 

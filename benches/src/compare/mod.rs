@@ -7,6 +7,7 @@ mod cores;
 mod deflate;
 mod files;
 mod job;
+mod memory;
 mod peers;
 mod report;
 mod workloads;
@@ -17,6 +18,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Parser, ValueEnum};
 
 pub use job::busy;
+pub use memory::MeasuringAllocator;
 pub use workloads::Workload;
 
 /// Compares our crates with peers that deliver results in order, and checks the results of all.
@@ -50,7 +52,7 @@ pub struct Settings {
 }
 
 /// The names of all peers.
-const PEERS: [&str; 26] = [
+const PEERS: [&str; 27] = [
     comparison::OURS,
     "ours-iterator",
     "rayon",
@@ -61,6 +63,7 @@ const PEERS: [&str; 26] = [
     "buffered",
     "tokio-buffered",
     "channel-heap",
+    "semaphore-heap",
     "mutex",
     "mutex-for-all",
     "mutex-map",

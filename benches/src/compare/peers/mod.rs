@@ -7,6 +7,7 @@
 //! | ours | T-1 workers and the helping caller | T-1 workers and the helping consumer; in `gzip` and `waiting`, T workers |
 //! | rayon, orx-parallel, latch | a pool of T; the caller waits | rayon: the same, a window at a time |
 //! | scope-split, tbb | T-1 threads and the caller | tbb: the same |
+//! | semaphore-heap | | T workers, and a thread that feeds; the caller consumes |
 //! | pariter, tokio-buffered, channel-heap, mutex, flags, disruptor | as for a stream | T workers; the caller feeds or consumes |
 //! | pigz | | T, by its own option |
 //! | serial, thread-per-item | one; one per item | one |
@@ -29,6 +30,7 @@ mod pool;
 mod program;
 mod rayon;
 mod scope;
+mod semaphore_heap;
 mod serial;
 mod slots;
 #[cfg(tbb)]
@@ -49,6 +51,7 @@ pub(crate) use pool::Pool;
 pub(crate) use program::Program;
 pub(crate) use rayon::{Rayon, RayonInside};
 pub(crate) use scope::{StaticSplit, ThreadPerItem};
+pub(crate) use semaphore_heap::SemaphoreHeap;
 pub(crate) use serial::Serial;
 pub(crate) use slots::Slots;
 #[cfg(tbb)]
@@ -56,6 +59,7 @@ pub(crate) use tbb::Tbb;
 pub(crate) use tokio::Tokio;
 
 use std::io;
+use std::sync::Arc;
 
 use super::job::Job;
 
@@ -78,6 +82,19 @@ pub(crate) trait Stream: Sync {
     ) where
         I: Send + 'static,
         U: Send + 'static;
+}
+
+/// A peer that runs a job on sizes, and delivers the results in order within a budget of bytes.
+pub(crate) trait Weighed {
+    /// The buffers of all items that were started and not dropped by `sink` have at most `budget`
+    /// bytes. The size of an item is the size of its buffer.
+    fn run(
+        &self,
+        sizes: Arc<[usize]>,
+        budget: u64,
+        job: impl Job<usize, Vec<u8>>,
+        sink: &mut impl FnMut(Vec<u8>),
+    );
 }
 
 /// A peer that compresses text with gzip in blocks of 64 KiB, behind a [`Write`](std::io::Write).

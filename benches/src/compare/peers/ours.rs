@@ -1,11 +1,14 @@
-//! Ours: `map_indexed`, `map`, `stream`, `task_queue` and `OrderedWriter`. `map_indexed` takes a
-//! range, as the peers do.
+//! Ours: `map_indexed`, `map`, `stream`, `weight`, `task_queue` and `OrderedWriter`. `map_indexed`
+//! takes a range, as the peers do.
 
+use std::convert::Infallible;
 use std::io;
+use std::mem;
+use std::sync::Arc;
 
 use reorder_executor::{Executor, OrderedWriter};
 
-use super::{Collect, Gzip, Stream, write_parts};
+use super::{Collect, Gzip, Stream, Weighed, write_parts};
 use crate::compare::deflate::{compressor, member};
 use crate::compare::job::Job;
 
@@ -47,6 +50,26 @@ impl Stream for Ours {
     {
         let outcomes = self.0.stream(source, job);
         outcomes.for_each(|outcome| sink(outcome.expect("no job panics")));
+    }
+}
+
+impl Weighed for Ours {
+    fn run(
+        &self,
+        sizes: Arc<[usize]>,
+        budget: u64,
+        job: impl Job<usize, Vec<u8>>,
+        sink: &mut impl FnMut(Vec<u8>),
+    ) {
+        let sizes = (0..sizes.len()).map(move |index| sizes[index]);
+        let batch = self.0.batch(sizes).weight(budget, |&size| size as u64);
+        let outcomes = batch.stream(move |size, _| Ok::<_, Infallible>(job(size)));
+        let mut outcomes = outcomes.expect("the executor was not shut down");
+        while let Some(outcome) = outcomes.peek_mut() {
+            // The buffer counts until its outcome is taken.
+            sink(outcome.as_mut().map(mem::take).expect("no job panics"));
+            outcomes.next();
+        }
     }
 }
 

@@ -55,6 +55,7 @@ mod tests {
             peak: Some(1024),
             others: Some(64),
             bytes: Some(10),
+            budget: Some((9, 12)),
         };
         let record = Record::new("concurrent-ns", 4, "ours", vec![1000.0], &extra);
         let read = serde_json::to_value(record).unwrap();
@@ -65,5 +66,6 @@ mod tests {
         }
         assert_eq!(read["others_us"], json!(64.0));
         assert_eq!((&read["peak"], &read["bytes"]), (&json!(1024), &json!(10)));
+        assert_eq!(read["peak_share"], json!(0.75));
     }
 }

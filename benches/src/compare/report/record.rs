@@ -41,6 +41,9 @@ pub(crate) struct Record {
     /// The size of the output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) bytes: Option<u64>,
+    /// The peak of the allocator in the round in which it was highest, as a share of the budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) peak_share: Option<f64>,
 }
 
 impl Record {
@@ -74,6 +77,7 @@ impl Record {
             others_us: extra.others.map(|items| median_ns * items as f64 / 1000.0),
             lines: None,
             bytes: extra.bytes,
+            peak_share: extra.budget.map(|(peak, budget)| peak as f64 / budget as f64),
         }
     }
 

@@ -28,6 +28,9 @@ fn table(records: &[Record]) -> String {
         column(records, "others us", |record| record.others_us.map(|us| format!("{us:.0}"))),
         column(records, "lines", |record| record.lines.map(|lines| lines.to_string())),
         column(records, "bytes", |record| record.bytes.map(|bytes| bytes.to_string())),
+        column(records, "peak/budget", |record| {
+            record.peak_share.map(|share| format!("{share:.3}"))
+        }),
     ];
     for row in 0..=records.len() {
         for (number, cells) in columns.iter().flatten().enumerate() {

@@ -15,6 +15,7 @@ mod streamed;
 mod structure;
 mod tiny;
 mod uneven;
+mod weight;
 
 use clap::ValueEnum;
 
@@ -46,6 +47,8 @@ pub enum Workload {
     Io,
     /// 10^6 pushed closures of 1 us
     Queue,
+    /// Buffers of 100 B to 10 MB within a budget of 64 MiB
+    Weight,
     /// Processor time per millisecond of a pool without work, and of a consumer that waits
     Idle,
 }
@@ -70,6 +73,7 @@ impl Workload {
             Workload::Async => async_jobs::run(settings, run_comparison),
             Workload::Io => io::run(settings, run_comparison),
             Workload::Queue => queue::run(settings, run_comparison),
+            Workload::Weight => weight::run(settings, run_comparison),
             Workload::Idle => idle::run(settings, run_comparison),
         }
     }
