@@ -189,7 +189,9 @@ impl<R: RingRef<Value = Counted>> Harness<R> {
         let is_whole = matches!(self.sides, Sides::Whole(_));
         let answer = on!(self.consumer.try_next());
         if is_whole && self.model.head == self.model.tail {
-            assert_eq!(answer.err(), Some(TryNextError::Ended));
+            let is_cancelled = self.model.is_cancelled();
+            let end = if is_cancelled { TryNextError::Cancelled } else { TryNextError::Ended };
+            assert_eq!(answer.err(), Some(end));
         } else {
             assert_eq!(answer.map(numbered), self.model.next());
         }
