@@ -26,9 +26,12 @@ use spec::Step;
 /// The maximum time of a search. The search finds an existing order at once, but it can take almost
 /// forever to find that there is none.
 const SEARCH_LIMIT: Duration = Duration::from_secs(20);
-/// The maximum number of searches that may take longer. Their histories do not count, and their
-/// threads continue to search.
-const UNDECIDED_MAX: usize = 2;
+/// The maximum number of searches that may take longer, for a number of histories. These histories
+/// do not count, and their threads continue to search. On a busy machine more calls overlap, and
+/// about one search of a thousand is slow. With a fault of the ring, many are.
+fn undecided_max(histories: u64) -> usize {
+    2 + histories as usize / 500
+}
 
 #[test]
 fn histories_are_linearizable() {
@@ -41,7 +44,7 @@ fn histories_are_linearizable() {
         history.each_step(|step| answers.add(step));
         undecided.extend(decide(history, seed));
         assert!(
-            undecided.len() <= UNDECIDED_MAX,
+            undecided.len() <= undecided_max(count),
             "too many histories take longer than {SEARCH_LIMIT:?}"
         );
     }
