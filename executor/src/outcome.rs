@@ -8,7 +8,7 @@ use std::io;
 use std::panic::resume_unwind;
 use std::time::Duration;
 
-use crate::primitive::{Mutex, into_inner};
+use crate::primitive::{Mutex, into_inner, whole_nanos};
 
 mod item_error;
 
@@ -188,8 +188,8 @@ impl<E> Failure<E> {
         match stop {
             Stop::Cancelled { cause } => Failure::Cancelled(item(cause.map_or(0, |it| it + 1))),
             Stop::ShutDown => Failure::ShutDown(item(0)),
-            Stop::BatchDeadline(limit) => Failure::BatchDeadline(item(nanos(limit))),
-            Stop::ItemDeadline(limit) => Failure::ItemDeadline(item(nanos(limit))),
+            Stop::BatchDeadline(limit) => Failure::BatchDeadline(item(whole_nanos(limit))),
+            Stop::ItemDeadline(limit) => Failure::ItemDeadline(item(whole_nanos(limit))),
         }
     }
 
@@ -238,11 +238,6 @@ pub(crate) enum Stop {
 
 /// The bit of the second half of [`Unfinished::detail`] that marks an item that was not pulled.
 const NOT_PULLED: u32 = 1 << 31;
-
-/// Returns a limit of time as a detail: in nanoseconds, at most 292 years.
-pub(crate) fn nanos(limit: Duration) -> u64 {
-    u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)
-}
 
 /// The attempts, the time limit and the last error of an item without a result.
 #[derive(Clone)]

@@ -34,3 +34,10 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) fn into_inner<T>(mutex: Mutex<T>) -> T {
     mutex.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+/// Returns a duration in nanoseconds, up to 584 years.
+pub(crate) fn whole_nanos(duration: std::time::Duration) -> u64 {
+    // In 64 bits: a division in 128 bits costs as much as some small items.
+    let seconds = duration.as_secs().saturating_mul(1_000_000_000);
+    seconds.saturating_add(duration.subsec_nanos().into())
+}

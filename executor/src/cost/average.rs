@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::primitive::whole_nanos;
+
 /// The value before any item was measured.
 const UNKNOWN: u32 = u32::MAX;
 /// The weight of the past: the number of measurements that the average goes back to. A single
@@ -21,21 +23,25 @@ impl AverageCost {
 
     /// Adds a measurement: `items` items, at least 1, took `took`.
     pub(crate) fn record(&self, items: u32, took: Duration) {
-        let each = u32::try_from((took / items).as_nanos()).unwrap_or(UNKNOWN);
+        let each = u32::try_from(whole_nanos(took) / u64::from(items)).unwrap_or(UNKNOWN);
         // ORDERING: average:load: Relaxed; a hint. Of two that measure at the same time, one is
         // lost.
-        let average = match self.nanos.load(Relaxed) {
+        let before = self.nanos.load(Relaxed);
+        let average = match before {
             UNKNOWN => each,
             before => before - before / MEMORY + each / MEMORY,
         };
-        // ORDERING: average:record: Relaxed; as `average:load`.
-        self.nanos.store(average.min(UNKNOWN - 1), Relaxed);
+        let average = average.min(UNKNOWN - 1);
+        if average != before {
+            // ORDERING: average:record: Relaxed; as `average:load`.
+            self.nanos.store(average, Relaxed);
+        }
     }
 
     /// Returns `true` if items were measured, and their average is below `most`.
     pub(crate) fn is_below(&self, most: Duration) -> bool {
         // ORDERING: average:below: Relaxed; as `average:load`.
-        u128::from(self.nanos.load(Relaxed)) < most.as_nanos()
+        u64::from(self.nanos.load(Relaxed)) < whole_nanos(most)
     }
 }
 

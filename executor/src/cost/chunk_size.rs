@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use crate::primitive::whole_nanos;
+
 /// The factor by which a chunk may be larger than the one before.
 const GROWTH: u32 = 8;
 
@@ -15,8 +17,8 @@ const GROWTH: u32 = 8;
 /// The last chunk had `items` items, at least 1, and took `took`. The next one should take
 /// `target`.
 pub(crate) fn chunk_size(target: Duration, items: u32, took: Duration) -> u32 {
-    let each = (took.as_nanos() / u128::from(items)).max(1);
-    let fit = u32::try_from(target.as_nanos() / each).unwrap_or(u32::MAX);
+    let each = (whole_nanos(took) / u64::from(items)).max(1);
+    let fit = u32::try_from(whole_nanos(target) / each).unwrap_or(u32::MAX);
     fit.min(items.saturating_mul(GROWTH)).max(1)
 }
 

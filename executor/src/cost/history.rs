@@ -7,6 +7,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use crate::primitive::whole_nanos;
+
 /// The number of places. Job types that share a place overwrite each other.
 const JOB_TYPES: usize = 64;
 /// The number of items whose cost is kept, to represent fractions of nanoseconds.
@@ -48,12 +50,21 @@ impl CostHistory {
     }
 
     /// Records that `items` items, at least 1, took `took`.
+    ///
+    /// A cost of up to twice the known one, or down to half of it, changes nothing. So callers that
+    /// run the same type of job at the same time write no cache line that they share.
+    #[inline]
     pub(crate) fn record(&self, job_type: JobType, items: usize, took: Duration) {
         let (place, tag) = job_type.place();
-        let sample = took.as_nanos() * u128::from(SAMPLE) / items as u128;
+        let sample = whole_nanos(took).saturating_mul(u64::from(SAMPLE)) / items as u64;
         let sample = u32::try_from(sample).unwrap_or(u32::MAX);
-        // ORDERING: cost_history:record: Relaxed; a hint.
-        self.0[place].store(u64::from(tag) << 32 | u64::from(sample), Relaxed);
+        // ORDERING: cost_history:known: Relaxed; a hint.
+        let word = self.0[place].load(Relaxed);
+        let (known_tag, known) = ((word >> 32) as u32, word as u32);
+        if known_tag != tag || !(known / 2..=known.saturating_mul(2)).contains(&sample) {
+            // ORDERING: cost_history:record: Relaxed; a hint.
+            self.0[place].store(u64::from(tag) << 32 | u64::from(sample), Relaxed);
+        }
     }
 }
 
@@ -68,6 +79,11 @@ mod tests {
         history.record(job_type, 64, Duration::from_nanos(96));
         assert_eq!(history.expect(job_type, 64), Some(Duration::from_nanos(96)));
         assert_eq!(history.expect(job_type, 1_000_000), Some(Duration::from_nanos(1_500_000)));
+        history.record(job_type, 64, Duration::from_nanos(192));
+        history.record(job_type, 64, Duration::from_nanos(48));
+        assert_eq!(history.expect(job_type, 64), Some(Duration::from_nanos(96)));
+        history.record(job_type, 64, Duration::from_nanos(193));
+        assert_eq!(history.expect(job_type, 64), Some(Duration::from_nanos(193)));
         history.record(job_type, 1, Duration::MAX);
         assert!(
             history.expect(job_type, 1).unwrap() > Duration::from_millis(4),

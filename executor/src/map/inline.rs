@@ -9,7 +9,7 @@ use crate::io::push_reserved;
 use crate::map::results::{Panicked, Ran, from_parts, resume_source_panic};
 use crate::map::{Call, Job};
 use crate::memory;
-use crate::primitive::Stopwatch;
+use crate::primitive::{Stopwatch, whole_nanos};
 use crate::scheduler::Inside;
 use crate::unwind::{DiscardEach, DiscardOnDrop};
 
@@ -76,7 +76,7 @@ impl<S: Iterator, F: Job<S::Item>> Inline<'_, S, F> {
             return self.run_some(1);
         }
         let stopwatch = Stopwatch::start();
-        let (mut ended, mut took) = (false, Duration::ZERO);
+        let (mut ended, mut took, limit) = (false, 0, whole_nanos(limit));
         while !ended && self.ran() < count && took < limit {
             let left = count - self.ran();
             let lot = (self.ran() + 1).min(MAX_LOT).min(left);
@@ -85,11 +85,11 @@ impl<S: Iterator, F: Job<S::Item>> Inline<'_, S, F> {
                 // The last item alone is not worth sharing.
                 ended = self.run_some(1)?;
             }
-            took = stopwatch.elapsed();
+            took = stopwatch.nanos();
         }
         let Call { scheduler, job_type, .. } = *self.call;
         if self.ran() > 0 {
-            scheduler.costs.record(job_type, self.ran(), took);
+            scheduler.costs.record(job_type, self.ran(), Duration::from_nanos(took));
         }
         Ok(ended)
     }

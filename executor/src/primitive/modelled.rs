@@ -233,7 +233,7 @@ impl Stopwatch {
         Stopwatch(now())
     }
 
-    pub(crate) fn elapsed(&self) -> Duration {
-        now().duration_since(self.0)
+    pub(crate) fn nanos(&self) -> u64 {
+        super::whole_nanos(now().duration_since(self.0))
     }
 }

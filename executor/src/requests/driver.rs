@@ -16,8 +16,8 @@ use reorder_ring::Producer;
 use crate::io::{ChunkRing, Delivered, LazySource, OrderedOutput, OrderedSource};
 use crate::limits::{LimitState, SharedTimer};
 use crate::observe::{CallSpan, RequestStats};
-use crate::outcome::{Failure, Outcome, Panic, Stop, Unfinished, nanos};
-use crate::primitive::{AtomicBool, AtomicWaker, Mutex, lock, now, sleep};
+use crate::outcome::{Failure, Outcome, Panic, Stop, Unfinished};
+use crate::primitive::{AtomicBool, AtomicWaker, Mutex, lock, now, sleep, whole_nanos};
 use crate::requests::attempt::{Attempt, AttemptOutcome};
 use crate::requests::dispatcher::{Action, Decision, Dispatcher, RequestConfig};
 use crate::requests::in_flight::{
@@ -275,7 +275,7 @@ impl<J: Jobs> Driver<J> {
                 Failure::RetriesExhausted(Unfinished::new(attempts, 0, error))
             }
             None => {
-                let within = nanos(self.retry.within);
+                let within = whole_nanos(self.retry.within);
                 Failure::RetryDeadline(Unfinished::new(attempts, within, error))
             }
         }
@@ -369,7 +369,7 @@ impl<J: Jobs> Work for Driver<J> {
         let (pulled, finished) = lock(&self.dispatcher).counts();
         let head = self.output.delivered.get();
         let waiting = finished.saturating_sub(head);
-        let failed = self.output.delivered.failed();
+        let failed = Some(self.output.delivered.failed());
         Some(Progress { kind: CallKind::Stream, head, pulled, waiting, failed })
     }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::observe::CallSpan;
+use crate::primitive::whole_nanos;
 use crate::scheduler::gate::Gate;
 use crate::scheduler::known::Listed;
 
@@ -24,9 +25,8 @@ impl RunTime {
 
     /// Adds the time that a worker has spent on the call.
     pub(crate) fn charge(&self, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         // ORDERING: fair_share:charge: Relaxed; as `fair_share:runtime`.
-        self.0.fetch_add(nanos, Relaxed);
+        self.0.fetch_add(whole_nanos(time), Relaxed);
     }
 
     /// Raises the run time to `runtime`. A call that is new, or had nothing to claim for a while,
@@ -77,13 +77,7 @@ impl FairShare {
         self.id.load(Relaxed)
     }
 
-    /// Sets the number of the call, once, when it is published.
-    pub(crate) fn open(&self, id: u64) {
-        self.note_id(id);
-        self.span.open(id);
-    }
-
-    /// Notes the number of a call that was published with other numbers than these.
+    /// Notes the number that the scheduler gave the call.
     pub(crate) fn note_id(&self, id: u64) {
         // ORDERING: fair_share:open: Relaxed; as `fair_share:id`.
         self.id.store(id, Relaxed);

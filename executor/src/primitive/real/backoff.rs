@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
-use std::time::Duration;
 
 use crate::primitive::Stopwatch;
 
@@ -12,9 +11,10 @@ use crate::primitive::Stopwatch;
 const SPINS: u32 = 7;
 /// The number of pauses before it is cheaper to sleep.
 const PAUSES: u32 = 11;
-/// If a thread gets its processor back later than this, other threads need the processor. To sleep
-/// is cheaper then, and a wake-up comes sooner than the next turn of a thread that yields.
-const LONG: Duration = Duration::from_micros(50);
+/// If a thread gets its processor back later than this, in nanoseconds, other threads need the
+/// processor. To sleep is cheaper then, and a wake-up comes sooner than the next turn of a thread
+/// that yields.
+const LONG: u64 = 50_000;
 /// After a pause that took [`LONG`], the number of backoffs that do not yield.
 const BUSY: u32 = 64;
 
@@ -47,7 +47,7 @@ impl Backoff {
         }
         let pause = Stopwatch::start();
         thread::yield_now();
-        if pause.elapsed() > LONG {
+        if pause.nanos() > LONG {
             LEFT.store(BUSY, Relaxed);
             self.is_busy.set(true);
         }
