@@ -14,7 +14,7 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, Weak};
 
 use crate::memory;
@@ -91,9 +91,9 @@ impl ConcurrencyLimit {
     ///
     /// It wakes threads. It blocks only for a moment, on a lock that starting calls take.
     pub fn set(&self, threads: NonZeroUsize) {
-        // ORDERING: gate:set: Relaxed; it reads the last `gate:left`, and the fence `idle:notify`
-        // follows. So this thread notifies for each thread that saw the old limit when it left.
-        self.0.threads.swap(threads.get(), Relaxed);
+        // ORDERING: gate:set: Relaxed; the fence `idle:notify` follows. Either a thread that leaves
+        // sees this limit, or the threads that this one notifies see that it has left.
+        self.0.threads.store(threads.get(), Relaxed);
         let calls = lock(&self.0.calls).clone();
         calls.iter().filter_map(Weak::upgrade).for_each(|call| call.limit_changed());
     }
@@ -170,12 +170,12 @@ impl Gate {
 
     /// Counts this thread out, and wakes a thread that may pass now.
     pub(crate) fn leave(&self) {
-        // ORDERING: gate:leave: Relaxed; the fence `idle:notify` orders it.
+        // ORDERING: gate:leave: Relaxed; the fences below and `idle:notify` order it.
         let before = self.inside.fetch_sub(1, Relaxed);
-        // ORDERING: gate:left: Release pairs with `idle:notify`, through the exchange `gate:set`.
-        // It changes nothing. It reads the newest limit, or comes before the next change, which
-        // notifies. A load could read an old limit that is higher, and miss that the gate was full.
-        if before >= self.limit.0.threads.fetch_add(0, Release) {
+        // ORDERING: gate:left: SeqCst fence, pairs with `idle:notify`: either this thread sees a
+        // limit that was lowered meanwhile, or the thread that lowered it notifies afterwards.
+        fence(SeqCst);
+        if before >= self.limit.get() {
             self.notify();
         }
     }
