@@ -80,7 +80,7 @@ impl Worker {
         let backoff = Backoff::new();
         let (mut version, mut looks) = (self.scheduler.version(), 0);
         loop {
-            if self.run_one() {
+            if self.run_next() {
                 return true;
             }
             self.start_searching();
@@ -107,11 +107,18 @@ impl Worker {
 
     /// Runs one time slice of the open call that comes next. Returns `false` if no call has
     /// anything to claim.
-    fn run_one(&mut self) -> bool {
+    fn run_next(&mut self) -> bool {
         if self.scheduler.list(&self.known, &mut self.version, &mut self.spare) {
             self.discard_spare();
         }
         let Some(work) = self.choose() else { return false };
+        let ran = self.run_slice(&*work);
+        self.drop_chosen(work);
+        ran
+    }
+
+    /// Runs one time slice of a call. Returns `false` if there was nothing to claim.
+    fn run_slice(&mut self, work: &dyn Published) -> bool {
         self.scheduler.advance(work.runtime());
         let call = work.fair_share().id();
         let span = &work.fair_share().span;
@@ -132,13 +139,24 @@ impl Worker {
         work.runtime().charge(slice.length());
         drop(slice);
         self.scheduler.after_run();
-        // It may have been withdrawn meanwhile.
-        self.spare.push(work);
-        self.discard_spare();
         ran.unwrap_or_else(|payload| {
             discard(payload);
             true
         })
+    }
+
+    /// Drops a reference to the call that [`choose`](Worker::choose) returned last.
+    fn drop_chosen(&mut self, work: Arc<dyn Published>) {
+        let known = self.known.lock();
+        if known.get(self.last).is_some_and(|listed| Arc::ptr_eq(listed, &work)) {
+            // Under the lock: the list keeps the call, so no user code runs here.
+            drop(work);
+            return;
+        }
+        // The call was withdrawn meanwhile, and this may be its last reference.
+        drop(known);
+        self.spare.push(work);
+        self.discard_spare();
     }
 
     /// Returns the claimable call with the least run time. Calls with the same run time take turns.
@@ -205,5 +223,101 @@ impl Worker {
         // A shutdown waits for this, as for the end of a job.
         self.scheduler.threads.call_stop_hook(self.thread.index);
         self.scheduler.worker_ended(&self.thread);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::scheduler::{FairShare, Progress, ThreadSettings, Work};
+
+    /// A call that has nothing to claim, although it looks as if it had.
+    struct Empty {
+        fair_share: FairShare,
+        scheduler: Arc<Scheduler>,
+        /// The number of calls that were dropped while a worker counted as searching.
+        dropped_in_search: Arc<AtomicU32>,
+    }
+
+    impl Work for Empty {
+        fn run_slice(&self, _: &TimeSlice<'_>) -> bool {
+            false
+        }
+
+        fn claimable(&self) -> bool {
+            true
+        }
+
+        fn progress(&self) -> Option<Progress> {
+            None
+        }
+
+        fn notify(&self) {}
+    }
+
+    impl Published for Empty {
+        fn fair_share(&self) -> &FairShare {
+            &self.fair_share
+        }
+    }
+
+    impl Drop for Empty {
+        fn drop(&mut self) {
+            let is_searched = self.scheduler.idle.has_one_searcher();
+            self.dropped_in_search.fetch_add(u32::from(is_searched), SeqCst);
+        }
+    }
+
+    /// Returns a worker that searches, and a call that was published.
+    fn worker_and_call() -> (Worker, Arc<Empty>) {
+        let scheduler = Scheduler::new(ThreadSettings::default(), false);
+        let monitor = Arc::clone(&scheduler.monitor);
+        let mut worker = Worker {
+            known: scheduler.known.started(0),
+            thread: WorkerThread::new(0, Parker::new().unparker(), monitor),
+            scheduler: Arc::clone(&scheduler),
+            spare: Vec::new(),
+            version: None,
+            last: 0,
+            searching: false,
+        };
+        worker.start_searching();
+        let call = Arc::new(Empty {
+            fair_share: FairShare::default(),
+            scheduler: Arc::clone(&scheduler),
+            dropped_in_search: Arc::default(),
+        });
+        let published: Arc<dyn Published> = call.clone();
+        let since = Instant::now().checked_sub(Duration::from_secs(1));
+        assert!(scheduler.publish(published, since.expect("the machine has been up for a second")));
+        (worker, call)
+    }
+
+    #[test]
+    fn a_worker_gives_up_its_search_before_it_drops_the_last_reference() {
+        let (mut worker, call) = worker_and_call();
+        let (weak, dropped_in_search) = (Arc::downgrade(&call), call.dropped_in_search.clone());
+        drop(call);
+        assert!(worker.scheduler.list(&worker.known, &mut worker.version, &mut worker.spare));
+        let work = worker.choose().expect("the call was listed");
+        assert!(!worker.run_slice(&*work));
+        worker.scheduler.withdraw(&work);
+        worker.drop_chosen(work);
+        assert_eq!(weak.strong_count(), 0);
+        assert_eq!(dropped_in_search.load(SeqCst), 0);
+        assert!(!worker.searching);
+    }
+
+    #[test]
+    fn a_worker_that_claims_nothing_goes_on_searching() {
+        let (mut worker, call) = worker_and_call();
+        assert!(!worker.run_next());
+        assert!(worker.searching && worker.scheduler.idle.has_one_searcher());
+        let published: Arc<dyn Published> = call.clone();
+        worker.scheduler.withdraw(&published);
+        assert_eq!(Arc::strong_count(&call), 2, "the worker's list keeps no ended call");
     }
 }
