@@ -11,8 +11,8 @@ cargo check -q -p reorder-ring --no-default-features --features pool
 cargo check -q -p reorder-ring --no-default-features --features stream
 cargo check -q -p reorder-ring --no-default-features --features serde
 cargo check -q -p reorder-executor
-cargo test -q -p reorder-executor --features tracing \
-    --test tracing_events --test tracing_panics --test tracing_spans
+cargo test -q -p reorder-executor --features tracing --test tracing_events \
+    --test tracing_panics --test tracing_spans --test tracing_subscribers
 cargo test -q -p reorder-executor --features tokio --test requests_async
 # A plain future per item needs no other feature.
 cargo test -q -p reorder-executor --no-default-features --features tokio \

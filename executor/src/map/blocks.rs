@@ -104,7 +104,7 @@ impl<'a> Blocks<'a> {
             head: head as u64,
             pulled: pulled as u64,
             waiting: waiting as u64,
-            failed: 0,
+            failed: None,
         }
     }
 

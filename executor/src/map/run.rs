@@ -32,22 +32,27 @@ pub(super) fn run<S: Source, F: Job<S::Item>>(
     let source = DiscardOnDrop::new(source);
     match source.size_hint() {
         (lower, Some(upper)) if lower == upper => {
-            run_known(scheduler, source.into_inner(), lower, job, share)
+            let span = CallSpan::batch(lower);
+            run_known(scheduler, source.into_inner(), lower, job, share, &span)
         }
-        _ => run_collected(scheduler, source.into_inner(), job, share),
+        _ => {
+            let items = collect(source.into_inner());
+            let span = CallSpan::batch(items.0.len());
+            run_collected(scheduler, items, job, share, &span)
+        }
     }
 }
 
 /// Runs the items of a source that does not say exactly how many it has.
 fn run_collected<I: Send, F: Job<I>>(
     scheduler: &Arc<Scheduler>,
-    source: impl Iterator<Item = I>,
+    items: DiscardEach<I>,
     job: &F,
     share: Share<'_>,
+    span: &CallSpan,
 ) -> Results<F::Value> {
-    let items = collect(source);
     let count = items.0.len();
-    run_known(scheduler, Items::new(items), count, job, share)
+    run_known(scheduler, Items::new(items), count, job, share, span)
 }
 
 /// Runs the first `count` items, and then the items that the source has beyond its promise.
@@ -57,10 +62,10 @@ fn run_known<S: Source, F: Job<S::Item>>(
     count: usize,
     job: &F,
     share: Share<'_>,
+    span: &CallSpan,
 ) -> Results<F::Value> {
     let job_type = JobType::of_code(parallel::run_iterator::<S, F> as *const ());
-    let span = CallSpan::batch(count);
-    let call = Call { scheduler, job_type, job, share, span: &span };
+    let call = Call { scheduler, job_type, job, share, span };
     let (results, source) = {
         let _entered = span.enter();
         run_parts(&call, source, count, parallel::run_iterator)
@@ -73,8 +78,8 @@ fn run_known<S: Source, F: Job<S::Item>>(
         drop(source);
         return results;
     };
-    let rest = iter::once(item).chain(source);
-    append(results, count, run_collected(scheduler, rest, job, share))
+    let rest = collect(iter::once(item).chain(source));
+    append(results, count, run_collected(scheduler, rest, job, share, span))
 }
 
 /// Runs `job` on the indices from 0 to `len`.

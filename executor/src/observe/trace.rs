@@ -6,14 +6,25 @@
 //!
 //! The only event about a single item is that the consumer skipped it. The progress of a call is an
 //! event at most once a second.
+//!
+//! A subscriber may be the default one of a single thread. So the events about a call go to the
+//! subscriber of its span: no other one knows the number of that span.
 
 #[cfg(not(feature = "tracing"))]
 pub(crate) use silent::*;
 #[cfg(feature = "tracing")]
 pub(crate) use told::*;
 
-/// The numbers of pulled, finished, failed and delivered items of a call.
-pub(crate) type Counts = [u64; 4];
+/// The numbers of items of a call.
+#[derive(Default)]
+#[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "they are not sent"))]
+pub(crate) struct Counts {
+    pub(crate) pulled: u64,
+    pub(crate) finished: u64,
+    /// `None` if the call counts no failures.
+    pub(crate) failed: Option<u64>,
+    pub(crate) delivered: u64,
+}
 
 #[cfg(feature = "tracing")]
 mod told {
@@ -22,13 +33,27 @@ mod told {
     use std::time::Instant;
 
     use tracing::span::Id;
-    use tracing::{Dispatch, Level, Span, debug, debug_span, enabled, info, warn};
+    use tracing::{
+        Dispatch, Level, Span, debug, debug_span, dispatcher, event_enabled, info, warn,
+    };
 
     use super::Counts;
     use crate::unwind::{catch_panic, discard};
 
     /// The minimum time between two events of the progress of one call, in milliseconds.
     const INTERVAL: u64 = 1000;
+
+    /// Calls `f` with the identifier of a span, while its subscriber is the default one of this
+    /// thread. Without a span, the default subscriber stays, and it makes a root of what `f` sends.
+    fn to_subscriber_of(span: Option<&Span>, f: impl FnOnce(Option<Id>)) {
+        catch_panic(|| {
+            let parts = |(id, to): (&Id, &Dispatch)| (id.clone(), to.clone());
+            match span.and_then(|span| span.with_subscriber(parts)) {
+                Some((id, to)) => dispatcher::with_default(&to, || f(Some(id))),
+                None => f(None),
+            }
+        });
+    }
 
     /// Calls a function of the subscriber of a span. A panic of the subscriber is caught, because
     /// the scheduler has open visits and counts where it calls these functions.
@@ -98,68 +123,67 @@ mod told {
             self.0.as_ref()?.span.as_ref()
         }
 
-        fn id(&self) -> Option<Id> {
-            self.span()?.id()
-        }
-
-        /// Records the number of the call in its span.
-        pub(crate) fn open(&self, call: u64) {
-            if self.0.as_ref().is_some_and(|parts| parts.is_own) {
-                catch_panic(|| _ = self.span().map(|span| span.record("call", call)));
-            }
-        }
-
         /// Enters the span on this thread, until the answer is dropped.
         pub(crate) fn enter(&self) -> Entered<'_> {
             tell(self.span(), |id, subscriber| subscriber.enter(id));
             Entered(self.span())
         }
 
-        /// Sends an event of the progress of the call, unless there was one in the last second.
+        /// Sends an event of the progress of the call, unless there was one in the last second, or
+        /// the call was closed.
         pub(crate) fn progress(&self, call: u64, counts: impl FnOnce() -> Option<Counts>) {
             let Some(parts) = &self.0 else { return };
-            catch_panic(|| {
-                if !enabled!(Level::DEBUG) {
-                    return;
-                }
-                let now = u64::try_from(parts.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-                // ORDERING: trace:told: Relaxed; the exchange chooses the thread that sends.
-                let told = parts.told.load(Relaxed);
-                if now < told.saturating_add(INTERVAL) {
+            let now = u64::try_from(parts.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+            // ORDERING: trace:told: Relaxed; the exchange chooses the thread that sends.
+            let told = parts.told.load(Relaxed);
+            if now < told.saturating_add(INTERVAL) {
+                return;
+            }
+            to_subscriber_of(self.span(), |parent| {
+                if !event_enabled!(Level::DEBUG) {
                     return;
                 }
                 // ORDERING: trace:tell: Relaxed; as `trace:told`.
                 let is_chosen = parts.told.compare_exchange(told, now, Relaxed, Relaxed).is_ok();
-                if let Some([pulled, finished, failed, delivered]) =
-                    is_chosen.then(counts).flatten()
-                {
-                    let parent = self.id();
-                    debug!(parent: parent, call, pulled, finished, failed, delivered, "progress");
-                }
+                let Some(counts) = is_chosen.then(counts).flatten() else { return };
+                let Counts { pulled, finished, failed, delivered } = counts;
+                debug!(parent: parent, call, pulled, finished, failed, delivered, "progress");
             });
         }
 
+        /// Records the number of the call in its span, and sends an event.
         pub(crate) fn opened(&self, call: u64) {
-            catch_panic(|| debug!(parent: self.id(), call, "opened"));
+            to_subscriber_of(self.span(), |parent| {
+                if self.0.as_ref().is_some_and(|parts| parts.is_own) {
+                    self.span().map(|span| span.record("call", call));
+                }
+                debug!(parent: parent, call, "opened");
+            });
         }
 
+        /// Sends the last event of the call.
         pub(crate) fn closed(&self, call: u64, counts: impl FnOnce() -> Option<Counts>) {
-            catch_panic(|| {
-                if !enabled!(Level::DEBUG) {
+            if let Some(parts) = &self.0 {
+                // ORDERING: trace:closed: Relaxed; as `trace:told`.
+                parts.told.store(u64::MAX, Relaxed);
+            }
+            to_subscriber_of(self.span(), |parent| {
+                if !event_enabled!(Level::DEBUG) {
                     return;
                 }
                 match counts() {
-                    Some([pulled, finished, failed, delivered]) => {
-                        let parent = self.id();
+                    Some(Counts { pulled, finished, failed, delivered }) => {
                         debug!(parent: parent, call, pulled, finished, failed, delivered, "closed");
                     }
-                    None => debug!(parent: self.id(), call, "closed"),
+                    None => debug!(parent: parent, call, "closed"),
                 }
             });
         }
 
         pub(crate) fn skipped(&self, call: u64, item: u64, why: &dyn std::fmt::Debug) {
-            catch_panic(|| warn!(parent: self.id(), call, item, ?why, "gave up"));
+            to_subscriber_of(self.span(), |parent| {
+                warn!(parent: parent, call, item, ?why, "gave up");
+            });
         }
     }
 
@@ -186,8 +210,8 @@ mod told {
     /// Enters the span of a time slice of a worker.
     pub(crate) fn time_slice(worker: usize, call: u64, of: &CallSpan) -> EnteredSlice {
         let mut slice = EnteredSlice(None);
-        catch_panic(|| {
-            slice.0 = Some(debug_span!(parent: of.id(), "time_slice", worker, call));
+        to_subscriber_of(of.span(), |parent| {
+            slice.0 = Some(debug_span!(parent: parent, "time_slice", worker, call));
         });
         tell(slice.0.as_ref(), |id, subscriber| subscriber.enter(id));
         slice
@@ -227,8 +251,6 @@ mod silent {
         pub(crate) fn map_ordered() -> CallSpan {
             CallSpan(())
         }
-
-        pub(crate) fn open(&self, _call: u64) {}
 
         pub(crate) fn enter(&self) -> NoSpan {
             NoSpan

@@ -445,7 +445,7 @@ impl<T: Send, U: Send, E: Send> Work for QueueCore<T, U, E> {
         // ORDERING: queue:progress: Relaxed; only shown to users.
         let pulled = self.sent.load(Relaxed);
         let waiting = self.progress.finished().saturating_sub(head);
-        let failed = self.output.delivered.failed();
+        let failed = Some(self.output.delivered.failed());
         Some(Progress { kind: CallKind::Stream, head, pulled, waiting, failed })
     }
 

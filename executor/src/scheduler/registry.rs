@@ -170,7 +170,7 @@ impl Scheduler {
     /// Adds a call to the list and returns its number.
     fn push(&self, calls: &mut Calls, work: Arc<dyn Published>, since: Instant) -> u64 {
         calls.opened += 1;
-        work.fair_share().open(calls.opened);
+        work.fair_share().note_id(calls.opened);
         if let Some(rest) = work.rest() {
             rest.open(calls.opened);
             // Forgets the numbers of calls that have ended.
@@ -187,11 +187,11 @@ impl Scheduler {
         let gone = self.change(|calls| calls.remove(work));
         let Some(gone) = gone else { return };
         let fair_share = gone.work.fair_share();
-        let counts = || work.progress().map(|progress| progress.counts());
-        fair_share.span.closed(fair_share.id(), counts);
         if fair_share.listed.by_any() {
             self.known.forget(work, &fair_share.listed);
         }
+        let counts = || work.progress().map(|progress| progress.counts());
+        fair_share.span.closed(fair_share.id(), counts);
         // The last reference may run user code, which must not run under a lock.
         drop(gone);
     }

@@ -82,14 +82,15 @@ pub(crate) struct Progress {
     pub(crate) pulled: u64,
     /// The number of items from the head on that have run.
     pub(crate) waiting: u64,
-    /// The number of outcomes that are failures. A `map` counts none.
-    pub(crate) failed: u64,
+    /// The number of outcomes that are failures. `None` for a `map`, which counts none.
+    pub(crate) failed: Option<u64>,
 }
 
 impl Progress {
     /// Returns the numbers of an event of the progress.
     pub(crate) fn counts(&self) -> Counts {
-        [self.pulled, self.head + self.waiting, self.failed, self.head]
+        let Progress { head, pulled, waiting, failed, .. } = *self;
+        Counts { pulled, finished: head + waiting, failed, delivered: head }
     }
 }
 

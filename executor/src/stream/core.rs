@@ -442,7 +442,7 @@ impl<P: Parts> Work for Core<P> {
     fn progress(&self) -> Option<Progress> {
         let (head, pulled) = (self.output.delivered.get(), self.progress.pulled());
         let waiting = self.progress.finished().saturating_sub(head);
-        let failed = self.output.delivered.failed();
+        let failed = Some(self.output.delivered.failed());
         Some(Progress { kind: CallKind::Stream, head, pulled, waiting, failed })
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
+use crate::observe::trace::Counts;
 use crate::outcome::Outcome;
 use crate::primitive::now;
 use crate::stream::ordered::Ordered;
@@ -119,9 +120,11 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
     pub fn progress(&self) -> Progress {
         let delivered = self.index();
         let producing = self.stream.progress();
-        let [pulled, finished, failed, _] = producing.map_or([0; 4], |it| it.counts());
+        let Counts { pulled, finished, failed, .. } =
+            producing.map(|it| it.counts()).unwrap_or_default();
         // The numbers were not read at the same instant.
         let finished = finished.max(delivered);
+        let failed = failed.unwrap_or(0);
         Progress { pulled: pulled.max(finished), finished, failed, delivered }
     }
 
