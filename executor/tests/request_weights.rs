@@ -4,27 +4,25 @@
 mod common;
 #[path = "common/futures.rs"]
 mod futures;
+#[path = "common/weights.rs"]
+mod weights;
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use common::{LiveCounter, Tracked, executor, kinds, with_timeout};
+use common::{LiveCounter, executor, kinds, with_timeout};
 use futures::{HOUR, MS, endless, runtime, spawner};
 use futures_util::stream;
 use reorder_executor::{
     Attempt, AttemptOutcome, CancellationToken, Executor, Failure, Ordered, Requests, Retry,
     Shutdown,
 };
-
-/// Returns numbers that look random, below `limit`.
-fn numbers(count: u64, limit: u64) -> impl Iterator<Item = u64> + Send + 'static {
-    (1..=count).map(move |n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33).map(move |n| n % limit)
-}
+use weights::{Fuse, Scale, numbers};
 
 fn retried<I, W>(requests: Requests<'_, I, W>) -> Requests<'_, I, W> {
     requests.retry(Retry::new().within(10 * HOUR).wait(MS / 10, MS))
@@ -43,43 +41,10 @@ fn hesitant<T>(mut items: impl Iterator<Item = T>) -> impl futures_util::Stream<
     })
 }
 
-/// Counts the total weight of the items that have started and were not taken.
-struct Scale {
-    limit: i64,
-    outstanding: AtomicI64,
-    /// The greatest weight that was beyond the limit, or 0.
-    excess: AtomicI64,
-}
-
-impl Scale {
-    fn new(limit: u64) -> Arc<Scale> {
-        let (outstanding, excess) = (AtomicI64::new(0), AtomicI64::new(0));
-        Arc::new(Scale { limit: limit as i64, outstanding, excess })
-    }
-
-    fn start(&self, weight: u64, attempt: &Attempt) {
-        let weight = if attempt.number() == 1 { weight as i64 } else { 0 };
-        let total = self.outstanding.fetch_add(weight, SeqCst) + weight;
-        // An item that is heavier than the budget is alone, or beside items without a weight.
-        if total > self.limit && total > weight && weight > 0 {
-            self.excess.fetch_max(total, SeqCst);
-        }
-    }
-
-    /// Takes all outcomes, and compares them with the weights.
-    fn check(&self, mut outcomes: Ordered<'static, u64, u64>, expected: &[u64]) {
-        for &expected in expected {
-            // There is room before the outcome is returned, so this subtracts early.
-            let weight = match outcomes.peek().expect("there are more items") {
-                Ok(weight) | Err(Failure::Failed { error: weight, .. }) => *weight,
-                Err(failure) => panic!("{failure}"),
-            };
-            assert_eq!(weight, expected);
-            self.outstanding.fetch_sub(weight as i64, SeqCst);
-            outcomes.next();
-        }
-        assert!(outcomes.next().is_none());
-        assert_eq!(self.excess.load(SeqCst), 0, "limit {}", self.limit);
+/// Adds an item to the scale at its first attempt.
+fn start(scale: &Scale, weight: u64, attempt: &Attempt) {
+    if attempt.number() == 1 {
+        scale.start(weight);
     }
 }
 
@@ -105,7 +70,7 @@ fn the_weight_of_started_items_stays_within_the_budget_with_retries() {
                 let scale = Scale::new(limit);
                 let counts = Arc::clone(&scale);
                 let job = move |&weight: &u64, now: &Attempt| {
-                    counts.start(weight, now);
+                    start(&counts, weight, now);
                     attempt(weight, now)
                 };
                 let outcomes = if of_stream {
@@ -115,7 +80,7 @@ fn the_weight_of_started_items_stays_within_the_budget_with_retries() {
                     let batch = executor.batch(weights.clone()).weight(limit, weigh);
                     retried(batch.requests()).stream(job).unwrap()
                 };
-                scale.check(outcomes, &weights);
+                scale.check(outcomes, weights.iter().copied());
             }
         }
     });
@@ -131,7 +96,7 @@ fn the_weight_of_futures_stays_within_the_budget() {
             let scale = Scale::new(100);
             let counts = Arc::clone(&scale);
             let job = move |weight: Arc<u64>, now: Attempt| {
-                counts.start(*weight, &now);
+                start(&counts, *weight, &now);
                 async move {
                     tokio::time::sleep(MS / 20 * (*weight % 7) as u32).await;
                     attempt(*weight, &now)
@@ -146,7 +111,7 @@ fn the_weight_of_futures_stays_within_the_budget() {
                 let opened = retried(batch.requests()).stream_async(spawner(&runtime), job);
                 Ok(opened.unwrap())
             };
-            scale.check(outcomes.unwrap(), &weights);
+            scale.check(outcomes.unwrap(), weights.iter().copied());
         }
     });
 }
@@ -313,15 +278,6 @@ fn limits_end_requests_whose_next_item_waits_for_room() {
             live.wait_until_none_alive();
         }
     });
-}
-
-/// Panics when it is dropped. Its counter tells whether that has happened.
-struct Fuse(#[expect(dead_code, reason = "its drop is counted")] Tracked, u64);
-
-impl Drop for Fuse {
-    fn drop(&mut self) {
-        panic!("a drop");
-    }
 }
 
 #[test]

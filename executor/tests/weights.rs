@@ -1,21 +1,19 @@
 //! Budgets: the total weight of items that were pulled and not taken is bounded.
 
 mod common;
+#[path = "common/weights.rs"]
+mod weights;
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use common::{Latch, LiveCounter, Tracked, executor, kinds, with_timeout};
+use common::{Latch, LiveCounter, executor, kinds, with_timeout};
 use reorder_executor::{CancellationToken, Failure, Job, Shutdown, TrySendError};
-
-/// Returns numbers that look random, below `limit`.
-fn numbers(count: u64, limit: u64) -> impl Iterator<Item = u64> + Send + 'static {
-    (1..=count).map(move |n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33).map(move |n| n % limit)
-}
+use weights::{Fuse, Scale, numbers};
 
 #[test]
 fn the_weight_of_started_items_stays_within_the_budget() {
@@ -23,31 +21,14 @@ fn the_weight_of_started_items_stays_within_the_budget() {
         for workers in [1, 3] {
             for limit in [1, 10, 50, 1000] {
                 let executor = executor(workers);
-                let (outstanding, heaviest) = (Arc::new(AtomicI64::new(0)), AtomicI64::new(0));
-                let heaviest = Arc::new(heaviest);
-                let (added, most) = (Arc::clone(&outstanding), Arc::clone(&heaviest));
-                let job = move |weight: u64, _: &Job<'_>| {
-                    let weight = weight as i64;
-                    let total = added.fetch_add(weight, SeqCst) + weight;
-                    // An item that is heavier than the budget is alone, or beside items without
-                    // a weight.
-                    if total > limit as i64 && total > weight && weight > 0 {
-                        most.fetch_max(total, SeqCst);
-                    }
-                    Ok::<_, Infallible>(weight)
-                };
+                let scale = Scale::new(limit);
+                let counts = Arc::clone(&scale);
                 let batch = executor.batch(numbers(2000, 60)).weight(limit, |&weight| weight);
-                let mut outcomes = batch.stream(job).unwrap();
-                let mut expected = numbers(2000, 60);
-                // There is room before the outcome is returned, so this subtracts early.
-                while let Some(outcome) = outcomes.peek() {
-                    let weight = *outcome.as_ref().unwrap();
-                    assert_eq!(Some(weight as u64), expected.next());
-                    outstanding.fetch_sub(weight, SeqCst);
-                    outcomes.next();
-                }
-                assert_eq!(expected.next(), None);
-                assert_eq!(heaviest.load(SeqCst), 0, "{workers} workers, limit {limit}");
+                let job = move |weight, _: &Job<'_>| {
+                    counts.start(weight);
+                    Ok(weight)
+                };
+                scale.check(batch.stream(job).unwrap(), numbers(2000, 60));
             }
         }
     });
@@ -172,15 +153,6 @@ fn a_panic_of_the_weight_is_the_last_outcome() {
         let Some(Err(Failure::SourcePanicked(panic))) = outcomes.last() else { panic!() };
         assert_eq!(panic.message(), "seven is no weight");
     });
-}
-
-/// Panics when it is dropped. Its counter tells whether that has happened.
-struct Fuse(#[expect(dead_code, reason = "its drop is counted")] Tracked, u64);
-
-impl Drop for Fuse {
-    fn drop(&mut self) {
-        panic!("a drop");
-    }
 }
 
 #[test]
