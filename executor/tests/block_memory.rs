@@ -1,15 +1,18 @@
 //! The memory of `OrderedWriter` and `OrderedReader`: the number of their buffers, and the errors
 //! if there is no memory for one.
 
+#[path = "common/broken.rs"]
+mod broken;
 mod common;
 #[path = "common/large_blocks.rs"]
 mod large_blocks;
 
-use std::io::{self, Error, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use broken::{assert_error, assert_reader_broken, assert_writer_broken};
 use common::{Latch, with_timeout};
 use large_blocks::{LARGE, count, refuse, take_peak};
 use reorder_executor::{Block, Executor, Frame, OrderedReader, OrderedWriter, frames_of};
@@ -99,17 +102,7 @@ fn a_reader_has_at_most_as_many_buffers_as_its_window_says() {
     });
 }
 
-fn assert_out_of_memory(error: &Error, text: &str) {
-    assert_eq!((error.kind(), error.to_string()), (ErrorKind::OutOfMemory, text.to_owned()));
-}
-
-/// Checks that every later call fails, with the kind and the text of the first error.
-fn assert_broken(writer: &mut OrderedWriter<Vec<u8>>, text: &str) {
-    let text = format!("the writer has failed before: {text}");
-    assert_out_of_memory(&writer.write(b"a").unwrap_err(), &text);
-    assert_out_of_memory(&writer.flush().unwrap_err(), &text);
-    assert_out_of_memory(&writer.try_finish().unwrap_err(), &text);
-}
+const NO_MEMORY: ErrorKind = ErrorKind::OutOfMemory;
 
 fn encode(block: &Block<'_>, out: &mut Vec<u8>) -> io::Result<()> {
     out.push(block[0]);
@@ -125,8 +118,8 @@ fn a_block_for_which_there_is_no_memory_is_an_error_of_the_write() {
             let _refused = refuse(2 * LARGE);
             assert_eq!(writer.write(b"").unwrap(), 0, "no byte needs no memory");
             let text = format!("no memory for a block of {size} bytes");
-            assert_out_of_memory(&writer.write(b"a").unwrap_err(), &text);
-            assert_broken(&mut writer, &text);
+            assert_error(&writer.write(b"a").unwrap_err(), NO_MEMORY, &text);
+            assert_writer_broken(&mut writer, NO_MEMORY, &text);
             assert_eq!(writer.abort(), b"");
         }
     });
@@ -141,8 +134,8 @@ fn a_dictionary_for_which_there_is_no_memory_is_an_error_of_the_write() {
         let mut writer = builder.build(&executor, Vec::new(), encode);
         writer.write_all(&vec![1; 2 * LARGE]).unwrap();
         let refused = refuse(2 * LARGE);
-        assert_out_of_memory(&writer.write(b"a").unwrap_err(), &text);
-        assert_broken(&mut writer, &text);
+        assert_error(&writer.write(b"a").unwrap_err(), NO_MEMORY, &text);
+        assert_writer_broken(&mut writer, NO_MEMORY, &text);
         drop(refused);
 
         // No block is behind the last, so it needs no memory.
@@ -151,6 +144,45 @@ fn a_dictionary_for_which_there_is_no_memory_is_an_error_of_the_write() {
         writer.write_all(&vec![1; 2 * LARGE]).unwrap();
         let _refused = refuse(LARGE);
         assert_eq!(writer.finish().unwrap(), [1]);
+    });
+}
+
+#[test]
+fn an_encoder_without_memory_returns_an_error_at_its_place() {
+    alone(|| {
+        let executor = Executor::builder().workers(1).build().unwrap();
+        let mut writer = OrderedWriter::new(&executor, Vec::new(), 1, |block, out| {
+            out.try_reserve(if &block[..] == b"c" { 2 * LARGE } else { 1 })?;
+            encode(block, out)
+        });
+        let _refused = refuse(2 * LARGE);
+        let error = writer.write_all(b"abcd").and_then(|()| writer.flush()).unwrap_err();
+        assert_eq!(error.kind(), NO_MEMORY);
+        assert_writer_broken(&mut writer, NO_MEMORY, &error.to_string());
+        assert_eq!(writer.abort(), b"ab");
+    });
+}
+
+#[test]
+fn a_block_without_memory_loses_the_blocks_that_were_not_written() {
+    alone(|| {
+        let executor = Executor::builder().workers(1).build().unwrap();
+        let go_on = Latch::default();
+        let latch = go_on.clone();
+        let held = move |block: &Block<'_>, out: &mut Vec<u8>| {
+            latch.wait();
+            encode(block, out)
+        };
+        let mut writer = OrderedWriter::new(&executor, Vec::new(), 2 * LARGE, held);
+        writer.write_all(&vec![1; 2 * LARGE]).unwrap();
+        let refused = refuse(2 * LARGE);
+        // The first block is sent, and there is no memory for the second one.
+        let text = format!("no memory for a block of {} bytes", 2 * LARGE);
+        assert_error(&writer.write(b"a").unwrap_err(), NO_MEMORY, &text);
+        drop(refused);
+        go_on.open();
+        assert_writer_broken(&mut writer, NO_MEMORY, &text);
+        assert_eq!(writer.abort(), b"");
     });
 }
 
@@ -166,9 +198,8 @@ fn a_frame_for_which_there_is_no_memory_is_an_error_at_its_place() {
             };
             let mut reader = OrderedReader::new(&executor, &b"abc"[..], frames_of(size), decode);
             let text = format!("no memory for a frame of {size} bytes");
-            assert_out_of_memory(&reader.read(&mut [0]).unwrap_err(), &text);
-            let text = format!("the reader has failed before: {text}");
-            assert_out_of_memory(&reader.read(&mut [0]).unwrap_err(), &text);
+            assert_error(&reader.read(&mut [0]).unwrap_err(), NO_MEMORY, &text);
+            assert_reader_broken(&mut reader, NO_MEMORY, &text);
         }
     });
 }

@@ -1,5 +1,7 @@
 //! `OrderedReader`: frames that are decoded ahead and in parallel, and read in order.
 
+#[path = "common/broken.rs"]
+mod broken;
 mod common;
 
 use std::io::{self, BufRead, Cursor, Error, ErrorKind, Read};
@@ -7,6 +9,7 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
+use broken::assert_reader_broken;
 use common::{Latch, LiveCounter, NoText, Tracked, executor, with_timeout};
 use reorder_executor::{Executor, Frame, OrderedReader, Shutdown, frames_of};
 
@@ -69,21 +72,6 @@ impl Read for Input {
             (0, Some(kind)) if count > 0 => Err(Error::new(kind, "the disk is gone")),
             (read, _) => Ok(read),
         }
-    }
-}
-
-/// Checks that every later call fails, with the kind and the text of the first error.
-fn assert_broken(reader: &mut OrderedReader, kind: ErrorKind, text: &str) {
-    let expected = format!("the reader has failed before: {text}");
-    for _ in 0..2 {
-        let errors = [reader.read(&mut [0]).map(drop), reader.fill_buf().map(drop)];
-        for error in errors {
-            let error = error.unwrap_err();
-            assert_eq!((error.kind(), error.to_string()), (kind, expected.clone()));
-        }
-        // A caller that repeats interrupted calls ends as well.
-        reader.read_to_end(&mut Vec::new()).unwrap_err();
-        assert_eq!(reader.read(&mut []).unwrap(), 0);
     }
 }
 
@@ -169,14 +157,14 @@ fn an_error_of_the_input_comes_after_the_contents_before_it() {
             let error = reader.read_to_end(&mut read).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::NotConnected);
             assert_eq!(read, content(cut / 5 * 4));
-            assert_broken(&mut reader, ErrorKind::NotConnected, "the disk is gone");
+            assert_reader_broken(&mut reader, ErrorKind::NotConnected, "the disk is gone");
         }
         // An interruption that the function does not handle would be repeated behind a gap.
         let next = |_: &mut io::Empty, _: &mut Vec<u8>| Err(ErrorKind::Interrupted.into());
         let mut reader = OrderedReader::new(&executor, io::empty(), next, decode);
         let error = reader.read_to_end(&mut Vec::new()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Other);
-        assert_broken(&mut reader, ErrorKind::Other, &error.to_string());
+        assert_reader_broken(&mut reader, ErrorKind::Other, &error.to_string());
     });
 }
 
@@ -202,7 +190,7 @@ fn an_error_of_the_decoder_comes_after_the_contents_before_it() {
                 assert_eq!(error.kind(), kind);
                 assert!(error.to_string().contains("not this one"), "{error}");
                 assert_eq!(read, content(failing as usize * 4));
-                assert_broken(&mut reader, kind, &error.to_string());
+                assert_reader_broken(&mut reader, kind, &error.to_string());
             }
         }
     });
@@ -225,7 +213,7 @@ fn a_panic_of_the_input_is_an_error_at_its_place() {
         let error = reader.read_to_end(&mut read).unwrap_err();
         assert!(error.to_string().contains("no such sector"), "{error}");
         assert_eq!(read, content(10));
-        assert_broken(&mut reader, ErrorKind::Other, &error.to_string());
+        assert_reader_broken(&mut reader, ErrorKind::Other, &error.to_string());
     });
 }
 
@@ -260,7 +248,7 @@ fn an_input_that_ends_inside_a_frame_is_an_error() {
             let text = format!("the input ended inside frame {}", len / 4);
             let error = result.unwrap_err();
             assert_eq!((error.kind(), error.to_string()), (ErrorKind::UnexpectedEof, text.clone()));
-            assert_broken(&mut reader, ErrorKind::UnexpectedEof, &text);
+            assert_reader_broken(&mut reader, ErrorKind::UnexpectedEof, &text);
         }
     });
 }
@@ -278,7 +266,7 @@ fn an_error_whose_text_panics_ends_the_reader() {
         reader.read_exact(&mut [0; 4]).unwrap();
         assert_eq!(reader.read(&mut [0]).unwrap_err().kind(), ErrorKind::NotFound);
         let text = "the text of the first error panicked";
-        assert_broken(&mut reader, ErrorKind::NotFound, text);
+        assert_reader_broken(&mut reader, ErrorKind::NotFound, text);
     });
 }
 

@@ -1,5 +1,7 @@
 //! `OrderedWriter`: errors and panics of the sink and of the encoder.
 
+#[path = "common/broken.rs"]
+mod broken;
 mod common;
 #[path = "common/writers.rs"]
 mod writers;
@@ -11,30 +13,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
+use broken::assert_writer_broken;
 use common::{Latch, NoText, executor, with_timeout};
 use reorder_executor::{Block, BlockSink, Executor, OrderedWriter};
 use writers::{Sink, copy, encode, input};
-
-/// Checks that every later call fails, with the kind and the text of the first error.
-fn assert_broken<W: BlockSink<T>, T: Send>(
-    writer: &mut OrderedWriter<W, T>,
-    kind: ErrorKind,
-    text: &str,
-) {
-    let expected = format!("the writer has failed before: {text}");
-    for _ in 0..2 {
-        let errors = [
-            writer.write(b"more").map(drop),
-            writer.write(b"").map(drop),
-            writer.flush(),
-            writer.try_finish(),
-        ];
-        for error in errors {
-            let error = error.unwrap_err();
-            assert_eq!((error.kind(), error.to_string()), (kind, expected.clone()));
-        }
-    }
-}
 
 #[test]
 fn a_sink_that_fails_at_any_byte_has_all_bytes_before() {
@@ -56,7 +38,7 @@ fn a_sink_that_fails_at_any_byte_has_all_bytes_before() {
                 };
                 assert_eq!(error.kind(), ErrorKind::StorageFull);
                 assert_eq!(error.to_string(), "the disk is full");
-                assert_broken(&mut writer, ErrorKind::StorageFull, "the disk is full");
+                assert_writer_broken(&mut writer, ErrorKind::StorageFull, "the disk is full");
                 assert_eq!(writer.abort().bytes, whole[..limit]);
             }
         }
@@ -87,7 +69,7 @@ fn an_error_of_the_encoder_comes_after_the_blocks_before_it() {
                 let expected = if kind == ErrorKind::Interrupted { ErrorKind::Other } else { kind };
                 let error = result.unwrap_err();
                 assert_eq!((error.kind(), error.to_string()), (expected, "no".to_owned()));
-                assert_broken(&mut writer, expected, "no");
+                assert_writer_broken(&mut writer, expected, "no");
                 let written = &b"abcdefghijklmnop"[..3 * failing as usize];
                 assert_eq!(writer.abort(), written);
             }
@@ -118,7 +100,7 @@ fn the_next_write_returns_the_error_of_an_encoder_and_nothing_more_is_encoded() 
             thread::yield_now();
         }
         assert_eq!(encoded.load(SeqCst), 1);
-        assert_broken(&mut writer, ErrorKind::Other, "no");
+        assert_writer_broken(&mut writer, ErrorKind::Other, "no");
     });
 }
 
@@ -134,7 +116,7 @@ fn a_panic_of_the_encoder_is_an_error_at_its_place() {
         let result = writer.write_all(b"abcdefgh").and_then(|()| writer.flush());
         let text = result.unwrap_err().to_string();
         assert!(text.contains("panicked") && text.contains("not these"), "{text}");
-        assert_broken(&mut writer, ErrorKind::Other, &text);
+        assert_writer_broken(&mut writer, ErrorKind::Other, &text);
         assert_eq!(writer.abort(), b"abcd");
     });
 }
@@ -162,7 +144,7 @@ fn a_panic_of_the_sink_is_passed_on_and_ends_the_writer() {
         // The sink may get the first two blocks before the end.
         let call = || writer.write_all(b"abcdef").and_then(|()| writer.try_finish());
         catch_unwind(AssertUnwindSafe(call)).unwrap_err();
-        assert_broken(&mut writer, ErrorKind::Other, "the sink panicked");
+        assert_writer_broken(&mut writer, ErrorKind::Other, "the sink panicked");
         assert_eq!(writer.abort().0, b"abc");
     });
 }
@@ -255,7 +237,7 @@ fn a_panic_of_the_sink_has_its_name_wherever_it_comes() {
             // The sink may get the first block before the flush.
             let call = || writer.write_all(b"abc").and_then(|()| writer.flush());
             catch_unwind(AssertUnwindSafe(call)).unwrap_err();
-            assert_broken(&mut writer, ErrorKind::Other, "the sink panicked");
+            assert_writer_broken(&mut writer, ErrorKind::Other, "the sink panicked");
         }
     });
 }
@@ -277,7 +259,7 @@ fn a_block_sink_that_is_interrupted_ends_the_writer() {
         // Callers would repeat an interrupted call, and nothing could be repeated.
         let error = writer.flush().unwrap_err();
         assert_eq!((error.kind(), error.to_string()), (ErrorKind::Other, "a signal".to_owned()));
-        assert_broken(&mut writer, ErrorKind::Other, "a signal");
+        assert_writer_broken(&mut writer, ErrorKind::Other, "a signal");
     });
 }
 
@@ -291,6 +273,6 @@ fn an_error_whose_text_panics_ends_the_writer() {
         writer.write_all(b"ab").unwrap();
         assert_eq!(writer.flush().unwrap_err().kind(), ErrorKind::NotFound);
         let text = "the text of the first error panicked";
-        assert_broken(&mut writer, ErrorKind::NotFound, text);
+        assert_writer_broken(&mut writer, ErrorKind::NotFound, text);
     });
 }

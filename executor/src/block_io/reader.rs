@@ -125,7 +125,8 @@ impl OrderedReaderBuilder {
     ///
     /// If the input has the length of a frame, do not allocate that many bytes at once. A damaged
     /// length could be larger than the memory, and a failed allocation ends the process.
-    /// [`Read::take`] and [`read_to_end`](Read::read_to_end) allocate as bytes arrive.
+    /// [`Read::take`] and [`read_to_end`](Read::read_to_end) allocate as bytes arrive. In both
+    /// functions, `buffer.try_reserve(bytes)?` makes an error of a lack of memory.
     ///
     /// [`OrderedReader`] has an example.
     ///
