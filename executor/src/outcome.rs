@@ -125,8 +125,9 @@ impl<E> Failure<E> {
     /// * 1 if its job ran.
     /// * The number of attempts, for an item of [requests](crate::Requests).
     ///
-    /// An item that starts while the consumer gives up on it may count as not started. A
-    /// [place](crate::Place) that was completed with an error counts as an item whose job ran.
+    /// A [request](crate::Requests) that counts as not started never starts: its service has got no
+    /// call. Any other item that starts while the consumer gives up on it may count as not started.
+    /// A [place](crate::Place) counts as started from its reservation, unless it was dropped.
     ///
     /// The failure does not know the index of its item. [`BatchReport::failures`] and
     /// [`Ordered::item_results`] tell the index.

@@ -153,6 +153,11 @@ impl<J: Jobs> Driver<J> {
         let mut action = dispatcher.take_action(now, self.output.delivered.get());
         if let Some(Action::Start(entry, _)) = &mut action {
             self.last_errors.keep(entry);
+            if entry.attempts == 1 {
+                // Under the lock: a consumer that skips the item finds either its start, or its
+                // entry, which then never starts.
+                self.limits.start(entry.index, entry.started);
+            }
         }
         if action.is_some() {
             // Other threads have to see what this thread leaves.
@@ -193,9 +198,6 @@ impl<J: Jobs> Driver<J> {
         // Another thread takes what becomes due while this thread runs the job.
         self.notify_if_due();
         let started = entry.started.unwrap_or_else(now);
-        if entry.attempts == 1 {
-            self.limits.start(entry.index, Some(started));
-        }
         let (Some(item), Some(me)) = (entry.payload.item.take(), self.me.upgrade()) else { return };
         let limits = Arc::clone(&self.limits);
         let attempt = Attempt { limits, index: entry.index, number: entry.attempts, started };

@@ -109,7 +109,8 @@ impl HeadLimits {
         }
         match consumer.evict_head() {
             Ok(()) => {
-                self.skipped = Some((stop, started.is_some().into()));
+                // An item of requests may have started since, but not after the call of `skip`.
+                self.skipped = Some((stop, state.started(index).is_some().into()));
                 note_skipped(stream, index, stop);
                 if is_of_item {
                     policy.fail(index);
