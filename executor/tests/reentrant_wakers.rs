@@ -1,8 +1,11 @@
 //! Wakers whose functions use the queue, the timers or the token that keeps them: no lock is held
 //! while a waker is cloned, woken or dropped. Otherwise these tests would hang.
+//!
+//! The executor catches the panics of wakers. So a callback notes its panic, and the test asks.
 
 mod common;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -27,6 +30,8 @@ struct Callback {
     run: Box<dyn Fn() + Send + Sync>,
     /// `true` while `run` runs.
     is_inside: AtomicBool,
+    /// `true` if `run` has panicked.
+    has_failed: AtomicBool,
     clones: AtomicUsize,
     wakes: AtomicUsize,
     drops: AtomicUsize,
@@ -37,6 +42,7 @@ impl Callback {
         Arc::new(Callback {
             run: Box::new(run),
             is_inside: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
             clones: AtomicUsize::new(0),
             wakes: AtomicUsize::new(0),
             drops: AtomicUsize::new(0),
@@ -47,7 +53,9 @@ impl Callback {
     fn call(&self, count: &AtomicUsize) {
         count.fetch_add(1, SeqCst);
         if !self.is_inside.swap(true, SeqCst) {
-            (self.run)();
+            if catch_unwind(AssertUnwindSafe(|| (self.run)())).is_err() {
+                self.has_failed.store(true, SeqCst);
+            }
             self.is_inside.store(false, SeqCst);
         }
     }
@@ -58,7 +66,9 @@ impl Callback {
         unsafe { Waker::from_raw(raw(Arc::clone(self))) }
     }
 
+    /// Returns the numbers of clones, wakes and drops. Panics if the callback has panicked.
     fn counts(&self) -> [usize; 3] {
+        assert!(!self.has_failed.load(SeqCst), "an assertion of the callback failed");
         [&self.clones, &self.wakes, &self.drops].map(|count| count.load(SeqCst))
     }
 }
@@ -103,66 +113,60 @@ fn user_of_a_queue(sender: &Arc<OnceLock<Sender>>) -> Arc<Callback> {
         assert!(pin!(other.reserve_async()).poll(cx).is_pending() || other.try_reserve().is_err());
         #[cfg(feature = "sink")]
         {
-            let mut other = other;
-            _ = std::pin::Pin::new(&mut other).poll_ready(cx);
+            _ = pin!(other).poll_ready(cx);
         }
     })
+}
+
+/// Checks two waiters for room, of which one is woken and one is dropped.
+fn check_waiters<W>(
+    waiters: impl FnOnce(&Sender) -> [W; 2],
+    poll: impl Fn(&mut W, &mut Context<'_>) -> Poll<()>,
+) {
+    let executor = executor(1);
+    let (sender, mut outcomes) = executor.queue(|n: u32| n).window(1).build().unwrap();
+    let shared = Arc::new(OnceLock::new());
+    let callback = user_of_a_queue(&shared);
+    sender.try_send(1).unwrap();
+    assert!(shared.set(sender.clone()).is_ok());
+    let [mut woken, mut dropped] = waiters(&sender);
+    for waiter in [&mut woken, &mut dropped] {
+        // The second waker replaces the first one, which is dropped.
+        for waker in [callback.waker(), callback.waker()] {
+            assert!(poll(waiter, &mut Context::from_waker(&waker)).is_pending());
+        }
+    }
+    let [clones, wakes, drops] = callback.counts();
+    assert!(clones >= 4 && wakes == 0 && drops >= 6);
+    drop(dropped);
+    assert_eq!(callback.counts(), [clones, 0, drops + 1]);
+    assert_eq!(outcomes.next().unwrap().unwrap(), 1);
+    assert_eq!(callback.counts()[1], 1);
+    drop(woken);
+    callback.counts();
+}
+
+#[test]
+fn futures_of_a_queue_wait_with_wakers_that_use_the_queue() {
+    with_timeout(|| {
+        let send = |sender: &Sender, n| {
+            let sender = sender.clone();
+            Box::pin(async move { _ = sender.send_async(n).await })
+        };
+        check_waiters(|sender| [send(sender, 2), send(sender, 3)], |it, cx| it.as_mut().poll(cx));
+    });
 }
 
 #[cfg(feature = "sink")]
 use futures_util::Sink as _;
 
-#[test]
-fn futures_of_a_queue_wait_with_wakers_that_use_the_queue() {
-    with_timeout(|| {
-        let executor = executor(1);
-        let (sender, mut outcomes) = executor.queue(|n: u32| n).window(1).build().unwrap();
-        let shared = Arc::new(OnceLock::new());
-        let callback = user_of_a_queue(&shared);
-        sender.try_send(1).unwrap();
-        assert!(shared.set(sender.clone()).is_ok());
-        // The second waker replaces the first one, which is dropped.
-        let mut woken = Box::pin(sender.send_async(2));
-        for waker in [callback.waker(), callback.waker()] {
-            assert!(woken.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-        }
-        let mut dropped = Box::pin(sender.send_async(3));
-        assert!(dropped.as_mut().poll(&mut Context::from_waker(&callback.waker())).is_pending());
-        let [clones, wakes, drops] = callback.counts();
-        assert!(clones >= 3 && wakes == 0 && drops >= 4);
-        drop(dropped);
-        assert_eq!(callback.counts(), [clones, 0, drops + 1]);
-        assert_eq!(outcomes.next().unwrap().unwrap(), 1);
-        assert_eq!(callback.counts()[1], 1);
-        drop(woken);
-    });
-}
-
 #[cfg(feature = "sink")]
 #[test]
 fn sinks_wait_with_wakers_that_use_the_queue() {
     with_timeout(|| {
-        let executor = executor(1);
-        let (sender, mut outcomes) = executor.queue(|n: u32| n).window(1).build().unwrap();
-        let shared = Arc::new(OnceLock::new());
-        let callback = user_of_a_queue(&shared);
-        sender.try_send(1).unwrap();
-        assert!(shared.set(sender.clone()).is_ok());
-        let mut sinks = [sender.clone(), sender];
-        for sink in &mut sinks {
-            for waker in [callback.waker(), callback.waker()] {
-                let cx = &mut Context::from_waker(&waker);
-                assert!(std::pin::Pin::new(&mut *sink).poll_ready(cx).is_pending());
-            }
-        }
-        let [woken, dropped] = sinks;
-        let [clones, wakes, drops] = callback.counts();
-        assert!(clones >= 4 && wakes == 0 && drops >= 6);
-        drop(dropped);
-        assert_eq!(callback.counts(), [clones, 0, drops + 1]);
-        assert_eq!(outcomes.next().unwrap().unwrap(), 1);
-        assert_eq!(callback.counts()[1], 1);
-        drop(woken);
+        let poll_ready =
+            |sink: &mut Sender, cx: &mut Context<'_>| pin!(sink).poll_ready(cx).map(drop);
+        check_waiters(|sender| [sender.clone(), sender.clone()], poll_ready);
     });
 }
 
@@ -190,6 +194,7 @@ fn consumers_wait_with_wakers_that_use_the_queue() {
             };
             assert_eq!(taken, 7);
         }
+        assert!(callback.counts()[0] > 0);
         drop(outcomes);
         assert!(sender.try_send(1).is_err());
     });
@@ -223,6 +228,7 @@ fn consumers_wait_for_a_deadline_with_wakers_that_use_a_timer() {
         let [clones, wakes, drops] = callback.counts();
         assert_eq!([clones, wakes, drops], [2, 0, 3]);
         drop(outcomes);
+        callback.counts();
         go_on.open();
     });
 }
@@ -250,5 +256,6 @@ fn tasks_wait_for_a_cancellation_with_wakers_that_use_the_token() {
         token.cancel();
         assert_eq!(callback.counts(), [4, 1, 7]);
         assert!(pin!(woken).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        callback.counts();
     });
 }

@@ -178,8 +178,9 @@ struct DropsTheStream {
 
 impl Wake for DropsTheStream {
     fn wake(self: Arc<Self>) {
-        let outcomes = self.outcomes.lock().unwrap().take();
-        drop(outcomes.expect("it is woken once"));
+        // A wake-up during the poll comes before the stream is here.
+        let Some(outcomes) = self.outcomes.lock().unwrap().take() else { return };
+        drop(outcomes);
         // Another thread may hold the batch for a moment. The caller of `wake` must not hold it.
         self.live.wait_until_none_alive();
     }
