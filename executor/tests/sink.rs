@@ -7,11 +7,11 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::atomic::Ordering::SeqCst;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use common::{Latch, LiveCounter, block_on, executor, with_timeout};
+use common::{Latch, LiveCounter, Wakes, block_on, executor, with_timeout};
 use futures_util::{Sink, SinkExt, StreamExt, stream};
 use reorder_executor::{QueueSender, TrySendError};
 
@@ -24,16 +24,6 @@ fn poll_ready(sender: &mut Sender, waker: &Waker) -> Poll<bool> {
 
 fn start_send(sender: &mut Sender, item: u32) -> Result<(), Option<u32>> {
     Pin::new(sender).start_send(item).map_err(|error| error.into_inner())
-}
-
-/// Counts its calls.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
-    }
 }
 
 #[test]

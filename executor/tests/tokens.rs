@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
-use common::{block_on, executor, kinds, with_timeout};
+use common::{Wakes, block_on, executor, kinds, with_timeout};
 use reorder_executor::{CancellationToken, Job};
 
 fn count(n: u32, _: &Job<'_>) -> Result<u32, ()> {
@@ -96,16 +96,6 @@ fn generations_need_no_stack() {
     assert!(last.is_cancelled());
     drop(root);
     drop(last);
-}
-
-/// Counts its calls.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
-    }
 }
 
 #[test]

@@ -115,6 +115,16 @@ pub fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
     }
 }
 
+/// A waker that counts its calls.
+#[derive(Default)]
+pub struct Wakes(pub AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
 /// Returns one letter per outcome, which names its kind.
 pub fn kinds<U, E>(outcomes: &[Outcome<U, E>]) -> String {
     let kind = |outcome: &Outcome<U, E>| match outcome {

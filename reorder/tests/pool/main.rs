@@ -4,6 +4,8 @@
 
 #[path = "../ring/drop_counter.rs"]
 mod drop_counter;
+#[path = "../ring/values.rs"]
+mod values;
 #[path = "../ring/wake_counter.rs"]
 mod wake_counter;
 

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 
+use crate::values::ZeroSized;
 use reorder_ring::{Reason, RingPool};
 
 /// Passes values through rings that are reused and rings that are freed. `check` returns `true` if
@@ -53,29 +54,10 @@ fn zero_sized_values_arrive() {
     every_way(|_| (), |(), _| true);
 }
 
-thread_local!(static ZERO_SIZED: Cell<i64> = const { Cell::new(0) });
-
-/// A zero-sized value. Each thread counts its values that are alive.
-struct ZeroSized;
-
-impl ZeroSized {
-    fn new() -> ZeroSized {
-        ZERO_SIZED.set(ZERO_SIZED.get() + 1);
-        ZeroSized
-    }
-}
-
-impl Drop for ZeroSized {
-    fn drop(&mut self) {
-        ZERO_SIZED.set(ZERO_SIZED.get() - 1);
-        assert!(ZERO_SIZED.get() >= 0, "more values were dropped than made");
-    }
-}
-
 #[test]
 fn zero_sized_values_are_dropped_as_often_as_they_were_made() {
     every_way(|_| ZeroSized::new(), |_, _| true);
-    assert_eq!(ZERO_SIZED.get(), 0);
+    assert_eq!(ZeroSized::alive(), 0);
 }
 
 #[test]

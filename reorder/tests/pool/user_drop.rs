@@ -1,27 +1,13 @@
 //! User code that runs while a lease ends: a `Drop` that panics, or that uses the pool itself.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::drop_counter::{Counted, DropCounter};
+use crate::drop_counter::DropCounter;
+use crate::values::PanicsIfArmed;
 use reorder_ring::{Lease, Reason, RingPool, Ticket};
-
-/// A counted value. Its drop panics if it is armed.
-struct PanicsIfArmed {
-    armed: bool,
-    _counted: Counted,
-}
-
-impl Drop for PanicsIfArmed {
-    fn drop(&mut self) {
-        if self.armed {
-            // As `panic!`, but it prints no message.
-            resume_unwind(Box::new("armed"));
-        }
-    }
-}
 
 fn panics(f: impl FnOnce()) -> bool {
     catch_unwind(AssertUnwindSafe(f)).is_err()
@@ -37,9 +23,7 @@ fn forget_batch_with_panicking_drop(
     let mut batch = lease.open().unwrap();
     let tickets: Vec<_> = batch.reserve_many(lease.capacity()).unwrap().collect();
     for (index, &ticket) in tickets.iter().enumerate() {
-        lease
-            .complete(ticket, PanicsIfArmed { armed: index == armed, _counted: counter.value() })
-            .unwrap();
+        lease.complete(ticket, PanicsIfArmed::new(index == armed, counter)).unwrap();
     }
     std::mem::forget(batch);
     tickets
@@ -58,13 +42,13 @@ fn a_drop_that_panics_while_a_lease_ends_leaks_no_value_and_no_ring() {
                 assert_eq!(counter.alive(), 0);
                 assert_ne!(pool.usage().idle_bytes, 0);
                 for ticket in tickets {
-                    let late = PanicsIfArmed { armed: false, _counted: counter.value() };
+                    let late = PanicsIfArmed::new(false, &counter);
                     assert_eq!(pool.complete(ticket, late).unwrap_err().reason, Reason::Stale);
                 }
             }
             let lease = pool.lease(capacity).unwrap();
             let mut batch = lease.open().unwrap();
-            let unarmed = PanicsIfArmed { armed: false, _counted: counter.value() };
+            let unarmed = PanicsIfArmed::new(false, &counter);
             pool.complete(batch.reserve().unwrap(), unarmed).unwrap();
             assert!(batch.try_next().is_ok());
             counter.assert_each_dropped_once();

@@ -4,6 +4,7 @@
 #[cfg(all(target_os = "linux", not(miri), feature = "std"))]
 mod cpu_time;
 mod drop_counter;
+mod values;
 mod wake_counter;
 
 mod auto_traits;

@@ -1,8 +1,8 @@
 //! Values of various types: zero-sized, as large as a page, over-aligned, owning and borrowing.
 
-use std::cell::Cell;
 use std::fmt::Debug;
 
+use crate::values::ZeroSized;
 use reorder_ring::{Gap, Reason, Ring};
 
 /// Passes values through every way in and out of rings of several capacities. `check` compares
@@ -51,29 +51,10 @@ fn every_way<T>(make: impl Fn(u64) -> T, check: impl Fn(&T, u64) -> bool) {
     }
 }
 
-thread_local!(static ZERO_SIZED: Cell<i64> = const { Cell::new(0) });
-
-/// A zero-sized value. Each thread counts its values that are alive.
-struct ZeroSized;
-
-impl ZeroSized {
-    fn new() -> ZeroSized {
-        ZERO_SIZED.set(ZERO_SIZED.get() + 1);
-        ZeroSized
-    }
-}
-
-impl Drop for ZeroSized {
-    fn drop(&mut self) {
-        ZERO_SIZED.set(ZERO_SIZED.get() - 1);
-        assert!(ZERO_SIZED.get() >= 0, "more values were dropped than made");
-    }
-}
-
 #[test]
 fn zero_sized_values_are_dropped_as_often_as_they_were_made() {
     every_way(|_| ZeroSized::new(), |_, _| true);
-    assert_eq!(ZERO_SIZED.get(), 0);
+    assert_eq!(ZeroSized::alive(), 0);
 }
 
 /// A value that is aligned to a page, and checks its own alignment.

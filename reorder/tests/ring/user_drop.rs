@@ -1,27 +1,13 @@
 //! User code that runs when a batch or a ring is dropped: a `Drop` that panics, or that calls the
 //! ring.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use crate::drop_counter::{Counted, DropCounter};
+use crate::drop_counter::DropCounter;
+use crate::values::PanicsIfArmed;
 use reorder_ring::{Batch, Busy, Reason, Ring, Ticket, TryNextError};
-
-/// A counted value. Its drop panics if it is armed.
-struct PanicsIfArmed {
-    armed: bool,
-    _counted: Counted,
-}
-
-impl Drop for PanicsIfArmed {
-    fn drop(&mut self) {
-        if self.armed {
-            // As `panic!`, but it prints no message.
-            resume_unwind(Box::new("armed"));
-        }
-    }
-}
 
 /// The order in which the sides of a batch end.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +54,7 @@ fn window<'r>(
     counter: &DropCounter,
 ) -> (Batch<&'r Ring<PanicsIfArmed>>, Vec<Ticket>) {
     let mut batch = ring.open().unwrap();
-    let make = |armed| PanicsIfArmed { armed, _counted: counter.value() };
+    let make = |armed| PanicsIfArmed::new(armed, counter);
     for _ in 0..taken {
         ring.complete(batch.reserve().unwrap(), make(false)).unwrap();
         batch.try_next().ok().unwrap();
@@ -92,7 +78,7 @@ fn a_drop_that_panics_while_a_batch_closes_leaks_no_other_value() {
                 assert_eq!(end(batch, way, &counter), 1, "{context}");
                 assert_eq!(counter.alive(), 0, "{context}");
                 for ticket in tickets {
-                    let late = PanicsIfArmed { armed: false, _counted: counter.value() };
+                    let late = PanicsIfArmed::new(false, &counter);
                     let rejected = ring.complete(ticket, late).unwrap_err();
                     assert_eq!(rejected.reason, Reason::Stale, "{context}");
                 }

@@ -108,6 +108,19 @@ impl Run {
         events
     }
 
+    /// Returns the token that cancels the run, and its state machine.
+    fn policy(&self, at: impl Fn(u64) -> Instant) -> (CancellationToken, LimitPolicy) {
+        let token = CancellationToken::new();
+        let policy = LimitPolicy::new(Limits {
+            fails_fast: self.fails_fast,
+            deadline: self.deadline.map(at),
+            item_timeout: self.timeout.map(Duration::from_nanos),
+            tokens: vec![token.clone()],
+            ..Limits::default()
+        });
+        (token, policy)
+    }
+
     /// When the outcome of an item that has run ends a batch which fails fast.
     fn failure(&self, index: usize, outcome: Result<bool, Stop>) -> u64 {
         let Item { start, takes, .. } = self.items[index];
@@ -127,14 +140,7 @@ enum Event {
 fn played(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
     let zero = Instant::now();
     let at = |time: u64| zero + Duration::from_nanos(time);
-    let token = CancellationToken::new();
-    let policy = LimitPolicy::new(Limits {
-        fails_fast: run.fails_fast,
-        deadline: run.deadline.map(at),
-        item_timeout: run.timeout.map(Duration::from_nanos),
-        tokens: vec![token.clone()],
-        ..Limits::default()
-    });
+    let (token, policy) = run.policy(at);
     let mut outcomes = vec![None; run.items.len()];
     for (time, event) in run.events() {
         let now = policy.is_timed().then(|| at(time));
@@ -258,14 +264,7 @@ impl<'a> Delivery<'a> {
 fn delivered(run: &Run) -> (Vec<Result<bool, Stop>>, usize) {
     let zero = Instant::now();
     let at = |time: u64| zero + Duration::from_nanos(time);
-    let token = CancellationToken::new();
-    let policy = LimitPolicy::new(Limits {
-        fails_fast: run.fails_fast,
-        deadline: run.deadline.map(at),
-        item_timeout: run.timeout.map(Duration::from_nanos),
-        tokens: vec![token.clone()],
-        ..Limits::default()
-    });
+    let (token, policy) = run.policy(at);
     let told = |time: u64| policy.is_timed().then(|| at(time));
     // At one instant: ends, the cancellation, starts, and then the consumer.
     let mut events = run.events().into_iter().peekable();
