@@ -84,17 +84,18 @@ pub(crate) trait Stream: Sync {
         U: Send + 'static;
 }
 
+/// Items with sizes. The job makes a buffer of the size of its item.
+pub(crate) struct Load<J> {
+    pub(crate) sizes: Arc<[usize]>,
+    /// The number of bytes that all buffers have at most.
+    pub(crate) budget: u64,
+    pub(crate) job: J,
+}
+
 /// A peer that runs a job on sizes, and delivers the results in order within a budget of bytes.
 pub(crate) trait Weighed {
-    /// The buffers of all items that were started and not dropped by `sink` have at most `budget`
-    /// bytes. The size of an item is the size of its buffer.
-    fn run(
-        &self,
-        sizes: Arc<[usize]>,
-        budget: u64,
-        job: impl Job<usize, Vec<u8>>,
-        sink: &mut impl FnMut(Vec<u8>),
-    );
+    /// The buffers of all items that were started and not dropped by `sink` stay within the budget.
+    fn run<J: Job<usize, Vec<u8>>>(&self, load: Load<J>, sink: impl FnMut(Vec<u8>));
 }
 
 /// A peer that compresses text with gzip in blocks of 64 KiB, behind a [`Write`](std::io::Write).

@@ -4,11 +4,10 @@
 use std::convert::Infallible;
 use std::io;
 use std::mem;
-use std::sync::Arc;
 
 use reorder_executor::{Executor, OrderedWriter};
 
-use super::{Collect, Gzip, Stream, Weighed, write_parts};
+use super::{Collect, Gzip, Load, Stream, Weighed, write_parts};
 use crate::compare::deflate::{compressor, member};
 use crate::compare::job::Job;
 
@@ -54,13 +53,8 @@ impl Stream for Ours {
 }
 
 impl Weighed for Ours {
-    fn run(
-        &self,
-        sizes: Arc<[usize]>,
-        budget: u64,
-        job: impl Job<usize, Vec<u8>>,
-        sink: &mut impl FnMut(Vec<u8>),
-    ) {
+    fn run<J: Job<usize, Vec<u8>>>(&self, load: Load<J>, mut sink: impl FnMut(Vec<u8>)) {
+        let Load { sizes, budget, job } = load;
         let sizes = (0..sizes.len()).map(move |index| sizes[index]);
         let batch = self.0.batch(sizes).weight(budget, |&size| size as u64);
         let outcomes = batch.stream(move |size, _| Ok::<_, Infallible>(job(size)));

@@ -6,7 +6,7 @@ use std::thread;
 
 use crossbeam_channel::unbounded;
 
-use super::{Indexed, Pool, Reorder, Weighed};
+use super::{Indexed, Load, Pool, Reorder, Weighed};
 use crate::compare::job::Job;
 
 pub(crate) struct SemaphoreHeap(Pool);
@@ -18,13 +18,8 @@ impl SemaphoreHeap {
 }
 
 impl Weighed for SemaphoreHeap {
-    fn run(
-        &self,
-        sizes: Arc<[usize]>,
-        budget: u64,
-        job: impl Job<usize, Vec<u8>>,
-        sink: &mut impl FnMut(Vec<u8>),
-    ) {
+    fn run<J: Job<usize, Vec<u8>>>(&self, load: Load<J>, mut sink: impl FnMut(Vec<u8>)) {
+        let Load { sizes, budget, job } = load;
         let semaphore = Arc::new(Semaphore::new(budget));
         let (items, queue) = unbounded();
         let (results, finished) = unbounded();

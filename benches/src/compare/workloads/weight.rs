@@ -13,7 +13,7 @@ use crate::compare::Settings;
 use crate::compare::comparison::{Comparison, Extra, OURS, Sample, check_results};
 use crate::compare::job::mix;
 use crate::compare::memory::peak_of;
-use crate::compare::peers::{Ours, SemaphoreHeap, Weighed};
+use crate::compare::peers::{Load, Ours, SemaphoreHeap, Weighed};
 
 const BUDGET: u64 = 64 << 20;
 
@@ -53,7 +53,8 @@ fn add_peer<'a, P: Weighed + 'a>(
         let mut results = Vec::with_capacity(sizes.len());
         let start = Instant::now();
         let ((), peak) = peak_of(|| {
-            peer.run(Arc::clone(sizes), BUDGET, fill, &mut |buffer: Vec<u8>| {
+            let load = Load { sizes: Arc::clone(sizes), budget: BUDGET, job: fill };
+            peer.run(load, |buffer: Vec<u8>| {
                 results.push((buffer.len(), buffer.iter().map(|&byte| u64::from(byte)).sum()));
             });
         });
