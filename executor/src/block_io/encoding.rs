@@ -117,8 +117,8 @@ impl<T: Send + 'static> Drop for Encoding<T> {
     }
 }
 
-/// The index of a block whose encoder has failed, or `u64::MAX`. The writer needs no block behind
-/// it.
+/// The lowest index of a block whose encoder has failed, or `u64::MAX`. The writer needs no block
+/// behind it.
 struct FailedAt(AtomicU64);
 
 impl FailedAt {
@@ -135,9 +135,7 @@ struct NoteOnDrop<'a> {
 
 impl Drop for NoteOnDrop<'_> {
     fn drop(&mut self) {
-        if !self.failed_at.is_before(self.index) {
-            // ORDERING: encoding:fail: Relaxed; as `encoding:failed`.
-            self.failed_at.0.store(self.index, Relaxed);
-        }
+        // ORDERING: encoding:fail: Relaxed; as `encoding:failed`.
+        self.failed_at.0.fetch_min(self.index, Relaxed);
     }
 }
