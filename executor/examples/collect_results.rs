@@ -1,4 +1,6 @@
-//! `par_iter().map(..).collect::<Result<..>>()` of rayon, in three ways.
+//! Jobs that may fail: a vector, another collection, or the values and the failures apart.
+//!
+//! The first two stand for `par_iter().map(..).collect::<Result<..>>()` of rayon.
 //!
 //! ```sh
 //! cargo run -p reorder-executor --example collect_results
@@ -26,7 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{error}");
     assert_eq!(error.index, 1);
 
-    // Any other collection, from any iterator. Nothing is pulled after the first error.
+    // Any other collection, from any iterator. It ends at the first error, in the order of the
+    // items. The workers run ahead by up to a window, so later items may have run.
     let pairs = good.into_iter().try_ordered_map(|text| parse(&text).map(|n| (n, text)));
     let by_number: BTreeMap<u32, &str> = pairs.collect::<Result<_, _>>()?;
     assert_eq!(by_number[&2], " 2");

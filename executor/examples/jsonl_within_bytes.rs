@@ -1,4 +1,6 @@
-//! Parses lines of JSON in parallel, with at most 1 MiB of lines in memory.
+//! Parses lines of JSON in parallel, with a budget of 1 MiB for the lines in memory.
+//!
+//! One more line waits for room. A line that is longer than the budget passes alone.
 //!
 //! ```sh
 //! cargo run -p reorder-executor --example jsonl_within_bytes              # a sample

@@ -23,7 +23,8 @@ fn handle(message: &Message) -> Result<u64, String> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let executor = Executor::builder().workers(2).build()?;
-    // At most 64 messages were received and are not committed.
+    // At most 66 messages were received and are not committed: 64 in the window, one in `send`, and
+    // one whose result was taken.
     let queue = executor.batch(()).queue(|message: Message, _job| handle(&message));
     let (sender, results) = queue.window(64).build()?;
     let broker = thread::spawn(move || {

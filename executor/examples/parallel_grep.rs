@@ -14,15 +14,18 @@ use reorder_executor::{Executor, IteratorExt};
 const MOST: usize = 100;
 
 /// Adds the files of a folder and of the folders in it, sorted by their paths.
+///
+/// It leaves out symbolic links, as `grep -r` does. A link to a folder may lead to itself.
 fn add_files(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
-    let mut paths = entries.collect::<io::Result<Vec<_>>>()?;
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            add_files(&path, files)?;
-        } else {
-            files.push(path);
+    let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by_key(fs::DirEntry::path);
+    for entry in entries {
+        // The type of a link is that of the link.
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            add_files(&entry.path(), files)?;
+        } else if kind.is_file() {
+            files.push(entry.path());
         }
     }
     Ok(())
@@ -41,20 +44,25 @@ fn search(path: &Path, word: &str) -> Vec<String> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = env::args().skip(1);
+    let is_sample = args.len() == 0;
     let word = args.next().unwrap_or_else(|| "executor".to_owned());
     let folder = args.next().unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").to_owned() + "/examples");
     let mut files = Vec::new();
     add_files(Path::new(&folder), &mut files)?;
 
+    // One thread would find these lines.
+    let sequential = files.iter().flat_map(|path| search(path, &word)).take(MOST);
+    let expected: Option<Vec<_>> = is_sample.then(|| sequential.collect());
+
     // At most 16 files are open or searched ahead of the output.
     let executor = Executor::builder().window(16).build()?;
     let matches = files.into_iter().ordered_map_in(&executor, move |path| search(&path, &word));
-    let mut shown = 0;
+    let mut shown = Vec::new();
     // At the end of this loop the stream is dropped, which stops the search.
     for line in matches.flatten().take(MOST) {
         println!("{line}");
-        shown += 1;
+        shown.extend(is_sample.then_some(line));
     }
-    assert!(shown <= MOST);
+    assert!(expected.is_none_or(|expected| expected == shown));
     Ok(())
 }

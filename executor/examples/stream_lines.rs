@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("-") => Box::new(BufReader::new(io::stdin())),
         Some(path) => Box::new(BufReader::new(File::open(path)?)),
     };
-    // At most 64 lines are read and not yet printed, however long the file is.
+    // Besides the line that is printed, at most 64 lines are in memory, however long the file is.
     let executor = Executor::builder().window(64).build()?;
     let job = |line: io::Result<String>| line.map(|line| examine(&line));
 

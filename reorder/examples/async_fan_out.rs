@@ -23,7 +23,7 @@ const REQUESTS: u64 = 40;
 const PANICS: u64 = 13;
 /// The request whose call never ends, and is aborted.
 const HANGS: u64 = 21;
-/// The maximum number of requests that were called and are not answered yet.
+/// The maximum number of requests that were called and whose outcomes were not taken.
 const WINDOW: usize = 8;
 
 type SharedRing = Arc<Ring<String>>;

@@ -25,7 +25,7 @@ const MESSAGES: u64 = 200;
 /// The message that no worker can handle.
 const POISONED: u64 = 77;
 const WORKERS: usize = 3;
-/// The maximum number of messages that are delivered and not committed.
+/// The maximum number of messages that have a ticket and whose outcomes were not taken.
 const WINDOW: usize = 16;
 
 /// A message of the broker.

@@ -21,7 +21,7 @@ use reorder_ring::{Consumer, Gap, NextError, Permit, Producer, Ring};
 
 const LINES: u64 = 1000;
 const WORKERS: usize = 3;
-/// The maximum number of lines that are read and not released.
+/// The maximum number of lines that have a permit and whose outcomes were not taken.
 const WINDOW: usize = 64;
 
 type Lines<'r> = (String, Permit<&'r Ring<u64>>);

@@ -27,7 +27,7 @@ const BLOCK_BYTES: usize = 4096;
 /// The block whose check panics.
 const DAMAGED: u64 = 777;
 const THREADS: usize = 3;
-/// The maximum number of blocks that are read and not released.
+/// The maximum number of blocks that have a permit and whose outcomes were not taken.
 const WINDOW: usize = 32;
 
 /// The number of blocks in memory.
