@@ -13,11 +13,12 @@ cargo check -q -p reorder-ring --no-default-features --features serde
 cargo check -q -p reorder-executor
 cargo test -q -p reorder-executor --features tracing --test tracing_events \
     --test tracing_panics --test tracing_spans --test tracing_subscribers
-cargo test -q -p reorder-executor --features tokio --test requests_async
+cargo test -q -p reorder-executor --features tokio --test requests_async --test tokio_blocking
 # A plain future per item needs no other feature.
 cargo test -q -p reorder-executor --no-default-features --features tokio \
     --test map_ordered --test map_ordered_drops
-cargo test -q -p reorder-executor --features sink --test sink
+cargo test -q -p reorder-executor --features sink \
+    --test sink --test reentrant_wakers --test double_panics --test handle_drops
 # Tests and examples must not need features that they do not declare.
 cargo check -q -p reorder-ring --no-default-features --all-targets
 cargo test -q -p reorder-ring --all-features --test async --test wire
