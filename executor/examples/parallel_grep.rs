@@ -20,7 +20,7 @@ fn add_files(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::path);
     for entry in entries {
-        // The type of a link is that of the link.
+        // It does not follow a link.
         let kind = entry.file_type()?;
         if kind.is_dir() {
             add_files(&entry.path(), files)?;

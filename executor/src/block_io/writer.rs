@@ -54,8 +54,8 @@ use crate::thread_states::ThreadStates;
 /// * A panic of the encoder. Its error has the kind [`Other`](ErrorKind::Other), and its text
 ///   contains the message.
 /// * An error of the sink. A part of the block may have been written.
-/// * No memory for a block or a dictionary: [`OutOfMemory`](ErrorKind::OutOfMemory). The blocks that
-///   were sent to the workers and not written are lost.
+/// * No memory for a block or a dictionary: [`OutOfMemory`](ErrorKind::OutOfMemory). The blocks
+///   that were sent to the workers and not written are lost.
 ///
 /// Every later call returns an error of the same kind. Its text is `the writer has failed before: `
 /// and the text of the first error. A panic of the sink is passed on, and ends the writer, too.
