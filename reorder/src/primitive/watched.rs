@@ -95,6 +95,11 @@ macro_rules! numbers {
             }
 
             #[track_caller]
+            pub fn fetch_min(&self, value: $value, order: Ordering) -> $value {
+                self.0.fetch_min(value, watched(order, Location::caller()))
+            }
+
+            #[track_caller]
             pub fn fetch_update(
                 &self,
                 order: Ordering,
