@@ -144,7 +144,7 @@ fn limits_hold_while_the_consumer_waits_with_a_limit() {
     with_timeout(|| {
         let (executor, late) = (executor(1), Latch::default());
         let latch = late.clone();
-        let batch = executor.batch(0..2).item_timeout(Duration::from_millis(50));
+        let batch = executor.batch(0..2).item_timeout(Duration::from_millis(500));
         let job = move |n, _: &reorder_executor::Job<'_>| {
             if n == 0 {
                 latch.wait();

@@ -232,7 +232,7 @@ fn a_dropped_place_is_a_failure_and_an_unwanted_one_gives_its_result_back() {
 fn the_limits_of_a_queue_hold_for_items_and_places() {
     with_timeout(|| {
         let executor = executor(2);
-        let limit = Duration::from_millis(20);
+        let limit = Duration::from_millis(500);
         let job = |n: u32, job: &Job<'_>| {
             while n == 1 && !job.should_stop() {
                 thread::yield_now();

@@ -157,7 +157,7 @@ fn an_item_timeout_ends_a_waiting_item_and_a_running_item() {
         let executor = executor(2);
         let latch = Latch::default();
         let stuck = latch.clone();
-        let batch = executor.batch(0..3).item_timeout(20 * MS).requests().retry(long_retry());
+        let batch = executor.batch(0..3).item_timeout(500 * MS).requests().retry(long_retry());
         let handle = batch.submit(move |&n, attempt| {
             assert!(attempt.deadline().is_some());
             match n {

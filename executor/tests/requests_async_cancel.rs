@@ -68,7 +68,7 @@ fn an_item_timeout_ends_the_future_of_that_item_only() {
         let (executor, runtime) = (executor(1), runtime());
         let live = LiveCounter::default();
         let futures = live.clone();
-        let batch = executor.batch(0..5_u64).item_timeout(10 * MS).requests();
+        let batch = executor.batch(0..5_u64).item_timeout(500 * MS).requests();
         let handle = batch.submit_async(spawner(&runtime), move |n, _| {
             let stuck = (*n == 2).then(|| endless(&futures));
             async move {

@@ -49,7 +49,7 @@ fn a_stuck_head_is_skipped_and_the_scope_waits_for_it() {
         let executor = executor(2);
         let (head, ended) = (Latch::default(), AtomicUsize::new(0));
         executor.scope(|scope| {
-            let batch = scope.batch(0..3).item_timeout(20 * MS);
+            let batch = scope.batch(0..3).item_timeout(500 * MS);
             let outcomes: Vec<_> = batch
                 .stream(|n, _| {
                     if n == 0 {
