@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use crate::values::ZeroSized;
+use crate::values::{Page, ZeroSized};
 use reorder_ring::{Reason, RingPool};
 
 /// Passes values through rings that are reused and rings that are freed. `check` returns `true` if
@@ -64,22 +64,6 @@ fn zero_sized_values_are_dropped_as_often_as_they_were_made() {
 fn values_of_a_page_arrive_intact() {
     let words = |number: u64| std::array::from_fn::<u64, 512, _>(|i| number.rotate_left(i as u32));
     every_way(words, |value, number| *value == words(number));
-}
-
-/// A value that is aligned to a page, and checks its own alignment.
-#[repr(align(4096))]
-struct Page(u64);
-
-impl Page {
-    fn is(&self, number: u64) -> bool {
-        std::ptr::from_ref(self).addr() % 4096 == 0 && self.0 == number
-    }
-}
-
-impl Drop for Page {
-    fn drop(&mut self) {
-        assert!(self.is(self.0), "a value is dropped at an address that is not aligned");
-    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::values::ZeroSized;
+use crate::values::{Page, ZeroSized};
 use reorder_ring::{Gap, Reason, Ring};
 
 /// Passes values through every way in and out of rings of several capacities. `check` compares
@@ -55,22 +55,6 @@ fn every_way<T>(make: impl Fn(u64) -> T, check: impl Fn(&T, u64) -> bool) {
 fn zero_sized_values_are_dropped_as_often_as_they_were_made() {
     every_way(|_| ZeroSized::new(), |_, _| true);
     assert_eq!(ZeroSized::alive(), 0);
-}
-
-/// A value that is aligned to a page, and checks its own alignment.
-#[repr(align(4096))]
-struct Page(u64);
-
-impl Page {
-    fn is(&self, number: u64) -> bool {
-        std::ptr::from_ref(self).addr() % 4096 == 0 && self.0 == number
-    }
-}
-
-impl Drop for Page {
-    fn drop(&mut self) {
-        assert!(self.is(self.0), "a value is dropped at an address that is not aligned");
-    }
 }
 
 #[test]

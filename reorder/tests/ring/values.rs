@@ -29,6 +29,22 @@ impl Drop for ZeroSized {
     }
 }
 
+/// A value that is aligned to a page, and checks its own alignment.
+#[repr(align(4096))]
+pub(crate) struct Page(pub(crate) u64);
+
+impl Page {
+    pub(crate) fn is(&self, number: u64) -> bool {
+        std::ptr::from_ref(self).addr() % 4096 == 0 && self.0 == number
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        assert!(self.is(self.0), "a value is dropped at an address that is not aligned");
+    }
+}
+
 /// A counted value. Its drop panics if it is armed.
 pub(crate) struct PanicsIfArmed {
     armed: bool,
