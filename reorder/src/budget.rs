@@ -15,7 +15,8 @@
 //! consumer does nothing for a budget, and a producer that waits for room waits for space.
 
 use alloc::collections::VecDeque;
-use core::fmt;
+use core::num::NonZeroU64;
+use core::{fmt, mem};
 
 use crate::errors::ReserveError;
 use crate::producer::Producer;
@@ -53,7 +54,7 @@ use crate::ticket::Ticket;
 ///     // At most 4 KiB are outstanding, or one block.
 ///     let mut budget = Budget::new(4096);
 ///     for size in [100, 4000, 20, 9000, 1] {
-///         let space = budget.space_for(&mut producer, size);
+///         let space = budget.space_for(&producer, size);
 ///         producer.wait_for_space_many(space, None)?;
 ///         let ticket = budget.reserve(&mut producer, size)?;
 ///         let ring = &ring;
@@ -72,8 +73,16 @@ use crate::ticket::Ticket;
 ///
 /// # By hand
 ///
-/// [`admit`](Budget::admit) and [`release_to`](Budget::release_to) need no producer. So a budget
-/// can stand beside a [`Batch`](crate::Batch), or under a lock that several threads share:
+/// [`fits`](Budget::fits), [`add`](Budget::add) and [`release_to`](Budget::release_to) need no
+/// producer. So a budget can stand beside a [`Batch`](crate::Batch), or under a lock that several
+/// threads share. Keep to this order:
+///
+/// 1. Release what was delivered, until the weight fits.
+/// 2. Reserve the position.
+/// 3. Add the weight.
+///
+/// A reservation may fail. A weight that was added before it would then count for an index that
+/// does not exist, and all later weights for the index behind theirs.
 ///
 /// ```
 /// use reorder_ring::{Budget, Ring};
@@ -81,11 +90,13 @@ use crate::ticket::Ticket;
 /// let ring = Ring::with_capacity(8)?;
 /// let (mut batch, mut budget) = (ring.open()?, Budget::new(10));
 /// for (index, weight) in [7, 3, 12, 1].into_iter().enumerate() {
-///     while !budget.admit(weight) {
+///     while !budget.fits(weight) {
 ///         assert!(batch.try_next()?.outcome.is_ok());
 ///         budget.release_to(batch.delivered());
 ///     }
-///     ring.complete(batch.reserve()?, index)?;
+///     let ticket = batch.reserve()?;
+///     budget.add(weight);
+///     ring.complete(ticket, index)?;
 /// }
 /// // 7 and 3 were taken for 12, and 12 for 1.
 /// assert_eq!(batch.delivered(), 3);
@@ -98,16 +109,21 @@ pub struct Budget {
     first: u64,
     /// The sum of the weights. It fits for 2^64 of them.
     total: u128,
+    /// The ring and the first position of the batch, once a producer has shown them.
+    batch: Option<(NonZeroU64, u64)>,
 }
 
 impl Budget {
-    /// Returns a budget for a new batch. Each batch has a budget of its own.
+    /// Returns a budget for a new batch.
+    ///
+    /// A budget that is used with the producer of another batch starts again, without weights.
+    /// Methods without a producer know no batch: there, use one budget for each batch.
     ///
     /// # Progress
     ///
     /// Wait-free: no shared access, and no allocation.
     pub const fn new(limit: u64) -> Budget {
-        Budget { limit, weights: VecDeque::new(), first: 0, total: 0 }
+        Budget { limit, weights: VecDeque::new(), first: 0, total: 0, batch: None }
     }
 
     /// Returns `true` if [`admit`](Budget::admit) would admit this weight.
@@ -119,12 +135,33 @@ impl Budget {
         self.fits_with(self.total, weight)
     }
 
-    /// Returns `true` if the weight fits beside others with this total.
-    fn fits_with(&self, total: u128, weight: u64) -> bool {
-        total == 0 || total + u128::from(weight) <= u128::from(self.limit)
+    /// Returns `true` if the weight would fit after others were admitted, whose sum is `more`.
+    ///
+    /// So a thread that has made room finds out which of several weights fit together.
+    ///
+    /// ```
+    /// # use reorder_ring::Budget;
+    /// let mut budget = Budget::new(10);
+    /// assert!(budget.admit(4));
+    /// assert!(budget.fits_after(5, 1) && !budget.fits_after(5, 2));
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: no shared access.
+    pub fn fits_after(&self, more: u128, weight: u64) -> bool {
+        self.fits_with(self.total.saturating_add(more), weight)
     }
 
-    /// Admits the next index if its weight fits. Returns `false` if not.
+    /// Returns `true` if the weight fits beside others with this total.
+    fn fits_with(&self, total: u128, weight: u64) -> bool {
+        total == 0 || total.saturating_add(weight.into()) <= self.limit.into()
+    }
+
+    /// Adds the weight of the next index if it fits. Returns `false` if not.
+    ///
+    /// Use it if the reservation cannot fail. Otherwise keep to the [order](Budget#by-hand) of
+    /// `fits`, reservation and [`add`](Budget::add).
     ///
     /// # Progress
     ///
@@ -139,7 +176,10 @@ impl Budget {
         fits
     }
 
-    /// Adds the weight of the next index, also beyond the limit.
+    /// Adds the weight of the next index, whether it fits or not.
+    ///
+    /// Call it once for each position that was reserved without the budget, in the order of the
+    /// positions.
     ///
     /// # Progress
     ///
@@ -149,25 +189,25 @@ impl Budget {
         self.total += u128::from(weight);
     }
 
-    /// Changes the weight of an index, unless it was released or is not admitted.
+    /// Changes the weight of an index, and returns the former weight. Returns `None`, and does
+    /// nothing, if the index was released or is not admitted.
     ///
     /// So a value may count with another weight when it is ready, such as the size of a result.
     ///
     /// # Progress
     ///
     /// Wait-free: no shared access.
-    pub fn set(&mut self, index: u64, weight: u64) {
-        let place = index.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
-        if let Some(known) = place.and_then(|place| self.weights.get_mut(place)) {
-            self.total = self.total - u128::from(*known) + u128::from(weight);
-            *known = weight;
-        }
+    pub fn set(&mut self, index: u64, weight: u64) -> Option<u64> {
+        let place = usize::try_from(index.checked_sub(self.first)?).ok()?;
+        let former = mem::replace(self.weights.get_mut(place)?, weight);
+        self.total = self.total - u128::from(former) + u128::from(weight);
+        Some(former)
     }
 
     /// Releases the weights of all indices before `index`.
     ///
-    /// An index that was not admitted has no weight. So after this call, the next index is at least
-    /// `index`.
+    /// Indices before `index` that have no weight yet get none. So the next weight is that of
+    /// `index`, or of a later index.
     ///
     /// # Progress
     ///
@@ -183,22 +223,34 @@ impl Budget {
         }
     }
 
-    /// Returns the number of free positions with which the next position may have this weight.
+    /// Returns the number of free positions for which a producer waits before it reserves a
+    /// position of this weight.
     ///
-    /// The number is from 1 to the ring's capacity. If [`Producer::space`] is at least as great,
-    /// [`reserve`](Budget::reserve) succeeds now. Otherwise wait for this number, by
-    /// [`Producer::wait_for_space_many`], [`Producer::poll_space_many`] or
-    /// [`Producer::wait_for_space_many_async`]. [`Budget`] has an example.
+    /// The number is from 1 to the ring's capacity. It is 1 if the weight fits already. If
+    /// [`Producer::space`] is at least as great, [`reserve`](Budget::reserve) succeeds now.
+    /// Otherwise wait for this number, by [`Producer::wait_for_space_many`],
+    /// [`Producer::poll_space_many`] or [`Producer::wait_for_space_many_async`]. [`Budget`] has an
+    /// example.
     ///
-    /// To reserve in another way, such as [`Producer::permit`], wait first. After the reservation,
-    /// call [`add`](Budget::add) once, and before any other method.
+    /// To reserve in another way, such as [`Producer::permit`]:
+    ///
+    /// 1. Wait for this number of free positions.
+    /// 2. Reserve the position.
+    /// 3. [Add](Budget::add) the weight, before you call another method of the budget.
+    ///
+    /// At the end of the ring's life, fewer positions may be left than this number. Then the wait
+    /// fails, and its error says that the positions are exhausted. A weight that fits can have the
+    /// last position, too.
     ///
     /// # Progress
     ///
     /// Wait-free: 1 load. Steps in the memory of the budget are not counted: one for each position
     /// of the window.
-    pub fn space_for<R: RingRef>(&mut self, producer: &mut Producer<R>, weight: u64) -> usize {
+    pub fn space_for<R: RingRef>(&mut self, producer: &Producer<R>, weight: u64) -> usize {
         self.update(producer);
+        if self.fits(weight) {
+            return 1;
+        }
         let mut total = self.total;
         let mut rest = self.weights.len();
         for known in &self.weights {
@@ -208,7 +260,6 @@ impl Budget {
             total -= u128::from(*known);
             rest -= 1;
         }
-        // While the window is full, even a weight that fits needs a position.
         producer.ring().capacity().saturating_sub(rest).max(1)
     }
 
@@ -241,11 +292,28 @@ impl Budget {
         Ok(ticket)
     }
 
-    /// Releases what was delivered, and adds what was reserved without the budget.
+    /// Makes the budget one of the producer's batch: releases what was delivered, and gives each
+    /// reserved position exactly one weight.
     fn update<R: RingRef>(&mut self, producer: &Producer<R>) {
+        let batch = producer.batch_identity();
+        if self.batch.is_some_and(|known| known != batch) {
+            *self = Budget::new(self.limit);
+        }
+        self.batch = Some(batch);
+        // A weight without a position does not count.
+        while self.next() > producer.reserved() {
+            match self.weights.pop_back() {
+                Some(weight) => self.total -= u128::from(weight),
+                None => self.first = 0,
+            }
+        }
         self.release_to(producer.delivered());
-        let next = self.first + self.weights.len() as u64;
-        (next..producer.reserved()).for_each(|_| self.add(0));
+        (self.next()..producer.reserved()).for_each(|_| self.add(0));
+    }
+
+    /// Returns the index whose weight is added next.
+    fn next(&self) -> u64 {
+        self.first.saturating_add(self.weights.len() as u64)
     }
 }
 

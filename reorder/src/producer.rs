@@ -6,6 +6,7 @@ pub(crate) mod permit;
 mod wait;
 
 use core::fmt;
+use core::num::NonZeroU64;
 
 use alloc::sync::Arc;
 
@@ -101,6 +102,12 @@ impl<R: RingRef> Producer<R> {
     /// Returns the number of positions that were delivered in this batch.
     pub(crate) fn delivered(&self) -> u64 {
         self.ring.head() - self.base
+    }
+
+    /// Returns the identity of the ring, and the first position of the batch. Two batches in which
+    /// positions were reserved differ in one of them.
+    pub(crate) fn batch_identity(&self) -> (NonZeroU64, u64) {
+        (self.ring.id, self.base)
     }
 
     /// Returns the space: the number of positions that can be reserved now.
