@@ -8,17 +8,17 @@
 //! | `source` | iterators and async streams as sources |
 //! | `dispatcher` | which item is next, and when: the state machine |
 //! | `in_flight`, `jobs`, `last_errors` | attempts that were dispatched, on a worker or on a runtime |
-//! | `limited_attempts` | tells a batch that its limit of concurrency has changed |
+//! | `batch_waker` | wakes the threads of a batch when its source or its limit of concurrency changes |
 //! | `driver`, `driver/pull` | carries out what the dispatcher decides, and pulls items |
 
 mod attempt;
+mod batch_waker;
 pub(crate) mod builder;
 mod dispatcher;
 mod driver;
 mod in_flight;
 mod jobs;
 mod last_errors;
-mod limited_attempts;
 mod limiter;
 mod retry;
 mod source;

@@ -19,15 +19,15 @@ use crate::observe::{CallSpan, RequestStats};
 use crate::outcome::{Failure, Outcome, Panic, Stop, Unfinished};
 use crate::primitive::{AtomicBool, AtomicWaker, Mutex, lock, now, sleep, whole_nanos};
 use crate::requests::attempt::{Attempt, AttemptOutcome};
+use crate::requests::batch_waker::BatchWaker;
 use crate::requests::dispatcher::{Action, Decision, Dispatcher, RequestConfig};
 use crate::requests::in_flight::{
     AttemptEnd, EndOf, InFlight, ItemOf, Jobs, PendingEntry, PendingItem, discard_entry,
 };
 use crate::requests::last_errors::{LastError, LastErrors};
-use crate::requests::limited_attempts::LimitedAttempts;
 use crate::requests::limiter::{Dispatch, RateLimiter};
 use crate::requests::retry::Retry;
-use crate::requests::source::{RequestSource, SourceSignal};
+use crate::requests::source::RequestSource;
 use crate::scheduler::{
     CallKind, FairShare, Progress, Published, Rest, RunTime, Scheduler, TimeSlice, Work,
 };
@@ -56,12 +56,10 @@ pub(crate) struct Driver<J: Jobs> {
     /// `true` if the consumer runs items, because no other thread may be there to run them.
     consumer_must_run: AtomicBool,
     timer: SharedTimer,
-    /// `None` if the source is never pending.
-    signal: Option<Arc<SourceSignal>>,
     /// Ends when the batch has something to do, or another thread looks at it.
     rest: Arc<Rest>,
-    /// The limit of the concurrency knows it as long as the batch is alive.
-    _limited: Arc<LimitedAttempts>,
+    /// The source wakes it, and the limit of the concurrency, which has a weak reference.
+    waker: Arc<BatchWaker>,
     pub(super) scheduler: Arc<Scheduler>,
 }
 
@@ -84,14 +82,15 @@ impl<J: Jobs> Driver<J> {
         let window = output.window() as u64;
         let timeout = limits.policy.settings.item_timeout;
         let rest = scheduler.rest();
-        let limited = LimitedAttempts::new(&config.concurrency, &rest, &output.consumer);
+        let waker = BatchWaker::new(&rest);
+        config.concurrency.notify(&waker);
         Arc::new_cyclic(|me| {
-            let signal = source.connect(&rest);
+            let signal = source.connect(&waker);
             let source = LazySource::within_budget(source, RequestSource::is_admitted);
             let source = Box::new(OrderedSource::new(source, producer));
             let at_rest = Some(Arc::clone(&rest));
             let dispatcher = Dispatcher::new(source, config, timeout, window, at_rest);
-            let dispatcher = dispatcher.with_signal(signal.clone());
+            let dispatcher = dispatcher.with_signal(signal);
             let dispatcher = dispatcher.with_budget(limits.budget.clone());
             Driver {
                 me: me.clone(),
@@ -106,9 +105,8 @@ impl<J: Jobs> Driver<J> {
                 runtime,
                 consumer_must_run: AtomicBool::new(false),
                 timer: SharedTimer::default(),
-                signal,
                 rest,
-                _limited: limited,
+                waker,
                 scheduler,
             }
         })
@@ -417,9 +415,7 @@ impl<J: Jobs> StreamWork for Driver<J> {
         if must_run {
             // ORDERING: requests:must_run: Relaxed; as `requests:consumer_must_run`.
             self.consumer_must_run.store(true, Relaxed);
-            if let Some(signal) = &self.signal {
-                signal.wake_consumer_by(&self.output.consumer);
-            }
+            self.waker.wake_consumer_by(&self.output.consumer);
         }
         let helped = must_run && self.step(slice);
         if helped {

@@ -1,23 +1,22 @@
 //! The sources of requests: iterators, and async streams.
 //!
 //! A worker polls a stream as it pulls an iterator. While the stream has no item, the dispatcher
-//! keeps the source. The waker of the stream sets a signal, and ends the rest of the batch. So no
-//! thread waits for the stream.
+//! keeps the source. The waker of the stream sets a signal, and wakes the batch. So no thread waits
+//! for the stream.
 //!
 //! Any thread of the user may use that waker. So the waker keeps no job and no item alive.
 //! Otherwise it could have the last reference, and `wake` would drop them on that thread.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_core::Stream;
 
 use crate::io::Weighed;
-use crate::primitive::{AtomicBool, AtomicWaker, Mutex, lock};
-use crate::scheduler::Rest;
-use crate::unwind::catch_panic;
+use crate::primitive::AtomicBool;
+use crate::requests::batch_waker::BatchWaker;
 
 /// A source of requests. Its iterator returns `Pending` while there is no item.
 pub(crate) trait RequestSource:
@@ -25,9 +24,8 @@ pub(crate) trait RequestSource:
 {
     type Request: Send + 'static;
 
-    /// Prepares a source that may be pending. Returns its signal. The waker of the source ends
-    /// `rest`.
-    fn connect(&mut self, _rest: &Arc<Rest>) -> Option<Arc<SourceSignal>> {
+    /// Prepares a source that may be pending. Returns its signal, which also wakes `batch`.
+    fn connect(&mut self, _batch: &Arc<BatchWaker>) -> Option<Arc<SourceSignal>> {
         None
     }
 
@@ -45,8 +43,8 @@ where
 {
     type Request = S::Request;
 
-    fn connect(&mut self, rest: &Arc<Rest>) -> Option<Arc<SourceSignal>> {
-        self.source().connect(rest)
+    fn connect(&mut self, batch: &Arc<BatchWaker>) -> Option<Arc<SourceSignal>> {
+        self.source().connect(batch)
     }
 
     fn is_admitted(&mut self) -> bool {
@@ -54,12 +52,10 @@ where
     }
 }
 
-/// Says whether a source that was pending may have an item.
-#[derive(Default)]
+/// Says whether a source that was pending may have an item. It is the waker of the source.
 pub(crate) struct SourceSignal {
     is_set: AtomicBool,
-    /// The cell for the waker of the consumer, if the consumer has to run the items.
-    consumer: Mutex<Weak<AtomicWaker>>,
+    batch: Arc<BatchWaker>,
 }
 
 impl SourceSignal {
@@ -69,21 +65,22 @@ impl SourceSignal {
         self.is_set.store(false, Relaxed);
     }
 
-    fn set(&self) {
-        // ORDERING: source:wake: Relaxed; `rest:end`, which comes next, orders it for a thread that
-        // looks for work. The stream orders its own items.
-        self.is_set.store(true, Relaxed);
-    }
-
     pub(crate) fn is_set(&self) -> bool {
         // ORDERING: source:look: Relaxed; as `source:wake`.
         self.is_set.load(Relaxed)
     }
+}
 
-    /// Notes that the consumer has to run the items, and leaves its waker in `cell`. The consumer
-    /// looks for work afterwards.
-    pub(crate) fn wake_consumer_by(&self, cell: &Arc<AtomicWaker>) {
-        *lock(&self.consumer) = Arc::downgrade(cell);
+impl Wake for SourceSignal {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // ORDERING: source:wake: Relaxed; `rest:end`, which comes next, orders it for a thread that
+        // looks for work. The stream orders its own items.
+        self.is_set.store(true, Relaxed);
+        self.batch.wake();
     }
 }
 
@@ -145,30 +142,10 @@ where
 {
     type Request = R;
 
-    fn connect(&mut self, rest: &Arc<Rest>) -> Option<Arc<SourceSignal>> {
-        let (signal, rest) = (Arc::new(SourceSignal::default()), Arc::clone(rest));
-        let waker = Arc::new(SourceWaker { signal: Arc::clone(&signal), rest });
-        self.connection = Some((Arc::clone(&signal), Waker::from(waker)));
+    fn connect(&mut self, batch: &Arc<BatchWaker>) -> Option<Arc<SourceSignal>> {
+        let (is_set, batch) = (AtomicBool::new(false), Arc::clone(batch));
+        let signal = Arc::new(SourceSignal { is_set, batch });
+        self.connection = Some((Arc::clone(&signal), Waker::from(Arc::clone(&signal))));
         Some(signal)
-    }
-}
-
-/// The waker of a source that is a stream.
-struct SourceWaker {
-    signal: Arc<SourceSignal>,
-    rest: Arc<Rest>,
-}
-
-impl Wake for SourceWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.signal.set();
-        Wake::wake_by_ref(&self.rest);
-        // After the rest has ended. A consumer that locks the cell later finds the batch awake.
-        let consumer = lock(&self.signal.consumer).upgrade();
-        consumer.into_iter().for_each(|consumer| catch_panic(|| consumer.wake()));
     }
 }
