@@ -86,12 +86,12 @@ impl Builder {
 
     /// Sets the window of a stream: the maximum number of items that were pulled from the source
     /// and whose outcomes were not taken. The range is from 1 to what memory allows. The number is
-    /// exact. The default is 256. [`BatchBuilder::window`](crate::BatchBuilder::window) sets it for
-    /// one call.
+    /// never exceeded. The default is 256. [`BatchBuilder::window`](crate::BatchBuilder::window)
+    /// sets it for one call.
     ///
     /// The window bounds the memory of a stream. It also bounds how far the workers can run ahead
     /// of a slow item or a slow consumer. A batch has no window, because all of its results are in
-    /// memory anyway. A [queue](crate::Executor::queue) has the same default, and counts exactly.
+    /// memory anyway. A [queue](crate::Executor::queue) has the same default.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU64, Ordering};

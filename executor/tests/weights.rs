@@ -1,4 +1,5 @@
-//! Budgets: the total weight of items that were pulled and not taken is bounded.
+//! Budgets: the total weight of items that were pulled and not taken is bounded. `queue_weights`
+//! has the tests of queues.
 
 mod common;
 #[path = "common/weights.rs"]
@@ -12,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Latch, LiveCounter, executor, kinds, with_timeout};
-use reorder_executor::{CancellationToken, Failure, Job, Shutdown, TrySendError};
+use reorder_executor::{CancellationToken, Failure, Job, Shutdown};
 use weights::{Fuse, Scale, numbers};
 
 #[test]
@@ -267,77 +268,5 @@ fn a_forgotten_stream_hinders_nothing() {
         latch.open();
         assert_eq!(executor.map(0..9, |n| n), (0..9).collect::<Vec<_>>());
         drop(executor);
-    });
-}
-
-#[test]
-fn senders_wait_until_their_items_fit_into_the_budget_of_a_queue() {
-    with_timeout(|| {
-        for has_limits in [false, true] {
-            let executor = executor(2);
-            let weigh = |&weight: &u64| weight;
-            let (sender, mut outcomes) = if has_limits {
-                let queue = executor.batch(()).queue(|n: u64, _| Ok::<_, Infallible>(n));
-                queue.weight(10, weigh).build().unwrap()
-            } else {
-                executor.queue(|n: u64| n).weight(10, weigh).build().unwrap()
-            };
-            [0, 4, 6, 0].into_iter().for_each(|weight| sender.try_send(weight).unwrap());
-            let place = sender.try_reserve().unwrap();
-            let refused = sender.try_send(1).unwrap_err();
-            assert!(matches!(refused, TrySendError::Full(1)), "{refused}");
-            assert!(matches!(sender.try_send(u64::MAX), Err(TrySendError::Full(u64::MAX))));
-            thread::scope(|scope| {
-                // It is sent when nothing outstanding has a weight.
-                scope.spawn(|| sender.send(u64::MAX).unwrap());
-                for weight in [0, 4, 6] {
-                    assert_eq!(outcomes.next().unwrap().unwrap(), weight);
-                }
-            });
-            assert!(sender.try_send(1).is_err() && sender.try_send(0).is_err());
-            place.complete(Ok(7)).unwrap();
-            for weight in [0, 7, u64::MAX] {
-                assert_eq!(outcomes.next().unwrap().unwrap(), weight);
-            }
-            let waiting = sender.clone();
-            sender.try_send(11).unwrap();
-            let sending = thread::spawn(move || waiting.send(1).unwrap_err().into_inner());
-            drop(outcomes);
-            assert_eq!(sending.join().unwrap(), 1);
-        }
-    });
-}
-
-#[test]
-fn tasks_wait_for_room_in_the_budget_of_a_queue() {
-    with_timeout(|| {
-        let executor = executor(2);
-        let queue = executor.queue(|n: u64| n).weight(50, |&weight| weight);
-        let (sender, outcomes) = queue.build().unwrap();
-        let sending = thread::spawn(move || {
-            futures_executor::block_on(async {
-                for weight in numbers(1000, 60) {
-                    sender.send_async(weight).await.unwrap();
-                }
-            });
-        });
-        assert!(outcomes.map(Result::unwrap).eq(numbers(1000, 60)));
-        sending.join().unwrap();
-    });
-}
-
-#[test]
-fn a_job_of_a_queue_makes_its_item_lighter() {
-    with_timeout(|| {
-        let executor = executor(1);
-        let queue = executor.batch(()).queue(|n: u64, job: &Job<'_>| {
-            job.set_weight(1);
-            Ok::<_, Infallible>(n)
-        });
-        let (sender, outcomes) = queue.weight(100, |_| 91).build().unwrap();
-        // No outcome is taken meanwhile.
-        (0..10).for_each(|n| sender.send(n).unwrap());
-        drop(sender);
-        assert!(outcomes.map(Result::unwrap).eq(0..10));
     });
 }

@@ -3,6 +3,8 @@
 //! It is the [budget](reorder_ring::Budget) of the ring under a lock: pullers and senders admit
 //! items, jobs change the weights of theirs, and the consumer releases what it has taken.
 
+use std::mem;
+
 use crate::primitive::{Mutex, lock};
 
 pub(crate) struct Budget(Mutex<State>);
@@ -11,11 +13,14 @@ struct State {
     items: reorder_ring::Budget,
     /// The weight of the item that was refused last, if none was admitted since.
     refused: Option<u64>,
+    /// `true` if an item became lighter since this was asked last.
+    is_lightened: bool,
 }
 
 impl Budget {
     pub(crate) fn new(limit: u64) -> Budget {
-        Budget(Mutex::new(State { items: reorder_ring::Budget::new(limit), refused: None }))
+        let items = reorder_ring::Budget::new(limit);
+        Budget(Mutex::new(State { items, refused: None, is_lightened: false }))
     }
 
     /// Admits the next item if it fits.
@@ -38,6 +43,17 @@ impl Budget {
         lock(&self.0).items.fits(weight)
     }
 
+    /// Returns a function that chooses weights that fit together: it returns `true` for a weight
+    /// that fits besides the weights that it has chosen. The budget is locked until its drop.
+    pub(crate) fn choose(&self) -> impl FnMut(u64) -> bool {
+        let (state, mut chosen) = (lock(&self.0), 0);
+        move |weight| {
+            let fits = state.items.fits_after(chosen, weight);
+            chosen += if fits { weight.into() } else { 0 };
+            fits
+        }
+    }
+
     /// Returns `true` unless the item that was refused last would be refused again.
     pub(crate) fn has_room(&self) -> bool {
         let state = lock(&self.0);
@@ -46,7 +62,14 @@ impl Budget {
 
     /// Changes the weight of an item, unless it was taken.
     pub(crate) fn set(&self, index: u64, weight: u64) {
-        lock(&self.0).items.set(index, weight);
+        let mut state = lock(&self.0);
+        let before = state.items.set(index, weight);
+        state.is_lightened |= before.is_some_and(|before| weight < before);
+    }
+
+    /// Returns `true` if a changed weight has made room since the last call.
+    pub(crate) fn take_lightened(&self) -> bool {
+        mem::take(&mut lock(&self.0).is_lightened)
     }
 
     /// Notes that the items before `index` were taken. An outcome that stands for no item has no
@@ -76,6 +99,9 @@ mod tests {
         }
         budget.take_to(8);
         assert!(budget.fits(u64::MAX), "all were taken");
+        assert_eq!([4, 7, 6, 1, 0].map(budget.choose()), [true, false, true, false, true]);
+        assert_eq!([11, 0, 1].map(budget.choose()), [true, false, false], "a heavy item is alone");
+        assert!(budget.fits(10), "what was chosen was not admitted");
         let unbounded = Budget::new(u64::MAX);
         assert!(unbounded.admit(u64::MAX) && !unbounded.admit(1) && unbounded.admit(0));
     }
@@ -84,10 +110,13 @@ mod tests {
     fn a_changed_weight_counts_until_its_item_is_taken() {
         let budget = Budget::new(10);
         assert!(budget.admit(8) && budget.admit(2) && !budget.admit(4));
+        assert!(!budget.take_lightened());
         budget.set(0, 4);
+        assert!(budget.take_lightened() && !budget.take_lightened());
         assert!(budget.has_room() && budget.admit(4));
         budget.set(1, u64::MAX);
         budget.set(9, 7);
+        assert!(!budget.take_lightened(), "nothing became lighter");
         assert!(!budget.fits(1));
         budget.take_to(1);
         budget.set(0, 5);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::io::Delivered;
 use crate::limits::Budget;
 use crate::queue::core::{QueueCore, Weigh};
-use crate::queue::room::Room;
+use crate::queue::room::{Offer, Room, Wanted};
 use crate::queue::sender::QueueSender;
 use crate::scheduler::{Scheduler, ThreadSettings};
 use crate::stream::{Opened, Ordered, open_ring};
@@ -23,12 +23,13 @@ impl FullWindow {
     /// Takes an outcome, as the consumer of a queue does.
     pub fn take(&self) {
         self.delivered.set(self.delivered.get() + 1);
-        self.room.notify(|| 1);
+        self.room.notify(|| Offer { items: 1, budget: None });
     }
 
     /// Waits as a sender does, until `outcomes` outcomes were taken.
     pub fn wait_for_room(&self, outcomes: u64) {
-        self.room.wait(None, 1, |_| self.delivered.get() >= outcomes);
+        let wanted = Wanted { items: 1, weight: None };
+        self.room.wait(None, wanted, |_| self.delivered.get() >= outcomes);
     }
 }
 

@@ -137,7 +137,11 @@ where
     E: Send + 'static,
 {
     /// Sets the window, at least 1: the maximum number of items that were sent and whose outcomes
-    /// were not taken. The number is exact. The default is the window of the executor.
+    /// were not taken. It is never exceeded. The default is the window of the executor.
+    ///
+    /// The outcomes of cheap items travel in groups. A group makes room when its last outcome is
+    /// taken. In a queue with limits or with [weights](QueueBuilder::weight), each outcome makes
+    /// room.
     pub fn window(mut self, items: usize) -> Self {
         self.window = items;
         self
@@ -154,9 +158,10 @@ where
     /// [`BatchBuilder::weight`] does for a stream. A sender waits until its item fits, or until no
     /// outstanding item has a weight.
     ///
-    /// * The sender calls `weigh` on its own thread, each time before it looks for room. If `weigh`
-    ///   panics, the item is dropped, and the panic is passed on.
+    /// * The sender calls `weigh` once for each item, on its own thread. If `weigh` panics, the
+    ///   item is dropped, and the panic is passed on.
     /// * A [`Place`](crate::Place) has no weight.
+    /// * Each thread takes one item at a time, so that each outcome makes room when it is taken.
     /// * With the feature `sink`, a sink is ready before it gets its item. So each ready sink may
     ///   exceed the limit by one item.
     /// * A heavy item may wait while other senders send lighter items.
@@ -205,9 +210,10 @@ where
                 (call.admission, Some(call.limits))
             }
         };
-        let max_chunk = match limits {
-            Some(_) => 1,
-            None => max_chunk_size(window, executor.parallelism()),
+        let max_chunk = match (&limits, &weight) {
+            (None, None) => max_chunk_size(window, executor.parallelism()),
+            // An outcome of a chunk makes room only with the last one.
+            _ => 1,
         };
         let (core, consumer_end) =
             make_core(executor, window, max_chunk, limits, concurrency, weight, job);

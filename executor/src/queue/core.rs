@@ -17,7 +17,7 @@ use crate::limits::{Budget, LimitState};
 use crate::observe::CallSpan;
 use crate::outcome::Outcome;
 use crate::primitive::{AtomicBool, AtomicU64, AtomicUsize, AtomicWaker, Mutex, MutexGuard, lock};
-use crate::queue::room::Room;
+use crate::queue::room::{Offer, Room, Wanted};
 use crate::scheduler::{
     CallKind, ConcurrencyLimit, FairShare, Gate, Progress, Published, Scheduler, TimeSlice, Work,
 };
@@ -147,17 +147,23 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         self.output.window().saturating_sub(outstanding as usize)
     }
 
-    /// Returns the number of items for which a thread wants room when it begins to wait.
-    pub(super) fn patient_room(&self) -> usize {
+    /// Returns the room that a thread wants when it begins to wait.
+    pub(super) fn patient_room(&self, weight: Option<u64>) -> Wanted {
         // The sender knows the weight of one item only.
-        if self.budget().is_some() { 1 } else { self.output.window() / 4 }
+        let items = if self.budget().is_some() { 1 } else { self.output.window() / 4 };
+        Wanted { items, weight }
     }
 
-    /// Returns `true` if a sender that waits for room for `wanted` items should look again. The
-    /// next item has this weight, if it has one.
-    pub(super) fn may_send(&self, wanted: usize, weight: Option<u64>) -> bool {
+    /// Returns `true` if a sender that has registered for this room should look again. Otherwise
+    /// other senders may use the room.
+    pub(super) fn may_send(&self, wanted: Wanted) -> bool {
+        let Wanted { items, weight } = wanted;
         let fits = || weight.is_none_or(|it| self.budget().is_none_or(|budget| budget.fits(it)));
-        self.is_over() || self.free() >= wanted.max(1) && fits()
+        let may_send = self.is_over() || self.free() >= items.max(1) && fits();
+        if !may_send {
+            self.notify_room();
+        }
+        may_send
     }
 
     /// Returns `true` if the queue would not run an item that is sent now.
@@ -165,12 +171,11 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         self.is_cancelled() || self.output.is_ended_early()
     }
 
-    /// Notifies the senders for which there may be room.
+    /// Notifies the senders for which there is room.
     pub(super) fn notify_room(&self) {
-        self.room.notify(|| match self.free() {
-            // It may be too little for the item of one sender, and enough for another item.
-            free if free > 0 && self.budget().is_some() => usize::MAX,
-            free => free,
+        self.room.notify(|| match self.is_over() {
+            true => Offer::END,
+            false => Offer { items: self.free(), budget: self.budget() },
         });
     }
 
@@ -225,10 +230,11 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
     /// Holds room for one item, which [`send_held`](Self::send_held) uses.
     #[cfg(feature = "sink")]
     pub(super) fn try_hold(&self) -> Result<(), NotSent> {
+        use crate::queue::room::SINK_WEIGHT;
         let state = lock(&self.state);
         self.admit(&state)?;
         // The weight of the item is not known.
-        if self.budget().is_some_and(|budget| !budget.fits(1)) {
+        if self.budget().is_some_and(|budget| !budget.fits(SINK_WEIGHT)) {
             return Err(NotSent::Full);
         }
         self.admit_more(|admitted| admitted + 1);
@@ -414,8 +420,7 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         lock(&self.state).spares.push(items);
         self.progress.finish(count);
         self.next_chunk.learn(count as u32, slice.measure());
-        if self.budget().is_some() {
-            // The job may have made its item lighter.
+        if self.budget().is_some_and(Budget::take_lightened) {
             self.notify_room();
         }
         true
@@ -467,7 +472,7 @@ impl<T: Send, U: Send, E: Send> Work for QueueCore<T, U, E> {
     fn notify(&self) {
         self.output.wake_consumer();
         // Senders look whether the queue has ended.
-        self.room.notify(|| usize::MAX);
+        self.room.notify(|| Offer::END);
     }
 }
 
@@ -506,7 +511,7 @@ impl<T: Send, U: Send, E: Send> StreamWork for QueueCore<T, U, E> {
         self.progress.end();
         drop(state);
         catch_panic(|| drop(producer));
-        self.room.notify(|| usize::MAX);
+        self.room.notify(|| Offer::END);
     }
 
     fn is_cancelled(&self) -> bool {

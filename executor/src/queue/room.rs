@@ -11,7 +11,10 @@
 //! | [`SinkWait`] | a sink whose task was told to wait | does nothing, because its task may never poll it again |
 //!
 //! So a wake-up of a sink does not use up room: [`Room::notify`] wakes all sinks, and as many other
-//! senders as there is room for.
+//! senders as there is room for. In a queue with a budget, it wakes only senders whose items fit.
+//!
+//! Meanwhile, other threads may change the room. So a sender that registers and finds too little
+//! room for its own item notifies the senders that wait.
 //!
 //! It takes as much time to wake a thread as to run several cheap items. So a thread that begins to
 //! wait wants room for several items. After [`PATIENCE`], it waits for the room of one item.
@@ -25,6 +28,7 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use crate::limits::Budget;
 use crate::primitive::{AtomicUsize, Mutex, fence, lock, now};
 use crate::scheduler::park;
 use crate::unwind::{catch_panic, discard};
@@ -32,7 +36,32 @@ use crate::unwind::{catch_panic, discard};
 /// The time for which a sender waits for room for several items.
 const PATIENCE: Duration = Duration::from_micros(100);
 
-/// Wakes the senders that wait, in the order of their waits.
+/// The weight for which a sink wants room. The sink does not know the weight of its item yet.
+pub(crate) const SINK_WEIGHT: u64 = 1;
+
+/// The room that a sender wants.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    /// The number of items.
+    pub(crate) items: usize,
+    /// The weight of the next item, if it has one.
+    pub(crate) weight: Option<u64>,
+}
+
+/// The room that a queue has.
+pub(crate) struct Offer<'a> {
+    /// The number of items.
+    pub(crate) items: usize,
+    /// The budget for the weights of the items, if there is one.
+    pub(crate) budget: Option<&'a Budget>,
+}
+
+impl Offer<'_> {
+    /// An offer for all senders, which find out that the queue has ended.
+    pub(crate) const END: Offer<'static> = Offer { items: usize::MAX, budget: None };
+}
+
+/// The list of the senders of one queue that wait for room.
 #[derive(Default)]
 pub(crate) struct Room {
     /// The number of waiting senders, readable without the lock.
@@ -53,8 +82,7 @@ struct Waiters {
 struct Waiter {
     id: u64,
     waker: Waker,
-    /// The number of items for which there has to be room.
-    wanted: usize,
+    wanted: Wanted,
 }
 
 /// The wait of a thread or a future. The wait has to be [ended](Room::end).
@@ -95,9 +123,8 @@ impl Room {
         fence(SeqCst);
     }
 
-    /// Registers the waker of a sender that wants room for `wanted` items. The sender then has to
-    /// look for room again.
-    pub(crate) fn register(&self, wait: &mut Wait, waker: &Waker, wanted: usize) {
+    /// Registers the waker of a sender. The sender then has to look for the room again.
+    pub(crate) fn register(&self, wait: &mut Wait, waker: &Waker, wanted: Wanted) {
         self.register_with(waker, |waiters, waker| {
             let known = wait.0.and_then(|id| waiters.list.iter_mut().find(|other| other.id == id));
             if let Some(known) = known {
@@ -141,20 +168,20 @@ impl Room {
         }
     }
 
-    /// Blocks until `may_send` returns `true` for one item, or until `deadline`. At first it waits
-    /// for room for `wanted` items. A thread that makes room [notifies](Room::notify) afterwards.
+    /// Blocks until `may_send` returns `true` for the wanted room, or until `deadline`. After a
+    /// while, one item is wanted. A thread that makes room [notifies](Room::notify) afterwards.
     pub(crate) fn wait(
         &self,
         deadline: Option<Instant>,
-        mut wanted: usize,
-        may_send: impl Fn(usize) -> bool,
+        mut wanted: Wanted,
+        may_send: impl Fn(Wanted) -> bool,
     ) {
         park::with_current(|parker, waker| {
             let mut wait = Wait::default();
-            let mut patience = if wanted > 1 { now().checked_add(PATIENCE) } else { None };
+            let mut patience = if wanted.items > 1 { now().checked_add(PATIENCE) } else { None };
             loop {
                 if patience.is_none() {
-                    wanted = 1;
+                    wanted.items = 1;
                 }
                 self.register(&mut wait, waker, wanted);
                 if may_send(wanted) {
@@ -175,9 +202,9 @@ impl Room {
         });
     }
 
-    /// Wakes up to `free()` senders, in the order of their waits. Skips each sender that wants more
-    /// room than that. Also wakes all sinks, unless `free()` is 0.
-    pub(crate) fn notify(&self, free: impl FnOnce() -> usize) {
+    /// Wakes the senders for which the offer is enough: all of them together, in the order of their
+    /// waits. Skips each sender that wants more. Also wakes all sinks, if there is room for one.
+    pub(crate) fn notify<'a>(&self, offer: impl FnOnce() -> Offer<'a>) {
         // ORDERING: room:notify: SeqCst fence, pairs with `room:register`.
         fence(SeqCst);
         // ORDERING: room:look: Relaxed; ordered by the fence.
@@ -185,15 +212,20 @@ impl Room {
             return;
         }
         let (sinks, woken) = self.change(|waiters| {
-            let (free, mut woken) = (free(), Vec::new());
-            while woken.len() < free {
-                let place = waiters.list.iter().position(|waiter| waiter.wanted <= free);
-                let Some(waiter) = place.and_then(|place| waiters.list.remove(place)) else {
-                    break;
-                };
-                woken.push(waiter.waker);
+            let (Offer { items, budget }, mut woken) = (offer(), Vec::new());
+            let has_room = items > 0 && budget.is_none_or(|budget| budget.fits(SINK_WEIGHT));
+            let sinks = if has_room { mem::take(&mut waiters.sinks) } else { BTreeMap::new() };
+            let mut choose = budget.map(Budget::choose);
+            let mut fits = |weight| choose.as_mut().is_none_or(|choose| choose(weight));
+            let mut place = 0;
+            while woken.len() < items && place < waiters.list.len() {
+                let Wanted { items: wanted, weight } = waiters.list[place].wanted;
+                if wanted <= items && weight.is_none_or(&mut fits) {
+                    woken.extend(waiters.list.remove(place).map(|waiter| waiter.waker));
+                } else {
+                    place += 1;
+                }
             }
-            let sinks = if free > 0 { mem::take(&mut waiters.sinks) } else { BTreeMap::new() };
             (sinks, woken)
         });
         sinks.into_values().chain(woken).for_each(|waker| catch_panic(|| waker.wake()));
@@ -202,10 +234,9 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        // Only futures that were forgotten are left. Their wakers are dropped one by one, because
-        // the `Drop` of each may panic.
+        // Only futures that were forgotten are left: a sink that was forgotten keeps its queue. The
+        // wakers are dropped one by one, because the `Drop` of each may panic.
         let waiters = mem::take(&mut *lock(&self.waiters));
         waiters.list.into_iter().for_each(|waiter| discard(waiter.waker));
-        waiters.sinks.into_values().for_each(discard);
     }
 }

@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use crate::queue::core::{NotSent, QueueCore};
 use crate::queue::place::Place;
-use crate::queue::room::Wait;
+use crate::queue::room::{Wait, Wanted};
 use crate::scheduler::{Published, TimeSlice, park, worker};
 use crate::stream::Helper;
 use crate::unwind::DiscardOnDrop;
@@ -25,6 +25,8 @@ pub type Task<U> = Box<dyn FnOnce() -> U + Send>;
 /// After the last sender was dropped, the stream of outcomes ends behind the last item.
 ///
 /// The *window* is the maximum number of items that were sent and whose outcomes were not taken.
+/// The *budget* of a queue with [weights](crate::QueueBuilder::weight) bounds their total weight as
+/// well. A queue has room for an item that fits into both.
 ///
 /// If the stream of outcomes is dropped, or a limit ends the queue, the queue accepts no more
 /// items. Each call then returns an error, with the item.
@@ -49,7 +51,8 @@ pub struct SendError<T>(T);
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrySendError<T> {
-    /// The window is full.
+    /// The queue has no room for the item: its window is full, or the item does not fit into its
+    /// [budget](crate::QueueBuilder::weight).
     Full(T),
     /// The stream of outcomes was dropped, or a limit has ended the queue.
     Closed(T),
@@ -64,13 +67,9 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         }
     }
 
-    /// Weighs and sends an item. Gives back an item that was not sent, and its weight.
-    fn try_send_weighed(&self, item: T) -> Result<(), (NotSent, T, Option<u64>)> {
-        if self.is_closed() {
-            return Err((NotSent::Closed, item, None));
-        }
-        let (item, weight) = self.core.weigh(item);
-        self.core.try_send(item, weight).map_err(|(reason, item)| (reason, item, weight))
+    /// Weighs an item, unless this sender was closed. Gives back an item that cannot be sent.
+    fn weigh(&self, item: T) -> Result<(T, Option<u64>), SendError<T>> {
+        if self.is_closed() { Err(SendError(item)) } else { Ok(self.core.weigh(item)) }
     }
 
     /// Returns `true` if this sender was closed as a sink.
@@ -81,11 +80,11 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         false
     }
 
-    /// Sends an item. If the window is full, the thread waits until the consumer has taken an
-    /// outcome.
+    /// Sends an item. If the queue has no room for it, the thread waits until the consumer has
+    /// taken outcomes.
     ///
     /// A thread that also takes the outcomes should use [`try_send`](QueueSender::try_send). If it
-    /// waited here, it would take no outcomes, and the window would stay full.
+    /// waited here, it would take no outcomes, and the queue would stay full.
     ///
     /// # Errors
     ///
@@ -100,12 +99,13 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
     /// Blocking. If the caller is a worker of an executor, it runs items of the queue. When there
     /// are none, another worker takes its place while it waits. No order among waiting senders is
     /// promised.
-    pub fn send(&self, mut item: T) -> Result<(), SendError<T>> {
+    pub fn send(&self, item: T) -> Result<(), SendError<T>> {
+        let (mut item, weight) = self.weigh(item)?;
         loop {
-            match self.try_send_weighed(item) {
+            match self.core.try_send(item, weight) {
                 Ok(()) => return Ok(()),
-                Err((NotSent::Closed, back, _)) => return Err(SendError(back)),
-                Err((NotSent::Full, back, weight)) => {
+                Err((NotSent::Closed, back)) => return Err(SendError(back)),
+                Err((NotSent::Full, back)) => {
                     // The wait may panic.
                     let back = DiscardOnDrop::new(back);
                     self.wait_for_room(weight);
@@ -115,7 +115,7 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         }
     }
 
-    /// Sends an item, unless the window is full.
+    /// Sends an item, unless the queue has no room for it.
     ///
     /// # Errors
     ///
@@ -126,14 +126,16 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
     /// Blocking: it takes a lock that is held for a few instructions, and while the list of items
     /// grows.
     pub fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
-        self.try_send_weighed(item).map_err(|(reason, item, _)| match reason {
+        let (item, weight) =
+            self.weigh(item).map_err(|SendError(item)| TrySendError::Closed(item))?;
+        self.core.try_send(item, weight).map_err(|(reason, item)| match reason {
             NotSent::Full => TrySendError::Full(item),
             NotSent::Closed => TrySendError::Closed(item),
         })
     }
 
-    /// Sends an item. If the window is full, the task waits until the consumer has taken an
-    /// outcome.
+    /// Sends an item. If the queue has no room for it, the task waits until the consumer has taken
+    /// outcomes.
     ///
     /// If the future is dropped before it is ready, the item is dropped and was not sent.
     ///
@@ -144,12 +146,13 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
     /// # Errors
     ///
     /// As [`send`](QueueSender::send).
-    pub async fn send_async(&self, mut item: T) -> Result<(), SendError<T>> {
+    pub async fn send_async(&self, item: T) -> Result<(), SendError<T>> {
+        let (mut item, weight) = self.weigh(item)?;
         loop {
-            match self.try_send_weighed(item) {
+            match self.core.try_send(item, weight) {
                 Ok(()) => return Ok(()),
-                Err((NotSent::Closed, back, _)) => return Err(SendError(back)),
-                Err((NotSent::Full, back, weight)) => {
+                Err((NotSent::Closed, back)) => return Err(SendError(back)),
+                Err((NotSent::Full, back)) => {
                     self.room(weight).await;
                     item = back;
                 }
@@ -191,7 +194,7 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         // Counts this worker as blocked inside a source, so that another one takes its place.
         let _inside = is_worker.then(|| slice.enter_source());
         let deadline = core.limits.as_ref().and_then(|limits| limits.policy.settings.deadline);
-        core.room.wait(deadline, core.patient_room(), |wanted| core.may_send(wanted, weight));
+        core.room.wait(deadline, core.patient_room(weight), |wanted| core.may_send(wanted));
     }
 
     /// Waits until there may be room for an item of this weight, or the queue is over. The future
@@ -199,8 +202,9 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
     async fn room(&self, weight: Option<u64>) {
         let mut waiting = Waiting { sender: self, wait: Wait::default() };
         poll_fn(|cx| {
-            self.core.room.register(&mut waiting.wait, cx.waker(), 1);
-            if self.core.may_send(1, weight) { Poll::Ready(()) } else { Poll::Pending }
+            let wanted = Wanted { items: 1, weight };
+            self.core.room.register(&mut waiting.wait, cx.waker(), wanted);
+            if self.core.may_send(wanted) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -272,8 +276,8 @@ impl<T: Send + 'static, U: Send + 'static, E: Send + 'static> QueueSender<T, U, 
 }
 
 impl<U: Send + 'static, E: Send> QueueSender<Task<U>, U, E> {
-    /// Sends a closure. If the window is full, the thread waits, as [`send`](QueueSender::send)
-    /// does.
+    /// Sends a closure. If the queue has no room for it, the thread waits, as
+    /// [`send`](QueueSender::send) does.
     ///
     /// # Errors
     ///
@@ -384,7 +388,7 @@ impl<T> fmt::Display for TrySendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             TrySendError::Full(_) => {
-                "the queue is full: as many items are outstanding as its window has"
+                "the queue is full: the window or the budget of its outstanding items has no room"
             }
             TrySendError::Closed(_) => CLOSED,
         })

@@ -1,6 +1,7 @@
 //! Queues: a sender that waits for room is told of it.
 
 use std::future::poll_fn;
+use std::num::NonZeroUsize;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -74,6 +75,27 @@ fn an_abandoned_sink_takes_no_wake_up() {
         drop(holder);
         waiting.join().unwrap();
         drop((abandoned, outcomes));
+    });
+}
+
+/// A larger window wakes a sender. Before it looks, another sender takes some of the room. Then
+/// only a lighter item fits, whose sender waits.
+#[test]
+fn a_sender_passes_on_room_that_is_too_small_for_it() {
+    explore("a_sender_passes_on_room_that_is_too_small_for_it", Some(3), 500, || {
+        let (sender, outcomes) = open_weighted_queue(3, 5);
+        outcomes.set_window(NonZeroUsize::MIN);
+        sender.try_send(1).expect("the queue is empty");
+        let (heavy, light) = (sender.clone(), sender.clone());
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut heavy = pin!(heavy.send_async(3));
+        assert!(heavy.as_mut().poll(&mut cx).is_pending());
+        let light = thread::spawn(move || light.send(2).expect("the queue is open"));
+        outcomes.set_window(NonZeroUsize::new(3).unwrap());
+        sender.try_send(2).expect("it fits beside the light item");
+        assert!(heavy.as_mut().poll(&mut cx).is_pending());
+        light.join().unwrap();
+        drop(outcomes);
     });
 }
 

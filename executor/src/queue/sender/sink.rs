@@ -122,8 +122,7 @@ impl<T: Send, U: Send, E: Send> Sink<T> for QueueSender<T, U, E> {
 
     fn start_send(mut self: Pin<&mut Self>, item: T) -> Result<(), SendError<Option<T>>> {
         if !self.sink.has_room {
-            let sent = self.try_send_weighed(item);
-            return sent.map_err(|(_, item, _)| SendError(Some(item)));
+            return self.try_send(item).map_err(|error| SendError(Some(error.into_inner())));
         }
         // The sink still holds its room if this panics.
         let (item, weight) = self.core.weigh(item);
