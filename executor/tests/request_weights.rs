@@ -346,12 +346,20 @@ fn a_consumer_without_workers_pulls_within_the_budget() {
         // The consumer runs the requests itself: it is the only worker.
         let executor = Arc::new(executor(1));
         let inner = Arc::clone(&executor);
-        let sums = executor.stream([100_u64, 200], move |count| {
-            let batch = inner.batch(0..count).weight(3, |&n| n % 5).requests();
-            let outcomes = batch.stream(|&n, _| AttemptOutcome::<_, ()>::Done(n)).unwrap();
-            outcomes.map(Result::unwrap).sum::<u64>()
+        let counts = executor.stream([100_u64, 200], move |count| {
+            let weights: Vec<u64> = numbers(count, 5).collect();
+            let scale = Scale::new(20);
+            let counted = Arc::clone(&scale);
+            let batch = inner.batch(weights.clone()).weight(20, |&weight| weight).requests();
+            // While items wait for their next attempts, the consumer pulls ahead.
+            let outcomes = retried(batch).stream(move |&weight, now| {
+                start(&counted, weight, now);
+                attempt(weight, now)
+            });
+            scale.check(outcomes.unwrap(), weights);
+            count
         });
-        assert_eq!(sums.map(Result::unwrap).collect::<Vec<_>>(), [4950, 19900]);
+        assert_eq!(counts.map(Result::unwrap).collect::<Vec<_>>(), [100, 200]);
     });
 }
 

@@ -8,28 +8,32 @@ mod weights;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
 use common::{Latch, LiveCounter, executor, kinds, with_timeout};
-use reorder_executor::{CancellationToken, Failure, Job, Shutdown};
+use reorder_executor::{CancellationToken, Executor, Failure, Job, Shutdown};
 use weights::{Fuse, Scale, numbers};
+
+/// Runs items that are their own weights, and checks the weight of the items that have started.
+fn check_budget(executor: &Executor, count: u64, below: u64, limit: u64) {
+    let scale = Scale::new(limit);
+    let counts = Arc::clone(&scale);
+    let batch = executor.batch(numbers(count, below)).weight(limit, |&weight| weight);
+    let job = move |weight, _: &Job<'_>| {
+        counts.start(weight);
+        Ok(weight)
+    };
+    scale.check(batch.stream(job).unwrap(), numbers(count, below));
+}
 
 #[test]
 fn the_weight_of_started_items_stays_within_the_budget() {
     with_timeout(|| {
         for workers in [1, 3] {
             for limit in [1, 10, 50, 1000] {
-                let executor = executor(workers);
-                let scale = Scale::new(limit);
-                let counts = Arc::clone(&scale);
-                let batch = executor.batch(numbers(2000, 60)).weight(limit, |&weight| weight);
-                let job = move |weight, _: &Job<'_>| {
-                    counts.start(weight);
-                    Ok(weight)
-                };
-                scale.check(batch.stream(job).unwrap(), numbers(2000, 60));
+                check_budget(&executor(workers), 2000, 60, limit);
             }
         }
     });
@@ -242,14 +246,16 @@ fn a_stream_with_a_budget_survives_that_all_its_drops_panic() {
 #[test]
 fn a_consumer_that_is_a_worker_pulls_within_the_budget() {
     with_timeout(|| {
-        let executor = Arc::new(executor(1));
-        let inner = Arc::clone(&executor);
-        let sums = executor.stream([100_u64, 200], move |count| {
-            let batch = inner.batch(0..count).weight(3, |&n| n % 5);
-            let outcomes = batch.stream(|n, _| Ok::<_, Infallible>(n)).unwrap();
-            outcomes.map(Result::unwrap).sum::<u64>()
-        });
-        assert_eq!(sums.map(Result::unwrap).collect::<Vec<_>>(), [4950, 19900]);
+        // The consumer is the only worker, or another worker pulls ahead.
+        for workers in [1, 2] {
+            let executor = Arc::new(executor(workers));
+            let inner = Arc::clone(&executor);
+            let counts = executor.stream([100, 200], move |count| {
+                check_budget(&inner, count, 5, 3);
+                count
+            });
+            assert_eq!(counts.map(Result::unwrap).collect::<Vec<_>>(), [100, 200]);
+        }
     });
 }
 
@@ -268,5 +274,39 @@ fn a_forgotten_stream_hinders_nothing() {
         latch.open();
         assert_eq!(executor.map(0..9, |n| n), (0..9).collect::<Vec<_>>());
         drop(executor);
+    });
+}
+
+#[test]
+fn a_kept_item_survives_a_panic_of_the_size_hint() {
+    /// Its hint panics once it is told to.
+    struct Source(std::ops::Range<u64>, Arc<AtomicBool>);
+    impl Iterator for Source {
+        type Item = u64;
+        fn next(&mut self) -> Option<u64> {
+            self.0.next()
+        }
+        fn size_hint(&self) -> (usize, Option<usize>) {
+            assert!(!self.1.load(SeqCst), "no hint");
+            self.0.size_hint()
+        }
+    }
+    with_timeout(|| {
+        let executor = executor(1);
+        let panics = Arc::new(AtomicBool::new(false));
+        let pulled = Arc::new(AtomicU64::new(0));
+        let (source, counts) = (Source(0..9, Arc::clone(&panics)), Arc::clone(&pulled));
+        let weigh = move |_: &u64| {
+            counts.fetch_add(1, SeqCst);
+            1
+        };
+        let batch = executor.batch(source).weight(1, weigh);
+        let outcomes = batch.stream(|n, _| Ok::<_, Infallible>(n)).unwrap();
+        // Item 1 waits for room.
+        while pulled.load(SeqCst) < 2 {
+            thread::yield_now();
+        }
+        panics.store(true, SeqCst);
+        assert!(outcomes.map(Result::unwrap).eq(0..9));
     });
 }

@@ -75,12 +75,11 @@ impl<I: Iterator, W> Iterator for Weighed<I, W> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let (least, most) = self.source.size_hint();
         match *self.next {
-            Next::Item(..) => (least.saturating_add(1), most.and_then(|most| most.checked_add(1))),
-            // `next` returns `None`, or panics.
+            Next::Unknown => self.source.size_hint(),
+            // The source is not asked: if it panicked, the answer that is kept here would be lost.
+            Next::Item(..) | Next::Panicked(_) => (1, None),
             Next::End => (0, Some(0)),
-            Next::Unknown | Next::Panicked(_) => (least, most),
         }
     }
 }
