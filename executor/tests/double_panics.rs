@@ -279,6 +279,24 @@ fn a_job_and_a_weight_panic_when_their_queue_is_refused() {
     assert!(refused.is_err());
 }
 
+/// A builder that starts nothing drops its source and its function for weights.
+#[test]
+fn a_source_and_a_weight_panic_when_their_builder_is_dropped() {
+    let executor = executor(1);
+    let weighed = || {
+        let capture = Fuse("a capture");
+        let weigh = move |_: &usize| {
+            let _ = &capture;
+            1
+        };
+        let plan = Plan { items: 1, promised: None, panics: false };
+        executor.batch(plan.fragile()).weight(1, weigh)
+    };
+    assert_eq!(panic_of(|| drop(weighed())), "the source's drop");
+    #[cfg(feature = "requests")]
+    assert_eq!(panic_of(|| drop(weighed().requests())), "the source's drop");
+}
+
 /// Returns a stream whose 100 outcomes wait to be taken. Cheap ones travel together.
 fn full_stream(executor: &Executor) -> Ordered<'static, Fuse> {
     let stream = executor.stream(0..100, fuse);

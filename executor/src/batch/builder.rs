@@ -581,11 +581,12 @@ impl Job<'_> {
         self.current.should_stop()
     }
 
-    /// Changes the weight of this item in the [budget](BatchBuilder::weight) of its call, to the
-    /// weight of the result. It holds until the outcome is taken.
+    /// Sets the weight with which this item counts in the [budget](BatchBuilder::weight) of its
+    /// call: the weight of the result. It counts until the outcome is taken.
     ///
-    /// A smaller weight makes room when the job returns. A greater one may exceed the limit, and
-    /// keeps later items waiting for longer. Without a budget, it does nothing.
+    /// * A smaller weight makes room when the job returns.
+    /// * A greater weight may exceed the limit. Then later items wait for longer.
+    /// * Without a budget, this does nothing.
     ///
     /// ```
     /// # use reorder_executor::Executor;

@@ -12,31 +12,33 @@ use crate::unwind::DiscardOnDrop;
 #[must_use = "nothing runs until a stream is opened"]
 pub struct WeighedBatch<'e, I, W> {
     pub(crate) batch: BatchBuilder<'e, I>,
-    pub(crate) weigh: W,
+    pub(crate) weigh: DiscardOnDrop<W>,
 }
 
 impl<'e, I: IntoIterator> BatchBuilder<'e, I> {
-    /// Bounds the total weight of the items that were pulled and whose outcomes were not taken.
-    /// `weigh` returns the weight of an item: its size in bytes, or its number of tokens. `limit`
-    /// is the budget.
+    /// Bounds the total weight of the outstanding items by a budget of `limit`. An item is
+    /// outstanding from its pull until its outcome is taken. `weigh` returns the weight of an item,
+    /// such as its bytes or its tokens.
     ///
     /// The window still bounds the number of items. The budget admits the items in their order:
     ///
     /// * The next item waits until it fits into the budget.
-    /// * While no outstanding item has a weight, the budget admits any item. So an item that is
-    ///   heavier than the budget passes alone, and no item waits for ever.
-    /// * The stream must pull an item to learn its weight. So one more item may be in memory, which
-    ///   waits.
-    /// * An outcome counts until the stream has returned it. The outcome that the caller holds does
-    ///   not count. [`Ordered::peek_mut`](crate::Ordered::peek_mut) gives the value of an outcome
-    ///   that counts.
+    /// * While no outstanding item has a weight, any item fits. So an item that is heavier than the
+    ///   budget passes alone, and no item waits for ever.
+    /// * The stream pulls an item before it weighs it. So one item more than the budget admits may
+    ///   be in memory.
+    /// * An outcome counts until the stream has returned it. Then it no longer counts, although the
+    ///   caller holds it. [`Ordered::peek_mut`](crate::Ordered::peek_mut) shows the value of an
+    ///   outcome that still counts.
     ///
-    /// A job may [correct](Job::set_weight) the weight of its item by the weight of its result.
+    /// A result may be heavier or lighter than its item. A job [sets](Job::set_weight) the weight
+    /// of its result.
     ///
     /// With the feature `requests`, `WeighedBatch::requests` is for calls to a service.
     ///
-    /// Set the limits of the batch first. There is no budget for [`run`](BatchBuilder::run) and
-    /// [`submit`](BatchBuilder::submit), because they keep all items and outcomes in memory.
+    /// Set the limits of the batch before this. A batch with a budget has no
+    /// [`run`](BatchBuilder::run) and no [`submit`](BatchBuilder::submit), because these keep all
+    /// items and outcomes in memory.
     ///
     /// ```
     /// use reorder_executor::Executor;
@@ -60,16 +62,16 @@ impl<'e, I: IntoIterator> BatchBuilder<'e, I> {
 impl<'e, I, W> WeighedBatch<'e, I, W> {
     pub(crate) fn new(mut batch: BatchBuilder<'e, I>, limit: u64, weigh: W) -> Self {
         batch.limits.weight = Some(limit);
-        WeighedBatch { batch, weigh }
+        WeighedBatch { batch, weigh: DiscardOnDrop::new(weigh) }
     }
 }
 
 impl<I, W> WeighedBatch<'_, I, W> {
     /// Runs `job` on the items as [`BatchBuilder::stream`], within the budget.
     ///
-    /// A panic of the function that weighs counts as a panic of the source: it is the last outcome,
-    /// [`Failure::SourcePanicked`](crate::Failure::SourcePanicked), at the place of its item. The
-    /// item is dropped, and a panic of its `Drop` is ignored.
+    /// If the function that weighs panics, the stream ends, as after a panic of the source. The
+    /// last outcome is [`Failure::SourcePanicked`](crate::Failure::SourcePanicked), at the place of
+    /// the item. The item is dropped, and a panic of its `Drop` is ignored.
     ///
     /// # Errors
     ///
@@ -91,8 +93,8 @@ impl<I, W> WeighedBatch<'_, I, W> {
         W: Fn(&I::Item) -> u64 + Send + 'static,
     {
         let WeighedBatch { batch, weigh } = self;
-        // If turning the items into an iterator panics, both are dropped while the thread unwinds.
-        let (weigh, job) = (DiscardOnDrop::new(weigh), DiscardOnDrop::new(job));
+        // If turning the items into an iterator panics, it is dropped while the thread unwinds.
+        let job = DiscardOnDrop::new(job);
         let window = batch.window;
         batch.stream_with(window, I::into_iter, move |call, source| {
             let Admitted { executor, admission, window, limits } = call;

@@ -37,13 +37,14 @@ impl Attempt {
         self.current().should_stop()
     }
 
-    /// Changes the weight of this item in the [budget](crate::BatchBuilder::weight) of its batch,
-    /// to the weight of the result. It holds until the outcome is taken, also for further attempts.
+    /// Sets the weight with which this item counts in the [budget](crate::BatchBuilder::weight) of
+    /// its batch: the weight of the result. It counts until the outcome is taken, also during
+    /// further attempts. [`WeighedBatch::requests`](crate::WeighedBatch::requests) has an example.
     ///
-    /// A smaller weight makes room when the attempt ends. A greater one may exceed the limit, and
-    /// keeps later items waiting for longer. Without a budget, it does nothing.
-    /// After the attempt, a change makes room at the next event of the batch.
-    /// [`WeighedBatch::requests`](crate::WeighedBatch::requests) has an example.
+    /// * A smaller weight makes room when the attempt ends. If it is set later, it makes room when
+    ///   another attempt ends, or when the next outcome is taken.
+    /// * A greater weight may exceed the limit. Then later items wait for longer.
+    /// * Without a budget, this does nothing.
     ///
     /// # Progress
     ///

@@ -86,7 +86,7 @@ use crate::unwind::DiscardOnDrop;
 pub struct Requests<'e, I, W = ()> {
     batch: BatchBuilder<'e, I>,
     /// The function that weighs the items, or `()`.
-    weigh: W,
+    weigh: DiscardOnDrop<W>,
     config: RequestConfig,
     window: usize,
 }
@@ -95,12 +95,12 @@ impl<'e, I> BatchBuilder<'e, I> {
     /// Returns the builder of a batch of requests to a service: items that may need several
     /// attempts, and share a rate limiter. [`Requests`] has an example.
     pub fn requests(self) -> Requests<'e, I> {
-        Requests::new(self, ())
+        Requests::new(self, DiscardOnDrop::new(()))
     }
 }
 
 impl<'e, I, W> Requests<'e, I, W> {
-    pub(super) fn new(batch: BatchBuilder<'e, I>, weigh: W) -> Self {
+    pub(super) fn new(batch: BatchBuilder<'e, I>, weigh: DiscardOnDrop<W>) -> Self {
         let concurrency = batch.limits.concurrency.clone();
         let config = RequestConfig {
             retry: Retry::new(),
@@ -260,7 +260,7 @@ impl<I, W> Requests<'_, I, W> {
         F: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
         W: Weigh<I::Item>,
     {
-        let (jobs, weigh) = (Blocking::new(job), DiscardOnDrop::new(self.weigh));
+        let (jobs, weigh) = (Blocking::new(job), self.weigh);
         self.batch.stream_with(self.window, I::into_iter, |call, source| {
             let source = weighed(&call, Items(source), move |item| weigh.weigh(item));
             start(call, source, jobs, self.config)
@@ -291,7 +291,7 @@ impl<I, W> Requests<'_, I, W> {
         A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
         W: Weigh<I::Item>,
     {
-        let (jobs, weigh) = (Spawned::new(spawner, job), DiscardOnDrop::new(self.weigh));
+        let (jobs, weigh) = (Spawned::new(spawner, job), self.weigh);
         self.batch.stream_with(self.window, I::into_iter, |call, source| {
             let source = Items(source.map(Arc::new));
             let source = weighed(&call, source, move |item: &Arc<_>| weigh.weigh(&**item));
@@ -337,7 +337,7 @@ impl<I, W> Requests<'_, I, W> {
         F: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
         W: Weigh<I::Item>,
     {
-        let (jobs, weigh) = (Blocking::new(job), DiscardOnDrop::new(self.weigh));
+        let (jobs, weigh) = (Blocking::new(job), self.weigh);
         self.batch.stream_with(self.window, identity, |call, source| {
             let source = Polled::new(source, identity);
             let source = weighed(&call, source, move |item| weigh.weigh(item));
@@ -391,7 +391,7 @@ impl<I, W> Requests<'_, I, W> {
         A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
         W: Weigh<I::Item>,
     {
-        let (jobs, weigh) = (Spawned::new(spawner, job), DiscardOnDrop::new(self.weigh));
+        let (jobs, weigh) = (Spawned::new(spawner, job), self.weigh);
         self.batch.stream_with(self.window, identity, |call, source| {
             let source = Polled::new(source, Arc::new);
             let source = weighed(&call, source, move |item: &Arc<_>| weigh.weigh(&**item));
