@@ -108,3 +108,84 @@ fn try_map_borrows_in_a_scope() {
     let error = executor.scope(|scope| scope.try_map(&words, |word| word.parse::<u32>()));
     assert_eq!(error.unwrap_err().index, 1);
 }
+
+#[test]
+fn a_scoped_stream_stays_within_its_budget() {
+    with_timeout(|| {
+        let executor = executor(2);
+        let words: Vec<String> = (0..300).map(|n| "x".repeat(n * 7 % 40)).collect();
+        // The source, the job and the function that weighs borrow.
+        let (pulled, weighed, ran) =
+            (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        executor.scope(|scope| {
+            let source = words.iter().inspect(|_| _ = pulled.fetch_add(1, SeqCst));
+            let batch = scope.batch(source).weight(50, |word| {
+                weighed.fetch_add(1, SeqCst);
+                word.len() as u64
+            });
+            let mut lengths = batch
+                .stream(|word, _| {
+                    ran.fetch_add(1, SeqCst);
+                    Ok::<_, ()>(word)
+                })
+                .unwrap();
+            for (n, word) in words.iter().enumerate() {
+                // The next items up to the limit were pulled, and one more that waits.
+                let mut total = 0;
+                let fits = words[n..].iter().take_while(|word| {
+                    let fits = total == 0 || total + word.len() <= 50;
+                    total += word.len();
+                    fits
+                });
+                let most = n + fits.count() + 1;
+                while pulled.load(SeqCst) < most.min(words.len()) {
+                    thread::yield_now();
+                }
+                assert_eq!(pulled.load(SeqCst), most.min(words.len()));
+                assert_eq!(lengths.next().unwrap().unwrap(), word);
+            }
+            assert!(lengths.next().is_none());
+        });
+        assert_eq!([pulled, weighed, ran].map(AtomicUsize::into_inner), [300; 3]);
+    });
+}
+
+#[test]
+fn a_scope_ends_while_an_item_waits_for_room() {
+    with_timeout(|| {
+        let executor = executor(1);
+        let items: Vec<u64> = (0..10).collect();
+        let ran = AtomicUsize::new(0);
+        let left = executor.scope(|scope| {
+            let batch = scope.batch(&items).fail_fast().weight(1, |&&n| n.min(1));
+            let mut outcomes = batch
+                .stream(|&n, _| {
+                    ran.fetch_add(1, SeqCst);
+                    if n == 2 { Err(n) } else { Ok(n) }
+                })
+                .unwrap();
+            assert_eq!(outcomes.next().unwrap().unwrap(), 0);
+            assert_eq!(outcomes.next().unwrap().unwrap(), 1);
+            assert_eq!(kinds(&[outcomes.next().unwrap()]), "f");
+            assert_eq!(kinds(&[outcomes.next().unwrap()]), "c");
+
+            let open = scope.batch(&items).weight(1, |_| 1).stream(|&n, _| Ok::<_, ()>(n)).unwrap();
+            while open.progress().finished() < 1 {
+                thread::yield_now();
+            }
+            open.progress().pulled()
+        });
+        assert_eq!((left, ran.into_inner()), (1, 3));
+    });
+}
+
+#[test]
+fn a_closed_executor_refuses_the_stream_with_a_budget() {
+    let executor = executor(1);
+    _ = executor.shutdown(Shutdown::Drain, None);
+    let items = [1, 2];
+    executor.scope(|scope| {
+        let batch = scope.batch(&items).weight(1, |_| 1);
+        assert!(batch.stream(|n, _| Ok::<_, ()>(n)).unwrap_err().into_inner().eq(&items));
+    });
+}

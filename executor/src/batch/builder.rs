@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use crate::batch::handle::{BatchHandle, Refused};
 use crate::batch::report::BatchReport;
 use crate::executor::{Executor, check_window};
-use crate::io::{Items, collect};
+use crate::io::{Items, LazySource, collect};
 use crate::limits::{CancellationToken, Current, LimitState, Limits, RunningItem, Waiting};
 use crate::map::Share;
 use crate::memory;
 use crate::outcome::{self, Failure, Outcome};
 use crate::primitive::now;
 use crate::scheduler::{Admission, ConcurrencyLimit};
-use crate::stream::{Ordered, open_stream, publish_with_limits};
+use crate::stream::{ConsumerEnd, Ordered, StreamWork, open_lazy, publish_with_limits};
 use crate::unwind::{DiscardOnDrop, discard};
 
 /// The result of submitting a batch.
@@ -69,7 +69,7 @@ pub struct BatchBuilder<'e, I, S = ()> {
     pub(crate) window: usize,
     is_concurrent: bool,
     /// The scope in which the batch borrows.
-    scope: S,
+    pub(crate) scope: S,
 }
 
 impl Executor {
@@ -304,9 +304,25 @@ impl<'e, I, S> BatchBuilder<'e, I, S> {
         BatchBuilder { executor, items, limits, window, is_concurrent, scope }
     }
 
-    /// Returns the scope, the items, the limits and the window.
-    pub(crate) fn into_parts(self) -> (S, I, Limits, usize) {
-        (self.scope, self.items, self.limits, self.window)
+    /// Lets `start` open the stream of a source unless the executor was shut down.
+    pub(crate) fn stream_with<'a, T, U: Send, E: Send>(
+        self,
+        window: usize,
+        source: impl FnOnce(I) -> T,
+        start: impl FnOnce(Admitted<'e>, T) -> Ordered<'a, U, E>,
+    ) -> Result<Ordered<'a, U, E>, Refused<T>> {
+        let start = DiscardOnDrop::new(start);
+        let source = DiscardOnDrop::new(source(self.items));
+        if window != self.executor.window {
+            // The builder of the executor has tried its own window.
+            if let Err(error) = check_window(window) {
+                return Err(Refused::window(source.into_inner(), error));
+            }
+        }
+        match Admitted::new(self.executor, window, self.limits) {
+            Some(call) => Ok(start.into_inner()(call, source.into_inner())),
+            None => Err(Refused::shut_down(source.into_inner())),
+        }
     }
 }
 
@@ -420,27 +436,6 @@ impl<'e, I> BatchBuilder<'e, I> {
             None => Err(Refused { items: items.into_vec(), window: None }),
         }
     }
-
-    /// Lets `start` open the stream of a source unless the executor was shut down.
-    pub(crate) fn stream_with<S, U: Send, E: Send>(
-        self,
-        window: usize,
-        source: impl FnOnce(I) -> S,
-        start: impl FnOnce(Admitted<'e>, S) -> Ordered<'static, U, E>,
-    ) -> Result<Ordered<'static, U, E>, Refused<S>> {
-        let start = DiscardOnDrop::new(start);
-        let source = DiscardOnDrop::new(source(self.items));
-        if window != self.executor.window {
-            // The builder of the executor has tried its own window.
-            if let Err(error) = check_window(window) {
-                return Err(Refused { items: source.into_inner(), window: Some(error) });
-            }
-        }
-        match Admitted::new(self.executor, window, self.limits) {
-            Some(call) => Ok(start.into_inner()(call, source.into_inner())),
-            None => Err(Refused { items: source.into_inner(), window: None }),
-        }
-    }
 }
 
 /// The items of a batch, with their indices.
@@ -479,17 +474,46 @@ impl<'e> Admitted<'e> {
 /// Starts a stream with limits.
 fn start<I, U, E, F>(call: Admitted<'_>, source: I, job: F) -> Ordered<'static, U, E>
 where
-    I: Iterator + Send + 'static,
-    I::Item: Send,
+    I: Iterator<Item: Send> + Send + 'static,
     U: Send + 'static,
     E: Send + 'static,
     F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync + 'static,
 {
-    let Admitted { executor, admission, window, limits } = call;
-    let run = limited_job(Arc::clone(&limits), job);
-    let run = move |(index, item): (usize, I::Item)| run(index as u64, item);
-    let (core, consumer_end) = open_stream(executor, source.enumerate(), window, Some(limits), run);
-    publish_with_limits(executor, admission, Arc::new(core), consumer_end)
+    let (stream, consumer_end) = open_limited(&call, source, job);
+    publish_with_limits(call.executor, call.admission, Arc::new(stream), consumer_end)
+}
+
+/// Opens a stream with limits, which no thread knows yet.
+pub(crate) fn open_limited<I, U, E, F>(
+    call: &Admitted<'_>,
+    source: I,
+    job: F,
+) -> (impl StreamWork + use<I, U, E, F>, ConsumerEnd<U, E>)
+where
+    I: Iterator<Item: Send> + Send,
+    U: Send,
+    E: Send,
+    F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync,
+{
+    open_lazy_limited(call, LazySource::new(source.enumerate()), job)
+}
+
+/// Opens a stream as [`open_limited`], over a source of items and their indices.
+pub(crate) fn open_lazy_limited<I, T, U, E, F>(
+    call: &Admitted<'_>,
+    source: LazySource<I>,
+    job: F,
+) -> (impl StreamWork + use<I, T, U, E, F>, ConsumerEnd<U, E>)
+where
+    I: Iterator<Item = (usize, T)> + Send,
+    T: Send,
+    U: Send,
+    E: Send,
+    F: Fn(T, &Job<'_>) -> Result<U, E> + Send + Sync,
+{
+    let run = limited_job(Arc::clone(&call.limits), job);
+    let run = move |(index, item): (usize, T)| run(index as u64, item);
+    open_lazy(call.executor, source, call.window, Some(Arc::clone(&call.limits)), run)
 }
 
 /// Returns a job that keeps the limits of its call, for an item and its index.

@@ -3,19 +3,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::batch::builder::{Admitted, BatchBuilder, Job, Streamed, limited_job};
+use crate::batch::builder::{Admitted, BatchBuilder, Job, Streamed, open_lazy_limited};
 use crate::io::{LazySource, Weighed};
-use crate::stream::{open_lazy, publish_with_limits};
+use crate::stream::{ConsumerEnd, StreamWork, publish_with_limits};
 use crate::unwind::DiscardOnDrop;
 
 /// A batch with a budget, made by [`BatchBuilder::weight`].
 #[must_use = "nothing runs until a stream is opened"]
-pub struct WeighedBatch<'e, I, W> {
-    pub(crate) batch: BatchBuilder<'e, I>,
+pub struct WeighedBatch<'e, I, W, S = ()> {
+    pub(crate) batch: BatchBuilder<'e, I, S>,
     pub(crate) weigh: DiscardOnDrop<W>,
 }
 
-impl<'e, I: IntoIterator> BatchBuilder<'e, I> {
+impl<'e, I: IntoIterator, S> BatchBuilder<'e, I, S> {
     /// Bounds the total weight of the outstanding items by a budget of `limit`. An item is
     /// outstanding from its pull until its outcome is taken. `weigh` returns the weight of an item,
     /// such as its bytes or its tokens.
@@ -51,7 +51,7 @@ impl<'e, I: IntoIterator> BatchBuilder<'e, I> {
     /// assert_eq!(counts.map(|count| count.expect("no error")).sum::<usize>(), 6);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn weight<W>(self, limit: u64, weigh: W) -> WeighedBatch<'e, I, W>
+    pub fn weight<W>(self, limit: u64, weigh: W) -> WeighedBatch<'e, I, W, S>
     where
         W: Fn(&I::Item) -> u64,
     {
@@ -59,8 +59,8 @@ impl<'e, I: IntoIterator> BatchBuilder<'e, I> {
     }
 }
 
-impl<'e, I, W> WeighedBatch<'e, I, W> {
-    pub(crate) fn new(mut batch: BatchBuilder<'e, I>, limit: u64, weigh: W) -> Self {
+impl<'e, I, W, S> WeighedBatch<'e, I, W, S> {
+    pub(crate) fn new(mut batch: BatchBuilder<'e, I, S>, limit: u64, weigh: W) -> Self {
         batch.limits.weight = Some(limit);
         WeighedBatch { batch, weigh: DiscardOnDrop::new(weigh) }
     }
@@ -96,20 +96,33 @@ impl<I, W> WeighedBatch<'_, I, W> {
         // If turning the items into an iterator panics, it is dropped while the thread unwinds.
         let job = DiscardOnDrop::new(job);
         let window = batch.window;
-        batch.stream_with(window, I::into_iter, move |call, source| {
-            let Admitted { executor, admission, window, limits } = call;
-            let run = limited_job(Arc::clone(&limits), job.into_inner());
-            let run = move |(index, item): (usize, I::Item)| run(index as u64, item);
-            let weigh = move |(_, item): &(usize, I::Item)| Some((*weigh)(item));
-            let source = Weighed::new(source.enumerate(), weigh, limits.budget.clone());
-            let source = LazySource::within_budget(source, Weighed::is_admitted);
-            let (core, consumer_end) = open_lazy(executor, source, window, Some(limits), run);
-            publish_with_limits(executor, admission, Arc::new(core), consumer_end)
+        batch.stream_with(window, I::into_iter, |call, source| {
+            let (stream, consumer_end) = open_weighed(&call, source, weigh, job.into_inner());
+            publish_with_limits(call.executor, call.admission, Arc::new(stream), consumer_end)
         })
     }
 }
 
-impl<I, W> fmt::Debug for WeighedBatch<'_, I, W> {
+/// Opens a stream whose items wait for room in the budget of the call. No thread knows it yet.
+pub(crate) fn open_weighed<I, U, E, F, W>(
+    call: &Admitted<'_>,
+    source: I,
+    weigh: DiscardOnDrop<W>,
+    job: F,
+) -> (impl StreamWork + use<I, U, E, F, W>, ConsumerEnd<U, E>)
+where
+    I: Iterator<Item: Send> + Send,
+    U: Send,
+    E: Send,
+    F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync,
+    W: Fn(&I::Item) -> u64 + Send,
+{
+    let weigh = move |(_, item): &(usize, I::Item)| Some((*weigh)(item));
+    let source = Weighed::new(source.enumerate(), weigh, call.limits.budget.clone());
+    open_lazy_limited(call, LazySource::within_budget(source, Weighed::is_admitted), job)
+}
+
+impl<I, W, S> fmt::Debug for WeighedBatch<'_, I, W, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WeighedBatch").field("batch", &self.batch).finish_non_exhaustive()
     }

@@ -1,21 +1,17 @@
 //! Batches with limits whose data borrow from outside of the scope.
 
-use std::sync::Arc;
-
-use crate::batch::builder::{BatchBuilder, Job, limited_job};
+use crate::batch::builder::{BatchBuilder, Job, open_limited};
 use crate::batch::handle::Refused;
-use crate::executor::check_window;
-use crate::limits::LimitState;
-use crate::scheduler::Admission;
+use crate::batch::weighed::{WeighedBatch, open_weighed};
 use crate::scope::Scope;
-use crate::stream::{Ordered, open_stream};
-use crate::unwind::DiscardOnDrop;
+use crate::stream::Ordered;
 
 impl<'scope, 'env> Scope<'scope, 'env> {
     /// Returns the builder of a batch with limits, whose items and job may borrow. It has the
     /// settings of [`Executor::batch`](crate::Executor::batch).
     ///
-    /// Such a batch can [`run`](BatchBuilder::run), or be a stream:
+    /// Such a batch can [`run`](BatchBuilder::run), or be a stream, also with a
+    /// [budget](BatchBuilder::weight) of weights:
     ///
     /// ```
     /// use std::time::Duration;
@@ -79,23 +75,59 @@ impl<'scope, 'env, I> BatchBuilder<'env, I, &'scope Scope<'scope, 'env>> {
         E: Send + 'scope,
         F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync + 'scope,
     {
-        let job = DiscardOnDrop::new(job);
-        let (scope, items, limits, window) = self.into_parts();
-        let source = DiscardOnDrop::new(items.into_iter());
-        let executor = scope.executor;
-        if let Err(error) = check_window(window) {
-            return Err(Refused::window(source.into_inner(), error));
-        }
-        // A shutdown waits for the stream until the scope withdraws it.
-        let Some(_admission) = Admission::new(&executor.scheduler) else {
-            return Err(Refused::shut_down(source.into_inner()));
-        };
-        let limits = Arc::new(LimitState::new(limits, window.next_power_of_two()));
-        let (source, job) = (source.into_inner(), job.into_inner());
-        let run = limited_job(Arc::clone(&limits), job);
-        let run = move |(index, item): (usize, I::Item)| run(index as u64, item);
-        let (core, consumer_end) =
-            open_stream(executor, source.enumerate(), window, Some(limits), run);
-        Ok(scope.publish(core, consumer_end))
+        let (scope, window) = (self.scope, self.window);
+        self.stream_with(window, I::into_iter, |call, source| {
+            let (stream, consumer_end) = open_limited(&call, source, job);
+            // A shutdown waits for the stream until the scope withdraws it.
+            scope.publish(stream, consumer_end)
+        })
+    }
+}
+
+impl<'scope, 'env, I, W> WeighedBatch<'env, I, W, &'scope Scope<'scope, 'env>> {
+    /// Runs `job` on the items of a source within the budget. The source, the job and the function
+    /// that weighs may borrow from outside of the scope. Otherwise this is the
+    /// [`stream`](WeighedBatch::stream) of a batch without a scope.
+    ///
+    /// ```
+    /// use reorder_executor::Executor;
+    ///
+    /// let executor = Executor::builder().workers(2).build()?;
+    /// let text = String::from("a few\nwords\nin a line");
+    /// let words: usize = executor.scope(|scope| {
+    ///     let batch = scope.batch(text.lines()).weight(10, |line| line.len() as u64);
+    ///     let counts = batch.stream(|line, _job| Ok::<_, ()>(line.split(' ').count()));
+    ///     counts.expect("it was not shut down").map(|count| count.expect("no error")).sum()
+    /// });
+    /// assert_eq!(words, 6);
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As the [stream](BatchBuilder::stream) of a batch in a scope.
+    ///
+    /// # Panics
+    ///
+    /// As [`Executor::stream`](crate::Executor::stream).
+    ///
+    /// # Progress
+    ///
+    /// As [`Executor::stream`](crate::Executor::stream). The consumer runs no items, unless it is a
+    /// worker of an executor.
+    pub fn stream<U, E, F>(self, job: F) -> Result<Ordered<'scope, U, E>, Refused<I::IntoIter>>
+    where
+        I: IntoIterator<IntoIter: Send + 'scope, Item: Send + 'scope>,
+        U: Send + 'scope,
+        E: Send + 'scope,
+        F: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync + 'scope,
+        W: Fn(&I::Item) -> u64 + Send + 'scope,
+    {
+        let WeighedBatch { batch, weigh } = self;
+        let (scope, window) = (batch.scope, batch.window);
+        batch.stream_with(window, I::into_iter, |call, source| {
+            let (stream, consumer_end) = open_weighed(&call, source, weigh, job);
+            scope.publish(stream, consumer_end)
+        })
     }
 }
