@@ -1,9 +1,10 @@
 //! A history: calls with the times at which they began and ended, and the search for an order.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 
-use crate::spec::{Spec, Step};
+use crate::spec::{Spec, Step, Undecided, begin_search};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
 
 /// A logical clock that all threads share. If a call ends before another call begins, its end has
@@ -67,15 +68,27 @@ impl History {
         self.threads.iter().flatten().flat_map(|call| &call.steps).for_each(f);
     }
 
-    pub(crate) fn assert_linearizable(&self, seed: u64) {
+    /// Searches for an order of the history. Returns an error if the search takes too many steps.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no order.
+    pub(crate) fn assert_linearizable(&self, seed: u64) -> Result<(), Undecided> {
         let ends = self.events().len();
         // The search must try all orders to find that there is none, which is quick for a short
         // prefix. So it begins with short prefixes.
-        let quarters = [ends / 4, ends / 2, ends - ends / 4, ends];
-        let Some(bad) = quarters.into_iter().find(|&end| !self.is_linearizable(end)) else {
-            return;
-        };
-        let first = (1..bad).find(|&end| !self.is_linearizable(end)).unwrap_or(bad);
+        for end in [ends / 4, ends / 2, ends - ends / 4, ends] {
+            if !self.is_linearizable(end)? {
+                self.report(seed, end);
+            }
+        }
+        Ok(())
+    }
+
+    /// Panics with the history, of which the first `bad` events have no order.
+    fn report(&self, seed: u64, bad: usize) -> ! {
+        let is_bad = |&end: &usize| matches!(self.is_linearizable(end), Ok(false));
+        let first = (1..bad).find(is_bad).unwrap_or(bad);
         panic!(
             "history {seed} on a ring of {} slots is not linearizable from time {} on:\n{}",
             self.capacity,
@@ -88,7 +101,7 @@ impl History {
     ///
     /// The steps of a call may take effect anywhere within the call. So the tester gets a separate
     /// thread for each step of a call.
-    fn is_linearizable(&self, end: usize) -> bool {
+    fn is_linearizable(&self, end: usize) -> Result<bool, Undecided> {
         let mut tester = LinearizabilityTester::new(Spec::new(self.capacity));
         for (_, thread, call, begins) in self.events().into_iter().take(end) {
             for (number, &step) in call.steps.iter().enumerate() {
@@ -98,7 +111,10 @@ impl History {
                 recorded.expect("the calls of a thread follow each other");
             }
         }
-        tester.is_consistent()
+        begin_search();
+        catch_unwind(AssertUnwindSafe(|| tester.is_consistent())).map_err(|payload| {
+            payload.downcast::<Undecided>().map_or_else(|panic| resume_unwind(panic), |it| *it)
+        })
     }
 
     /// Returns the beginnings and ends of all calls, ordered by time.

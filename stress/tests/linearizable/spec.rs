@@ -10,7 +10,9 @@
 //! | a reservation | it checks that the batch is not cancelled; it reserves |
 //! | the end of a side | the producer declares the end; the side begins to leave; the side has left |
 
+use std::cell::Cell as StdCell;
 use std::collections::HashMap;
+use std::panic::resume_unwind;
 
 use crate::model::{Cell, Model};
 use crate::{Busy, Gap, HeadState, Reason, ReserveError, TryNextError};
@@ -224,11 +226,34 @@ impl Spec {
 }
 
 /// A step contains its answer, so the answer of the specification is whether the step is possible.
+/// The maximum number of steps of a search. The search finds an existing order after a few thousand
+/// of them, but it can take almost forever to find that there is none.
+const MAX_STEPS: u64 = 4_000_000;
+
+thread_local! {
+    /// The steps of the present search of this thread.
+    static STEPS: StdCell<u64> = const { StdCell::new(0) };
+}
+
+/// The payload of the unwinding by which a search ends after [`MAX_STEPS`].
+#[derive(Debug)]
+pub(crate) struct Undecided;
+
+/// Begins a search on this thread: counts its steps from 0.
+pub(crate) fn begin_search() {
+    STEPS.set(0);
+}
+
 impl SequentialSpec for Spec {
     type Op = Step;
     type Ret = bool;
 
     fn invoke(&mut self, step: &Step) -> bool {
+        STEPS.set(STEPS.get() + 1);
+        if STEPS.get() > MAX_STEPS {
+            // The tester has no limit, and returns no error.
+            resume_unwind(Box::new(Undecided));
+        }
         self.step(*step)
     }
 }
