@@ -3,8 +3,10 @@
 mod common;
 
 use std::thread;
+use std::time::Duration;
 
 use common::{executor, with_timeout};
+use reorder_executor::Job;
 
 #[test]
 fn a_blocked_sender_uses_the_room_of_one_item() {
@@ -21,5 +23,33 @@ fn a_blocked_sender_uses_the_room_of_one_item() {
                 assert_eq!(outcomes.next().unwrap().unwrap(), n);
             });
         }
+    });
+}
+
+#[test]
+fn a_failure_ends_a_sender_that_waits_though_the_consumer_takes_nothing() {
+    with_timeout(|| {
+        let executor = executor(1);
+        let job = |n: u32, _: &Job<'_>| {
+            // The sender has filled the window by now, most often.
+            thread::sleep(Duration::from_millis(1));
+            if n == 8 { Err("eight") } else { Ok(n) }
+        };
+        let batch = executor.batch(()).fail_fast().queue(job).window(16);
+        let (sender, outcomes) = batch.build().unwrap();
+        let unsent = (0..).find_map(|n| sender.send(n).err()).expect("the queue has ended");
+        assert!((9..=16).contains(&unsent.into_inner()));
+        // A place fails while a sender waits.
+        let batch = executor.batch(()).fail_fast().queue(|n: u32, _| Ok::<_, &str>(n)).window(2);
+        let (sender, places) = batch.build().unwrap();
+        let place = sender.reserve().unwrap();
+        sender.send(1).unwrap();
+        thread::scope(|scope| {
+            let sending = scope.spawn(|| sender.send(2).map_err(|unsent| unsent.into_inner()));
+            thread::sleep(Duration::from_millis(20));
+            place.complete(Err("none")).unwrap();
+            assert_eq!(sending.join().unwrap(), Err(2));
+        });
+        drop((outcomes, places));
     });
 }

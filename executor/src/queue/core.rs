@@ -323,8 +323,17 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         Ok((reserved.ticket, reserved.first))
     }
 
+    /// Notifies the senders that wait, if a failure has ended the queue. Otherwise they would wait
+    /// for the consumer.
+    fn notify_if_failed(&self) {
+        if self.output.is_ended_early() {
+            self.room.notify(|| Offer::END);
+        }
+    }
+
     /// Counts a place that has its outcome.
     pub(super) fn place_ended(&self) {
+        self.notify_if_failed();
         self.progress.finish(1);
         // ORDERING: queue:place_ended: Relaxed; the fence `scheduler:ran` orders it.
         self.open_places.fetch_sub(1, Relaxed);
@@ -423,6 +432,7 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         if self.budget().is_some_and(Budget::take_lightened) {
             self.notify_room();
         }
+        self.notify_if_failed();
         true
     }
 }
