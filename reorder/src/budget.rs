@@ -15,13 +15,13 @@
 //! consumer does nothing for a budget, and a producer that waits for room waits for space.
 
 use alloc::collections::VecDeque;
-use core::num::NonZeroU64;
 use core::{fmt, mem};
 
 use crate::errors::ReserveError;
 use crate::producer::Producer;
 use crate::ring::ring_ref::RingRef;
 use crate::ticket::Ticket;
+use crate::ticket::issuer::Issuer;
 
 /// A bound of the total weight of the positions of one batch that are reserved and not delivered.
 ///
@@ -110,7 +110,7 @@ pub struct Budget {
     /// The sum of the weights. It fits for 2^64 of them.
     total: u128,
     /// The ring and the first position of the batch, once a producer has shown them.
-    batch: Option<(NonZeroU64, u64)>,
+    batch: Option<(Issuer, u64)>,
 }
 
 impl Budget {

@@ -315,7 +315,7 @@ impl<R: RingRef> Consumer<R> {
         if position >= tail {
             return Err(self.ring.refuse(Reason::Unreserved));
         }
-        self.ring.evict(Ticket { ring: self.ring.id, position })
+        self.ring.evict(Ticket { ring: self.ring.issuer, position })
     }
 
     /// Returns a view of the position that is delivered next. [`HeadOfLine`] has an example.

@@ -48,7 +48,7 @@ pub enum CapacityError {
         /// The largest possible first position of a ring of that capacity.
         largest: u64,
     },
-    /// This process has made 2<sup>48</sup> rings, and has no identity for another one.
+    /// This process has made 2<sup>47</sup> rings, and has no identity for another one.
     NoIdentity,
     /// The pool has its largest number of rings.
     TooManyRings {
@@ -65,7 +65,7 @@ messages! { CapacityError:
         "the allocator refused {bytes} bytes for a capacity of {capacity} slots: request fewer";
     CapacityError::FirstPosition { requested, largest } =>
         "the first position {requested} is beyond the end of positions: at most {largest}";
-    CapacityError::NoIdentity => "this process has made 2^48 rings and cannot make more";
+    CapacityError::NoIdentity => "this process has made 2^47 rings and cannot make more";
     CapacityError::TooManyRings { largest } => "the pool has {largest} rings and cannot have more";
 }
 
@@ -394,7 +394,8 @@ pub enum TicketError {
         /// The position in the bits.
         position: u64,
         /// The first position of the ring's life. It is 0, unless
-        /// [`starting_at`](crate::Ring::starting_at) made the ring.
+        /// [`starting_at`](crate::Ring::starting_at) made the ring. It is 0 for a ring that was
+        /// [resumed](crate::Ring::resume), whose predecessors had the lower positions.
         first: u64,
         /// The first position that is not reserved yet.
         tail: u64,

@@ -81,6 +81,12 @@
 //! It may come back late, twice or damaged. [`Ring::ticket_from_bits`], or the same method of a
 //! pool, makes a ticket from bits that the ring has issued, and refuses all others.
 //!
+//! # After a restart
+//!
+//! A process may end while the results of its tickets are under way. The next process makes a ring
+//! by [`Ring::resume`], from the identity of the old ring and the number of results that were
+//! delivered. The new ring accepts the missing results, and refuses a result that was delivered.
+//!
 //! # Items with numbers of their own
 //!
 //! The packets of a stream bring their own numbers, and arrive early, late, twice or never. There
@@ -193,6 +199,9 @@
 //! producer that waits. On some machines a compare-and-swap is a loop of instructions. It is
 //! counted as one access.
 //!
+//! On a ring that was [resumed](Ring::resume), a completion or an eviction takes 1 load more. A
+//! [`Permit`] does not.
+//!
 //! # Memory
 //!
 //! * The slots are allocated once, with the ring. A slot has 8 bytes, the value, and padding.
@@ -208,7 +217,7 @@
 //! | `std` | yes | the blocking waits: `next`, `next_timeout`, `next_deadline`, `wait_for_space` and `wait_for_space_many` |
 //! | `pool` | yes | `RingPool`; includes `std` |
 //! | `stream` | no | `into_stream`, with the traits of `futures-core` |
-//! | `serde` | no | [`Ticket`] serialized, [`TicketBits`] serialized and deserialized |
+//! | `serde` | no | [`Ticket`] serialized, [`TicketBits`] and [`RingId`] serialized and deserialized |
 //!
 //! Without features, the crate needs `alloc` and 64-bit atomics.
 //!
@@ -218,7 +227,8 @@
 //!
 //! Without `std`, identities start from the address of the program, and a child goes on with the
 //! numbers of its parent. Then a ring may accept bits of a ticket from another process. Such
-//! programs must not send tickets to other processes.
+//! programs must not send tickets to other processes, unless each ring has an identity of its own:
+//! see [`Ring::resume`].
 //!
 //! # Guides
 //!
@@ -248,6 +258,7 @@
 //! | index | a position, counted from the start of its batch |
 //! | slot | the memory of one value; position `p` has the slot `p mod capacity` |
 //! | generation | the number of positions that had the slot before: `p div capacity` |
+//! | identity | the number that names a ring in its tickets: [`RingId`] |
 //! | ticket | the right to complete or evict a position, as plain data: [`Ticket`] |
 //! | permit | a ticket with one owner; if it is dropped unused, it leaves a gap: [`Permit`] |
 //! | window | the positions that are reserved and not delivered, at most as many as there are slots |
@@ -325,6 +336,7 @@ pub use ring::Ring;
 pub use ring::refusals::Refusals;
 pub use ring::ring_ref::RingRef;
 pub use ticket::bits::{ParseTicketError, TicketBits};
+pub use ticket::ring_id::{ParseRingIdError, RingId, RingIdError};
 pub use ticket::{Ticket, Tickets};
 
 #[cfg(doctest)]

@@ -17,7 +17,6 @@ mod ring_table;
 mod tests;
 
 use core::fmt;
-use core::num::NonZeroU64;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use alloc::sync::Arc;
@@ -29,6 +28,8 @@ use crate::pool::inventory::Inventory;
 use crate::ring::complete::wake;
 use crate::ring::refusals::Refusals;
 use crate::ticket::Ticket;
+use crate::ticket::issuer::Issuer;
+use crate::ticket::ring_id::RingId;
 
 /// Rings for many batches at a time, of different sizes and on any number of threads.
 ///
@@ -230,8 +231,8 @@ impl<T> RingPool<T> {
     pub fn ticket_from_bits(&self, bits: u128) -> Result<Ticket, TicketError> {
         let guard = reclaim::pin();
         let given = (bits >> 64) as u64;
-        let name = NonZeroU64::new(given);
-        let ring = name.and_then(|name| self.inventory.find(name, &guard));
+        let issuer = RingId::try_from(given).ok().map(Issuer::made);
+        let ring = issuer.and_then(|issuer| self.inventory.find(issuer, &guard));
         ring.ok_or(TicketError::NotInPool { given })?.ticket_from_bits(bits)
     }
 

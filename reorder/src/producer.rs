@@ -6,7 +6,6 @@ pub(crate) mod permit;
 mod wait;
 
 use core::fmt;
-use core::num::NonZeroU64;
 
 use alloc::sync::Arc;
 
@@ -21,6 +20,7 @@ use crate::ring::close::SideGuard;
 use crate::ring::end_state::End;
 use crate::ring::ring_ref::RingRef;
 use crate::ring::tag::{State, Tag};
+use crate::ticket::issuer::Issuer;
 use crate::ticket::{Ticket, Tickets};
 
 /// The producer side of a batch: reserves positions, in order.
@@ -104,10 +104,10 @@ impl<R: RingRef> Producer<R> {
         self.ring.head() - self.base
     }
 
-    /// Returns the identity of the ring, and the first position of the batch. Two batches in which
-    /// positions were reserved differ in one of them.
-    pub(crate) fn batch_identity(&self) -> (NonZeroU64, u64) {
-        (self.ring.id, self.base)
+    /// Returns an issuer that no other ring of this process trusts, and the first position of the
+    /// batch. Two batches in which positions were reserved differ in one of them.
+    pub(crate) fn batch_identity(&self) -> (Issuer, u64) {
+        (self.ring.trusted, self.base)
     }
 
     /// Returns the space: the number of positions that can be reserved now.
@@ -175,7 +175,7 @@ impl<R: RingRef> Producer<R> {
     #[inline]
     pub fn reserve(&mut self) -> Result<Ticket, ReserveError> {
         let position = self.advance(1)?;
-        Ok(Ticket { ring: self.ring.id, position })
+        Ok(Ticket { ring: self.ring.issuer, position })
     }
 
     /// Reserves the next `count` positions, all or none, at the cost of one reservation.
@@ -208,7 +208,7 @@ impl<R: RingRef> Producer<R> {
     /// Wait-free: at most 2 loads and 1 store, as for one position.
     pub fn reserve_many(&mut self, count: usize) -> Result<Tickets, ReserveError> {
         let next = self.advance(count as u64)?;
-        Ok(Tickets { ring: self.ring.id, next, end: next + count as u64 })
+        Ok(Tickets { ring: self.ring.issuer, next, end: next + count as u64 })
     }
 
     /// Reserves the next position as a [`Permit`], which leaves a gap when it is dropped.

@@ -9,6 +9,7 @@
 //! | `space_request` | the request of a producer that waits for space |
 //! | `open`, `close` | the start and the end of a batch |
 //! | `identity` | the number by which a ticket finds its ring |
+//! | `resume` | a ring that goes on where its predecessor was |
 //! | `refusals` | counters for operators |
 //! | `ring_ref` | the reference of a handle to its ring |
 
@@ -19,6 +20,7 @@ pub(crate) mod end_state;
 pub(crate) mod identity;
 mod open;
 pub(crate) mod refusals;
+mod resume;
 pub(crate) mod ring_ref;
 pub(crate) mod slot;
 pub(crate) mod slots;
@@ -26,7 +28,6 @@ pub(crate) mod space_request;
 pub(crate) mod tag;
 
 use core::fmt;
-use core::num::NonZeroU64;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use crossbeam_utils::CachePadded;
@@ -41,6 +42,7 @@ use crate::ring::slot::Slot;
 use crate::ring::slots::{Slots, rounded_capacity};
 use crate::ring::space_request::SpaceRequest;
 use crate::ring::tag::GENERATIONS;
+use crate::ticket::issuer::Issuer;
 
 /// A fixed number of slots for one ordered batch at a time.
 ///
@@ -79,10 +81,14 @@ pub struct Ring<T> {
     pub(crate) end_state: EndState,
     /// The first position of the open batch, or of the next one.
     base: AtomicU64,
-    /// The first position of the ring's life.
+    /// The first position of the ring's life. Bits of lower positions are no tickets.
     pub(crate) first_position: u64,
     pub(crate) slots: Slots<T>,
-    pub(crate) id: NonZeroU64,
+    /// The issuer of the ring's tickets.
+    pub(crate) issuer: Issuer,
+    /// The issuer whose tickets need no check: `issuer`, or one without tickets if the ring was
+    /// resumed. No two rings of this process trust the same issuer.
+    pub(crate) trusted: Issuer,
     pub(crate) refusals: CachePadded<Counters>,
 }
 
@@ -157,6 +163,8 @@ impl<T> Ring<T> {
         if first > end {
             return Err(CapacityError::FirstPosition { requested: first, largest: end });
         }
+        let slots = Slots::vacant_from(capacity, first)?;
+        let issuer = Issuer::made(identity::new(entry)?);
         Ok(Ring {
             head: CachePadded::new(AtomicU64::new(first)),
             tail: CachePadded::new(AtomicU64::new(first)),
@@ -166,8 +174,9 @@ impl<T> Ring<T> {
             end_state: EndState::open(),
             base: AtomicU64::new(first),
             first_position: first,
-            slots: Slots::vacant_from(capacity, first)?,
-            id: identity::new(entry)?,
+            slots,
+            issuer,
+            trusted: issuer,
             refusals: CachePadded::default(),
         })
     }
@@ -234,6 +243,7 @@ impl<T> Drop for Ring<T> {
 impl<T> fmt::Debug for Ring<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ring")
+            .field("id", &self.id())
             .field("capacity", &self.capacity())
             .field("head", &self.head())
             .field("tail", &self.tail())

@@ -1,12 +1,17 @@
 //! The ticket: the right to complete one position, as plain data.
 
 pub(crate) mod bits;
+mod hex;
+pub(crate) mod issuer;
+pub(crate) mod ring_id;
 #[cfg(feature = "serde")]
 mod serde;
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::iter::FusedIterator;
-use core::num::NonZeroU64;
+
+use crate::ticket::issuer::Issuer;
 
 /// Names one reserved position of one ring: the right to complete it.
 ///
@@ -17,6 +22,9 @@ use core::num::NonZeroU64;
 /// [`Producer::reserve`](crate::Producer::reserve) returns tickets.
 /// [`Ring::ticket_from_bits`](crate::Ring::ticket_from_bits), and the same method of a pool, makes
 /// a ticket from bits and checks it. There is no other way to make one.
+///
+/// Tickets are equal if they have the same ring's identity and the same position. A ring that was
+/// [resumed](crate::Ring::resume) has the identity of its predecessor.
 ///
 /// A ticket that is lost leaves its position missing until it is evicted. Use a
 /// [`Permit`](crate::Permit) where a worker may panic.
@@ -37,9 +45,9 @@ use core::num::NonZeroU64;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a ticket that is lost stalls its batch"]
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy)]
 pub struct Ticket {
-    pub(crate) ring: NonZeroU64,
+    pub(crate) ring: Issuer,
     pub(crate) position: u64,
 }
 
@@ -82,13 +90,28 @@ impl Ticket {
     ///
     /// Wait-free: a ticket is plain data.
     pub fn to_bits(self) -> u128 {
-        u128::from(self.ring.get()) << 64 | u128::from(self.position)
+        u128::from(u64::from(self.ring.id())) << 64 | u128::from(self.position)
+    }
+}
+
+/// Compares the [bits](Ticket::to_bits).
+impl PartialEq for Ticket {
+    fn eq(&self, other: &Ticket) -> bool {
+        self.to_bits() == other.to_bits()
+    }
+}
+
+impl Eq for Ticket {}
+
+impl Hash for Ticket {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.to_bits().hash(state);
     }
 }
 
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Ticket({:016x}:{})", self.ring, self.position)
+        write!(f, "Ticket({}:{})", self.ring.id(), self.position)
     }
 }
 
@@ -112,9 +135,9 @@ impl fmt::Debug for Ticket {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a ticket that is lost stalls its batch"]
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Tickets {
-    pub(crate) ring: NonZeroU64,
+    pub(crate) ring: Issuer,
     pub(crate) next: u64,
     pub(crate) end: u64,
 }
@@ -142,6 +165,21 @@ impl Tickets {
     pub fn get(&self, offset: usize) -> Option<Ticket> {
         let position = self.next.checked_add(offset as u64)?;
         (position < self.end).then_some(Ticket { ring: self.ring, position })
+    }
+}
+
+/// Compares the identity of the ring, and the positions.
+impl PartialEq for Tickets {
+    fn eq(&self, other: &Tickets) -> bool {
+        self.ring.id() == other.ring.id() && self.next == other.next && self.end == other.end
+    }
+}
+
+impl Eq for Tickets {}
+
+impl fmt::Debug for Tickets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tickets({}:{}..{})", self.ring.id(), self.next, self.end)
     }
 }
 

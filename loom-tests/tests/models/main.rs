@@ -21,6 +21,7 @@ mod late_tickets;
 mod order;
 mod pool;
 mod queues;
+mod resume;
 mod reuse;
 mod sides;
 mod sources;

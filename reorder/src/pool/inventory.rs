@@ -12,7 +12,6 @@
 
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
-use core::num::NonZeroU64;
 use core::ptr::NonNull;
 
 use alloc::boxed::Box;
@@ -31,6 +30,7 @@ use crate::ring::identity;
 use crate::ring::refusals::Counters;
 use crate::ring::slot::Slot;
 use crate::ring::slots::rounded_capacity;
+use crate::ticket::issuer::Issuer;
 
 /// The number of capacities: one per power of two.
 const CLASSES: usize = if cfg!(reorder_loom) { 2 } else { usize::BITS as usize };
@@ -100,11 +100,11 @@ impl<T> Inventory<T> {
         }
     }
 
-    /// Returns the ring with this identity, if the pool has it.
-    pub(crate) fn find<'a>(&'a self, id: NonZeroU64, pinned: &'a Guard) -> Option<&'a Ring<T>> {
-        let pooled = self.table.get(identity::entry(id), pinned)?;
+    /// Returns the ring that issued such tickets, if the pool has it.
+    pub(crate) fn find<'a>(&'a self, issuer: Issuer, pinned: &'a Guard) -> Option<&'a Ring<T>> {
+        let pooled = self.table.get(identity::entry(issuer.id()), pinned)?;
         pooled.alive.check();
-        (pooled.ring.id == id).then_some(&pooled.ring)
+        (pooled.ring.issuer == issuer).then_some(&pooled.ring)
     }
 
     /// Returns an iterator over all rings.

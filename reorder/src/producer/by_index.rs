@@ -86,7 +86,7 @@ impl<R: RingRef> Producer<R> {
     /// Wait-free: no shared access.
     pub fn ticket(&self, index: u64) -> Result<Ticket, Reason> {
         if index < self.reserved() {
-            Ok(Ticket { ring: self.ring.id, position: self.base + index })
+            Ok(Ticket { ring: self.ring.issuer, position: self.base + index })
         } else {
             Err(Reason::Unreserved)
         }

@@ -86,7 +86,7 @@ impl<R: RingRef> Completer<R> {
             return Err(Reason::Stale);
         }
         match self.base.checked_add(index) {
-            Some(position) if position < tail => Ok(Ticket { ring: self.ring.id, position }),
+            Some(position) if position < tail => Ok(Ticket { ring: self.ring.issuer, position }),
             _ => Err(Reason::Unreserved),
         }
     }

@@ -133,7 +133,9 @@ impl<R: RingRef> Permit<R> {
     /// The last reference to a lease returns the ring to its pool, which is lock-free.
     pub fn complete(mut self, value: R::Value) -> Result<(), Rejected<R::Value>> {
         self.completed = true;
-        self.ring.complete(self.ticket, value)
+        // The ring itself reserved the position, so the ticket needs no check.
+        wake(self.ring.complete_reserved(self.ticket.position, value)?);
+        Ok(())
     }
 }
 
@@ -141,7 +143,7 @@ impl<R: RingRef> Drop for Permit<R> {
     fn drop(&mut self) {
         if !self.completed {
             // It is refused if the position was evicted or its batch is closed.
-            wake(self.ring.leave_gap(self.ticket, Gap::Abandoned).unwrap_or(None));
+            wake(self.ring.leave_gap(self.ticket.position, Gap::Abandoned).unwrap_or(None));
         }
     }
 }

@@ -28,6 +28,17 @@ impl<T> Ring<T> {
     /// waker.
     #[inline]
     pub fn complete(&self, ticket: Ticket, value: T) -> Result<(), Rejected<T>> {
+        if ticket.ring != self.trusted {
+            return self.complete_checked(ticket, value);
+        }
+        wake(self.complete_reserved(ticket.position, value)?);
+        Ok(())
+    }
+
+    /// Completes a ticket that this ring does not trust, if the check admits it.
+    #[cold]
+    #[inline(never)]
+    fn complete_checked(&self, ticket: Ticket, value: T) -> Result<(), Rejected<T>> {
         wake(self.complete_without_waking(ticket, value)?);
         Ok(())
     }
@@ -41,14 +52,48 @@ impl<T> Ring<T> {
         ticket: Ticket,
         value: T,
     ) -> Result<Option<Waker>, Rejected<T>> {
-        if ticket.ring != self.id {
-            return Err(Rejected { reason: self.refuse(Reason::Foreign), value });
+        if ticket.ring != self.trusted {
+            if let Err(reason) = self.check(ticket) {
+                return Err(Rejected { reason: self.refuse(reason), value });
+            }
         }
-        let (slot, generation) = self.slot(ticket.position);
-        slot.complete(generation, value, &self.consumer_waker).map_err(|(seen, value)| Rejected {
-            reason: self.refuse_tag(ticket.position, seen),
-            value,
-        })
+        self.complete_reserved(ticket.position, value)
+    }
+
+    /// Completes a position that is reserved, or was reserved in an earlier batch. The caller calls
+    /// the waker.
+    #[inline]
+    pub(crate) fn complete_reserved(
+        &self,
+        position: u64,
+        value: T,
+    ) -> Result<Option<Waker>, Rejected<T>> {
+        let (slot, generation) = self.slot(position);
+        slot.complete(generation, value, &self.consumer_waker)
+            .map_err(|(seen, value)| Rejected { reason: self.refuse_tag(position, seen), value })
+    }
+
+    /// Checks a ticket that this ring does not trust.
+    ///
+    /// A ring that was resumed accepts the tickets of its identity whose positions are reserved.
+    /// Their issuer is this ring, its predecessor, or another ring that has the same identity.
+    #[cold]
+    #[inline(never)]
+    fn check(&self, ticket: Ticket) -> Result<(), Reason> {
+        if !self.has_identity_of(ticket) {
+            Err(Reason::Foreign)
+        } else if ticket.position < self.tail() {
+            Ok(())
+        } else {
+            Err(Reason::Unreserved)
+        }
+    }
+
+    /// Returns `true` if the ticket belongs to this ring, or to the predecessor of a ring that was
+    /// resumed.
+    fn has_identity_of(&self, ticket: Ticket) -> bool {
+        ticket.ring == self.trusted
+            || self.issuer.is_resumed() && self.issuer.id() == ticket.ring.id()
     }
 
     /// Evicts the ticket's position: it is delivered as [`Gap::Evicted`].
@@ -79,6 +124,17 @@ impl<T> Ring<T> {
     ///
     /// As [`complete`](Ring::complete).
     pub fn evict(&self, ticket: Ticket) -> Result<(), Reason> {
+        if ticket.ring != self.trusted {
+            return self.evict_checked(ticket);
+        }
+        wake(self.evict_reserved(ticket.position)?);
+        Ok(())
+    }
+
+    /// Evicts the position of a ticket that this ring does not trust, if the check admits it.
+    #[cold]
+    #[inline(never)]
+    fn evict_checked(&self, ticket: Ticket) -> Result<(), Reason> {
         wake(self.evict_without_waking(ticket)?);
         Ok(())
     }
@@ -87,19 +143,25 @@ impl<T> Ring<T> {
     ///
     /// The caller calls the waker, which is user code.
     pub(crate) fn evict_without_waking(&self, ticket: Ticket) -> Result<Option<Waker>, Reason> {
-        self.leave_gap(ticket, Gap::Evicted).map_err(|reason| self.refuse(reason))
+        if ticket.ring != self.trusted {
+            self.check(ticket).map_err(|reason| self.refuse(reason))?;
+        }
+        self.evict_reserved(ticket.position)
     }
 
-    /// Completes the ticket's position with a gap, and returns the waker of a waiting consumer.
+    /// Evicts a position that is reserved, or was reserved in an earlier batch.
+    fn evict_reserved(&self, position: u64) -> Result<Option<Waker>, Reason> {
+        self.leave_gap(position, Gap::Evicted).map_err(|reason| self.refuse(reason))
+    }
+
+    /// Completes a position with a gap, and returns the waker of a waiting consumer.
     ///
+    /// The position is reserved, or was reserved in an earlier batch.
     /// The caller calls the waker, and counts a refusal if it is to be counted.
-    pub(crate) fn leave_gap(&self, ticket: Ticket, gap: Gap) -> Result<Option<Waker>, Reason> {
-        if ticket.ring != self.id {
-            return Err(Reason::Foreign);
-        }
-        let (slot, generation) = self.slot(ticket.position);
+    pub(crate) fn leave_gap(&self, position: u64, gap: Gap) -> Result<Option<Waker>, Reason> {
+        let (slot, generation) = self.slot(position);
         slot.leave_gap(generation, gap, &self.consumer_waker)
-            .map_err(|seen| self.reason(ticket.position, seen))
+            .map_err(|seen| self.reason(position, seen))
     }
 
     /// Returns `true` if the value of the ticket's position is still wanted.
@@ -126,7 +188,7 @@ impl<T> Ring<T> {
     /// Wait-free: at most 2 loads.
     pub fn is_wanted(&self, ticket: Ticket) -> bool {
         // The batch state comes first. If the slot is vacant afterwards, no later batch was open.
-        if ticket.ring != self.id || self.batch_state.is_cancelled() {
+        if !self.has_identity_of(ticket) || self.batch_state.is_cancelled() {
             return false;
         }
         let (slot, generation) = self.slot(ticket.position);
@@ -175,6 +237,8 @@ impl<T> Ring<T> {
 
     /// Returns the ticket with these bits, which [`Ticket::to_bits`] returned before.
     ///
+    /// A ring that was [resumed](Ring::resume) accepts the bits of its predecessor's tickets.
+    ///
     /// ```
     /// # use reorder_ring::{Ring, TicketError};
     /// # let ring = Ring::<u8>::with_capacity(1)?;
@@ -197,14 +261,15 @@ impl<T> Ring<T> {
     /// Wait-free: 1 load.
     pub fn ticket_from_bits(&self, bits: u128) -> Result<Ticket, TicketError> {
         let (ring, position) = ((bits >> 64) as u64, bits as u64);
-        if ring != self.id.get() {
-            return Err(TicketError::Foreign { given: ring, own: self.id.get() });
+        let own = u64::from(self.id());
+        if ring != own {
+            return Err(TicketError::Foreign { given: ring, own });
         }
         let (first, tail) = (self.first_position, self.tail());
         if !(first..tail).contains(&position) {
             return Err(TicketError::Unreserved { position, first, tail });
         }
-        Ok(Ticket { ring: self.id, position })
+        Ok(Ticket { ring: self.issuer, position })
     }
 
     /// Returns the reason why a slot with this tag refuses this position.

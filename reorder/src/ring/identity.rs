@@ -2,13 +2,13 @@
 //! one.
 //!
 //! ```text
-//!  63                                        16 15                  0
+//!  62                                        16 15                  0
 //! +--------------------------------------------+---------------------+
 //! | count: rings made before, plus the offset  | entry in the pool   |  times STEP, plus the seed
 //! +--------------------------------------------+---------------------+
 //! ```
 //!
-//! * An odd step visits every 64-bit number before it repeats. It also spreads consecutive numbers,
+//! * An odd step visits every 63-bit number before it repeats. It also spreads consecutive numbers,
 //!   so a ticket with a few damaged bits does not have the identity of another ring.
 //! * The multiplication can be reversed, so a pool computes the entry of a ring from its identity.
 //! * No identity is 0, so an `Option<Ticket>` is as large as a `Ticket`.
@@ -17,27 +17,28 @@
 //! compute the entries of the rings that it inherits. So its first ring gives it another offset.
 //! Without `std` the offset is 0, since a process cannot learn that it is a child.
 
-use core::num::NonZeroU64;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::errors::CapacityError;
+use crate::ticket::ring_id::RingId;
 
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 const ENTRY_BITS: u32 = 16;
 
 /// Returns an identity that was never given before, for a ring in this entry of its pool.
-pub(crate) fn new(entry: u16) -> Result<NonZeroU64, CapacityError> {
+pub(crate) fn new(entry: u16) -> Result<RingId, CapacityError> {
     // Loom does not model this counter, which is not part of the protocol.
     static NEXT: AtomicU64 = AtomicU64::new(0);
     // One pair of count and entry gives 0, so one of two attempts succeeds.
     for _ in 0..2 {
         // ORDERING: identity:next: Relaxed; the counts need to differ, and no more.
         let made = NEXT.fetch_add(1, Ordering::Relaxed);
-        if made >> (u64::BITS - ENTRY_BITS) != 0 {
+        if made >> (RingId::BITS - ENTRY_BITS) != 0 {
             break;
         }
         let number = made.wrapping_add(offset()) << ENTRY_BITS | u64::from(entry);
-        if let Some(id) = NonZeroU64::new(seed().wrapping_add(number.wrapping_mul(STEP))) {
+        // The bit above an identity belongs to tickets. The lower bits do not depend on it.
+        if let Some(id) = RingId::from_low_bits(seed().wrapping_add(number.wrapping_mul(STEP))) {
             return Ok(id);
         }
     }
@@ -46,8 +47,8 @@ pub(crate) fn new(entry: u16) -> Result<NonZeroU64, CapacityError> {
 
 /// Returns the entry of the ring with this identity in its pool. Every number gives an entry.
 #[cfg(feature = "pool")]
-pub(crate) fn entry(id: NonZeroU64) -> u16 {
-    id.get().wrapping_sub(seed()).wrapping_mul(inverse(STEP)) as u16
+pub(crate) fn entry(id: RingId) -> u16 {
+    u64::from(id).wrapping_sub(seed()).wrapping_mul(inverse(STEP)) as u16
 }
 
 /// Returns the inverse of an odd number modulo 2^64, by Newton's iteration.

@@ -36,7 +36,7 @@ fn a_ring_with_half_its_positions_used_is_not_leased_again() {
     let _alone = alone();
     let half = ((1 << 61) - 4) / 2;
     let pool = late_pool(half);
-    let id = |lease: &Lease<u8>| lease.id;
+    let id = |lease: &Lease<u8>| lease.id();
     let lease = pool.lease(4).unwrap();
     let first = id(&lease);
     drop(lease);

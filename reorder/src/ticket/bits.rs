@@ -11,6 +11,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use crate::ticket::Ticket;
+use crate::ticket::hex::{self, HexError};
 
 /// The number of hexadecimal digits of 128 bits.
 const DIGITS: usize = 32;
@@ -93,19 +94,11 @@ impl FromStr for TicketBits {
     type Err = ParseTicketError;
 
     fn from_str(text: &str) -> Result<TicketBits, ParseTicketError> {
-        let mut bits = 0;
-        // `from_str_radix` would accept a sign, and fewer digits.
-        for (at, found) in text.chars().enumerate() {
-            if at == DIGITS {
-                return Err(ParseTicketError::TooLong { length: text.chars().count() });
-            }
-            let digit = found.to_digit(16).ok_or(ParseTicketError::NotHex { at, found })?;
-            bits = bits << 4 | u128::from(digit);
-        }
-        match text.len() {
-            DIGITS => Ok(TicketBits(bits)),
-            length => Err(ParseTicketError::TooShort { length }),
-        }
+        hex::parse(text, DIGITS).map(TicketBits).map_err(|error| match error {
+            HexError::TooShort { length } => ParseTicketError::TooShort { length },
+            HexError::TooLong { length } => ParseTicketError::TooLong { length },
+            HexError::NotHex { at, found } => ParseTicketError::NotHex { at, found },
+        })
     }
 }
 

@@ -283,6 +283,8 @@ fn pool_and_lease_implement_debug_for_any_value() {
     struct Opaque;
     let pool = RingPool::<Opaque>::default();
     let lease = pool.lease(2).unwrap();
-    assert_eq!(format!("{lease:?}"), "Lease(Ring { capacity: 2, head: 0, tail: 0, .. })");
+    let id = lease.id();
+    let expected = format!("Lease(Ring {{ id: {id:?}, capacity: 2, head: 0, tail: 0, .. }})");
+    assert_eq!(format!("{lease:?}"), expected);
     assert_eq!(format!("{pool:?}"), "RingPool { rings: 1, idle_bytes: 0, .. }");
 }

@@ -84,6 +84,27 @@ fn operations_by_index_reach_their_bounds() {
     world.finish();
 }
 
+/// A ring that was resumed compares each ticket with its tail, and takes no other step more.
+#[test]
+fn a_resumed_ring_takes_one_load_more() {
+    let made = Ring::<u32>::with_capacity(4).unwrap();
+    let resumed = Ring::<u32>::resume(made.id(), 4, 0).unwrap();
+    let steps = [&made, &resumed].map(|ring| {
+        let mut batch = ring.open().unwrap();
+        let tickets: Vec<_> = batch.reserve_many(4).unwrap().collect();
+        let count = |ticket| hook::count(|| _ = ring.complete(ticket, 1)).1;
+        let accepted = count(tickets[1]);
+        let duplicate = count(tickets[1]);
+        let evicted = hook::count(|| ring.evict(tickets[2]).unwrap()).1;
+        let (_producer, mut consumer) = batch.split();
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(consumer.poll_next(&mut context).is_pending());
+        [accepted, duplicate, evicted, count(tickets[0])]
+    });
+    assert_eq!(steps[0][3], COMPLETE.most);
+    assert_eq!(steps[1], steps[0].map(|steps| steps + 1));
+}
+
 /// A consumer waited for a position that was never reserved. Its slot is `Vacant` again in the next
 /// batch, so that the completion there takes no extra step.
 #[test]

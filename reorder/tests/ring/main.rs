@@ -19,6 +19,7 @@ mod order;
 mod payloads;
 mod reopen;
 mod reserve;
+mod resume;
 mod space;
 mod user_drop;
 #[cfg(feature = "std")]

@@ -22,7 +22,7 @@ impl<R: RingRef<Value = Counted>> World<'_, R> {
         let first = self.model.tail;
         assert_eq!(answer, self.expected(index));
         let new = first..self.model.tail;
-        self.tickets.extend(new.map(|position| Ticket { ring: self.ring.id, position }));
+        self.tickets.extend(new.map(|position| Ticket { ring: self.ring.issuer, position }));
     }
 
     fn expected(&mut self, index: u64) -> Result<(), ReserveThroughError> {
@@ -87,7 +87,7 @@ impl<R: RingRef<Value = Counted>> World<'_, R> {
         match base.checked_add(index).filter(|&position| position < self.model.tail) {
             Some(position) => {
                 self.coverage.answer("complete_index", &answer.as_ref().map_err(|no| no.reason));
-                self.completed(Ticket { ring: self.ring.id, position }, id, answer);
+                self.completed(Ticket { ring: self.ring.issuer, position }, id, answer);
             }
             None => self.refused_index(Reason::Unreserved, id, answer),
         }

@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::vec::Vec;
 
+use proptest::arbitrary::any;
 use proptest::collection::vec;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -32,9 +33,14 @@ fn every_sequence_of_operations_agrees_with_the_model() {
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let coverage = RefCell::new(Coverage::default());
-    let cases = (1..=9_usize, ops::start(), vec(ops::op(), 0..LENGTH), proptest::bool::ANY);
-    let cases =
-        cases.prop_map(|(capacity, start, ops, owned)| Case { capacity, start, ops, owned });
+    let cases = (1..=9_usize, ops::start(), vec(ops::op(), 0..LENGTH), any::<[bool; 2]>());
+    let cases = cases.prop_map(|(capacity, start, ops, [owned, resumed])| Case {
+        capacity,
+        start,
+        ops,
+        owned,
+        resumed,
+    });
 
     let outcome = TestRunner::new_with_rng(config, rng).run(&cases, |case| {
         case.run(&mut coverage.borrow_mut());
@@ -54,6 +60,7 @@ struct Case {
     start: Start,
     ops: Vec<Op>,
     owned: bool,
+    resumed: bool,
 }
 
 impl Case {
@@ -64,8 +71,14 @@ impl Case {
             Start::At(first) => first,
             Start::BeforeTheEnd(distance) => end - distance,
         };
-        let model = Model::new(rounded, first, end);
-        let ring = Arc::new(Ring::starting_at(self.capacity, first).unwrap());
+        let mut model = Model::new(rounded, first, end);
+        let ring = Arc::new(if self.resumed {
+            model.first = 0;
+            let predecessor = Ring::<()>::with_capacity(1).unwrap();
+            Ring::resume(predecessor.id(), self.capacity, first).unwrap()
+        } else {
+            Ring::starting_at(self.capacity, first).unwrap()
+        });
         assert_eq!(ring.capacity() as u64, rounded);
         let counter = if self.owned {
             let open: Open<'_, Arc<Ring<Counted>>> = Box::new(|| ring.open_owned());

@@ -53,6 +53,9 @@ pub(super) enum Op {
     Hold(usize),
     Publish(usize),
     PublishGap(usize),
+    /// Completes or evicts by a ticket or bits of the predecessor. Its position is `n` after the
+    /// fourth last reserved one. Only a ring that was resumed has a predecessor.
+    OfPredecessor(usize, u64),
 }
 
 pub(super) fn start() -> impl Strategy<Value = Start> {
@@ -67,7 +70,7 @@ pub(super) fn start() -> impl Strategy<Value = Start> {
 /// Returns a strategy for operations. It maps a kind and a number to an operation, which is much
 /// faster than a strategy for each kind.
 pub(super) fn op() -> impl Strategy<Value = Op> {
-    (0..110_u8, 0..64_usize).prop_map(|(kind, n)| decode(kind, n))
+    (0..114_u8, 0..64_usize).prop_map(|(kind, n)| decode(kind, n))
 }
 
 fn decode(kind: u8, n: usize) -> Op {
@@ -111,6 +114,7 @@ fn decode(kind: u8, n: usize) -> Op {
         100..=102 => Op::ReserveThrough(index),
         103..=104 => Op::CompleteIndex(index),
         105..=106 => Op::KeepCompleter,
-        _ => Op::CompleteBy(n / 9, index),
+        107..=109 => Op::CompleteBy(n / 9, index),
+        _ => Op::OfPredecessor(n / 9, few as u64),
     }
 }

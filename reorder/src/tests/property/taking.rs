@@ -127,7 +127,7 @@ impl<R: RingRef<Value = Counted>> World<'_, R> {
 
     /// Converts bits with a wrong identity.
     pub(super) fn bits_refused(&mut self, bits: u128) {
-        let own = self.ring.id.get();
+        let own = u64::from(self.ring.id());
         for ring in [0, !own, own ^ 1] {
             let answer = self.ring.ticket_from_bits(u128::from(ring) << 64 | bits);
             self.coverage.answer("ticket_from_bits", &answer);
@@ -141,7 +141,7 @@ impl<R: RingRef<Value = Counted>> World<'_, R> {
         let (first, tail) = (self.model.first, self.model.tail);
         let behind = first.checked_sub(distance.saturating_add(1));
         for position in [Some(tail.saturating_add(distance)), behind].into_iter().flatten() {
-            let bits = u128::from(self.ring.id.get()) << 64 | u128::from(position);
+            let bits = u128::from(u64::from(self.ring.id())) << 64 | u128::from(position);
             let answer = self.ring.ticket_from_bits(bits);
             self.coverage.answer("ticket_from_bits", &answer);
             assert_eq!(answer, Err(TicketError::Unreserved { position, first, tail }));

@@ -13,6 +13,7 @@ use super::coverage::Coverage;
 use super::model::{Cell, Model};
 use super::ops::Op;
 use crate::ring::slot::paused_write::PausedWrite;
+use crate::ticket::issuer::Issuer;
 use crate::{
     Batch, Canceller, Completer, Consumer, Gap, HeadOfLine, Permit, Producer, Reason, Refusals,
     Rejected, Ring, RingRef, Ticket, TryNextError,
@@ -130,6 +131,7 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
             Op::Look => self.look(),
             Op::Hold(ago) => self.ticket(ago, Self::hold),
             Op::Publish(n) => self.publish(n, None),
+            Op::OfPredecessor(how, n) => self.of_predecessor(how, n),
             Op::PublishGap(n) => {
                 let gap = if n % 2 == 0 { Gap::Evicted } else { Gap::Abandoned };
                 self.publish(n, Some(gap));
@@ -159,7 +161,7 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
     /// Returns a forged ticket for which no slot is vacant.
     fn future(&self, ahead: u64) -> Ticket {
         let position = self.model.tail + self.ring.capacity() as u64 + ahead;
-        Ticket { ring: self.ring.id, position }
+        Ticket { ring: self.ring.issuer, position }
     }
 
     fn open(&mut self) {
@@ -205,8 +207,8 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
         let expected = self.model.reserve(count as u64);
         assert_eq!(answer.as_ref().err().copied(), expected.err());
         let (Ok(tickets), Ok(first)) = (answer, expected) else { return };
-        let expected =
-            (0..count).map(|offset| Ticket { ring: self.ring.id, position: first + offset as u64 });
+        let expected = (0..count)
+            .map(|offset| Ticket { ring: self.ring.issuer, position: first + offset as u64 });
         assert!(tickets.clone().eq(expected) && tickets.len() == count);
         self.tickets.extend(tickets);
     }
@@ -223,7 +225,7 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
         assert_eq!(answer.as_ref().err().copied(), expected.err());
         let (Ok(permit), Ok(position)) = (answer, expected) else { return };
         assert_eq!(permit.index(), index);
-        let ticket = Ticket { ring: self.ring.id, position };
+        let ticket = Ticket { ring: self.ring.issuer, position };
         self.tickets.push(ticket);
         self.permits.push_back((ticket, permit));
     }
@@ -270,6 +272,25 @@ impl<'r, R: RingRef<Value = Counted>> World<'r, R> {
                 self.count(rejected.reason);
                 assert_eq!(rejected.into_inner().id, id, "another value came back");
             }
+        }
+    }
+
+    /// Completes or evicts a position by a ticket of the ring's predecessor, or by the bits of one.
+    fn of_predecessor(&mut self, how: usize, n: u64) {
+        if !self.ring.issuer.is_resumed() {
+            return;
+        }
+        let position = self.model.tail.saturating_sub(4).saturating_add(n);
+        let ticket = Ticket { ring: Issuer::made(self.ring.id()), position };
+        let is_reserved = position < self.model.tail;
+        let bits = self.ring.ticket_from_bits(ticket.to_bits());
+        assert_eq!(bits.ok(), is_reserved.then_some(ticket));
+        match (how % 3, bits) {
+            (0, Ok(ticket)) => self.complete(ticket),
+            (1, _) if is_reserved => self.evict(ticket),
+            (1, _) => self.evict_refused(ticket, Reason::Unreserved),
+            _ if is_reserved => self.complete(ticket),
+            _ => self.refused("complete", ticket, Reason::Unreserved),
         }
     }
 
