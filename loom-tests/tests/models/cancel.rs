@@ -33,7 +33,7 @@ fn cancel_wakes_a_blocked_consumer() {
 /// consumer takes.
 #[test]
 fn cancel_after_completion_and_end() {
-    explore("cancel_after_completion_and_end", None, 5000, || {
+    explore("cancel_after_completion_and_end", None, 1500, || {
         let (ring, tokens) = (ring(1), Tokens::default());
         let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
         let (canceller, ticket) = (consumer.canceller(), producer.reserve().unwrap());

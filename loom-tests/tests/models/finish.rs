@@ -45,7 +45,7 @@ fn finish_after_none() {
 
 #[test]
 fn finish_after_one() {
-    explore("finish_after_one", Some(3), 4500, || ends(1, true));
+    explore("finish_after_one", Some(3), 2500, || ends(1, true));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn truncated_after_none() {
 
 #[test]
 fn truncated_after_one() {
-    explore("truncated_after_one", Some(3), 4500, || ends(1, false));
+    explore("truncated_after_one", Some(3), 2500, || ends(1, false));
 }
 
 /// The end is declared before, during or after a completion by a third thread.

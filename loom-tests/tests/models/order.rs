@@ -255,7 +255,7 @@ fn close_before_a_refused_eviction() {
 /// a channel that orders nothing.
 #[test]
 fn take_before_a_cleared_wait() {
-    explore("take_before_a_cleared_wait", None, 3000, || {
+    explore("take_before_a_cleared_wait", None, 2000, || {
         let (ring, tokens) = (ring(1), Tokens::default());
         let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
         let ticket = producer.reserve().unwrap();

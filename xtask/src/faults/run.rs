@@ -233,6 +233,7 @@ impl Suite {
         }
         // The models keep their own bounds.
         tests.env("RUST_BACKTRACE", "0").env_remove("LOOM_MAX_PREEMPTIONS");
+        tests.env_remove("LOOM_MAX_PERMUTATIONS");
         for (name, value) in self.variables {
             if std::env::var_os(name).is_none() {
                 tests.env(name, value);
