@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{executor, with_timeout};
+use common::{Latch, executor, with_timeout};
 use reorder_executor::Shutdown;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -20,8 +20,10 @@ use tracing::{Event, Metadata, Subscriber};
 #[derive(Default)]
 struct Told {
     spans: HashSet<u64>,
-    /// The messages of the events with a parent.
+    /// The messages of the events.
     events: Vec<String>,
+    /// The number of events without a parent.
+    roots: usize,
     /// The names of the spans, and the names of their parents.
     names: Vec<(&'static str, Option<u64>)>,
     /// The number of identifiers that the subscriber did not give.
@@ -86,8 +88,10 @@ impl Subscriber for Recorder {
     fn event(&self, event: &Event<'_>) {
         if let Some(parent) = event.parent() {
             self.check(parent);
-            event.record(&mut Text("message", &mut self.told.lock().unwrap().events));
         }
+        let mut told = self.told.lock().unwrap();
+        told.roots += usize::from(event.parent().is_none());
+        event.record(&mut Text("message", &mut told.events));
     }
 
     fn enter(&self, id: &Id) {
@@ -119,19 +123,44 @@ fn a_call_is_told_to_the_subscriber_of_its_span_alone() {
             // A worker runs it, while the caller waits.
             let handle = executor.batch(0..10_usize).submit(move |n, _| Ok::<_, ()>(slow(n)));
             assert_eq!(handle.unwrap().wait().into_outcomes().len(), 10);
+            // The consumer gives its item up.
+            let latch = Latch::default();
+            let inside = latch.clone();
+            let batch = executor.batch(0..1).item_timeout(Duration::from_millis(10));
+            let handle = batch.submit(move |_, _| {
+                inside.wait();
+                Ok::<_, ()>(())
+            });
+            assert_eq!(handle.unwrap().wait().failures().count(), 1);
+            latch.open();
+            // The job of a stream ends a while after the stream was dropped.
+            let (inside, go_on) = (Latch::default(), Latch::default());
+            let (signal, latch) = (inside.clone(), go_on.clone());
+            let stream = executor.stream(0..1, move |_| {
+                signal.open();
+                latch.wait();
+            });
+            inside.wait();
+            drop(stream);
+            std::thread::sleep(Duration::from_millis(1100));
+            go_on.open();
         });
         assert!(executor.shutdown(Shutdown::Drain, None).is_complete());
     });
     let (caller, process) = (of_caller.told.lock().unwrap(), of_process.told.lock().unwrap());
     assert_eq!((caller.foreign, process.foreign), (0, 0));
-    assert_eq!(process.events, Vec::<String>::new());
+    // It is about no call, and has no span.
+    assert_eq!(process.events, ["shut down, with so many left"]);
+    assert_eq!((caller.roots, process.roots), (0, 1));
     let spans = |name| caller.names.iter().filter(|&&(other, _)| other == name).count();
-    assert_eq!((spans("batch"), spans("stream")), (2, 2));
+    assert_eq!((spans("batch"), spans("stream")), (2, 4));
     assert!(spans("time_slice") > 0);
     let slices = caller.names.iter().filter(|&&(name, _)| name == "time_slice");
     assert!(slices.clone().all(|(_, parent)| parent.is_some()));
-    for (message, count) in [("opened", 4), ("closed", 4)] {
+    // No progress is sent after the end of a call.
+    assert_eq!(caller.events.last().map(String::as_str), Some("closed"));
+    for (message, count) in [("opened", 6), ("gave up", 1), ("closed", 6)] {
         assert_eq!(caller.events.iter().filter(|event| *event == message).count(), count);
     }
-    assert_eq!(caller.calls, ["1", "2", "3", "4"]);
+    assert_eq!(caller.calls, ["1", "2", "3", "4", "5", "6"]);
 }

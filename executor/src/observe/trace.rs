@@ -129,8 +129,8 @@ mod told {
             Entered(self.span())
         }
 
-        /// Sends an event of the progress of the call, unless there was one in the last second, or
-        /// the call was closed.
+        /// Sends an event of the progress of the call, unless there was one in the last second.
+        /// After the call was closed, only a thread that was chosen before sends one.
         pub(crate) fn progress(&self, call: u64, counts: impl FnOnce() -> Option<Counts>) {
             let Some(parts) = &self.0 else { return };
             let now = u64::try_from(parts.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
