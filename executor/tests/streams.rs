@@ -4,8 +4,10 @@
 mod common;
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -215,6 +217,30 @@ fn an_item_is_delivered_though_the_source_blocks_before_the_next() {
                 assert_eq!(stream.next().unwrap().unwrap(), round * 100 + n);
             }
         }
+    });
+}
+
+#[test]
+fn a_future_of_the_next_outcome_may_be_dropped_at_any_time() {
+    with_timeout(|| {
+        let (executor, latch) = (executor(1), Latch::default());
+        let first_waits = latch.clone();
+        let mut stream = executor.stream(0..100_u64, move |n| {
+            if n == 0 {
+                first_waits.wait();
+            }
+            n
+        });
+        let mut context = Context::from_waker(Waker::noop());
+        // It waits for item 0, and does not block.
+        assert!(pin!(stream.next_async()).poll(&mut context).is_pending());
+        latch.open();
+        for n in 0..100 {
+            drop(stream.next_async());
+            assert_eq!(block_on(stream.next_async()).expect("an item").unwrap(), n);
+        }
+        assert!(block_on(stream.next_async()).is_none());
+        assert!(block_on(stream.next_async()).is_none());
     });
 }
 

@@ -270,6 +270,37 @@ impl<I, W> Requests<'_, I, W> {
     /// Opens a stream whose jobs are futures, as in [`submit_async`](Requests::submit_async). The
     /// futures run ahead of the consumer, up to the window, also while it does not poll.
     ///
+    /// A task takes the outcomes by [`next_async`](Ordered::next_async), or turns the result into a
+    /// `Stream` by [`into_stream`](Ordered::into_stream). The `next` of [`Ordered`] blocks the
+    /// thread: on a runtime with one thread it would wait for ever.
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    /// use std::sync::Arc;
+    /// use futures_util::StreamExt;
+    /// use reorder_executor::{AttemptOutcome, Executor};
+    ///
+    /// async fn products(executor: &Executor) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
+    ///     let runtime = tokio::runtime::Handle::current();
+    ///     let spawner = move |task| _ = runtime.spawn(task);
+    ///     let batch = executor.batch(1..=2_u32).requests();
+    ///     let job = |n: Arc<u32>, _| async move {
+    ///         AttemptOutcome::<_, Infallible>::Done(*n * 10)
+    ///     };
+    ///     let mut outcomes = batch.stream_async(spawner, job)?.into_stream();
+    ///     let mut products = Vec::new();
+    ///     // Without `into_stream`, it is `outcomes.next_async().await`.
+    ///     while let Some(product) = outcomes.next().await {
+    ///         products.push(product?);
+    ///     }
+    ///     Ok(products)
+    /// }
+    /// let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// let executor = Executor::builder().workers(1).build()?;
+    /// assert_eq!(runtime.block_on(products(&executor))?, [10, 20]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`stream`](Requests::stream).
@@ -346,12 +377,14 @@ impl<I, W> Requests<'_, I, W> {
     }
 
     /// Runs the requests of an async stream by jobs that are futures. Otherwise it is
-    /// [`stream_async`](Requests::stream_async).
+    /// [`stream_async`](Requests::stream_async): a task takes the outcomes by
+    /// [`next_async`](Ordered::next_async) or [`into_stream`](Ordered::into_stream), because `next`
+    /// blocks the thread.
     ///
     /// ```
     /// use std::pin::Pin;
     /// use std::sync::Arc;
-    /// use futures_util::stream;
+    /// use futures_util::{TryStreamExt, stream};
     /// use reorder_executor::{AttemptOutcome, Executor};
     ///
     /// // A simple runtime: one thread for each future.
@@ -361,8 +394,9 @@ impl<I, W> Requests<'_, I, W> {
     /// let executor = Executor::builder().workers(1).build()?;
     /// let batch = executor.batch(stream::iter([1, 2])).requests();
     /// let job = |n: Arc<u32>, _| async move { AttemptOutcome::<_, ()>::Done(*n * 10) };
-    /// let products = batch.map_stream_async(spawner, job)?;
-    /// assert_eq!(products.collect::<Result<Vec<_>, _>>().unwrap(), [10, 20]);
+    /// let products = batch.map_stream_async(spawner, job)?.into_stream();
+    /// let products = futures_executor::block_on(products.try_collect::<Vec<_>>());
+    /// assert_eq!(products.unwrap(), [10, 20]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///

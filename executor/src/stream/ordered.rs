@@ -75,10 +75,11 @@ pub(crate) struct ConsumerEnd<U, E> {
 ///
 /// # Progress
 ///
-/// `next` blocks until the outcome of the next item is there, even if later outcomes are there
-/// before. If this thread runs no items itself, it needs a worker that is free of other jobs.
+/// `next` is the method of `Iterator`: it blocks the thread until the outcome of the next item is
+/// there, even if later outcomes are there before. If this thread runs no items itself, it needs a
+/// worker that is free of other jobs.
 ///
-/// A task of an async runtime should use [`poll_next`](Ordered::poll_next) or
+/// A task of an async runtime should use [`next_async`](Ordered::next_async) or
 /// [`into_stream`](Ordered::into_stream) instead. If `next` blocks the only thread of a runtime
 /// that is to run the stream's futures or its source, it never returns.
 ///

@@ -1,5 +1,6 @@
 //! A stream whose consumer is a task.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker, ready};
@@ -58,34 +59,53 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
         Waker::from(Arc::clone(self.waker.insert(guarded)))
     }
 
+    /// Waits for the next outcome in async code. `None` is the end.
+    ///
+    /// The future calls [`poll_next`](Ordered::poll_next) and does nothing else. It can be dropped
+    /// at any time, as by `select!` or a time-out. It has taken nothing before it is ready, so a
+    /// later call gets the same outcome.
+    ///
+    /// ```
+    /// use reorder_executor::{Failure, Ordered};
+    ///
+    /// async fn sum(mut lengths: Ordered<'_, usize>) -> Result<usize, Failure> {
+    ///     let mut sum = 0;
+    ///     while let Some(length) = lengths.next_async().await {
+    ///         sum += length?;
+    ///     }
+    ///     Ok(sum)
+    /// }
+    /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let lengths = executor.stream(["a", "bc"], str::len);
+    /// assert_eq!(futures_executor::block_on(sum(lengths))?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// It does not block. A poll of the future is a call of [`poll_next`](Ordered::poll_next).
+    pub fn next_async(&mut self) -> impl Future<Output = Option<Outcome<U, E>>> + Send + Unpin {
+        poll_fn(|cx| self.poll_next(cx))
+    }
+
     /// Polls for the next outcome. `None` is the end. If the outcome is missing, the task is woken
     /// when it may be there.
     ///
     /// Only the task that polled last is woken. A poll runs items only if no other thread would run
-    /// them.
+    /// them. [`next_async`](Ordered::next_async) is the same as a future.
     ///
     /// ```
-    /// use std::future::poll_fn;
-    /// use std::pin::pin;
     /// use std::task::{Context, Poll, Waker};
-    /// # use reorder_executor::Executor;
-    /// # let executor = Executor::builder().workers(1).build()?;
-    /// let mut lengths = executor.stream(["a", "bc"], str::len);
-    /// let sum = async {
-    ///     let mut sum = 0;
-    ///     while let Some(length) = poll_fn(|cx| lengths.poll_next(cx)).await {
-    ///         sum += length?;
+    /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let mut lengths = executor.stream(["a"], str::len);
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// let length = loop {
+    ///     match lengths.poll_next(&mut context) {
+    ///         Poll::Ready(length) => break length,
+    ///         Poll::Pending => std::thread::yield_now(),
     ///     }
-    ///     Ok::<_, reorder_executor::Failure>(sum)
     /// };
-    /// # let mut sum = pin!(sum);
-    /// # let sum = loop {
-    /// #     match sum.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-    /// #         Poll::Ready(sum) => break sum,
-    /// #         Poll::Pending => std::thread::yield_now(),
-    /// #     }
-    /// # };
-    /// assert_eq!(sum?, 3);
+    /// assert_eq!(length.transpose()?, Some(1));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
