@@ -1,5 +1,6 @@
 //! The budget of an item, in time and attempts.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// The budget of each item of [`Requests`](crate::Requests) in time and attempts, and the waits
@@ -14,11 +15,15 @@ use std::time::Duration;
 /// An attempt that starts within the budget counts whenever it ends.
 ///
 /// ```
+/// use std::num::NonZeroU32;
 /// use std::time::Duration;
 /// use reorder_executor::Retry;
 ///
-/// let retry = Retry::new().within(Duration::from_secs(60)).retries(8);
-/// # _ = retry;
+/// // What ends first: a minute, or 9 attempts.
+/// let both = Retry::new().within(Duration::from_secs(60)).retries(8);
+/// // 9 attempts, however long they take.
+/// let attempts = Retry::attempts(NonZeroU32::new(9).unwrap());
+/// assert_eq!(attempts, both.within(Duration::MAX));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "it is a setting"]
@@ -41,6 +46,12 @@ impl Retry {
         }
     }
 
+    /// Returns a budget of up to `attempts` attempts, the first one included, in any time. The
+    /// waits are those of [`Retry::new`].
+    pub fn attempts(attempts: NonZeroU32) -> Retry {
+        Retry::new().within(Duration::MAX).retries(attempts.get() - 1)
+    }
+
     /// Returns a budget of one attempt.
     pub fn never() -> Retry {
         Retry::new().retries(0)
@@ -54,6 +65,9 @@ impl Retry {
     }
 
     /// Sets the maximum number of attempts after the first one.
+    ///
+    /// The budget in time stays: 30 seconds, unless [`within`](Retry::within) sets another one. For
+    /// a bound of attempts alone, add `.within(Duration::MAX)`, or use [`Retry::attempts`].
     pub fn retries(mut self, retries: u32) -> Retry {
         self.retries = retries;
         self
@@ -61,6 +75,10 @@ impl Retry {
 
     /// Sets the wait before the second attempt, unless the job returns another one. Each further
     /// wait is twice as long as the one before, up to `longest`.
+    ///
+    /// If `longest` is below `first`, every wait is `longest`. The waits have no jitter. The wait
+    /// that a job returns is taken as it is: `longest` does not bound it. For clients that were
+    /// refused together, a [`Throttle`](crate::Throttle::jitter) has jitter.
     pub fn wait(mut self, first: Duration, longest: Duration) -> Retry {
         self.wait = first;
         self.longest_wait = longest;
@@ -94,6 +112,16 @@ mod tests {
         assert_eq!(retry.wait_after(50), Some(Duration::from_secs(10)));
         assert_eq!(retry.wait_after(51), None);
         assert_eq!(Retry::never().wait_after(1), None);
+    }
+
+    #[test]
+    fn attempts_alone_bound_a_budget() {
+        for attempts in [1, 2, 9, u32::MAX] {
+            let retry = Retry::attempts(NonZeroU32::new(attempts).unwrap());
+            assert_eq!(retry.within, Duration::MAX);
+            assert!(attempts == 1 || retry.wait_after(attempts - 1).is_some());
+            assert_eq!(retry.wait_after(attempts), None);
+        }
     }
 
     #[test]
