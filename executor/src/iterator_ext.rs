@@ -182,7 +182,8 @@ pub trait IteratorExt: Iterator + Send + Sized {
     /// describes.
     ///
     /// All items before the first error have run, and yield their values. Items behind it may have
-    /// run, but no more of them than the window.
+    /// run, but no more of them than the window. For the index of the item that failed, call
+    /// [`item_results`](TryValues::item_results) on the result.
     ///
     /// ```
     /// use reorder_executor::IteratorExt;

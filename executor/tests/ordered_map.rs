@@ -102,6 +102,22 @@ fn a_panic_is_resumed_at_the_place_of_its_item() {
 }
 
 #[test]
+fn the_error_of_an_item_has_its_index_in_the_source() {
+    let executor = Executor::builder().workers(3).window(16).build().unwrap();
+    let job = |item| if item == 9 { Err(item) } else { Ok(panics_at_multiples_of_7(item)) };
+    let mut results = (5..).try_ordered_map_in(&executor, job);
+    // The index counts from the start of the source.
+    assert_eq!(results.next(), Some(Ok(5)));
+    let mut results = results.item_results();
+    assert_eq!(results.next().expect("item 1").unwrap(), 6);
+    assert_eq!(payload(|| results.next()), Payload(7));
+    assert_eq!(results.next().expect("item 3").unwrap(), 8);
+    let error = results.next().expect("item 4").unwrap_err();
+    assert_eq!((error.index, error.failure.into_error()), (4, Some(9)));
+    assert!(results.next().is_none() && results.next().is_none());
+}
+
+#[test]
 fn a_panic_of_the_source_is_resumed_and_the_last() {
     let source = (0..9).map(|item| if item == 3 { panic_any(Payload(item)) } else { item });
     let mut values = source.ordered_map(|item| item);

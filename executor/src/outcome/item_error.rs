@@ -8,8 +8,9 @@ use std::io;
 use crate::outcome::Failure;
 
 /// The failure of one item, with the index of the item. Returned by
-/// [`BatchReport::into_values`](crate::BatchReport::into_values) and
-/// [`Ordered::item_results`](crate::Ordered::item_results), which have examples.
+/// [`BatchReport::into_values`](crate::BatchReport::into_values),
+/// [`Ordered::item_results`](crate::Ordered::item_results) and
+/// [`TryValues::item_results`](crate::TryValues::item_results), which have examples.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ItemError<E = Infallible> {
@@ -23,6 +24,11 @@ pub struct ItemError<E = Infallible> {
 impl<E> ItemError<E> {
     pub(crate) fn new(index: usize, failure: Failure<E>) -> ItemError<E> {
         ItemError { index, failure }
+    }
+
+    /// Returns the error of an item of a stream.
+    pub(crate) fn at(index: u64, failure: Failure<E>) -> ItemError<E> {
+        ItemError::new(usize::try_from(index).unwrap_or(usize::MAX), failure)
     }
 }
 

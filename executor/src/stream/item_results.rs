@@ -3,12 +3,15 @@
 use std::fmt;
 use std::iter::FusedIterator;
 
-use crate::outcome::{Failure, ItemError};
+use crate::outcome::ItemError;
 use crate::stream::ordered::Ordered;
 
 impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     /// Returns an iterator of results. A failure becomes an [`ItemError`], which has the index of
     /// its item.
+    ///
+    /// The iterator goes on after a failure, as the stream does. A consumer that stops there, as by
+    /// `?`, drops the stream.
     ///
     /// ```
     /// # use std::error::Error;
@@ -50,17 +53,13 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
 #[must_use = "dropping a stream stops it"]
 pub struct ItemResults<'a, U: Send, E: Send>(Ordered<'a, U, E>);
 
-fn at<E>(index: u64, failure: Failure<E>) -> ItemError<E> {
-    ItemError::new(usize::try_from(index).unwrap_or(usize::MAX), failure)
-}
-
 impl<U: Send, E: Send> Iterator for ItemResults<'_, U, E> {
     type Item = Result<U, ItemError<E>>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let outcome = self.0.next()?;
-        Some(outcome.map_err(|failure| at(self.0.index() - 1, failure)))
+        Some(outcome.map_err(|failure| ItemError::at(self.0.index() - 1, failure)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -75,7 +74,7 @@ impl<U: Send, E: Send> Iterator for ItemResults<'_, U, E> {
         let mut index = self.0.index();
         self.0.fold(init, |folded, outcome| {
             index += 1;
-            f(folded, outcome.map_err(|failure| at(index - 1, failure)))
+            f(folded, outcome.map_err(|failure| ItemError::at(index - 1, failure)))
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::iter::FusedIterator;
 
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Failure, ItemError, Outcome};
 use crate::stream::ordered::Ordered;
 
 impl<'a, U: Send> Ordered<'a, U> {
@@ -110,6 +110,36 @@ pub struct TryValues<'a, U: Send, E: Send> {
 impl<'a, U: Send, E: Send> TryValues<'a, U, E> {
     pub(crate) fn new(values: Values<'a, Result<U, E>>) -> Self {
         TryValues { values: Some(values) }
+    }
+
+    /// Returns the same iterator with other errors: an [`ItemError`] has the index of its item in
+    /// the source.
+    ///
+    /// It ends after the first error, as this iterator does. The iterator of
+    /// [`Ordered::item_results`] goes on after a failure.
+    ///
+    /// ```
+    /// use reorder_executor::{IteratorExt, ItemError};
+    /// use std::num::ParseIntError;
+    ///
+    /// fn sum(text: &'static str) -> Result<u32, ItemError<ParseIntError>> {
+    ///     text.lines().try_ordered_map(|line| line.parse::<u32>()).item_results().sum()
+    /// }
+    /// assert_eq!(sum("3\n4")?, 7);
+    /// let error = sum("3\n4\nfive\n6").unwrap_err();
+    /// assert_eq!(error.index, 2);
+    /// assert_eq!(error.to_string(), "item 2: the job failed: invalid digit found in string");
+    /// # Ok::<(), ItemError<ParseIntError>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free.
+    pub fn item_results(self) -> impl FusedIterator<Item = Result<U, ItemError<E>>> + Send {
+        let first = self.values.as_ref().map_or(0, |values| values.0.index());
+        (first..).zip(self).map(|(index, result)| {
+            result.map_err(|error| ItemError::at(index, Failure::failed(error)))
+        })
     }
 }
 
