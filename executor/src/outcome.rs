@@ -271,8 +271,9 @@ impl<E> Unfinished<E> {
         self.error.as_ref()
     }
 
-    /// Returns `true` if the item had come from the source. An item that was pulled may have
-    /// started.
+    /// Returns `true` if the item had come from the source, or a worker had taken it from the items
+    /// of a submitted batch. An item that was pulled may have started. An item that was not pulled
+    /// has not.
     ///
     /// ```
     /// # use reorder_executor::{CancellationToken, Executor, Failure};
@@ -366,13 +367,13 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
                     Failure::ShutDown(_) => "the executor was shut down",
                     _ => "cancelled",
                 };
-                let what = if item.was_pulled() { "had a result" } else { "was pulled" };
+                let what = if item.was_pulled() { "had a result" } else { "started" };
                 let result = match item.detail().checked_sub(1) {
                     Some(cause) if item.was_pulled() => {
                         write!(f, "cancelled because item {cause} failed")
                     }
                     Some(cause) => {
-                        write!(f, "cancelled before it was pulled, because item {cause} failed")
+                        write!(f, "cancelled before it started, because item {cause} failed")
                     }
                     None => write!(f, "{event} before it {what}"),
                 };
@@ -380,7 +381,7 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
             }
             Failure::BatchDeadline(item) => {
                 let limit = Duration::from_nanos(item.detail());
-                let what = if item.was_pulled() { "done" } else { "pulled" };
+                let what = if item.was_pulled() { "done" } else { "started" };
                 (item, write!(f, "not {what} within {limit:?}, the deadline of its batch"))
             }
             Failure::ItemDeadline(item) => {

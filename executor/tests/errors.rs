@@ -6,6 +6,7 @@ mod common;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::thread;
@@ -280,7 +281,7 @@ fn an_item_that_was_never_pulled_is_marked() {
         );
         let text = |outcome: &Outcome<i32, String>| outcome.as_ref().unwrap_err().to_string();
         assert_eq!(text(&outcomes[0]), "cancelled before it had a result");
-        assert_eq!(text(&outcomes[1]), "cancelled before it was pulled");
+        assert_eq!(text(&outcomes[1]), "cancelled before it started");
     });
 }
 
@@ -332,4 +333,20 @@ fn a_window_beyond_memory_is_an_error_that_states_the_limits() {
         assert_eq!(refused.to_string(), text);
         assert_eq!(refused.into_inner().next(), Some(1));
     }
+}
+
+#[test]
+fn a_refused_call_says_the_same_without_its_items() {
+    let executor = executor(1);
+    let refused = |window| {
+        let batch = executor.batch(0..3).window(window);
+        batch.stream(|n, _| Ok::<_, String>(n)).expect_err("it is refused")
+    };
+    let too_large = refused(NonZeroUsize::MAX);
+    assert!(too_large.to_string().starts_with("a window must be at most"), "{too_large}");
+    assert_eq!(too_large.clone().discard().to_string(), too_large.to_string());
+    _ = executor.shutdown(Shutdown::Drain, None);
+    let shut_down = refused(NonZeroUsize::MIN);
+    assert_eq!(shut_down.clone().discard().to_string(), shut_down.to_string());
+    assert_eq!(shut_down.into_inner(), 0..3);
 }

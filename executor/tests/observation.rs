@@ -276,20 +276,21 @@ fn each_failure_is_counted_once() {
         let mut stream = executor.stream(0..1000, |n| assert!(n % 10 != 3, "on purpose"));
         assert_eq!(stream.by_ref().filter(Result::is_err).count(), 100);
         assert_eq!(stream.progress().failed(), 100);
+        assert_eq!(stream.progress().succeeded(), 900);
         let odd = |n: u32, _: &Job<'_>| if n % 2 == 1 { Err(n) } else { Ok(n) };
         let mut handle = executor.batch(0..10).submit(odd).unwrap();
         assert!(handle.wait_timeout(LONG));
-        assert_eq!(handle.progress().failed(), 5);
+        assert_eq!((handle.progress().failed(), handle.progress().succeeded()), (5, 5));
         let (sender, mut outcomes) = executor.batch(()).queue(odd).build().unwrap();
         (0..10).for_each(|n| sender.send(n).unwrap());
         drop((sender.reserve().unwrap(), sender));
         assert_eq!(outcomes.by_ref().count(), 11);
-        assert_eq!(outcomes.progress().failed(), 6);
+        assert_eq!((outcomes.progress().failed(), outcomes.progress().succeeded()), (6, 5));
 
         let source = (0..9).inspect(|&n| assert!(n < 4, "on purpose"));
         let mut stream = executor.stream(source, |n| n);
         assert_eq!(stream.by_ref().count(), 5);
-        assert_eq!(stream.progress().failed(), 1);
+        assert_eq!((stream.progress().failed(), stream.progress().succeeded()), (1, 4));
         let token = CancellationToken::new();
         token.cancel();
         let mut stream = executor.batch(0..10).cancelled_by(&token).stream(odd).unwrap();
@@ -310,6 +311,33 @@ fn each_failure_is_counted_once() {
         assert_eq!(stream.by_ref().take(2).count(), 2);
         late.open();
         assert!(stream.until_idle(None));
-        assert_eq!(stream.progress().failed(), 2);
+        assert_eq!((stream.progress().failed(), stream.progress().succeeded()), (2, 0));
+    });
+}
+
+#[test]
+fn items_without_a_value_have_not_succeeded() {
+    with_timeout(|| {
+        let (executor, token, late) = (executor(1), CancellationToken::new(), Latch::default());
+        let latch = late.clone();
+        let batch = executor.batch(0..100).cancelled_by(&token).submit(move |n, _| {
+            if n == 4 {
+                latch.wait();
+            }
+            Ok::<_, Infallible>(n)
+        });
+        let mut handle = batch.unwrap();
+        while handle.progress().succeeded() < 4 {
+            thread::yield_now();
+        }
+        token.cancel();
+        assert!(handle.wait_timeout(LONG));
+        // Item 4 runs on, and has no value. Neither have the items that did not start.
+        assert_eq!(handle.progress().succeeded(), 4);
+        late.open();
+        assert!(handle.until_idle(None));
+        assert_eq!(handle.progress().succeeded(), 4);
+        let outcomes = handle.wait().into_outcomes();
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 4);
     });
 }

@@ -136,7 +136,7 @@ fn an_item_that_a_limit_ended_is_a_panic_and_no_missing_value() {
     let mut values = batch.stream(|item, _| Ok::<_, Infallible>(item)).unwrap().values();
     let text = catch_unwind(AssertUnwindSafe(|| values.next())).expect_err("it panics");
     let text = text.downcast::<String>().expect("a text");
-    assert!(text.ends_with("cancelled before it was pulled"), "{text}");
+    assert!(text.ends_with("cancelled before it started"), "{text}");
     assert_eq!(values.next(), None);
 }
 

@@ -138,13 +138,19 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
 
     /// Returns how far the batch has come. An outcome counts as delivered if this handle has it.
     ///
+    /// After a cancellation or a deadline, all items that no worker had taken count as one failed
+    /// item. To report how many items are done, count the values in the report.
+    ///
     /// ```
+    /// use std::time::Duration;
     /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
-    /// let handle = executor.batch(0..100).submit(|n, _| Ok::<_, ()>(n))?;
-    /// while !handle.is_finished() {
-    ///     println!("{} of 100 items have run", handle.progress().finished());
+    /// let mut handle = executor.batch(0..100).submit(|n, _| Ok::<_, ()>(n))?;
+    /// while !handle.wait_timeout(Duration::from_millis(100)) {
+    ///     println!("{} of 100 items have a value", handle.progress().succeeded());
     /// }
-    /// assert_eq!(handle.progress().finished(), 100);
+    /// assert_eq!(handle.progress().succeeded(), 100);
+    /// let report = handle.wait();
+    /// assert_eq!(report.outcomes().iter().filter(|outcome| outcome.is_ok()).count(), 100);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -247,6 +253,10 @@ impl<U: Send, E: Send> fmt::Debug for BatchHandle<U, E> {
 ///
 /// In a fork of its process, an executor counts as shut down.
 ///
+/// The error contains the items or their source. So `?` turns it into a boxed error only if they
+/// borrow nothing, and are `Send` and `Sync` if the boxed error is. For other sources, write
+/// `map_err(Refused::discard)?`.
+///
 /// ```
 /// use reorder_executor::{Executor, Shutdown};
 ///
@@ -276,6 +286,37 @@ impl<S> Refused<S> {
     /// Returns the items, or their source.
     pub fn into_inner(self) -> S {
         self.items
+    }
+
+    /// Drops the items or their source, and returns the same error without them. `?` turns it into
+    /// any boxed error.
+    ///
+    /// Without this call, the example does not compile: a `Receiver` is not `Sync`.
+    ///
+    /// ```
+    /// use std::error::Error;
+    /// use std::sync::mpsc::Receiver;
+    /// use reorder_executor::{Executor, Refused};
+    ///
+    /// type AnyError = Box<dyn Error + Send + Sync>;
+    ///
+    /// fn sum(executor: &Executor, numbers: Receiver<String>) -> Result<u32, AnyError> {
+    ///     let numbers = executor.batch(numbers).stream(|text, _| text.parse::<u32>());
+    ///     let mut sum = 0;
+    ///     for number in numbers.map_err(Refused::discard)? {
+    ///         sum += number?;
+    ///     }
+    ///     Ok(sum)
+    /// }
+    /// # let executor = Executor::builder().workers(1).build()?;
+    /// # let (sender, numbers) = std::sync::mpsc::channel();
+    /// # ["1", "2"].into_iter().for_each(|text| sender.send(text.to_string()).unwrap());
+    /// # drop(sender);
+    /// assert_eq!(sum(&executor, numbers)?, 3);
+    /// # Ok::<(), AnyError>(())
+    /// ```
+    pub fn discard(self) -> Refused<()> {
+        Refused { items: (), window: self.window }
     }
 }
 

@@ -26,7 +26,8 @@ impl std::error::Error for TimedOut {}
 /// [`BatchHandle::progress`](crate::BatchHandle::progress).
 ///
 /// Every delivered item counts as finished, and every finished item as pulled. A failure that
-/// stands for all items that were not pulled counts as one item.
+/// stands for all items that were not pulled counts as one item. The outcomes say how each item has
+/// ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -45,6 +46,16 @@ impl Progress {
     /// Returns the number of items that have run, or have an outcome although they did not run.
     pub fn finished(&self) -> u64 {
         self.finished
+    }
+
+    /// Returns the number of items that have a value, whether it was delivered or not: the finished
+    /// items without the failed ones.
+    ///
+    /// The number may lag behind. A job that runs on after its consumer has given up on its item
+    /// counts as failed, but not as finished. So the number is too small by one for each such job,
+    /// until that job ends.
+    pub fn succeeded(&self) -> u64 {
+        self.finished.saturating_sub(self.failed)
     }
 
     /// Returns the number of outcomes so far that are failures.
