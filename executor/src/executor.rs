@@ -4,6 +4,7 @@
 //! `stream::open`, `scope`, `snapshot` and `shutdown` each add theirs to [`Executor`].
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use reorder_ring::{CapacityError, Ring};
@@ -87,6 +88,11 @@ impl Executor {
         self.scheduler.threads.name(worker)
     }
 }
+
+// Panics of jobs and sources are caught, or leave a call after it has ended. No lock is held and no
+// shared state is half changed while user code runs.
+impl UnwindSafe for Executor {}
+impl RefUnwindSafe for Executor {}
 
 impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

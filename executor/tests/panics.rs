@@ -3,12 +3,12 @@
 mod common;
 
 use std::mem::forget;
-use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind, panic_any};
 use std::thread;
 use std::time::Duration;
 
 use common::{executor, with_timeout};
-use reorder_executor::{Executor, Failure};
+use reorder_executor::{Executor, Failure, QueueSender, Task};
 
 /// Panics when it is dropped, also as the payload of a panic.
 struct PanicsOnDrop;
@@ -131,5 +131,26 @@ fn dropping_the_executor_while_its_captures_panic_does_not_panic() {
             drop(executor);
             dropping.join().unwrap();
         }
+    });
+}
+
+#[test]
+fn a_caller_may_catch_a_panic_without_further_ado() {
+    fn is_unwind_safe<T: UnwindSafe + RefUnwindSafe>() {}
+    is_unwind_safe::<Executor>();
+    is_unwind_safe::<QueueSender<Task<u8>, u8, Box<dyn std::error::Error + Send>>>();
+
+    with_timeout(|| {
+        let executor = executor(2);
+        let job = |n| assert!(n != 5, "on purpose");
+        assert!(catch_unwind(|| executor.map(0..9, job)).is_err());
+        assert_eq!(executor.map(0..9, |n| n).len(), 9);
+
+        let weigh = |&n: &u64| n.checked_sub(1).expect("on purpose");
+        let (sender, outcomes) = executor.queue(|n: u64| n).weight(10, weigh).build().unwrap();
+        assert!(catch_unwind(|| sender.send(0)).is_err());
+        sender.send(7).unwrap();
+        drop(sender);
+        assert_eq!(outcomes.map(Result::unwrap).collect::<Vec<_>>(), [7]);
     });
 }

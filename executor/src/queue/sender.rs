@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -38,6 +39,11 @@ pub struct QueueSender<T: Send, U: Send, E: Send = Infallible> {
     #[cfg(feature = "sink")]
     sink: sink::SinkState,
 }
+
+// Jobs run on other threads, which catch their panics. The function that weighs an item runs before
+// the queue knows the item. So a panic that leaves a call has changed nothing.
+impl<T: Send, U: Send, E: Send> UnwindSafe for QueueSender<T, U, E> {}
+impl<T: Send, U: Send, E: Send> RefUnwindSafe for QueueSender<T, U, E> {}
 
 /// The error of a [`QueueSender`] whose queue accepts no more items.
 /// [`into_inner`](SendError::into_inner) returns the item.
