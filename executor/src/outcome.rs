@@ -290,11 +290,12 @@ impl<E> Unfinished<E> {
     }
 }
 
+/// Shows no limit and no cause, because only the failure around it knows which of them it has. The
+/// text of the failure says so.
 impl<E: fmt::Debug> fmt::Debug for Unfinished<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Unfinished")
             .field("attempts", &self.attempts)
-            .field("detail", &self.detail())
             .field("was_pulled", &self.was_pulled())
             .field("error", &self.error)
             .finish()
