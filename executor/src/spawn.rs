@@ -22,6 +22,12 @@ use std::pin::Pin;
 /// let doubled: Vec<u32> = futures_executor::block_on(doubled.map(Result::unwrap).collect());
 /// assert_eq!(doubled, (0..10).map(|n| n * 2).collect::<Vec<_>>());
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` runs no futures",
+    label = "neither a runtime nor a closure that spawns a future",
+    note = "for the `Handle` of tokio, enable the feature `tokio` of `reorder-executor`",
+    note = "for any other runtime, pass a closure: `move |task| _ = runtime.spawn(task)`"
+)]
 pub trait Spawn {
     /// Runs the future to its end, or drops it. Returns immediately.
     ///
@@ -32,6 +38,8 @@ pub trait Spawn {
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>);
 }
 
+// Without this, the error of another type would ask for a closure, and not say more.
+#[diagnostic::do_not_recommend]
 impl<F: Fn(Pin<Box<dyn Future<Output = ()> + Send>>)> Spawn for F {
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
         self(task);
