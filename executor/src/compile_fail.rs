@@ -184,16 +184,18 @@ struct InputOfReader;
 /// });
 /// ```
 /// ```compile_fail,E0499
+/// use std::convert::Infallible;
 /// # let executor = reorder_executor::Executor::builder().workers(1).build().unwrap();
 /// let mut numbers = vec![3, 1, 2];
 /// executor.scope(|scope| {
-///     let stream = scope.batch(&mut numbers).stream(|n, _| Ok::<_, ()>(*n += 1)).unwrap();
+///     let stream = scope.batch(&mut numbers).stream(|n, _| Ok::<_, Infallible>(*n += 1)).unwrap();
 ///     numbers.iter_mut().for_each(|n| *n = 0);
 ///     stream.count()
 /// });
 /// ```
 ///
 /// ```
+/// use std::convert::Infallible;
 /// # let executor = reorder_executor::Executor::builder().workers(1).build().unwrap();
 /// let words = vec![String::from("8")];
 /// executor.scope(|scope| {
@@ -202,7 +204,7 @@ struct InputOfReader;
 /// });
 /// let mut numbers = vec![3, 1, 2];
 /// executor.scope(|scope| {
-///     let stream = scope.batch(&mut numbers).stream(|n, _| Ok::<_, ()>(*n += 1)).unwrap();
+///     let stream = scope.batch(&mut numbers).stream(|n, _| Ok::<_, Infallible>(*n += 1)).unwrap();
 ///     stream.count()
 /// });
 /// numbers.iter_mut().for_each(|n| *n = 0);

@@ -90,8 +90,20 @@
 //! | `default` | | `requests` |
 //! | `requests` | yes | [`BatchBuilder::requests`]: retries, rate limiters, futures as jobs |
 //! | `sink` | no | `Sink` of `futures-sink` for [`QueueSender`] |
-//! | `tokio` | no | [`Spawn`] for `tokio::runtime::Handle`; a blocking call in a task of a tokio runtime panics |
+//! | `tokio` | no | [`Spawn`] for `tokio::runtime::Handle`; some blocking calls in a task of a tokio runtime panic |
 //! | `tracing` | no | a span for each call, in which its jobs run, and events, also of the progress |
+//!
+//! With the feature `tokio`, these calls panic in a task of a tokio runtime. Elsewhere, and inside
+//! of `spawn_blocking`, they block.
+//!
+//! * [`BatchHandle::wait`] and `wait_timeout`.
+//! * [`Executor::shutdown`] without a limit of time.
+//! * `next` of [`Ordered`] and of the iterators made from it, unless the outcome was taken from the
+//!   workers together with an earlier one.
+//! * [`QueueSender::send`], [`OrderedWriter`] and [`OrderedReader`], if they have to wait.
+//!
+//! [`Executor::map`], [`BatchBuilder::run`], [`Executor::scope`] and the other calls that return
+//! after their jobs also block the thread of a task, and do not panic.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;

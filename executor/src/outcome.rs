@@ -276,11 +276,13 @@ impl<E> Unfinished<E> {
     /// has not.
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// # use reorder_executor::{CancellationToken, Executor, Failure};
     /// # let executor = Executor::builder().workers(1).build()?;
     /// let token = CancellationToken::new();
     /// token.cancel();
-    /// let mut outcomes = executor.batch(0..9).cancelled_by(&token).stream(|n, _| Ok::<_, ()>(n))?;
+    /// let batch = executor.batch(0..9).cancelled_by(&token);
+    /// let mut outcomes = batch.stream(|n, _| Ok::<_, Infallible>(n))?;
     /// let Some(Err(Failure::Cancelled(item))) = outcomes.next() else { panic!() };
     /// assert!(!item.was_pulled());
     /// # Ok::<(), Box<dyn std::error::Error>>(())

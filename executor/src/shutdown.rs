@@ -81,15 +81,16 @@ impl Executor {
     /// Dropping an executor that was shut down waits for nothing.
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// use std::time::Duration;
     /// use reorder_executor::{Executor, Shutdown};
     ///
     /// let executor = Executor::builder().workers(2).build()?;
-    /// let batch = executor.batch(0..1000).submit(|n, _| Ok::<_, ()>(n * 2))?;
+    /// let batch = executor.batch(0..1000).submit(|n, _| Ok::<_, Infallible>(n * 2))?;
     /// let report = executor.shutdown(Shutdown::Drain, Some(Duration::from_secs(60)));
     /// assert!(report.is_complete());
     /// assert_eq!(batch.wait().into_values().unwrap().len(), 1000);
-    /// assert!(executor.batch([1]).submit(|n, _| Ok::<_, ()>(n)).is_err());
+    /// assert!(executor.batch([1]).submit(|n, _| Ok::<_, Infallible>(n)).is_err());
     /// assert_eq!(executor.map([1], |n| n + 1), [2]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -255,6 +255,7 @@ impl Executor {
     /// The numbers of a call that stands still are consistent.
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// use std::sync::mpsc;
     /// use std::time::Duration;
     /// use reorder_executor::{Executor, Head};
@@ -264,7 +265,7 @@ impl Executor {
     /// let gone = std::sync::Mutex::new(gone);
     /// let batch = executor.batch(0..3).submit(move |n, _| {
     ///     gone.lock().unwrap().recv().ok();
-    ///     Ok::<_, ()>(n)
+    ///     Ok::<_, Infallible>(n)
     /// })?;
     /// let stalled = loop {
     ///     let snapshot = executor.snapshot();

@@ -7,6 +7,9 @@ use crate::spawned::map_ordered::MapOrdered;
 
 /// Runs futures for the items of an async stream on a runtime, and yields their outcomes in order.
 ///
+/// Import it by `use reorder_executor::StreamExt as _;`, because the traits of the crates `futures`
+/// and `tokio-stream` have the same name.
+///
 /// This is `buffered` of the crate `futures`, with two differences:
 ///
 /// * Each future is a task of the runtime. So futures run in parallel, and they run while the
@@ -72,9 +75,6 @@ pub trait StreamExt: Stream + Send + Sized + 'static {
     /// A task on the spawner polls this stream, and calls `job` for the future of each item. At
     /// most `window` items are outstanding: pulled from this stream, and their outcomes not taken.
     /// [`MapOrdered`] lists the outcomes of panics and of lost tasks.
-    ///
-    /// The trait shares its name with the traits of the crates `futures` and `tokio-stream`.
-    /// Import it as `StreamExt as _`.
     ///
     /// ```
     /// use std::pin::Pin;

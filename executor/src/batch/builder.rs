@@ -153,10 +153,12 @@ impl<'e, I, S> BatchBuilder<'e, I, S> {
     /// Sets the deadline of the batch. After it, no item starts and no result counts.
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// # use std::time::Instant;
     /// # use reorder_executor::{Executor, Failure};
     /// # let executor = Executor::builder().workers(1).build()?;
-    /// let report = executor.batch(0..3).deadline(Instant::now()).run(|n, _| Ok::<_, ()>(n));
+    /// let batch = executor.batch(0..3).deadline(Instant::now());
+    /// let report = batch.run(|n, _| Ok::<_, Infallible>(n));
     /// let late = |outcome| matches!(outcome, Err(Failure::BatchDeadline(_)));
     /// assert!(report.into_iter().all(late));
     /// # Ok::<(), reorder_executor::BuildError>(())
@@ -188,6 +190,7 @@ impl<'e, I, S> BatchBuilder<'e, I, S> {
     /// [`queue`](BatchBuilder::queue) always take one item at a time, on the workers alone.
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// # use reorder_executor::Executor;
     /// use std::sync::Barrier;
     ///
@@ -196,7 +199,7 @@ impl<'e, I, S> BatchBuilder<'e, I, S> {
     /// let batch = executor.batch(0..3).concurrent();
     /// let report = batch.run(|n, _| {
     ///     all_three.wait();
-    ///     Ok::<_, ()>(n)
+    ///     Ok::<_, Infallible>(n)
     /// });
     /// assert_eq!(report.into_values().unwrap(), [0, 1, 2]);
     /// # Ok::<(), reorder_executor::BuildError>(())
@@ -227,6 +230,7 @@ impl<'e, I, S> BatchBuilder<'e, I, S> {
     /// [`submit`](BatchBuilder::submit) are all outstanding.
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// use std::num::NonZeroUsize;
     /// use std::sync::atomic::{AtomicU64, Ordering};
     ///
@@ -234,7 +238,7 @@ impl<'e, I, S> BatchBuilder<'e, I, S> {
     /// let executor = reorder_executor::Executor::builder().workers(1).build()?;
     /// let source = (0_u64..).inspect(|_| _ = PULLED.fetch_add(1, Ordering::Relaxed));
     /// let batch = executor.batch(source).window(NonZeroUsize::new(3).unwrap());
-    /// let mut stream = batch.stream(|n, _| Ok::<_, ()>(n))?;
+    /// let mut stream = batch.stream(|n, _| Ok::<_, Infallible>(n))?;
     /// assert!(stream.next().is_some());
     /// // 3 outstanding and 1 taken, however long the consumer stays away.
     /// assert!(PULLED.load(Ordering::Relaxed) <= 4);
@@ -332,13 +336,14 @@ impl<'e, I> BatchBuilder<'e, I> {
     /// The items run whether the caller waits for the handle or not.
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// # use std::time::Duration;
     /// # use reorder_executor::{Executor, Failure};
     /// # let executor = Executor::builder().workers(2).build()?;
     /// let batch = executor.batch([1, 60_000, 2]).item_timeout(Duration::from_millis(400));
     /// let handle = batch.submit(|millis, _| {
     ///     std::thread::sleep(Duration::from_millis(millis));
-    ///     Ok::<_, ()>(millis)
+    ///     Ok::<_, Infallible>(millis)
     /// })?;
     /// // This does not wait for the minute that the second item takes.
     /// let outcomes = handle.wait().into_outcomes();
@@ -378,13 +383,14 @@ impl<'e, I> BatchBuilder<'e, I> {
     /// that were not pulled.
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// # use std::time::Duration;
     /// # use reorder_executor::{Executor, Failure};
     /// # let executor = Executor::builder().workers(2).build()?;
     /// let batch = executor.batch(0_u64..).item_timeout(Duration::from_millis(400));
     /// let mut outcomes = batch.stream(|n, _| {
     ///     std::thread::sleep(Duration::from_secs(if n == 1 { 60 } else { 0 }));
-    ///     Ok::<_, ()>(n)
+    ///     Ok::<_, Infallible>(n)
     /// })?;
     /// assert!(matches!(outcomes.next(), Some(Ok(0))));
     /// assert!(matches!(outcomes.next(), Some(Err(Failure::ItemDeadline(_)))));
@@ -613,13 +619,14 @@ impl Job<'_> {
     /// * Without a budget, this does nothing.
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// # use reorder_executor::Executor;
     /// # let executor = Executor::builder().workers(1).build()?;
     /// let batch = executor.batch(["ab", "c"]).weight(1 << 20, |text| text.len() as u64);
     /// let repeated = batch.stream(|text, job| {
     ///     let result = text.repeat(1000);
     ///     job.set_weight(result.len() as u64);
-    ///     Ok::<_, ()>(result)
+    ///     Ok::<_, Infallible>(result)
     /// })?;
     /// assert_eq!(repeated.map(|text| text.unwrap().len()).sum::<usize>(), 3000);
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -26,13 +26,15 @@ use crate::stream::{Ordered, Progress};
 /// on, and their results are dropped.
 ///
 /// ```
+/// use std::convert::Infallible;
 /// use reorder_executor::Executor;
 ///
 /// let executor = Executor::builder().workers(2).build()?;
-/// let lengths = executor.batch(["one", "three"]).submit(|word, _| Ok::<_, ()>(word.len()))?;
-/// let squares = executor.batch([1, 2, 3]).submit(|n, _| Ok::<_, ()>(n * n))?;
-/// assert_eq!(squares.wait().into_values().unwrap(), [1, 4, 9]);
-/// assert_eq!(lengths.wait().into_values().unwrap(), [3, 5]);
+/// let words = executor.batch(["one", "three"]);
+/// let lengths = words.submit(|word, _| Ok::<_, Infallible>(word.len()))?;
+/// let squares = executor.batch([1, 2, 3]).submit(|n, _| Ok::<_, Infallible>(n * n))?;
+/// assert_eq!(squares.wait().into_values()?, [1, 4, 9]);
+/// assert_eq!(lengths.wait().into_values()?, [3, 5]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -83,9 +85,11 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
     /// batch goes on.
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// # use std::time::Duration;
     /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
-    /// let mut handle = executor.batch(["a", "bc"]).submit(|text, _| Ok::<_, ()>(text.len()))?;
+    /// let batch = executor.batch(["a", "bc"]);
+    /// let mut handle = batch.submit(|text, _| Ok::<_, Infallible>(text.len()))?;
     /// while !handle.wait_timeout(Duration::from_millis(100)) {
     ///     println!("{:?}", handle.progress());
     /// }
@@ -120,8 +124,9 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
     /// [`OpenCall::id`](crate::OpenCall::id) in a snapshot.
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
-    /// let handle = executor.batch(0..1000).submit(|n, _| Ok::<_, ()>(n))?;
+    /// let handle = executor.batch(0..1000).submit(|n, _| Ok::<_, Infallible>(n))?;
     /// let snapshot = executor.snapshot();
     /// let call = snapshot.calls().iter().find(|call| call.id() == handle.id());
     /// println!("{call:?}");
@@ -142,9 +147,10 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
     /// item. To report how many items are done, count the values in the report.
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// use std::time::Duration;
     /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
-    /// let mut handle = executor.batch(0..100).submit(|n, _| Ok::<_, ()>(n))?;
+    /// let mut handle = executor.batch(0..100).submit(|n, _| Ok::<_, Infallible>(n))?;
     /// while !handle.wait_timeout(Duration::from_millis(100)) {
     ///     println!("{} of 100 items have a value", handle.progress().succeeded());
     /// }
@@ -169,12 +175,13 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
     /// Afterwards, [`wait`](BatchHandle::wait) returns immediately.
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// # use std::time::Duration;
     /// # use reorder_executor::{CancellationToken, Executor};
     /// # let executor = Executor::builder().workers(1).build()?;
     /// let token = CancellationToken::new();
     /// let batch = executor.batch(0..1000).cancelled_by(&token);
-    /// let mut handle = batch.submit(|n, _| Ok::<_, ()>(n))?;
+    /// let mut handle = batch.submit(|n, _| Ok::<_, Infallible>(n))?;
     /// token.cancel();
     /// assert!(handle.until_idle(Some(Duration::from_secs(60))));
     /// assert_eq!(handle.wait().outcomes().len(), 1000);
@@ -258,11 +265,12 @@ impl<U: Send, E: Send> fmt::Debug for BatchHandle<U, E> {
 /// `map_err(Refused::discard)?`.
 ///
 /// ```
+/// use std::convert::Infallible;
 /// use reorder_executor::{Executor, Shutdown};
 ///
 /// let executor = Executor::builder().workers(1).build()?;
 /// _ = executor.shutdown(Shutdown::Drain, None);
-/// let refused = executor.batch(vec![1, 2]).submit(|n, _| Ok::<_, ()>(n)).unwrap_err();
+/// let refused = executor.batch(vec![1, 2]).submit(|n, _| Ok::<_, Infallible>(n)).unwrap_err();
 /// assert_eq!(refused.to_string(), "the executor was shut down and accepts no more calls");
 /// assert_eq!(refused.into_inner(), [1, 2]);
 /// # Ok::<(), reorder_executor::BuildError>(())

@@ -72,8 +72,10 @@ impl<U, E> BatchReport<U, E> {
     /// [timed](crate::BatchBuilder::timed).
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
-    /// let report = executor.batch(["a", "bc"]).timed().run(|text, _| Ok::<_, ()>(text.len()));
+    /// let batch = executor.batch(["a", "bc"]).timed();
+    /// let report = batch.run(|text, _| Ok::<_, Infallible>(text.len()));
     /// for timing in report.timings() {
     ///     assert!(timing.submitted() <= timing.started().expect("all have run"));
     ///     assert!(timing.started() <= timing.completed());

@@ -34,6 +34,15 @@ impl<'e, I: IntoIterator, S> BatchBuilder<'e, I, S> {
     /// A result may be heavier or lighter than its item. A job [sets](Job::set_weight) the weight
     /// of its result.
     ///
+    /// So the items and results in memory may weigh as much as all of these together:
+    ///
+    /// * The limit, or one heavier item that passes alone.
+    /// * The item that was pulled and waits: at most the heaviest item.
+    /// * The results that jobs are making, while the jobs still have their items.
+    /// * The excess of a result over the weight of its item, unless the job sets the weight.
+    /// * The outcome that the stream has returned, until the caller drops it.
+    /// * The items of jobs that run on after the stream has given up on them.
+    ///
     /// With the feature `requests`, `WeighedBatch::requests` is for calls to a service.
     ///
     /// Set the limits of the batch before this. A batch with a budget has no
@@ -41,13 +50,14 @@ impl<'e, I: IntoIterator, S> BatchBuilder<'e, I, S> {
     /// items and outcomes in memory.
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// use reorder_executor::Executor;
     ///
     /// let executor = Executor::builder().workers(2).build()?;
     /// let lines = ["a few", "words", "in a line"].map(String::from);
-    /// // At most 64 MiB of lines are in memory, besides one line.
+    /// // At most 64 MiB of lines are outstanding, besides one line that waits.
     /// let batch = executor.batch(lines).weight(64 << 20, |line| line.len() as u64);
-    /// let counts = batch.stream(|line, _job| Ok::<_, ()>(line.split(' ').count()))?;
+    /// let counts = batch.stream(|line, _job| Ok::<_, Infallible>(line.split(' ').count()))?;
     /// assert_eq!(counts.map(|count| count.expect("no error")).sum::<usize>(), 6);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

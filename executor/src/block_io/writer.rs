@@ -256,6 +256,9 @@ impl OrderedWriterBuilder {
 impl<W, T: Send + 'static> OrderedWriter<W, T> {
     /// Starts a writer with the default settings. See [`OrderedWriterBuilder::build`].
     ///
+    /// The encoder gets a [`Block`], which derefs to its bytes. A function of `&[u8]` needs a
+    /// closure: `|block, output| encode(block, output)`.
+    ///
     /// # Panics
     ///
     /// If `block_size` is 0, or there is no memory for the window.

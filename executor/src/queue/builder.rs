@@ -38,7 +38,7 @@ impl Executor {
     ///
     /// The items of a [`stream`](Executor::stream) are pulled from a source. Here, a
     /// [`QueueSender`] sends each item. If the window is full, the sender waits on its own thread
-    /// or task.
+    /// or task. The outcomes end when all senders were dropped.
     ///
     /// A thread takes several items at once if the items before them were cheap. The number of
     /// items behind a slow item is at most the number that ran cheaply before it in the same queue.

@@ -32,6 +32,7 @@ use crate::unwind::catch_panic;
 /// inside a source runs no items, and does not count.
 ///
 /// ```
+/// use std::convert::Infallible;
 /// use std::num::NonZeroUsize;
 /// use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 /// use reorder_executor::{ConcurrencyLimit, Executor};
@@ -43,7 +44,7 @@ use crate::unwind::catch_panic;
 ///     most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
 ///     std::thread::yield_now();
 ///     running.fetch_sub(1, SeqCst);
-///     Ok::<_, ()>(n)
+///     Ok::<_, Infallible>(n)
 /// });
 /// assert_eq!(report.outcomes().len(), 100);
 /// assert!(most.into_inner() <= 2);

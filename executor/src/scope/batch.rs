@@ -90,13 +90,14 @@ impl<'scope, 'env, I, W> WeighedBatch<'env, I, W, &'scope Scope<'scope, 'env>> {
     /// [`stream`](WeighedBatch::stream) of a batch without a scope.
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// use reorder_executor::Executor;
     ///
     /// let executor = Executor::builder().workers(2).build()?;
     /// let text = String::from("a few\nwords\nin a line");
     /// let words: usize = executor.scope(|scope| {
     ///     let batch = scope.batch(text.lines()).weight(10, |line| line.len() as u64);
-    ///     let counts = batch.stream(|line, _job| Ok::<_, ()>(line.split(' ').count()));
+    ///     let counts = batch.stream(|line, _job| Ok::<_, Infallible>(line.split(' ').count()));
     ///     counts.expect("it was not shut down").map(|count| count.expect("no error")).sum()
     /// });
     /// assert_eq!(words, 6);

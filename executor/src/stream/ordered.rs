@@ -85,7 +85,8 @@ pub(crate) struct ConsumerEnd<U, E> {
 ///
 /// # Panics
 ///
-/// With the feature `tokio`, `next` panics in a task of a tokio runtime.
+/// With the feature `tokio`, `next` panics in a task of a tokio runtime. It does not if it took the
+/// outcome from the workers together with an earlier one, which only streams without limits do.
 ///
 /// Dropping the handle passes on the first panic in the `Drop` of a result that was not taken,
 /// unless the thread unwinds already. Other such panics are caught. So are panics of jobs, of the
@@ -351,13 +352,14 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     /// other stream has no job left when its source has ended and all items have run.
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// use std::time::Duration;
     /// use reorder_executor::{CancellationToken, Executor};
     ///
     /// let executor = Executor::builder().workers(1).build()?;
     /// let token = CancellationToken::new();
     /// let batch = executor.batch(0..).cancelled_by(&token);
-    /// let mut stream = batch.stream(|n, _| Ok::<_, ()>(n))?;
+    /// let mut stream = batch.stream(|n, _| Ok::<_, Infallible>(n))?;
     /// assert!(stream.next().is_some());
     /// token.cancel();
     /// assert!(stream.until_idle(Some(Duration::from_secs(60))));
@@ -401,9 +403,10 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     /// [timed](crate::BatchBuilder::timed).
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
     /// let batch = executor.batch(["a", "bc"]).timed();
-    /// let mut lengths = batch.stream(|text, _| Ok::<_, ()>(text.len()))?;
+    /// let mut lengths = batch.stream(|text, _| Ok::<_, Infallible>(text.len()))?;
     /// while let Some(Ok(length)) = lengths.next() {
     ///     let timing = lengths.timing().expect("it is timed");
     ///     let (order, waited) = (timing.completion_order(), timing.waited());

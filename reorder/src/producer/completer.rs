@@ -13,6 +13,10 @@ use crate::ticket::Ticket;
 /// end of the batch, the completer completes nothing, even if a later batch is open on the same
 /// ring. The completer of a shared ring keeps the ring alive.
 ///
+/// A completer owns no position. If a thread panics or returns before it completes an index, the
+/// position stays missing, and holds up the batch until it is evicted. A [`Permit`](crate::Permit)
+/// that is dropped leaves a gap instead.
+///
 /// A completer accepts the indices that the producer has reserved. If the producer reserves all its
 /// [space](crate::Producer::space) early, other threads can complete every index of the window.
 ///

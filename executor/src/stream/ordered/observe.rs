@@ -145,10 +145,11 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
     /// it becomes smaller, items that were pulled before stay outstanding.
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// # use std::num::NonZeroUsize;
     /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
     /// let batch = executor.batch(0..100).window(NonZeroUsize::new(100).unwrap());
-    /// let stream = batch.stream(|n, _| Ok::<_, ()>(n))?;
+    /// let stream = batch.stream(|n, _| Ok::<_, Infallible>(n))?;
     /// assert_eq!(stream.set_window(NonZeroUsize::MIN), 1);
     /// assert_eq!(stream.set_window(NonZeroUsize::MAX), 128);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -192,9 +193,10 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
     /// takes the outcome, keeps its own value within the budget, too.
     ///
     /// ```
+    /// use std::convert::Infallible;
     /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
     /// let batch = executor.batch([4, 1, 5]).weight(8, |&size| size as u64);
-    /// let mut buffers = batch.stream(|size, _| Ok::<_, ()>(vec![0_u8; size]))?;
+    /// let mut buffers = batch.stream(|size, _| Ok::<_, Infallible>(vec![0_u8; size]))?;
     /// let mut total = 0;
     /// while let Some(outcome) = buffers.peek_mut() {
     ///     let buffer = outcome.as_mut().map(std::mem::take).expect("no error");
