@@ -5,8 +5,9 @@
 # `ci/orderings.sh` covers orderings that are too weak.
 #
 # LOOM_MAX_PREEMPTIONS replaces the bounds of the models, for a deeper search or a quicker one.
-# LOOM_MAX_PERMUTATIONS limits the executions of each model. The faults are tried without either. `ci/loom.sh --canary` tries a few faults only. Other
-# arguments select faults and skip the models: `ci/loom.sh visitors_not_waited_for`.
+# LOOM_MAX_PERMUTATIONS limits the executions of each model. The faults are tried without either.
+# `ci/loom.sh --canary` tries a few faults only. Other arguments select faults and skip the models:
+# `ci/loom.sh visitors_not_waited_for`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
