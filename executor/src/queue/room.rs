@@ -13,8 +13,11 @@
 //! So a wake-up of a sink does not use up room: [`Room::notify`] wakes all sinks, and as many other
 //! senders as there is room for. In a queue with a budget, it wakes only senders whose items fit.
 //!
-//! Meanwhile, other threads may change the room. So a sender that registers and finds too little
-//! room for its own item notifies the senders that wait.
+//! Meanwhile, other threads may change the room. So a sender that finds too little room for its own
+//! item notifies the senders that wait: after it has registered, and before it runs items instead.
+//!
+//! There may be thousands of futures in the list. So a notification visits waits only while the
+//! lightest of them fits.
 //!
 //! It takes as much time to wake a thread as to run several cheap items. So a thread that begins to
 //! wait wants room for several items. After [`PATIENCE`], it waits for the room of one item.
@@ -22,8 +25,10 @@
 //! Wakers are user code. They are cloned, woken and dropped while no lock is held, because their
 //! functions may use the queue.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::mem;
+use std::ops::Bound;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -59,6 +64,13 @@ pub(crate) struct Offer<'a> {
 impl Offer<'_> {
     /// An offer for all senders, which find out that the queue has ended.
     pub(crate) const END: Offer<'static> = Offer { items: usize::MAX, budget: None };
+
+    /// Returns `true` if the budget has room for an item of this weight beside others, whose sum is
+    /// `chosen`.
+    fn fits(&self, chosen: u128, weight: Option<u64>) -> bool {
+        let budget = self.budget.zip(weight);
+        budget.is_none_or(|(budget, weight)| budget.fits_after(chosen, weight))
+    }
 }
 
 /// The list of the senders of one queue that wait for room.
@@ -71,16 +83,20 @@ pub(crate) struct Room {
 
 #[derive(Default)]
 struct Waiters {
-    /// The senders that wait as a thread or a future.
-    list: VecDeque<Waiter>,
+    /// The senders that wait as a thread or a future, by the numbers of their waits.
+    list: BTreeMap<u64, Waiter>,
+    /// The number of waits in the list for each weight.
+    weights: BTreeMap<Option<u64>, usize>,
     /// The wakers of the sinks, by the numbers of their waits.
     sinks: BTreeMap<u64, Waker>,
     /// The number of waits that ever began.
     last: u64,
+    /// The number of waits that notifications have looked at.
+    #[cfg(test)]
+    visits: usize,
 }
 
 struct Waiter {
-    id: u64,
     waker: Waker,
     wanted: Wanted,
 }
@@ -99,6 +115,53 @@ impl Waiters {
     fn begin(&mut self) -> u64 {
         self.last += 1;
         self.last
+    }
+
+    fn insert(&mut self, id: u64, waiter: Waiter) -> Option<Waiter> {
+        *self.weights.entry(waiter.wanted.weight).or_default() += 1;
+        let old = self.list.insert(id, waiter);
+        old.inspect(|old| self.uncount(old.wanted.weight))
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Waiter> {
+        let waiter = self.list.remove(&id);
+        waiter.inspect(|waiter| self.uncount(waiter.wanted.weight))
+    }
+
+    fn uncount(&mut self, weight: Option<u64>) {
+        if let Entry::Occupied(mut count) = self.weights.entry(weight) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    /// Removes the senders for which the offer is enough, all of them together. Returns their
+    /// wakers, in the order of their waits.
+    fn take_fitting(&mut self, offer: &Offer<'_>) -> Vec<Waker> {
+        let (mut woken, mut chosen, mut last) = (Vec::new(), 0, 0);
+        // No wait fits if the lightest one does not.
+        while woken.len() < offer.items && self.lightest().is_some_and(|it| offer.fits(chosen, it))
+        {
+            let mut later = self.list.range((Bound::Excluded(last), Bound::Unbounded));
+            let fitting = later.find(|(_, Waiter { wanted, .. })| {
+                #[cfg(test)]
+                {
+                    self.visits += 1;
+                }
+                wanted.items <= offer.items && offer.fits(chosen, wanted.weight)
+            });
+            let Some((&id, waiter)) = fitting else { break };
+            (chosen, last) = (chosen + u128::from(waiter.wanted.weight.unwrap_or(0)), id);
+            woken.extend(self.remove(id).map(|waiter| waiter.waker));
+        }
+        woken
+    }
+
+    /// Returns the least weight in the list.
+    fn lightest(&self) -> Option<Option<u64>> {
+        self.weights.first_key_value().map(|(weight, _)| *weight)
     }
 }
 
@@ -126,15 +189,10 @@ impl Room {
     /// Registers the waker of a sender. The sender then has to look for the room again.
     pub(crate) fn register(&self, wait: &mut Wait, waker: &Waker, wanted: Wanted) {
         self.register_with(waker, |waiters, waker| {
-            let known = wait.0.and_then(|id| waiters.list.iter_mut().find(|other| other.id == id));
-            if let Some(known) = known {
-                known.wanted = wanted;
-                return Some(mem::replace(&mut known.waker, waker));
-            }
-            let id = waiters.begin();
+            let known = wait.0.filter(|id| waiters.list.contains_key(id));
+            let id = known.unwrap_or_else(|| waiters.begin());
             wait.0 = Some(id);
-            waiters.list.push_back(Waiter { id, waker, wanted });
-            None
+            waiters.insert(id, Waiter { waker, wanted }).map(|old| old.waker)
         });
     }
 
@@ -151,10 +209,7 @@ impl Room {
     /// then has to notify the next sender.
     pub(crate) fn end(&self, wait: Wait) -> bool {
         let Some(id) = wait.0 else { return false };
-        let waiter = self.change(|waiters| {
-            let place = waiters.list.iter().position(|other| other.id == id);
-            place.and_then(|place| waiters.list.remove(place))
-        });
+        let waiter = self.change(|waiters| waiters.remove(id));
         let was_woken = waiter.is_none();
         discard(waiter);
         was_woken
@@ -212,20 +267,10 @@ impl Room {
             return;
         }
         let (sinks, woken) = self.change(|waiters| {
-            let (Offer { items, budget }, mut woken) = (offer(), Vec::new());
-            let has_room = items > 0 && budget.is_none_or(|budget| budget.fits(SINK_WEIGHT));
+            let offer = offer();
+            let has_room = offer.items > 0 && offer.fits(0, Some(SINK_WEIGHT));
             let sinks = if has_room { mem::take(&mut waiters.sinks) } else { BTreeMap::new() };
-            let mut choose = budget.map(Budget::choose);
-            let mut fits = |weight| choose.as_mut().is_none_or(|choose| choose(weight));
-            let mut place = 0;
-            while woken.len() < items && place < waiters.list.len() {
-                let Wanted { items: wanted, weight } = waiters.list[place].wanted;
-                if wanted <= items && weight.is_none_or(&mut fits) {
-                    woken.extend(waiters.list.remove(place).map(|waiter| waiter.waker));
-                } else {
-                    place += 1;
-                }
-            }
+            let woken = waiters.take_fitting(&offer);
             (sinks, woken)
         });
         sinks.into_values().chain(woken).for_each(|waker| catch_panic(|| waker.wake()));
@@ -237,6 +282,55 @@ impl Drop for Room {
         // Only futures that were forgotten are left: a sink that was forgotten keeps its queue. The
         // wakers are dropped one by one, because the `Drop` of each may panic.
         let waiters = mem::take(&mut *lock(&self.waiters));
-        waiters.list.into_iter().for_each(|waiter| discard(waiter.waker));
+        waiters.list.into_values().for_each(|waiter| discard(waiter.waker));
+    }
+}
+
+#[cfg(all(test, not(any(reorder_loom, reorder_shuttle))))]
+mod tests {
+    use super::*;
+
+    /// Registers `count` futures, which have these weights in turn.
+    fn register(room: &Room, count: usize, weights: &[u64]) -> Vec<Wait> {
+        let begin = |&weight| {
+            let mut wait = Wait::default();
+            let wanted = Wanted { items: 1, weight: Some(weight) };
+            room.register(&mut wait, Waker::noop(), wanted);
+            wait
+        };
+        weights.iter().cycle().take(count).map(begin).collect()
+    }
+
+    fn left_and_visits(room: &Room) -> (usize, usize) {
+        let mut waiters = lock(&room.waiters);
+        assert_eq!(waiters.weights.values().sum::<usize>(), waiters.list.len());
+        (waiters.list.len(), mem::take(&mut waiters.visits))
+    }
+
+    #[test]
+    fn room_that_is_enough_for_no_wait_visits_none() {
+        let budget = Budget::new(100);
+        assert!(budget.admit(60));
+        let room = Room::default();
+        let mut waits = register(&room, 1000, &[50, 41, 90]);
+        let offer = |items| Offer { items, budget: Some(&budget) };
+        room.notify(|| offer(9));
+        assert_eq!(left_and_visits(&room), (1000, 0));
+        // A light wait is found behind the others, and nothing is visited after it.
+        waits.extend(register(&room, 1, &[40]));
+        room.notify(|| offer(9));
+        assert_eq!(left_and_visits(&room), (1000, 1001));
+        room.notify(|| offer(9));
+        room.notify(|| offer(0));
+        assert_eq!(left_and_visits(&room), (1000, 0));
+        // Each wait is visited once at most, however many are woken.
+        budget.take_to(1);
+        room.notify(|| offer(9));
+        assert_eq!(left_and_visits(&room), (998, 2), "the weights 50 and 41");
+        waits.drain(..500).for_each(|wait| _ = room.end(wait));
+        assert_eq!(left_and_visits(&room), (500, 0));
+        room.notify(|| Offer::END);
+        assert_eq!(left_and_visits(&room), (0, 500));
+        assert!(waits.into_iter().all(|wait| room.end(wait)));
     }
 }
