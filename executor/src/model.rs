@@ -25,7 +25,9 @@ mod stream;
 
 pub use self::items::{BatchItems, PulledItems, Ranges};
 pub use self::monitor::WatchedSource;
-pub use self::queue::{FullWindow, open_queue, open_weighted_queue};
+pub use self::queue::{
+    FullWindow, open_queue, open_weighted_queue, open_weighted_queue_with, send_as_worker,
+};
 pub use self::stream::StreamItems;
 
 /// A scheduler and its workers, on threads of loom.

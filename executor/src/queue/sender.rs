@@ -192,6 +192,11 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         let core = &self.core;
         let slice = TimeSlice::own(&core.scheduler, core.fair_share().gate());
         let is_worker = worker::is_worker();
+        if is_worker {
+            // This sender may have been woken for room that is too small now. Another sender may
+            // use the room while this worker runs an item.
+            core.notify_room();
+        }
         if is_worker && slice.enter() && core.help_in_span(&slice, Helper::Worker) {
             core.scheduler.after_run();
             return;

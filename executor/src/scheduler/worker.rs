@@ -36,6 +36,12 @@ pub(crate) fn is_worker_of(scheduler: &Scheduler) -> bool {
     SCHEDULER_OF_THIS_WORKER.try_with(|own| std::ptr::eq(own.get(), scheduler)).unwrap_or(false)
 }
 
+/// Marks the current thread as a worker that has no scheduler.
+#[cfg(reorder_loom)]
+pub(crate) fn mark_as_worker() {
+    SCHEDULER_OF_THIS_WORKER.with(|own| own.set(std::ptr::dangling()));
+}
+
 struct Worker {
     scheduler: Arc<Scheduler>,
     thread: Arc<WorkerThread>,

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use futures_sink::Sink;
+use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use loom_tests::explore;
-use reorder_executor::model::{FullWindow, open_queue, open_weighted_queue};
+use reorder_executor::model::{
+    FullWindow, open_queue, open_weighted_queue, open_weighted_queue_with, send_as_worker,
+};
 
 use super::spawned::block_on;
 
@@ -96,6 +99,43 @@ fn a_sender_passes_on_room_that_is_too_small_for_it() {
         assert!(heavy.as_mut().poll(&mut cx).is_pending());
         light.join().unwrap();
         drop(outcomes);
+    });
+}
+
+/// As before, but the woken sender is a worker. It runs the item that has taken some of the room,
+/// whose job waits for the lighter item.
+#[test]
+fn a_worker_passes_on_room_before_it_runs_an_item() {
+    explore("a_worker_passes_on_room_before_it_runs_an_item", Some(2), 500, || {
+        let is_light_sent = Arc::new((Mutex::new(false), Condvar::new()));
+        let waits = Arc::clone(&is_light_sent);
+        let (heavy, outcomes) = open_weighted_queue_with(3, 5, move |weight| {
+            let mut is_sent = waits.0.lock().unwrap();
+            while weight == 2 && !*is_sent {
+                is_sent = waits.1.wait(is_sent).unwrap();
+            }
+        });
+        outcomes.set_window(NonZeroUsize::MIN);
+        heavy.try_send(1).expect("the queue is empty");
+        let (light, sender) = (heavy.clone(), heavy.clone());
+        let light = thread::spawn(move || {
+            _ = light.send(2);
+            *is_light_sent.0.lock().unwrap() = true;
+            is_light_sent.1.notify_all();
+        });
+        let others = thread::spawn(move || {
+            outcomes.set_window(NonZeroUsize::new(3).unwrap());
+            if sender.try_send(2).is_ok() {
+                light.join().unwrap();
+                drop(outcomes);
+            } else {
+                // The heavy item was sent. So the light one may have to wait.
+                drop(outcomes);
+                light.join().unwrap();
+            }
+        });
+        send_as_worker(&heavy, 3);
+        others.join().unwrap();
     });
 }
 
