@@ -3,9 +3,9 @@
 mod common;
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use common::{executor, with_timeout};
+use common::{block_on, executor, with_timeout};
 use reorder_executor::Job;
 
 #[test]
@@ -51,5 +51,25 @@ fn a_failure_ends_a_sender_that_waits_though_the_consumer_takes_nothing() {
             assert_eq!(sending.join().unwrap(), Err(2));
         });
         drop((outcomes, places));
+    });
+}
+
+/// No outcome is taken, and no job ends. So no thread notifies the senders.
+#[test]
+fn a_deadline_ends_tasks_that_wait() {
+    with_timeout(|| {
+        let executor = executor(1);
+        let until_full = |time: Duration| {
+            let batch = executor.batch(()).deadline(Instant::now() + time);
+            let job = |n: u32, _: &Job<'_>| Ok::<_, ()>(n);
+            let (sender, outcomes) = batch.queue(job).window(1).build().unwrap();
+            // The deadline may have passed already.
+            sender.try_reserve().ok().map(|place| (sender, outcomes, place))
+        };
+        let times = || (4..).map(|n| Duration::from_millis(1 << n));
+        let (sender, ..) = &times().find_map(until_full).unwrap();
+        assert!(block_on(Box::pin(sender.send_async(1))).is_err());
+        let (sender, ..) = &times().find_map(until_full).unwrap();
+        assert!(block_on(Box::pin(sender.reserve_async())).is_err());
     });
 }

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use common::{Latch, LiveCounter, Wakes, block_on, executor, with_timeout};
 use futures_util::{Sink, SinkExt, StreamExt, stream};
-use reorder_executor::{QueueSender, TrySendError};
+use reorder_executor::{Job, QueueSender, TrySendError};
 
 type Sender = QueueSender<u32, u32>;
 
@@ -243,6 +244,43 @@ fn an_ended_queue_gives_items_back() {
         assert_eq!(wakes.0.load(SeqCst), 1);
         assert_eq!(poll_ready(&mut waiting, Waker::noop()), Poll::Ready(false));
         assert_eq!(start_send(&mut sink, 4), Err(Some(4)));
+    });
+}
+
+/// No outcome is taken, and no job ends. So no thread notifies the sink.
+#[test]
+fn a_deadline_ends_a_sink_that_waits() {
+    with_timeout(|| {
+        let executor = executor(1);
+        let until_full = |time: Duration| {
+            let batch = executor.batch(()).deadline(Instant::now() + time);
+            let job = |n: u32, _: &Job<'_>| Ok::<_, ()>(n);
+            let (sender, outcomes) = batch.queue(job).window(1).build().unwrap();
+            // The deadline may have passed already.
+            sender.try_reserve().ok().map(|place| (sender, outcomes, place))
+        };
+        let (mut sink, _outcomes, _place) =
+            (4..).find_map(|n| until_full(Duration::from_millis(1 << n))).unwrap();
+        assert!(block_on(sink.feed(1)).is_err());
+    });
+}
+
+#[test]
+fn a_sink_waits_while_the_budget_is_full() {
+    with_timeout(|| {
+        let executor = executor(1);
+        let queue = executor.queue(|n: u32| n).window(3).weight(2, |&weight| u64::from(weight));
+        let (sender, mut outcomes) = queue.build().unwrap();
+        let mut sink = sender.clone();
+        [0, 2].into_iter().for_each(|weight| sender.try_send(weight).unwrap());
+        let wakes = Arc::new(Wakes::default());
+        assert!(poll_ready(&mut sink, &Arc::clone(&wakes).into()).is_pending());
+        // The first outcome makes room in the window alone.
+        assert_eq!(outcomes.next().unwrap().unwrap(), 0);
+        assert_eq!(wakes.0.load(SeqCst), 0);
+        assert_eq!(outcomes.next().unwrap().unwrap(), 2);
+        assert_eq!(wakes.0.load(SeqCst), 1);
+        assert_eq!(poll_ready(&mut sink, Waker::noop()), Poll::Ready(true));
     });
 }
 

@@ -7,13 +7,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use reorder_ring::{Producer, Ticket};
 
 use crate::cost::NextChunk;
 use crate::io::{ChunkRing, Delivered, OrderedOutput, chunk};
-use crate::limits::{Budget, LimitState};
+use crate::limits::{Budget, LimitState, TaskTimer};
 use crate::observe::CallSpan;
 use crate::outcome::Outcome;
 use crate::primitive::{AtomicBool, AtomicU64, AtomicUsize, AtomicWaker, Mutex, MutexGuard, lock};
@@ -164,6 +165,16 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
             self.notify_room();
         }
         may_send
+    }
+
+    /// Returns the deadline of the queue, at which no thread notifies the senders that wait.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.limits.as_ref().and_then(|limits| limits.policy.settings.deadline)
+    }
+
+    /// Returns `Ready` from the deadline on. Before that, registers the task to be woken then.
+    pub(super) fn poll_deadline(&self, timer: &mut TaskTimer, cx: &mut Context<'_>) -> Poll<()> {
+        self.deadline().map_or(Poll::Pending, |at| timer.poll(at, cx))
     }
 
     /// Returns `true` if the queue would not run an item that is sent now.

@@ -7,6 +7,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::task::Poll;
 
+use crate::limits::TaskTimer;
 use crate::queue::core::{NotSent, QueueCore};
 use crate::queue::place::Place;
 use crate::queue::room::{Wait, Wanted};
@@ -204,18 +205,18 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
         slice.leave();
         // Counts this worker as blocked inside a source, so that another one takes its place.
         let _inside = is_worker.then(|| slice.enter_source());
-        let deadline = core.limits.as_ref().and_then(|limits| limits.policy.settings.deadline);
-        core.room.wait(deadline, core.patient_room(weight), |wanted| core.may_send(wanted));
+        core.room.wait(core.deadline(), core.patient_room(weight), |wanted| core.may_send(wanted));
     }
 
     /// Waits until there may be room for an item of this weight, or the queue is over. The future
     /// does not block.
     async fn room(&self, weight: Option<u64>) {
+        let (core, wanted) = (&self.core, Wanted { items: 1, weight });
         let mut waiting = Waiting { sender: self, wait: Wait::default() };
+        let mut timer = TaskTimer::default();
         poll_fn(|cx| {
-            let wanted = Wanted { items: 1, weight };
-            self.core.room.register(&mut waiting.wait, cx.waker(), wanted);
-            if self.core.may_send(wanted) { Poll::Ready(()) } else { Poll::Pending }
+            core.room.register(&mut waiting.wait, cx.waker(), wanted);
+            if core.may_send(wanted) { Poll::Ready(()) } else { core.poll_deadline(&mut timer, cx) }
         })
         .await;
     }

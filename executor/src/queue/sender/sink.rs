@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use futures_sink::Sink;
 
+use crate::limits::TaskTimer;
 use crate::queue::core::NotSent;
 use crate::queue::room::SinkWait;
 use crate::queue::sender::{QueueSender, SendError};
@@ -20,6 +21,8 @@ pub(super) struct SinkState {
     has_room: bool,
     /// The wait of the task that polled last.
     wait: SinkWait,
+    /// Wakes that task at the deadline of the queue.
+    timer: TaskTimer,
     pub(super) is_closed: bool,
 }
 
@@ -41,6 +44,7 @@ impl<T: Send, U: Send, E: Send> QueueSender<T, U, E> {
 
     fn end_sink_wait(&mut self) {
         self.core.room.end_sink(mem::take(&mut self.sink.wait));
+        self.sink.timer = TaskTimer::default();
     }
 
     /// Holds room, or returns `None` if there is none.
@@ -117,7 +121,10 @@ impl<T: Send, U: Send, E: Send> Sink<T> for QueueSender<T, U, E> {
         }
         this.core.room.register_sink(&mut this.sink.wait, cx.waker());
         // Room that was made before the registration has woken no task.
-        this.hold().map_or(Poll::Pending, Poll::Ready)
+        if let Some(held) = this.hold() {
+            return Poll::Ready(held);
+        }
+        this.core.poll_deadline(&mut this.sink.timer, cx).map(|()| Err(SendError(None)))
     }
 
     fn start_send(mut self: Pin<&mut Self>, item: T) -> Result<(), SendError<Option<T>>> {
