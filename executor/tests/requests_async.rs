@@ -6,15 +6,15 @@ mod common;
 mod futures;
 
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::Poll;
 use std::thread;
 
 use common::{block_on, executor, kinds, with_timeout};
 use futures::{HOUR, MS, Task, requests, runtime, spawner};
 use futures_util::StreamExt;
-use reorder_executor::{AttemptOutcome, Failure, Shutdown, Spawn};
+use reorder_executor::{AttemptOutcome, ConcurrencyLimit, Failure, Shutdown, Spawn};
 
 #[cfg(feature = "tokio")]
 #[test]
@@ -282,5 +282,42 @@ fn a_waker_that_panics_keeps_no_permit() {
             }
         }
         assert!(executor.shutdown(Shutdown::Drain, Some(HOUR)).is_complete());
+    });
+}
+
+/// The only worker is the consumer, so no other thread starts the attempts.
+#[test]
+fn a_higher_limit_wakes_a_consumer_that_starts_the_attempts() {
+    with_timeout(|| {
+        let (executor, runtime) = (executor(1), runtime());
+        let limit = ConcurrencyLimit::new(NonZeroUsize::MIN);
+        let is_open = Arc::new(AtomicBool::new(false));
+        let (opened, (starting, starts)) = (Arc::clone(&is_open), mpsc::channel());
+        let stream = requests(&executor, 0..2_u32)
+            .concurrency(&limit)
+            .stream_async(spawner(&runtime), move |n, _| {
+                starting.send(*n).unwrap();
+                let opened = Arc::clone(&opened);
+                async move {
+                    while !opened.load(SeqCst) {
+                        tokio::time::sleep(MS).await;
+                    }
+                    AttemptOutcome::<_, ()>::Done(*n)
+                }
+            })
+            .unwrap();
+        let (consuming, consumes) = mpsc::channel();
+        let handle = executor.batch([stream]).submit(move |stream, _| {
+            consuming.send(()).unwrap();
+            Ok::<_, ()>(stream.map(Result::unwrap).collect::<Vec<_>>())
+        });
+        consumes.recv().unwrap();
+        assert_eq!(starts.recv(), Ok(0));
+        // The consumer parks, most often.
+        thread::sleep(20 * MS);
+        limit.set(NonZeroUsize::new(2).unwrap());
+        assert_eq!(starts.recv(), Ok(1));
+        is_open.store(true, SeqCst);
+        assert_eq!(handle.unwrap().wait().into_values().unwrap(), [[0, 1]]);
     });
 }
