@@ -85,8 +85,8 @@ impl Builder {
     }
 
     /// Sets the window of a stream: the maximum number of items that were pulled from the source
-    /// and whose outcomes were not taken. The range is from 1 to what memory allows. The number is
-    /// never exceeded. The default is 256. [`BatchBuilder::window`](crate::BatchBuilder::window)
+    /// and whose outcomes were not taken. The range is from 1 to what memory allows. No item is
+    /// pulled beyond it. The default is 256. [`BatchBuilder::window`](crate::BatchBuilder::window)
     /// sets it for one call.
     ///
     /// The window bounds the memory of a stream. It also bounds how far the workers can run ahead

@@ -137,7 +137,10 @@ where
     E: Send + 'static,
 {
     /// Sets the window, at least 1: the maximum number of items that were sent and whose outcomes
-    /// were not taken. It is never exceeded. The default is the window of the executor.
+    /// were not taken. The default is the window of the executor.
+    ///
+    /// No item is sent beyond it. After it [became smaller](Ordered::set_window), more may be
+    /// outstanding, also by one for each ready sink.
     ///
     /// The outcomes of cheap items travel in groups. A group makes room when its last outcome is
     /// taken. In a queue with limits or with [weights](QueueBuilder::weight), each outcome makes

@@ -225,7 +225,6 @@ impl Spec {
     }
 }
 
-/// A step contains its answer, so the answer of the specification is whether the step is possible.
 /// The maximum number of steps of a search. The search finds an existing order after a few thousand
 /// of them, but it can take almost forever to find that there is none.
 const MAX_STEPS: u64 = 4_000_000;
@@ -244,6 +243,7 @@ pub(crate) fn begin_search() {
     STEPS.set(0);
 }
 
+/// A step contains its answer, so the answer of the specification is whether the step is possible.
 impl SequentialSpec for Spec {
     type Op = Step;
     type Ret = bool;
