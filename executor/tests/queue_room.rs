@@ -1,11 +1,14 @@
 //! Queues: the room for which a sender waits.
 
 mod common;
+#[path = "common/full_queue.rs"]
+mod full_queue;
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{block_on, executor, with_timeout};
+use full_queue::full_queue;
 use reorder_executor::Job;
 
 #[test]
@@ -59,17 +62,9 @@ fn a_failure_ends_a_sender_that_waits_though_the_consumer_takes_nothing() {
 fn a_deadline_ends_tasks_that_wait() {
     with_timeout(|| {
         let executor = executor(1);
-        let until_full = |time: Duration| {
-            let batch = executor.batch(()).deadline(Instant::now() + time);
-            let job = |n: u32, _: &Job<'_>| Ok::<_, ()>(n);
-            let (sender, outcomes) = batch.queue(job).window(1).build().unwrap();
-            // The deadline may have passed already.
-            sender.try_reserve().ok().map(|place| (sender, outcomes, place))
-        };
-        let times = || (4..).map(|n| Duration::from_millis(1 << n));
-        let (sender, ..) = &times().find_map(until_full).unwrap();
+        let (sender, ..) = &full_queue(&executor);
         assert!(block_on(Box::pin(sender.send_async(1))).is_err());
-        let (sender, ..) = &times().find_map(until_full).unwrap();
+        let (sender, ..) = &full_queue(&executor);
         assert!(block_on(Box::pin(sender.reserve_async())).is_err());
     });
 }

@@ -1,6 +1,8 @@
 //! The sender of a queue as a `Sink`.
 
 mod common;
+#[path = "common/full_queue.rs"]
+mod full_queue;
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
@@ -10,11 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use common::{Latch, LiveCounter, Wakes, block_on, executor, with_timeout};
+use full_queue::full_queue;
 use futures_util::{Sink, SinkExt, StreamExt, stream};
-use reorder_executor::{Job, QueueSender, TrySendError};
+use reorder_executor::{QueueSender, TrySendError};
 
 type Sender = QueueSender<u32, u32>;
 
@@ -252,15 +254,7 @@ fn an_ended_queue_gives_items_back() {
 fn a_deadline_ends_a_sink_that_waits() {
     with_timeout(|| {
         let executor = executor(1);
-        let until_full = |time: Duration| {
-            let batch = executor.batch(()).deadline(Instant::now() + time);
-            let job = |n: u32, _: &Job<'_>| Ok::<_, ()>(n);
-            let (sender, outcomes) = batch.queue(job).window(1).build().unwrap();
-            // The deadline may have passed already.
-            sender.try_reserve().ok().map(|place| (sender, outcomes, place))
-        };
-        let (mut sink, _outcomes, _place) =
-            (4..).find_map(|n| until_full(Duration::from_millis(1 << n))).unwrap();
+        let (mut sink, _outcomes, _place) = full_queue(&executor);
         assert!(block_on(sink.feed(1)).is_err());
     });
 }
