@@ -1,6 +1,6 @@
-//! A call in a thread whose default subscriber is another one than that of the process. All that
-//! the executor tells about the call goes to the subscriber of the thread. The subscriber of the
-//! process serves all tests of a file, so this test has a file of its own.
+//! The executor makes a call on a thread that has a subscriber of its own. It tells that subscriber
+//! all about the call, and tells nothing to the subscriber of the process. The tests of a file share
+//! the subscriber of the process, so this test has a file of its own.
 
 mod common;
 
