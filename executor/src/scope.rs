@@ -148,10 +148,10 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         self.executor.scheduler.look_for_fork();
         let numbers = core.fair_share();
         let fair_share = FairShare::new(numbers.shared_gate(), numbers.span.clone());
+        let scheduler = &self.executor.scheduler;
         // SAFETY: `Held` ends the borrow before it drops its reference to the stream, which keeps
         // the stream alive until then. The values that the stream borrows outlive the scope.
-        let guard =
-            unsafe { BorrowGuard::new(&self.executor.scheduler, &*core, now(), fair_share) };
+        let guard = unsafe { BorrowGuard::new(scheduler, &*core, now(), fair_share) };
         let id = guard.id();
         core.fair_share().note_id(id.unwrap_or(0));
         if let Some(limits) = &consumer_end.limits {
