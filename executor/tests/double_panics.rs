@@ -221,6 +221,21 @@ fn a_job_is_dropped_because_there_is_no_source() {
     assert_eq!(panic_of(|| executor.batch(Nothing).run(with_limits())), "no source");
     assert_eq!(panic_of(|| executor.batch(Nothing).submit(with_limits()).map(drop)), "no source");
     assert_eq!(panic_of(|| executor.batch(Nothing).stream(with_limits()).map(drop)), "no source");
+    let weigh = || {
+        let captured = Fuse("the weight");
+        move |_: &usize| {
+            let _ = &captured;
+            1
+        }
+    };
+    let weighed = || executor.batch(Nothing).weight(1, weigh()).stream(with_limits()).map(drop);
+    assert_eq!(panic_of(weighed), "no source");
+    let in_scope = || executor.scope(|it| it.batch(Nothing).stream(with_limits()).map(drop));
+    assert_eq!(panic_of(in_scope), "no source");
+    let weighed_in_scope = || {
+        executor.scope(|it| it.batch(Nothing).weight(1, weigh()).stream(with_limits()).map(drop))
+    };
+    assert_eq!(panic_of(weighed_in_scope), "no source");
 }
 
 /// A handle that is dropped drops the items that have not started.

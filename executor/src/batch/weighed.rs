@@ -103,11 +103,9 @@ impl<I, W> WeighedBatch<'_, I, W> {
         W: Fn(&I::Item) -> u64 + Send + 'static,
     {
         let WeighedBatch { batch, weigh } = self;
-        // If turning the items into an iterator panics, it is dropped while the thread unwinds.
-        let job = DiscardOnDrop::new(job);
         let window = batch.window;
         batch.stream_with(window, I::into_iter, |call, source| {
-            let (stream, consumer_end) = open_weighed(&call, source, weigh, job.into_inner());
+            let (stream, consumer_end) = open_weighed(&call, source, weigh, job);
             publish_with_limits(call.executor, call.admission, Arc::new(stream), consumer_end)
         })
     }
