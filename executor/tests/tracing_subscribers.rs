@@ -1,6 +1,7 @@
 //! The executor makes a call on a thread that has a subscriber of its own. It tells that subscriber
-//! all about the call, and tells nothing to the subscriber of the process. The tests of a file share
-//! the subscriber of the process, so this test has a file of its own.
+//! all about the call, and tells nothing to the subscriber of the process.
+//!
+//! The tests of a file share the subscriber of the process, so this test has a file of its own.
 
 mod common;
 
