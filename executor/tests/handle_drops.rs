@@ -81,6 +81,7 @@ fn end_queue<const ITEM: usize, const RESULT: usize, const FRAGILE: bool>(round:
     sender.try_send(Unit::new()).unwrap_err().into_inner().end();
     assert!(place.complete(Ok(Unit::new())).is_ok());
     outcomes.by_ref().take(round % 9).for_each(|outcome| outcome.unwrap().end());
+    let mut kept = None;
     match round % 4 {
         0 => {
             drop(sender);
@@ -97,15 +98,18 @@ fn end_queue<const ITEM: usize, const RESULT: usize, const FRAGILE: bool>(round:
             caught(|| drop(sender));
         }
         _ => {
-            // A forgotten sender keeps what was not started, and nothing else.
             caught(|| drop(outcomes));
             sender.take_unstarted().into_iter().for_each(Unit::end);
-            mem::forget(sender);
+            kept = Some(sender);
         }
     }
     assert_usable(&executor);
+    // No worker runs afterwards.
     drop(executor);
     wait_until_none_alive(ITEM);
+    // A sender keeps the ring, which holds a result that was written while the stream of outcomes
+    // was dropped.
+    drop(kept);
     wait_until_none_alive(RESULT);
 }
 

@@ -33,7 +33,8 @@ pub type Task<U> = Box<dyn FnOnce() -> U + Send>;
 /// If the stream of outcomes is dropped, or a limit ends the queue, the queue accepts no more
 /// items. Each call then returns an error, with the item.
 /// [`take_unstarted`](QueueSender::take_unstarted) returns the items that were sent and not
-/// started.
+/// started. If a worker finishes an item in the moment in which the stream is dropped, its outcome
+/// may live as long as the last sender.
 pub struct QueueSender<T: Send, U: Send, E: Send = Infallible> {
     core: Arc<QueueCore<T, U, E>>,
     /// The state of this sender as a `Sink`.
