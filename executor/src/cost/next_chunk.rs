@@ -41,15 +41,22 @@ impl NextChunk {
     /// It is at most one item more than ran cheaply before. So no more items wait behind a slow one
     /// than that.
     pub(crate) fn learn(&self, items: u32, took: Duration) {
-        let mut next = chunk_size(TARGET, items, took);
+        let mut next = chunk_size(TARGET, items, took).min(self.max);
         if next > 1 {
             // If another thread counts at the same time, its items or these are not counted.
-            // ORDERING: next_chunk:learn: Relaxed; a hint.
-            let cheap_items = self.cheap_items.load(Relaxed).saturating_add(items);
-            self.cheap_items.store(cheap_items, Relaxed);
+            // ORDERING: next_chunk:cheap_items: Relaxed; a hint.
+            let mut cheap_items = self.cheap_items.load(Relaxed);
+            if cheap_items < self.max {
+                cheap_items = cheap_items.saturating_add(items);
+                self.cheap_items.store(cheap_items, Relaxed);
+            }
             next = next.min(cheap_items.saturating_add(1));
         }
-        self.size.store(next.min(self.max), Relaxed);
+        // A write that changes nothing would still take the line from the other threads.
+        // ORDERING: next_chunk:next: Relaxed; a hint.
+        if self.size.load(Relaxed) != next {
+            self.size.store(next, Relaxed);
+        }
         self.average.record(items, took);
     }
 

@@ -27,7 +27,7 @@ use crate::map::results::{Panicked, Ran, resume_source_panic};
 use crate::map::source::{self, SharedSource, SourceState};
 use crate::map::work_ranges::WorkRanges;
 use crate::map::{Call, Job, Source};
-use crate::primitive::{AtomicWaker, Mutex, into_inner, lock};
+use crate::primitive::{AtomicWaker, Mutex, into_inner, lock, now};
 use crate::scheduler::{
     FairShare, Gate, Look, Progress, Scheduler, TimeSlice, Work, park, with_borrowed,
 };
@@ -168,9 +168,8 @@ fn run<S: Source, F: Job<(usize, S::Item)>>(
     parallel.prepare();
     let gate = parallel.call.share.limit.map(|limit| Gate::new(limit, &scheduler.idle));
     let slice = TimeSlice::own(scheduler, gate.as_deref());
-    let since = slice.started();
     let fair_share = FairShare::new(gate.clone(), parallel.call.span.clone());
-    with_borrowed(scheduler, &parallel, since, fair_share, || {
+    with_borrowed(scheduler, &parallel, now(), fair_share, || {
         parallel.run_to_end(&slice, consumer);
     });
     drop(slice);

@@ -237,3 +237,9 @@ impl Stopwatch {
         super::whole_nanos(now().duration_since(self.0))
     }
 }
+
+impl From<Instant> for Stopwatch {
+    fn from(started: Instant) -> Stopwatch {
+        Stopwatch(started)
+    }
+}

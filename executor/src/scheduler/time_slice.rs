@@ -2,9 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::primitive::{now, thread_local};
+use crate::primitive::{Stopwatch, now, thread_local};
 use crate::scheduler::gate::Gate;
 use crate::scheduler::registry::Scheduler;
 use crate::scheduler::work::Work;
@@ -50,6 +50,8 @@ pub(crate) struct TimeSlice<'a> {
     pub(crate) participant: usize,
     /// The thread, if it is a worker whose own time slice this is.
     worker: Option<&'a WorkerThread>,
+    /// The time from the start of the executor to the start of the time slice, for a worker.
+    started: Duration,
     /// The number of the call, for a worker.
     call: u64,
     /// `true` if this thread is a searching worker.
@@ -58,9 +60,10 @@ pub(crate) struct TimeSlice<'a> {
     gate: Option<&'a Gate>,
     /// `true` while this thread has passed the gate.
     is_inside: Cell<bool>,
-    started: Instant,
-    /// The last reading of the clock. Reading it costs as much as dozens of small items.
-    last: Cell<Instant>,
+    /// Reading it costs as much as dozens of small items.
+    stopwatch: Stopwatch,
+    /// The last reading of the stopwatch, in nanoseconds.
+    last: Cell<u64>,
     _inside: Inside,
 }
 
@@ -80,17 +83,25 @@ impl<'a> TimeSlice<'a> {
         gate: Option<&'a Gate>,
     ) -> TimeSlice<'a> {
         let inside = Inside::enter(scheduler);
-        let started = now();
+        // What a worker does is charged, so it reads the clock.
+        let (started, stopwatch) = match worker {
+            Some(_) => {
+                let now = now();
+                (scheduler.threads.since_epoch(now), Stopwatch::from(now))
+            }
+            None => (Duration::ZERO, Stopwatch::start()),
+        };
         TimeSlice {
             scheduler,
             participant: worker.map_or(0, |worker| worker.index + 1),
             worker,
+            started,
             call,
             searching: Cell::new(searching),
             gate,
             is_inside: Cell::new(false),
-            started,
-            last: Cell::new(started),
+            stopwatch,
+            last: Cell::new(0),
             _inside: inside,
         }
     }
@@ -131,22 +142,18 @@ impl<'a> TimeSlice<'a> {
         self.gate
     }
 
-    /// Returns the time from the start to the last reading of the clock.
+    /// Returns the time from the start to the last reading of the stopwatch.
     pub(crate) fn length(&self) -> Duration {
-        self.last.get().duration_since(self.started)
+        Duration::from_nanos(self.last.get())
     }
 
-    pub(crate) fn started(&self) -> Instant {
-        self.started
-    }
-
-    /// Reads the clock and returns the time since the last reading.
+    /// Reads the stopwatch and returns the time since the last reading.
     pub(crate) fn measure(&self) -> Duration {
-        let now = now();
-        now.duration_since(self.last.replace(now))
+        let nanos = self.stopwatch.nanos();
+        Duration::from_nanos(nanos.saturating_sub(self.last.replace(nanos)))
     }
 
-    /// Returns `true` if the time of this thread was up at the last reading of the clock.
+    /// Returns `true` if the time of this thread was up at the last reading of the stopwatch.
     pub(crate) fn is_over(&self) -> bool {
         self.length() >= QUANTUM
     }
@@ -187,8 +194,7 @@ impl<'a> TimeSlice<'a> {
 
     fn note(&self, first: u64, count: u64) {
         if let Some(worker) = self.worker {
-            let since = self.scheduler.threads.since_epoch(self.last.get());
-            worker.status.set(self.call, first, count, since);
+            worker.status.set(self.call, first, count, self.started + self.length());
         }
     }
 

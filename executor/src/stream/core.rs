@@ -290,8 +290,11 @@ impl<P: Parts> Core<P> {
             let _inside = slice.enter_source();
             source.fill(most, shared.publisher())
         };
+        // A write that changes nothing would still take the line from the other threads.
         // ORDERING: stream:promise: Relaxed; a hint, asked for again by the next puller.
-        self.promising.store(promised > 0, Relaxed);
+        if self.promising.load(Relaxed) != (promised > 0) {
+            self.promising.store(promised > 0, Relaxed);
+        }
         source.pulled += shared.pulled() as u64;
         let (mut producer, has_waited) = shared.end();
         if has_waited {

@@ -251,7 +251,6 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
 
     /// Runs items for the missing head if this thread may, and returns its next action.
     fn work_for_head(&mut self, only_if_needed: bool) -> HeadAction {
-        self.stream.notify_space(&self.scheduler);
         if self.must_run() {
             // A consumer that runs the items itself has deadlines to keep in between.
             let action = self.check_head();

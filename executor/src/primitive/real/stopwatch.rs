@@ -43,6 +43,13 @@ impl Stopwatch {
     }
 }
 
+/// A stopwatch that was started at an instant, and reads the clock.
+impl From<Instant> for Stopwatch {
+    fn from(started: Instant) -> Stopwatch {
+        Stopwatch::Instant(started)
+    }
+}
+
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod counter {
     #![allow(unused_unsafe, reason = "newer compilers take these functions for safe")]
