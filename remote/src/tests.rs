@@ -1,0 +1,3 @@
+//! Tests of the inner parts.
+
+mod wire;
