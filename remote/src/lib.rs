@@ -3,10 +3,16 @@
 //! An owner sends the items of a source to workers, by an engine that stores messages. It gets the
 //! results in the order of the items, each once. Messages may be lost, doubled, delayed and
 //! swapped. Workers and the owner may die at any step. The engine may forget all that it stores.
+//!
+//! [`Link`] says what an engine must give. [`InProcess`] is a link for tests and examples.
 
+mod in_process;
+mod link;
 #[cfg(test)]
 mod tests;
 #[allow(dead_code, unused_imports, reason = "the state machines follow")]
 mod wire;
 
+pub use in_process::{Faults, InProcess, Receipt};
+pub use link::{Acknowledgement, Channel, Entry, Link, LinkError, Message, MessageId};
 pub use wire::WireError;
