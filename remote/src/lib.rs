@@ -6,13 +6,19 @@
 //!
 //! [`Link`] says what an engine must give. [`InProcess`] is a link for tests and examples.
 
+mod gap;
 mod in_process;
 mod link;
+#[allow(dead_code, unused_imports, reason = "the drivers follow")]
+mod machine;
+mod stats;
 #[cfg(test)]
 mod tests;
-#[allow(dead_code, unused_imports, reason = "the state machines follow")]
+#[allow(dead_code, unused_imports, reason = "the drivers follow")]
 mod wire;
 
+pub use gap::Gap;
 pub use in_process::{Faults, InProcess, Receipt};
 pub use link::{Acknowledgement, Channel, Entry, Link, LinkError, Message, MessageId};
+pub use stats::{OwnerStats, Refused, WorkerStats};
 pub use wire::WireError;

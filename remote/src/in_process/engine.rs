@@ -197,6 +197,31 @@ impl Engine {
         self.channel(channel).due.first().map(|&(due, _)| due)
     }
 
+    /// Returns the body of a stored message.
+    #[cfg(test)]
+    pub(crate) fn body(&self, receipt: Receipt) -> Option<Bytes> {
+        let stored = match receipt.channel {
+            Channel::Tasks => &self.tasks,
+            Channel::Results => &self.results,
+        };
+        stored.messages.get(&receipt.sequence?).map(|message| message.body.clone())
+    }
+
+    /// Returns the bodies of all stored messages of a channel but one.
+    #[cfg(test)]
+    pub(crate) fn bodies(
+        &self,
+        channel: Channel,
+        but: Receipt,
+    ) -> impl Iterator<Item = Bytes> + use<'_> {
+        let stored = match channel {
+            Channel::Tasks => &self.tasks,
+            Channel::Results => &self.results,
+        };
+        let others = stored.messages.iter().filter(move |(n, _)| Some(**n) != but.sequence);
+        others.map(|(_, message)| message.body.clone())
+    }
+
     fn channel(&mut self, channel: Channel) -> &mut Stored {
         match channel {
             Channel::Tasks => &mut self.tasks,
