@@ -91,13 +91,15 @@ fn the_next_write_returns_the_error_of_an_encoder_and_nothing_more_is_encoded() 
             }
             Err::<(), _>(Error::other("no"))
         };
-        let builder = OrderedWriter::builder(1).window(100);
+        // At a full window, the writer would encode a block itself. The worker needs not nearly as
+        // long for its failure as the test needs to fill this one.
+        let builder = OrderedWriter::builder(1).window(30_000);
         let mut writer = builder.build(&executor, Vec::new(), encode);
         writer.write_all(&[0; 50]).unwrap();
         failed.open();
         // The block that was begun has room for no byte, but later writes would only fill it.
         while writer.write(&[0]).is_ok() {
-            thread::yield_now();
+            thread::sleep(Duration::from_millis(1));
         }
         assert_eq!(encoded.load(SeqCst), 1);
         assert_writer_broken(&mut writer, ErrorKind::Other, "no");

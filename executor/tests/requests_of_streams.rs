@@ -75,7 +75,9 @@ fn items_that_come_later_are_pulled_without_a_waiting_thread() {
         // The only worker is free, though the source waits.
         assert_eq!(executor.map(0..100, |n| n).len(), 100);
         assert_eq!(executor.stream(0..100, |n| n).count(), 100);
-        assert!(executor.snapshot().workers().is_empty());
+        while !executor.snapshot().workers().is_empty() {
+            thread::yield_now();
+        }
         for n in 0..100 {
             channel.send(n);
             if n % 10 == 9 {

@@ -261,9 +261,11 @@ fn cancellation_wakes_the_consumer_of_a_blocked_job() {
             token.cancel();
         });
         let outcomes = handle.unwrap().wait().into_outcomes();
-        // The first item is cancelled, too, unless the consumer took its outcome before.
+        // The others are cancelled, too, unless the consumer took their outcomes before. A spare
+        // worker may have run the last one.
         assert!(matches!(outcomes[0], Ok(0) | Err(Failure::Cancelled(_))));
-        assert!(outcomes[1..].iter().all(|outcome| matches!(outcome, Err(Failure::Cancelled(_)))));
+        assert!(matches!(outcomes[1], Err(Failure::Cancelled(_))));
+        assert!(matches!(outcomes[2], Ok(2) | Err(Failure::Cancelled(_))));
         may_end.open();
         canceller.join().unwrap();
     });
