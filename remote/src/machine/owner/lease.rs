@@ -12,7 +12,8 @@
 //!
 //! * An owner delivers while its lease is confirmed, for `length` after the renewal was sent.
 //! * An owner that takes the lease from another one waits for a little more than `length` after its
-//!   first confirmation. By then, the other owner has stopped, though it may not know why yet.
+//!   first confirmation. By then, the other owner has stopped, though it may not know why yet. Then
+//!   the owner renews its lease once more, and delivers.
 //! * If the record is lost, so is the name of the owner that has the lease. So an owner that finds
 //!   no record waits as well.
 //! * So does an owner that could not renew its lease for `length`.
@@ -59,7 +60,6 @@ pub(super) struct Lease {
     phase: Phase,
     /// The last successful renewal was sent at this instant.
     confirmed: Option<Instant>,
-    /// Another owner may deliver until this owner has waited.
     others: Others,
     /// The number of committed results in the record.
     stored: u64,
@@ -134,27 +134,17 @@ impl Lease {
 
     /// Returns `true` while no other owner delivers.
     pub(super) fn may_deliver(&self, now: Instant) -> bool {
-        let confirmed = self.confirmed.is_some_and(|since| now < since + self.length);
-        let alone = match self.others {
-            Others::Possible => false,
-            Others::Until(end) => now >= end,
-            Others::None => true,
-        };
-        confirmed && alone && self.fenced_by().is_none()
+        let is_confirmed = self.confirmed.is_some_and(|since| now < since + self.length);
+        is_confirmed && self.others == Others::None && self.fenced_by().is_none()
     }
 
-    /// Returns the instant at which the lease needs attention, or lets the owner deliver.
+    /// Returns the instant of the next action.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let alone = match self.others {
-            Others::Until(end) => Some(end),
-            Others::Possible | Others::None => None,
-        };
-        let step = match self.phase {
+        match self.phase {
             Phase::Held { renew_at } => Some(renew_at),
             Phase::Unsure { look_at } => Some(look_at),
             _ => None,
-        };
-        alone.into_iter().chain(step).min()
+        }
     }
 
     /// Returns the next action. `committed` is the number of committed results. If it is `urgent`,
@@ -165,11 +155,6 @@ impl Lease {
         committed: u64,
         urgent: bool,
     ) -> Option<LeaseAction> {
-        if let Others::Until(end) = self.others {
-            if now >= end {
-                self.others = Others::None;
-            }
-        }
         match self.phase {
             Phase::Held { renew_at } => {
                 let changed = urgent && committed != self.stored;
@@ -209,8 +194,13 @@ impl Lease {
                     self.others = Others::Possible;
                 }
                 self.confirmed = Some(sent);
-                if self.others == Others::Possible {
-                    self.others = Others::Until(now + self.length + self.length / 8);
+                self.others = match self.others {
+                    Others::Possible => Others::Until(now + self.length + self.length / 8),
+                    Others::Until(end) if end <= sent => Others::None,
+                    unchanged => unchanged,
+                };
+                if let Others::Until(end) = self.others {
+                    self.phase = Phase::Held { renew_at: end.min(sent + self.length / 3) };
                 }
             }
             Ok(None) => self.phase = Phase::Unsure { look_at: now },
