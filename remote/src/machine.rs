@@ -15,12 +15,17 @@
 mod owner;
 mod worker;
 
-use reorder_ring::RingId;
+use reorder_ring::{CapacityError, Ring, RingId};
 
 pub(crate) use owner::{
     Config as OwnerConfig, OpenFailure, Opening, Owner, OwnerAction, Step, Watermark,
 };
 pub(crate) use worker::{Config as WorkerConfig, Job, JobId, Worker, WorkerAction};
+
+/// Returns an identity that no other ring, owner or worker has.
+pub(crate) fn new_identity() -> Result<RingId, CapacityError> {
+    Ok(Ring::<()>::with_capacity(1)?.id())
+}
 
 /// The identity of a stored message, the same for all its deliveries.
 ///

@@ -213,6 +213,11 @@ impl<R: Clone> Owner<R> {
         self.stats
     }
 
+    /// Returns the size of the window.
+    pub(crate) fn window(&self) -> usize {
+        self.config.window
+    }
+
     /// Returns the number of items that the window has room for.
     pub(crate) fn free(&self) -> usize {
         match self.end {
@@ -285,11 +290,8 @@ impl<R: Clone> Owner<R> {
 
     /// Returns the next delivery, if this owner may deliver.
     pub(crate) fn next(&mut self, now: Instant) -> Step {
-        if let Some(token) = self.lease.fenced_by() {
-            return Step::Fenced { epoch: token.epoch };
-        }
-        if let Some(error) = self.unreadable {
-            return Step::Unreadable(error);
+        if let Some(end) = self.broken_by() {
+            return end;
         }
         if self.end == Some(self.delivered) {
             return Step::Ended;
@@ -328,6 +330,17 @@ impl<R: Clone> Owner<R> {
         self.base
     }
 
+    /// Returns the reason why this owner delivers and commits nothing more, if there is one.
+    pub(crate) fn broken_by(&self) -> Option<Step> {
+        let fenced = self.lease.fenced_by().map(|token| Step::Fenced { epoch: token.epoch });
+        fenced.or_else(|| self.unreadable.map(Step::Unreadable))
+    }
+
+    /// Returns `true` if every item is committed.
+    pub(crate) fn is_committed(&self) -> bool {
+        self.end == Some(self.base)
+    }
+
     /// Returns `true` if every item is committed, and the lease was given back.
     pub(crate) fn is_closed(&self) -> bool {
         self.lease.is_released() && self.actions.is_empty()
@@ -358,10 +371,10 @@ impl<R: Clone> Owner<R> {
         if let Some(action) = self.actions.pop_front() {
             return Some(action);
         }
-        if self.lease.fenced_by().is_some() || self.unreadable.is_some() {
+        if self.broken_by().is_some() {
             return None;
         }
-        if self.end == Some(self.base) {
+        if self.is_committed() {
             self.lease.release();
         }
         let (committed, urgent) = match self.config.watermark {
@@ -394,7 +407,7 @@ impl<R: Clone> Owner<R> {
 
     /// Returns the instant of the next timer, at which the driver polls, and the consumer looks.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        if self.lease.fenced_by().is_some() || self.unreadable.is_some() {
+        if self.broken_by().is_some() {
             return None;
         }
         let listen = self.listen_until.filter(|_| self.asks.fresh() > 0);
@@ -407,8 +420,7 @@ impl<R: Clone> Owner<R> {
         let window = self.config.window;
         assert_eq!(self.entries.len(), window);
         assert!(self.held.len() <= window);
-        // A task that is asked for again may also be in a message that was not confirmed.
-        assert!(self.asks.len() <= 3 * window, "{} asks", self.asks.len());
+        assert!(self.asks.len() <= window, "{} asks", self.asks.len());
     }
 
     fn entry(&self, position: u64) -> Option<&Entry> {
@@ -418,13 +430,6 @@ impl<R: Clone> Owner<R> {
     fn set(&mut self, position: u64, to: Ask) {
         let entry = &mut self.entries[(position - self.base) as usize];
         self.asks.set(position, &mut entry.ask, to);
-    }
-
-    /// Changes where a task is, if it is there.
-    fn change(&mut self, position: u64, from: Ask, to: Ask) {
-        if self.entry(position).is_some_and(|entry| entry.ask == from) {
-            self.set(position, to);
-        }
     }
 
     fn acknowledge(&mut self, receipt: R, with: Acknowledgement) {

@@ -65,7 +65,10 @@ impl Ask {
 
 /// A message that the engine has not confirmed.
 struct Publishing {
+    /// The tasks that have no result yet.
     positions: Vec<u64>,
+    /// The number of tasks at first.
+    tasks: usize,
     body: Bytes,
 }
 
@@ -111,13 +114,30 @@ impl Asks {
         }
     }
 
-    /// Changes where a task is.
+    /// Changes where a task is. A task is in one place at a time, so all places together have no
+    /// more tasks than the window.
     pub(super) fn set(&mut self, position: u64, ask: &mut Ask, to: Ask) {
         match *ask {
             Ask::Fresh => _ = self.fresh.remove(&position),
             Ask::Again => _ = self.again.remove(&position),
             Ask::Overtaken(at) | Ask::Waiting(at) => _ = self.timers.remove(&(at, position)),
-            _ => {}
+            Ask::Publishing(number) => {
+                if let Some(publishing) = self.publishing.get_mut(&number) {
+                    publishing.positions.retain(|&other| other != position);
+                    if publishing.positions.is_empty() {
+                        self.publishing.remove(&number);
+                    }
+                }
+            }
+            Ask::Queued(number) => {
+                if let Some(queued) = self.queued.get_mut(&number) {
+                    queued.positions.retain(|&other| other != position);
+                    if queued.positions.is_empty() {
+                        self.queued.remove(&number);
+                    }
+                }
+            }
+            Ask::Unasked | Ask::Settled => {}
         }
         match to {
             Ask::Fresh => _ = self.fresh.insert(position),
@@ -153,7 +173,7 @@ impl Asks {
     pub(super) fn publish(&mut self, positions: Vec<u64>, body: Bytes) -> u64 {
         let number = self.next;
         self.next += 1;
-        self.publishing.insert(number, Publishing { positions, body });
+        self.publishing.insert(number, Publishing { tasks: positions.len(), positions, body });
         number
     }
 
@@ -162,7 +182,7 @@ impl Asks {
         self.next
     }
 
-    /// Notes that the engine has confirmed a message. Its tasks are queued.
+    /// Notes that the engine has confirmed a message. Returns its tasks, which are queued now.
     pub(super) fn confirmed(&mut self, number: u64, now: Instant) -> Vec<u64> {
         let Some(publishing) = self.publishing.remove(&number) else { return Vec::new() };
         let positions = publishing.positions;
@@ -172,28 +192,25 @@ impl Asks {
 
     /// Notes that the engine has not confirmed a message. It is published again.
     pub(super) fn failed(&mut self, number: u64, retry_at: Instant) {
-        self.retries.insert((retry_at, number));
+        if self.publishing.contains_key(&number) {
+            self.retries.insert((retry_at, number));
+        }
     }
 
-    /// Forgets a message that the engine refuses for ever. Returns its tasks.
-    pub(super) fn refused(&mut self, number: u64) -> Vec<u64> {
-        self.publishing.remove(&number).map_or_else(Vec::new, |publishing| publishing.positions)
+    /// Forgets a message that the engine refuses for ever. Returns its tasks that have no result
+    /// yet, and `true` if it had one task from the beginning.
+    pub(super) fn refused(&mut self, number: u64) -> (Vec<u64>, bool) {
+        let Some(publishing) = self.publishing.remove(&number) else { return (Vec::new(), false) };
+        (publishing.positions, publishing.tasks == 1)
     }
 
-    /// Returns a message whose next try is due, if `is_wanted` returns `true` for one of its tasks.
-    /// Forgets messages without such a task.
-    pub(super) fn retry(
-        &mut self,
-        now: Instant,
-        is_wanted: impl Fn(u64) -> bool,
-    ) -> Option<(u64, Bytes)> {
+    /// Returns a message whose next try is due.
+    pub(super) fn retry(&mut self, now: Instant) -> Option<(u64, Bytes)> {
         while self.retries.first().is_some_and(|&(at, _)| at <= now) {
             let (_, number) = self.retries.pop_first()?;
-            let publishing = self.publishing.get(&number)?;
-            if publishing.positions.iter().any(|&position| is_wanted(position)) {
+            if let Some(publishing) = self.publishing.get(&number) {
                 return Some((number, publishing.body.clone()));
             }
-            self.publishing.remove(&number);
         }
         None
     }

@@ -5,9 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use reorder_ring::{CapacityError, Ring};
+use reorder_ring::CapacityError;
 
 use crate::link::{Entry, LinkError};
+use crate::machine::new_identity;
 use crate::machine::owner::lease::{Lease, Others};
 use crate::machine::owner::{Config, Owner, OwnerAction, Watermark, read_record};
 use crate::wire::{Record, Token, WireError};
@@ -78,7 +79,7 @@ impl Opening {
         let record = found.map(|(record, _)| record);
         let ring = match record {
             Some(record) => record.ring,
-            None => Ring::<()>::with_capacity(1).map_err(OpenFailure::Window)?.id(),
+            None => new_identity().map_err(OpenFailure::Window)?,
         };
         let committed = match self.config.watermark {
             Watermark::InSink(first) => first,

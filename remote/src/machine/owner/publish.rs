@@ -19,18 +19,14 @@ impl<R: Clone> Owner<R> {
         match result {
             Ok(()) => {
                 for position in self.asks.confirmed(number, now) {
-                    self.change(position, Ask::Publishing(number), Ask::Queued(number));
+                    self.set(position, Ask::Queued(number));
                 }
             }
             Err(LinkError::TooLarge { given, allowed }) => {
-                let positions = self.asks.refused(number);
                 let (given, allowed) = (given as u64, allowed as u64);
-                let alone = positions.len() == 1;
+                let (positions, was_alone) = self.asks.refused(number);
                 for position in positions {
-                    if self.entry(position).is_none_or(|e| e.ask != Ask::Publishing(number)) {
-                        continue;
-                    }
-                    if alone {
+                    if was_alone {
                         self.settle_with_gap(position, Gap::TaskTooLarge { given, allowed });
                     } else {
                         self.set(position, Ask::Again);
@@ -43,12 +39,7 @@ impl<R: Clone> Owner<R> {
 
     /// Returns a message that the engine did not confirm, when its next try is due.
     pub(super) fn next_retry(&mut self, now: Instant) -> Option<OwnerAction<R>> {
-        let (entries, base) = (&self.entries, self.base);
-        let is_missing = |position: u64| {
-            let entry = position.checked_sub(base).and_then(|index| entries.get(index as usize));
-            entry.is_some_and(|entry| entry.ask != Ask::Settled)
-        };
-        let (number, body) = self.asks.retry(now, is_missing)?;
+        let (number, body) = self.asks.retry(now)?;
         Some(self.publication(number, body))
     }
 
