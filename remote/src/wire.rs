@@ -31,4 +31,6 @@ pub use error::WireError;
 pub(crate) use frame::VERSION;
 pub(crate) use record::{Record, Token};
 pub(crate) use results::{Outcome, ResultItem, Results, ResultsWriter, largest_value};
-pub(crate) use tasks::{TaskItem, Tasks, TasksWriter, largest_task};
+#[cfg(test)]
+pub(crate) use tasks::TaskItem;
+pub(crate) use tasks::{Tasks, TasksWriter, largest_task};

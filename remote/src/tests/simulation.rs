@@ -30,7 +30,7 @@ fn number(variable: &str, default: u64) -> u64 {
 #[test]
 fn random_runs_deliver_each_item_once_and_in_order() {
     let first = number("REORDER_REMOTE_SEED", 0);
-    let runs = number("REORDER_REMOTE_RUNS", 1500);
+    let runs = number("REORDER_REMOTE_RUNS", 1000);
     for seed in first..first + runs {
         let result = std::panic::catch_unwind(|| World::new(Plan::random(seed)).run());
         if let Err(panic) = result {

@@ -1,0 +1,165 @@
+//! The settings of an owner.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time;
+
+use crate::link::Link;
+use crate::machine::{self, OpenFailure, Opening, OwnerAction, OwnerConfig, Watermark};
+use crate::owner::Owner;
+use crate::owner::drive::Driver;
+use crate::owner::error::OwnerError;
+
+/// The longest time of a setting, so that instants cannot overflow.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The shortest time of a setting.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// The settings of an [`Owner`]. [`open`](OwnerBuilder::open) takes the lease.
+#[derive(Debug)]
+#[must_use = "an owner does nothing before it is opened"]
+pub struct OwnerBuilder<L> {
+    link: L,
+    config: OwnerConfig,
+}
+
+impl<L: Link> OwnerBuilder<L> {
+    pub(super) fn new(link: L) -> OwnerBuilder<L> {
+        let config = OwnerConfig {
+            window: 256,
+            ask_again_after: Duration::from_secs(60),
+            attempts: 5,
+            lease: Duration::from_secs(5),
+            items_per_message: 1,
+            max_message: 0,
+            watermark: Watermark::InRecord,
+            instance: 0,
+        };
+        OwnerBuilder { link, config }
+    }
+
+    /// Sets the number of items that are with the engine, with workers, or delivered and not
+    /// committed. The default is 256.
+    ///
+    /// It bounds the memory of the owner, the stored messages, and the messages that wait for their
+    /// acknowledgement. It should be several times the number of jobs that run at once.
+    pub fn window(mut self, items: usize) -> OwnerBuilder<L> {
+        self.config.window = items;
+        self
+    }
+
+    /// Sets the number of tasks that share a message, at most a quarter of the window. The default
+    /// is 1.
+    ///
+    /// A message costs a round trip to the engine, whatever it contains. Small jobs are faster if
+    /// they share one. The jobs of a message run on one worker.
+    pub fn items_per_message(mut self, items: usize) -> OwnerBuilder<L> {
+        self.config.items_per_message = items;
+        self
+    }
+
+    /// Sets the time of silence after which the owner asks for a missing result again, from 1 ms to
+    /// 30 days. The default is one minute.
+    ///
+    /// It must be longer than the jobs of a message take, one after the other. The time in a queue
+    /// does not count: the owner waits as long as results of other items come.
+    ///
+    /// The time doubles with each repetition, up to 64 times.
+    pub fn ask_again_after(mut self, silence: Duration) -> OwnerBuilder<L> {
+        self.config.ask_again_after = silence.clamp(SHORTEST, LONGEST);
+        self
+    }
+
+    /// Sets the number of attempts after which an item becomes a gap, at least 1. The default is 5.
+    ///
+    /// An attempt fails if a worker reports an error, or if a worker had the task and was silent.
+    /// A new owner counts from 1 again.
+    pub fn attempts(mut self, attempts: u32) -> OwnerBuilder<L> {
+        self.config.attempts = attempts.max(1);
+        self
+    }
+
+    /// Sets the time for which the lease is valid without a renewal, from 1 ms to 30 days. The
+    /// default is 5 seconds.
+    ///
+    /// The owner renews its lease three times as often. An owner that follows a dead one delivers
+    /// nothing for this time, and an eighth more. Tasks run meanwhile. So does the first owner of a
+    /// job: it cannot know whether the engine has lost the record of another owner.
+    ///
+    /// All owners of a job must use the same time.
+    pub fn lease(mut self, lease: Duration) -> OwnerBuilder<L> {
+        self.config.lease = lease.clamp(SHORTEST, LONGEST);
+        self
+    }
+
+    /// Says that the sink stores the number of committed items itself, and had this number when the
+    /// program started.
+    ///
+    /// The sink should store it in one step with the results. Then no item is delivered twice, and
+    /// a commit needs no round trip to the engine.
+    ///
+    /// Without this setting, the engine keeps the number. If the program dies between the sink and
+    /// the commit, the next owner delivers some items again.
+    pub fn resume_from(mut self, committed: u64) -> OwnerBuilder<L> {
+        self.config.watermark = Watermark::InSink(committed);
+        self
+    }
+
+    /// Takes the lease, and fences an older owner.
+    ///
+    /// The owner runs in a task of the current tokio runtime. It ends when the owner, or its
+    /// [`Results`](crate::Results), are dropped.
+    ///
+    /// # Errors
+    ///
+    /// * [`OwnerError::Link`] if the engine does not answer.
+    /// * [`OwnerError::Record`] if the record of the job cannot be read.
+    /// * [`OwnerError::Window`] if the window is 0, or needs too much memory.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of a tokio runtime.
+    pub async fn open(self) -> Result<Owner<L>, OwnerError> {
+        let OwnerBuilder { link, mut config } = self;
+        config.max_message = link.max_message();
+        config.instance = machine::new_identity().map_err(OwnerError::Window)?.into();
+        let items_per_message = config.items_per_message.max(1);
+        let mut opening = Opening::new(config, now());
+        let owner = loop {
+            match opening.poll::<L::Receipt>(now()) {
+                Some(OwnerAction::Load) => {
+                    let entry = link.load().await.map_err(OwnerError::Link)?;
+                    opening.loaded(now(), Ok(entry))?;
+                }
+                // After an error, the record may have been stored. So the owner looks again.
+                Some(OwnerAction::Store { value, expected }) => {
+                    let result = link.store(value, expected).await;
+                    if let Some(owner) = opening.stored(now(), result)? {
+                        break owner;
+                    }
+                }
+                _ => match opening.deadline() {
+                    Some(deadline) => time::sleep_until(deadline.into()).await,
+                    None => unreachable!("the owner loads, stores or waits"),
+                },
+            }
+        };
+        let (first, epoch) = (owner.first(), owner.epoch());
+        let (shared, driver) = Driver::start(Arc::new(link), owner);
+        Ok(Owner { shared, _driver: driver, items_per_message, first, epoch })
+    }
+}
+
+impl From<OpenFailure> for OwnerError {
+    fn from(failure: OpenFailure) -> OwnerError {
+        match failure {
+            OpenFailure::Record(error) => OwnerError::Record(error),
+            OpenFailure::Window(error) => OwnerError::Window(error),
+        }
+    }
+}
+
+fn now() -> std::time::Instant {
+    time::Instant::now().into_std()
+}
