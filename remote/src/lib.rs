@@ -81,12 +81,14 @@
 //! # Engines
 //!
 //! [`Link`] says what an engine must give. [`InProcess`] is a link for tests and examples. It fails
-//! on demand.
+//! on demand. With the feature `nats`, `NatsLink` is a link over NATS JetStream.
 
 mod gap;
 mod in_process;
 mod link;
 mod machine;
+#[cfg(feature = "nats")]
+mod nats;
 mod owner;
 mod stats;
 mod task;
@@ -98,6 +100,8 @@ mod worker;
 pub use gap::Gap;
 pub use in_process::{Faults, InProcess, Receipt};
 pub use link::{Acknowledgement, Channel, Entry, Link, LinkError, Message, MessageId};
+#[cfg(feature = "nats")]
+pub use nats::{NatsBuilder, NatsError, NatsLink, NatsOperation, NatsReceipt};
 pub use owner::{Delivery, Mapped, Owner, OwnerBuilder, OwnerError, Results};
 pub use stats::{OwnerStats, Refused, WorkerStats};
 pub use task::{AttemptOutcome, Task};

@@ -1,0 +1,175 @@
+//! The settings of a link, and its connection.
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_nats::jetstream::context::ContextBuilder;
+use async_nats::jetstream::stream::StorageType;
+use async_nats::{Client, ConnectOptions};
+use tokio::time;
+
+use crate::nats::error::{NatsError, NatsOperation};
+use crate::nats::storage::{Names, StorageSettings};
+use crate::nats::{NatsLink, Shared};
+
+/// The time between two pings. After two pings without an answer, the client connects again.
+const PING: Duration = Duration::from_secs(2);
+/// The longest time between two attempts to connect again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The settings of a [`NatsLink`].
+///
+/// The settings of the storage apply if the link creates it. A stream or a bucket that exists stays
+/// as it is.
+#[derive(Clone, Debug)]
+#[must_use = "a link does nothing before it is connected"]
+pub struct NatsBuilder {
+    job: String,
+    storage: StorageSettings,
+    time_limit: Duration,
+    open_within: Duration,
+}
+
+impl NatsBuilder {
+    pub(super) fn new(job: String) -> NatsBuilder {
+        NatsBuilder {
+            job,
+            storage: StorageSettings::default(),
+            time_limit: Duration::from_secs(5),
+            open_within: Duration::ZERO,
+        }
+    }
+
+    /// Sets the number of servers that store each message, from 1 to 5. The default is 1.
+    pub fn replicas(mut self, replicas: usize) -> NatsBuilder {
+        self.storage.replicas = replicas;
+        self
+    }
+
+    /// Keeps messages and the entry in the memory of the servers. By default, they are in files.
+    pub fn in_memory(mut self) -> NatsBuilder {
+        self.storage.storage = StorageType::Memory;
+        self
+    }
+
+    /// Sets the time after which a message comes again that was not acknowledged. The default is
+    /// 30 seconds.
+    ///
+    /// It must be twice the heartbeat of the workers, or more.
+    pub fn acknowledgement_wait(mut self, wait: Duration) -> NatsBuilder {
+        self.storage.acknowledgement_wait = wait;
+        self
+    }
+
+    /// Sets the time for which the server knows the id of a message, and drops copies. The default
+    /// is 2 minutes, like the server's own default.
+    pub fn duplicate_window(mut self, window: Duration) -> NatsBuilder {
+        self.storage.duplicate_window = window;
+        self
+    }
+
+    /// Sets the most bytes of the tasks, and of the results, that the server stores. By default,
+    /// only its own limits count.
+    ///
+    /// A full stream refuses messages, and their senders try again. The limit must exceed the
+    /// messages of a whole window.
+    pub fn max_bytes(mut self, bytes: u64) -> NatsBuilder {
+        self.storage.max_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets the most stored messages per channel. By default, only the limits of the server count.
+    ///
+    /// The limit must exceed the messages of a whole window.
+    pub fn max_messages(mut self, messages: u64) -> NatsBuilder {
+        self.storage.max_messages = Some(messages);
+        self
+    }
+
+    /// Sets the largest message of the streams, in bytes, headers included. By default, only the
+    /// limit of the server counts, which is 1 MiB by default.
+    pub fn max_message(mut self, bytes: u32) -> NatsBuilder {
+        self.storage.max_message = Some(bytes);
+        self
+    }
+
+    /// Sets the time limit of each operation. The default is 5 seconds.
+    ///
+    /// A wait for messages ends by a limit of its own, after 2 seconds and half of this time.
+    pub fn time_limit(mut self, limit: Duration) -> NatsBuilder {
+        self.time_limit = limit;
+        self
+    }
+
+    /// Sets the time for which [`connect`](NatsBuilder::connect) tries again after an error. By
+    /// default, it fails at once.
+    pub fn open_within(mut self, time: Duration) -> NatsBuilder {
+        self.open_within = time;
+        self
+    }
+
+    /// Connects to a server, and opens the storage of the job.
+    ///
+    /// The URL is as `nats://host:4222`. It may name several servers, with commas.
+    ///
+    /// # Errors
+    ///
+    /// * [`NatsError::JobName`] if the name of the job has another character than letters, digits,
+    ///   `-` and `_`, or none.
+    /// * [`NatsError::NoAnswer`] or [`NatsError::Refused`] if the server cannot be reached, or does
+    ///   not open the storage.
+    pub async fn connect(self, url: &str) -> Result<NatsLink, NatsError> {
+        Names::new(&self.job)?;
+        let end = time::Instant::now() + self.open_within;
+        loop {
+            let pause = time::Instant::now() + Duration::from_millis(200);
+            match self.try_connect(url).await {
+                Err(_) if pause < end => time::sleep_until(pause).await,
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_connect(&self, url: &str) -> Result<NatsLink, NatsError> {
+        let operation = NatsOperation::Connect;
+        let options = ConnectOptions::new()
+            .name(format!("reorder-remote: {}", self.job))
+            .connection_timeout(self.time_limit)
+            .ping_interval(PING)
+            .reconnect_delay_callback(|attempts| {
+                let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
+                Duration::from_millis(50).saturating_mul(attempts).min(LONGEST_PAUSE)
+            });
+        let servers: Vec<&str> = url.split(',').collect();
+        let connected = time::timeout(self.time_limit, options.connect(servers)).await;
+        let client = connected
+            .map_err(|_| NatsError::NoAnswer { operation, after: self.time_limit })?
+            .map_err(|error| NatsError::refused(operation, error))?;
+        self.clone().open(client).await
+    }
+
+    /// Opens the storage of the job by a client that is connected. So the caller decides about the
+    /// encryption and the credentials.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`connect`](NatsBuilder::connect).
+    pub async fn open(self, client: Client) -> Result<NatsLink, NatsError> {
+        let context = ContextBuilder::new().timeout(self.time_limit).build(client.clone());
+        let link = NatsLink {
+            shared: Arc::new(Shared {
+                client,
+                context,
+                names: Names::new(&self.job)?,
+                settings: self.storage,
+                time_limit: self.time_limit,
+                largest: AtomicUsize::new(usize::MAX),
+                storage: Mutex::new(None),
+                opening: tokio::sync::Mutex::new(()),
+            }),
+        };
+        link.storage().await?;
+        Ok(link)
+    }
+}

@@ -1,0 +1,45 @@
+//! Three servers that keep replicas.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reorder_remote::{Acknowledgement, Channel, Link as _, LinkError, MessageId, NatsLink};
+
+use crate::server::{Servers, settings};
+
+/// Tries an operation until it succeeds.
+async fn at_last<T>(mut operation: impl AsyncFnMut() -> Result<T, LinkError>) -> T {
+    loop {
+        match operation().await {
+            Ok(value) => return value,
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_of_three_servers_may_be_killed() {
+    let Some(mut servers) = Servers::start(3) else { return };
+    let settings = settings("job").replicas(3);
+    let link: NatsLink = settings.connect(&servers.url()).await.unwrap();
+    let mut revision = at_last(async || link.store(Bytes::new(), None).await).await;
+    for node in 0..3 {
+        servers.kill(node);
+        let number = node as u64;
+        let id = MessageId { sender: 1, number };
+        let body = Bytes::from(vec![node as u8]);
+        at_last(async || link.publish(Channel::Tasks, id, body.clone()).await).await;
+        let message = loop {
+            let messages = at_last(async || link.receive(Channel::Tasks, 1).await).await;
+            if let Some(message) = messages.into_iter().find(|message| message.body == body) {
+                break message;
+            }
+        };
+        link.acknowledge(&message.receipt, Acknowledgement::Done).await.unwrap();
+        // The revision continues, so no replica has lost the entry.
+        let found = at_last(async || link.load().await).await;
+        assert_eq!(found.map(|entry| entry.revision), revision);
+        revision = at_last(async || link.store(Bytes::from(vec![1]), revision).await).await;
+        servers.restart(node);
+    }
+}
