@@ -11,6 +11,7 @@ mod instructions;
 mod labels;
 mod layers;
 mod lengths;
+mod nats;
 mod notes;
 mod orderings;
 mod package;
@@ -81,6 +82,11 @@ const TOOLS: &[Tool] = &[
         name: "lengths",
         help: "checks that no Rust file has too many lines of code",
         run: lengths::run,
+    },
+    Tool {
+        name: "nats",
+        help: "starts NATS servers on loopback, prints their URL, and removes them in the end",
+        run: nats::run,
     },
     Tool {
         name: "orderings",

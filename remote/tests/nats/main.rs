@@ -1,7 +1,7 @@
 //! The link over NATS JetStream, against servers that the tests start.
 //!
-//! The tests run if `REORDER_NATS_SERVER` gives the path of the program `nats-server`. Otherwise they
-//! print a line, and pass.
+//! The tests run if `REORDER_NATS_SERVER` gives the path of the program `nats-server`. Otherwise
+//! they print a line, and pass.
 
 mod cluster;
 mod jobs;

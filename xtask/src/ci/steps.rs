@@ -31,6 +31,7 @@ pub(super) const CI: &[Step] = &[
     step("progress", "ci/progress.sh --canary"),
     step("soak", "ci/soak.sh 0.3"),
     step("service", "ci/service.sh 0.1"),
+    step("nats", "ci/nats.sh"),
     step("api", "ci/api.sh"),
     step("package", "ci/package.sh --contents"),
     step("deny", "ci/deny.sh"),

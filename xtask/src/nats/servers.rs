@@ -1,0 +1,173 @@
+//! Nodes of one cluster, each with its storage in a folder of its own.
+
+use std::env;
+#[cfg(test)]
+use std::fs;
+use std::io;
+use std::net::{TcpListener, TcpStream};
+#[cfg(test)]
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use tempfile::TempDir;
+
+/// The longest time in which a node accepts connections.
+const START: Duration = Duration::from_secs(30);
+
+/// The nodes. They end when it is dropped, and their storage is removed.
+pub(super) struct Servers {
+    nodes: Vec<Node>,
+    folder: TempDir,
+}
+
+struct Node {
+    port: u16,
+    /// The port for the other nodes.
+    route: u16,
+    process: Option<Child>,
+}
+
+/// Returns the path of the program, or `None` if it is not installed.
+///
+/// Debian installs it in a folder that only root has in its path.
+pub(super) fn program() -> Option<PathBuf> {
+    let named = env::var_os("REORDER_NATS_SERVER").map(PathBuf::from);
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    named.or_else(|| folders.map(|folder| folder.join("nats-server")).find(|file| file.is_file()))
+}
+
+impl Servers {
+    /// Starts the nodes, and waits until they accept connections.
+    pub(super) fn start(count: usize) -> anyhow::Result<Servers> {
+        let folder = tempfile::tempdir()?;
+        // All listeners live until all ports are chosen, so that no port is chosen twice.
+        let listeners: Vec<TcpListener> = (0..2 * count)
+            .map(|_| TcpListener::bind(("127.0.0.1", 0)))
+            .collect::<io::Result<_>>()?;
+        let ports: Vec<u16> = listeners
+            .iter()
+            .map(|listener| Ok(listener.local_addr()?.port()))
+            .collect::<io::Result<_>>()?;
+        drop(listeners);
+        let nodes =
+            ports.chunks(2).map(|ports| Node { port: ports[0], route: ports[1], process: None });
+        let mut servers = Servers { nodes: nodes.collect(), folder };
+        for index in 0..count {
+            servers.start_node(index)?;
+        }
+        for index in 0..count {
+            servers.wait_for(index)?;
+        }
+        Ok(servers)
+    }
+
+    /// Returns the URL of all nodes.
+    pub(super) fn url(&self) -> String {
+        let urls = self.nodes.iter().map(|node| format!("nats://127.0.0.1:{}", node.port));
+        urls.collect::<Vec<_>>().join(",")
+    }
+
+    /// Starts a node that does not run.
+    fn start_node(&mut self, index: usize) -> anyhow::Result<()> {
+        let program = program().context("nats-server is not installed")?;
+        let mut command = Command::new(&program);
+        let port = self.nodes[index].port.to_string();
+        command.args(["-a", "127.0.0.1", "-p", &port, "-js", "-n", &format!("node{index}"), "-sd"]);
+        command.arg(self.storage(index));
+        if self.nodes.len() > 1 {
+            let route = |node: &Node| format!("nats://127.0.0.1:{}", node.route);
+            let routes: Vec<String> = self.nodes.iter().map(route).collect();
+            command.args(["--cluster_name", "reorder", "--cluster", &routes[index]]);
+            command.args(["--routes", &routes.join(",")]);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = command.spawn().with_context(|| program.display().to_string())?;
+        self.nodes[index].process = Some(process);
+        Ok(())
+    }
+
+    /// Waits until a node accepts connections.
+    fn wait_for(&mut self, index: usize) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        let node = &mut self.nodes[index];
+        while TcpStream::connect(("127.0.0.1", node.port)).is_err() {
+            if let Some(status) = node.process.as_mut().and_then(|p| p.try_wait().transpose()) {
+                bail!("a node has ended: {}", status?);
+            }
+            if begin.elapsed() > START {
+                bail!("a node does not accept connections");
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    fn storage(&self, index: usize) -> PathBuf {
+        self.folder.path().join(format!("node{index}"))
+    }
+
+    #[cfg(test)]
+    /// Kills a node, and starts it again, without its storage if it `loses_storage`.
+    pub(super) fn restart(&mut self, index: usize, loses_storage: bool) -> anyhow::Result<()> {
+        self.kill(index);
+        if loses_storage {
+            remove(&self.storage(index))?;
+        }
+        self.start_node(index)
+    }
+
+    fn kill(&mut self, index: usize) {
+        if let Some(mut process) = self.nodes[index].process.take() {
+            // It fails if the node has ended.
+            _ = process.kill();
+            _ = process.wait();
+        }
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        (0..self.nodes.len()).for_each(|index| self.kill(index));
+    }
+}
+
+#[cfg(test)]
+/// Removes a folder if it exists.
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_start_again_and_leave_nothing() {
+        if program().is_none() {
+            println!("skipped: nats: nats-server is not installed");
+            return;
+        }
+        let mut servers = Servers::start(2).unwrap();
+        let (folder, storage) = (servers.folder.path().to_owned(), servers.storage(1));
+        let ports: Vec<u16> = servers.nodes.iter().map(|node| node.port).collect();
+        assert_eq!(servers.url().matches("nats://127.0.0.1:").count(), 2);
+        assert!(storage.is_dir());
+        fs::write(storage.join("file"), "content").unwrap();
+        servers.restart(1, false).unwrap();
+        assert!(storage.join("file").is_file());
+        servers.restart(1, true).unwrap();
+        servers.wait_for(1).unwrap();
+        assert!(storage.is_dir() && !storage.join("file").exists());
+        drop(servers);
+        assert!(!folder.exists());
+        assert!(ports.iter().all(|&port| TcpStream::connect(("127.0.0.1", port)).is_err()));
+    }
+}
