@@ -9,7 +9,7 @@
 //! | `dispatcher` | which item is next, and when: the state machine |
 //! | `in_flight`, `jobs`, `last_errors` | attempts that were dispatched, on a worker or on a runtime |
 //! | `batch_waker` | wakes the threads of a batch when its source or its limit of concurrency changes |
-//! | `driver`, `driver/pull` | carries out what the dispatcher decides, and pulls items |
+//! | `driver`, `driver/pull`, `driver/end` | carries out what the dispatcher decides, pulls items, and ends them |
 
 mod attempt;
 mod batch_waker;

@@ -13,6 +13,9 @@ pub struct RequestStats {
     /// The number of attempts that ended with
     /// [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry).
     pub capacity_retries: u64,
+    /// The number of attempts that ended with
+    /// [`AttemptOutcome::Closed`](crate::AttemptOutcome::Closed).
+    pub refused_as_closed: u64,
     /// The longest delay of the throttle after an attempt of this batch.
     pub peak_delay: Duration,
     /// The delay of the throttle after the last attempt of this batch that ended.
@@ -25,15 +28,25 @@ pub struct RequestStats {
     /// The further time during which an attempt was ready, but the throttle of the limiter did not
     /// allow it.
     pub waited_for_throttle: Duration,
+    /// The further time during which an attempt was ready, but the service was closed, or had as
+    /// many attempts in flight as the limiter allowed.
+    pub waited_for_service: Duration,
 }
 
 impl RequestStats {
-    /// Adds a wait at a rate limiter that its pace closed until `paced`, and its throttle until
-    /// `open`.
-    pub(crate) fn waited(&mut self, since: Instant, until: Instant, paced: Instant, open: Instant) {
-        let until = until.min(open);
-        self.waited_for_pace += until.min(paced).saturating_duration_since(since);
-        self.waited_for_throttle += until.saturating_duration_since(since.max(paced));
+    /// Adds a wait at a rate limiter that its pace closed until `paced`, its throttle until
+    /// `throttled`, and the service until `open`.
+    pub(crate) fn waited(&mut self, mut since: Instant, until: Instant, ends: [Instant; 3]) {
+        let waits = [
+            &mut self.waited_for_pace,
+            &mut self.waited_for_throttle,
+            &mut self.waited_for_service,
+        ];
+        for (wait, end) in waits.into_iter().zip(ends) {
+            let end = end.min(until);
+            *wait += end.saturating_duration_since(since);
+            since = since.max(end);
+        }
     }
 }
 
@@ -42,17 +55,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_is_for_the_pace_first() {
+    fn a_wait_is_for_the_pace_first_and_for_the_service_last() {
         let zero = Instant::now();
         let at = |millis| zero + Duration::from_millis(millis);
         let waits = |since, until| {
             let mut stats = RequestStats::default();
-            stats.waited(at(since), at(until), at(20), at(50));
-            (stats.waited_for_pace.as_millis(), stats.waited_for_throttle.as_millis())
+            stats.waited(at(since), at(until), [at(20), at(50), at(57)]);
+            [stats.waited_for_pace, stats.waited_for_throttle, stats.waited_for_service]
+                .map(|wait| wait.as_millis())
         };
-        assert_eq!(waits(10, 60), (10, 30), "what comes after it opens is no wait");
-        assert_eq!(waits(10, 15), (5, 0));
-        assert_eq!(waits(30, 45), (0, 15));
-        assert_eq!(waits(55, 60), (0, 0));
+        assert_eq!(waits(10, 60), [10, 30, 7], "what comes after it opens is no wait");
+        assert_eq!(waits(10, 15), [5, 0, 0]);
+        assert_eq!(waits(30, 45), [0, 15, 0]);
+        assert_eq!(waits(55, 60), [0, 0, 2]);
+        assert_eq!(waits(58, 60), [0, 0, 0]);
     }
 }

@@ -96,6 +96,20 @@ pub enum AttemptOutcome<U, E> {
         /// `None`, [`Retry`](crate::Retry) decides.
         after: Option<Duration>,
     },
+    /// The service refuses the requests of all clients for a time, as an answer 429 or 503 with a
+    /// `Retry-After` says. The limiter closes for all batches that share it, as
+    /// [`close_until`](crate::RateLimiter::close_until) does. Without a limiter, the batch alone
+    /// waits.
+    ///
+    /// The item keeps its place, and the attempt uses up nothing of its [`Retry`](crate::Retry): it
+    /// does not count there, and the budget of time is extended by `after`. A timeout or a deadline
+    /// of the item goes on. So does [`Attempt::number`].
+    Closed {
+        /// The error of the attempt, as for a retry.
+        error: E,
+        /// The time from the end of the attempt during which the service is closed.
+        after: Duration,
+    },
 }
 
 impl<U, E> AttemptOutcome<U, E> {
@@ -105,6 +119,7 @@ impl<U, E> AttemptOutcome<U, E> {
             AttemptOutcome::Done(value) => AttemptOutcome::Done(f(value)),
             AttemptOutcome::Failed(error) => AttemptOutcome::Failed(error),
             AttemptOutcome::Retry { error, after } => AttemptOutcome::Retry { error, after },
+            AttemptOutcome::Closed { error, after } => AttemptOutcome::Closed { error, after },
         }
     }
 
@@ -115,6 +130,9 @@ impl<U, E> AttemptOutcome<U, E> {
             AttemptOutcome::Failed(error) => AttemptOutcome::Failed(f(error)),
             AttemptOutcome::Retry { error, after } => {
                 AttemptOutcome::Retry { error: f(error), after }
+            }
+            AttemptOutcome::Closed { error, after } => {
+                AttemptOutcome::Closed { error: f(error), after }
             }
         }
     }

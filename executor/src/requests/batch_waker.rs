@@ -7,8 +7,9 @@ use crate::primitive::{AtomicWaker, Mutex, lock};
 use crate::scheduler::{Limited, Rest};
 use crate::unwind::catch_panic;
 
-/// Wakes the threads that run a batch, when its source may have an item again, or its limit of the
-/// concurrency has changed. It keeps no value of the user alive, so that any thread may use it.
+/// Wakes the threads that run a batch, when its source may have an item again, its rate limiter has
+/// opened, or its limit of the concurrency has changed. It keeps no value of the user alive, so any
+/// thread may use it.
 pub(crate) struct BatchWaker {
     rest: Arc<Rest>,
     /// The cell for the waker of the consumer, if the consumer has to run the items.
@@ -19,6 +20,11 @@ impl BatchWaker {
     /// Returns the waker of a batch that has this rest.
     pub(crate) fn new(rest: &Arc<Rest>) -> Arc<BatchWaker> {
         Arc::new(BatchWaker { rest: Arc::clone(rest), consumer: Mutex::default() })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn rest(&self) -> &Rest {
+        &self.rest
     }
 
     /// Notes that the consumer has to run the items, and leaves its waker in `cell`. The consumer

@@ -8,6 +8,7 @@
 //! | fresh | ready | no item is ready, there is a permit, and the window and the budget have space |
 //! | ready | running | there is a permit, and the limiter allows it; the lowest index first |
 //! | running | waiting | its job returned `Retry`, and its budget allows the next attempt |
+//! | running | ready | its job returned `Closed`: the limiter keeps it |
 //! | running | over | its job returned another outcome, or the budget is used up |
 //! | waiting | ready | it is due |
 //! | waiting, ready again | over | its budget or deadline ends, or the consumer skips it |
@@ -22,10 +23,11 @@ use std::time::{Duration, Instant};
 
 use crate::limits::Budget;
 use crate::observe::RequestStats;
-use crate::requests::limiter::{Closed, Dispatch, RateLimiter, Turn};
+use crate::requests::batch_waker::BatchWaker;
+use crate::requests::limiter::{Answer, Closed, Dispatch, RateLimiter, Turn};
 use crate::requests::retry::Retry;
 use crate::requests::source::SourceSignal;
-use crate::scheduler::{ConcurrencyLimit, Rest};
+use crate::scheduler::ConcurrencyLimit;
 
 /// An item that was pulled and has no outcome.
 #[derive(Debug)]
@@ -34,10 +36,30 @@ pub(crate) struct Entry<P, E> {
     pub(crate) payload: P,
     /// The number of attempts that were dispatched.
     pub(crate) attempts: u32,
+    /// The number of attempts that a closed service refused.
+    pub(crate) refused: u32,
+    /// The time for which these attempts closed the service.
+    pub(crate) closed: Duration,
     /// When the first attempt was dispatched.
     pub(crate) started: Option<Instant>,
     /// The error of the last attempt.
     pub(crate) error: Option<E>,
+}
+
+impl<P, E> Entry<P, E> {
+    /// Returns the number of attempts that count in the budget of the item.
+    pub(crate) fn counted(&self) -> u32 {
+        self.attempts - self.refused
+    }
+}
+
+/// The wait of an item before its next attempt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RetryWait {
+    /// The wait that the job stated, or that of the settings.
+    Own(Option<Duration>),
+    /// The service is closed for this time, and the limiter keeps the item.
+    Closed(Duration),
 }
 
 /// The settings of a batch of requests.
@@ -132,11 +154,11 @@ impl<S, P, E> Dispatcher<S, P, E> {
         config: RequestConfig,
         item_timeout: Option<Duration>,
         window: u64,
-        rest: Option<Arc<Rest>>,
+        waker: Option<Arc<BatchWaker>>,
     ) -> Self {
         let delay = config.limiter.delay();
         Dispatcher {
-            turn: config.limiter.turn(rest),
+            turn: config.limiter.turn(waker),
             config,
             item_timeout,
             window,
@@ -288,7 +310,15 @@ impl<S, P, E> Dispatcher<S, P, E> {
         }
         let index = self.pulled;
         self.pulled += 1;
-        let entry = Entry { index, payload, attempts: 0, started: None, error: None };
+        let entry = Entry {
+            index,
+            payload,
+            attempts: 0,
+            refused: 0,
+            closed: Duration::ZERO,
+            started: None,
+            error: None,
+        };
         self.waiting.insert(index, Waiting { entry, due: now, end: None });
         self.ready.insert(index);
         Ok(())
@@ -333,11 +363,22 @@ impl<S, P, E> Dispatcher<S, P, E> {
     pub(crate) fn retry_later(
         &mut self,
         now: Instant,
-        entry: Entry<P, E>,
-        after: Option<Duration>,
+        mut entry: Entry<P, E>,
+        wait: RetryWait,
     ) -> Option<Entry<P, E>> {
-        let budget = entry.started.and_then(|start| start.checked_add(self.config.retry.within));
-        let wait = self.config.retry.wait_after(entry.attempts).map(|wait| after.unwrap_or(wait));
+        let wait = match wait {
+            RetryWait::Own(after) => {
+                let wait = self.config.retry.wait_after(entry.counted());
+                wait.map(|wait| after.unwrap_or(wait))
+            }
+            RetryWait::Closed(time) => {
+                entry.refused += 1;
+                entry.closed = entry.closed.saturating_add(time);
+                Some(Duration::ZERO)
+            }
+        };
+        let within = self.config.retry.within.saturating_add(entry.closed);
+        let budget = entry.started.and_then(|start| start.checked_add(within));
         let due = wait.and_then(|wait| now.checked_add(wait));
         let Some(due) = due.filter(|&due| budget.is_none_or(|end| due < end) && !self.is_closed)
         else {
@@ -381,8 +422,13 @@ impl<S, P, E> Dispatcher<S, P, E> {
     }
 
     /// Records the outcome of an attempt, and the delay of the limiter after it.
-    pub(crate) fn record(&mut self, had_capacity: bool, delay: Duration) {
-        self.stats.capacity_retries += u64::from(!had_capacity);
+    pub(crate) fn record(&mut self, answer: Answer, delay: Duration) {
+        match answer {
+            Answer::Done => {}
+            Answer::Retry => self.stats.capacity_retries += 1,
+            Answer::Closed(_) => self.stats.refused_as_closed += 1,
+            Answer::Failed | Answer::None => return,
+        }
         self.stats.peak_delay = self.stats.peak_delay.max(delay);
         self.stats.current_delay = delay;
     }
@@ -423,7 +469,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
         let due = ready.map(|waiting| waiting.due);
         let due = due.or_else(|| self.due.first().map(|&(due, _)| due))?;
         let since = due.max(self.idle_since?);
-        let since = self.turn.opening().map_or(since, |open| since.max(open));
+        let since = self.turn.opening(now).map_or(since, |open| since.max(open));
         (since <= now).then_some(since)
     }
 
@@ -437,7 +483,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
     pub(crate) fn stats(&self, now: Instant) -> RequestStats {
         let mut stats = self.stats;
         if let Some((since, closed)) = self.blocked_since {
-            stats.waited(since, now, closed.paced, closed.open);
+            stats.waited(since, now, [closed.paced, closed.throttled, closed.open]);
         }
         stats
     }

@@ -16,13 +16,13 @@ use reorder_ring::Producer;
 use crate::io::{ChunkRing, Delivered, LazySource, OrderedOutput, OrderedSource};
 use crate::limits::{LimitState, SharedTimer};
 use crate::observe::{CallSpan, RequestStats};
-use crate::outcome::{Failure, Outcome, Panic, Stop, Unfinished};
-use crate::primitive::{AtomicBool, AtomicWaker, Mutex, lock, now, sleep, whole_nanos};
-use crate::requests::attempt::{Attempt, AttemptOutcome};
+use crate::outcome::{Failure, Outcome, Stop};
+use crate::primitive::{AtomicBool, AtomicWaker, Mutex, lock, now, sleep};
+use crate::requests::attempt::Attempt;
 use crate::requests::batch_waker::BatchWaker;
 use crate::requests::dispatcher::{Action, Decision, Dispatcher, RequestConfig};
 use crate::requests::in_flight::{
-    AttemptEnd, EndOf, InFlight, ItemOf, Jobs, PendingEntry, PendingItem, discard_entry,
+    EndOf, InFlight, ItemOf, Jobs, PendingEntry, PendingItem, discard_entry,
 };
 use crate::requests::last_errors::{LastError, LastErrors};
 use crate::requests::limiter::{Dispatch, RateLimiter};
@@ -32,8 +32,9 @@ use crate::scheduler::{
     CallKind, FairShare, Progress, Published, Rest, RunTime, Scheduler, TimeSlice, Work,
 };
 use crate::stream::{Helper, Skip, StreamWork};
-use crate::unwind::{DiscardOnDrop, discard};
+use crate::unwind::DiscardOnDrop;
 
+mod end;
 mod pull;
 
 type OutcomeOf<J> = Outcome<<J as Jobs>::Value, <J as Jobs>::Error>;
@@ -88,8 +89,8 @@ impl<J: Jobs> Driver<J> {
             let signal = source.connect(&waker);
             let source = LazySource::within_budget(source, RequestSource::is_admitted);
             let source = Box::new(OrderedSource::new(source, producer));
-            let at_rest = Some(Arc::clone(&rest));
-            let dispatcher = Dispatcher::new(source, config, timeout, window, at_rest);
+            let at_turn = Some(Arc::clone(&waker));
+            let dispatcher = Dispatcher::new(source, config, timeout, window, at_turn);
             let dispatcher = dispatcher.with_signal(signal);
             let dispatcher = dispatcher.with_budget(limits.budget.clone());
             Driver {
@@ -206,97 +207,6 @@ impl<J: Jobs> Driver<J> {
         }
     }
 
-    /// Gives its outcome to an item that waited until its time was over.
-    fn end(&self, mut entry: PendingEntry<J>, now: Instant) {
-        let stop = self.limits.policy.overdue(entry.started, Some(now));
-        let failure = self.failure(&mut entry, stop);
-        self.finish_item(entry, Err(failure));
-    }
-
-    /// Keeps an item for its next attempt, or returns its outcome.
-    fn retry_or_end(
-        &self,
-        mut entry: PendingEntry<J>,
-        end: EndOf<J>,
-    ) -> Option<(PendingEntry<J>, OutcomeOf<J>)> {
-        let (policy, now) = (&self.limits.policy, now());
-        let overdue = policy.overdue(entry.started, Some(now));
-        let outcome = match (end, overdue) {
-            (AttemptEnd::Returned(AttemptOutcome::Done(value)), None) => Ok(value),
-            (AttemptEnd::Returned(AttemptOutcome::Failed(error)), stop) => {
-                if stop.is_some() {
-                    policy.count_late();
-                }
-                Err(match stop.or_else(|| policy.reaction(entry.index)) {
-                    Some(stop) => Failure::stopped(stop, entry.attempts, Some(error)),
-                    None => Failure::Failed { error, attempts: entry.attempts },
-                })
-            }
-            (AttemptEnd::Returned(AttemptOutcome::Retry { error, after }), stop) => {
-                discard(entry.error.replace(error));
-                if stop.is_none() {
-                    entry = lock(&self.dispatcher).retry_later(now, entry, after)?;
-                }
-                // If the batch has ended meanwhile, the item ends as the waiting items did.
-                let stop = stop.or_else(|| policy.cancelled()).or_else(|| policy.closing());
-                Err(self.failure(&mut entry, stop))
-            }
-            (end, Some(stop)) => {
-                if let AttemptEnd::Returned(_) = end {
-                    policy.count_late();
-                }
-                discard(end);
-                Err(self.failure(&mut entry, Some(stop)))
-            }
-            (AttemptEnd::Panicked(payload), None) => {
-                Err(Failure::Panicked(Panic::new(payload).at_attempt(entry.attempts)))
-            }
-            (AttemptEnd::SpawnerPanicked(payload), None) => {
-                Err(Failure::SpawnerPanicked(Panic::new(payload).at_attempt(entry.attempts)))
-            }
-            (AttemptEnd::Dropped, None) => Err(match policy.cancelled() {
-                Some(stop) => self.failure(&mut entry, Some(stop)),
-                None => {
-                    let error = entry.error.take();
-                    Failure::FutureDropped(Unfinished::new(entry.attempts, 0, error))
-                }
-            }),
-        };
-        Some((entry, outcome))
-    }
-
-    /// Returns the failure of an item that has no further attempt, because of `stop` or of its
-    /// budget.
-    fn failure(&self, entry: &mut PendingEntry<J>, stop: Option<Stop>) -> Failure<J::Error> {
-        let (attempts, error) = (entry.attempts, entry.error.take());
-        match stop {
-            Some(stop) => Failure::stopped(stop, attempts, error),
-            None if self.retry.wait_after(attempts).is_none() => {
-                Failure::RetriesExhausted(Unfinished::new(attempts, 0, error))
-            }
-            None => {
-                let within = whole_nanos(self.retry.within);
-                Failure::RetryDeadline(Unfinished::new(attempts, within, error))
-            }
-        }
-    }
-
-    /// Gives its failure to an item that was waiting when its limits ended it.
-    fn complete_stopped(&self, mut entry: PendingEntry<J>, stop: Stop) {
-        let failure = self.failure(&mut entry, Some(stop));
-        self.output.complete_one(entry.payload.ticket, Err(failure));
-        discard_entry(entry);
-    }
-
-    fn finish_item(&self, entry: PendingEntry<J>, outcome: OutcomeOf<J>) {
-        if let Some(log) = &self.limits.timing_log {
-            log.note(entry.index, entry.started, Some(now()));
-        }
-        self.output.complete_one(entry.payload.ticket, outcome);
-        lock(&self.dispatcher).finish(entry.index);
-        discard_entry(entry);
-    }
-
     /// Takes back the entry of an attempt that ended.
     pub(super) fn attempt_ended(
         &self,
@@ -309,10 +219,9 @@ impl<J: Jobs> Driver<J> {
         dispatcher.attempt_ended(entry.index);
         entry.error = self.last_errors.take(entry.index).map(|last| last.error);
         drop(dispatcher);
-        if let Some(had_capacity) = end.had_capacity() {
-            let delay = self.limiter.record(dispatch, had_capacity, now());
-            lock(&self.dispatcher).record(had_capacity, delay);
-        }
+        let answer = end.answer();
+        let delay = self.limiter.ended(dispatch, answer, now());
+        lock(&self.dispatcher).record(answer, delay);
         if let Some((entry, outcome)) = self.retry_or_end(entry, end) {
             self.finish_item(entry, outcome);
         }

@@ -9,7 +9,7 @@ use reorder_ring::Ticket;
 use crate::requests::attempt::{Attempt, AttemptOutcome};
 use crate::requests::dispatcher::Entry;
 use crate::requests::driver::Driver;
-use crate::requests::limiter::Dispatch;
+use crate::requests::limiter::{Answer, Dispatch};
 use crate::requests::source::RequestSource;
 use crate::unwind::discard;
 
@@ -63,12 +63,14 @@ pub(crate) enum AttemptEnd<U, E> {
 }
 
 impl<U, E> AttemptEnd<U, E> {
-    /// Returns whether the service had capacity for the attempt, if the attempt tells.
-    pub(crate) fn had_capacity(&self) -> Option<bool> {
-        match self {
-            AttemptEnd::Returned(AttemptOutcome::Done(_)) => Some(true),
-            AttemptEnd::Returned(AttemptOutcome::Retry { .. }) => Some(false),
-            _ => None,
+    /// Returns what the attempt says about the service.
+    pub(crate) fn answer(&self) -> Answer {
+        let AttemptEnd::Returned(outcome) = self else { return Answer::None };
+        match outcome {
+            AttemptOutcome::Done(_) => Answer::Done,
+            AttemptOutcome::Failed(_) => Answer::Failed,
+            AttemptOutcome::Retry { .. } => Answer::Retry,
+            AttemptOutcome::Closed { after, .. } => Answer::Closed(*after),
         }
     }
 }

@@ -7,13 +7,19 @@
 //! Batches that wait stand in a queue, and only the first is let through. It goes to the back after
 //! its dispatch. So batches take turns, whatever their attempts cost.
 //!
-//! The limiter has one timer, for the slot of the first batch. It ends the [rest](Rest) of that
-//! batch. No thread looks at the other batches, so a dispatch costs the same for any number of
-//! them. A first batch that does not come for [`GRACE`] after its slot loses its place.
+//! The limiter has one timer, for the slot of the first batch. It [wakes](BatchWaker) that batch.
+//! No thread looks at the other batches, so a dispatch costs the same for any number of them. A
+//! first batch that does not come for [`GRACE`] after its slot loses its place. If only the
+//! end of an attempt opens the limiter, [`RateLimiter::ended`] wakes the first batch.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `limiter` | the schedule, and the queue of batches |
+//! | `limiter/builder` | its settings |
+//! | `limiter/closing` | what the server states: closings, and remaining attempts |
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::num::NonZeroU32;
 use std::ptr;
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
@@ -21,8 +27,16 @@ use std::time::{Duration, Instant};
 
 use crate::limits::SharedTimer;
 use crate::primitive::{Mutex, MutexGuard, lock, now};
-use crate::requests::throttle::{Throttle, ThrottleError};
-use crate::scheduler::{Rest, RunTime, Scheduler};
+use crate::requests::batch_waker::BatchWaker;
+use crate::requests::limiter::closing::Closing;
+use crate::requests::throttle::Throttle;
+use crate::scheduler::{RunTime, Scheduler};
+
+mod builder;
+mod closing;
+
+pub use self::builder::RateLimiterBuilder;
+pub(crate) use self::closing::Answer;
 
 /// The duration that stands for "never". Every clock can represent this instant.
 const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -30,9 +44,6 @@ const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// The time that other batches leave to the batch whose turn it is. In random schedules, batches
 /// also miss their turns.
 const GRACE: Duration = Duration::from_micros(if cfg!(reorder_shuttle) { 20 } else { 2000 });
-
-/// The default of [`RateLimiterBuilder::burst`].
-const BURST: NonZeroU32 = NonZeroU32::new(16).expect("it is not 0");
 
 /// Returns `at + by`, or `at` if the clock cannot represent it.
 pub(crate) fn later(at: Instant, by: Duration) -> Instant {
@@ -77,8 +88,10 @@ struct Shared {
 struct State {
     last: Option<Slot>,
     delay: Duration,
-    /// When the delay became shorter: no slot before this instant was open.
-    shortened: Option<Instant>,
+    /// No slot before this instant was open: the delay became shorter, the service was closed, or
+    /// too many attempts were in flight.
+    not_before: Option<Instant>,
+    closing: Closing,
     /// The share of the jitter that the next delay has, from 0 to 1.
     chance: f64,
     /// The number of times that the throttle has backed off.
@@ -111,22 +124,15 @@ struct Waiting {
     asked: Instant,
     /// When the batch was told that its slot is open.
     told: Option<Instant>,
-    /// The rest of the batch, which ends at its slot.
-    rest: Option<Arc<Rest>>,
+    /// Wakes the batch at its slot.
+    waker: Option<Arc<BatchWaker>>,
 }
 
-/// The settings of a [`RateLimiter`]. Made by [`RateLimiter::builder`].
-#[derive(Clone, Debug)]
-#[must_use = "a builder does nothing until `build` is called"]
-pub struct RateLimiterBuilder {
-    pace: Duration,
-    burst: NonZeroU32,
-    throttle: Option<Throttle>,
-}
-
-impl Default for RateLimiterBuilder {
-    fn default() -> Self {
-        RateLimiterBuilder { pace: Duration::ZERO, burst: BURST, throttle: None }
+impl Waiting {
+    /// Returns the instant from which on other batches do not wait for this one, which is the first
+    /// of the queue. The limiter is open from `open` on.
+    fn is_late_at(&self, open: Option<Instant>) -> Instant {
+        later(open.map_or(self.asked, |open| open.max(self.asked)), GRACE)
     }
 }
 
@@ -134,6 +140,8 @@ impl Default for RateLimiterBuilder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Dispatch {
     round: u64,
+    /// The number of closings before it.
+    closing: u64,
 }
 
 /// Until when nothing is let through.
@@ -141,60 +149,10 @@ pub(crate) struct Dispatch {
 pub(crate) struct Closed {
     /// The instant at which the pace allows the dispatch.
     pub(crate) paced: Instant,
-    /// The instant at which the batch asks again.
+    /// The instant at which the throttle allows it, too.
+    pub(crate) throttled: Instant,
+    /// The instant at which the batch asks again. It is far away if the limiter opens by an event.
     pub(crate) open: Instant,
-}
-
-impl RateLimiterBuilder {
-    /// Sets the interval between two dispatches: `n` dispatches take `(n - 1) * pace` or longer,
-    /// except for the [burst](RateLimiterBuilder::burst). The default is zero.
-    ///
-    /// A service that counts requests in windows of time `t` may count up to `t / pace + burst`
-    /// requests in one window. Choose the pace and the burst so that this number is below the
-    /// service's limit.
-    pub fn pace(mut self, pace: Duration) -> Self {
-        self.pace = pace;
-        self
-    }
-
-    /// Sets the maximum number of dispatches that may follow each other without an interval, to
-    /// make up for late ones. The default is 16.
-    ///
-    /// Threads of a busy machine are late by milliseconds. A higher burst keeps the rate on such a
-    /// machine, also with a short pace. A burst of 1 makes up for nothing: the interval between two
-    /// dispatches is never shorter than the pace, and the rate is lower.
-    ///
-    /// In each span of time `t` there are at most `t / pace + burst` dispatches.
-    ///
-    /// ```
-    /// # use std::num::NonZeroU32;
-    /// # use std::time::Duration;
-    /// # use reorder_executor::RateLimiter;
-    /// let strict = RateLimiter::builder().pace(Duration::from_millis(20)).burst(NonZeroU32::MIN);
-    /// # strict.build()?;
-    /// # Ok::<(), reorder_executor::ThrottleError>(())
-    /// ```
-    pub fn burst(mut self, dispatches: NonZeroU32) -> Self {
-        self.burst = dispatches;
-        self
-    }
-
-    /// Sets a throttle, which adapts the interval between two dispatches to the outcomes of
-    /// attempts. By default there is no throttle.
-    pub fn throttle(mut self, throttle: Throttle) -> Self {
-        self.throttle = Some(throttle);
-        self
-    }
-
-    /// Builds the limiter.
-    ///
-    /// # Errors
-    ///
-    /// [`ThrottleError`] if the throttle would never back off, or never recover.
-    pub fn build(self) -> Result<RateLimiter, ThrottleError> {
-        self.throttle.as_ref().map_or(Ok(()), Throttle::check)?;
-        Ok(RateLimiter::with(self, fastrand::Rng::new()))
-    }
 }
 
 impl RateLimiter {
@@ -213,7 +171,8 @@ impl RateLimiter {
         let state = State {
             last: None,
             delay,
-            shortened: None,
+            not_before: None,
+            closing: Closing::new(now()),
             chance: 0.0,
             round: 0,
             random,
@@ -226,6 +185,12 @@ impl RateLimiter {
         RateLimiter(Arc::new(Shared { settings, state, timer, schedulers: Mutex::default() }))
     }
 
+    #[cfg(test)]
+    pub(crate) fn without_jitter(self) -> RateLimiter {
+        lock(&self.0.state).closing.without_jitter();
+        self
+    }
+
     /// Returns the current delay of the throttle between two dispatches, without jitter. It is zero
     /// if there is no throttle.
     ///
@@ -236,10 +201,71 @@ impl RateLimiter {
         lock(&self.0.state).delay
     }
 
+    /// Closes the service until this instant, for all batches of all executors that go through the
+    /// limiter. No attempt starts before it. Attempts that run go on. Call it if the server bans
+    /// its clients, such as by a `Retry-After`. An attempt whose answer says so returns
+    /// [`AttemptOutcome::Closed`](crate::AttemptOutcome::Closed) instead, which does the same.
+    ///
+    /// * An instant before the end of an earlier closing, or in the past, changes nothing.
+    /// * The service opens a random time later: at most a 32nd of the time of the closing.
+    /// * Then one attempt starts. After its answer there are up to 2 attempts in flight, and so on:
+    ///   each answer allows one more. An attempt that never ends holds up this slow start, so give
+    ///   your attempts a time-out.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use reorder_executor::RateLimiter;
+    ///
+    /// let limiter = RateLimiter::builder().build()?;
+    /// // The server said `Retry-After: 30`.
+    /// limiter.close_until(Instant::now() + Duration::from_secs(30));
+    /// # Ok::<(), reorder_executor::ThrottleError>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Blocking: it takes a lock that is held for a few instructions.
+    pub fn close_until(&self, until: Instant) {
+        lock(&self.0.state).close(until, now());
+    }
+
+    /// Sets the number of requests that the server takes until `reset`, as its rate-limit headers
+    /// state them: `RateLimit-Remaining` and `RateLimit-Reset`. After that many attempts, the
+    /// limiter starts none before `reset`. From `reset` on, the number has no effect.
+    ///
+    /// Call it in the job, for each answer with such headers: the latest call counts. The server
+    /// may not have counted the other attempts in flight, so the limiter subtracts them.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use reorder_executor::{AttemptOutcome, Executor, RateLimiter};
+    ///
+    /// let executor = Executor::builder().workers(2).build()?;
+    /// let limiter = RateLimiter::builder().build()?;
+    /// let headers = limiter.clone();
+    /// let job = move |&n: &u32, _: &_| {
+    ///     // The answer says `RateLimit-Remaining: 99` and `RateLimit-Reset: 60`.
+    ///     headers.set_remaining(99, Instant::now() + Duration::from_secs(60));
+    ///     AttemptOutcome::<u32, ()>::Done(n)
+    /// };
+    /// let handle = executor.batch(0..3).requests().through(&limiter).submit(job)?;
+    /// assert_eq!(handle.wait().into_values().unwrap(), [0, 1, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Blocking: it takes a lock that is held for a few instructions.
+    pub fn set_remaining(&self, requests: u64, reset: Instant) {
+        let mut state = lock(&self.0.state);
+        state.closing.set_remaining(requests, reset);
+        self.serve(state, now());
+    }
+
     /// Returns the turns of a new batch among the batches that go through the limiter. The limiter
-    /// ends the rest of the batch when its turn has come.
-    pub(crate) fn turn(&self, rest: Option<Arc<Rest>>) -> Turn {
-        Turn { limiter: self.clone(), place: None, rest }
+    /// wakes the batch when its turn has come.
+    pub(crate) fn turn(&self, waker: Option<Arc<BatchWaker>>) -> Turn {
+        Turn { limiter: self.clone(), place: None, waker }
     }
 
     /// Returns `true` if the system refused the thread of the timers: batches that wait have to
@@ -262,27 +288,39 @@ impl RateLimiter {
         runtime
     }
 
-    /// Records whether the service had capacity for an attempt. Returns the new delay.
-    pub(crate) fn record(&self, dispatch: Dispatch, had_capacity: bool, now: Instant) -> Duration {
+    /// Records the end of an attempt. Returns the new delay.
+    pub(crate) fn ended(&self, dispatch: Dispatch, answer: Answer, now: Instant) -> Duration {
         let mut state = lock(&self.0.state);
-        let before = state.delay;
+        let (before, was_full) = (state.delay, state.closing.is_full());
+        state.closing.ended(dispatch.closing, matches!(answer, Answer::Done | Answer::Failed));
         if let (Some(throttle), true) = (&self.0.settings.throttle, dispatch.round == state.round) {
-            if had_capacity {
-                state.delay = throttle.shorter(before);
-                if state.delay < before {
-                    state.shortened = state.shortened.max(Some(now));
+            match answer {
+                Answer::Done => {
+                    state.delay = throttle.shorter(before);
+                    if state.delay < before {
+                        state.open_from(now);
+                    }
                 }
-            } else {
-                state.delay = throttle.longer(before);
-                state.round += 1;
-                // A service without capacity gets no requests that make up for late ones.
-                if let Some(last) = &mut state.last {
-                    last.due = last.at;
+                Answer::Retry => {
+                    state.delay = throttle.longer(before);
+                    state.round += 1;
+                    // A service without capacity gets no requests that make up for late ones.
+                    if let Some(last) = &mut state.last {
+                        last.due = last.at;
+                    }
                 }
+                Answer::Failed | Answer::Closed(_) | Answer::None => {}
             }
         }
+        if let Answer::Closed(time) = answer {
+            state.close(later(now, time), now);
+        }
+        let has_room = was_full && !state.closing.is_full();
+        if has_room {
+            state.open_from(now);
+        }
         let delay = state.delay;
-        if delay < before {
+        if delay < before || has_room {
             self.serve(state, now);
         }
         delay
@@ -300,24 +338,32 @@ impl RateLimiter {
         }
         // Not under the lock, because this takes locks of a scheduler.
         drop(state);
-        told.into_iter().for_each(Wake::wake);
+        told.iter().for_each(|batch| batch.wake());
     }
 
     /// Returns the batches whose turn it is now, and the instant at which to look again.
-    fn next_turn(&self, state: &mut State, now: Instant) -> (Vec<Arc<Rest>>, Option<Instant>) {
-        let open = self.opening(state).unwrap_or(now);
-        let is_unlimited = self.interval(state).is_zero();
+    fn next_turn(
+        &self,
+        state: &mut State,
+        now: Instant,
+    ) -> (Vec<Arc<BatchWaker>>, Option<Instant>) {
+        let open = self.opening(state, now);
+        let is_unlimited = self.is_unlimited(state, now);
+        let is_full = state.closing.is_full();
         while let Some(first) = state.queue.front_mut() {
-            let Some(rest) = &first.rest else { break };
+            let Some(waker) = &first.waker else { break };
             if is_unlimited {
-                let told = state.queue.drain(..).filter_map(|waiting| waiting.rest);
+                let told = state.queue.drain(..).filter_map(|waiting| waiting.waker);
                 return (told.collect(), None);
             }
-            if now < open {
+            if is_full {
+                return (Vec::new(), None);
+            }
+            if let Some(open) = open.filter(|&open| now < open) {
                 return (Vec::new(), Some(open));
             }
-            let is_told = first.told.is_some_and(|told| open <= told);
-            let told = if is_told { Vec::new() } else { vec![Arc::clone(rest)] };
+            let is_told = first.told.is_some_and(|told| open.is_none_or(|open| open <= told));
+            let told = if is_told { Vec::new() } else { vec![Arc::clone(waker)] };
             if !is_told {
                 first.told = Some(now);
                 first.asked = first.asked.max(now);
@@ -335,11 +381,24 @@ impl RateLimiter {
         (Vec::new(), None)
     }
 
-    /// Returns the instant of the next slot, if there was a dispatch.
-    fn opening(&self, state: &State) -> Option<Instant> {
-        let last = state.last?;
-        let open = later(last.due, self.interval(state));
-        Some(open.max(state.shortened.unwrap_or(last.due)))
+    /// Returns `true` if nothing keeps any number of attempts from being dispatched.
+    fn is_unlimited(&self, state: &State, now: Instant) -> bool {
+        self.interval(state).is_zero()
+            && state.not_before.is_none_or(|it| it <= now)
+            && state.closing.is_unlimited()
+    }
+
+    /// Returns the instant of the next slot in the schedule, if there was a dispatch.
+    fn next_slot(&self, state: &State) -> Option<Instant> {
+        let interval = self.interval(state);
+        state.last.filter(|_| !interval.is_zero()).map(|last| later(last.due, interval))
+    }
+
+    /// Returns the instant from which on the limiter is open. It is far away if the limiter opens
+    /// when an attempt ends, and `None` if nothing has closed it.
+    fn opening(&self, state: &State, now: Instant) -> Option<Instant> {
+        let slot = self.next_slot(state).max(state.not_before).max(state.closing.reset());
+        if state.closing.is_full() { Some(later(now, FAR)) } else { slot }
     }
 
     fn interval(&self, state: &State) -> Duration {
@@ -370,8 +429,21 @@ pub(crate) struct Turn {
     limiter: RateLimiter,
     /// The number of its place in the queue. It may have lost the place.
     place: Option<u64>,
-    /// The rest of the batch.
-    rest: Option<Arc<Rest>>,
+    waker: Option<Arc<BatchWaker>>,
+}
+
+impl State {
+    /// Notes that no slot before this instant was open.
+    fn open_from(&mut self, at: Instant) {
+        self.not_before = self.not_before.max(Some(at));
+    }
+
+    fn close(&mut self, until: Instant, now: Instant) {
+        let State { closing, random, .. } = self;
+        if let Some(open) = closing.close(until, now, || random.f64()) {
+            self.open_from(open);
+        }
+    }
 }
 
 impl Turn {
@@ -398,17 +470,18 @@ impl Turn {
         {
             state.asked += 1;
         }
-        let (pace, interval) = (self.limiter.0.settings.pace, self.limiter.interval(state));
-        let Some(last) = state.last.filter(|_| !interval.is_zero()) else { return Ok(()) };
-        let open = self.limiter.opening(state).unwrap_or(now);
+        if self.limiter.is_unlimited(state, now) {
+            return Ok(());
+        }
+        let open = self.limiter.opening(state, now);
         let earlier = self.earlier(state);
         if let Some(earlier) = earlier {
             state.queue[earlier].asked = now;
         }
         let turn = match state.queue.front() {
             // A batch whose worker looks at it will dispatch in a moment.
-            Some(first) if earlier != Some(0) => later(open.max(first.asked), GRACE),
-            _ => open,
+            Some(first) if earlier != Some(0) => first.is_late_at(open),
+            _ => open.unwrap_or(now),
         };
         if turn <= now {
             return Ok(());
@@ -416,31 +489,50 @@ impl Turn {
         let earlier = earlier.unwrap_or_else(|| self.enter(state, now));
         // The batch may rest from now on.
         state.queue[earlier].told = None;
+        Err(self.closed(state, (open, turn), earlier, now))
+    }
+
+    /// Returns until when the limiter is closed for a batch behind `earlier` other batches.
+    fn closed(
+        &self,
+        state: &State,
+        (open, turn): (Option<Instant>, Instant),
+        earlier: usize,
+        now: Instant,
+    ) -> Closed {
+        let (pace, interval) = (self.limiter.0.settings.pace, self.limiter.interval(state));
         let earlier = u32::try_from(earlier).unwrap_or(u32::MAX);
-        let own = Some(later(open, interval.saturating_mul(earlier))).filter(|&own| own > now);
-        let open = own.unwrap_or(turn);
+        let own = |open: Instant| later(open, interval.saturating_mul(earlier));
+        let at = open.map(own).filter(|&own| own > now).unwrap_or(turn);
+        let slot = self.limiter.next_slot(state);
+        let is_scheduled = open.is_none_or(|open| open <= slot.map_or(now, |slot| slot.max(now)));
+        let throttled = if is_scheduled { at } else { slot.map_or(now, own).min(at) };
         // Without a throttle, all of the wait is for the pace, that for other turns included.
-        let by_pace = later(last.due, pace.saturating_mul(earlier.saturating_add(1)));
-        let paced = if interval == pace { open } else { by_pace };
-        Err(Closed { paced, open })
+        let by_pace = |last: Slot| later(last.due, pace.saturating_mul(earlier.saturating_add(1)));
+        let is_paced = interval == pace;
+        let paced = if is_paced { throttled } else { state.last.map_or(now, by_pace) };
+        Closed { paced: paced.min(throttled), throttled, open: at }
     }
 
     /// Returns the instant from which on the batch may dispatch, unless another batch does so
     /// before. Returns `None` if the limiter does not keep the batch.
-    pub(crate) fn opening(&self) -> Option<Instant> {
+    pub(crate) fn opening(&self, now: Instant) -> Option<Instant> {
         let limiter = &self.limiter;
         let state = lock(&limiter.0.state);
-        let open = limiter.opening(&state).filter(|_| !limiter.interval(&state).is_zero())?;
+        if limiter.is_unlimited(&state, now) {
+            return None;
+        }
+        let open = limiter.opening(&state, now);
         let others = state.queue.front().filter(|_| self.earlier(&state) != Some(0));
-        Some(others.map_or(open, |first| later(open.max(first.asked), GRACE)))
+        others.map_or(open, |first| Some(first.is_late_at(open)))
     }
 
     /// Enters the queue. Returns the number of batches before this one.
     fn enter(&mut self, state: &mut State, now: Instant) -> usize {
         state.places += 1;
         self.place = Some(state.places);
-        let (place, rest) = (state.places, self.rest.clone());
-        state.queue.push_back(Waiting { place, since: now, asked: now, told: None, rest });
+        let (place, waker) = (state.places, self.waker.clone());
+        state.queue.push_back(Waiting { place, since: now, asked: now, told: None, waker });
         state.queue.len() - 1
     }
 
@@ -459,17 +551,20 @@ impl Turn {
         }
         if earlier != Some(0) {
             // A first batch that did not come loses its place: the others need not wait again.
-            told = state.queue.pop_front().and_then(|first| first.rest);
+            told = state.queue.pop_front().and_then(|first| first.waker);
         }
         self.place = None;
         state.last = Some(Slot { due, at: now });
+        if let Some(reset) = state.closing.dispatched(now) {
+            state.open_from(reset);
+        }
         if limiter.0.settings.throttle.as_ref().is_some_and(Throttle::has_jitter) {
             state.chance = state.random.f64();
         }
-        let dispatch = Dispatch { round: state.round };
+        let dispatch = Dispatch { round: state.round, closing: state.closing.number };
         limiter.serve(state, now);
         // The timer may be late, and that batch may still rest. It has to ask for another place.
-        told.into_iter().for_each(Wake::wake);
+        told.iter().for_each(|batch| batch.wake());
         Ok(dispatch)
     }
 
@@ -512,7 +607,7 @@ impl RateLimiter {
             open.max(waited)
         };
         let made_up = interval.saturating_mul(self.0.settings.burst.get() - 1);
-        let earliest = now.checked_sub(made_up).into_iter().chain(state.shortened).max();
+        let earliest = now.checked_sub(made_up).into_iter().chain(state.not_before).max();
         earliest.map_or(due, |earliest| due.max(earliest.min(now)))
     }
 }

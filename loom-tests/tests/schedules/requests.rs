@@ -181,3 +181,28 @@ fn requests_within_a_budget_go_on_when_there_is_room() {
         });
     }
 }
+
+#[test]
+fn batches_go_on_after_a_service_was_closed() {
+    for workers in [1, 2] {
+        explore(move || {
+            let executor = executor(workers);
+            let limiter = RateLimiter::builder().build().unwrap();
+            // If the attempt of the first batch ends last, no further call at the limiter follows.
+            let batches = [(10, 1), (20, 3)].map(|(base, count)| {
+                let batch = executor.batch(base..base + count).requests().through(&limiter);
+                let handle = batch.retry(Retry::never()).submit(move |&n, attempt| {
+                    if n == 10 && attempt.number() == 1 {
+                        return AttemptOutcome::Closed { error: (), after: MICRO * 30 };
+                    }
+                    thread::yield_now();
+                    AttemptOutcome::Done(n)
+                });
+                (base..base + count, handle.unwrap())
+            });
+            for (values, handle) in batches {
+                assert!(handle.wait().into_values().unwrap().into_iter().eq(values));
+            }
+        });
+    }
+}

@@ -3,8 +3,12 @@
 use super::*;
 use crate::requests::throttle::Throttle;
 
+mod closing;
 mod random;
 mod room;
+mod simulation;
+
+use self::simulation::Simulation;
 
 type TestDispatcher = Dispatcher<(), (), &'static str>;
 type TestEntry = Entry<(), &'static str>;
@@ -18,6 +22,18 @@ enum Reply {
     Done,
     Failed,
     Retry(Option<u64>),
+    Closed(u64),
+}
+
+impl Reply {
+    fn answer(self) -> Answer {
+        match self {
+            Reply::Done => Answer::Done,
+            Reply::Failed => Answer::Failed,
+            Reply::Retry(_) => Answer::Retry,
+            Reply::Closed(time) => Answer::Closed(millis(time)),
+        }
+    }
 }
 
 /// The end of an item.
@@ -32,164 +48,6 @@ enum End {
 
 fn millis(time: u64) -> Duration {
     Duration::from_millis(time)
-}
-
-/// A dispatcher and the service that it calls. The service runs all attempts at once.
-struct Simulation {
-    zero: Instant,
-    dispatcher: TestDispatcher,
-    limiter: RateLimiter,
-    items: Vec<Replies>,
-    timeout: Option<u64>,
-    delivered: u64,
-    /// The attempts that run, each with the time at which it ends.
-    running: Vec<(u64, TestEntry, Dispatch, Reply)>,
-    ends: Vec<Option<End>>,
-    /// The time of each dispatch, and its item.
-    dispatched: Vec<(u64, u64)>,
-}
-
-impl Simulation {
-    fn new(
-        retry: Retry,
-        limiter: &RateLimiter,
-        concurrency: usize,
-        window: u64,
-        items: Vec<Replies>,
-    ) -> Simulation {
-        let concurrency = std::num::NonZeroUsize::new(concurrency).unwrap().into();
-        let config = RequestConfig { retry, limiter: limiter.clone(), concurrency };
-        Simulation {
-            zero: Instant::now(),
-            dispatcher: Dispatcher::new((), config, None, window, None),
-            limiter: limiter.clone(),
-            ends: vec![None; items.len()],
-            items,
-            timeout: None,
-            delivered: 0,
-            running: Vec::new(),
-            dispatched: Vec::new(),
-        }
-    }
-
-    /// Sets the start of the clock, to share a limiter with an earlier simulation.
-    fn starting_at(mut self, zero: Instant) -> Simulation {
-        self.zero = zero;
-        self
-    }
-
-    fn with_timeout(mut self, timeout: Option<u64>) -> Simulation {
-        self.timeout = timeout;
-        self.dispatcher.item_timeout = timeout.map(millis);
-        self
-    }
-
-    fn at(&self, time: u64) -> Instant {
-        self.zero + millis(time)
-    }
-
-    /// Ends the attempts that are over at this time.
-    fn end_attempts(&mut self, time: u64) {
-        self.running.sort_by_key(|&(end, ref entry, ..)| (end, entry.index));
-        while self.running.first().is_some_and(|&(end, ..)| end <= time) {
-            let (_, mut entry, dispatch, reply) = self.running.remove(0);
-            let index = entry.index as usize;
-            self.dispatcher.attempt_ended(entry.index);
-            if reply != Reply::Failed {
-                let delay = self.limiter.record(dispatch, reply == Reply::Done, self.at(time));
-                self.dispatcher.record(reply == Reply::Done, delay);
-            }
-            let (start, now) = (entry.started.expect("it has run"), self.at(time));
-            let is_overdue = self.timeout.is_some_and(|timeout| start + millis(timeout) <= now);
-            let end = match reply {
-                _ if is_overdue => End::Deadline,
-                Reply::Done => End::Done,
-                Reply::Failed => End::Failed,
-                Reply::Retry(after) => {
-                    entry.error = Some("busy");
-                    match self.dispatcher.retry_later(now, entry, after.map(millis)) {
-                        None => continue,
-                        Some(entry) => {
-                            assert_eq!(entry.error, Some("busy"), "the last error is kept");
-                            End::Exhausted
-                        }
-                    }
-                }
-            };
-            self.dispatcher.finish(index as u64);
-            self.ends[index].get_or_insert(end);
-        }
-    }
-
-    fn deliver(&mut self) {
-        while matches!(self.ends.get(self.delivered as usize), Some(Some(_))) {
-            self.delivered += 1;
-        }
-    }
-
-    /// Takes all actions of this time. Returns the time of the next one.
-    fn take_actions(&mut self, time: u64) -> Option<u64> {
-        let now = self.at(time);
-        while let Some(action) = self.dispatcher.take_action(now, self.delivered) {
-            match action {
-                Action::Start(entry, dispatch) => {
-                    let replies = &self.items[entry.index as usize];
-                    let (takes, reply) = replies[(entry.attempts as usize).min(replies.len()) - 1];
-                    self.dispatched.push((time, entry.index));
-                    self.running.push((time + takes, entry, dispatch, reply));
-                }
-                Action::End(entry) => {
-                    let started = entry.started.expect("an item without an attempt has no end");
-                    let is_overdue = self.timeout.is_some_and(|it| started + millis(it) <= now);
-                    let end = if is_overdue { End::Deadline } else { End::Exhausted };
-                    self.dispatcher.finish(entry.index);
-                    self.ends[entry.index as usize].get_or_insert(end);
-                }
-                Action::Pull(()) => {
-                    if (self.dispatcher.counts().0 as usize) < self.items.len() {
-                        self.dispatcher.pulled((), now).expect("it is open");
-                        assert!(self.dispatcher.give_back(()).is_none());
-                    } else {
-                        self.dispatcher.source_ended();
-                    }
-                }
-            }
-            self.deliver();
-        }
-        let timer = match self.dispatcher.decide(now, self.delivered) {
-            Decision::Rest { at, turn } => {
-                let next = at.into_iter().chain(turn).min();
-                next.map(|next| next.duration_since(self.zero).as_millis() as u64)
-            }
-            decision => panic!("{decision:?} was not taken"),
-        };
-        assert!(timer.is_none_or(|at| at > time), "a timer is set for a later time");
-        let result = self.running.iter().map(|&(end, ..)| end).min();
-        timer.into_iter().chain(result).min()
-    }
-
-    fn cancel(&mut self, time: u64) {
-        let (_, waiting) = self.dispatcher.close(self.at(time));
-        assert!(waiting.iter().all(|entry| self.ends[entry.index as usize].is_none()));
-        self.ends.iter_mut().for_each(|end| _ = end.get_or_insert(End::Cancelled));
-    }
-
-    fn is_over(&self) -> bool {
-        self.ends.iter().all(Option::is_some) && self.running.is_empty()
-    }
-
-    /// Runs from the start to the end, or to the given time. Returns the time of the last action.
-    fn run(&mut self, until: u64) -> u64 {
-        let mut time = 0;
-        loop {
-            self.end_attempts(time);
-            self.deliver();
-            match self.take_actions(time) {
-                Some(next) if next <= until => time = next,
-                _ => return time,
-            }
-        }
-    }
 }
 
 fn limiter(pace: u64, throttle: Option<Throttle>) -> RateLimiter {
@@ -443,7 +301,7 @@ fn an_item_is_ending_from_its_last_action_to_its_outcome() {
     simulation.dispatcher.attempt_ended(0);
     assert!(simulation.dispatcher.is_ending(0));
     let now = simulation.at(1);
-    assert!(simulation.dispatcher.retry_later(now, entry, None).is_none());
+    assert!(simulation.dispatcher.retry_later(now, entry, RetryWait::Own(None)).is_none());
     assert!(!simulation.dispatcher.is_ending(0), "it has another attempt");
     let end = simulation.at(400);
     let Some(Action::End(_)) = simulation.dispatcher.take_action(end, 0) else {

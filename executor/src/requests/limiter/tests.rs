@@ -1,5 +1,7 @@
 //! Simulations of rate limiters in virtual time.
 
+use std::num::NonZeroU32;
+
 use super::*;
 use crate::primitive::{Parker, thread};
 use crate::scheduler::{ThreadSettings, WorkerThread};
@@ -7,14 +9,14 @@ use crate::{AttemptOutcome, BatchHandle, BatchReport, Executor};
 
 /// Returns a turn of a batch that rests because its slot is not open.
 fn waiting(limiter: &RateLimiter, scheduler: &Arc<Scheduler>, at: Instant) -> Turn {
-    let rest = scheduler.rest();
-    let mut turn = limiter.turn(Some(Arc::clone(&rest)));
-    assert!(!rest.look(|| turn.check(at).is_ok()));
+    let waker = BatchWaker::new(&scheduler.rest());
+    let mut turn = limiter.turn(Some(Arc::clone(&waker)));
+    assert!(!waker.rest().look(|| turn.check(at).is_ok()));
     turn
 }
 
 fn is_resting(turn: &Turn) -> bool {
-    turn.rest.as_ref().is_some_and(|rest| rest.is_resting())
+    turn.waker.as_ref().is_some_and(|waker| waker.rest().is_resting())
 }
 
 #[test]
@@ -30,7 +32,10 @@ fn the_first_batch_is_told_when_the_limiter_opens_earlier() {
     let start = now();
     let mut turn = limiter.turn(None);
     let first = turn.dispatch(start).unwrap();
-    let record = |dispatch, had_capacity| limiter.record(dispatch, had_capacity, start);
+    let record = |dispatch, had_capacity| {
+        let answer = if had_capacity { Answer::Done } else { Answer::Retry };
+        limiter.ended(dispatch, answer, start)
+    };
     assert_eq!(record(first, false), Duration::from_secs(30));
     assert_eq!(record(first, true), Duration::from_secs(30), "that is of an earlier round");
     scheduler.idle.start_searching();
@@ -56,16 +61,17 @@ fn each_slot_ends_the_rest_of_one_batch() {
         assert!(turns.iter().all(is_resting));
         // The timer of the limiter fires.
         let state = lock(&limiter.0.state);
-        let at = limiter.opening(&state).unwrap();
+        let at = limiter.opening(&state, start).unwrap();
         limiter.serve(state, at);
         let told: Vec<_> = (0..100).filter(|&place| !is_resting(&turns[place])).collect();
         assert_eq!(told, [slot]);
         let turn = &mut turns[slot];
         let dispatch = turn.dispatch(at).unwrap();
-        turn.rest.as_ref().unwrap().look(|| false);
+        turn.waker.as_ref().unwrap().rest().look(|| false);
         // An outcome makes the delay longer or shorter. Only the timer changes.
         let before = limiter.delay();
-        assert_ne!(limiter.record(dispatch, slot % 2 > 0, at), before);
+        let answer = if slot % 2 > 0 { Answer::Done } else { Answer::Retry };
+        assert_ne!(limiter.ended(dispatch, answer, at), before);
     }
 }
 
@@ -109,12 +115,13 @@ fn a_timer_that_has_fired_is_armed_again_for_a_thread_that_read_the_clock_before
     let start = now();
     assert!(limiter.turn(None).dispatch(start).is_ok());
     let rest = scheduler.rest();
-    let mut turn = limiter.turn(Some(Arc::clone(&rest)));
+    let waker = BatchWaker::new(&rest);
+    let mut turn = limiter.turn(Some(Arc::clone(&waker)));
     rest.look(|| turn.check(start).is_ok());
     turn.leave(start);
     // The timer fires, and no batch waits.
     thread::sleep(20 * MS);
-    let mut turn = limiter.turn(Some(Arc::clone(&rest)));
+    let mut turn = limiter.turn(Some(waker));
     rest.look(|| turn.check(start).is_ok());
     while rest.is_resting() {
         assert!(start.elapsed() < 60_000 * MS, "no timer ends the rest");
@@ -203,7 +210,7 @@ fn a_back_off_forgets_lateness() {
     let (start, mut turn) = (now(), limiter.turn(None));
     assert_eq!(dispatches(&mut turn, start), 1);
     let late = turn.dispatch(start + 95 * MS).unwrap();
-    limiter.record(late, false, start + 96 * MS);
+    limiter.ended(late, Answer::Retry, start + 96 * MS);
     assert_eq!(dispatches(&mut turn, start + 104 * MS), 0, "the service has no capacity");
     assert_eq!(dispatches(&mut turn, start + 105 * MS), 1);
 }
@@ -257,4 +264,64 @@ fn a_batch_that_misses_its_turn_stops_no_other() {
     assert_eq!(closed.open, at + 15 * MS + GRACE);
     assert_eq!(closed.paced, closed.open, "there is no throttle to wait for");
     assert!(stuck.dispatch(at + 16 * MS).is_ok());
+}
+
+#[test]
+fn a_closed_limiter_opens_a_little_later_and_one_attempt_at_a_time() {
+    for seed in 0..200 {
+        let limiter = RateLimiter::with(RateLimiter::builder(), fastrand::Rng::with_seed(seed));
+        let (start, mut turn) = (now(), limiter.turn(None));
+        let old = turn.dispatch(start).unwrap();
+        lock(&limiter.0.state).close(start + 3200 * MS, start);
+        lock(&limiter.0.state).close(start + 100 * MS, start + 10 * MS);
+        let open = turn.check(start + MS).unwrap_err().open;
+        assert!((3200 * MS..=3300 * MS).contains(&(open - start)), "{:?}", open - start);
+        assert_eq!(dispatches(&mut turn, open - MS), 0);
+        let probe = turn.dispatch(open).unwrap();
+        assert!(turn.dispatch(open + 1000 * MS).is_err(), "the first probe comes first");
+        limiter.ended(old, Answer::Done, open);
+        assert_eq!(dispatches(&mut turn, open), 0, "the old attempt says nothing new");
+        limiter.ended(probe, Answer::Done, open);
+        let second = [(); 2].map(|()| turn.dispatch(open).unwrap());
+        assert_eq!(dispatches(&mut turn, open), 0);
+        limiter.ended(second[0], Answer::Retry, open);
+        assert_eq!(dispatches(&mut turn, open), 1);
+        limiter.ended(second[1], Answer::Failed, open);
+        assert_eq!(dispatches(&mut turn, open), 2);
+    }
+}
+
+#[test]
+fn the_end_of_an_attempt_wakes_a_batch_that_waits_for_it() {
+    let scheduler = Scheduler::new(ThreadSettings::default(), false);
+    let limiter = RateLimiter::builder().build().unwrap();
+    let start = now();
+    lock(&limiter.0.state).close(start + MS, start);
+    let open = start + 3 * MS;
+    let probe = limiter.turn(None).dispatch(open).unwrap();
+    let others = [(); 2].map(|()| waiting(&limiter, &scheduler, open));
+    assert!(others.iter().all(is_resting));
+    limiter.ended(probe, Answer::None, open);
+    assert_eq!(others.each_ref().map(is_resting), [false, true]);
+}
+
+#[test]
+fn a_number_of_remaining_requests_holds_until_its_reset() {
+    let (start, limiter) = (now(), RateLimiter::builder().build().unwrap());
+    let mut turn = limiter.turn(None);
+    let [first, _second] = [(); 2].map(|()| turn.dispatch(start).unwrap());
+    let reset = start + 3_600_000 * MS;
+    // The server may not have counted the second attempt.
+    limiter.set_remaining(4, reset);
+    assert_eq!(dispatches(&mut turn, start), 3);
+    assert_eq!(turn.check(start).unwrap_err().open, reset);
+    limiter.ended(first, Answer::Done, start);
+    assert_eq!(dispatches(&mut turn, start), 0);
+    // Another answer tells a higher number: 3 other attempts are in flight.
+    limiter.set_remaining(5, reset);
+    assert_eq!(dispatches(&mut turn, start), 2);
+    assert_eq!(dispatches(&mut turn, reset - MS), 0);
+    for _ in 0..10 {
+        assert!(turn.dispatch(reset).is_ok(), "from the reset on, the number has no effect");
+    }
 }

@@ -1,0 +1,314 @@
+//! The reference model of batches at one limiter. It inspects each item in each millisecond.
+
+use super::*;
+
+#[derive(Clone, Copy)]
+enum Item {
+    Fresh,
+    Waiting { due: u64 },
+    Running { until: u64, reply: Reply, dispatch: (u64, u64) },
+    Over,
+}
+
+/// The reference model of a batch.
+struct Reference<'a> {
+    /// The number of the batch at the limiter.
+    number: usize,
+    batch: &'a Batch,
+    items: Vec<Item>,
+    attempts: Vec<u32>,
+    started: Vec<Option<u64>>,
+    outcome: Outcome,
+    /// The number of attempts that a closed service refused, and the time of these closings.
+    refused: Vec<(u32, u64)>,
+    /// Until when the pace and the throttle keep the batch waiting, if the limiter does.
+    paced: Option<(u64, u64)>,
+}
+
+/// The reference model of a limiter.
+#[derive(Default)]
+struct Service {
+    /// When the last dispatch was due, and when it was made.
+    last: Option<(u64, u64)>,
+    delay: u64,
+    not_before: u64,
+    round: u64,
+    /// The number of closings, and the attempts in flight since the last one.
+    closing: u64,
+    closed_until: u64,
+    in_flight: u64,
+    /// The maximum of attempts in flight, after a closing.
+    window: Option<u64>,
+    /// The batches that wait, each with the time since which it does.
+    queue: Vec<(usize, u64)>,
+}
+
+impl Service {
+    fn is_full(&self) -> bool {
+        self.window.is_some_and(|window| self.in_flight >= window)
+    }
+
+    /// Returns when the pace and the throttle allow a batch the next dispatch, if it may not
+    /// dispatch now.
+    fn closed_until(&mut self, plan: &Plan, batch: usize, time: u64) -> Option<(u64, u64)> {
+        let interval = plan.pace.max(self.delay);
+        if interval == 0 && self.not_before <= time && self.window.is_none() {
+            return None;
+        }
+        let last = self.last.filter(|_| interval > 0);
+        let slot = last.map_or(0, |(due, _)| due + interval);
+        // In virtual time, the first batch is never late for its turn.
+        let is_first = self.queue.first().is_none_or(|&(first, _)| first == batch);
+        if is_first && slot.max(self.not_before) <= time && !self.is_full() {
+            return None;
+        }
+        if !self.queue.iter().any(|&(other, _)| other == batch) {
+            self.queue.push((batch, time));
+        }
+        let place = self.queue.iter().position(|&(other, _)| other == batch).unwrap() as u64;
+        let is_of_service = self.is_full() || self.not_before > slot.max(time);
+        let throttled =
+            if is_of_service { last.map_or(time, |_| slot + interval * place) } else { u64::MAX };
+        let paced = self.last.map_or(time, |(due, _)| due + plan.pace * (place + 1));
+        Some((if interval == plan.pace { throttled } else { paced.min(throttled) }, throttled))
+    }
+
+    fn dispatch(&mut self, plan: &Plan, batch: usize, time: u64) {
+        let interval = plan.pace.max(self.delay);
+        let due = match self.last.filter(|_| interval > 0) {
+            None => time,
+            Some((due, at)) if time <= at + interval => due + interval,
+            Some((due, _)) => {
+                let since = self.queue.iter().map(|&(_, since)| since).min();
+                (due + interval).max(since.unwrap_or(time))
+            }
+        };
+        let due = due.max(time.saturating_sub(15 * interval)).max(self.not_before);
+        self.last = Some((due, time));
+        self.in_flight += 1;
+        self.leave(batch);
+    }
+
+    fn leave(&mut self, batch: usize) {
+        self.queue.retain(|&(other, _)| other != batch);
+    }
+
+    fn ended(&mut self, plan: &Plan, (round, closing): (u64, u64), reply: Reply, time: u64) {
+        let was_full = self.is_full();
+        if closing == self.closing {
+            self.in_flight -= 1;
+            if matches!(reply, Reply::Done | Reply::Failed) {
+                self.window = self.window.map(|window| window + 1);
+            }
+        }
+        if let Some(aimd) = plan.throttle.filter(|_| round == self.round) {
+            self.adapt(aimd, reply, time);
+        }
+        if let Reply::Closed(length) = reply {
+            self.close(length, time);
+        }
+        if was_full && !self.is_full() {
+            self.not_before = self.not_before.max(time);
+        }
+    }
+
+    fn close(&mut self, length: u64, time: u64) {
+        if length == 0 {
+            return;
+        }
+        if self.closed_until <= time {
+            (self.closing, self.in_flight, self.window) = (self.closing + 1, 0, Some(1));
+        }
+        self.closed_until = self.closed_until.max(time + length);
+        self.not_before = self.not_before.max(self.closed_until);
+    }
+
+    fn adapt(&mut self, aimd: Aimd, reply: Reply, time: u64) {
+        if reply == Reply::Done {
+            let shorter = self.delay.saturating_sub(aimd.step).max(aimd.floor);
+            if shorter < self.delay {
+                self.not_before = self.not_before.max(time);
+            }
+            self.delay = shorter;
+        } else if matches!(reply, Reply::Retry(_)) {
+            let longer = (self.delay * aimd.multiplier).max(self.delay + aimd.step);
+            self.delay = longer.min(aimd.ceiling);
+            self.round += 1;
+            self.last = self.last.map(|(_, at)| (at, at));
+        }
+    }
+}
+
+impl<'a> Reference<'a> {
+    fn new((number, batch): (usize, &'a Batch)) -> Self {
+        let count = batch.items.len();
+        Reference {
+            number,
+            batch,
+            items: vec![Item::Fresh; count],
+            attempts: vec![0; count],
+            started: vec![None; count],
+            refused: vec![(0, 0); count],
+            outcome: Outcome { ends: vec![None; count], ..Outcome::default() },
+            paced: None,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.items.iter().all(|item| matches!(item, Item::Over))
+            && self.outcome.ends.iter().all(Option::is_some)
+    }
+
+    fn end(&mut self, index: usize, end: End) {
+        self.items[index] = Item::Over;
+        self.outcome.ends[index].get_or_insert(end);
+    }
+
+    fn cancel(&mut self) {
+        for index in 0..self.items.len() {
+            self.outcome.ends[index].get_or_insert(End::Cancelled);
+            if !matches!(self.items[index], Item::Running { .. }) {
+                self.items[index] = Item::Over;
+            }
+        }
+    }
+
+    fn is_overdue(&self, index: usize, time: u64) -> bool {
+        let started = self.started[index].expect("it has run");
+        self.batch.timeout.is_some_and(|timeout| started + timeout <= time)
+    }
+
+    fn end_attempts(&mut self, time: u64, plan: &Plan, service: &mut Service) {
+        for index in 0..self.items.len() {
+            let Item::Running { until, reply, dispatch } = self.items[index] else { continue };
+            if until != time {
+                continue;
+            }
+            service.ended(plan, dispatch, reply, time);
+            if reply != Reply::Failed {
+                self.outcome.peak_delay = self.outcome.peak_delay.max(service.delay);
+                self.outcome.retries += u64::from(matches!(reply, Reply::Retry(_)));
+                self.outcome.refused += u64::from(matches!(reply, Reply::Closed(_)));
+            }
+            match reply {
+                _ if self.is_overdue(index, time) => self.end(index, End::Deadline),
+                Reply::Done => self.end(index, End::Done),
+                Reply::Failed => self.end(index, End::Failed),
+                Reply::Retry(after) => self.retry_or_end(index, time, after),
+                Reply::Closed(length) => {
+                    self.refused[index].0 += 1;
+                    self.refused[index].1 += length;
+                    self.wait_or_end(index, time);
+                }
+            }
+        }
+    }
+
+    fn retry_or_end(&mut self, index: usize, time: u64, after: Option<u64>) {
+        let attempts = self.attempts[index] - self.refused[index].0;
+        let (first, longest) = self.batch.wait;
+        let own = (first << (attempts - 1)).min(longest);
+        if attempts > self.batch.retries {
+            self.end(index, End::Exhausted);
+        } else {
+            self.wait_or_end(index, time + after.unwrap_or(own));
+        }
+    }
+
+    /// Returns the end of the time in which attempts at an item start.
+    fn end_of_budget(&self, index: usize) -> u64 {
+        self.started[index].expect("it has run") + self.batch.within + self.refused[index].1
+    }
+
+    fn wait_or_end(&mut self, index: usize, due: u64) {
+        let is_cancelled = self.outcome.ends[index].is_some();
+        if due >= self.end_of_budget(index) || is_cancelled {
+            self.end(index, End::Exhausted);
+        } else {
+            self.items[index] = Item::Waiting { due };
+        }
+    }
+
+    fn delivered(&self) -> usize {
+        self.outcome.ends.iter().take_while(|end| end.is_some()).count()
+    }
+
+    /// Returns the item that could be dispatched if the limiter allowed it.
+    fn candidate(&self, time: u64) -> Option<usize> {
+        let running = |item: &&Item| matches!(item, Item::Running { .. });
+        if self.items.iter().filter(running).count() >= self.batch.concurrency {
+            return None;
+        }
+        let is_due = |item: &Item| matches!(item, Item::Waiting { due } if *due <= time);
+        let fresh = self.items.iter().position(|item| matches!(item, Item::Fresh));
+        let has_space = |&index: &usize| index < self.delivered() + self.batch.window as usize;
+        self.items.iter().position(is_due).or(fresh.filter(has_space))
+    }
+
+    /// Counts the millisecond that begins now, if the limiter keeps the batch waiting.
+    fn count_wait(&mut self, time: u64) {
+        if let Some((paced, throttled)) = self.paced {
+            let cause = usize::from(time >= paced) + usize::from(time >= throttled);
+            self.outcome.waited[cause] += 1;
+        }
+    }
+
+    fn take_actions(&mut self, time: u64, plan: &Plan, service: &mut Service) {
+        self.paced = None;
+        loop {
+            // Items whose time is over end before an attempt is dispatched.
+            for index in 0..self.items.len() {
+                if !matches!(self.items[index], Item::Waiting { .. }) {
+                    continue;
+                }
+                if self.is_overdue(index, time) {
+                    self.end(index, End::Deadline);
+                } else if self.end_of_budget(index) <= time {
+                    self.end(index, End::Exhausted);
+                }
+            }
+            let Some(index) = self.candidate(time) else { return service.leave(self.number) };
+            if let Some(paced) = service.closed_until(plan, self.number, time) {
+                self.paced = Some(paced);
+                return;
+            }
+            service.dispatch(plan, self.number, time);
+            self.started[index].get_or_insert(time);
+            let replies = &self.batch.items[index];
+            let (takes, reply) = replies[(self.attempts[index] as usize).min(replies.len() - 1)];
+            self.attempts[index] += 1;
+            self.outcome.attempts += 1;
+            self.outcome.dispatched.push((time, index as u64));
+            let dispatch = (service.round, service.closing);
+            self.items[index] = Item::Running { until: time + takes, reply, dispatch };
+        }
+    }
+}
+
+pub(super) fn expected(plan: &Plan) -> Vec<Outcome> {
+    let mut service =
+        Service { delay: plan.throttle.map_or(0, |aimd| aimd.floor), ..Service::default() };
+    let mut batches: Vec<_> = plan.batches.iter().enumerate().map(Reference::new).collect();
+    let mut time = 0;
+    loop {
+        for batch in &mut batches {
+            if batch.batch.cancelled == Some(time) && !batch.is_over() {
+                batch.cancel();
+                service.leave(batch.number);
+            }
+        }
+        batches.iter_mut().for_each(|batch| batch.end_attempts(time, plan, &mut service));
+        let count = |all: &[Reference<'_>]| all.iter().map(|one| one.outcome.attempts).sum::<u64>();
+        let mut before = None;
+        while before != Some(count(&batches)) {
+            before = Some(count(&batches));
+            batches.iter_mut().for_each(|batch| batch.take_actions(time, plan, &mut service));
+        }
+        batches.iter_mut().for_each(|batch| batch.take_actions(time, plan, &mut service));
+        batches.iter_mut().for_each(|batch| batch.count_wait(time));
+        if batches.iter().all(Reference::is_over) {
+            return batches.into_iter().map(|batch| batch.outcome).collect();
+        }
+        time += 1;
+    }
+}

@@ -1,0 +1,80 @@
+//! The settings of a rate limiter.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::requests::limiter::RateLimiter;
+use crate::requests::throttle::{Throttle, ThrottleError};
+
+/// The default of [`RateLimiterBuilder::burst`].
+const BURST: NonZeroU32 = NonZeroU32::new(16).expect("it is not 0");
+
+/// The settings of a [`RateLimiter`]. Made by [`RateLimiter::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct RateLimiterBuilder {
+    pub(super) pace: Duration,
+    pub(super) burst: NonZeroU32,
+    pub(super) throttle: Option<Throttle>,
+}
+
+impl Default for RateLimiterBuilder {
+    fn default() -> Self {
+        RateLimiterBuilder { pace: Duration::ZERO, burst: BURST, throttle: None }
+    }
+}
+
+impl RateLimiterBuilder {
+    /// Sets the interval between two dispatches: `n` dispatches take `(n - 1) * pace` or longer,
+    /// except for the [burst](RateLimiterBuilder::burst). The default is zero.
+    ///
+    /// A service that counts requests in windows of time `t` may count up to `t / pace + burst`
+    /// requests in one window. Choose the pace and the burst so that this number is below the
+    /// service's limit.
+    pub fn pace(mut self, pace: Duration) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// Sets the maximum number of dispatches that may follow each other without an interval, to
+    /// make up for late ones. The default is 16.
+    ///
+    /// Threads of a busy machine are late by milliseconds. A higher burst keeps the rate on such a
+    /// machine, also with a short pace. A burst of 1 makes up for nothing: the interval between two
+    /// dispatches is never shorter than the pace, and the rate is lower.
+    ///
+    /// In each span of time `t` there are at most `t / pace + burst` dispatches.
+    ///
+    /// ```
+    /// # use std::num::NonZeroU32;
+    /// # use std::time::Duration;
+    /// # use reorder_executor::RateLimiter;
+    /// let strict = RateLimiter::builder().pace(Duration::from_millis(20)).burst(NonZeroU32::MIN);
+    /// # strict.build()?;
+    /// # Ok::<(), reorder_executor::ThrottleError>(())
+    /// ```
+    pub fn burst(mut self, dispatches: NonZeroU32) -> Self {
+        self.burst = dispatches;
+        self
+    }
+
+    /// Sets a throttle, which adapts the interval between two dispatches to the outcomes of
+    /// attempts. By default there is no throttle.
+    pub fn throttle(mut self, throttle: Throttle) -> Self {
+        self.throttle = Some(throttle);
+        self
+    }
+
+    /// Builds the limiter.
+    ///
+    /// # Errors
+    ///
+    /// [`ThrottleError`] if the throttle would never back off, or never recover.
+    pub fn build(self) -> Result<RateLimiter, ThrottleError> {
+        self.throttle.as_ref().map_or(Ok(()), Throttle::check)?;
+        // Schedules repeat themselves.
+        let seed = cfg!(reorder_shuttle).then_some(0);
+        let random = seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        Ok(RateLimiter::with(self, random))
+    }
+}

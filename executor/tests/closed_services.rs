@@ -1,0 +1,87 @@
+//! Services that close for a time, and say so.
+#![cfg(feature = "requests")]
+
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use reorder_executor::{AttemptOutcome, Executor, RateLimiter, Retry};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// Takes 20 requests, and then bans its clients for a time.
+#[derive(Default)]
+struct Server {
+    taken: u32,
+    banned_until: Option<Instant>,
+    /// The number of requests during each ban.
+    refused: Vec<u32>,
+}
+
+impl Server {
+    fn answer(&mut self, n: u32) -> AttemptOutcome<u32, &'static str> {
+        let now = Instant::now();
+        if let Some(left) = self.banned_until.and_then(|until| until.checked_duration_since(now)) {
+            *self.refused.last_mut().unwrap() += 1;
+            return AttemptOutcome::Closed { error: "banned", after: left };
+        }
+        self.taken += 1;
+        if self.taken == 20 {
+            self.taken = 0;
+            self.banned_until = Some(now + 300 * MS);
+            self.refused.push(0);
+        }
+        AttemptOutcome::Done(n)
+    }
+}
+
+#[test]
+fn a_ban_holds_for_all_batches_and_costs_no_attempt() {
+    let executors = [(); 2].map(|()| Executor::builder().workers(4).build().unwrap());
+    let limiter = RateLimiter::builder().build().unwrap();
+    let server = Arc::new(Mutex::new(Server::default()));
+    let handles = executors.each_ref().map(|executor| {
+        let server = Arc::clone(&server);
+        let batch = executor.batch(0..30_u32).requests().retry(Retry::never()).through(&limiter);
+        batch.submit(move |&n, _| server.lock().unwrap().answer(n)).unwrap()
+    });
+    let mut refused = 0;
+    for handle in handles {
+        let report = handle.wait();
+        refused += report.requests().unwrap().refused_as_closed;
+        assert!(report.into_values().unwrap().into_iter().eq(0..30));
+    }
+    let server = server.lock().unwrap();
+    assert_eq!(refused, u64::from(server.refused.iter().sum::<u32>()));
+    // Each of the 8 threads had at most one request on its way when the service closed.
+    assert!(server.refused.iter().all(|&refused| refused <= 8), "{:?}", server.refused);
+}
+
+#[test]
+fn a_batch_that_waits_for_the_attempt_of_another_one_goes_on_after_it() {
+    let executors = [(); 2].map(|()| Arc::new(Executor::builder().workers(1).build().unwrap()));
+    let limiter = RateLimiter::builder().build().unwrap();
+    limiter.close_until(Instant::now() + MS);
+    let ((started, is_started), (end, ended)) = (channel(), channel::<()>());
+    let ended = Mutex::new(ended);
+    let probe = executors[0].batch([()]).requests().through(&limiter);
+    let probe = probe.submit(move |(), _| {
+        started.send(()).unwrap();
+        ended.lock().unwrap().recv().unwrap();
+        AttemptOutcome::<_, ()>::Done(())
+    });
+    is_started.recv().unwrap();
+    // The only worker is the consumer, so it runs the items.
+    let nested = Arc::clone(&executors[1]);
+    let consumer = executors[1].batch([()]).submit(move |(), _| {
+        let job = |&n: &u32, _: &_| AttemptOutcome::<_, ()>::Done(n);
+        let outcomes = nested.batch(0..3_u32).requests().through(&limiter).stream(job).unwrap();
+        outcomes.collect::<Result<Vec<u32>, _>>().map_err(|_| "a failure")
+    });
+    // The consumer is probably asleep now.
+    thread::sleep(50 * MS);
+    end.send(()).unwrap();
+    assert_eq!(consumer.unwrap().wait().into_values().unwrap(), [vec![0, 1, 2]]);
+    probe.unwrap().wait().into_values().unwrap();
+}
