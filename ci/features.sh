@@ -31,6 +31,7 @@ for example in map_in_order stream_lines submit_and_wait deadlines_and_cancellat
     tokio_service ordered_commits bulk_client three_stages collect_results; do
     RUST_BACKTRACE=0 cargo run -q -p reorder-executor --example "$example" >/dev/null
 done
+RUST_BACKTRACE=0 cargo run -q -p reorder-remote --example resume_after_crash >/dev/null
 echo "features: reorder-ring without features, with each alone and with all: ok"
 echo "features: reorder-executor with and without its features: ok"
 
