@@ -99,6 +99,17 @@ const SUITES: &[Suite] = &[
         at_once: one,
         evidence: Evidence::Line(&["is not linearizable"]),
     },
+    Suite {
+        group: "remote",
+        folder: "remote",
+        flags: "",
+        package: "remote",
+        cargo: &["-p", "reorder-remote", "--lib"],
+        variables: &[("REORDER_REMOTE_RUNS", "3000")],
+        seconds: 300,
+        at_once: one,
+        evidence: Evidence::Panic,
+    },
 ];
 
 fn processors() -> usize {

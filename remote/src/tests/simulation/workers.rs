@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::in_process::Receipt;
-use crate::link::Channel;
+use crate::link::{Acknowledgement, Channel};
 use crate::machine::{Job, JobId, Worker, WorkerAction, WorkerConfig};
 use crate::tests::simulation::reference::{self, Kind};
 use crate::tests::simulation::world::{Event, Process, Reply, Request, World};
@@ -85,6 +85,9 @@ impl World {
                     self.request(process, Request::Publish { channel, number, id, body });
                 }
                 WorkerAction::Acknowledge { receipt, with } => {
+                    if with == Acknowledgement::Done {
+                        self.check_task_acknowledgement(receipt);
+                    }
                     self.request(process, Request::Acknowledge { receipt, with });
                 }
             }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fastrand::Rng;
+use reorder_ring::RingId;
 
 use crate::gap::Gap;
 use crate::in_process::{Engine, Faults, Receipt};
@@ -15,7 +16,7 @@ use crate::tests::simulation::owners::OwnerProcess;
 use crate::tests::simulation::plan::Plan;
 use crate::tests::simulation::reference;
 use crate::tests::simulation::workers::WorkerProcess;
-use crate::wire::{Outcome, ResultItem, Results};
+use crate::wire::{Outcome, ResultItem, Results, Tasks};
 
 /// A process: an owner or a worker in one of its lives.
 pub(super) type Process = u64;
@@ -65,6 +66,8 @@ pub(super) struct World {
     retired: BTreeSet<Process>,
     is_closed: bool,
     has_lost_all: bool,
+    /// The results that the engine has stored at some time.
+    results: BTreeSet<(RingId, u64)>,
     /// The engine keeps every message, and delivers no other.
     pub(super) is_honest: bool,
     has_one_owner: bool,
@@ -90,6 +93,7 @@ impl World {
             retired: BTreeSet::new(),
             is_closed: false,
             has_lost_all: false,
+            results: BTreeSet::new(),
             is_honest: plan.is_honest(),
             has_one_owner: plan.owner_crashes + plan.owner_rivals == 0,
             plan,
@@ -163,6 +167,10 @@ impl World {
     fn perform(&mut self, process: Process, request: Request) {
         let reply = match request {
             Request::Publish { channel, number, id, body } => {
+                if let Ok(results) = Results::decode(&body) {
+                    let positions = results.items.iter().map(|item| item.position);
+                    self.results.extend(positions.map(|position| (results.ring, position)));
+                }
                 let result = self.engine.publish(self.now, channel, id, body);
                 Reply::Published { number, result }
             }
@@ -262,7 +270,7 @@ impl World {
     }
 
     /// Fails if an owner acknowledges the last copy of a result that is not stored.
-    pub(super) fn check_acknowledgement(&self, receipt: Receipt, ring: reorder_ring::RingId) {
+    pub(super) fn check_acknowledgement(&self, receipt: Receipt, ring: RingId) {
         // Two owners may each hold a copy, and refuse the copy of the other owner.
         if !self.is_honest || !self.has_one_owner || self.plan.with_failures {
             return;
@@ -283,6 +291,19 @@ impl World {
                 is_stored || has_copy(),
                 "the only result of item {} is acknowledged before it is stored",
                 item.position
+            );
+        }
+    }
+
+    /// Fails if a worker acknowledges a task whose result is not stored.
+    pub(super) fn check_task_acknowledgement(&self, receipt: Receipt) {
+        let Some(body) = self.engine.body(receipt).filter(|_| self.is_honest) else { return };
+        let tasks = Tasks::decode(&body).expect("an honest engine");
+        for task in tasks.items {
+            assert!(
+                self.results.contains(&(tasks.ring, task.position)),
+                "task {} is acknowledged before its result is stored",
+                task.position
             );
         }
     }
