@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks both crates with `panic = "abort"`. They build, and an example of the ring runs. A panic in
+# Checks all crates with `panic = "abort"`. They build, and an example of the ring runs. A panic in
 # a job of the executor ends the process instead of the item, as the documentation says.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -7,10 +7,11 @@ cd "$(dirname "$0")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/abort
 abort=(--config 'profile.dev.panic="abort"' --target-dir "$target")
 
-cargo build -q "${abort[@]}" -p reorder-ring -p reorder-executor --all-features --lib
+cargo build -q "${abort[@]}" -p reorder-ring -p reorder-executor -p reorder-remote \
+    --all-features --lib
 # The other examples panic on purpose.
 cargo run -q "${abort[@]}" -p reorder-ring --all-features --example message_consumer >/dev/null
-echo "abort: both crates build, and the ring's example message_consumer runs"
+echo "abort: all crates build, and the ring's example message_consumer runs"
 
 rustc --edition 2024 -C panic=abort -o "$target/probe" ci/abort_probe.rs \
     --extern reorder_executor="$target/debug/libreorder_executor.rlib" \

@@ -17,6 +17,6 @@ fi
 
 deny=(cargo deny --log-level error --all-features --locked)
 "${deny[@]}" --workspace check --hide-inclusion-graph licenses sources
-for crate in reorder executor; do
+for crate in reorder executor remote; do
     "${deny[@]}" --manifest-path "$crate/Cargo.toml" --exclude-dev check --hide-inclusion-graph bans
 done

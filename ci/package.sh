@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # Checks the packages that `cargo publish` would upload. Nothing is uploaded.
 #
-# * Both crates build from their packages, the executor with the packaged ring. cargo prints no
-#   warning.
+# * All crates build from their packages, with the packaged ring. cargo prints no warning.
 # * The packages have the right files, and no others.
-# * Unpacked outside the repository, both crates pass all their tests. `parallel_gzip` reads only
-#   the files of its package.
+# * Unpacked outside the repository, all crates pass all their tests. `parallel_gzip` reads only the
+#   files of its package.
 #
 # With `--contents`, the script does not build and test the unpacked crates.
 set -euo pipefail
@@ -13,7 +12,7 @@ cd "$(dirname "$0")/.."
 
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-crates=(reorder-ring reorder-executor)
+crates=(reorder-ring reorder-executor reorder-remote)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
@@ -22,8 +21,8 @@ fail() {
     exit 1
 }
 
-# cargo treats the ring as a published crate when it builds the executor.
-cargo package -q --locked --allow-dirty -p "${crates[0]}" -p "${crates[1]}" 2>"$folder/log" ||
+# cargo treats the ring as a published crate when it builds the others.
+cargo package -q --locked --allow-dirty "${crates[@]/#/-p}" 2>"$folder/log" ||
     fail "$(cat "$folder/log")"
 ! grep . "$folder/log" || fail "cargo prints a warning"
 
@@ -32,18 +31,18 @@ for crate in "${crates[@]}"; do
     tar -xzf "$target/package/$crate-$version.crate" -C "$folder/$crate" --strip-components 1
     echo "package: $crate: $(wc -c <"$target/package/$crate-$version.crate") bytes packed"
 done
-cargo xtask package "$folder/${crates[0]}" "$folder/${crates[1]}"
+cargo xtask package "${crates[@]/#/$folder/}"
 
 [ "${1-}" != --contents ] || exit 0
 
-# No ring is published yet, so the unpacked executor uses the unpacked ring beside it.
+# No ring is published yet, so the other unpacked crates use the unpacked ring beside them.
 cat >"$folder/Cargo.toml" <<END
 [workspace]
 resolver = "3"
-members = ["${crates[0]}", "${crates[1]}"]
+members = ["${crates[0]}", "${crates[1]}", "${crates[2]}"]
 [patch.crates-io]
 reorder-ring = { path = "reorder-ring" }
-$(sed -n '/^\[profile.dev\]/,/^$/p' Cargo.toml)
+$(sed -n '/^\[profile.dev\]/,/^$/p; /^\[profile.dev.package.reorder-remote\]/,/^$/p' Cargo.toml)
 END
 cp Cargo.lock "$folder"
 cd "$folder"
@@ -51,7 +50,7 @@ cd "$folder"
 export CARGO_TARGET_DIR=$target
 # `cargo test` in the repository opens many batches. Here, the tests only have to run.
 REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-10000} cargo test -q
-echo "package: the tests of both unpacked crates pass"
+echo "package: the tests of all unpacked crates pass"
 
 own=$(find reorder-executor -regex '.*\.\(rs\|md\|toml\|lock\|sh\)' | wc -l)
 cargo run -q -p reorder-executor --example parallel_gzip </dev/null >"$folder/log" 2>&1 ||

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests of the two crates and the examples in their documentation.
+# Runs the tests of the crates and the examples in their documentation.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

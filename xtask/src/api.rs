@@ -18,7 +18,7 @@ use crate::build;
 use versions::{gone, package_version};
 
 /// The published crates.
-const CRATES: [&str; 2] = ["reorder-ring", "reorder-executor"];
+const CRATES: [&str; 3] = ["reorder-ring", "reorder-executor", "reorder-remote"];
 
 /// The program that turns the JSON of rustdoc into a listing. Its dependencies know one version of
 /// that format, so it has a workspace and a lock file of its own.
