@@ -83,6 +83,23 @@ impl<L: Link> Worker<L> {
     ///
     /// Jobs that run then end first, and their results are stored. Other tasks go back to the
     /// engine at once.
+    ///
+    /// ```
+    /// use reorder_remote::{InProcess, Task, Worker};
+    /// use tokio::sync::oneshot;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (stop, stopped) = oneshot::channel::<()>();
+    /// let worker = Worker::new(InProcess::new()).until(async { drop(stopped.await) });
+    /// let worker = tokio::spawn(worker.run(|task: Task<u8>| async move {
+    ///     task.value.checked_add(1).ok_or("the number is too large")
+    /// }));
+    /// drop(stop);
+    /// assert_eq!(worker.await?.started, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn until(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Worker<L> {
         self.stop = Box::pin(stop);
         self
@@ -94,6 +111,12 @@ impl<L: Link> Worker<L> {
     /// ever.
     ///
     /// If the link fails, the worker tries again.
+    ///
+    /// # Progress
+    ///
+    /// It ends only after the future of [`until`](Worker::until). Then it waits for its running
+    /// jobs, and until the engine has stored their results. If it is dropped, its tasks come again
+    /// after the engine's acknowledgement wait.
     ///
     /// # Panics
     ///

@@ -96,6 +96,21 @@ impl<L: Link> OwnerBuilder<L> {
     /// Says that the sink stores the number of committed items itself, and had this number when the
     /// program started.
     ///
+    /// ```
+    /// use reorder_remote::{InProcess, Owner};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let lines_in_the_file = 3;
+    /// let owner = Owner::builder(InProcess::new()).resume_from(lines_in_the_file).open().await?;
+    /// assert_eq!(owner.first(), 3);
+    /// let source = ["a", "b", "c", "d"];
+    /// let results = owner.map(source.into_iter().skip(3), |text| text).results::<usize>();
+    /// assert_eq!(results.committed(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// The sink should store it in one step with the results. Then no item is delivered twice, and
     /// a commit needs no round trip to the engine.
     ///
@@ -120,6 +135,12 @@ impl<L: Link> OwnerBuilder<L> {
     /// # Panics
     ///
     /// Panics outside of a tokio runtime.
+    ///
+    /// # Progress
+    ///
+    /// It waits for the engine: a look at the record, and a change of it. If another owner changes
+    /// the record at the same time, it looks again. It does not wait until that owner has stopped:
+    /// the first delivery does.
     pub async fn open(self) -> Result<Owner<L>, OwnerError> {
         let OwnerBuilder { link, mut config } = self;
         config.max_message = link.max_message();

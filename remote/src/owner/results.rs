@@ -148,6 +148,13 @@ impl<R> Delivery<R> {
     /// * [`OwnerError::Fenced`] if a newer owner has the lease. It delivers this item again, if its
     ///   watermark is below it.
     /// * [`OwnerError::Closed`] if the [`Results`] were dropped.
+    ///
+    /// # Progress
+    ///
+    /// With [`resume_from`](crate::OwnerBuilder::resume_from), it returns at once, but for the last
+    /// item. Otherwise, and after the last item, it waits for the engine: if the engine does not
+    /// answer, until it does. The future may be dropped at any time. The commit happens
+    /// nevertheless.
     pub async fn commit(&self) -> Result<(), OwnerError> {
         self.owner.commit(self.index).await
     }
