@@ -89,6 +89,11 @@ const TOOLS: &[Tool] = &[
         run: nats::run,
     },
     Tool {
+        name: "nats-kills",
+        help: "kills workers, owners and NATS servers at random while remote_gzip runs",
+        run: nats::kills::run,
+    },
+    Tool {
         name: "orderings",
         help: "renders the tables of atomic accesses; weakens each order and runs the models",
         run: orderings::run,

@@ -1,5 +1,6 @@
 //! Starts NATS servers with JetStream on loopback, for tests and examples.
 
+pub(crate) mod kills;
 mod servers;
 
 use std::process::Command;

@@ -1,13 +1,10 @@
 //! Nodes of one cluster, each with its storage in a folder of its own.
 
 use std::env;
-#[cfg(test)]
 use std::fs;
 use std::io;
 use std::net::{TcpListener, TcpStream};
-#[cfg(test)]
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -111,7 +108,6 @@ impl Servers {
         self.folder.path().join(format!("node{index}"))
     }
 
-    #[cfg(test)]
     /// Kills a node, and starts it again, without its storage if it `loses_storage`.
     pub(super) fn restart(&mut self, index: usize, loses_storage: bool) -> anyhow::Result<()> {
         self.kill(index);
@@ -119,6 +115,11 @@ impl Servers {
             remove(&self.storage(index))?;
         }
         self.start_node(index)
+    }
+
+    /// Returns the id of a node's process.
+    pub(super) fn process(&self, index: usize) -> Option<u32> {
+        self.nodes[index].process.as_ref().map(Child::id)
     }
 
     fn kill(&mut self, index: usize) {
@@ -136,7 +137,6 @@ impl Drop for Servers {
     }
 }
 
-#[cfg(test)]
 /// Removes a folder if it exists.
 fn remove(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {

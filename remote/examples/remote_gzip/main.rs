@@ -1,0 +1,164 @@
+//! Compresses files on several machines. Workers compress blocks, and the owner writes them in
+//! order, so that each output is a valid gzip file.
+//!
+//! * Without `--nats`, the workers are threads of this process.
+//! * With `--nats URL`, they are processes, which may be on any machine. The example needs the
+//!   feature `nats` for that.
+//! * `--resume` continues after the owner was killed. It needs the same files, unchanged.
+//!
+//! ```text
+//! cargo run --release -p reorder-remote --example remote_gzip -- --workers 3 --out DIR FILE...
+//! ```
+
+#[cfg(feature = "nats")]
+mod processes;
+mod sink;
+mod source;
+mod workers;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use reorder_remote::{InProcess, Link, Owner, OwnerError, OwnerStats};
+use sink::Sink;
+use source::Source;
+use workers::LocalWorkers;
+
+type AnyError = Box<dyn Error + Send + Sync>;
+
+/// Compresses files on several machines.
+#[derive(Clone, Parser)]
+struct Args {
+    /// The files to compress
+    files: Vec<PathBuf>,
+    /// The folder for the outputs
+    #[arg(long, default_value = ".")]
+    out: PathBuf,
+    /// The number of workers that this program starts
+    #[arg(long, default_value_t = 3)]
+    workers: usize,
+    /// The URL of a NATS server, or several URLs with commas
+    #[arg(long)]
+    nats: Option<String>,
+    /// The name of the job, which its owner and its workers share
+    #[arg(long, default_value = "remote_gzip")]
+    job: String,
+    /// The number of servers that store each message
+    #[arg(long, default_value_t = 1)]
+    replicas: usize,
+    /// Continue the job that was interrupted
+    #[arg(long)]
+    resume: bool,
+    /// Be a worker, until Ctrl-C
+    #[arg(long, requires = "nats")]
+    worker: bool,
+    /// End the worker at the end of standard input
+    #[arg(long, hide = true)]
+    until_eof: bool,
+    /// The seconds of silence after which the owner asks for a block again
+    #[arg(long, default_value_t = 60)]
+    patience: u64,
+}
+
+impl Args {
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.patience.max(1))
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("remote_gzip: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), AnyError> {
+    let Some(url) = &args.nats else {
+        let link = InProcess::new();
+        let workers = LocalWorkers::start(&link, &args);
+        let resume = args.resume && sink::is_incomplete(&args.out);
+        let (stats, blocks) = compress(link, &args, resume).await?;
+        print_table(&blocks, &workers.stop().await, stats);
+        return Ok(());
+    };
+    #[cfg(not(feature = "nats"))]
+    return Err(format!("the link to {url} needs the feature `nats`").into());
+    #[cfg(feature = "nats")]
+    processes::run(&args, url).await
+}
+
+/// Compresses the files. Returns the numbers of the owner, and the number of blocks per worker.
+async fn compress<L: Link + Clone>(
+    link: L,
+    args: &Args,
+    resume: bool,
+) -> Result<(OwnerStats, BTreeMap<u32, u64>), AnyError> {
+    let source = Source::new(&args.files)?;
+    let mut sink = Sink::open(&args.out, &source, resume)?;
+    let owner = loop {
+        let owner = Owner::builder(link.clone())
+            .window(64)
+            .ask_again_after(args.patience())
+            .attempts(20)
+            .lease(Duration::from_secs(2))
+            .resume_from(sink.index());
+        match owner.open().await {
+            // The server does not answer.
+            Err(OwnerError::Link(_)) => tokio::time::sleep(Duration::from_millis(500)).await,
+            result => break result?,
+        }
+    };
+    let bar = ProgressBar::new(source.blocks());
+    bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} blocks, {elapsed}")?);
+    let mut blocks = BTreeMap::new();
+    let indices = owner.first()..source.blocks();
+    let mut results = owner.map(indices, |index| source.read(index)).results::<(u32, Bytes)>();
+    while let Some(delivery) = results.next().await? {
+        let index = delivery.index;
+        let (worker, block) = delivery.outcome.as_ref().map_err(|gap| format!("{index}: {gap}"))?;
+        sink.append(index, block)?;
+        delivery.commit().await?;
+        *blocks.entry(*worker).or_default() += 1;
+        bar.set_position(index + 1);
+    }
+    bar.finish();
+    sink.finish()?;
+    Ok((results.stats(), blocks))
+}
+
+/// The number of blocks that a worker has started, and of the blocks that came twice.
+type Started = (u64, u64);
+
+/// Prints a line for each worker, and one for the owner.
+fn print_table(blocks: &BTreeMap<u32, u64>, workers: &BTreeMap<u32, Started>, owner: OwnerStats) {
+    println!("{:>10} {:>8} {:>8} {:>12}", "worker", "blocks", "started", "redelivered");
+    // Workers that this program has not started have no numbers here.
+    let known =
+        |id| workers.get(id).map(|(started, again)| (started.to_string(), again.to_string()));
+    for id in blocks.keys().chain(workers.keys().filter(|id| !blocks.contains_key(id))) {
+        let (started, again) = known(id).unwrap_or_default();
+        println!("{id:>10} {:>8} {started:>8} {again:>12}", blocks.get(id).unwrap_or(&0));
+    }
+    let refused = owner.refused;
+    println!(
+        "owner: {} requests, {} repeated; {} redelivered; refused: {} stale, {} foreign, {} \
+         duplicate",
+        owner.asked,
+        owner.asked_again,
+        owner.redelivered,
+        refused.stale,
+        refused.foreign,
+        refused.duplicate
+    );
+}
