@@ -165,8 +165,8 @@ pub use queue::place::Place;
 pub use queue::sender::{QueueSender, SendError, Task, TrySendError};
 #[cfg(feature = "requests")]
 pub use requests::{
-    Attempt, AttemptOutcome, RateLimiter, RateLimiterBuilder, Requests, Retry, Throttle,
-    ThrottleError, Weigh,
+    Attempt, AttemptOutcome, Limit, NotUntil, Quota, RateLimiter, RateLimiterBuilder, Requests,
+    Retry, Throttle, ThrottleError, Weigh,
 };
 pub use scheduler::gate::ConcurrencyLimit;
 pub use scheduler::work::CallKind;

@@ -27,7 +27,7 @@ mod weigh;
 
 pub use self::attempt::{Attempt, AttemptOutcome};
 pub use self::builder::Requests;
-pub use self::limiter::{RateLimiter, RateLimiterBuilder};
+pub use self::limiter::{Limit, NotUntil, Quota, RateLimiter, RateLimiterBuilder};
 pub use self::retry::Retry;
 pub use self::throttle::{Throttle, ThrottleError};
 pub use self::weigh::Weigh;

@@ -1,6 +1,7 @@
 //! Services that close for a time, and say so.
 #![cfg(feature = "requests")]
 
+use std::num::NonZeroU32;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -56,6 +57,33 @@ fn a_ban_holds_for_all_batches_and_costs_no_attempt() {
     assert_eq!(refused, u64::from(server.refused.iter().sum::<u32>()));
     // Each of the 8 threads had at most one request on its way when the service closed.
     assert!(server.refused.iter().all(|&refused| refused <= 8), "{:?}", server.refused);
+}
+
+#[test]
+fn a_limiter_bounds_the_attempts_of_all_batches() {
+    let executors = [(); 2].map(|()| Executor::builder().workers(3).build().unwrap());
+    let limiter = RateLimiter::builder().max_in_flight(NonZeroU32::new(2).unwrap());
+    let limiter = limiter.build().unwrap();
+    // The attempts that run, and their maximum.
+    let running = Arc::new(Mutex::new((0, 0)));
+    let handles = [0, 1, 0, 1].map(|executor| {
+        let running = Arc::clone(&running);
+        let batch = executors[executor].batch(0..50_u32).requests().through(&limiter);
+        let handle = batch.submit(move |&n, _| {
+            let mut now = running.lock().unwrap();
+            now.0 += 1;
+            now.1 = now.1.max(now.0);
+            drop(now);
+            thread::yield_now();
+            running.lock().unwrap().0 -= 1;
+            AttemptOutcome::<_, ()>::Done(n)
+        });
+        handle.unwrap()
+    });
+    for handle in handles {
+        assert!(handle.wait().into_values().unwrap().into_iter().eq(0..50));
+    }
+    assert!((1..=2).contains(&running.lock().unwrap().1));
 }
 
 #[test]

@@ -28,8 +28,8 @@ pub struct RequestStats {
     /// The further time during which an attempt was ready, but the throttle of the limiter did not
     /// allow it.
     pub waited_for_throttle: Duration,
-    /// The further time during which an attempt was ready, but the service was closed, or had as
-    /// many attempts in flight as the limiter allowed.
+    /// The further time during which an attempt was ready, but a quota had no room, the service was
+    /// closed, or as many attempts were in flight as the limiter allowed.
     pub waited_for_service: Duration,
 }
 

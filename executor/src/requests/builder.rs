@@ -105,6 +105,7 @@ impl<'e, I, W> Requests<'e, I, W> {
         let config = RequestConfig {
             retry: Retry::new(),
             limiter: RateLimiter::unlimited(),
+            cost: 1,
             concurrency: concurrency.unwrap_or_else(|| NonZeroUsize::MAX.into()),
         };
         Requests { window: batch.window, batch, weigh, config }
@@ -120,6 +121,14 @@ impl<'e, I, W> Requests<'e, I, W> {
     /// the concurrency allows.
     pub fn through(mut self, limiter: &RateLimiter) -> Self {
         self.config.limiter = limiter.clone();
+        self
+    }
+
+    /// Sets the cost of each attempt in the [cost
+    /// quotas](crate::RateLimiterBuilder::cost_quota) of the limiter, such as the expected number
+    /// of tokens. The default is 1. [`RateLimiter::correct_cost`] corrects it after an answer.
+    pub fn cost(mut self, cost: u64) -> Self {
+        self.config.cost = cost;
         self
     }
 

@@ -67,6 +67,8 @@ pub(crate) enum RetryWait {
 pub(crate) struct RequestConfig {
     pub(crate) retry: Retry,
     pub(crate) limiter: RateLimiter,
+    /// The cost of each attempt.
+    pub(crate) cost: u64,
     /// The maximum number of attempts that run at once.
     pub(crate) concurrency: ConcurrencyLimit,
 }
@@ -158,7 +160,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
     ) -> Self {
         let delay = config.limiter.delay();
         Dispatcher {
-            turn: config.limiter.turn(waker),
+            turn: config.limiter.turn(waker).with_cost(config.cost),
             config,
             item_timeout,
             window,

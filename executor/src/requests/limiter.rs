@@ -15,7 +15,10 @@
 //! | file | contents |
 //! |---|---|
 //! | `limiter` | the schedule, and the queue of batches |
+//! | `limiter/turn` | one batch in the queue |
+//! | `limiter/control` | what users change while batches go through the limiter |
 //! | `limiter/builder` | its settings |
+//! | `limiter/quota` | several quotas at once, and the limit that holds an attempt back |
 //! | `limiter/closing` | what the server states: closings, and remaining attempts |
 
 use std::collections::VecDeque;
@@ -34,9 +37,15 @@ use crate::scheduler::{RunTime, Scheduler};
 
 mod builder;
 mod closing;
+mod control;
+mod quota;
+mod turn;
 
 pub use self::builder::RateLimiterBuilder;
 pub(crate) use self::closing::Answer;
+use self::quota::Bucket;
+pub use self::quota::{Limit, NotUntil, Quota};
+pub(crate) use self::turn::Turn;
 
 /// The duration that stands for "never". Every clock can represent this instant.
 const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -77,7 +86,6 @@ pub(crate) fn later(at: Instant, by: Duration) -> Instant {
 pub struct RateLimiter(Arc<Shared>);
 
 struct Shared {
-    settings: RateLimiterBuilder,
     state: Mutex<State>,
     /// The timer for the first batch in the queue.
     timer: SharedTimer,
@@ -86,6 +94,11 @@ struct Shared {
 }
 
 struct State {
+    settings: RateLimiterBuilder,
+    /// One for each quota of the settings.
+    buckets: Vec<Bucket>,
+    /// The attempts in flight.
+    in_flight: u64,
     last: Option<Slot>,
     delay: Duration,
     /// No slot before this instant was open: the delay became shorter, the service was closed, or
@@ -126,6 +139,8 @@ struct Waiting {
     told: Option<Instant>,
     /// Wakes the batch at its slot.
     waker: Option<Arc<BatchWaker>>,
+    /// The cost of its next attempt.
+    cost: u64,
 }
 
 impl Waiting {
@@ -168,11 +183,16 @@ impl RateLimiter {
 
     fn with(settings: RateLimiterBuilder, random: fastrand::Rng) -> RateLimiter {
         let delay = settings.throttle.as_ref().map_or(Duration::ZERO, Throttle::floor);
+        let now = now();
+        let bucket = |&(quota, is_of_cost): &(_, _)| Bucket::new(quota, is_of_cost, now);
         let state = State {
+            buckets: settings.quotas.iter().map(bucket).collect(),
+            settings,
+            in_flight: 0,
             last: None,
             delay,
             not_before: None,
-            closing: Closing::new(now()),
+            closing: Closing::new(now),
             chance: 0.0,
             round: 0,
             random,
@@ -182,7 +202,7 @@ impl RateLimiter {
             asked: 0,
         };
         let (state, timer) = (Mutex::new(state), SharedTimer::default());
-        RateLimiter(Arc::new(Shared { settings, state, timer, schedulers: Mutex::default() }))
+        RateLimiter(Arc::new(Shared { state, timer, schedulers: Mutex::default() }))
     }
 
     #[cfg(test)]
@@ -201,71 +221,10 @@ impl RateLimiter {
         lock(&self.0.state).delay
     }
 
-    /// Closes the service until this instant, for all batches of all executors that go through the
-    /// limiter. No attempt starts before it. Attempts that run go on. Call it if the server bans
-    /// its clients, such as by a `Retry-After`. An attempt whose answer says so returns
-    /// [`AttemptOutcome::Closed`](crate::AttemptOutcome::Closed) instead, which does the same.
-    ///
-    /// * An instant before the end of an earlier closing, or in the past, changes nothing.
-    /// * The service opens a random time later: at most a 32nd of the time of the closing.
-    /// * Then one attempt starts. After its answer there are up to 2 attempts in flight, and so on:
-    ///   each answer allows one more. An attempt that never ends holds up this slow start, so give
-    ///   your attempts a time-out.
-    ///
-    /// ```
-    /// use std::time::{Duration, Instant};
-    /// use reorder_executor::RateLimiter;
-    ///
-    /// let limiter = RateLimiter::builder().build()?;
-    /// // The server said `Retry-After: 30`.
-    /// limiter.close_until(Instant::now() + Duration::from_secs(30));
-    /// # Ok::<(), reorder_executor::ThrottleError>(())
-    /// ```
-    ///
-    /// # Progress
-    ///
-    /// Blocking: it takes a lock that is held for a few instructions.
-    pub fn close_until(&self, until: Instant) {
-        lock(&self.0.state).close(until, now());
-    }
-
-    /// Sets the number of requests that the server takes until `reset`, as its rate-limit headers
-    /// state them: `RateLimit-Remaining` and `RateLimit-Reset`. After that many attempts, the
-    /// limiter starts none before `reset`. From `reset` on, the number has no effect.
-    ///
-    /// Call it in the job, for each answer with such headers: the latest call counts. The server
-    /// may not have counted the other attempts in flight, so the limiter subtracts them.
-    ///
-    /// ```
-    /// use std::time::{Duration, Instant};
-    /// use reorder_executor::{AttemptOutcome, Executor, RateLimiter};
-    ///
-    /// let executor = Executor::builder().workers(2).build()?;
-    /// let limiter = RateLimiter::builder().build()?;
-    /// let headers = limiter.clone();
-    /// let job = move |&n: &u32, _: &_| {
-    ///     // The answer says `RateLimit-Remaining: 99` and `RateLimit-Reset: 60`.
-    ///     headers.set_remaining(99, Instant::now() + Duration::from_secs(60));
-    ///     AttemptOutcome::<u32, ()>::Done(n)
-    /// };
-    /// let handle = executor.batch(0..3).requests().through(&limiter).submit(job)?;
-    /// assert_eq!(handle.wait().into_values().unwrap(), [0, 1, 2]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Progress
-    ///
-    /// Blocking: it takes a lock that is held for a few instructions.
-    pub fn set_remaining(&self, requests: u64, reset: Instant) {
-        let mut state = lock(&self.0.state);
-        state.closing.set_remaining(requests, reset);
-        self.serve(state, now());
-    }
-
     /// Returns the turns of a new batch among the batches that go through the limiter. The limiter
     /// wakes the batch when its turn has come.
     pub(crate) fn turn(&self, waker: Option<Arc<BatchWaker>>) -> Turn {
-        Turn { limiter: self.clone(), place: None, waker }
+        Turn { limiter: self.clone(), place: None, waker, cost: 1 }
     }
 
     /// Returns `true` if the system refused the thread of the timers: batches that wait have to
@@ -291,9 +250,10 @@ impl RateLimiter {
     /// Records the end of an attempt. Returns the new delay.
     pub(crate) fn ended(&self, dispatch: Dispatch, answer: Answer, now: Instant) -> Duration {
         let mut state = lock(&self.0.state);
-        let (before, was_full) = (state.delay, state.closing.is_full());
+        let (before, was_full) = (state.delay, state.is_full());
+        state.in_flight = state.in_flight.saturating_sub(1);
         state.closing.ended(dispatch.closing, matches!(answer, Answer::Done | Answer::Failed));
-        if let (Some(throttle), true) = (&self.0.settings.throttle, dispatch.round == state.round) {
+        if let (Some(throttle), true) = (state.settings.throttle, dispatch.round == state.round) {
             match answer {
                 Answer::Done => {
                     state.delay = throttle.shorter(before);
@@ -315,7 +275,7 @@ impl RateLimiter {
         if let Answer::Closed(time) = answer {
             state.close(later(now, time), now);
         }
-        let has_room = was_full && !state.closing.is_full();
+        let has_room = was_full && !state.is_full();
         if has_room {
             state.open_from(now);
         }
@@ -347,10 +307,11 @@ impl RateLimiter {
         state: &mut State,
         now: Instant,
     ) -> (Vec<Arc<BatchWaker>>, Option<Instant>) {
-        let open = self.opening(state, now);
         let is_unlimited = self.is_unlimited(state, now);
-        let is_full = state.closing.is_full();
-        while let Some(first) = state.queue.front_mut() {
+        let is_full = state.is_full();
+        while let Some(cost) = state.queue.front().map(|first| first.cost) {
+            let open = self.opening(state, cost, now);
+            let Some(first) = state.queue.front_mut() else { break };
             let Some(waker) = &first.waker else { break };
             if is_unlimited {
                 let told = state.queue.drain(..).filter_map(|waiting| waiting.waker);
@@ -386,6 +347,8 @@ impl RateLimiter {
         self.interval(state).is_zero()
             && state.not_before.is_none_or(|it| it <= now)
             && state.closing.is_unlimited()
+            && state.buckets.is_empty()
+            && state.settings.max_in_flight == u64::MAX
     }
 
     /// Returns the instant of the next slot in the schedule, if there was a dispatch.
@@ -394,15 +357,33 @@ impl RateLimiter {
         state.last.filter(|_| !interval.is_zero()).map(|last| later(last.due, interval))
     }
 
-    /// Returns the instant from which on the limiter is open. It is far away if the limiter opens
-    /// when an attempt ends, and `None` if nothing has closed it.
-    fn opening(&self, state: &State, now: Instant) -> Option<Instant> {
-        let slot = self.next_slot(state).max(state.not_before).max(state.closing.reset());
-        if state.closing.is_full() { Some(later(now, FAR)) } else { slot }
+    /// Returns the limit that holds back an attempt of this cost for longest, and its instant. The
+    /// instant is `None` if an attempt has to end before. It may have passed.
+    fn latest(&self, state: &State, cost: u64) -> Option<NotUntil> {
+        if state.is_full() {
+            return Some(NotUntil { limit: Limit::InFlight, earliest: None });
+        }
+        let buckets = state.buckets.iter().map(|bucket| {
+            let limit = if bucket.is_of_cost { Limit::CostQuota } else { Limit::Quota };
+            (limit(bucket.quota), bucket.opening(cost))
+        });
+        let others = [
+            (Limit::Pace, self.next_slot(state)),
+            (Limit::Closed, state.not_before),
+            (Limit::Remaining, state.closing.reset()),
+        ];
+        let (limit, earliest) = others.into_iter().chain(buckets).max_by_key(|&(_, at)| at)?;
+        earliest.map(|_| NotUntil { limit, earliest })
+    }
+
+    /// Returns the instant from which on the limiter is open for this cost. It is far away if the
+    /// limiter opens when an attempt ends, and `None` if nothing has closed it.
+    fn opening(&self, state: &State, cost: u64, now: Instant) -> Option<Instant> {
+        self.latest(state, cost).map(|it| it.earliest.unwrap_or_else(|| later(now, FAR)))
     }
 
     fn interval(&self, state: &State) -> Duration {
-        let RateLimiterBuilder { pace, throttle, .. } = self.0.settings;
+        let RateLimiterBuilder { pace, throttle, .. } = state.settings;
         let delay = throttle.map_or(Duration::ZERO, |it| it.jittered(state.delay, state.chance));
         delay.max(pace)
     }
@@ -424,18 +405,14 @@ impl Wake for TurnWaker {
     }
 }
 
-/// The turns of a batch among the batches that go through one limiter.
-pub(crate) struct Turn {
-    limiter: RateLimiter,
-    /// The number of its place in the queue. It may have lost the place.
-    place: Option<u64>,
-    waker: Option<Arc<BatchWaker>>,
-}
-
 impl State {
     /// Notes that no slot before this instant was open.
     fn open_from(&mut self, at: Instant) {
         self.not_before = self.not_before.max(Some(at));
+    }
+
+    fn is_full(&self) -> bool {
+        self.closing.is_full() || self.in_flight >= self.settings.max_in_flight
     }
 
     fn close(&mut self, until: Instant, now: Instant) {
@@ -443,152 +420,6 @@ impl State {
         if let Some(open) = closing.close(until, now, || random.f64()) {
             self.open_from(open);
         }
-    }
-}
-
-impl Turn {
-    /// Returns `Ok` if the batch may dispatch an attempt now. Otherwise the batch waits in the
-    /// queue, until it dispatches or leaves.
-    pub(crate) fn check(&mut self, now: Instant) -> Result<(), Closed> {
-        let limiter = self.limiter.clone();
-        let mut state = lock(&limiter.0.state);
-        let result = self.ask(&mut state, now);
-        if result.is_err() {
-            limiter.serve(state, now);
-        }
-        result
-    }
-
-    /// Returns the number of batches before this one in the queue, if it is there.
-    fn earlier(&self, state: &State) -> Option<usize> {
-        let own = self.place?;
-        state.queue.binary_search_by_key(&own, |waiting| waiting.place).ok()
-    }
-
-    fn ask(&mut self, state: &mut State, now: Instant) -> Result<(), Closed> {
-        #[cfg(test)]
-        {
-            state.asked += 1;
-        }
-        if self.limiter.is_unlimited(state, now) {
-            return Ok(());
-        }
-        let open = self.limiter.opening(state, now);
-        let earlier = self.earlier(state);
-        if let Some(earlier) = earlier {
-            state.queue[earlier].asked = now;
-        }
-        let turn = match state.queue.front() {
-            // A batch whose worker looks at it will dispatch in a moment.
-            Some(first) if earlier != Some(0) => first.is_late_at(open),
-            _ => open.unwrap_or(now),
-        };
-        if turn <= now {
-            return Ok(());
-        }
-        let earlier = earlier.unwrap_or_else(|| self.enter(state, now));
-        // The batch may rest from now on.
-        state.queue[earlier].told = None;
-        Err(self.closed(state, (open, turn), earlier, now))
-    }
-
-    /// Returns until when the limiter is closed for a batch behind `earlier` other batches.
-    fn closed(
-        &self,
-        state: &State,
-        (open, turn): (Option<Instant>, Instant),
-        earlier: usize,
-        now: Instant,
-    ) -> Closed {
-        let (pace, interval) = (self.limiter.0.settings.pace, self.limiter.interval(state));
-        let earlier = u32::try_from(earlier).unwrap_or(u32::MAX);
-        let own = |open: Instant| later(open, interval.saturating_mul(earlier));
-        let at = open.map(own).filter(|&own| own > now).unwrap_or(turn);
-        let slot = self.limiter.next_slot(state);
-        let is_scheduled = open.is_none_or(|open| open <= slot.map_or(now, |slot| slot.max(now)));
-        let throttled = if is_scheduled { at } else { slot.map_or(now, own).min(at) };
-        // Without a throttle, all of the wait is for the pace, that for other turns included.
-        let by_pace = |last: Slot| later(last.due, pace.saturating_mul(earlier.saturating_add(1)));
-        let is_paced = interval == pace;
-        let paced = if is_paced { throttled } else { state.last.map_or(now, by_pace) };
-        Closed { paced: paced.min(throttled), throttled, open: at }
-    }
-
-    /// Returns the instant from which on the batch may dispatch, unless another batch does so
-    /// before. Returns `None` if the limiter does not keep the batch.
-    pub(crate) fn opening(&self, now: Instant) -> Option<Instant> {
-        let limiter = &self.limiter;
-        let state = lock(&limiter.0.state);
-        if limiter.is_unlimited(&state, now) {
-            return None;
-        }
-        let open = limiter.opening(&state, now);
-        let others = state.queue.front().filter(|_| self.earlier(&state) != Some(0));
-        others.map_or(open, |first| Some(first.is_late_at(open)))
-    }
-
-    /// Enters the queue. Returns the number of batches before this one.
-    fn enter(&mut self, state: &mut State, now: Instant) -> usize {
-        state.places += 1;
-        self.place = Some(state.places);
-        let (place, waker) = (state.places, self.waker.clone());
-        state.queue.push_back(Waiting { place, since: now, asked: now, told: None, waker });
-        state.queue.len() - 1
-    }
-
-    /// Dispatches an attempt, if the limiter allows it now.
-    pub(crate) fn dispatch(&mut self, now: Instant) -> Result<Dispatch, Closed> {
-        let limiter = self.limiter.clone();
-        let mut state = lock(&limiter.0.state);
-        if let Err(closed) = self.ask(&mut state, now) {
-            limiter.serve(state, now);
-            return Err(closed);
-        }
-        let due = limiter.slot(&state, now);
-        let (earlier, mut told) = (self.earlier(&state), None);
-        if let Some(earlier) = earlier {
-            _ = state.queue.remove(earlier);
-        }
-        if earlier != Some(0) {
-            // A first batch that did not come loses its place: the others need not wait again.
-            told = state.queue.pop_front().and_then(|first| first.waker);
-        }
-        self.place = None;
-        state.last = Some(Slot { due, at: now });
-        if let Some(reset) = state.closing.dispatched(now) {
-            state.open_from(reset);
-        }
-        if limiter.0.settings.throttle.as_ref().is_some_and(Throttle::has_jitter) {
-            state.chance = state.random.f64();
-        }
-        let dispatch = Dispatch { round: state.round, closing: state.closing.number };
-        limiter.serve(state, now);
-        // The timer may be late, and that batch may still rest. It has to ask for another place.
-        told.iter().for_each(|batch| batch.wake());
-        Ok(dispatch)
-    }
-
-    /// Leaves the queue, because the batch has no attempt to dispatch.
-    pub(crate) fn leave(&mut self, now: Instant) {
-        if self.place.is_none() {
-            return;
-        }
-        let limiter = self.limiter.clone();
-        let mut state = lock(&limiter.0.state);
-        let earlier = self.earlier(&state);
-        self.place = None;
-        if let Some(earlier) = earlier {
-            _ = state.queue.remove(earlier);
-        }
-        if earlier == Some(0) {
-            limiter.serve(state, now);
-        }
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.leave(now());
     }
 }
 
@@ -606,7 +437,7 @@ impl RateLimiter {
             let waited = state.queue.front().map_or(now, |first| first.since);
             open.max(waited)
         };
-        let made_up = interval.saturating_mul(self.0.settings.burst.get() - 1);
+        let made_up = interval.saturating_mul(state.settings.burst.get() - 1);
         let earliest = now.checked_sub(made_up).into_iter().chain(state.not_before).max();
         earliest.map_or(due, |earliest| due.max(earliest.min(now)))
     }
@@ -615,8 +446,7 @@ impl RateLimiter {
 impl fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimiter")
-            .field("pace", &self.0.settings.pace)
-            .field("throttle", &self.0.settings.throttle)
+            .field("settings", &lock(&self.0.state).settings)
             .finish_non_exhaustive()
     }
 }

@@ -93,6 +93,11 @@ impl Throttle {
         self.floor
     }
 
+    /// Returns the delay within the bounds of the throttle.
+    pub(crate) fn clamped(&self, delay: Duration) -> Duration {
+        delay.clamp(self.floor, self.ceiling)
+    }
+
     pub(crate) fn longer(&self, delay: Duration) -> Duration {
         stretched(delay, self.multiplier).max(delay.saturating_add(self.step)).min(self.ceiling)
     }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::requests::limiter::RateLimiter;
+use crate::requests::limiter::{Quota, RateLimiter};
 use crate::requests::throttle::{Throttle, ThrottleError};
 
 /// The default of [`RateLimiterBuilder::burst`].
@@ -16,11 +16,20 @@ pub struct RateLimiterBuilder {
     pub(super) pace: Duration,
     pub(super) burst: NonZeroU32,
     pub(super) throttle: Option<Throttle>,
+    /// Each with `true` if it counts costs.
+    pub(super) quotas: Vec<(Quota, bool)>,
+    pub(super) max_in_flight: u64,
 }
 
 impl Default for RateLimiterBuilder {
     fn default() -> Self {
-        RateLimiterBuilder { pace: Duration::ZERO, burst: BURST, throttle: None }
+        RateLimiterBuilder {
+            pace: Duration::ZERO,
+            burst: BURST,
+            throttle: None,
+            quotas: Vec::new(),
+            max_in_flight: u64::MAX,
+        }
     }
 }
 
@@ -62,6 +71,28 @@ impl RateLimiterBuilder {
     /// attempts. By default there is no throttle.
     pub fn throttle(mut self, throttle: Throttle) -> Self {
         self.throttle = Some(throttle);
+        self
+    }
+
+    /// Adds a quota of requests. An attempt starts when all quotas have room for it.
+    /// [`Quota`] has an example.
+    pub fn quota(mut self, quota: Quota) -> Self {
+        self.quotas.push((quota, false));
+        self
+    }
+
+    /// Adds a quota of costs, such as tokens per minute.
+    /// [`Requests::cost`](crate::Requests::cost) sets the cost of an attempt. An attempt that costs
+    /// more than the burst starts when the quota is full. [`Quota`] has an example.
+    pub fn cost_quota(mut self, quota: Quota) -> Self {
+        self.quotas.push((quota, true));
+        self
+    }
+
+    /// Sets the maximum number of attempts in flight, for all batches. There is none by default.
+    /// [`Quota`] has an example.
+    pub fn max_in_flight(mut self, attempts: NonZeroU32) -> Self {
+        self.max_in_flight = attempts.get().into();
         self
     }
 

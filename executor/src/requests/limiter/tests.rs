@@ -7,6 +7,8 @@ use crate::primitive::{Parker, thread};
 use crate::scheduler::{ThreadSettings, WorkerThread};
 use crate::{AttemptOutcome, BatchHandle, BatchReport, Executor};
 
+mod quotas;
+
 /// Returns a turn of a batch that rests because its slot is not open.
 fn waiting(limiter: &RateLimiter, scheduler: &Arc<Scheduler>, at: Instant) -> Turn {
     let waker = BatchWaker::new(&scheduler.rest());
@@ -61,7 +63,7 @@ fn each_slot_ends_the_rest_of_one_batch() {
         assert!(turns.iter().all(is_resting));
         // The timer of the limiter fires.
         let state = lock(&limiter.0.state);
-        let at = limiter.opening(&state, start).unwrap();
+        let at = limiter.opening(&state, 1, start).unwrap();
         limiter.serve(state, at);
         let told: Vec<_> = (0..100).filter(|&place| !is_resting(&turns[place])).collect();
         assert_eq!(told, [slot]);

@@ -26,7 +26,7 @@ impl Simulation {
         items: Vec<Replies>,
     ) -> Simulation {
         let concurrency = std::num::NonZeroUsize::new(concurrency).unwrap().into();
-        let config = RequestConfig { retry, limiter: limiter.clone(), concurrency };
+        let config = RequestConfig { retry, limiter: limiter.clone(), cost: 1, concurrency };
         Simulation {
             zero: Instant::now(),
             dispatcher: Dispatcher::new((), config, None, window, None),
