@@ -28,7 +28,8 @@ cargo package -q --locked --allow-dirty "${crates[@]/#/-p}" 2>"$folder/log" ||
 
 for crate in "${crates[@]}"; do
     mkdir "$folder/$crate"
-    tar -xzf "$target/package/$crate-$version.crate" -C "$folder/$crate" --strip-components 1
+    # With the time of now (`m`): cargo compares times, and all files of a package have the same.
+    tar -xmzf "$target/package/$crate-$version.crate" -C "$folder/$crate" --strip-components 1
     echo "package: $crate: $(wc -c <"$target/package/$crate-$version.crate") bytes packed"
 done
 cargo xtask package "${crates[@]/#/$folder/}"
