@@ -120,8 +120,7 @@ impl<P: Parts> Core<P> {
     /// Returns `false` if there was nothing to claim.
     fn claim_and_run(&self, slice: &TimeSlice<'_>, helper: Option<Helper>) -> bool {
         match size_of::<Item<P>>().next_power_of_two() {
-            0..=32 => self.claim_and_run_up_to::<{ LARGE / 32 }>(slice, helper),
-            64 => self.claim_and_run_up_to::<{ LARGE / 64 }>(slice, helper),
+            0..=64 => self.claim_and_run_up_to::<{ LARGE / 64 }>(slice, helper),
             128 => self.claim_and_run_up_to::<{ LARGE / 128 }>(slice, helper),
             256 => self.claim_and_run_up_to::<{ LARGE / 256 }>(slice, helper),
             _ => self.claim_and_run_up_to::<1>(slice, helper),
