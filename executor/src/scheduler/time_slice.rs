@@ -83,7 +83,8 @@ impl<'a> TimeSlice<'a> {
         gate: Option<&'a Gate>,
     ) -> TimeSlice<'a> {
         let inside = Inside::enter(scheduler);
-        // What a worker does is charged, so it reads the clock.
+        // The time of a worker is charged to its call. A stopwatch that counts ticks may err, so a
+        // worker reads the clock.
         let (started, stopwatch) = match worker {
             Some(_) => {
                 let now = now();

@@ -29,14 +29,13 @@ impl Stopwatch {
         Stopwatch::Instant(Instant::now())
     }
 
-    /// Returns the nanoseconds since the start, up to some seconds.
+    /// Returns the nanoseconds since the start.
     #[inline]
     pub(crate) fn nanos(&self) -> u64 {
         match *self {
             #[cfg(all(target_arch = "x86_64", not(miri)))]
             Stopwatch::Ticks { started, nanos_per_tick } => {
-                let ticks = counter::read().saturating_sub(started);
-                ticks.saturating_mul(nanos_per_tick) >> counter::FRACTION
+                counter::nanos(counter::read().saturating_sub(started), nanos_per_tick)
             }
             Stopwatch::Instant(started) => whole_nanos(started.elapsed()),
         }
@@ -62,10 +61,21 @@ mod counter {
     pub(super) const FRACTION: u32 = 24;
     /// The time in which the ticks are counted, once in a process.
     const CALIBRATION: Duration = Duration::from_micros(20);
+    /// The number of times that the ticks are counted, if the readings are too far apart.
+    const ATTEMPTS: u32 = 16;
+    /// The error of the count is at most the count divided by this.
+    const PRECISION: u64 = 20;
 
     pub(super) fn read() -> u64 {
         // SAFETY: every x86-64 processor has the instruction, and it only reads a counter.
         unsafe { _rdtsc() }
+    }
+
+    /// Returns the length of so many ticks in nanoseconds.
+    #[inline]
+    pub(super) fn nanos(ticks: u64, nanos_per_tick: u64) -> u64 {
+        // 64 bits would do for 18 minutes, and a time slice of a caller lasts as long as its call.
+        ((u128::from(ticks) * u128::from(nanos_per_tick)) >> FRACTION) as u64
     }
 
     /// Returns the length of a tick, or `None` if ticks differ in length.
@@ -85,16 +95,48 @@ mod counter {
         }
     }
 
-    /// Returns `None` if the counter stands still or is out of the range of any processor.
-    fn calibrate() -> Option<u64> {
-        let (started, first) = (Instant::now(), read());
-        while started.elapsed() < CALIBRATION {
-            std::hint::spin_loop();
+    /// A reading of the clock between two of the counter.
+    struct Reading {
+        at: Instant,
+        /// The count in the middle.
+        ticks: u64,
+        /// The ticks from the first reading of the counter to the second.
+        width: u64,
+    }
+
+    impl Reading {
+        fn now() -> Reading {
+            let before = read();
+            let at = Instant::now();
+            let width = read().saturating_sub(before);
+            Reading { at, ticks: before.saturating_add(width / 2), width }
         }
-        let (nanos, ticks) = (started.elapsed().as_nanos(), read().checked_sub(first)?);
-        let length = u64::try_from((nanos << FRACTION).checked_div(ticks.into())?).ok()?;
+    }
+
+    /// Returns `None` if the counter stands still, is out of the range of any processor, or cannot
+    /// be compared with the clock.
+    ///
+    /// A thread may be preempted between a reading of the clock and one of the counter, and the
+    /// first readings of a process wait for memory. The length of a tick must not depend on that.
+    fn calibrate() -> Option<u64> {
+        (0..ATTEMPTS).find_map(|_| {
+            let first = Reading::now();
+            while first.at.elapsed() < CALIBRATION {
+                std::hint::spin_loop();
+            }
+            let last = Reading::now();
+            let ticks = last.ticks.checked_sub(first.ticks)?;
+            length_of_tick(last.at - first.at, ticks, first.width.saturating_add(last.width))
+        })
+    }
+
+    /// Returns the length of a tick if so many were counted in this time, `error` more or less.
+    pub(super) fn length_of_tick(time: Duration, ticks: u64, error: u64) -> Option<u64> {
+        let length =
+            u64::try_from((time.as_nanos() << FRACTION).checked_div(ticks.into())?).ok()?;
         // From 100 MHz to 16 GHz.
-        (1 << (FRACTION - 4)..10 << FRACTION).contains(&length).then_some(length)
+        let is_possible = (1 << (FRACTION - 4)..10 << FRACTION).contains(&length);
+        (is_possible && error <= ticks / PRECISION).then_some(length)
     }
 }
 
@@ -114,5 +156,27 @@ mod tests {
             ours.abs_diff(theirs) < theirs / 10
         };
         assert!((0..1000).any(is_close));
+    }
+
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    #[test]
+    fn a_count_between_distant_readings_is_not_trusted() {
+        let time = Duration::from_micros(20);
+        assert_eq!(
+            counter::length_of_tick(time, 40_000, 2_000),
+            Some(1 << (counter::FRACTION - 1))
+        );
+        assert_eq!(counter::length_of_tick(time, 40_000, 2_001), None, "an error of 5 %");
+        assert_eq!(counter::length_of_tick(time, 0, 0), None, "it stands still");
+        assert_eq!(counter::length_of_tick(time, 1_000, 0), None, "50 MHz");
+    }
+
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    #[test]
+    fn it_measures_days() {
+        const DAY: u64 = 24 * 60 * 60;
+        // At 4 GHz, a tick takes a quarter of a nanosecond.
+        let nanos = counter::nanos(100 * DAY * 4_000_000_000, 1 << (counter::FRACTION - 2));
+        assert_eq!(nanos, 100 * DAY * 1_000_000_000);
     }
 }
