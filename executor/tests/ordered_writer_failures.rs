@@ -91,8 +91,8 @@ fn the_next_write_returns_the_error_of_an_encoder_and_nothing_more_is_encoded() 
             }
             Err::<(), _>(Error::other("no"))
         };
-        // At a full window, the writer would encode a block itself. The worker needs not nearly as
-        // long for its failure as the test needs to fill this one.
+        // A writer whose window is full encodes a block itself. This test needs half a minute to
+        // fill the window, and the worker fails long before that.
         let builder = OrderedWriter::builder(1).window(30_000);
         let mut writer = builder.build(&executor, Vec::new(), encode);
         writer.write_all(&[0; 50]).unwrap();
