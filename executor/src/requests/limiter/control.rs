@@ -33,7 +33,10 @@ impl RateLimiter {
     ///
     /// Blocking: it takes a lock that is held for a few instructions.
     pub fn close_until(&self, until: Instant) {
-        lock(&self.0.state).close(until, now());
+        let (mut state, now) = (lock(&self.0.state), now());
+        state.close(until, now);
+        // A batch that waited for the end of an attempt may wait for this instant now.
+        self.serve(state, now);
     }
 
     /// Sets the number of requests that the server takes until `reset`, as its rate-limit headers

@@ -7,6 +7,7 @@ use crate::primitive::{Parker, thread};
 use crate::scheduler::{ThreadSettings, WorkerThread};
 use crate::{AttemptOutcome, BatchHandle, BatchReport, Executor};
 
+mod events;
 mod quotas;
 
 /// Returns a turn of a batch that rests because its slot is not open.
