@@ -43,6 +43,14 @@ impl Turn {
         state.queue.binary_search_by_key(&own, |waiting| waiting.place).ok()
     }
 
+    /// Returns the instant from which on the limiter is open for the batch, and also for the first
+    /// batch of the queue. Otherwise cheap attempts would overtake a costly one again and again.
+    fn own_opening(&self, state: &State, earlier: Option<usize>, now: Instant) -> Option<Instant> {
+        let first = state.queue.front().filter(|_| earlier != Some(0));
+        let first = first.and_then(|first| self.limiter.opening(state, first.cost, now));
+        self.limiter.opening(state, self.cost, now).max(first)
+    }
+
     fn ask(&mut self, state: &mut State, now: Instant) -> Result<(), Closed> {
         #[cfg(test)]
         {
@@ -51,8 +59,8 @@ impl Turn {
         if self.limiter.is_unlimited(state, now) {
             return Ok(());
         }
-        let open = self.limiter.opening(state, self.cost, now);
         let earlier = self.earlier(state);
+        let open = self.own_opening(state, earlier, now);
         if let Some(earlier) = earlier {
             state.queue[earlier].asked = now;
         }
@@ -100,8 +108,9 @@ impl Turn {
         if limiter.is_unlimited(&state, now) {
             return None;
         }
-        let open = limiter.opening(&state, self.cost, now);
-        let others = state.queue.front().filter(|_| self.earlier(&state) != Some(0));
+        let earlier = self.earlier(&state);
+        let open = self.own_opening(&state, earlier, now);
+        let others = state.queue.front().filter(|_| earlier != Some(0));
         others.map_or(open, |first| Some(first.is_late_at(open)))
     }
 

@@ -21,3 +21,26 @@ fn a_closing_during_a_slow_start_leaves_a_timer_for_its_end() {
         thread::sleep(MS);
     }
 }
+
+#[test]
+fn cheap_attempts_do_not_overtake_a_costly_one_for_ever() {
+    let scheduler = Scheduler::new(ThreadSettings::default(), false);
+    let quota = Quota::new(NonZeroU32::new(10).unwrap(), 100 * MS).unwrap();
+    let limiter = RateLimiter::builder().cost_quota(quota).build().unwrap();
+    let (start, mut cheap) = (now() + MS, limiter.turn(None));
+    assert_eq!(dispatches(&mut cheap, start), 10);
+    cheap.leave(start);
+    let waker = BatchWaker::new(&scheduler.rest());
+    let mut costly = limiter.turn(Some(Arc::clone(&waker))).with_cost(10);
+    let mut made = [0, 0];
+    for time in (0..1000).map(|time| start + time * MS) {
+        // The timer of the limiter fires.
+        limiter.serve(lock(&limiter.0.state), time);
+        if !waker.rest().is_resting() {
+            made[0] += u32::from(waker.rest().look(|| costly.dispatch(time).is_ok()));
+        }
+        made[1] += u32::from(cheap.dispatch(time).is_ok());
+    }
+    // Both spend 10 tokens in 100 ms, and take turns.
+    assert!(made[0] >= 8, "{made:?}");
+}
