@@ -124,12 +124,14 @@ impl Bucket {
         }
     }
 
-    /// Changes the quota, and keeps the spent tokens.
+    /// Changes the quota, and keeps the spent tokens. A part of a token counts as well, or each
+    /// change would give it back. It is rounded up.
     pub(super) fn change(&mut self, quota: Quota, now: Instant) {
         self.refill(now);
-        let tokens = self.spent / u128::from(self.quota.nanos);
+        let (old, new) = (u128::from(self.quota.nanos), u128::from(quota.nanos));
+        let (tokens, part) = (self.spent / old, self.spent % old);
         self.quota = quota;
-        self.spent = tokens.saturating_mul(u128::from(quota.nanos));
+        self.spent = tokens.saturating_mul(new).saturating_add((part * new).div_ceil(old));
     }
 
     fn refill(&mut self, now: Instant) {

@@ -154,8 +154,8 @@ fn expected(plan: &Plan) -> Vec<u64> {
             for ((level, old), new) in
                 levels.iter_mut().zip(&settings.quotas).zip(&plan.changed.1.quotas)
             {
-                let tokens = (full(old) - *level) / old.period as i64;
-                *level = full(new) - tokens * new.period as i64;
+                let spent = (full(old) - *level) as u64;
+                *level = full(new) - (spent * new.period).div_ceil(old.period) as i64;
             }
             settings = plan.changed.1.clone();
         }
@@ -214,4 +214,17 @@ fn the_limiter_names_the_limit_that_opens_last() {
     assert_eq!(limiter.not_until(1), None);
     limiter.close_until(now() + 3_600_000 * MS);
     assert_eq!(limiter.not_until(1).unwrap().limit, Limit::Closed);
+}
+
+#[test]
+fn other_settings_give_no_token_back() {
+    let quota = Quota::new(count(10), 1000 * MS).unwrap();
+    let settings = RateLimiter::builder().quota(quota);
+    let (start, limiter) = (now() + MS, settings.clone().build().unwrap());
+    let (mut turn, mut made) = (limiter.turn(None), 0);
+    for time in (0..10_000).map(|time| start + time * MS) {
+        limiter.change(settings.clone(), time);
+        made += dispatches(&mut turn, time);
+    }
+    assert!((109..=110).contains(&made), "{made}");
 }
