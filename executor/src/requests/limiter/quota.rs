@@ -103,7 +103,7 @@ impl Bucket {
     pub(super) fn opening(&self, cost: u64) -> Option<Instant> {
         let burst = u64::from(self.quota.burst.get());
         let price = self.quota.units(self.price(cost).min(burst));
-        let excess = (self.spent + price).checked_sub(self.quota.units(burst))?;
+        let excess = self.spent.saturating_add(price).checked_sub(self.quota.units(burst))?;
         let nanos = excess.div_ceil(u128::from(self.quota.amount.get()));
         let wait = u64::try_from(nanos).map_or(Duration::MAX, Duration::from_nanos);
         (excess > 0).then(|| later(self.at, wait))

@@ -228,3 +228,20 @@ fn other_settings_give_no_token_back() {
     }
     assert!((109..=110).contains(&made), "{made}");
 }
+
+#[test]
+fn costs_at_the_limits_of_their_type_overflow_nothing() {
+    let vast = Quota::new(count(1), Duration::from_nanos(u64::MAX)).unwrap();
+    for quota in [vast, Quota::new(count(u64::from(u32::MAX)), Duration::from_nanos(1)).unwrap()] {
+        let limiter = RateLimiter::builder().cost_quota(quota).build().unwrap();
+        let mut turn = limiter.turn(None).with_cost(u64::MAX);
+        assert!(turn.dispatch(now() + MS).is_ok());
+        (0..3).for_each(|_| limiter.correct_cost(0, u64::MAX));
+        for cost in [1, u64::MAX] {
+            assert_eq!(limiter.not_until(cost).unwrap().limit, Limit::CostQuota(quota));
+        }
+        limiter.reconfigure(limiter.settings()).unwrap();
+        (0..5).for_each(|_| limiter.correct_cost(u64::MAX, 0));
+        assert_eq!(limiter.not_until(u64::MAX), None);
+    }
+}
