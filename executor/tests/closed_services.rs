@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use reorder_executor::{AttemptOutcome, Executor, RateLimiter, Retry};
+use reorder_executor::{AttemptOutcome, Executor, Failure, RateLimiter, RequestStats, Retry};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -112,4 +112,27 @@ fn a_batch_that_waits_for_the_attempt_of_another_one_goes_on_after_it() {
     end.send(()).unwrap();
     assert_eq!(consumer.unwrap().wait().into_values().unwrap(), [vec![0, 1, 2]]);
     probe.unwrap().wait().into_values().unwrap();
+}
+
+/// Returns the failure of an item whose attempts have these outcomes.
+fn failure(
+    retry: Retry,
+    outcome: impl Fn(u32) -> AttemptOutcome<(), &'static str> + Send + Sync + 'static,
+) -> (Failure<&'static str>, RequestStats) {
+    let executor = Executor::builder().workers(1).build().unwrap();
+    let batch = executor.batch([()]).requests().retry(retry);
+    let report = batch.submit(move |(), attempt| outcome(attempt.number())).unwrap().wait();
+    let stats = *report.requests().unwrap();
+    (report.into_outcomes().remove(0).unwrap_err(), stats)
+}
+
+#[test]
+fn a_closing_that_takes_no_time_is_a_retry() {
+    let retry = Retry::attempts(NonZeroU32::new(3).unwrap()).wait(MS, MS);
+    let (failure, stats) = failure(retry, |attempt| match attempt {
+        100.. => AttemptOutcome::Done(()),
+        _ => AttemptOutcome::Closed { error: "Retry-After: 0", after: Duration::ZERO },
+    });
+    assert_eq!(failure.to_string(), "all 3 attempts failed, the last with: Retry-After: 0");
+    assert_eq!((stats.capacity_retries, stats.refused_as_closed), (3, 0));
 }

@@ -104,6 +104,9 @@ pub enum AttemptOutcome<U, E> {
     /// The item keeps its place, and the attempt uses up nothing of its [`Retry`](crate::Retry): it
     /// does not count there, and the budget of time is extended by `after`. A timeout or a deadline
     /// of the item goes on. So does [`Attempt::number`].
+    ///
+    /// An `after` of zero closes nothing, as a `Retry-After: 0` says. Then the outcome is a `Retry`
+    /// whose wait [`Retry`](crate::Retry) decides.
     Closed {
         /// The error of the attempt, as for a retry.
         error: E,
@@ -134,6 +137,19 @@ impl<U, E> AttemptOutcome<U, E> {
             AttemptOutcome::Closed { error, after } => {
                 AttemptOutcome::Closed { error: f(error), after }
             }
+        }
+    }
+}
+
+impl<U, E> AttemptOutcome<U, E> {
+    /// Returns a retry for a closing that takes no time. Otherwise the item would be tried again
+    /// and again, without a wait and without an end.
+    pub(super) fn without_empty_closing(self) -> Self {
+        match self {
+            AttemptOutcome::Closed { error, after: Duration::ZERO } => {
+                AttemptOutcome::Retry { error, after: None }
+            }
+            other => other,
         }
     }
 }

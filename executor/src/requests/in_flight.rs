@@ -98,6 +98,7 @@ impl<J: Jobs> InFlight<J> {
         if let Some((entry, _)) = &mut self.entry {
             entry.payload.item = Some(item);
         }
+        let result = result.map(AttemptOutcome::without_empty_closing);
         self.end(result.map_or_else(AttemptEnd::Panicked, AttemptEnd::Returned));
     }
 
