@@ -136,3 +136,12 @@ fn a_closing_that_takes_no_time_is_a_retry() {
     assert_eq!(failure.to_string(), "all 3 attempts failed, the last with: Retry-After: 0");
     assert_eq!((stats.capacity_retries, stats.refused_as_closed), (3, 0));
 }
+
+#[test]
+fn a_failure_tells_the_budget_that_closings_have_extended() {
+    let (failure, _) = failure(Retry::new(), |attempt| match attempt {
+        1 => AttemptOutcome::Closed { error: "banned", after: 20 * MS },
+        _ => AttemptOutcome::Retry { error: "busy", after: Some(3_600_000 * MS) },
+    });
+    assert!(failure.to_string().contains("within 30.02s"), "{failure}");
+}

@@ -100,7 +100,7 @@ impl<J: Jobs> Driver<J> {
                 Failure::RetriesExhausted(Unfinished::new(attempts, 0, error))
             }
             None => {
-                let within = whole_nanos(self.retry.within);
+                let within = whole_nanos(self.retry.within.saturating_add(entry.closed));
                 Failure::RetryDeadline(Unfinished::new(attempts, within, error))
             }
         }
