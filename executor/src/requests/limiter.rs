@@ -178,7 +178,7 @@ impl RateLimiter {
 
     /// Returns a limiter that allows everything.
     pub(crate) fn unlimited() -> RateLimiter {
-        RateLimiter::with(RateLimiter::builder(), fastrand::Rng::with_seed(0))
+        RateLimiter::with(RateLimiter::builder(), builder::random())
     }
 
     fn with(settings: RateLimiterBuilder, random: fastrand::Rng) -> RateLimiter {
@@ -445,9 +445,7 @@ impl RateLimiter {
 
 impl fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimiter")
-            .field("settings", &lock(&self.0.state).settings)
-            .finish_non_exhaustive()
+        f.debug_struct("RateLimiter").field("settings", &lock(&self.0.state).settings).finish_non_exhaustive()
     }
 }
 

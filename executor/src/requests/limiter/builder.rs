@@ -103,9 +103,13 @@ impl RateLimiterBuilder {
     /// [`ThrottleError`] if the throttle would never back off, or never recover.
     pub fn build(self) -> Result<RateLimiter, ThrottleError> {
         self.throttle.as_ref().map_or(Ok(()), Throttle::check)?;
-        // Schedules repeat themselves.
-        let seed = cfg!(reorder_shuttle).then_some(0);
-        let random = seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        Ok(RateLimiter::with(self, random))
+        Ok(RateLimiter::with(self, random()))
     }
+}
+
+/// Returns the random numbers of a new limiter.
+pub(super) fn random() -> fastrand::Rng {
+    // Schedules repeat themselves.
+    let seed = cfg!(reorder_shuttle).then_some(0);
+    seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)
 }

@@ -44,3 +44,14 @@ fn cheap_attempts_do_not_overtake_a_costly_one_for_ever() {
     // Both spend 10 tokens in 100 ms, and take turns.
     assert!(made[0] >= 8, "{made:?}");
 }
+
+#[test]
+fn batches_without_a_limiter_open_at_different_times() {
+    let start = now();
+    let opening = || {
+        let limiter = RateLimiter::unlimited();
+        lock(&limiter.0.state).close(start + 3_600_000 * MS, start);
+        limiter.turn(None).opening(start)
+    };
+    assert_ne!(opening(), opening());
+}
