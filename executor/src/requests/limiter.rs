@@ -445,7 +445,8 @@ impl RateLimiter {
 
 impl fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimiter").field("settings", &lock(&self.0.state).settings).finish_non_exhaustive()
+        // A copy: the formatter may run user code, or block.
+        f.debug_struct("RateLimiter").field("settings", &self.settings()).finish_non_exhaustive()
     }
 }
 

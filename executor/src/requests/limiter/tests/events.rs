@@ -55,3 +55,21 @@ fn batches_without_a_limiter_open_at_different_times() {
     };
     assert_ne!(opening(), opening());
 }
+
+#[test]
+fn a_limiter_is_not_locked_while_its_description_is_written() {
+    struct Writer<'a>(&'a RateLimiter, usize);
+
+    impl fmt::Write for Writer<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            assert!(self.0.0.state.try_lock().is_ok());
+            self.1 += text.len();
+            Ok(())
+        }
+    }
+
+    let limiter = RateLimiter::builder().build().unwrap();
+    let mut writer = Writer(&limiter, 0);
+    fmt::write(&mut writer, format_args!("{limiter:?}")).unwrap();
+    assert!(writer.1 > 100);
+}
