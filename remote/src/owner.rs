@@ -83,7 +83,7 @@ impl<L: Link> Owner<L> {
     /// An index must mean the same item after each restart of the owner.
     ///
     /// The source and the function run while the consumer waits in [`Results::next`]. They must not
-    /// block, if the caller's runtime does not allow it.
+    /// block, if the caller's runtime does not allow it. A panic leaves [`Results::next`].
     pub fn map<I, T, F>(
         self,
         items: I,
@@ -119,6 +119,6 @@ impl<L: Link, I: Iterator<Item = Result<bytes::Bytes, Gap>>> Mapped<L, I> {
     /// The jobs of the workers must return values of this type.
     pub fn results<R: DeserializeOwned>(self) -> Results<L, I, R> {
         let Mapped { owner, tasks } = self;
-        Results { owner, tasks, is_finished: false, values: PhantomData }
+        Results { owner, tasks, is_finished: false, panicked: false, values: PhantomData }
     }
 }

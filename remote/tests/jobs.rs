@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{expected, owner, square, square_worker, squares};
 use reorder_remote::{AttemptOutcome, Channel, Gap, InProcess, OwnerError, Task, Worker};
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 
 #[tokio::test(start_paused = true)]
@@ -184,6 +184,20 @@ async fn dropped_results_close_their_deliveries() {
     let delivery = results.next().await.unwrap().unwrap();
     drop(results);
     assert!(matches!(delivery.commit().await, Err(OwnerError::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_panics_moves_no_item() {
+    let link = InProcess::new();
+    square_worker(&link);
+    let opened = owner(&link).open().await.unwrap();
+    let source = (0..6u64).inspect(|n| assert_ne!(*n, 2, "the source fails"));
+    let results = Arc::new(Mutex::new(opened.map(source, |n| n).results::<u64>()));
+    let shared = Arc::clone(&results);
+    let next = tokio::spawn(async move { shared.lock().await.next().await.map(|_| ()) });
+    assert!(next.await.is_err_and(|error| error.is_panic()));
+    let next = results.lock().await.next().await;
+    assert!(matches!(next, Err(OwnerError::Closed)), "{next:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,7 +22,8 @@ pub enum OwnerError {
     Link(LinkError),
     /// The record of the job cannot be read. Another version of this crate may have written it.
     Record(WireError),
-    /// The [`Results`](crate::Results) of the delivery were dropped.
+    /// The owner has ended. Its [`Results`](crate::Results) were dropped, its source panicked, or
+    /// its runtime was shut down.
     Closed,
 }
 
@@ -35,7 +36,10 @@ impl fmt::Display for OwnerError {
             OwnerError::Window(error) => write!(f, "the window is not possible: {error}"),
             OwnerError::Link(error) => write!(f, "the lease cannot be taken: {error}"),
             OwnerError::Record(error) => write!(f, "the record of the job: {error}"),
-            OwnerError::Closed => f.write_str("the results of the delivery were dropped"),
+            OwnerError::Closed => f.write_str(
+                "the owner has ended: its results were dropped, its source panicked, or its \
+                 runtime was shut down",
+            ),
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Results<L: Link, I, R> {
     pub(super) owner: Owner<L>,
     pub(super) tasks: I,
     pub(super) is_finished: bool,
+    /// The source or a conversion runs, or has panicked.
+    pub(super) panicked: bool,
     pub(super) values: PhantomData<fn() -> R>,
 }
 
@@ -52,12 +54,21 @@ where
     ///
     /// * [`OwnerError::Fenced`] if a newer owner has the lease.
     /// * [`OwnerError::Record`] if the record of the job cannot be read any more.
+    /// * [`OwnerError::Closed`] if an earlier call panicked, or the owner's runtime was shut down.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the source, its function, or the conversion of a value panics. An item may be lost
+    /// then, and the next item would get its index. So later calls fail.
     ///
     /// # Progress
     ///
     /// It waits for the result of the first missing item. If no worker runs, or the engine does not
     /// answer, it waits until that changes. It delivers nothing while the lease is not confirmed.
     pub async fn next(&mut self) -> Result<Option<Delivery<R>>, OwnerError> {
+        if self.panicked {
+            return Err(OwnerError::Closed);
+        }
         loop {
             while self.offer() {}
             let is_finished = self.is_finished;
@@ -72,7 +83,10 @@ where
                     let decode =
                         |value: Bytes| task::decode(&value).map_err(|error| Gap::Payload { error });
                     let owner: Arc<dyn Commit> = Arc::clone(&self.owner.shared) as _;
-                    return Ok(Some(Delivery { index, outcome: outcome.and_then(decode), owner }));
+                    self.panicked = true;
+                    let outcome = outcome.and_then(decode);
+                    self.panicked = false;
+                    return Ok(Some(Delivery { index, outcome, owner }));
                 }
                 Look::Ended => return Ok(None),
                 Look::Free => {}
@@ -90,7 +104,10 @@ where
         }
         for _ in 0..free.min(self.owner.items_per_message) {
             // The source is user code, so the machine is not locked meanwhile.
-            match self.tasks.next() {
+            self.panicked = true;
+            let task = self.tasks.next();
+            self.panicked = false;
+            match task {
                 Some(task) => shared.lock().owner.offer(task),
                 None => {
                     shared.lock().owner.finish();
