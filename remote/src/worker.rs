@@ -3,6 +3,7 @@
 mod drive;
 
 use std::future::{self, Future};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,11 +130,13 @@ impl<L: Link> Worker<L> {
         F: Future<Output = O> + Send + 'static,
     {
         let start = |jobs: &mut tokio::task::JoinSet<Outcome>, task: Job| {
-            let future = read(&task).map(&job);
+            // `job` need not be `Send`, so it makes the future here. The task has its panic.
+            let future = catch_unwind(AssertUnwindSafe(|| read(&task).map(&job)));
             jobs.spawn(async move {
                 match future {
-                    Ok(future) => write(future.await.into()),
-                    Err(error) => Outcome::Failed { error },
+                    Ok(Ok(future)) => write(future.await.into()),
+                    Ok(Err(error)) => Outcome::Failed { error },
+                    Err(panic) => resume_unwind(panic),
                 }
             })
         };

@@ -187,6 +187,21 @@ async fn dropped_results_close_their_deliveries() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_that_panics_before_its_future_is_a_gap() {
+    let link = InProcess::new();
+    tokio::spawn(Worker::new(link.clone()).run(|task: Task<u64>| {
+        assert_ne!(task.value, 1, "no future");
+        square(task)
+    }));
+    let opened = owner(&link).attempts(2).open().await.unwrap();
+    let outcomes = tokio::time::timeout(Duration::from_secs(100), squares(opened, 3)).await;
+    let outcomes = outcomes.expect("the worker lives").unwrap();
+    assert_eq!((&outcomes[0], &outcomes[2]), (&Ok(0), &Ok(4)));
+    let Err(Gap::Failed { attempts: 2, error }) = &outcomes[1] else { panic!("{outcomes:?}") };
+    assert!(error.starts_with("the job panicked: ") && error.contains("no future"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_source_that_panics_moves_no_item() {
     let link = InProcess::new();
     square_worker(&link);
