@@ -2,10 +2,12 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::{expected, owner, square_worker, squares};
-use reorder_remote::{Faults, InProcess, OwnerError};
+use common::{CountingLink, expected, owner, square_worker, squares};
+use reorder_remote::{Channel, Faults, InProcess, Owner, OwnerError};
 use tokio::time::{sleep, timeout};
 
 #[tokio::test(start_paused = true)]
@@ -104,6 +106,24 @@ async fn a_delivery_of_a_fenced_owner_cannot_be_committed() {
     let committed = delivery.commit().await;
     assert!(matches!(committed, Err(OwnerError::Fenced { epoch: 2 })), "{committed:?}");
     assert_eq!(squares(newer, 9).await.unwrap(), expected(0..9));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fenced_owner_gives_its_messages_back_once() {
+    let link = InProcess::new();
+    square_worker(&link);
+    let acknowledgements = Arc::default();
+    let counting =
+        CountingLink { link: link.clone(), acknowledgements: Arc::clone(&acknowledgements) };
+    let older = Owner::builder(counting).lease(Duration::from_millis(500)).open().await.unwrap();
+    let mut older = older.map(0..9u64, |n| n).results::<u64>();
+    _ = older.next().await.unwrap().unwrap();
+    // The newer owner dies at once, so only the older one receives what it gives back.
+    drop(owner(&link).open().await.unwrap());
+    sleep(Duration::from_secs(5)).await;
+    assert!(matches!(older.next().await, Err(OwnerError::Fenced { epoch: 2 })));
+    assert_eq!(acknowledgements.load(Ordering::Relaxed), 9);
+    assert_eq!(link.stored(Channel::Results), 9);
 }
 
 #[tokio::test(start_paused = true)]

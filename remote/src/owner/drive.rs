@@ -134,9 +134,10 @@ enum Done<R> {
 async fn drive<L: Link>(link: Arc<L>, closing: Closing<L::Receipt>) {
     let shared = &*closing.0;
     let mut operations = JoinSet::new();
-    receive(&mut operations, &link, shared);
+    let mut receiver = receive(&mut operations, &link, shared);
+    let mut is_over = false;
     loop {
-        let (deadline, is_over) = {
+        let deadline = {
             let owner = &mut shared.lock().owner;
             // An engine that confirms slowly must not make the operations grow without bound.
             let most = 16 + 4 * owner.window();
@@ -144,13 +145,16 @@ async fn drive<L: Link>(link: Arc<L>, closing: Closing<L::Receipt>) {
                 let Some(action) = owner.poll(now()) else { break };
                 perform(&mut operations, &link, action);
             }
-            let deadline = owner.deadline().filter(|_| operations.len() < most);
-            (deadline, owner.is_closed() || owner.broken_by().is_some())
+            is_over |= owner.is_closed() || owner.broken_by().is_some();
+            owner.deadline().filter(|_| operations.len() < most)
         };
         shared.changed.notify_waiters();
-        // The receiver does not end by itself, and the acknowledgements do.
-        if is_over && operations.len() <= 1 {
-            return;
+        if is_over {
+            // Otherwise this owner could receive the messages again that it has just given back.
+            receiver.abort();
+            if operations.is_empty() {
+                return;
+            }
         }
         let timer = async {
             match deadline {
@@ -167,7 +171,9 @@ async fn drive<L: Link>(link: Arc<L>, closing: Closing<L::Receipt>) {
             match result {
                 Ok(Done::Received(messages)) => {
                     note_received(shared, messages);
-                    receive(&mut operations, &link, shared);
+                    if !is_over {
+                        receiver = receive(&mut operations, &link, shared);
+                    }
                 }
                 Ok(done) => note(&mut shared.lock().owner, done),
                 Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
@@ -206,7 +212,7 @@ fn receive<L: Link>(
     operations: &mut JoinSet<Done<L::Receipt>>,
     link: &Arc<L>,
     shared: &Shared<L::Receipt>,
-) {
+) -> AbortHandle {
     let (link, most) = (Arc::clone(link), shared.lock().owner.window());
     operations.spawn(async move {
         let received = link.receive(Channel::Results, most).await;
@@ -214,7 +220,7 @@ fn receive<L: Link>(
             time::sleep(RECEIVE_AGAIN).await;
         }
         Done::Received(received)
-    });
+    })
 }
 
 fn note_received<R: Clone>(shared: &Shared<R>, received: Result<Vec<Message<R>>, LinkError>) {

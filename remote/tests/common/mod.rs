@@ -2,9 +2,15 @@
 
 #![allow(dead_code, reason = "each test program uses some of it")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use reorder_remote::{Gap, InProcess, Owner, OwnerBuilder, OwnerError, Task, Worker, WorkerStats};
+use bytes::Bytes;
+use reorder_remote::{
+    Acknowledgement, Channel, Entry, Gap, InProcess, Link, LinkError, Message, MessageId, Owner,
+    OwnerBuilder, OwnerError, Receipt, Task, Worker, WorkerStats,
+};
 use tokio::task::JoinHandle;
 
 pub(crate) type Outcomes = Vec<Result<u64, Gap>>;
@@ -42,4 +48,45 @@ pub(crate) async fn square(task: Task<u64>) -> Result<u64, String> {
 pub(crate) fn square_worker(link: &InProcess) -> JoinHandle<WorkerStats> {
     let worker = Worker::new(link.clone()).concurrency(4);
     tokio::spawn(worker.run(square))
+}
+
+/// A link that counts acknowledgements. After too many of them, it panics.
+#[derive(Clone)]
+pub(crate) struct CountingLink {
+    pub(crate) link: InProcess,
+    pub(crate) acknowledgements: Arc<AtomicU64>,
+}
+
+impl Link for CountingLink {
+    type Receipt = Receipt;
+
+    fn max_message(&self) -> usize {
+        Link::max_message(&self.link)
+    }
+
+    async fn publish(&self, channel: Channel, id: MessageId, body: Bytes) -> Result<(), LinkError> {
+        self.link.publish(channel, id, body).await
+    }
+
+    async fn receive(
+        &self,
+        channel: Channel,
+        most: usize,
+    ) -> Result<Vec<Message<Receipt>>, LinkError> {
+        self.link.receive(channel, most).await
+    }
+
+    async fn acknowledge(&self, receipt: &Receipt, with: Acknowledgement) -> Result<(), LinkError> {
+        let count = self.acknowledgements.fetch_add(1, Ordering::Relaxed);
+        assert!(count < 1000, "too many acknowledgements");
+        self.link.acknowledge(receipt, with).await
+    }
+
+    async fn load(&self) -> Result<Option<Entry>, LinkError> {
+        self.link.load().await
+    }
+
+    async fn store(&self, value: Bytes, expected: Option<u64>) -> Result<Option<u64>, LinkError> {
+        self.link.store(value, expected).await
+    }
 }
