@@ -166,6 +166,23 @@ async fn every_fault_at_once_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn impossible_settings_do_not_fence_the_older_owner() {
+    let link = InProcess::new();
+    square_worker(&link);
+    let opened = owner(&link).open().await.unwrap();
+    let job = tokio::spawn(squares(opened, 100));
+    let no_window = owner(&link).window(0).open().await;
+    assert!(matches!(no_window, Err(OwnerError::Window(_))), "{no_window:?}");
+    for first in [(1 << 60) + 1, 1 << 61, u64::MAX] {
+        let beyond = owner(&link).resume_from(first).open().await;
+        assert!(matches!(beyond, Err(OwnerError::Window(_))), "{beyond:?}");
+    }
+    assert_eq!(job.await.unwrap().unwrap(), expected(0..100));
+    let last = owner(&link).resume_from(1 << 60).open().await.unwrap();
+    assert_eq!((last.first(), last.epoch()), (1 << 60, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_engine_that_does_not_answer_is_an_error_of_open() {
     let link = InProcess::with_faults(Faults { fail: 1.0, ..Faults::default() }, 1);
     let opened = owner(&link).open().await;

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reorder_ring::{Batch, CapacityError, Ring, RingId};
+use reorder_ring::{Batch, Ring, RingId};
 
 use crate::gap::Gap;
 use crate::link::{Acknowledgement, Entry as Loaded, LinkError, MessageId};
@@ -161,15 +161,14 @@ impl<R: Clone> Owner<R> {
     fn new(
         mut config: Config,
         lease: Lease,
-        record: Record,
+        ring: Arc<Ring<Bytes>>,
+        first: u64,
         is_resumed: bool,
         now: Instant,
-    ) -> Result<Owner<R>, CapacityError> {
-        let first = record.committed;
-        let ring = Ring::resume(record.ring, config.window, first)?;
+    ) -> Owner<R> {
         // A message of half the window or more would leave workers without tasks.
         config.items_per_message = config.items_per_message.clamp(1, (config.window / 4).max(1));
-        let batch = Arc::new(ring).open_owned().expect("the ring was made here");
+        let batch = ring.open_owned().expect("no other batch has the ring");
         let asks = Asks::new(config.ask_again_after, now);
         let listen_until = is_resumed.then(|| now + config.lease / 4);
         let mut owner = Owner {
@@ -191,7 +190,7 @@ impl<R: Clone> Owner<R> {
             stats: OwnerStats::default(),
         };
         owner.reserve(owner.config.window);
-        Ok(owner)
+        owner
     }
 
     /// Returns the index of the first item that is not committed.
@@ -360,7 +359,7 @@ impl<R: Clone> Owner<R> {
     }
 
     fn reserve(&mut self, count: usize) {
-        // Only the end of all positions, 2^61, can refuse the reservation.
+        // Only the end of all positions can refuse the reservation, and no job reaches it.
         if count > 0 && self.batch.reserve_many(count).is_ok() {
             self.entries.extend((0..count).map(|_| Entry::new()));
         }

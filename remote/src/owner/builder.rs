@@ -40,7 +40,7 @@ impl<L: Link> OwnerBuilder<L> {
     }
 
     /// Sets the number of items that are with the engine, with workers, or delivered and not
-    /// committed. The default is 256.
+    /// committed, from 1 on. The default is 256.
     ///
     /// It bounds the memory of the owner, the stored messages, and the messages that wait for their
     /// acknowledgement. It should be several times the number of jobs that run at once.
@@ -94,7 +94,7 @@ impl<L: Link> OwnerBuilder<L> {
     }
 
     /// Says that the sink stores the number of committed items itself, and had this number when the
-    /// program started.
+    /// program started, up to 2<sup>60</sup>.
     ///
     /// ```
     /// use reorder_remote::{InProcess, Owner};
@@ -121,7 +121,8 @@ impl<L: Link> OwnerBuilder<L> {
         self
     }
 
-    /// Takes the lease, and fences an older owner.
+    /// Takes the lease, and fences an older owner. After an error of the settings or the record, an
+    /// older owner goes on.
     ///
     /// The owner runs in a task of the current tokio runtime. It ends when the owner, or its
     /// [`Results`](crate::Results), are dropped.
@@ -130,7 +131,8 @@ impl<L: Link> OwnerBuilder<L> {
     ///
     /// * [`OwnerError::Link`] if the engine does not answer.
     /// * [`OwnerError::Record`] if the record of the job cannot be read.
-    /// * [`OwnerError::Window`] if the window is 0, or needs too much memory.
+    /// * [`OwnerError::Window`] if the window is 0, or needs too much memory, or if the first index
+    ///   is above 2<sup>60</sup>.
     ///
     /// # Panics
     ///
@@ -156,7 +158,7 @@ impl<L: Link> OwnerBuilder<L> {
                 // After an error, the record may have been stored. So the owner looks again.
                 Some(OwnerAction::Store { value, expected }) => {
                     let result = link.store(value, expected).await;
-                    if let Some(owner) = opening.stored(now(), result)? {
+                    if let Some(owner) = opening.stored(now(), result) {
                         break owner;
                     }
                 }

@@ -16,7 +16,7 @@ pub enum OwnerError {
         /// The epoch of the newer owner.
         epoch: u64,
     },
-    /// The window is 0, or too large.
+    /// The window is 0 or too large, or the first index is above 2<sup>60</sup>.
     Window(CapacityError),
     /// The engine does not answer while the owner takes the lease. The caller may try again.
     Link(LinkError),

@@ -3,9 +3,11 @@
 //! The owner publishes and receives nothing before its record is stored. Otherwise two owners that
 //! start at once could each publish tasks of a ring of its own.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use reorder_ring::CapacityError;
+use bytes::Bytes;
+use reorder_ring::{CapacityError, Ring};
 
 use crate::link::{Entry, LinkError};
 use crate::machine::new_identity;
@@ -13,6 +15,9 @@ use crate::machine::owner::lease::{Lease, Others};
 use crate::machine::owner::{Config, Owner, OwnerAction, Watermark, read_record};
 use crate::wire::{Record, Token, WireError};
 
+/// The highest index at which an owner begins. The ring has 2^61 positions, so no job reaches their
+/// end.
+const LARGEST_FIRST: u64 = 1 << 60;
 /// The time before an owner looks at the record again, after an error of the link.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -25,6 +30,9 @@ enum Phase {
 /// A record that names this owner, and what stood there before.
 struct Taking {
     record: Record,
+    /// The ring is made before the record is stored. An owner with impossible settings would fence
+    /// the older owner otherwise.
+    ring: Arc<Ring<Bytes>>,
     expected: Option<u64>,
     sent: Option<Instant>,
     others: Others,
@@ -65,7 +73,7 @@ impl Opening {
         }
     }
 
-    /// Notes the record. Fails if it cannot be read.
+    /// Notes the record. Fails if it cannot be read, or if the window is not possible.
     pub(crate) fn loaded(
         &mut self,
         now: Instant,
@@ -85,6 +93,11 @@ impl Opening {
             Watermark::InSink(first) => first,
             Watermark::InRecord => record.map_or(0, |record| record.committed),
         };
+        if committed > LARGEST_FIRST {
+            let (requested, largest) = (committed, LARGEST_FIRST);
+            return Err(OpenFailure::Window(CapacityError::FirstPosition { requested, largest }));
+        }
+        let resumed = Ring::resume(ring, self.config.window, committed);
         let others = match record {
             Some(record) if record.released => Others::None,
             _ => Others::Possible,
@@ -93,6 +106,7 @@ impl Opening {
         let owner = Token { epoch, instance: self.config.instance };
         self.phase = Phase::Storing(Taking {
             record: Record { ring, owner, committed, released: false },
+            ring: Arc::new(resumed.map_err(OpenFailure::Window)?),
             expected: found.map(|(_, revision)| revision),
             sent: None,
             others,
@@ -106,25 +120,24 @@ impl Opening {
         &mut self,
         now: Instant,
         result: Result<Option<u64>, LinkError>,
-    ) -> Result<Option<Owner<R>>, OpenFailure> {
-        let Phase::Storing(Taking { record, sent: Some(sent), others, is_resumed, .. }) =
-            self.phase
+    ) -> Option<Owner<R>> {
+        let phase = core::mem::replace(&mut self.phase, Phase::Unsure { look_at: now });
+        let Phase::Storing(Taking { record, ring, sent: Some(sent), others, is_resumed, .. }) =
+            phase
         else {
-            return Ok(None);
+            self.phase = phase;
+            return None;
         };
         match result {
             Ok(Some(revision)) => {
                 let lease = Lease::new(record, self.config.lease, revision, sent, others, now);
-                let owner = Owner::new(self.config.clone(), lease, record, is_resumed, now);
-                owner.map(Some).map_err(OpenFailure::Window)
+                let config = self.config.clone();
+                Some(Owner::new(config, lease, ring, record.committed, is_resumed, now))
             }
-            Ok(None) => {
-                self.phase = Phase::Unsure { look_at: now };
-                Ok(None)
-            }
+            Ok(None) => None,
             Err(_) => {
                 self.phase = Phase::Unsure { look_at: now + LOOK_AGAIN };
-                Ok(None)
+                None
             }
         }
     }

@@ -79,7 +79,7 @@ impl World {
                 running.opening.loaded(now, result).expect("a record");
             }
             (None, Reply::Stored(result)) => {
-                running.owner = running.opening.stored(now, result).expect("a small window");
+                running.owner = running.opening.stored(now, result);
                 if let Some(owner) = &running.owner {
                     running.offered = owner.first();
                     let most = self.plan.window;
