@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::{CountingLink, expected, owner, square_worker, squares};
+use common::{TestLink, expected, owner, square_worker, squares};
 use reorder_remote::{Channel, Faults, InProcess, Owner, OwnerError};
 use tokio::time::{sleep, timeout};
 
@@ -112,10 +112,9 @@ async fn a_delivery_of_a_fenced_owner_cannot_be_committed() {
 async fn a_fenced_owner_gives_its_messages_back_once() {
     let link = InProcess::new();
     square_worker(&link);
-    let acknowledgements = Arc::default();
-    let counting =
-        CountingLink { link: link.clone(), acknowledgements: Arc::clone(&acknowledgements) };
-    let older = Owner::builder(counting).lease(Duration::from_millis(500)).open().await.unwrap();
+    let test_link = TestLink::new(&link);
+    let acknowledgements = Arc::clone(&test_link.acknowledgements);
+    let older = Owner::builder(test_link).lease(Duration::from_millis(500)).open().await.unwrap();
     let mut older = older.map(0..9u64, |n| n).results::<u64>();
     _ = older.next().await.unwrap().unwrap();
     // The newer owner dies at once, so only the older one receives what it gives back.
@@ -163,6 +162,13 @@ async fn every_fault_at_once_loses_nothing() {
         };
         assert_eq!(squares(opened, 100).await.unwrap(), expected(0..100));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_cannot_store_the_record_is_an_error_of_open() {
+    let read_only = TestLink { is_read_only: true, ..TestLink::new(&InProcess::new()) };
+    let opened = timeout(Duration::from_secs(100), Owner::builder(read_only).open()).await;
+    assert!(matches!(opened, Ok(Err(OwnerError::Link(_)))), "{opened:?}");
 }
 
 #[tokio::test(start_paused = true)]

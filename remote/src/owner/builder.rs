@@ -15,6 +15,8 @@ use crate::owner::error::OwnerError;
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The shortest time of a setting.
 const SHORTEST: Duration = Duration::from_millis(1);
+/// The number of errors after which the owner does not try to store its record again.
+const STORE_ERRORS: u32 = 5;
 
 /// The settings of an [`Owner`]. [`open`](OwnerBuilder::open) takes the lease.
 #[derive(Debug)]
@@ -129,7 +131,7 @@ impl<L: Link> OwnerBuilder<L> {
     ///
     /// # Errors
     ///
-    /// * [`OwnerError::Link`] if the engine does not answer.
+    /// * [`OwnerError::Link`] if the engine does not answer, or cannot store the record in 5 tries.
     /// * [`OwnerError::Record`] if the record of the job cannot be read.
     /// * [`OwnerError::Window`] if the window is 0, or needs too much memory, or if the first index
     ///   is above 2<sup>60</sup>.
@@ -149,6 +151,7 @@ impl<L: Link> OwnerBuilder<L> {
         config.instance = machine::new_identity().map_err(OwnerError::Window)?.into();
         let items_per_message = config.items_per_message.max(1);
         let mut opening = Opening::new(config, now());
+        let mut store_errors = 0;
         let owner = loop {
             match opening.poll::<L::Receipt>(now()) {
                 Some(OwnerAction::Load) => {
@@ -157,7 +160,13 @@ impl<L: Link> OwnerBuilder<L> {
                 }
                 // After an error, the record may have been stored. So the owner looks again.
                 Some(OwnerAction::Store { value, expected }) => {
-                    let result = link.store(value, expected).await;
+                    let result = match link.store(value, expected).await {
+                        Err(error) if store_errors + 1 == STORE_ERRORS => {
+                            return Err(OwnerError::Link(error));
+                        }
+                        result => result,
+                    };
+                    store_errors += u32::from(result.is_err());
                     if let Some(owner) = opening.stored(now(), result) {
                         break owner;
                     }

@@ -50,14 +50,23 @@ pub(crate) fn square_worker(link: &InProcess) -> JoinHandle<WorkerStats> {
     tokio::spawn(worker.run(square))
 }
 
-/// A link that counts acknowledgements. After too many of them, it panics.
+/// A link that counts acknowledgements. After too many of them, it panics. Its engine is read-only
+/// on demand.
 #[derive(Clone)]
-pub(crate) struct CountingLink {
+pub(crate) struct TestLink {
     pub(crate) link: InProcess,
     pub(crate) acknowledgements: Arc<AtomicU64>,
+    pub(crate) is_read_only: bool,
 }
 
-impl Link for CountingLink {
+impl TestLink {
+    pub(crate) fn new(link: &InProcess) -> TestLink {
+        let link = link.clone();
+        TestLink { link, acknowledgements: Arc::default(), is_read_only: false }
+    }
+}
+
+impl Link for TestLink {
     type Receipt = Receipt;
 
     fn max_message(&self) -> usize {
@@ -87,6 +96,9 @@ impl Link for CountingLink {
     }
 
     async fn store(&self, value: Bytes, expected: Option<u64>) -> Result<Option<u64>, LinkError> {
+        if self.is_read_only {
+            return Err(LinkError::Unavailable("the entry is read-only".into()));
+        }
         self.link.store(value, expected).await
     }
 }
