@@ -202,6 +202,15 @@ async fn a_job_that_panics_before_its_future_is_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_may_run_any_number_of_jobs_at_once() {
+    let link = InProcess::new();
+    tokio::spawn(Worker::new(link.clone()).concurrency(usize::MAX).run(square));
+    let opened = owner(&link).open().await.unwrap();
+    let outcomes = tokio::time::timeout(Duration::from_secs(100), squares(opened, 20)).await;
+    assert_eq!(outcomes.expect("the worker takes tasks").unwrap(), expected(0..20));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_source_that_panics_moves_no_item() {
     let link = InProcess::new();
     square_worker(&link);

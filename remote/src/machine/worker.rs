@@ -141,12 +141,12 @@ impl<R: Clone> Worker<R> {
     /// It is enough for every free place, and for one message more. While the engine does not
     /// confirm results, the worker takes no more tasks than four times its places.
     pub(crate) fn wanted(&self) -> usize {
-        let is_behind = self.taken.len() > 4 * self.config.concurrency;
+        let is_behind = self.taken.len() > self.config.concurrency.saturating_mul(4);
         if self.stopping || is_behind || !self.waiting.is_empty() {
             return 0;
         }
         let free = self.config.concurrency - self.running;
-        (free + 1).div_ceil(self.items_per_message)
+        free.saturating_add(1).div_ceil(self.items_per_message)
     }
 
     /// Takes a message of the channel of tasks.
