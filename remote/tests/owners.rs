@@ -172,6 +172,15 @@ async fn an_engine_that_cannot_store_the_record_is_an_error_of_open() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_owner_with_the_shortest_lease_delivers() {
+    let link = InProcess::new();
+    square_worker(&link);
+    let opened = owner(&link).lease(Duration::ZERO).open().await.unwrap();
+    let outcomes = timeout(Duration::from_secs(100), squares(opened, 9)).await;
+    assert_eq!(outcomes.expect("the owner delivers").unwrap(), expected(0..9));
+}
+
+#[tokio::test(start_paused = true)]
 async fn impossible_settings_do_not_fence_the_older_owner() {
     let link = InProcess::new();
     square_worker(&link);

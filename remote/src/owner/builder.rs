@@ -15,6 +15,8 @@ use crate::owner::error::OwnerError;
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The shortest time of a setting.
 const SHORTEST: Duration = Duration::from_millis(1);
+/// The shortest lease. The owner renews it after a third of it, and timers are precise to 1 ms.
+const SHORTEST_LEASE: Duration = Duration::from_millis(10);
 /// The number of errors after which the owner does not try to store its record again.
 const STORE_ERRORS: u32 = 5;
 
@@ -82,8 +84,11 @@ impl<L: Link> OwnerBuilder<L> {
         self
     }
 
-    /// Sets the time for which the lease is valid without a renewal, from 1 ms to 30 days. The
+    /// Sets the time for which the lease is valid without a renewal, from 10 ms to 30 days. The
     /// default is 5 seconds.
+    ///
+    /// It must be several times as long as the engine takes to store the record. Otherwise each
+    /// renewal comes too late, and the owner delivers nothing.
     ///
     /// The owner renews its lease three times as often. An owner that follows a dead one delivers
     /// nothing for this time, and an eighth more. Tasks run meanwhile. So does the first owner of a
@@ -91,7 +96,7 @@ impl<L: Link> OwnerBuilder<L> {
     ///
     /// All owners of a job must use the same time.
     pub fn lease(mut self, lease: Duration) -> OwnerBuilder<L> {
-        self.config.lease = lease.clamp(SHORTEST, LONGEST);
+        self.config.lease = lease.clamp(SHORTEST_LEASE, LONGEST);
         self
     }
 
