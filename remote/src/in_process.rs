@@ -54,11 +54,11 @@ impl InProcess {
         InProcess { shared: Arc::new(shared) }
     }
 
-    /// Sets the time after which a message comes again that was not acknowledged. The default is
-    /// 30 seconds.
+    /// Sets the time after which a message comes again that was not acknowledged, from 1 ms to
+    /// 30 days. The default is 30 seconds.
     #[must_use]
     pub fn acknowledgement_wait(self, wait: Duration) -> InProcess {
-        self.engine().acknowledgement_wait = wait;
+        self.engine().set_acknowledgement_wait(wait);
         self
     }
 

@@ -7,8 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use common::{expected, owner, square, square_worker, squares};
-use reorder_remote::{AttemptOutcome, Channel, Gap, InProcess, OwnerError, Task, Worker};
+use reorder_remote::{
+    Acknowledgement, AttemptOutcome, Channel, Faults, Gap, InProcess, Link, MessageId, OwnerError,
+    Task, Worker,
+};
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 
@@ -208,6 +212,31 @@ async fn a_worker_may_run_any_number_of_jobs_at_once() {
     let opened = owner(&link).open().await.unwrap();
     let outcomes = tokio::time::timeout(Duration::from_secs(100), squares(opened, 20)).await;
     assert_eq!(outcomes.expect("the worker takes tasks").unwrap(), expected(0..20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_accepts_every_time() {
+    for wait in [Duration::MAX, Duration::ZERO] {
+        let faults = Faults { delay: 0.5, longest_delay: Duration::MAX, ..Faults::default() };
+        let link = InProcess::new().acknowledgement_wait(wait);
+        let worker = Worker::new(link.clone()).heartbeat(wait).concurrency(usize::MAX);
+        tokio::spawn(worker.run(square));
+        let opened = owner(&link).ask_again_after(Duration::MAX).open().await.unwrap();
+        let outcomes = tokio::time::timeout(Duration::from_secs(100), squares(opened, 9)).await;
+        assert_eq!(outcomes.expect("the link delivers").unwrap(), expected(0..9));
+        link.set_faults(faults);
+        for number in 0..9 {
+            let id = MessageId { sender: 1, number };
+            link.publish(Channel::Results, id, Bytes::new()).await.unwrap();
+        }
+        link.set_faults(Faults::default());
+        let messages = link.receive(Channel::Results, 9).await.unwrap();
+        assert!(!messages.is_empty());
+        for message in messages {
+            let again = Acknowledgement::Again(Duration::MAX);
+            link.acknowledge(&message.receipt, again).await.unwrap();
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

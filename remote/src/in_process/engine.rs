@@ -13,6 +13,10 @@ use crate::link::{Acknowledgement, Channel, Entry, LinkError, Message, MessageId
 
 /// The number of ids that the engine remembers per channel.
 const RECENT: usize = 1024;
+/// The longest and the shortest time after which a message comes again. An instant cannot express
+/// all times, and without a wait, a receiver would get one message without end.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const SHORTEST: Duration = Duration::from_millis(1);
 /// The most messages that a message overtakes.
 const LONGEST_SWAP: usize = 8;
 
@@ -26,7 +30,7 @@ pub struct Receipt {
 
 pub(crate) struct Engine {
     pub(crate) faults: Faults,
-    pub(crate) acknowledgement_wait: Duration,
+    acknowledgement_wait: Duration,
     pub(crate) max_message: usize,
     tasks: Stored,
     results: Stored,
@@ -62,6 +66,10 @@ impl Engine {
             entry: None,
             rng: Rng::with_seed(seed),
         }
+    }
+
+    pub(crate) fn set_acknowledgement_wait(&mut self, wait: Duration) {
+        self.acknowledgement_wait = wait.clamp(SHORTEST, LONGEST);
     }
 
     pub(crate) fn publish(
@@ -147,7 +155,9 @@ impl Engine {
             match with {
                 Acknowledgement::Done | Acknowledgement::Refused => stored.remove(sequence),
                 Acknowledgement::Progress => stored.set_due(sequence, now + wait),
-                Acknowledgement::Again(after) => stored.set_due(sequence, now + after),
+                Acknowledgement::Again(after) => {
+                    stored.set_due(sequence, now + after.min(LONGEST));
+                }
             }
         }
         receipt.channel
@@ -240,7 +250,7 @@ impl Engine {
 
     fn delay(&mut self) -> Duration {
         match self.happens(self.faults.delay) {
-            true => self.faults.longest_delay.mul_f64(self.rng.f64()),
+            true => self.faults.longest_delay.min(LONGEST).mul_f64(self.rng.f64()),
             false => Duration::ZERO,
         }
     }

@@ -19,7 +19,7 @@ pub struct Faults {
     pub double: f64,
     /// A message becomes visible only after a random time, up to `longest_delay`.
     pub delay: f64,
-    /// The longest delay.
+    /// The longest delay, up to 30 days.
     pub longest_delay: Duration,
     /// A message overtakes messages that were stored before.
     pub swap: f64,

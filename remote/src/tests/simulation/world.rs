@@ -76,7 +76,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(plan: Plan) -> World {
         let mut engine = Engine::new(plan.faults, plan.seed);
-        engine.acknowledgement_wait = plan.acknowledgement_wait;
+        engine.set_acknowledgement_wait(plan.acknowledgement_wait);
         engine.max_message = plan.max_message;
         let mut world = World {
             rng: Rng::with_seed(!plan.seed),
