@@ -259,3 +259,51 @@ fn tasks_wait_for_a_cancellation_with_wakers_that_use_the_token() {
         callback.counts();
     });
 }
+
+#[cfg(feature = "requests")]
+#[test]
+fn consumers_wait_at_a_limiter_with_wakers_that_ask_the_executor_of_another_batch() {
+    use reorder_executor::{AttemptOutcome, RateLimiter};
+
+    with_timeout(|| {
+        let limiter = RateLimiter::builder().build().unwrap();
+        limiter.close_until(Instant::now() + Duration::from_millis(1));
+        let executors = [(); 3].map(|()| Arc::new(executor(1)));
+        let (started, go_on) = (Latch::default(), Latch::default());
+        let (starts, goes_on) = (started.clone(), go_on.clone());
+        // After its answer, two attempts may be in flight.
+        let probe = executors[0].batch([()]).requests().through(&limiter).submit(move |(), _| {
+            starts.open();
+            goes_on.wait();
+            AttemptOutcome::<_, ()>::Done(())
+        });
+        started.wait();
+        let snapshots = Arc::clone(&executors[1]);
+        let callback = Callback::new(move || _ = snapshots.snapshot());
+        let wakers = [Waker::noop().clone(), callback.waker()];
+        // Both batches enter the queue. Their consumers are workers, so they run the items.
+        let batches: Vec<_> = executors[1..]
+            .iter()
+            .zip(wakers)
+            .map(|(executor, waker)| {
+                let job = |&n: &u32, _: &_| AttemptOutcome::<_, ()>::Done(n);
+                let batch = executor.batch([7]).requests().through(&limiter).stream(job).unwrap();
+                let poll = move |mut batch: reorder_executor::Ordered<'static, u32, ()>| {
+                    for _ in 0..10 {
+                        assert!(batch.poll_next(&mut Context::from_waker(&waker)).is_pending());
+                    }
+                    batch
+                };
+                let polled =
+                    executor.batch([batch]).submit(move |batch, _| Ok::<_, ()>(poll(batch)));
+                polled.unwrap().wait().into_values().unwrap().remove(0)
+            })
+            .collect();
+        go_on.open();
+        for batch in batches {
+            assert_eq!(batch.map(Result::unwrap).collect::<Vec<_>>(), [7]);
+        }
+        probe.unwrap().wait().into_values().unwrap();
+        assert!(callback.counts()[1] > 0);
+    });
+}

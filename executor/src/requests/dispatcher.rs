@@ -210,6 +210,12 @@ impl<S, P, E> Dispatcher<S, P, E> {
         }
     }
 
+    /// Returns the batches whose turn at the limiter has come. After each call that decides or
+    /// closes, the caller wakes them when it holds no lock.
+    pub(crate) fn take_told(&mut self) -> Vec<Arc<BatchWaker>> {
+        self.turn.take_told()
+    }
+
     /// Returns the next action, after `delivered` items were delivered.
     pub(crate) fn decide(&mut self, now: Instant, delivered: u64) -> Decision {
         self.end_wait(now);

@@ -17,7 +17,7 @@ use crate::io::{ChunkRing, Delivered, LazySource, OrderedOutput, OrderedSource};
 use crate::limits::{LimitState, SharedTimer};
 use crate::observe::{CallSpan, RequestStats};
 use crate::outcome::{Failure, Outcome, Stop};
-use crate::primitive::{AtomicBool, AtomicWaker, Mutex, lock, now, sleep};
+use crate::primitive::{AtomicBool, AtomicWaker, Mutex, MutexGuard, lock, now, sleep};
 use crate::requests::attempt::Attempt;
 use crate::requests::batch_waker::BatchWaker;
 use crate::requests::dispatcher::{Action, Decision, Dispatcher, RequestConfig};
@@ -68,6 +68,14 @@ pub(crate) struct Driver<J: Jobs> {
 /// timers.
 const LOST_TIMER_POLL: Duration = Duration::from_millis(1);
 
+/// Unlocks a dispatcher, and then wakes the batches whose turn at the limiter has come. This runs
+/// the wakers of consumers, which may use this batch.
+fn unlock<S, P, E>(mut dispatcher: MutexGuard<'_, Dispatcher<S, P, E>>) {
+    let told = dispatcher.take_told();
+    drop(dispatcher);
+    told.iter().for_each(|batch| batch.wake());
+}
+
 impl<J: Jobs> Driver<J> {
     pub(crate) fn new(
         mut source: J::Source,
@@ -117,7 +125,7 @@ impl<J: Jobs> Driver<J> {
     /// the limiter ends the rest.
     fn is_due(&self) -> bool {
         let mut dispatcher = lock(&self.dispatcher);
-        self.rest.look(|| {
+        let is_due = self.rest.look(|| {
             if self.is_stopped() {
                 return self.output.is_aborted() && self.jobs.can_abort();
             }
@@ -129,7 +137,17 @@ impl<J: Jobs> Driver<J> {
             let at = at.into_iter().chain(deadline).min();
             let is_lost = at.is_some_and(|at| self.timer.set(at, now, || self.rest.clone().into()));
             is_lost || turn.is_some() && self.limiter.is_timer_lost()
-        })
+        });
+        unlock(dispatcher);
+        is_due
+    }
+
+    /// Closes the dispatcher. Returns its source and all items that do not run.
+    fn close(&self) -> (Option<Box<SourceOf<J>>>, Vec<PendingEntry<J>>) {
+        let mut dispatcher = lock(&self.dispatcher);
+        let left = dispatcher.close(now());
+        unlock(dispatcher);
+        left
     }
 
     fn is_stopped(&self) -> bool {
@@ -162,7 +180,7 @@ impl<J: Jobs> Driver<J> {
             // Other threads have to see what this thread leaves.
             self.rest.end();
         }
-        drop(dispatcher);
+        unlock(dispatcher);
         let Some(action) = action else {
             if self.timer.is_lost() || self.limiter.is_timer_lost() {
                 // No timer wakes this thread, so it looks again, but not without a break.
@@ -345,7 +363,7 @@ impl<J: Jobs> StreamWork for Driver<J> {
     }
 
     fn cancel(&self) {
-        let (source, waiting) = lock(&self.dispatcher).close(now());
+        let (source, waiting) = self.close();
         waiting.into_iter().for_each(discard_entry);
         source.into_iter().for_each(|source| self.abandon(*source));
         self.jobs.abort_all();
@@ -353,7 +371,7 @@ impl<J: Jobs> StreamWork for Driver<J> {
     }
 
     fn stop(&self, stop: Stop) {
-        let (source, waiting) = lock(&self.dispatcher).close(now());
+        let (source, waiting) = self.close();
         waiting.into_iter().for_each(|entry| self.complete_stopped(entry, stop));
         source.into_iter().for_each(|source| self.abandon(*source));
         if self.output.is_aborted() {
@@ -392,7 +410,10 @@ impl<J: Jobs> StreamWork for Driver<J> {
             return None;
         }
         let (now, delivered) = (now(), self.output.delivered.get());
-        match lock(&self.dispatcher).decide(now, delivered) {
+        let mut dispatcher = lock(&self.dispatcher);
+        let decision = dispatcher.decide(now, delivered);
+        unlock(dispatcher);
+        match decision {
             Decision::Rest { at, turn } => at.into_iter().chain(turn).min(),
             Decision::Start(_) | Decision::End(_) | Decision::Pull => Some(now),
         }

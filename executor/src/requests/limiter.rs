@@ -224,7 +224,7 @@ impl RateLimiter {
     /// Returns the turns of a new batch among the batches that go through the limiter. The limiter
     /// wakes the batch when its turn has come.
     pub(crate) fn turn(&self, waker: Option<Arc<BatchWaker>>) -> Turn {
-        Turn { limiter: self.clone(), place: None, waker, cost: 1 }
+        Turn { limiter: self.clone(), place: None, waker, cost: 1, told: Vec::new() }
     }
 
     /// Returns `true` if the system refused the thread of the timers: batches that wait have to
@@ -288,17 +288,23 @@ impl RateLimiter {
 
     /// Tells the batch whose turn it is, or arms the timer for that instant.
     ///
-    /// Called after each change of the queue or of the schedule.
-    fn serve(&self, mut state: MutexGuard<'_, State>, now: Instant) {
+    /// Called after each change of the queue or of the schedule, without the lock of a dispatcher.
+    fn serve(&self, state: MutexGuard<'_, State>, now: Instant) {
+        self.arm(state, now).iter().for_each(|batch| batch.wake());
+    }
+
+    /// Returns the batches whose turn it is, or arms the timer for that instant.
+    ///
+    /// The caller wakes these batches when it holds no lock. This takes locks of a scheduler, and
+    /// runs the wakers of consumers.
+    fn arm(&self, mut state: MutexGuard<'_, State>, now: Instant) -> Vec<Arc<BatchWaker>> {
         let (told, at) = self.next_turn(&mut state, now);
         if let Some(at) = at {
             let waker = || Waker::from(Arc::new(TurnWaker(Arc::downgrade(&self.0))));
             // The batches that wait look again if the timer is lost.
             _ = self.0.timer.set(at, now, waker);
         }
-        // Not under the lock, because this takes locks of a scheduler.
-        drop(state);
-        told.iter().for_each(|batch| batch.wake());
+        told
     }
 
     /// Returns the batches whose turn it is now, and the instant at which to look again.

@@ -1,5 +1,6 @@
 //! One batch in the queue of a rate limiter.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +17,8 @@ pub(crate) struct Turn {
     pub(super) waker: Option<Arc<BatchWaker>>,
     /// The cost of each attempt.
     pub(super) cost: u64,
+    /// The batches whose turn has come, and that nothing has woken.
+    pub(super) told: Vec<Arc<BatchWaker>>,
 }
 
 impl Turn {
@@ -25,6 +28,12 @@ impl Turn {
         self
     }
 
+    /// Returns the batches whose turn has come. After each other method that takes `&mut self`, the
+    /// caller wakes them when it holds no lock.
+    pub(crate) fn take_told(&mut self) -> Vec<Arc<BatchWaker>> {
+        mem::take(&mut self.told)
+    }
+
     /// Returns `Ok` if the batch may dispatch an attempt now. Otherwise the batch waits in the
     /// queue, until it dispatches or leaves.
     pub(crate) fn check(&mut self, now: Instant) -> Result<(), Closed> {
@@ -32,7 +41,7 @@ impl Turn {
         let mut state = lock(&limiter.0.state);
         let result = self.ask(&mut state, now);
         if result.is_err() {
-            limiter.serve(state, now);
+            self.told.extend(limiter.arm(state, now));
         }
         result
     }
@@ -135,7 +144,7 @@ impl Turn {
         let limiter = self.limiter.clone();
         let mut state = lock(&limiter.0.state);
         if let Err(closed) = self.ask(&mut state, now) {
-            limiter.serve(state, now);
+            self.told.extend(limiter.arm(state, now));
             return Err(closed);
         }
         let due = limiter.slot(&state, now);
@@ -158,9 +167,9 @@ impl Turn {
             state.chance = state.random.f64();
         }
         let dispatch = Dispatch { round: state.round, closing: state.closing.number };
-        limiter.serve(state, now);
+        self.told.extend(limiter.arm(state, now));
         // The timer may be late, and that batch may still rest. It has to ask for another place.
-        told.iter().for_each(|batch| batch.wake());
+        self.told.extend(told);
         Ok(dispatch)
     }
 
@@ -177,7 +186,7 @@ impl Turn {
             _ = state.queue.remove(earlier);
         }
         if earlier == Some(0) {
-            limiter.serve(state, now);
+            self.told.extend(limiter.arm(state, now));
         }
     }
 }
@@ -185,5 +194,6 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.leave(now());
+        self.take_told().iter().for_each(|batch| batch.wake());
     }
 }
