@@ -24,8 +24,8 @@ use crate::server::{LIMIT, Received, Server, content, peak};
 pub(crate) enum Approach {
     /// Blocking requests, at the pace of the limiter.
     Paced,
-    /// Blocking requests without a pace: only the throttle limits them.
-    Throttled,
+    /// Blocking requests without a pace: the server closes the service, and the limiter opens it.
+    Unpaced,
     /// Futures, at the pace of the limiter.
     Futures,
 }
@@ -34,7 +34,7 @@ impl fmt::Display for Approach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Approach::Paced => "blocking requests, paced",
-            Approach::Throttled => "blocking requests, throttle only",
+            Approach::Unpaced => "blocking requests, without a pace",
             Approach::Futures => "futures, paced",
         })
     }
@@ -121,7 +121,7 @@ impl Run {
     /// the limit of the server.
     pub(crate) fn is_correct(&self) -> bool {
         let keeps_limit =
-            self.approach == Approach::Throttled || peak(&self.received) <= LIMIT.requests;
+            self.approach == Approach::Unpaced || peak(&self.received) <= LIMIT.requests;
         self.is_complete() && keeps_limit
     }
 
@@ -144,7 +144,7 @@ impl Shared {
         let throttle =
             Throttle::new(Duration::ZERO, Duration::from_millis(20), Duration::from_micros(100));
         let mut limiter = RateLimiter::builder().throttle(throttle.multiplier(1.5).jitter(0.1));
-        if approach != Approach::Throttled {
+        if approach != Approach::Unpaced {
             // Four fifths of the server's limit. With the burst, it is nine tenths.
             limiter = limiter
                 .pace(LIMIT.within * 5 / (LIMIT.requests as u32 * 4))

@@ -36,8 +36,12 @@ fn outcome(status: u16, retry_after: Option<&str>, body: String) -> Reply {
     match status {
         200 => AttemptOutcome::Done(body),
         429 | 503 => {
-            let after = retry_after.and_then(|text| text.parse().ok()).map(Duration::from_secs);
-            AttemptOutcome::Retry { error: Error::Status(status), after }
+            let error = Error::Status(status);
+            match retry_after.and_then(|text| text.parse().ok()).map(Duration::from_secs) {
+                // The server says it to all clients, so no batch calls it before.
+                Some(after) => AttemptOutcome::Closed { error, after },
+                None => AttemptOutcome::Retry { error, after: None },
+            }
         }
         _ => AttemptOutcome::Failed(Error::Status(status)),
     }

@@ -39,7 +39,7 @@ impl Item {
 
     /// Ends an attempt.
     pub(crate) fn end<U, E>(&self, outcome: &AttemptOutcome<U, E>) {
-        if matches!(outcome, AttemptOutcome::Retry { .. }) {
+        if matches!(outcome, AttemptOutcome::Retry { .. } | AttemptOutcome::Closed { .. }) {
             *self.waits_since.lock().expect(NO_PANIC) = Some(Instant::now());
         }
     }

@@ -13,7 +13,7 @@
 //!
 //! * by a naive pool, whose threads sleep after a refusal;
 //! * by blocking requests at the pace of a rate limiter;
-//! * by blocking requests without a pace, whose rate the throttle adapts to the server;
+//! * by blocking requests without a pace, for which the server closes the service again and again;
 //! * by futures, on a runtime with one thread.
 //!
 //! The last line states the conclusion. The program fails if a batch is incomplete, out of order,
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     println!("{}", server::LIMIT);
     let naive = Naive::new(&server, &args);
     print!("{naive}");
-    let runs = [Approach::Paced, Approach::Throttled, Approach::Futures].map(|approach| {
+    let runs = [Approach::Paced, Approach::Unpaced, Approach::Futures].map(|approach| {
         let run = Run::new(&server, &args, approach);
         print!("{}", table::of(&run));
         run

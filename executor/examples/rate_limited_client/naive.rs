@@ -34,8 +34,8 @@ impl Naive {
             for _ in 0..args.workers {
                 scope.spawn(|| {
                     while let Some((batch, index)) = { items.lock().expect(NO_PANIC).next() } {
-                        while let AttemptOutcome::Retry { after, .. } = client.fetch(batch, index) {
-                            thread::sleep(after.unwrap_or(Duration::from_millis(100)));
+                        while let Some(wait) = wait_after(&client.fetch(batch, index)) {
+                            thread::sleep(wait);
                         }
                         order.lock().expect(NO_PANIC).push((batch, index));
                     }
@@ -54,6 +54,15 @@ impl Naive {
             peak: peak(&received),
             refused: received.iter().filter(|request| request.status == REFUSED).count(),
         }
+    }
+}
+
+/// Returns the time that a thread sleeps before it tries the item again.
+fn wait_after<U, E>(outcome: &AttemptOutcome<U, E>) -> Option<Duration> {
+    match outcome {
+        AttemptOutcome::Closed { after, .. } => Some(*after),
+        AttemptOutcome::Retry { after, .. } => Some(after.unwrap_or(Duration::from_millis(100))),
+        AttemptOutcome::Done(_) | AttemptOutcome::Failed(_) => None,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::server::{LIMIT, NO_ANSWER, REFUSED, peak};
 pub(crate) fn of(run: &Run) -> String {
     let mut table = format!("\n{}: {:.1?}\n", run.approach, run.time);
     table.push_str(
-        "  batch  in order  done  failed  given up  attempts  retries  late  pace, s  throttle, s  \
+        "  batch  in order  done  failed  given up  attempts  retries  late  pace, s  closed, s  \
          per s\n",
     );
     run.batches.iter().for_each(|batch| table.push_str(&row(run, batch)));
@@ -43,7 +43,7 @@ fn row(run: &Run, batch: &Batch) -> String {
     let span = span.map_or(0.0, |(first, last)| (last - first).as_secs_f64());
     let stats = &batch.stats;
     format!(
-        "  {:>5}  {in_order:>8}  {:>4}  {:>6}  {:>8}  {:>8}  {:>7}  {:>4}  {:>7.2}  {:>11.2}  \
+        "  {:>5}  {in_order:>8}  {:>4}  {:>6}  {:>8}  {:>8}  {:>7}  {:>4}  {:>7.2}  {:>9.2}  \
          {:>5.1}\n",
         batch.number,
         batch.done,
@@ -53,7 +53,7 @@ fn row(run: &Run, batch: &Batch) -> String {
         stats.capacity_retries,
         batch.late,
         stats.waited_for_pace.as_secs_f64(),
-        stats.waited_for_throttle.as_secs_f64(),
+        stats.waited_for_service.as_secs_f64(),
         times.count() as f64 / span.max(0.001)
     )
 }

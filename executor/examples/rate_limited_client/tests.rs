@@ -15,7 +15,7 @@ fn every_batch_is_complete_and_in_order() {
     let args = Args::parse_from(["rate_limited_client", "--items", "40", "--batches", "2"]);
     let naive = Naive::new(&Server::start().unwrap(), &args);
     let mut printed = naive.to_string();
-    for approach in [Approach::Paced, Approach::Throttled, Approach::Futures] {
+    for approach in [Approach::Paced, Approach::Unpaced, Approach::Futures] {
         let server = Server::start().unwrap();
         let mut run = Run::new(&server, &args, approach);
         assert!(run.batches.iter().all(|batch| batch.is_complete(40)), "{approach:?}");
