@@ -22,6 +22,8 @@ use std::time::Duration;
 /// * [`AttemptOutcome::Done`](crate::AttemptOutcome::Done) shortens it by a step, down to the
 ///   floor.
 /// * The outcome of an attempt that was dispatched before the last back-off changes nothing.
+/// * [`AttemptOutcome::Closed`](crate::AttemptOutcome::Closed) changes nothing, because the limiter
+///   has a slow start after the closing.
 ///
 /// ```
 /// use std::time::Duration;

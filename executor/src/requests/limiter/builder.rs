@@ -83,7 +83,8 @@ impl RateLimiterBuilder {
 
     /// Adds a quota of costs, such as tokens per minute.
     /// [`Requests::cost`](crate::Requests::cost) sets the cost of an attempt. An attempt that costs
-    /// more than the burst starts when the quota is full. [`Quota`] has an example.
+    /// more than the burst starts when the quota is full, and later attempts wait until all of its
+    /// cost has come back. [`Quota`] has an example.
     pub fn cost_quota(mut self, quota: Quota) -> Self {
         self.quotas.push((quota, true));
         self
@@ -91,6 +92,9 @@ impl RateLimiterBuilder {
 
     /// Sets the maximum number of attempts in flight, for all batches. There is none by default.
     /// [`Quota`] has an example.
+    ///
+    /// An attempt that never ends keeps its place. A job must not wait for attempts through the
+    /// same limiter, because they may wait for its end.
     pub fn max_in_flight(mut self, attempts: NonZeroU32) -> Self {
         self.max_in_flight = attempts.get().into();
         self

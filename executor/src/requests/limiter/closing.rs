@@ -115,8 +115,8 @@ impl Closing {
         }
     }
 
-    /// Sets the number of attempts that the server takes until `reset`, after the one that says so.
-    /// The server may not have counted the other attempts in flight.
+    /// Sets the number of attempts that the server takes until `reset`, after the attempt that says
+    /// so. The server may not have counted the other attempts in flight.
     pub(super) fn set_remaining(&mut self, attempts: u64, reset: Instant) {
         let others = self.in_flight.saturating_sub(1);
         self.remaining = Some((attempts.saturating_sub(others), reset));

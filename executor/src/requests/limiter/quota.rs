@@ -12,19 +12,19 @@ use crate::requests::limiter::later;
 ///
 /// A quota is a token bucket. It starts full, and holds as many tokens as its
 /// [burst](Quota::allow_burst). In each span of time `t` at most `n * t / period + burst` are
-/// taken. A service that counts in windows of one period may count up to `n + burst`. Choose both
-/// so that this sum is at most the limit of the service.
+/// taken, if no attempt costs more than the burst. A service that counts in windows of one period
+/// may count up to `n + burst`. Choose both so that this sum is at most the limit of the service.
 ///
 /// ```
 /// use std::num::NonZeroU32;
 /// use reorder_executor::{Quota, RateLimiter};
 ///
 /// let n = |n| NonZeroU32::new(n).expect("it is not 0");
-/// // At most 10 requests in any second and 300 in any minute, and 90,000 tokens per minute.
+/// // At most 10 requests in any second, and 300 requests and 90,000 tokens in any minute.
 /// let limiter = RateLimiter::builder()
 ///     .quota(Quota::per_second(n(8)).allow_burst(n(2)))
 ///     .quota(Quota::per_minute(n(270)).allow_burst(n(30)))
-///     .cost_quota(Quota::per_minute(n(90_000)))
+///     .cost_quota(Quota::per_minute(n(80_000)).allow_burst(n(10_000)))
 ///     .max_in_flight(n(16))
 ///     .build()?;
 /// assert_eq!(limiter.not_until(500), None);
@@ -54,8 +54,8 @@ impl Quota {
         Quota::of_nanos(n, 3_600_000_000_000)
     }
 
-    /// Returns a quota of `n` in a period of 1 ns to 500 years, with a burst of `n`. Returns `None`
-    /// for another period.
+    /// Returns a quota of `n` in a period of 1 to 2^64 - 1 ns (584 years), with a burst of `n`.
+    /// Returns `None` for another period.
     pub fn new(n: NonZeroU32, period: Duration) -> Option<Quota> {
         let nanos = u64::try_from(period.as_nanos()).ok().filter(|&nanos| nanos > 0)?;
         Some(Quota::of_nanos(n, nanos))
