@@ -60,7 +60,11 @@
 //! | after the sink, before the commit | delivers the item again, unless the sink keeps the number |
 //! | after the commit | delivers the item after it |
 //!
-//! So a sink is idempotent by [`index`](Delivery::index), or keeps the number of items itself.
+//! If the engine loses the entry while no owner lives, the next owner begins with the first item,
+//! unless the sink keeps the number. A live owner stores the entry again.
+//!
+//! So a sink is idempotent by [`index`](Delivery::index): it keeps its number of items, and ignores
+//! an index below it.
 //!
 //! # What it costs
 //!

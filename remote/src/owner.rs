@@ -40,8 +40,10 @@ pub use results::{Delivery, Results};
 /// first one is dead.
 ///
 /// The sink is the only part that no owner can guard. If a program stops between a delivery and the
-/// sink, and goes on a minute later, it writes to the sink after the newer owner. A sink that is
-/// idempotent by index, or that compares the [`epoch`](Owner::epoch), refuses that.
+/// sink, and goes on a minute later, it writes to the sink after the newer owner. The same holds
+/// for a machine that was suspended: its clock may have stood still, so the owner takes its lease
+/// for valid. A sink that is idempotent by index, or that compares the [`epoch`](Owner::epoch),
+/// refuses that.
 pub struct Owner<L: Link> {
     shared: Arc<Shared<L::Receipt>>,
     /// Ends the task when it is dropped.

@@ -118,8 +118,12 @@ impl<L: Link> OwnerBuilder<L> {
     /// # }
     /// ```
     ///
-    /// The sink should store it in one step with the results. Then no item is delivered twice, and
-    /// a commit needs no round trip to the engine.
+    /// The sink should store it in one step with the results. Then the death of the owner at any
+    /// step repeats no delivery, and a commit needs no round trip to the engine.
+    ///
+    /// An older owner may be alive, and deliver until the end of its lease. If it does so after the
+    /// number was read, this owner delivers the same items again. So the sink ignores an index
+    /// below its number.
     ///
     /// Without this setting, the engine keeps the number. If the program dies between the sink and
     /// the commit, the next owner delivers some items again.

@@ -65,6 +65,7 @@ where
     ///
     /// It waits for the result of the first missing item. If no worker runs, or the engine does not
     /// answer, it waits until that changes. It delivers nothing while the lease is not confirmed.
+    /// If all items of the window were delivered and none was committed, it waits for a commit.
     pub async fn next(&mut self) -> Result<Option<Delivery<R>>, OwnerError> {
         if self.panicked {
             return Err(OwnerError::Closed);
@@ -154,7 +155,7 @@ pub struct Delivery<R> {
 impl<R> Delivery<R> {
     /// Commits this item and all items before it. The sink has stored them.
     ///
-    /// A program may commit once for several deliveries, at most once per window.
+    /// A program may commit once for several deliveries, but at least once per window.
     ///
     /// * Without [`resume_from`](crate::OwnerBuilder::resume_from), it waits until the engine has
     ///   stored the number of committed items.
@@ -164,14 +165,16 @@ impl<R> Delivery<R> {
     ///
     /// * [`OwnerError::Fenced`] if a newer owner has the lease. It delivers this item again, if its
     ///   watermark is below it.
-    /// * [`OwnerError::Closed`] if the [`Results`] were dropped.
+    /// * [`OwnerError::Closed`] if the [`Results`] were dropped, or the owner's runtime was shut
+    ///   down, before the item was committed. With
+    ///   [`resume_from`](crate::OwnerBuilder::resume_from), this concerns the last item only.
     ///
     /// # Progress
     ///
     /// With [`resume_from`](crate::OwnerBuilder::resume_from), it returns at once, but for the last
     /// item. Otherwise, and after the last item, it waits for the engine: if the engine does not
-    /// answer, until it does. The future may be dropped at any time. The commit happens
-    /// nevertheless.
+    /// answer, until it does. The future may be dropped at any time. If it was polled, the commit
+    /// happens nevertheless, while the owner lives.
     pub async fn commit(&self) -> Result<(), OwnerError> {
         self.owner.commit(self.index).await
     }
