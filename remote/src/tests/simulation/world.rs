@@ -39,10 +39,13 @@ pub(super) enum Reply {
 }
 
 pub(super) enum Event {
+    /// A request reaches the engine. Its process may have died.
     Request(Process, Request),
+    /// A reply reaches its process.
     Reply(Process, Reply),
-    /// A request to receive looks again.
+    /// A job ends, or kills its worker.
     JobEnds(Process, JobId, Option<Outcome>),
+    /// A timer of a process ends.
     Wake(Process),
     StartOwner,
     StartWorker,
@@ -56,20 +59,24 @@ pub(super) struct World {
     pub(super) owners: BTreeMap<Process, OwnerProcess>,
     pub(super) workers: BTreeMap<Process, WorkerProcess>,
     next_process: Process,
+    /// The events by number, and the instant of each.
     events: BTreeMap<u64, Event>,
     queue: BinaryHeap<Reverse<(Instant, u64)>>,
     next_event: u64,
     /// The outcomes that the sink has stored.
     pub(super) sink: Vec<Result<Bytes, Gap>>,
-    /// The owner that delivered last, and the owners that must not deliver any more.
+    /// The owner of the last delivery.
     deliverer: Option<Process>,
+    /// The owners that another owner has followed. They must not deliver any more.
     retired: BTreeSet<Process>,
     is_closed: bool,
+    /// The engine has lost its storage at least once.
     has_lost_all: bool,
-    /// The results that the engine has stored at some time.
+    /// The positions of all results that workers have published.
     results: BTreeSet<(RingId, u64)>,
-    /// The engine keeps every message, and delivers no other.
+    /// The engine loses no message, and delivers only published messages.
     pub(super) is_honest: bool,
+    /// The plan has no crash of the owner, and no second owner.
     has_one_owner: bool,
 }
 
@@ -190,14 +197,15 @@ impl World {
             Request::Store { value, expected } => Reply::Stored(self.engine.store(value, expected)),
         };
         let mut delay = self.latency();
-        // A request that found nothing has waited.
+        // The engine answers a request to receive at once, or after it has waited for a message.
         if matches!(&reply, Reply::Received(messages) if messages.is_empty()) {
             delay += Duration::from_millis(200);
         }
         self.after(delay, Event::Reply(process, reply));
     }
 
-    /// Lets something go wrong, now and then.
+    /// Starts a crash, a pause, a second owner or a loss of storage. Each of them happens with a
+    /// chance of 1 in 256, until the plan has no more of them.
     fn trouble(&mut self) {
         let plan = &mut self.plan;
         let mut some = |left: &mut u32| {
@@ -245,7 +253,7 @@ impl World {
         (!processes.is_empty()).then(|| processes[self.rng.usize(..processes.len())])
     }
 
-    /// Stores a delivery in the sink, which ignores what it has.
+    /// Stores a delivery in the sink. The sink ignores an index below its number of items.
     pub(super) fn deliver(&mut self, process: Process, index: u64, outcome: Result<Bytes, Gap>) {
         if self.deliverer != Some(process) {
             self.retired.extend(self.deliverer);
@@ -271,7 +279,7 @@ impl World {
 
     /// Fails if an owner acknowledges the last copy of a result that is not stored.
     pub(super) fn check_acknowledgement(&self, receipt: Receipt, ring: RingId) {
-        // Two owners may each hold a copy, and refuse the copy of the other owner.
+        // With two owners, each of them may hold one copy and refuse the other copy.
         if !self.is_honest || !self.has_one_owner || self.plan.with_failures {
             return;
         }
@@ -312,7 +320,7 @@ impl World {
         match step {
             Step::Fenced { .. } => {
                 self.owners.remove(&process);
-                // A program may start its owner again. One of them must remain.
+                // The run needs an owner to end.
                 if self.owners.is_empty() {
                     self.after(Duration::from_millis(100), Event::StartOwner);
                 }
