@@ -143,5 +143,5 @@ fn a_failure_tells_the_budget_that_closings_have_extended() {
         1 => AttemptOutcome::Closed { error: "banned", after: 20 * MS },
         _ => AttemptOutcome::Retry { error: "busy", after: Some(3_600_000 * MS) },
     });
-    assert!(failure.to_string().contains("within 30.02s"), "{failure}");
+    assert!(failure.to_string().contains("within 30.020625s"), "{failure}");
 }

@@ -101,9 +101,9 @@ pub enum AttemptOutcome<U, E> {
     /// [`close_until`](crate::RateLimiter::close_until) does. Without a limiter, the batch alone
     /// waits.
     ///
-    /// The item keeps its place, and the attempt uses up nothing of its [`Retry`](crate::Retry): it
-    /// does not count there, and the budget of time is extended by `after`. A timeout or a deadline
-    /// of the item goes on. So does [`Attempt::number`].
+    /// The item keeps its place. The attempt does not count in its [`Retry`](crate::Retry), and
+    /// extends its budget of time by `after` and the longest jitter of the closing. A timeout or a
+    /// deadline of the item goes on. So does [`Attempt::number`].
     ///
     /// An `after` of zero closes nothing, as a `Retry-After: 0` says. Then the outcome is a `Retry`
     /// whose wait [`Retry`](crate::Retry) decides.

@@ -38,7 +38,7 @@ pub(crate) struct Entry<P, E> {
     pub(crate) attempts: u32,
     /// The number of attempts that a closed service refused.
     pub(crate) refused: u32,
-    /// The time for which these attempts closed the service.
+    /// The time for which these attempts closed the service, each with its longest jitter.
     pub(crate) closed: Duration,
     /// When the first attempt was dispatched.
     pub(crate) started: Option<Instant>,
@@ -381,6 +381,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
             }
             RetryWait::Closed(time) => {
                 entry.refused += 1;
+                let time = self.config.limiter.longest_closing(time);
                 entry.closed = entry.closed.saturating_add(time);
                 Some(Duration::ZERO)
             }

@@ -221,6 +221,11 @@ impl RateLimiter {
         lock(&self.0.state).delay
     }
 
+    /// Returns the longest time until the service opens, if it is closed for `time`.
+    pub(crate) fn longest_closing(&self, time: Duration) -> Duration {
+        lock(&self.0.state).closing.longest(time)
+    }
+
     /// Returns the turns of a new batch among the batches that go through the limiter. The limiter
     /// wakes the batch when its turn has come.
     pub(crate) fn turn(&self, waker: Option<Arc<BatchWaker>>) -> Turn {

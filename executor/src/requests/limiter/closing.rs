@@ -80,6 +80,11 @@ impl Closing {
         Some(later(until, (length / self.jitter).mul_f64(self.chance)))
     }
 
+    /// Returns the longest time until the service opens, if it is closed for `time`.
+    pub(super) fn longest(&self, time: Duration) -> Duration {
+        time.saturating_add(time / self.jitter)
+    }
+
     /// Returns `true` if the service was never closed, and told no number of remaining attempts.
     pub(super) fn is_unlimited(&self) -> bool {
         self.window == u64::MAX && self.remaining.is_none()

@@ -87,3 +87,15 @@ fn a_closing_costs_no_attempt_and_extends_the_budget() {
     assert_eq!(simulation.dispatched.len(), 3);
     assert_eq!(simulation.ends, [Some(End::Exhausted)], "it had its two attempts");
 }
+
+#[test]
+fn the_jitter_of_a_closing_uses_up_no_budget() {
+    for _ in 0..100 {
+        let limiter = RateLimiter::builder().build().unwrap();
+        let items = vec![vec![(1, Reply::Closed(100_000)), (1, Reply::Done)]];
+        let retry = Retry::new().within(millis(20));
+        let mut simulation = Simulation::new(retry, &limiter, 1, 1, items);
+        simulation.run(200_000);
+        assert_eq!(simulation.ends, [Some(End::Done)]);
+    }
+}
