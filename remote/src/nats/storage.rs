@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, pull};
-use async_nats::jetstream::context::DeleteStreamErrorKind;
+use async_nats::jetstream::context::{CreateStreamErrorKind, DeleteStreamErrorKind};
 use async_nats::jetstream::stream::{self, DiscardPolicy, RetentionPolicy, StorageType, Stream};
 use async_nats::jetstream::{Context, ErrorCode, kv};
 
@@ -156,7 +156,7 @@ async fn channel(
             .map_or(-1, |most| i32::try_from(most).unwrap_or(i32::MAX)),
         ..stream::Config::default()
     };
-    let stream: Stream = context.get_or_create_stream(config).await.map_err(not_opened)?;
+    let stream = find_or_create(context, config).await?;
     let largest = match stream.cached_info().config.max_message_size {
         ..=0 => usize::MAX,
         most => most as usize,
@@ -195,8 +195,28 @@ async fn bucket(
         num_replicas: settings.replicas,
         ..stream::Config::default()
     };
-    context.get_or_create_stream(config).await.map_err(not_opened)?;
+    find_or_create(context, config).await?;
     context.get_key_value(name).await.map_err(not_opened)
+}
+
+/// Returns a stream as it is, or creates it.
+async fn find_or_create(context: &Context, config: stream::Config) -> Result<Stream, NatsError> {
+    match context.get_or_create_stream(config.clone()).await {
+        // Another link has just created it, with other settings.
+        Err(error) if exists(&error.kind()) => context.get_or_create_stream(config).await,
+        result => result,
+    }
+    .map_err(not_opened)
+}
+
+fn exists(kind: &CreateStreamErrorKind) -> bool {
+    match kind {
+        CreateStreamErrorKind::JetStream(error) => {
+            [ErrorCode::STREAM_NAME_EXIST, ErrorCode::STREAM_SUBJECT_OVERLAP]
+                .contains(&error.error_code())
+        }
+        _ => false,
+    }
 }
 
 fn not_opened(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> NatsError {

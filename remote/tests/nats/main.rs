@@ -4,6 +4,7 @@
 //! they print a line, and pass.
 
 mod cluster;
+mod connect;
 mod jobs;
 mod link;
 mod server;
