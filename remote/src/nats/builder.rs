@@ -18,6 +18,12 @@ const PING: Duration = Duration::from_secs(2);
 /// The longest time between two attempts to connect again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// The shortest and the longest time of a setting. The server counts nanoseconds with a sign.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The shortest window of copies that the server accepts.
+const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
+
 /// The settings of a [`NatsLink`].
 ///
 /// The settings of the storage apply if the link creates it. A stream or a bucket that exists stays
@@ -43,7 +49,7 @@ impl NatsBuilder {
 
     /// Sets the number of servers that store each message, from 1 to 5. The default is 1.
     pub fn replicas(mut self, replicas: usize) -> NatsBuilder {
-        self.storage.replicas = replicas;
+        self.storage.replicas = replicas.clamp(1, 5);
         self
     }
 
@@ -53,59 +59,62 @@ impl NatsBuilder {
         self
     }
 
-    /// Sets the time after which a message comes again that was not acknowledged. The default is
-    /// 30 seconds.
+    /// Sets the time after which a message comes again that was not acknowledged, from 1 ms to a
+    /// year. The default is 30 seconds.
     ///
     /// It must be twice the heartbeat of the workers, or more.
     pub fn acknowledgement_wait(mut self, wait: Duration) -> NatsBuilder {
-        self.storage.acknowledgement_wait = wait;
+        self.storage.acknowledgement_wait = wait.clamp(SHORTEST, LONGEST);
         self
     }
 
-    /// Sets the time for which the server knows the id of a message, and drops copies. The default
-    /// is 2 minutes, like the server's own default.
+    /// Sets the time for which the server knows the id of a message, and drops copies, from 100 ms
+    /// to a year. The default is 2 minutes, like the server's own default.
     pub fn duplicate_window(mut self, window: Duration) -> NatsBuilder {
-        self.storage.duplicate_window = window;
+        self.storage.duplicate_window = window.clamp(SHORTEST_WINDOW, LONGEST);
         self
     }
 
-    /// Sets the most bytes of the tasks, and of the results, that the server stores. By default,
-    /// only its own limits count.
+    /// Sets the most bytes of the tasks, and of the results, that the server stores, at least 1. By
+    /// default, only its own limits count.
     ///
     /// A full stream refuses messages, and their senders try again. The limit must exceed the
     /// messages of a whole window.
     pub fn max_bytes(mut self, bytes: u64) -> NatsBuilder {
-        self.storage.max_bytes = Some(bytes);
+        self.storage.max_bytes = Some(bytes.max(1));
         self
     }
 
-    /// Sets the most stored messages per channel. By default, only the limits of the server count.
+    /// Sets the most stored messages per channel, at least 1. By default, only the limits of the
+    /// server count.
     ///
     /// The limit must exceed the messages of a whole window.
     pub fn max_messages(mut self, messages: u64) -> NatsBuilder {
-        self.storage.max_messages = Some(messages);
+        self.storage.max_messages = Some(messages.max(1));
         self
     }
 
-    /// Sets the largest message of the streams, in bytes, headers included. By default, only the
-    /// limit of the server counts, which is 1 MiB by default.
+    /// Sets the largest message of the streams, in bytes, headers included, at least 1. By default,
+    /// only the limit of the server counts, which is 1 MiB by default.
+    ///
+    /// The link keeps 128 bytes for the headers. So a limit of 128 or less refuses all messages.
     pub fn max_message(mut self, bytes: u32) -> NatsBuilder {
-        self.storage.max_message = Some(bytes);
+        self.storage.max_message = Some(bytes.max(1));
         self
     }
 
-    /// Sets the time limit of each operation. The default is 5 seconds.
+    /// Sets the time limit of each operation, from 1 ms to a year. The default is 5 seconds.
     ///
     /// A wait for messages ends by a limit of its own, after 2 seconds and half of this time.
     pub fn time_limit(mut self, limit: Duration) -> NatsBuilder {
-        self.time_limit = limit;
+        self.time_limit = limit.clamp(SHORTEST, LONGEST);
         self
     }
 
-    /// Sets the time for which [`connect`](NatsBuilder::connect) tries again after an error. By
-    /// default, it fails at once.
+    /// Sets the time for which [`connect`](NatsBuilder::connect) tries again after an error, up to a
+    /// year. By default, it fails at once.
     pub fn open_within(mut self, time: Duration) -> NatsBuilder {
-        self.open_within = time;
+        self.open_within = time.min(LONGEST);
         self
     }
 

@@ -1,6 +1,9 @@
 //! The connection, the settings, and the creation of the storage.
 
-use reorder_remote::NatsLink;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reorder_remote::{Channel, Link as _, LinkError, MessageId, NatsBuilder, NatsLink};
 use tokio::task::JoinSet;
 
 use crate::server::Servers;
@@ -17,4 +20,28 @@ async fn links_with_other_settings_may_create_the_storage_at_once() {
         }
         assert!(links.join_all().await.iter().all(Result::is_ok));
     }
+}
+
+#[tokio::test]
+async fn settings_out_of_range_become_the_nearest_ones() {
+    let Some(servers) = Servers::start(1) else { return };
+    let least = |builder: NatsBuilder| {
+        let builder = builder.replicas(0).max_bytes(0).max_messages(0);
+        builder.acknowledgement_wait(Duration::ZERO).duplicate_window(Duration::ZERO)
+    };
+    let most = |builder: NatsBuilder| {
+        let builder = builder.max_bytes(u64::MAX).max_messages(u64::MAX).max_message(u32::MAX);
+        let builder = builder.time_limit(Duration::MAX).open_within(Duration::MAX);
+        builder.acknowledgement_wait(Duration::MAX).duplicate_window(Duration::MAX)
+    };
+    let id = MessageId { sender: 1, number: 1 };
+    let link = least(NatsLink::builder("least")).connect(&servers.url()).await.unwrap();
+    // The server takes a limit of 0 for none.
+    let error = link.publish(Channel::Tasks, id, Bytes::new()).await.unwrap_err();
+    assert!(matches!(error, LinkError::Unavailable(_)), "{error}");
+    let link = most(NatsLink::builder("most")).connect(&servers.url()).await.unwrap();
+    link.publish(Channel::Tasks, id, Bytes::new()).await.unwrap();
+    let link = NatsLink::builder("small").max_message(0).connect(&servers.url()).await.unwrap();
+    let error = link.publish(Channel::Tasks, id, vec![0].into()).await.unwrap_err();
+    assert!(matches!(error, LinkError::TooLarge { given: 1, allowed: 0 }), "{error}");
 }
