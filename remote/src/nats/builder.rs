@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::stream::StorageType;
-use async_nats::{Client, ConnectOptions};
+use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions};
 use tokio::time;
 
 use crate::nats::error::{NatsError, NatsOperation};
@@ -112,7 +112,8 @@ impl NatsBuilder {
     }
 
     /// Sets the time for which [`connect`](NatsBuilder::connect) tries again after an error, up to a
-    /// year. By default, it fails at once.
+    /// year. By default, it fails at once. It always fails at once if the server refuses the
+    /// credentials, or the URL is malformed.
     pub fn open_within(mut self, time: Duration) -> NatsBuilder {
         self.open_within = time.min(LONGEST);
         self
@@ -134,7 +135,7 @@ impl NatsBuilder {
         loop {
             let pause = time::Instant::now() + Duration::from_millis(200);
             match self.try_connect(url).await {
-                Err(_) if pause < end => time::sleep_until(pause).await,
+                Err(error) if pause < end && !is_final(&error) => time::sleep_until(pause).await,
                 result => return result,
             }
         }
@@ -181,4 +182,17 @@ impl NatsBuilder {
         link.storage().await?;
         Ok(link)
     }
+}
+
+/// Returns `true` if another attempt would fail as well.
+fn is_final(error: &NatsError) -> bool {
+    let NatsError::Refused { source, .. } = error else { return false };
+    source.downcast_ref::<ConnectError>().is_some_and(|error| {
+        matches!(
+            error.kind(),
+            ConnectErrorKind::ServerParse
+                | ConnectErrorKind::Authentication
+                | ConnectErrorKind::AuthorizationViolation
+        )
+    })
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reorder_remote::{Channel, Link as _, LinkError, MessageId, NatsBuilder, NatsLink};
+use reorder_remote::{
+    Channel, Link as _, LinkError, MessageId, NatsBuilder, NatsError, NatsLink, NatsOperation,
+};
 use tokio::task::JoinSet;
 
 use crate::server::Servers;
@@ -44,4 +46,20 @@ async fn settings_out_of_range_become_the_nearest_ones() {
     let link = NatsLink::builder("small").max_message(0).connect(&servers.url()).await.unwrap();
     let error = link.publish(Channel::Tasks, id, vec![0].into()).await.unwrap_err();
     assert!(matches!(error, LinkError::TooLarge { given: 1, allowed: 0 }), "{error}");
+}
+
+/// Connects, and tries again for longer than a test may take.
+async fn connect_patiently(url: &str) -> Result<NatsLink, NatsError> {
+    NatsLink::builder("job").open_within(Duration::from_secs(86_400)).connect(url).await
+}
+
+#[tokio::test]
+async fn refused_credentials_and_malformed_urls_fail_at_once() {
+    let Some(servers) = Servers::start_with(1, &["--user", "user", "--pass", "word"]) else {
+        return;
+    };
+    for url in [&servers.url()[..], "http://127.0.0.1", "nats://a b"] {
+        let error = connect_patiently(url).await.unwrap_err();
+        assert!(matches!(error, NatsError::Refused { operation: NatsOperation::Connect, .. }));
+    }
 }

@@ -29,6 +29,11 @@ struct Node {
 impl Servers {
     /// Starts servers, or returns `None` and prints a line if there is no program.
     pub(crate) fn start(count: usize) -> Option<Servers> {
+        Servers::start_with(count, &[])
+    }
+
+    /// Starts servers with more arguments.
+    pub(crate) fn start_with(count: usize, more: &[&str]) -> Option<Servers> {
         static SKIPPED: Once = Once::new();
         if std::env::var_os(VARIABLE).is_none() {
             SKIPPED.call_once(|| {
@@ -47,6 +52,7 @@ impl Servers {
             let mut arguments: Vec<String> =
                 ["-a", "127.0.0.1", "-js", "-p"].map(str::to_owned).into();
             arguments.extend([port.to_string(), "-n".to_owned(), format!("node{index}")]);
+            arguments.extend(more.iter().map(|&argument| argument.to_owned()));
             if count > 1 {
                 arguments.extend(["--cluster_name", "tests", "--cluster"].map(str::to_owned));
                 arguments.extend([format!("nats://127.0.0.1:{route}"), "--routes".to_owned()]);
