@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::stream::StorageType;
-use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions};
+use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, ServerAddr};
 use tokio::time;
 
 use crate::nats::error::{NatsError, NatsOperation};
@@ -121,7 +121,10 @@ impl NatsBuilder {
 
     /// Connects to a server, and opens the storage of the job.
     ///
-    /// The URL is as `nats://host:4222`. It may name several servers, with commas.
+    /// The URL is as `nats://host:4222`. It may name several servers, with commas. It may contain a
+    /// user and a password, or a token: `nats://user:password@host:4222`, `nats://token@host:4222`.
+    /// The first credentials apply to all servers. For other credentials, use
+    /// [`open`](NatsBuilder::open).
     ///
     /// # Errors
     ///
@@ -143,7 +146,15 @@ impl NatsBuilder {
 
     async fn try_connect(&self, url: &str) -> Result<NatsLink, NatsError> {
         let operation = NatsOperation::Connect;
-        let options = ConnectOptions::new()
+        let servers = url.split(',').map(str::parse).collect::<Result<Vec<ServerAddr>, _>>();
+        let servers = servers.map_err(|error| {
+            NatsError::refused(
+                operation,
+                ConnectError::with_source(ConnectErrorKind::ServerParse, error),
+            )
+        })?;
+        // The client itself ignores the credentials of a URL.
+        let options = credentials(&servers)
             .name(format!("reorder-remote: {}", self.job))
             .connection_timeout(self.time_limit)
             .ping_interval(PING)
@@ -151,7 +162,6 @@ impl NatsBuilder {
                 let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
                 Duration::from_millis(50).saturating_mul(attempts).min(LONGEST_PAUSE)
             });
-        let servers: Vec<&str> = url.split(',').collect();
         let connected = time::timeout(self.time_limit, options.connect(servers)).await;
         let client = connected
             .map_err(|_| NatsError::NoAnswer { operation, after: self.time_limit })?
@@ -182,6 +192,40 @@ impl NatsBuilder {
         link.storage().await?;
         Ok(link)
     }
+}
+
+/// Returns options with the first credentials of the addresses. A user without a password is a
+/// token.
+fn credentials(servers: &[ServerAddr]) -> ConnectOptions {
+    let Some(server) = servers.iter().find(|server| server.has_user_pass()) else {
+        return ConnectOptions::new();
+    };
+    let user = decoded(server.username().unwrap_or_default());
+    match server.password() {
+        Some(password) => ConnectOptions::with_user_and_password(user, decoded(password)),
+        None => ConnectOptions::with_token(user),
+    }
+}
+
+/// Replaces each `%` and its two hexadecimal digits by their byte.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, others @ ..] = rest {
+        let digits = others.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte.filter(|_| *first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &others[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = others;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Returns `true` if another attempt would fail as well.

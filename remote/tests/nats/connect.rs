@@ -63,3 +63,17 @@ async fn refused_credentials_and_malformed_urls_fail_at_once() {
         assert!(matches!(error, NatsError::Refused { operation: NatsOperation::Connect, .. }));
     }
 }
+
+#[tokio::test]
+async fn a_url_may_contain_credentials() {
+    for (arguments, credentials) in [
+        (&["--user", "us%er", "--pass", "wo@rd+1/"][..], "us%25er:wo%40rd+1%2F@"),
+        (&["--auth", "secret"], "secret@"),
+    ] {
+        let Some(servers) = Servers::start_with(1, arguments) else { return };
+        let url = servers.url().replace("//", &format!("//{credentials}"));
+        connect_patiently(&url).await.unwrap();
+        // The credentials also apply to the other servers of the list.
+        connect_patiently(&format!("nats://127.0.0.1:1,{url}")).await.unwrap();
+    }
+}
