@@ -4,7 +4,10 @@
 //! * Without `--nats`, the workers are threads of this process.
 //! * With `--nats URL`, they are processes, which may be on any machine. The example needs the
 //!   feature `nats` for that.
-//! * `--resume` continues after the owner was killed. It needs the same files, unchanged.
+//! * Each block is synced before it is committed. So `--resume` continues after the owner was
+//!   killed, or its machine has lost its power. It needs the same files, unchanged.
+//! * An output that exists already is an error, except with `--resume`.
+//! * After Ctrl-C, the workers that the owner has started end as well.
 //!
 //! ```text
 //! cargo run --release -p reorder-remote --example remote_gzip -- --workers 3 --out DIR FILE...
@@ -36,13 +39,14 @@ type AnyError = Box<dyn Error + Send + Sync>;
 #[derive(Clone, Parser)]
 struct Args {
     /// The files to compress
+    #[arg(required_unless_present = "worker")]
     files: Vec<PathBuf>,
     /// The folder for the outputs
     #[arg(long, default_value = ".")]
     out: PathBuf,
     /// The number of workers that this program starts
-    #[arg(long, default_value_t = 3)]
-    workers: usize,
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(..=1000))]
+    workers: u32,
     /// The URL of a NATS server, or several URLs with commas
     #[arg(long)]
     nats: Option<String>,
@@ -85,10 +89,14 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<(), AnyError> {
     let Some(url) = &args.nats else {
+        if args.workers == 0 {
+            return Err("without --nats, the owner needs workers of its own".into());
+        }
+        let source = Source::new(&args.files)?;
+        let sink = Sink::open(&args.out, &source, args.resume)?;
         let link = InProcess::new();
         let workers = LocalWorkers::start(&link, &args);
-        let resume = args.resume && sink::is_incomplete(&args.out);
-        let (stats, blocks) = compress(link, &args, resume).await?;
+        let (stats, blocks) = compress(link, &args, &source, sink).await?;
         print_table(&blocks, &workers.stop().await, stats);
         return Ok(());
     };
@@ -102,10 +110,10 @@ async fn run(args: Args) -> Result<(), AnyError> {
 async fn compress<L: Link + Clone>(
     link: L,
     args: &Args,
-    resume: bool,
+    source: &Source,
+    mut sink: Sink<'_>,
 ) -> Result<(OwnerStats, BTreeMap<u32, u64>), AnyError> {
-    let source = Source::new(&args.files)?;
-    let mut sink = Sink::open(&args.out, &source, resume)?;
+    sink.start()?;
     let owner = loop {
         let owner = Owner::builder(link.clone())
             .window(64)

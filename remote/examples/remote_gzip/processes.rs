@@ -1,41 +1,40 @@
 //! Owner and workers as processes, which a NATS server connects.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use reorder_remote::NatsLink;
-use tokio::sync::oneshot;
+use reorder_remote::{NatsError, NatsLink};
+use tokio::sync::watch;
+use tokio::time::sleep;
 
+use crate::sink::Sink;
+use crate::source::Source;
 use crate::workers::work;
-use crate::{AnyError, Args, compress, print_table, sink};
+use crate::{AnyError, Args, compress, print_table};
 
 /// The time for which a process waits for its server at first.
 const PATIENCE_AT_FIRST: Duration = Duration::from_secs(600);
+/// The time in which a worker stores its last results after its owner has ended.
+const LAST_RESULTS: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(args: &Args, url: &str) -> Result<(), AnyError> {
-    let link = NatsLink::builder(&args.job)
-        .replicas(args.replicas)
-        .acknowledgement_wait(args.patience() / 2)
-        .open_within(PATIENCE_AT_FIRST)
-        .connect(url)
-        .await?;
     if args.worker {
-        let stats = work(link, std::process::id(), args, stopped(args.until_eof)).await;
-        println!("{} {}", stats.started, stats.redelivered);
-        return Ok(());
+        return run_worker(args, url).await;
     }
-    let resume = args.resume && sink::is_incomplete(&args.out);
-    if !resume {
+    let source = Source::new(&args.files)?;
+    let sink = Sink::open(&args.out, &source, args.resume)?;
+    let link = connect(args, url).await?;
+    if sink.index() == 0 {
         // The results of an older job must not be those of this one.
         while let Err(error) = link.remove().await {
             eprintln!("remote_gzip: {error}");
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            sleep(Duration::from_millis(500)).await;
         }
     }
     let workers = (0..args.workers).map(|_| start(args, url)).collect::<io::Result<Vec<_>>>()?;
-    let (stats, blocks) = compress(link, args, resume).await?;
+    let (stats, blocks) = compress(link, args, &source, sink).await?;
     let mut numbers = BTreeMap::new();
     for mut worker in workers {
         drop(worker.stdin.take());
@@ -49,7 +48,16 @@ pub(crate) async fn run(args: &Args, url: &str) -> Result<(), AnyError> {
     Ok(())
 }
 
-/// Starts a worker. It ends when this process ends, by whatever reason.
+async fn connect(args: &Args, url: &str) -> Result<NatsLink, NatsError> {
+    NatsLink::builder(&args.job)
+        .replicas(args.replicas)
+        .acknowledgement_wait(args.patience() / 2)
+        .open_within(PATIENCE_AT_FIRST)
+        .connect(url)
+        .await
+}
+
+/// Starts a worker. It ends after this process has ended, for whatever reason.
 fn start(args: &Args, url: &str) -> io::Result<Child> {
     Command::new(std::env::current_exe()?)
         .args(["--worker", "--until-eof", "--nats", url, "--job", &args.job])
@@ -59,16 +67,33 @@ fn start(args: &Args, url: &str) -> io::Result<Child> {
         .spawn()
 }
 
-/// Waits for the end of standard input, if it counts.
-async fn stopped(until_eof: bool) {
-    let (end, ended) = oneshot::channel::<()>();
-    if until_eof {
+/// Runs a worker. With `--until-eof`, it ends soon after the end of standard input.
+async fn run_worker(args: &Args, url: &str) -> Result<(), AnyError> {
+    let stop = watch::Sender::new(());
+    let (mut stopped, mut over) = (stop.subscribe(), stop.subscribe());
+    // Without a reader of standard input, nothing stops the worker.
+    let _stop = if args.until_eof {
         std::thread::spawn(move || {
             _ = io::stdin().read_to_end(&mut Vec::new());
-            drop(end);
+            drop(stop);
         });
-        _ = ended.await;
+        None
     } else {
-        std::future::pending().await
+        Some(stop)
+    };
+    let work = async {
+        let link = connect(args, url).await?;
+        let stopped = async move { _ = stopped.changed().await };
+        Ok::<_, NatsError>(work(link, std::process::id(), args, stopped).await)
+    };
+    tokio::select! {
+        stats = work => {
+            let stats = stats?;
+            // The owner may have ended, and then nothing reads the numbers.
+            _ = writeln!(io::stdout(), "{} {}", stats.started, stats.redelivered);
+            Ok(())
+        }
+        // A server that does not answer must not keep the worker.
+        () = async { _ = over.changed().await; sleep(LAST_RESULTS).await } => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! What a worker does, and workers that are threads of this process.
+//! The job of the workers, and workers that run as tasks of this process.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -12,19 +12,20 @@ use tokio::task::JoinHandle;
 
 use crate::{Args, Started};
 
-/// Runs a worker until the future ends. It has one block at a time.
+/// Runs a worker until `stop` ends. The worker compresses one block at a time.
 pub(crate) async fn work<L: Link>(
     link: L,
     id: u32,
     args: &Args,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> WorkerStats {
-    // The link delivers a block again after half of the patience.
+    // `--patience` is the time after which the owner asks again. After half of it, the server
+    // delivers a block again if no heartbeat has come. So three heartbeats fit into that time.
     let worker = Worker::new(link).heartbeat(args.patience() / 6).deliveries(20);
     worker.until(stop).run_blocking(move |task| compress(id, task)).await
 }
 
-/// Compresses a block. A sequence of gzip files is a gzip file, so each block is one.
+/// Compresses a block to a gzip file of its own. Gzip files one after the other are a gzip file.
 fn compress(id: u32, task: Task<Result<Bytes, String>>) -> AttemptOutcome<(u32, Bytes)> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     let block = task.value.and_then(|block| {
@@ -33,33 +34,43 @@ fn compress(id: u32, task: Task<Result<Bytes, String>>) -> AttemptOutcome<(u32, 
     });
     match block {
         Ok(block) => AttemptOutcome::Done((id, block.into())),
+        // The owner could not read the block, so another attempt would fail as well.
         Err(error) => AttemptOutcome::Failed { error },
     }
 }
 
+/// Workers that run as tasks of this process.
 pub(crate) struct LocalWorkers {
     stop: watch::Sender<()>,
+    /// The number and the task of each worker.
     workers: Vec<(u32, JoinHandle<WorkerStats>)>,
 }
 
 impl LocalWorkers {
     pub(crate) fn start<L: Link + Clone>(link: &L, args: &Args) -> LocalWorkers {
         let stop = watch::Sender::new(());
-        let start = |id| {
-            let (link, args, mut stopped) = (link.clone(), args.clone(), stop.subscribe());
-            let stopped = async move { _ = stopped.changed().await };
-            (id, tokio::spawn(async move { work(link, id, &args, stopped).await }))
-        };
-        let workers = (1..=args.workers as u32).map(start).collect();
+        let mut workers = Vec::new();
+        for id in 1..=args.workers {
+            let (link, args) = (link.clone(), args.clone());
+            let mut receiver = stop.subscribe();
+            // The wait ends when `LocalWorkers::stop` drops the sender.
+            let stopped = async move { _ = receiver.changed().await };
+            let task = tokio::spawn(async move { work(link, id, &args, stopped).await });
+            workers.push((id, task));
+        }
         LocalWorkers { stop, workers }
     }
 
-    /// Stops the workers, and returns their numbers.
+    /// Stops the workers, and returns how many blocks each worker has started, and how many of them
+    /// came twice.
     pub(crate) async fn stop(self) -> BTreeMap<u32, Started> {
         drop(self.stop);
         let mut numbers = BTreeMap::new();
         for (id, worker) in self.workers {
-            numbers.extend(worker.await.map(|stats| (id, (stats.started, stats.redelivered))));
+            // A worker that has panicked has no numbers.
+            if let Ok(stats) = worker.await {
+                numbers.insert(id, (stats.started, stats.redelivered));
+            }
         }
         numbers
     }
