@@ -205,3 +205,28 @@ async fn an_engine_that_does_not_answer_is_an_error_of_open() {
     let window = owner(&InProcess::new()).window(0).open().await;
     assert!(matches!(window, Err(OwnerError::Window(_))), "{window:?}");
 }
+
+#[test]
+fn a_runtime_ends_while_an_owner_and_a_worker_run() {
+    let (end, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for _ in 0..300 {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_time()
+                .build()
+                .unwrap();
+            let link = InProcess::new();
+            let opened = runtime.block_on(async {
+                square_worker(&link);
+                owner(&link).open().await.unwrap()
+            });
+            let results = opened.map(0..8u64, |n| n).results::<u64>();
+            // The runtime ends only if all its tasks wait, at the latest after some steps.
+            drop(runtime);
+            drop(results);
+        }
+        end.send(()).unwrap();
+    });
+    ended.recv_timeout(Duration::from_secs(300)).unwrap();
+}

@@ -177,7 +177,9 @@ async fn drive<L: Link>(link: Arc<L>, closing: Closing<L::Receipt>) {
                 }
                 Ok(done) => note(&mut shared.lock().owner, done),
                 Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                Err(_) => {}
+                // Only a runtime that shuts down cancels operations. It waits for this task, which
+                // would never wait again without a receiver.
+                Err(_) => return,
             }
             ended = operations.try_join_next();
         }
