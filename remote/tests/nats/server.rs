@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Once;
+use std::sync::{Mutex, Once};
 use std::thread;
 use std::time::Duration;
 
@@ -73,6 +73,10 @@ impl Servers {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         node.process = Some(command.spawn().unwrap());
         while TcpStream::connect(("127.0.0.1", node.port)).is_err() {
+            // Another program may have had the port when the node started.
+            if node.process.as_mut().is_none_or(|process| process.try_wait().unwrap().is_some()) {
+                node.process = Some(command.spawn().unwrap());
+            }
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -117,8 +121,18 @@ pub(crate) fn settings(job: &str) -> NatsBuilder {
         .acknowledgement_wait(Duration::from_secs(1))
 }
 
+/// Returns a port that is free, and that no other test gets.
 fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
+    let mut given = GIVEN.lock().unwrap();
+    loop {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        if !given.contains(&port) {
+            given.push(port);
+            return port;
+        }
+    }
 }
 
 fn remove_content(folder: &Path) {
