@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -107,10 +108,16 @@ struct Kills {
     loses_storage: bool,
     next_server: Instant,
     counts: Counts,
+    /// Gets a message at Ctrl-C, or at another signal that ends this process.
+    interrupted: Receiver<()>,
 }
 
 impl Kills {
     fn new(settings: &Settings) -> anyhow::Result<Kills> {
+        // The signal must not end this process before it has ended the others, and has removed
+        // their files.
+        let (interrupt, interrupted) = mpsc::channel();
+        ctrlc::set_handler(move || _ = interrupt.send(()))?;
         Ok(Kills {
             workers: Vec::new(),
             servers: Servers::start(settings.nodes)?,
@@ -120,6 +127,7 @@ impl Kills {
             loses_storage: settings.loses_storage,
             next_server: Instant::now() + RECOVERY,
             counts: Counts::default(),
+            interrupted,
         })
     }
 
@@ -144,6 +152,8 @@ impl Kills {
         let mut last_event = Instant::now();
         let mut next_event = last_event + self.random.pause();
         loop {
+            ensure!(self.interrupted.try_recv().is_err(), "interrupted");
+            self.servers.start_again()?;
             if let Some(status) = owner.0.try_wait()? {
                 ensure!(status.success(), "an owner that was not killed has ended: {status}");
                 return Ok(());

@@ -117,6 +117,19 @@ impl Servers {
         self.start_node(index)
     }
 
+    /// Starts the nodes again that have ended by themselves. Another program may have had the port
+    /// of a node when it started.
+    pub(super) fn start_again(&mut self) -> anyhow::Result<()> {
+        for index in 0..self.nodes.len() {
+            if let Some(process) = &mut self.nodes[index].process {
+                if process.try_wait()?.is_some() {
+                    self.start_node(index)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the id of a node's process.
     pub(super) fn process(&self, index: usize) -> Option<u32> {
         self.nodes[index].process.as_ref().map(Child::id)
@@ -166,6 +179,14 @@ mod tests {
         servers.restart(1, true).unwrap();
         servers.wait_for(1).unwrap();
         assert!(storage.is_dir() && !storage.join("file").exists());
+        // A node that has ended by itself starts again, and no other node.
+        let ids = (servers.process(0), servers.process(1));
+        let process = servers.nodes[1].process.as_mut().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+        servers.start_again().unwrap();
+        servers.wait_for(1).unwrap();
+        assert!(servers.process(0) == ids.0 && servers.process(1) != ids.1);
         drop(servers);
         assert!(!folder.exists());
         assert!(ports.iter().all(|&port| TcpStream::connect(("127.0.0.1", port)).is_err()));
