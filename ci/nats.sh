@@ -37,9 +37,23 @@ cargo test -q -p reorder-remote --features nats --doc
 # Without a server, the workers are threads.
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-cargo run -q -p reorder-remote --features nats --example remote_gzip -- \
-    --out "$folder" Cargo.lock README.md >/dev/null
+cargo build -q -p reorder-remote --features nats --example remote_gzip
+compress() {
+    "${CARGO_TARGET_DIR:-target}/debug/examples/remote_gzip" --out "$folder" "$@" >/dev/null
+}
+compress Cargo.lock README.md
 for file in Cargo.lock README.md; do gzip -dc "$folder/$file.gz" | cmp - "$file"; done
+# An output that exists, other files than before, and no worker at all are errors.
+refused() {
+    if compress "$@" 2>/dev/null; then
+        echo "nats: remote_gzip $* has not failed"
+        exit 1
+    fi
+}
+refused README.md
+echo "1 100 0" >"$folder/.remote_gzip"
+refused --resume README.md
+refused --workers 0 CHANGELOG.md
 echo "nats: the link works with $("$REORDER_NATS_SERVER" --version)"
 
 third=$((${1-60} / 3))
