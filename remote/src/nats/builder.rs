@@ -105,14 +105,15 @@ impl NatsBuilder {
 
     /// Sets the time limit of each operation, from 1 ms to a year. The default is 5 seconds.
     ///
-    /// A wait for messages ends by a limit of its own, after 2 seconds and half of this time.
+    /// A wait for messages ends by a limit of its own, after 2 seconds and half of this time. After
+    /// a failed operation, the next one looks for the storage first, which has the same limit.
     pub fn time_limit(mut self, limit: Duration) -> NatsBuilder {
         self.time_limit = limit.clamp(SHORTEST, LONGEST);
         self
     }
 
-    /// Sets the time for which [`connect`](NatsBuilder::connect) tries again after an error, up to a
-    /// year. By default, it fails at once. It always fails at once if the server refuses the
+    /// Sets the time for which [`connect`](NatsBuilder::connect) tries again after an error, up to
+    /// a year. By default, it fails at once. It always fails at once if the server refuses the
     /// credentials, or the URL is malformed.
     pub fn open_within(mut self, time: Duration) -> NatsBuilder {
         self.open_within = time.min(LONGEST);
