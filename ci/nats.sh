@@ -2,8 +2,14 @@
 # Tests the link over NATS JetStream against real servers on loopback: `ci/nats.sh [SECONDS]`.
 #
 # Then it kills workers, owners and servers while files are compressed, for 60 seconds or for
-# SECONDS. A third of this time is for a server that loses its storage, and a third for three
-# servers that keep replicas.
+# SECONDS. Each of these forms takes a quarter of this time:
+#
+# * one server;
+# * a server that loses its storage;
+# * three servers that keep replicas, of which the leader is killed and stopped, and each by turns;
+# * processes in network namespaces, whose links are cut, where the machine allows that.
+#
+# A form that takes a minute or longer fails if it had too few kills, stops or cuts.
 #
 # It needs the program `nats-server`, or its path in REORDER_NATS_SERVER. If the program is missing,
 # the script unpacks Debian's package into the target directory. It installs nothing.
@@ -56,7 +62,8 @@ refused --resume README.md
 refused --workers 0 CHANGELOG.md
 echo "nats: the link works with $("$REORDER_NATS_SERVER" --version)"
 
-third=$((${1-60} / 3))
-cargo xtask nats-kills --seconds "$third"
-cargo xtask nats-kills --seconds "$third" --lose-storage
-cargo xtask nats-kills --seconds "$third" --nodes 3
+quarter=$((${1-60} / 4))
+cargo xtask nats-kills --seconds "$quarter"
+cargo xtask nats-kills --seconds "$quarter" --lose-storage
+cargo xtask nats-kills --seconds "$quarter" --nodes 3
+cargo xtask nats-kills --seconds "$quarter" --cut-network

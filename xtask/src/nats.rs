@@ -1,15 +1,25 @@
 //! Starts NATS servers with JetStream on loopback, for tests and examples.
 
+mod api;
 pub(crate) mod kills;
+mod network;
 mod servers;
 
-use std::process::Command;
-use std::sync::mpsc;
+use std::process::{Command, ExitStatus};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 
 use crate::build;
+use network::Place;
 use servers::Servers;
+
+/// The time between two looks at the command.
+const LOOK: Duration = Duration::from_millis(20);
+/// The time that a command gets to end after a signal.
+const END: Duration = Duration::from_secs(10);
 
 /// Starts one node, or three that keep replicas. Prints the URL, and waits for Ctrl-C or the end of
 /// a command. Then it ends the nodes, and removes their storage.
@@ -30,7 +40,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     // The signal must not end this process before it has removed the storage.
     let (stop, stopped) = mpsc::channel();
     ctrlc::set_handler(move || _ = stop.send(()))?;
-    let servers = Servers::start(nodes)?;
+    let servers = Servers::start(&vec![Place::LOOPBACK; nodes])?;
     println!("{}", servers.url());
     let Some((program, arguments)) = command else {
         eprintln!("nats: {nodes} nodes run until Ctrl-C");
@@ -39,9 +49,29 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let mut command = Command::new(program);
     build::forget_cargo(&mut command);
     command.args(arguments).env("REORDER_NATS_URL", servers.url());
-    let status = command.status().with_context(|| (*program).to_owned())?;
+    let status = run_command(&mut command, &stopped).with_context(|| (*program).to_owned())?;
     ensure!(status.success(), "{program}: {status}");
     Ok(())
+}
+
+/// Runs a command to its end. At a signal to this process, the command ends as well.
+fn run_command(command: &mut Command, stopped: &Receiver<()>) -> anyhow::Result<ExitStatus> {
+    let mut child = command.spawn()?;
+    let mut kill_at = None;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if kill_at.is_none() && stopped.try_recv().is_ok() {
+            // After Ctrl-C, the terminal has sent a signal to the command, too.
+            Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status()?;
+            kill_at = Some(Instant::now() + END);
+        }
+        if kill_at.is_some_and(|at| at <= Instant::now()) {
+            child.kill()?;
+        }
+        thread::sleep(LOOK);
+    }
 }
 
 #[cfg(test)]
@@ -55,5 +85,16 @@ mod tests {
             let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
             assert!(run(&arguments).is_err(), "{arguments:?}");
         }
+    }
+
+    #[test]
+    fn a_signal_ends_the_command() {
+        let (stop, stopped) = mpsc::channel();
+        let begin = Instant::now();
+        let status = run_command(Command::new("sh").args(["-c", "exit 3"]), &stopped).unwrap();
+        assert_eq!(status.code(), Some(3));
+        stop.send(()).unwrap();
+        let status = run_command(Command::new("sleep").arg("1000"), &stopped).unwrap();
+        assert!(!status.success() && begin.elapsed() < Duration::from_secs(1000));
     }
 }

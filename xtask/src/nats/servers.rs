@@ -3,14 +3,16 @@
 use std::env;
 use std::fs;
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use tempfile::TempDir;
+
+use crate::nats::network::Place;
 
 /// The longest time in which a node accepts connections.
 const START: Duration = Duration::from_secs(30);
@@ -22,6 +24,7 @@ pub(super) struct Servers {
 }
 
 struct Node {
+    place: Place,
     port: u16,
     /// The port for the other nodes.
     route: u16,
@@ -39,9 +42,9 @@ pub(super) fn program() -> Option<PathBuf> {
 }
 
 impl Servers {
-    /// Starts the nodes, and waits until they accept connections.
-    pub(super) fn start(count: usize) -> anyhow::Result<Servers> {
-        let folder = tempfile::tempdir()?;
+    /// Starts a node in each place, and waits until they accept connections.
+    pub(super) fn start(places: &[Place]) -> anyhow::Result<Servers> {
+        let (folder, count) = (tempfile::tempdir()?, places.len());
         // All listeners live until all ports are chosen, so that no port is chosen twice.
         let listeners: Vec<TcpListener> = (0..2 * count)
             .map(|_| TcpListener::bind(("127.0.0.1", 0)))
@@ -51,9 +54,12 @@ impl Servers {
             .map(|listener| Ok(listener.local_addr()?.port()))
             .collect::<io::Result<_>>()?;
         drop(listeners);
-        let nodes =
-            ports.chunks(2).map(|ports| Node { port: ports[0], route: ports[1], process: None });
-        let mut servers = Servers { nodes: nodes.collect(), folder };
+        let node = |(&place, ports): (&Place, &[u16])| {
+            let (port, route) = (ports[0], ports[1]);
+            Node { place, port, route, process: None }
+        };
+        let nodes = places.iter().zip(ports.chunks(2)).map(node).collect();
+        let mut servers = Servers { nodes, folder };
         for index in 0..count {
             servers.start_node(index)?;
         }
@@ -65,19 +71,29 @@ impl Servers {
 
     /// Returns the URL of all nodes.
     pub(super) fn url(&self) -> String {
-        let urls = self.nodes.iter().map(|node| format!("nats://127.0.0.1:{}", node.port));
+        let urls = self.addresses().into_iter().map(|address| format!("nats://{address}"));
         urls.collect::<Vec<_>>().join(",")
+    }
+
+    /// Returns the addresses of all nodes.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().map(Node::address).collect()
+    }
+
+    /// Returns the index of a node, by its name.
+    pub(super) fn index_of(&self, name: &str) -> Option<usize> {
+        (0..self.nodes.len()).find(|&index| node_name(index) == name)
     }
 
     /// Starts a node that does not run.
     fn start_node(&mut self, index: usize) -> anyhow::Result<()> {
         let program = program().context("nats-server is not installed")?;
-        let mut command = Command::new(&program);
-        let port = self.nodes[index].port.to_string();
-        command.args(["-a", "127.0.0.1", "-p", &port, "-js", "-n", &format!("node{index}"), "-sd"]);
-        command.arg(self.storage(index));
+        let Node { place, port, .. } = &self.nodes[index];
+        let mut command = place.command(&program);
+        command.args(["-a", &place.address.to_string(), "-p", &port.to_string(), "-js"]);
+        command.args(["-n", &node_name(index), "-sd"]).arg(self.storage(index));
         if self.nodes.len() > 1 {
-            let route = |node: &Node| format!("nats://127.0.0.1:{}", node.route);
+            let route = |node: &Node| format!("nats://{}:{}", node.place.address, node.route);
             let routes: Vec<String> = self.nodes.iter().map(route).collect();
             command.args(["--cluster_name", "reorder", "--cluster", &routes[index]]);
             command.args(["--routes", &routes.join(",")]);
@@ -92,7 +108,7 @@ impl Servers {
     fn wait_for(&mut self, index: usize) -> anyhow::Result<()> {
         let begin = Instant::now();
         let node = &mut self.nodes[index];
-        while TcpStream::connect(("127.0.0.1", node.port)).is_err() {
+        while TcpStream::connect(node.address()).is_err() {
             if let Some(status) = node.process.as_mut().and_then(|p| p.try_wait().transpose()) {
                 bail!("a node has ended: {}", status?);
             }
@@ -144,6 +160,16 @@ impl Servers {
     }
 }
 
+impl Node {
+    fn address(&self) -> SocketAddr {
+        (self.place.address, self.port).into()
+    }
+}
+
+fn node_name(index: usize) -> String {
+    format!("node{index}")
+}
+
 impl Drop for Servers {
     fn drop(&mut self) {
         (0..self.nodes.len()).for_each(|index| self.kill(index));
@@ -168,9 +194,9 @@ mod tests {
             println!("skipped: nats: nats-server is not installed");
             return;
         }
-        let mut servers = Servers::start(2).unwrap();
+        let mut servers = Servers::start(&[Place::LOOPBACK; 2]).unwrap();
         let (folder, storage) = (servers.folder.path().to_owned(), servers.storage(1));
-        let ports: Vec<u16> = servers.nodes.iter().map(|node| node.port).collect();
+        let addresses = servers.addresses();
         assert_eq!(servers.url().matches("nats://127.0.0.1:").count(), 2);
         assert!(storage.is_dir());
         fs::write(storage.join("file"), "content").unwrap();
@@ -189,6 +215,6 @@ mod tests {
         assert!(servers.process(0) == ids.0 && servers.process(1) != ids.1);
         drop(servers);
         assert!(!folder.exists());
-        assert!(ports.iter().all(|&port| TcpStream::connect(("127.0.0.1", port)).is_err()));
+        assert!(addresses.iter().all(|address| TcpStream::connect(address).is_err()));
     }
 }
