@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let retry = Retry::new().within(Duration::from_secs(30)).wait(millis(5), millis(50));
 
     let submit = |numbers: std::ops::Range<u64>| {
-        let requests = executor.batch(numbers).requests().through(&limiter).retry(retry);
+        let requests = executor.batch(numbers).requests().through(&limiter).retry(retry.clone());
         requests.submit(|&number, _attempt| call(number))
     };
     let batches = [submit(0..30)?, submit(30..60)?];

@@ -166,7 +166,7 @@ pub use queue::sender::{QueueSender, SendError, Task, TrySendError};
 #[cfg(feature = "requests")]
 pub use requests::{
     Attempt, AttemptOutcome, Limit, NotUntil, Quota, RateLimiter, RateLimiterBuilder, Requests,
-    Retry, Throttle, ThrottleError, Weigh,
+    Retry, RetryBudget, Throttle, ThrottleError, Weigh,
 };
 pub use scheduler::gate::ConcurrencyLimit;
 pub use scheduler::work::CallKind;

@@ -52,6 +52,9 @@ pub enum Failure<E = Infallible> {
     /// The job asked for another attempt, and the [budget of time](crate::Retry::within) allows
     /// none.
     RetryDeadline(Unfinished<E>),
+    /// The job asked for another attempt, and the [retry budget](crate::RetryBudget) of its batch
+    /// allows none, because too many attempts of the batch have failed.
+    RetryBudgetSpent(Unfinished<E>),
     /// The batch was cancelled by its token, or it fails fast and another item failed.
     ///
     /// The item had not started. In a stream or a submitted batch it may have been running. If the
@@ -107,6 +110,7 @@ impl<E> Failure<E> {
             Failure::Failed { error, .. } => Some(error),
             Failure::RetriesExhausted(item)
             | Failure::RetryDeadline(item)
+            | Failure::RetryBudgetSpent(item)
             | Failure::Cancelled(item)
             | Failure::ShutDown(item)
             | Failure::BatchDeadline(item)
@@ -170,6 +174,7 @@ impl<E> Failure<E> {
         match self {
             Failure::RetriesExhausted(item)
             | Failure::RetryDeadline(item)
+            | Failure::RetryBudgetSpent(item)
             | Failure::Cancelled(item)
             | Failure::ShutDown(item)
             | Failure::BatchDeadline(item)
@@ -324,7 +329,8 @@ pub(crate) fn is_job_result<U, E>(outcome: &Outcome<U, E>) -> bool {
             | Err(Failure::Failed { .. }
                 | Failure::Panicked(_)
                 | Failure::RetriesExhausted(_)
-                | Failure::RetryDeadline(_))
+                | Failure::RetryDeadline(_)
+                | Failure::RetryBudgetSpent(_))
     )
 }
 
@@ -357,6 +363,9 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
             Failure::RetryDeadline(item) => {
                 let limit = Duration::from_nanos(item.detail());
                 (item, write!(f, "no attempt succeeded within {limit:?}"))
+            }
+            Failure::RetryBudgetSpent(item) => {
+                (item, f.write_str("not retried, because too many attempts of its batch failed"))
             }
             Failure::FutureDropped(item) => {
                 f.write_str(match item.was_pulled() {

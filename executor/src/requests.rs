@@ -2,7 +2,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `builder`, `retry`, `throttle`, `limiter` | the settings that users choose |
+//! | `builder`, `retry`, `retry_budget`, `throttle`, `limiter` | the settings that users choose |
 //! | `attempt` | the argument and the result of a job |
 //! | `weigh` | items that have weights |
 //! | `source` | iterators and async streams as sources |
@@ -21,6 +21,7 @@ mod jobs;
 mod last_errors;
 mod limiter;
 mod retry;
+mod retry_budget;
 mod source;
 mod throttle;
 mod weigh;
@@ -29,5 +30,6 @@ pub use self::attempt::{Attempt, AttemptOutcome};
 pub use self::builder::Requests;
 pub use self::limiter::{Limit, NotUntil, Quota, RateLimiter, RateLimiterBuilder};
 pub use self::retry::Retry;
+pub use self::retry_budget::RetryBudget;
 pub use self::throttle::{Throttle, ThrottleError};
 pub use self::weigh::Weigh;

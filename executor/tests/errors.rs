@@ -222,9 +222,9 @@ fn used_up_attempts_and_used_up_time_read_differently() {
         handle.wait().into_outcomes().remove(0).unwrap_err().to_string()
     };
     let attempts = Retry::new().within(HOUR).wait(Duration::ZERO, Duration::ZERO);
-    assert_eq!(text(attempts.retries(2)), "all 3 attempts failed, the last with: 503");
+    assert_eq!(text(attempts.clone().retries(2)), "all 3 attempts failed, the last with: 503");
     assert_eq!(text(attempts.retries(0)), "the only attempt failed: 503");
-    let time = Retry::new().within(40 * MS).wait(HOUR, HOUR);
+    let time = Retry::new().within(40 * MS).wait(HOUR, HOUR).without_jitter();
     assert_eq!(text(time), "no attempt succeeded within 40ms; 1 attempt: 503");
 }
 

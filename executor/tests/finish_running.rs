@@ -54,7 +54,7 @@ fn attempts_on_their_way_finish_and_waiting_items_keep_their_errors() {
         let (executor, runtime) = (executor(1), futures::runtime());
         let (go, gate) = tokio::sync::watch::channel(false);
         let (started, starts) = mpsc::channel();
-        let retry = Retry::new().within(10 * HOUR).wait(HOUR, HOUR);
+        let retry = Retry::new().within(10 * HOUR).wait(HOUR, HOUR).without_jitter();
         let requests = executor.batch(0..3_u64).requests().retry(retry);
         let job = move |n: std::sync::Arc<u64>, _| {
             let (mut gate, started) = (gate.clone(), started.clone());

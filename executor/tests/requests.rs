@@ -143,7 +143,8 @@ fn the_last_error_is_returned_when_the_retries_are_exhausted() {
             let Err(Failure::RetriesExhausted(item)) = run(retry) else { panic!() };
             assert_eq!((item.attempts(), item.error()), (attempts, Some(&attempts)));
         }
-        let Err(Failure::RetryDeadline(item)) = run(long_retry().within(MS).wait(HOUR, HOUR))
+        let Err(Failure::RetryDeadline(item)) =
+            run(long_retry().within(MS).wait(HOUR, HOUR).without_jitter())
         else {
             panic!("the item waited for a retry after the end of its budget")
         };

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | fresh | ready | no item is ready, there is a permit, and the window and the budget have space |
 //! | ready | running | there is a permit, and the limiter allows it; the lowest index first |
-//! | running | waiting | its job returned `Retry`, and its budget allows the next attempt |
+//! | running | waiting | its job returned `Retry`, and the budgets allow the next attempt |
 //! | running | ready | its job returned `Closed`: the limiter keeps it |
 //! | running | over | its job returned another outcome, or the budget is used up |
 //! | waiting | ready | it is due |
@@ -23,14 +23,15 @@ use std::time::{Duration, Instant};
 
 use crate::limits::Budget;
 use crate::observe::RequestStats;
+use crate::primitive::whole_nanos;
 use crate::requests::batch_waker::BatchWaker;
-use crate::requests::limiter::{Answer, Closed, Dispatch, RateLimiter, Turn};
-use crate::requests::retry::Retry;
+use crate::requests::limiter::{Answer, Closed, Dispatch, RateLimiter, Turn, random};
+use crate::requests::retry::{ItemWaits, Retry};
+use crate::requests::retry_budget::RetryTokens;
 use crate::requests::source::SourceSignal;
 use crate::scheduler::ConcurrencyLimit;
 
 /// An item that was pulled and has no outcome.
-#[derive(Debug)]
 pub(crate) struct Entry<P, E> {
     pub(crate) index: u64,
     pub(crate) payload: P,
@@ -44,6 +45,8 @@ pub(crate) struct Entry<P, E> {
     pub(crate) started: Option<Instant>,
     /// The error of the last attempt.
     pub(crate) error: Option<E>,
+    /// The waits of the item, if the user has made their iterator.
+    pub(crate) waits: Option<ItemWaits>,
 }
 
 impl<P, E> Entry<P, E> {
@@ -54,12 +57,26 @@ impl<P, E> Entry<P, E> {
 }
 
 /// The wait of an item before its next attempt.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RetryWait {
-    /// The wait that the job stated, or that of the settings.
-    Own(Option<Duration>),
+    For(Duration),
+    /// A random time, up to this one.
+    UpTo(Duration),
     /// The service is closed for this time, and the limiter keeps the item.
     Closed(Duration),
+    /// The item has had all its attempts.
+    Never,
+}
+
+/// The reason why an item gets no further attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoRetry {
+    /// It has had all its attempts.
+    Exhausted,
+    /// Its budget of time ends before, or the batch is closed.
+    Time,
+    /// The retry budget of the batch has no tokens left.
+    Budget,
 }
 
 /// The settings of a batch of requests.
@@ -92,7 +109,6 @@ enum Source<S> {
 }
 
 /// The action that a thread takes next.
-#[derive(Debug)]
 pub(crate) enum Action<S, P, E> {
     /// Run an attempt.
     Start(Entry<P, E>, Dispatch),
@@ -147,6 +163,10 @@ pub(crate) struct Dispatcher<S, P, E> {
     idle_since: Option<Instant>,
     /// Since when the limiter keeps an item from being dispatched.
     blocked_since: Option<(Instant, Closed)>,
+    /// The retry budget of the batch, if it has one.
+    tokens: Option<RetryTokens>,
+    /// The jitter of the waits.
+    random: fastrand::Rng,
     stats: RequestStats,
 }
 
@@ -161,6 +181,8 @@ impl<S, P, E> Dispatcher<S, P, E> {
         let delay = config.limiter.delay();
         Dispatcher {
             turn: config.limiter.turn(waker).with_cost(config.cost),
+            tokens: config.retry.budget.map(RetryTokens::new),
+            random: random(),
             config,
             item_timeout,
             window,
@@ -326,6 +348,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
             closed: Duration::ZERO,
             started: None,
             error: None,
+            waits: None,
         };
         self.waiting.insert(index, Waiting { entry, due: now, end: None });
         self.ready.insert(index);
@@ -367,32 +390,36 @@ impl<S, P, E> Dispatcher<S, P, E> {
         self.source = Source::Ended;
     }
 
-    /// Keeps an item for its next attempt. Gives it back if there is to be none.
+    /// Keeps an item for its next attempt. If there is to be none, gives it back with the reason.
     pub(crate) fn retry_later(
         &mut self,
         now: Instant,
         mut entry: Entry<P, E>,
         wait: RetryWait,
-    ) -> Option<Entry<P, E>> {
+    ) -> Option<(Entry<P, E>, NoRetry)> {
+        let is_closed = matches!(wait, RetryWait::Closed(_));
         let wait = match wait {
-            RetryWait::Own(after) => {
-                let wait = self.config.retry.wait_after(entry.counted());
-                wait.map(|wait| after.unwrap_or(wait))
+            RetryWait::For(wait) => wait,
+            RetryWait::UpTo(longest) => {
+                Duration::from_nanos(self.random.u64(..=whole_nanos(longest)))
             }
             RetryWait::Closed(time) => {
                 entry.refused += 1;
                 let time = self.config.limiter.longest_closing(time);
                 entry.closed = entry.closed.saturating_add(time);
-                Some(Duration::ZERO)
+                Duration::ZERO
             }
+            RetryWait::Never => return Some((entry, NoRetry::Exhausted)),
         };
         let within = self.config.retry.within.saturating_add(entry.closed);
         let budget = entry.started.and_then(|start| start.checked_add(within));
-        let due = wait.and_then(|wait| now.checked_add(wait));
-        let Some(due) = due.filter(|&due| budget.is_none_or(|end| due < end) && !self.is_closed)
-        else {
-            return Some(entry);
+        let due = now.checked_add(wait).filter(|&due| budget.is_none_or(|end| due < end));
+        let Some(due) = due.filter(|_| !self.is_closed) else {
+            return Some((entry, NoRetry::Time));
         };
+        if self.tokens.is_some_and(|tokens| !tokens.allow_retries()) && !is_closed {
+            return Some((entry, NoRetry::Budget));
+        }
         let own = self.item_timeout.zip(entry.started);
         let own = own.and_then(|(timeout, start)| start.checked_add(timeout));
         let end = budget.into_iter().chain(own).min();
@@ -432,6 +459,11 @@ impl<S, P, E> Dispatcher<S, P, E> {
 
     /// Records the outcome of an attempt, and the delay of the limiter after it.
     pub(crate) fn record(&mut self, answer: Answer, delay: Duration) {
+        match (&mut self.tokens, answer) {
+            (Some(tokens), Answer::Done) => tokens.succeeded(),
+            (Some(tokens), Answer::Retry) => tokens.failed(),
+            _ => {}
+        }
         match answer {
             Answer::Done => {}
             Answer::Retry => self.stats.capacity_retries += 1,

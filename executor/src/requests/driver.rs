@@ -86,7 +86,7 @@ impl<J: Jobs> Driver<J> {
         limits: Arc<LimitState>,
         scheduler: Arc<Scheduler>,
     ) -> Arc<Self> {
-        let (limiter, retry) = (config.limiter.clone(), config.retry);
+        let (limiter, retry) = (config.limiter.clone(), config.retry.clone());
         let runtime = limiter.register(&scheduler);
         let window = output.window() as u64;
         let timeout = limits.policy.settings.item_timeout;

@@ -50,6 +50,7 @@ pub(crate) type PendingEntry<J> = Entry<PendingItem<ItemOf<J>>, <J as Jobs>::Err
 pub(crate) fn discard_entry<K, E>(entry: Entry<PendingItem<K>, E>) {
     discard(entry.payload.item);
     discard(entry.error);
+    discard(entry.waits);
 }
 
 /// The end of an attempt.

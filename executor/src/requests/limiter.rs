@@ -42,6 +42,7 @@ mod quota;
 mod turn;
 
 pub use self::builder::RateLimiterBuilder;
+pub(crate) use self::builder::random;
 pub(crate) use self::closing::Answer;
 use self::quota::Bucket;
 pub use self::quota::{Limit, NotUntil, Quota};

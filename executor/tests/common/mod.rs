@@ -133,6 +133,7 @@ pub fn kinds<U, E>(outcomes: &[Outcome<U, E>]) -> String {
         Err(Failure::Panicked(_) | Failure::SpawnerPanicked(_)) => 'p',
         Err(Failure::RetriesExhausted(_)) => 'x',
         Err(Failure::RetryDeadline(_)) => 't',
+        Err(Failure::RetryBudgetSpent(_)) => 'r',
         Err(Failure::FutureDropped(_)) => 'g',
         Err(Failure::Cancelled(_)) => 'c',
         Err(Failure::ShutDown(_)) => 's',

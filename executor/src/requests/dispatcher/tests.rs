@@ -42,8 +42,20 @@ enum End {
     Done,
     Failed,
     Exhausted,
+    Time,
+    Budget,
     Deadline,
     Cancelled,
+}
+
+impl From<NoRetry> for End {
+    fn from(why: NoRetry) -> End {
+        match why {
+            NoRetry::Exhausted => End::Exhausted,
+            NoRetry::Time => End::Time,
+            NoRetry::Budget => End::Budget,
+        }
+    }
 }
 
 fn millis(time: u64) -> Duration {
@@ -60,7 +72,7 @@ fn limiter(pace: u64, throttle: Option<Throttle>) -> RateLimiter {
 }
 
 fn patient() -> Retry {
-    Retry::new().within(millis(1_000_000)).wait(millis(10), millis(10))
+    Retry::new().within(millis(1_000_000)).wait(millis(10), millis(10)).without_jitter()
 }
 
 #[test]
@@ -128,9 +140,9 @@ fn pace_is_not_added_to_the_wait_of_a_retry() {
 fn a_budget_may_end_during_a_wait() {
     // The retry is due before the end, but the limiter opens after it.
     let limiter = limiter(50, None);
-    let retry = Retry::new().within(millis(30)).wait(millis(10), millis(10));
+    let retry = patient().within(millis(30));
     let items = vec![vec![(1, Reply::Retry(None))]; 2];
-    let mut simulation = Simulation::new(retry, &limiter, 2, 2, items);
+    let mut simulation = Simulation::new(retry.clone(), &limiter, 2, 2, items);
     simulation.end_attempts(0);
     assert_eq!(simulation.take_actions(0), Some(1));
     simulation.end_attempts(1);
@@ -141,21 +153,21 @@ fn a_budget_may_end_during_a_wait() {
     );
     simulation.end_attempts(30);
     simulation.take_actions(30);
-    assert_eq!(simulation.ends[0], Some(End::Exhausted));
+    assert_eq!(simulation.ends[0], Some(End::Time));
     assert_eq!(simulation.dispatched, [(0, 0)]);
     // An item whose next attempt would come after the end of its budget ends immediately.
     let items = vec![vec![(1, Reply::Retry(Some(29)))]];
     let mut simulation = Simulation::new(retry, &RateLimiter::unlimited(), 1, 1, items);
     assert_eq!(simulation.run(1000), 1);
-    assert_eq!(simulation.ends[0], Some(End::Exhausted));
+    assert_eq!(simulation.ends[0], Some(End::Time));
 }
 
 #[test]
 fn a_budget_may_end_during_an_attempt() {
-    let retry = Retry::new().within(millis(30)).wait(millis(5), millis(5));
+    let retry = patient().within(millis(30)).wait(millis(5), millis(5)).without_jitter();
     let run = |last| {
         let items = vec![vec![(10, Reply::Retry(None)), (100, last)]];
-        let mut simulation = Simulation::new(retry, &RateLimiter::unlimited(), 1, 1, items);
+        let mut simulation = Simulation::new(retry.clone(), &RateLimiter::unlimited(), 1, 1, items);
         assert_eq!(simulation.run(1000), 115);
         assert_eq!(simulation.dispatched, [(0, 0), (15, 0)]);
         simulation.ends[0]
@@ -165,7 +177,7 @@ fn a_budget_may_end_during_an_attempt() {
         Some(End::Done),
         "an attempt that started within the budget counts"
     );
-    assert_eq!(run(Reply::Retry(None)), Some(End::Exhausted));
+    assert_eq!(run(Reply::Retry(None)), Some(End::Time));
 }
 
 #[test]
@@ -301,7 +313,7 @@ fn an_item_is_ending_from_its_last_action_to_its_outcome() {
     simulation.dispatcher.attempt_ended(0);
     assert!(simulation.dispatcher.is_ending(0));
     let now = simulation.at(1);
-    assert!(simulation.dispatcher.retry_later(now, entry, RetryWait::Own(None)).is_none());
+    assert!(simulation.dispatcher.retry_later(now, entry, RetryWait::For(millis(10))).is_none());
     assert!(!simulation.dispatcher.is_ending(0), "it has another attempt");
     let end = simulation.at(400);
     let Some(Action::End(_)) = simulation.dispatcher.take_action(end, 0) else {
@@ -315,11 +327,12 @@ fn an_item_is_ending_from_its_last_action_to_its_outcome() {
 
 #[test]
 fn a_wait_beyond_the_clock_ends_the_item() {
-    let forever = Retry::new().within(Duration::MAX).wait(Duration::MAX, Duration::MAX);
+    let forever =
+        Retry::new().within(Duration::MAX).wait(Duration::MAX, Duration::MAX).without_jitter();
     let items = vec![vec![(1, Reply::Retry(None))]];
     let mut simulation = Simulation::new(forever, &RateLimiter::unlimited(), 1, 1, items);
     simulation.run(10);
-    assert_eq!(simulation.ends[0], Some(End::Exhausted), "its next attempt would never be due");
+    assert_eq!(simulation.ends[0], Some(End::Time), "its next attempt would never be due");
     let limiter = RateLimiter::builder().pace(Duration::MAX).build().unwrap();
     let mut simulation =
         Simulation::new(patient(), &limiter, 2, 2, vec![vec![(1, Reply::Done)]; 2]);

@@ -111,8 +111,8 @@ impl RateLimiterBuilder {
     }
 }
 
-/// Returns the random numbers of a new limiter.
-pub(super) fn random() -> fastrand::Rng {
+/// Returns the random numbers of a new limiter or batch.
+pub(crate) fn random() -> fastrand::Rng {
     // Schedules repeat themselves.
     let seed = cfg!(reorder_shuttle).then_some(0);
     seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)

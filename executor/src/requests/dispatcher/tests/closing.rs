@@ -77,7 +77,7 @@ fn a_closing_costs_no_attempt_and_extends_the_budget() {
     let limiter = RateLimiter::builder().build().unwrap().without_jitter();
     let item = |last| vec![vec![(2, Reply::Closed(500)), (3, Reply::Retry(Some(4))), (1, last)]];
     let retry = Retry::new().within(millis(20)).retries(1);
-    let mut simulation = Simulation::new(retry, &limiter, 1, 1, item(Reply::Done));
+    let mut simulation = Simulation::new(retry.clone(), &limiter, 1, 1, item(Reply::Done));
     simulation.run(10_000);
     assert_eq!(simulation.dispatched, [(0, 0), (502, 0), (509, 0)]);
     assert_eq!(simulation.ends, [Some(End::Done)]);

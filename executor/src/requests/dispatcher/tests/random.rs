@@ -1,7 +1,10 @@
 //! Compares simulations of random plans with a reference model, which inspects each item in each
 //! millisecond.
 
+use std::num::NonZeroU32;
+
 use super::*;
+use crate::requests::retry_budget::RetryBudget;
 
 mod reference;
 
@@ -36,6 +39,10 @@ struct Batch {
     within: u64,
     retries: u32,
     wait: (u64, u64),
+    /// The waits of each item, instead of `wait`.
+    waits: Option<Vec<u64>>,
+    /// The tokens of a retry budget, and the thousandths that a success gives back.
+    budget: Option<(u64, u64)>,
     timeout: Option<u64>,
     cancelled: Option<u64>,
     items: Vec<Replies>,
@@ -84,6 +91,9 @@ impl Batch {
             within: 1 + draw(state, 60),
             retries: draw(state, 5) as u32,
             wait: (draw(state, 8), draw(state, 16)),
+            waits: (draw(state, 4) == 0)
+                .then(|| (0..draw(state, 5)).map(|_| draw(state, 16)).collect()),
+            budget: (draw(state, 2) == 0).then(|| (1 + draw(state, 12), draw(state, 1500))),
             timeout: maybe(state, 1, 40),
             cancelled: maybe(state, 0, 200),
             items: (0..1 + draw(state, 8)).map(|_| replies(state)).collect(),
@@ -92,7 +102,14 @@ impl Batch {
 
     fn retry(&self) -> Retry {
         let (first, longest) = (millis(self.wait.0), millis(self.wait.1));
-        Retry::new().within(millis(self.within)).retries(self.retries).wait(first, longest)
+        let retry = Retry::new().within(millis(self.within)).retries(self.retries);
+        let retry = match self.waits.clone() {
+            None => retry.wait(first, longest).without_jitter(),
+            Some(waits) => retry.waits(move || waits.clone().into_iter().map(millis)),
+        };
+        let Some((tokens, ratio)) = self.budget else { return retry };
+        let tokens = NonZeroU32::new(tokens as u32).unwrap();
+        retry.budget(RetryBudget::new(tokens, ratio as f64 / 1000.0))
     }
 }
 
@@ -179,7 +196,7 @@ fn simulated(plan: &Plan) -> Vec<Outcome> {
 #[test]
 fn random_simulations_match_the_reference() {
     let mut state = 0x9E37_79B9_7F4A_7C15;
-    let mut ends = [0_u32; 5];
+    let mut ends = [0_u32; 7];
     let (mut waited, mut refused) = ([0; 3], 0);
     for _ in 0..100_000 {
         let plan = Plan::new(&mut state);

@@ -7,6 +7,7 @@ pub(super) struct Simulation {
     pub(super) zero: Instant,
     pub(super) dispatcher: TestDispatcher,
     pub(super) limiter: RateLimiter,
+    pub(super) retry: Retry,
     pub(super) items: Vec<Replies>,
     pub(super) timeout: Option<u64>,
     pub(super) delivered: u64,
@@ -26,11 +27,13 @@ impl Simulation {
         items: Vec<Replies>,
     ) -> Simulation {
         let concurrency = std::num::NonZeroUsize::new(concurrency).unwrap().into();
+        let (own, limiter) = (retry.clone(), limiter.clone());
         let config = RequestConfig { retry, limiter: limiter.clone(), cost: 1, concurrency };
         Simulation {
             zero: Instant::now(),
             dispatcher: Dispatcher::new((), config, None, window, None),
-            limiter: limiter.clone(),
+            limiter,
+            retry: own,
             ends: vec![None; items.len()],
             items,
             timeout: None,
@@ -75,14 +78,17 @@ impl Simulation {
                     entry.error = Some("busy");
                     let wait = match reply {
                         Reply::Closed(time) => RetryWait::Closed(millis(time)),
-                        Reply::Retry(after) => RetryWait::Own(after.map(millis)),
+                        Reply::Retry(after) => {
+                            let (counted, after) = (entry.counted(), after.map(millis));
+                            self.retry.wait_after(counted, after, &mut entry.waits)
+                        }
                         Reply::Done | Reply::Failed => unreachable!("it is over"),
                     };
                     match self.dispatcher.retry_later(now, entry, wait) {
                         None => continue,
-                        Some(entry) => {
+                        Some((entry, why)) => {
                             assert_eq!(entry.error, Some("busy"), "the last error is kept");
-                            End::Exhausted
+                            End::from(why)
                         }
                     }
                 }
@@ -112,7 +118,7 @@ impl Simulation {
                 Action::End(entry) => {
                     let started = entry.started.expect("an item without an attempt has no end");
                     let is_overdue = self.timeout.is_some_and(|it| started + millis(it) <= now);
-                    let end = if is_overdue { End::Deadline } else { End::Exhausted };
+                    let end = if is_overdue { End::Deadline } else { End::Time };
                     self.dispatcher.finish(entry.index);
                     self.ends[entry.index as usize].get_or_insert(end);
                 }

@@ -21,6 +21,8 @@ struct Reference<'a> {
     outcome: Outcome,
     /// The number of attempts that a closed service refused, and the time of these closings.
     refused: Vec<(u32, u64)>,
+    /// The retry budget, in thousandths of a token.
+    tokens: u64,
     /// Until when the pace and the throttle keep the batch waiting, if the limiter does.
     paced: Option<(u64, u64)>,
 }
@@ -149,6 +151,7 @@ impl<'a> Reference<'a> {
             attempts: vec![0; count],
             started: vec![None; count],
             refused: vec![(0, 0); count],
+            tokens: batch.budget.map_or(0, |(tokens, _)| 1000 * tokens),
             outcome: Outcome { ends: vec![None; count], ..Outcome::default() },
             paced: None,
         }
@@ -185,6 +188,13 @@ impl<'a> Reference<'a> {
                 continue;
             }
             service.ended(plan, dispatch, reply, time);
+            if let Some((tokens, ratio)) = self.batch.budget {
+                self.tokens = match reply {
+                    Reply::Done => (self.tokens + ratio).min(1000 * tokens),
+                    Reply::Retry(_) => self.tokens.saturating_sub(1000),
+                    Reply::Failed | Reply::Closed(_) => self.tokens,
+                };
+            }
             if reply != Reply::Failed {
                 self.outcome.peak_delay = self.outcome.peak_delay.max(service.delay);
                 self.outcome.retries += u64::from(matches!(reply, Reply::Retry(_)));
@@ -198,7 +208,7 @@ impl<'a> Reference<'a> {
                 Reply::Closed(length) => {
                     self.refused[index].0 += 1;
                     self.refused[index].1 += length;
-                    self.wait_or_end(index, time);
+                    self.wait_or_end(index, time, true);
                 }
             }
         }
@@ -207,11 +217,13 @@ impl<'a> Reference<'a> {
     fn retry_or_end(&mut self, index: usize, time: u64, after: Option<u64>) {
         let attempts = self.attempts[index] - self.refused[index].0;
         let (first, longest) = self.batch.wait;
-        let own = (first << (attempts - 1)).min(longest);
-        if attempts > self.batch.retries {
-            self.end(index, End::Exhausted);
-        } else {
-            self.wait_or_end(index, time + after.unwrap_or(own));
+        let own = match &self.batch.waits {
+            None => Some((first << (attempts - 1)).min(longest)),
+            Some(waits) => waits.get(attempts as usize - 1).copied(),
+        };
+        match own.filter(|_| attempts <= self.batch.retries) {
+            None => self.end(index, End::Exhausted),
+            Some(own) => self.wait_or_end(index, time + after.unwrap_or(own), false),
         }
     }
 
@@ -220,10 +232,13 @@ impl<'a> Reference<'a> {
         self.started[index].expect("it has run") + self.batch.within + self.refused[index].1
     }
 
-    fn wait_or_end(&mut self, index: usize, due: u64) {
+    fn wait_or_end(&mut self, index: usize, due: u64, is_closed: bool) {
         let is_cancelled = self.outcome.ends[index].is_some();
+        let has_tokens = |(tokens, _): (u64, u64)| 2 * self.tokens > 1000 * tokens;
         if due >= self.end_of_budget(index) || is_cancelled {
-            self.end(index, End::Exhausted);
+            self.end(index, End::Time);
+        } else if !is_closed && !self.batch.budget.is_none_or(has_tokens) {
+            self.end(index, End::Budget);
         } else {
             self.items[index] = Item::Waiting { due };
         }
@@ -264,7 +279,7 @@ impl<'a> Reference<'a> {
                 if self.is_overdue(index, time) {
                     self.end(index, End::Deadline);
                 } else if self.end_of_budget(index) <= time {
-                    self.end(index, End::Exhausted);
+                    self.end(index, End::Time);
                 }
             }
             let Some(index) = self.candidate(time) else { return service.leave(self.number) };
