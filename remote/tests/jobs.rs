@@ -100,6 +100,33 @@ async fn failures_become_gaps_at_their_place() {
     assert_eq!((outcomes.len(), results.stats().gaps), (7, 4));
 }
 
+/// The payload of a panic whose drop panics with another one.
+struct Fragile;
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        std::panic::resume_unwind(Box::new(Fragile));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payload_of_a_panic_that_panics_does_not_end_its_worker() {
+    let link = InProcess::new();
+    let job = |task: Task<u64>| async move {
+        if task.value == 1 {
+            std::panic::resume_unwind(Box::new(Fragile));
+        }
+        square(task).await
+    };
+    let worker = tokio::spawn(Worker::new(link.clone()).run(job));
+    let opened = owner(&link).attempts(2).open().await.unwrap();
+    let outcomes = tokio::time::timeout(Duration::from_secs(100), squares(opened, 3)).await;
+    let error = "the job panicked: no message".to_owned();
+    let expected = [Ok(0), Err(Gap::Failed { attempts: 2, error }), Ok(4)];
+    assert_eq!(outcomes.expect("the worker lives").unwrap(), expected);
+    assert!(!worker.is_finished());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_task_that_is_too_large_is_a_gap_that_says_so() {
     let link = InProcess::new().max_message(1000);

@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::future;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -131,7 +133,11 @@ impl<L: Link> Runner<L> {
             Err(error) => {
                 let id = error.id();
                 let text = match error.try_into_panic() {
-                    Ok(payload) => format!("the job panicked: {}", message(&*payload)),
+                    Ok(payload) => {
+                        let text = format!("the job panicked: {}", message(&*payload));
+                        discard(payload);
+                        text
+                    }
                     Err(_) => "the job was cancelled".to_owned(),
                 };
                 (id, Outcome::Retry { error: text, after: Duration::ZERO })
@@ -155,6 +161,15 @@ impl<L: Link> Runner<L> {
 fn message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
+
+/// Drops the payload of a panic, whose own `Drop` may panic. The payload of that panic is dropped
+/// as well, and leaked if this panics, too.
+fn discard(payload: Box<dyn Any + Send>) {
+    let drop_caught = |payload| catch_unwind(AssertUnwindSafe(|| drop::<Box<_>>(payload)));
+    if let Err(second) = drop_caught(payload) {
+        drop_caught(second).unwrap_or_else(mem::forget);
+    }
 }
 
 async fn sleep_until(deadline: Option<Instant>) {
