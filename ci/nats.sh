@@ -60,6 +60,9 @@ refused README.md
 echo "1 100 0" >"$folder/.remote_gzip"
 refused --resume README.md
 refused --workers 0 CHANGELOG.md
+# A reader that has ended takes away no output.
+"${CARGO_TARGET_DIR:-target}/debug/examples/remote_gzip" --out "$folder/closed" README.md | true
+gzip -dc "$folder/closed/README.md.gz" | cmp - README.md
 echo "nats: the link works with $("$REORDER_NATS_SERVER" --version)"
 
 quarter=$((${1-60} / 4))

@@ -107,7 +107,7 @@ pub use link::{Acknowledgement, Channel, Entry, Link, LinkError, Message, Messag
 #[cfg(feature = "nats")]
 pub use nats::{NatsBuilder, NatsError, NatsLink, NatsOperation, NatsReceipt};
 pub use owner::{Delivery, Mapped, Owner, OwnerBuilder, OwnerError, Results};
-pub use stats::{OwnerStats, Refused, WorkerStats};
+pub use stats::{AnswerStats, OwnerStats, Refused, WorkerStats};
 pub use task::{AttemptOutcome, Task};
 pub use wire::WireError;
 pub use worker::Worker;

@@ -12,6 +12,8 @@ pub struct OwnerStats {
     pub accepted: u64,
     /// The items that became a gap.
     pub gaps: u64,
+    /// The accepted results of tasks that were published again before.
+    pub repeated: u64,
     /// The attempts of which a worker reported a failure.
     pub failed_attempts: u64,
     /// The deliveries of a stored message whose results wait for their commit already.
@@ -42,6 +44,38 @@ impl Refused {
     /// Returns the sum of all numbers.
     pub fn total(&self) -> u64 {
         self.stale + self.foreign + self.duplicate + self.given_up + self.unreserved
+    }
+}
+
+/// The numbers that an owner counts for one worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AnswerStats {
+    /// The results that were accepted.
+    pub accepted: u64,
+    /// The accepted results of tasks that were published again before.
+    pub repeated: u64,
+    /// The attempts of which the worker reported a failure.
+    pub failed_attempts: u64,
+    /// The deliveries of a stored message whose results wait for their commit already.
+    pub redelivered: u64,
+    /// The refused results.
+    pub refused: Refused,
+}
+
+impl AnswerStats {
+    /// Adds what the owner has counted between two instants.
+    pub(crate) fn add(&mut self, before: &OwnerStats, after: &OwnerStats) {
+        self.accepted += after.accepted - before.accepted;
+        self.repeated += after.repeated - before.repeated;
+        self.failed_attempts += after.failed_attempts - before.failed_attempts;
+        self.redelivered += after.redelivered - before.redelivered;
+        let (to, before, after) = (&mut self.refused, &before.refused, &after.refused);
+        to.stale += after.stale - before.stale;
+        to.foreign += after.foreign - before.foreign;
+        to.duplicate += after.duplicate - before.duplicate;
+        to.given_up += after.given_up - before.given_up;
+        to.unreserved += after.unreserved - before.unreserved;
     }
 }
 

@@ -10,7 +10,7 @@
 //! | kind | body after the identity of the ring | module |
 //! |---|---|---|
 //! | tasks | for each item: position, attempt, payload | `tasks` |
-//! | results | for each item: position, attempt, outcome | `results` |
+//! | results | the number of the worker; for each item: position, attempt, outcome | `results` |
 //! | record | epoch, instance, number of committed results, `released` | `record` |
 //!
 //! * `length` is the number of bytes of the whole message. The checksum is the CRC-32 of all other

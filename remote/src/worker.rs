@@ -51,6 +51,7 @@ impl<L: Link> Worker<L> {
             deliveries: 5,
             max_message: link.max_message(),
             instance: 0,
+            number: None,
         };
         Worker { link, config, stop: Box::pin(future::pending()) }
     }
@@ -77,6 +78,15 @@ impl<L: Link> Worker<L> {
     /// worker reports that the attempt has failed. The engine must not give up earlier.
     pub fn deliveries(mut self, deliveries: u64) -> Worker<L> {
         self.config.deliveries = deliveries.max(1);
+        self
+    }
+
+    /// Sets the number by which the owner counts the results of this worker. The default is a
+    /// random number.
+    ///
+    /// [`Results::answers`](crate::Results::answers) returns what the owner has counted.
+    pub fn number(mut self, number: u64) -> Worker<L> {
+        self.config.number = Some(number);
         self
     }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{expected, owner, square, square_worker, squares};
 use reorder_remote::{
-    Acknowledgement, AttemptOutcome, Channel, Faults, Gap, InProcess, Link, MessageId, OwnerError,
-    Task, Worker,
+    Acknowledgement, AnswerStats, AttemptOutcome, Channel, Faults, Gap, InProcess, Link, MessageId,
+    OwnerError, Task, Worker,
 };
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
@@ -278,6 +278,30 @@ async fn a_source_that_panics_moves_no_item() {
     assert!(next.await.is_err_and(|error| error.is_panic()));
     let next = results.lock().await.next().await;
     assert!(matches!(next, Err(OwnerError::Closed)), "{next:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answers_of_each_worker_are_counted() {
+    let link = InProcess::new();
+    let opened = owner(&link).window(8).open().await.unwrap();
+    let mut results = opened.map(0..16u64, |n| n).results::<u64>();
+    // No worker runs. The engine forgets the first tasks, so the owner asks for them again.
+    assert!(tokio::time::timeout(Duration::from_secs(1), results.next()).await.is_err());
+    link.forget();
+    link.set_faults(Faults { double: 0.5, ..Faults::default() });
+    for number in [7, 9] {
+        tokio::spawn(Worker::new(link.clone()).number(number).run(square));
+    }
+    while let Some(delivery) = results.next().await.unwrap() {
+        delivery.commit().await.unwrap();
+    }
+    let (stats, answers) = (results.stats(), results.answers());
+    assert_eq!(answers.keys().copied().collect::<Vec<_>>(), [7, 9]);
+    let sum = |of: fn(&AnswerStats) -> u64| answers.values().map(of).sum::<u64>();
+    assert!(answers.values().all(|answers| answers.accepted > 0 && answers.refused.total() > 0));
+    assert_eq!((sum(|answers| answers.accepted), sum(|answers| answers.repeated)), (16, 8));
+    assert_eq!(sum(|answers| answers.refused.total()), stats.refused.total());
+    assert_eq!(sum(|answers| answers.redelivered), stats.redelivered);
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,10 +17,11 @@
 mod processes;
 mod sink;
 mod source;
+mod table;
 mod workers;
 
-use std::collections::BTreeMap;
 use std::error::Error;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -28,9 +29,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use reorder_remote::{InProcess, Link, Owner, OwnerError, OwnerStats};
+use reorder_remote::{InProcess, Link, Owner, OwnerError};
 use sink::Sink;
 use source::Source;
+use table::Table;
 use workers::LocalWorkers;
 
 type AnyError = Box<dyn Error + Send + Sync>;
@@ -81,7 +83,8 @@ async fn main() -> ExitCode {
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("remote_gzip: {error}");
+            // The reader of standard error may have ended.
+            _ = writeln!(std::io::stderr(), "remote_gzip: {error}");
             ExitCode::FAILURE
         }
     }
@@ -96,9 +99,9 @@ async fn run(args: Args) -> Result<(), AnyError> {
         let sink = Sink::open(&args.out, &source, args.resume)?;
         let link = InProcess::new();
         let workers = LocalWorkers::start(&link, &args);
-        let (stats, blocks) = compress(link, &args, &source, sink).await?;
-        print_table(&blocks, &workers.stop().await, stats);
-        return Ok(());
+        let mut table = compress(link, &args, &source, sink).await?;
+        workers.stop(&mut table).await;
+        return table.print();
     };
     #[cfg(not(feature = "nats"))]
     return Err(format!("the link to {url} needs the feature `nats`").into());
@@ -106,13 +109,13 @@ async fn run(args: Args) -> Result<(), AnyError> {
     processes::run(&args, url).await
 }
 
-/// Compresses the files. Returns the numbers of the owner, and the number of blocks per worker.
+/// Compresses the files. Returns the table of what the owner has counted.
 async fn compress<L: Link + Clone>(
     link: L,
     args: &Args,
     source: &Source,
     mut sink: Sink<'_>,
-) -> Result<(OwnerStats, BTreeMap<u32, u64>), AnyError> {
+) -> Result<Table, AnyError> {
     sink.start()?;
     let owner = loop {
         let owner = Owner::builder(link.clone())
@@ -129,44 +132,16 @@ async fn compress<L: Link + Clone>(
     };
     let bar = ProgressBar::new(source.blocks());
     bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} blocks, {elapsed}")?);
-    let mut blocks = BTreeMap::new();
     let indices = owner.first()..source.blocks();
-    let mut results = owner.map(indices, |index| source.read(index)).results::<(u32, Bytes)>();
+    let mut results = owner.map(indices, |index| source.read(index)).results::<Bytes>();
     while let Some(delivery) = results.next().await? {
         let index = delivery.index;
-        let (worker, block) = delivery.outcome.as_ref().map_err(|gap| format!("{index}: {gap}"))?;
+        let block = delivery.outcome.as_ref().map_err(|gap| format!("{index}: {gap}"))?;
         sink.append(index, block)?;
         delivery.commit().await?;
-        *blocks.entry(*worker).or_default() += 1;
         bar.set_position(index + 1);
     }
     bar.finish();
     sink.finish()?;
-    Ok((results.stats(), blocks))
-}
-
-/// The number of blocks that a worker has started, and of the blocks that came twice.
-type Started = (u64, u64);
-
-/// Prints a line for each worker, and one for the owner.
-fn print_table(blocks: &BTreeMap<u32, u64>, workers: &BTreeMap<u32, Started>, owner: OwnerStats) {
-    println!("{:>10} {:>8} {:>8} {:>12}", "worker", "blocks", "started", "redelivered");
-    // Workers that this program has not started have no numbers here.
-    let known =
-        |id| workers.get(id).map(|(started, again)| (started.to_string(), again.to_string()));
-    for id in blocks.keys().chain(workers.keys().filter(|id| !blocks.contains_key(id))) {
-        let (started, again) = known(id).unwrap_or_default();
-        println!("{id:>10} {:>8} {started:>8} {again:>12}", blocks.get(id).unwrap_or(&0));
-    }
-    let refused = owner.refused;
-    println!(
-        "owner: {} requests, {} repeated; {} redelivered; refused: {} stale, {} foreign, {} \
-         duplicate",
-        owner.asked,
-        owner.asked_again,
-        owner.redelivered,
-        refused.stale,
-        refused.foreign,
-        refused.duplicate
-    );
+    Ok(Table::new(results.stats(), results.answers()))
 }

@@ -1,6 +1,5 @@
 //! Owner and workers as processes, which a NATS server connects.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use tokio::time::sleep;
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::workers::work;
-use crate::{AnyError, Args, compress, print_table};
+use crate::{AnyError, Args, compress};
 
 /// The time for which a process waits for its server at first.
 const PATIENCE_AT_FIRST: Duration = Duration::from_secs(600);
@@ -34,18 +33,16 @@ pub(crate) async fn run(args: &Args, url: &str) -> Result<(), AnyError> {
         }
     }
     let workers = (0..args.workers).map(|_| start(args, url)).collect::<io::Result<Vec<_>>>()?;
-    let (stats, blocks) = compress(link, args, &source, sink).await?;
-    let mut numbers = BTreeMap::new();
+    let mut table = compress(link, args, &source, sink).await?;
     for mut worker in workers {
         drop(worker.stdin.take());
         let id = worker.id();
         let output = String::from_utf8(worker.wait_with_output()?.stdout)?;
         if let Some((started, again)) = output.trim().split_once(' ') {
-            numbers.insert(id, (started.parse()?, again.parse()?));
+            table.add_worker(id, started.parse()?, again.parse()?);
         }
     }
-    print_table(&blocks, &numbers, stats);
-    Ok(())
+    table.print()
 }
 
 async fn connect(args: &Args, url: &str) -> Result<NatsLink, NatsError> {

@@ -1,6 +1,5 @@
 //! The job of the workers, and workers that run as tasks of this process.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use reorder_remote::{AttemptOutcome, Link, Task, Worker, WorkerStats};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::{Args, Started};
+use crate::{Args, Table};
 
 /// Runs a worker until `stop` ends. The worker compresses one block at a time.
 pub(crate) async fn work<L: Link>(
@@ -21,19 +20,19 @@ pub(crate) async fn work<L: Link>(
 ) -> WorkerStats {
     // `--patience` is the time after which the owner asks again. After half of it, the server
     // delivers a block again if no heartbeat has come. So three heartbeats fit into that time.
-    let worker = Worker::new(link).heartbeat(args.patience() / 6).deliveries(20);
-    worker.until(stop).run_blocking(move |task| compress(id, task)).await
+    let worker = Worker::new(link).number(id.into()).heartbeat(args.patience() / 6);
+    worker.deliveries(20).until(stop).run_blocking(compress).await
 }
 
 /// Compresses a block to a gzip file of its own. Gzip files one after the other are a gzip file.
-fn compress(id: u32, task: Task<Result<Bytes, String>>) -> AttemptOutcome<(u32, Bytes)> {
+fn compress(task: Task<Result<Bytes, String>>) -> AttemptOutcome<Bytes> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     let block = task.value.and_then(|block| {
         let written = encoder.write_all(&block).and_then(|()| encoder.finish());
         written.map_err(|error| error.to_string())
     });
     match block {
-        Ok(block) => AttemptOutcome::Done((id, block.into())),
+        Ok(block) => AttemptOutcome::Done(block.into()),
         // The owner could not read the block, so another attempt would fail as well.
         Err(error) => AttemptOutcome::Failed { error },
     }
@@ -61,17 +60,14 @@ impl LocalWorkers {
         LocalWorkers { stop, workers }
     }
 
-    /// Stops the workers, and returns how many blocks each worker has started, and how many of them
-    /// came twice.
-    pub(crate) async fn stop(self) -> BTreeMap<u32, Started> {
+    /// Stops the workers, and writes their numbers into the table.
+    pub(crate) async fn stop(self, table: &mut Table) {
         drop(self.stop);
-        let mut numbers = BTreeMap::new();
         for (id, worker) in self.workers {
             // A worker that has panicked has no numbers.
             if let Ok(stats) = worker.await {
-                numbers.insert(id, (stats.started, stats.redelivered));
+                table.add_worker(id, stats.started, stats.redelivered);
             }
         }
-        numbers
     }
 }

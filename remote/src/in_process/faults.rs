@@ -41,11 +41,11 @@ pub(super) fn forged(body: &Bytes, rng: &mut Rng) -> Bytes {
     let beyond = 1 << rng.u32(40..61);
     match (rng.u8(..5), Results::decode(body), Tasks::decode(body)) {
         (0, ..) => (0..rng.usize(..100)).map(|_| rng.u8(..)).collect(),
-        (1, Ok(results), _) => rewritten_results(foreign.unwrap_or(results.ring), &results.items),
+        (1, Ok(results), _) => rewritten_results(foreign.unwrap_or(results.ring), &results),
         (1, _, Ok(tasks)) => rewritten_tasks(foreign.unwrap_or(tasks.ring), &tasks),
         (2, Ok(mut results), _) => {
             results.items.iter_mut().for_each(|item| item.position += beyond);
-            rewritten_results(results.ring, &results.items)
+            rewritten_results(results.ring, &results)
         }
         (3, ..) => of_version(body, VERSION + 1 + rng.u8(..100)),
         _ => {
@@ -58,9 +58,9 @@ pub(super) fn forged(body: &Bytes, rng: &mut Rng) -> Bytes {
     }
 }
 
-fn rewritten_results(ring: RingId, items: &[ResultItem]) -> Bytes {
-    let mut writer = ResultsWriter::new(ring);
-    for ResultItem { position, attempt, .. } in items {
+fn rewritten_results(ring: RingId, results: &Results) -> Bytes {
+    let mut writer = ResultsWriter::new(ring, results.worker);
+    for ResultItem { position, attempt, .. } in &results.items {
         let outcome = Outcome::Done(Bytes::from_static(b"forged"));
         writer.push(&ResultItem { position: *position, attempt: *attempt, outcome });
     }

@@ -28,7 +28,7 @@ mod opening;
 mod publish;
 mod results;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ use reorder_ring::{Batch, Ring, RingId};
 use crate::gap::Gap;
 use crate::link::{Acknowledgement, Entry as Loaded, LinkError, MessageId};
 use crate::machine::StoredId;
-use crate::stats::OwnerStats;
+use crate::stats::{AnswerStats, OwnerStats};
 use crate::wire::{Record, WireError, largest_task};
 use asks::{Ask, Asks};
 use held::HeldMessages;
@@ -112,6 +112,8 @@ struct Entry {
     payload: Bytes,
     attempt: u32,
     ask: Ask,
+    /// Says that the task was published again.
+    is_repeated: bool,
     last_error: Option<String>,
     /// The held message of the accepted result.
     message: Option<StoredId>,
@@ -124,6 +126,7 @@ impl Entry {
             payload: Bytes::new(),
             attempt: 1,
             ask: Ask::Unasked,
+            is_repeated: false,
             last_error: None,
             message: None,
             gap: None,
@@ -152,6 +155,8 @@ pub(crate) struct Owner<R> {
     actions: VecDeque<OwnerAction<R>>,
     unreadable: Option<WireError>,
     stats: OwnerStats,
+    /// The numbers of each worker, for some workers.
+    answers: BTreeMap<u64, AnswerStats>,
 }
 
 impl<R: Clone> Owner<R> {
@@ -188,6 +193,7 @@ impl<R: Clone> Owner<R> {
             actions: VecDeque::new(),
             unreadable: None,
             stats: OwnerStats::default(),
+            answers: BTreeMap::new(),
         };
         owner.reserve(owner.config.window);
         owner
@@ -210,6 +216,11 @@ impl<R: Clone> Owner<R> {
 
     pub(crate) fn stats(&self) -> OwnerStats {
         self.stats
+    }
+
+    /// Returns the numbers of each worker.
+    pub(crate) fn answers(&self) -> &BTreeMap<u64, AnswerStats> {
+        &self.answers
     }
 
     /// Returns the size of the window.
@@ -420,6 +431,16 @@ impl<R: Clone> Owner<R> {
         assert_eq!(self.entries.len(), window);
         assert!(self.held.len() <= window);
         assert!(self.asks.len() <= window, "{} asks", self.asks.len());
+        // Every result has a worker.
+        let count = |of: fn(&AnswerStats) -> u64| self.answers.values().map(of).sum::<u64>();
+        let OwnerStats { accepted, repeated, failed_attempts, redelivered, refused, .. } =
+            self.stats;
+        assert_eq!(count(|answers| answers.accepted), accepted);
+        assert_eq!(count(|answers| answers.repeated), repeated);
+        assert_eq!(count(|answers| answers.failed_attempts), failed_attempts);
+        assert_eq!(count(|answers| answers.redelivered), redelivered);
+        assert_eq!(count(|answers| answers.refused.duplicate), refused.duplicate);
+        assert_eq!(count(|answers| answers.refused.foreign), refused.foreign);
     }
 
     fn entry(&self, position: u64) -> Option<&Entry> {

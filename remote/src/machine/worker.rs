@@ -42,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) max_message: usize,
     /// A number that no other worker has.
     pub(crate) instance: u64,
+    /// The number by which the owner counts the results, or `None` for `instance`.
+    pub(crate) number: Option<u64>,
 }
 
 /// Names a job of this worker.
@@ -228,7 +230,8 @@ impl<R: Clone> Worker<R> {
         let Some(taken) = self.taken.get_mut(&id) else { return };
         let mut items = core::mem::take(&mut taken.finished).into_iter().peekable();
         while items.peek().is_some() {
-            let mut writer = ResultsWriter::new(id.ring);
+            let worker = self.config.number.unwrap_or(self.config.instance);
+            let mut writer = ResultsWriter::new(id.ring, worker);
             let mut is_empty = true;
             while let Some(item) = items
                 .next_if(|item| is_empty || writer.has_room(&item.outcome, self.config.max_message))

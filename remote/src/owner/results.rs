@@ -1,5 +1,6 @@
 //! The consumer's side: deliveries in order, and their commits.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -15,7 +16,7 @@ use crate::machine::Step;
 use crate::owner::Owner;
 use crate::owner::drive::Shared;
 use crate::owner::error::OwnerError;
-use crate::stats::OwnerStats;
+use crate::stats::{AnswerStats, OwnerStats};
 use crate::task;
 
 /// The results of a job, in the order of its items.
@@ -124,6 +125,29 @@ where
     /// Returns the numbers of this owner.
     pub fn stats(&self) -> OwnerStats {
         self.owner.shared.lock().owner.stats()
+    }
+
+    /// Returns the numbers of each worker, by [`Worker::number`](crate::Worker::number). The first
+    /// 1,024 workers are counted.
+    ///
+    /// ```
+    /// use reorder_remote::{InProcess, Owner, Task, Worker};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let link = InProcess::new();
+    /// let worker = Worker::new(link.clone()).number(7);
+    /// tokio::spawn(worker.run(|task: Task<u8>| async move { Ok::<_, String>(task.value) }));
+    /// let mut results = Owner::builder(link).open().await?.map([1, 2, 3], |n| n).results::<u8>();
+    /// while let Some(delivery) = results.next().await? {
+    ///     delivery.commit().await?;
+    /// }
+    /// assert_eq!(results.answers()[&7].accepted, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn answers(&self) -> BTreeMap<u64, AnswerStats> {
+        self.owner.shared.lock().owner.answers().clone()
     }
 
     /// Returns the index of the first item that is not committed.

@@ -11,6 +11,8 @@ use crate::wire::{
     VERSION, WireError, largest_task, largest_value,
 };
 
+const WORKER: u64 = 1 << 40;
+
 fn ring() -> RingId {
     RingId::try_from(0x1234_5678_9abc_def0).expect("below 2^63")
 }
@@ -32,7 +34,7 @@ fn task_items() -> Vec<TaskItem> {
 }
 
 fn results() -> Bytes {
-    let mut writer = ResultsWriter::new(ring());
+    let mut writer = ResultsWriter::new(ring(), WORKER);
     result_items().iter().for_each(|item| writer.push(item));
     writer.finish()
 }
@@ -64,7 +66,7 @@ fn messages_come_back_as_they_were() {
     let read = Tasks::decode(&tasks()).unwrap();
     assert_eq!((read.ring, read.items), (ring(), task_items()));
     let read = Results::decode(&results()).unwrap();
-    assert_eq!((read.ring, read.items), (ring(), result_items()));
+    assert_eq!((read.ring, read.worker, read.items), (ring(), WORKER, result_items()));
     assert_eq!(Record::decode(&record().encode()), Ok(record()));
 }
 
@@ -192,7 +194,7 @@ fn largest_payloads_fit_exactly() {
         assert!(writer.finish().len() <= max_message);
 
         let outcome = Outcome::Done(vec![1; largest_value(max_message)].into());
-        let mut writer = ResultsWriter::new(ring());
+        let mut writer = ResultsWriter::new(ring(), u64::MAX);
         assert!(writer.has_room(&outcome, max_message));
         writer.push(&ResultItem { position: u64::MAX, attempt: u32::MAX, outcome });
         assert!(writer.finish().len() <= max_message);

@@ -9,8 +9,8 @@ use crate::wire::error::WireError;
 use crate::wire::fields::{LONGEST_U32, LONGEST_U64, Writer};
 use crate::wire::frame::{self, HEAD, Kind};
 
-/// The head, and the identity of the ring.
-const FIXED: usize = HEAD + 8;
+/// The head, the identity of the ring, and the number of the worker.
+const FIXED: usize = HEAD + 8 + LONGEST_U64;
 /// The most bytes of an item without its value or error: position, attempt, outcome, the wait
 /// before another attempt, and the length of the value.
 const ITEM: usize = LONGEST_U64 + LONGEST_U32 + 1 + LONGEST_U64 + LONGEST_U32;
@@ -69,6 +69,8 @@ pub(crate) struct ResultItem {
 pub(crate) struct Results {
     /// The ring of all the results.
     pub(crate) ring: RingId,
+    /// The number of the worker, by which the owner counts.
+    pub(crate) worker: u64,
     /// The checksum of the message. Two messages of one checksum are copies.
     pub(crate) checksum: u32,
     /// At least one result.
@@ -78,7 +80,7 @@ pub(crate) struct Results {
 impl Results {
     pub(crate) fn decode(message: &Bytes) -> Result<Results, WireError> {
         let (checksum, mut fields) = frame::open(message, Kind::Results)?;
-        let ring = fields.ring()?;
+        let (ring, worker) = (fields.ring()?, fields.number()?);
         let mut items = Vec::new();
         loop {
             let (position, attempt) = (fields.number()?, fields.u32()?);
@@ -97,7 +99,7 @@ impl Results {
             };
             items.push(ResultItem { position, attempt, outcome });
             if fields.is_empty() {
-                return Ok(Results { ring, checksum, items });
+                return Ok(Results { ring, worker, checksum, items });
             }
         }
     }
@@ -109,9 +111,10 @@ pub(crate) struct ResultsWriter {
 }
 
 impl ResultsWriter {
-    pub(crate) fn new(ring: RingId) -> ResultsWriter {
+    pub(crate) fn new(ring: RingId, worker: u64) -> ResultsWriter {
         let mut writer = frame::start(Kind::Results);
         writer.ring(ring);
+        writer.number(worker);
         ResultsWriter { writer }
     }
 

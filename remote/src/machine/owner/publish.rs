@@ -52,6 +52,7 @@ impl<R: Clone> Owner<R> {
             // does not take other tasks with it.
             Some(position) => {
                 self.stats.asked_again += 1;
+                self.entries[(position - self.base) as usize].is_repeated = true;
                 self.write(&mut tasks, position, number);
                 vec![position]
             }

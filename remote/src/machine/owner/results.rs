@@ -19,6 +19,9 @@ const MOST_DELIVERIES: u64 = 4;
 /// The longest wait before another attempt. A worker may ask for more than an instant can express.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The number of workers that are counted on their own. Each of them takes memory for ever.
+const MOST_WORKERS: usize = 1024;
+
 /// The decision about one result.
 enum Verdict {
     Accepted,
@@ -42,7 +45,22 @@ impl<R: Clone> Owner<R> {
             self.stats.unreadable += 1;
             return self.acknowledge(receipt, put_back);
         };
+        let (worker, before) = (results.worker, self.stats);
         let id = StoredId { sequence, ring: results.ring, checksum: results.checksum };
+        self.take_results(now, id, results, receipt, put_back);
+        if self.answers.len() < MOST_WORKERS || self.answers.contains_key(&worker) {
+            self.answers.entry(worker).or_default().add(&before, &self.stats);
+        }
+    }
+
+    fn take_results(
+        &mut self,
+        now: Instant,
+        id: StoredId,
+        results: Results,
+        receipt: R,
+        put_back: Acknowledgement,
+    ) {
         let Err(receipt) = self.held.redelivered(id, receipt) else {
             self.stats.redelivered += 1;
             return;
@@ -99,6 +117,7 @@ impl<R: Clone> Owner<R> {
         self.stats.accepted += 1;
         let entry = &mut self.entries[(position - self.base) as usize];
         self.asks.set(position, &mut entry.ask, Ask::Settled);
+        self.stats.repeated += u64::from(entry.is_repeated);
         entry.payload = Bytes::new();
         entry.message = Some(id);
         Verdict::Accepted

@@ -25,6 +25,7 @@ impl World {
             deliveries: 3,
             max_message: plan.max_message,
             instance: process,
+            number: None,
         });
         let running = WorkerProcess { worker, is_receiving: false, wake_at: None };
         self.workers.insert(process, running);
