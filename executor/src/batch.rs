@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `builder` | the settings, and the calls that run a batch |
 //! | `handle` | a submitted batch |
+//! | `keyed` | batches whose outcomes are in order by key |
 //! | `report` | the outcomes of a whole batch |
 //! | `try_map` | all values or the first error |
 //! | `weighed` | batches whose items have weights |
 
 pub(crate) mod builder;
 pub(crate) mod handle;
+pub(crate) mod keyed;
 pub(crate) mod report;
 mod try_map;
 pub(crate) mod weighed;

@@ -47,6 +47,7 @@
 //! | `batch(())`, [`queue`](BatchBuilder::queue) | the same | as `queue`, with limits |
 //! | [`map_ordered`](StreamExt::map_ordered), a method of async streams | lazy, may be endless | a stream of outcomes of futures, which a runtime runs |
 //! | `batch`, [`weight`](BatchBuilder::weight) | lazy, may be endless, `'static` | as `stream` or `requests` of a `batch`, within a bound of bytes or tokens |
+//! | `batch`, [`ordered_by_key`](BatchBuilder::ordered_by_key) | lazy, may be endless, `'static` | outcomes in order by key, with their indices; [`CommitFrontier`] tells which prefix is done |
 //! | [`OrderedWriter`] | bytes that are written | encoded blocks, written to a sink in order |
 //! | [`OrderedReader`] | frames of an input | their contents, by `Read` and `BufRead` |
 //!
@@ -109,6 +110,7 @@
 mod batch;
 mod block_io;
 mod builder;
+mod commit_frontier;
 #[cfg(doctest)]
 mod compile_fail;
 mod cost;
@@ -145,6 +147,7 @@ pub use reorder_ring::CapacityError;
 
 pub use batch::builder::{BatchBuilder, Job};
 pub use batch::handle::{BatchHandle, Refused};
+pub use batch::keyed::KeyedBatch;
 pub use batch::report::BatchReport;
 pub use batch::weighed::WeighedBatch;
 pub use block_io::block::Block;
@@ -153,6 +156,7 @@ pub use block_io::reader::{OrderedReader, OrderedReaderBuilder};
 pub use block_io::sink::BlockSink;
 pub use block_io::writer::{OrderedWriter, OrderedWriterBuilder};
 pub use builder::{BuildError, Builder};
+pub use commit_frontier::{AlreadyDone, CommitFrontier};
 pub use executor::Executor;
 pub use iterator_ext::IteratorExt;
 pub use limits::cancellation::{CancelOnDrop, CancellationToken};
@@ -175,6 +179,7 @@ pub use shutdown::{Shutdown, ShutdownReport};
 pub use snapshot::{Head, OpenCall, Snapshot, WorkerActivity};
 pub use spawn::Spawn;
 pub use spawned::map_ordered::MapOrdered;
+pub use stream::by_key::{KeyedOutcome, OrderedByKey};
 pub use stream::item_results::ItemResults;
 pub use stream::ordered::Ordered;
 pub use stream::ordered::observe::{Progress, TimedOut};

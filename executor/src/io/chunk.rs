@@ -12,7 +12,11 @@ use crate::primitive::{Mutex, lock};
 use crate::unwind::{discard, drop_each};
 
 /// A vector that drops its outcomes one by one, because the `Drop` of each may panic.
-pub(crate) struct Chunk<U, E = Infallible>(Vec<Outcome<U, E>>);
+pub(crate) struct Chunk<U, E = Infallible> {
+    outcomes: Vec<Outcome<U, E>>,
+    /// The index of the outcome, in a call that orders its outcomes by key. There, a chunk has one.
+    pub(crate) index: u64,
+}
 
 /// The ring of a stream.
 pub(crate) type ChunkRing<U, E> = Arc<Ring<Chunk<U, E>>>;
@@ -23,14 +27,14 @@ const CLASSES: usize = MOST.ilog2() as usize + 1;
 
 impl<U, E> Chunk<U, E> {
     pub(crate) fn new() -> Self {
-        Chunk(Vec::new())
+        Chunk { outcomes: Vec::new(), index: 0 }
     }
 
     /// Returns an iterator that takes the outcomes out. If its user panics, it discards the
     /// outcomes that are left.
     #[inline]
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Outcome<U, E>> {
-        TakeAll(self.0.drain(..))
+        TakeAll(self.outcomes.drain(..))
     }
 }
 
@@ -56,7 +60,7 @@ impl<U, E> Drop for Chunk<U, E> {
     #[inline]
     fn drop(&mut self) {
         if !self.is_empty() {
-            drop_each(mem::take(&mut self.0).into_iter());
+            drop_each(mem::take(&mut self.outcomes).into_iter());
         }
     }
 }
@@ -73,14 +77,14 @@ impl<U, E> Deref for Chunk<U, E> {
 
     #[inline]
     fn deref(&self) -> &Self::Target {
-        &self.0
+        &self.outcomes
     }
 }
 
 impl<U, E> DerefMut for Chunk<U, E> {
     #[inline]
     fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
+        &mut self.outcomes
     }
 }
 
@@ -104,7 +108,7 @@ impl<U, E> Spares<U, E> {
     pub(crate) fn take(&self, outcomes: usize) -> Chunk<U, E> {
         let room = outcomes.next_power_of_two();
         let spare = lock(&self.classes)[room.ilog2() as usize].pop();
-        spare.unwrap_or_else(|| Chunk(Vec::with_capacity(room)))
+        spare.unwrap_or_else(|| Chunk { outcomes: Vec::with_capacity(room), index: 0 })
     }
 
     /// Keeps an empty chunk.

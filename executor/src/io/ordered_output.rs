@@ -4,14 +4,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use reorder_ring::{Rejected, Ticket};
+use reorder_ring::Rejected;
 
 use crate::io::chunk::{Chunk, ChunkRing, Spares};
+use crate::io::key_order::{Completed, KeyOrder, Overdue};
+use crate::io::key_table::KeyTicket;
+use crate::io::output_ticket::OutputTicket;
 use crate::io::reserved::{TakeItems, push_reserved};
 use crate::io::source::Delivered;
 use crate::limits::LimitState;
-use crate::outcome::{self, Failure, Outcome};
-use crate::primitive::{AtomicUsize, AtomicWaker};
+use crate::outcome::{self, Failure, Outcome, Stop};
+use crate::primitive::{AtomicUsize, AtomicWaker, now};
 use crate::unwind::{DiscardOnDrop, catch_panic, discard};
 
 /// Takes the outcomes of a stream's items to its consumer.
@@ -20,6 +23,8 @@ pub(crate) struct OrderedOutput<U, E> {
     spares: Arc<Spares<U, E>>,
     /// The limits of the call, if it has any.
     limits: Option<Arc<LimitState>>,
+    /// The table of a call that orders its outcomes by key.
+    keys: Option<Arc<KeyOrder<U, E>>>,
     /// The maximum number of outstanding items, at most the capacity of the ring.
     window: AtomicUsize,
     /// The waker of the consumer while it waits.
@@ -32,6 +37,7 @@ impl<U, E> OrderedOutput<U, E> {
         ring: ChunkRing<U, E>,
         spares: Arc<Spares<U, E>>,
         limits: Option<Arc<LimitState>>,
+        keys: Option<Arc<KeyOrder<U, E>>>,
         window: usize,
     ) -> Self {
         let budget = limits.as_ref().and_then(|limits| limits.budget.clone());
@@ -39,6 +45,7 @@ impl<U, E> OrderedOutput<U, E> {
             ring: DiscardOnDrop::new(ring),
             spares,
             limits,
+            keys,
             window: AtomicUsize::new(window),
             consumer: Arc::new(AtomicWaker::new()),
             delivered: Delivered::new(budget),
@@ -73,7 +80,12 @@ impl<U, E> OrderedOutput<U, E> {
 
     /// Returns `true` if a limit has ended the call. Its consumer may not have noticed yet.
     pub(crate) fn is_ended_early(&self) -> bool {
-        self.limits.as_ref().is_some_and(|limits| limits.policy.start(limits.now()).is_err())
+        self.ended_by().is_some()
+    }
+
+    /// Returns the reason why a limit has ended the call.
+    pub(crate) fn ended_by(&self) -> Option<Stop> {
+        self.limits.as_ref().and_then(|limits| limits.policy.start(limits.now()).err())
     }
 
     /// Returns `true` if a limit has ended the call for items that run, too.
@@ -83,29 +95,47 @@ impl<U, E> OrderedOutput<U, E> {
     }
 
     /// Completes a position with outcomes, of which `failed` are failures. Returns the outcomes if
-    /// they come too late: the ring refuses them.
+    /// they come too late: the ring or the table of keys refuses them.
     fn try_complete(
         &self,
-        ticket: Ticket,
+        ticket: OutputTicket,
         outcomes: Chunk<U, E>,
         failed: u64,
-    ) -> Option<Chunk<U, E>> {
+    ) -> Completed<U, E> {
         let fails = self.limits.as_ref().filter(|_| outcomes.iter().any(outcome::is_item_failure));
-        let mut refused = None;
         // Before the completion: a consumer that has taken the outcomes finds them counted.
         self.delivered.note_failed(failed);
-        // The consumer's waker may panic. The outcomes are in their place by then.
-        catch_panic(|| refused = self.ring.complete(ticket, outcomes).err());
+        let completed = match ticket {
+            OutputTicket::InOrder(ticket) => {
+                let mut refused = None;
+                // The consumer's waker may panic. The outcomes are in their place by then.
+                catch_panic(|| refused = self.ring.complete(ticket, outcomes).err());
+                Completed { refused: refused.map(Rejected::into_inner), has_opened: false }
+            }
+            OutputTicket::ByKey(ticket) => {
+                self.keys.as_ref().expect("the ticket is of its table").complete(ticket, outcomes)
+            }
+        };
         if let Some(limits) = fails {
             // Not before the completion: the consumer would skip the very item that failed.
-            limits.policy.fail(ticket.position());
+            limits.policy.fail(ticket.index());
             self.wake_consumer();
         }
-        if refused.is_some() {
+        if completed.refused.is_some() {
             // The consumer counts the failure by which it replaced them.
             self.delivered.forget_failed(failed);
+            self.forget_timing(ticket);
         }
-        refused.map(Rejected::into_inner)
+        completed
+    }
+
+    /// Drops the timing of an outcome that comes too late. In a call with keys, no later item takes
+    /// its place.
+    fn forget_timing(&self, ticket: OutputTicket) {
+        let log = self.limits.as_ref().and_then(|limits| limits.timing_log.as_ref());
+        if let (Some(log), OutputTicket::ByKey(ticket)) = (log, ticket) {
+            log.take(ticket.index);
+        }
     }
 
     fn count_late(&self, outcome: &Outcome<U, E>) {
@@ -114,26 +144,29 @@ impl<U, E> OrderedOutput<U, E> {
         }
     }
 
-    /// Completes a position. Outcomes that come too late are counted and dropped.
-    fn complete(&self, ticket: Ticket, outcomes: Chunk<U, E>, failed: u64) {
-        if let Some(mut outcomes) = self.try_complete(ticket, outcomes, failed) {
+    /// Completes a position. Outcomes that come too late are counted and dropped. Returns `true` if
+    /// parked items may start now.
+    fn complete(&self, ticket: OutputTicket, outcomes: Chunk<U, E>, failed: u64) -> bool {
+        let Completed { refused, has_opened } = self.try_complete(ticket, outcomes, failed);
+        if let Some(mut outcomes) = refused {
             while let Some(outcome) = outcomes.pop() {
                 self.count_late(&outcome);
                 discard(outcome);
             }
             self.spares.put(outcomes);
         }
+        has_opened
     }
 
     /// Completes the position of one item. Returns an outcome that comes too late, and counts it.
     pub(crate) fn try_complete_one(
         &self,
-        ticket: Ticket,
+        ticket: OutputTicket,
         outcome: Outcome<U, E>,
     ) -> Option<Outcome<U, E>> {
         let (mut chunk, failed) = (self.chunk(1), outcome.is_err().into());
         chunk.push(outcome);
-        let mut refused = self.try_complete(ticket, chunk, failed)?;
+        let mut refused = self.try_complete(ticket, chunk, failed).refused?;
         let outcome = refused.pop()?;
         self.count_late(&outcome);
         self.spares.put(refused);
@@ -141,17 +174,26 @@ impl<U, E> OrderedOutput<U, E> {
     }
 
     /// Returns `false` if the ring would refuse an outcome at this position.
-    pub(crate) fn is_wanted(&self, ticket: Ticket) -> bool {
-        self.ring.is_wanted(ticket)
+    pub(crate) fn is_wanted(&self, ticket: OutputTicket) -> bool {
+        match ticket {
+            OutputTicket::InOrder(ticket) => self.ring.is_wanted(ticket),
+            OutputTicket::ByKey(ticket) => {
+                self.keys.as_ref().is_some_and(|keys| keys.is_wanted(ticket))
+            }
+        }
     }
 
     /// Runs the items of a chunk, and completes its position. A panic is the outcome of its item.
+    /// Returns `true` if parked items may start now.
     pub(crate) fn run_all<I: TakeItems>(
         &self,
-        ticket: Ticket,
+        ticket: OutputTicket,
         items: &mut I,
         mut job: impl FnMut(I::Item) -> Outcome<U, E>,
-    ) {
+    ) -> bool {
+        if let OutputTicket::ByKey(ticket) = ticket {
+            self.note_start(ticket);
+        }
         let (mut outcomes, mut failed) = (self.chunk(items.len()), 0);
         let mut job = |item| {
             let outcome = job(item);
@@ -169,14 +211,67 @@ impl<U, E> OrderedOutput<U, E> {
             outcomes.push(Err(Failure::panicked(payload)));
             panics += 1;
         }
-        self.complete(ticket, outcomes, failed + panics);
+        self.complete(ticket, outcomes, failed + panics)
     }
 
-    /// Completes the position of one item.
-    pub(crate) fn complete_one(&self, ticket: Ticket, outcome: Outcome<U, E>) {
+    /// Completes the position of one item. Returns `true` if parked items may start now.
+    pub(crate) fn complete_one(&self, ticket: OutputTicket, outcome: Outcome<U, E>) -> bool {
         let (mut chunk, failed) = (self.chunk(1), outcome.is_err().into());
         chunk.push(outcome);
-        self.complete(ticket, chunk, failed);
+        self.complete(ticket, chunk, failed)
+    }
+
+    /// Returns the table of a call that orders its outcomes by key.
+    pub(crate) fn keys(&self) -> Option<&Arc<KeyOrder<U, E>>> {
+        self.keys.as_ref()
+    }
+
+    /// Notes that an item with a key starts now, if its time is limited. Gives up the items whose
+    /// time is up: the consumer may have other outcomes to take.
+    pub(crate) fn note_start(&self, ticket: KeyTicket) {
+        let (Some(limits), Some(keys)) = (&self.limits, &self.keys) else { return };
+        let Some(timeout) = limits.policy.settings.item_timeout else { return };
+        let now = now();
+        if keys.note_start(ticket, now).checked_add(timeout).is_some_and(|end| end <= now) {
+            self.give_up_overdue();
+        }
+    }
+
+    /// Gives up the items with a key whose time is up.
+    pub(crate) fn give_up_overdue(&self) -> Overdue {
+        let (Some(limits), Some(keys)) = (&self.limits, &self.keys) else {
+            return Overdue::default();
+        };
+        let Some(timeout) = limits.policy.settings.item_timeout else { return Overdue::default() };
+        let stop = Stop::ItemDeadline(timeout);
+        let overdue = keys.give_up_overdue(now(), timeout, || self.stopped(stop, true));
+        for &index in &overdue.given_up {
+            limits.policy.fail(index);
+        }
+        overdue
+    }
+
+    /// Gives an outcome to each item with a key that has none, because the call ends early. If
+    /// running items go on, they keep their outcomes. `unpark` gets the slots of parked items under
+    /// the lock of the table. Returns the number of outcomes.
+    pub(crate) fn stop_keys(&self, stop: Stop, unpark: impl FnMut(u32)) -> usize {
+        let (Some(limits), Some(keys)) = (&self.limits, &self.keys) else { return 0 };
+        let goes_on = limits.policy.go_on(limits.now()).is_ok();
+        let mut stopped = 0;
+        let outcome = |has_started| {
+            stopped += 1;
+            self.stopped(stop, has_started)
+        };
+        keys.stop(!goes_on, outcome, unpark);
+        stopped
+    }
+
+    /// Returns the outcome of an item that has no result because of `stop`.
+    fn stopped(&self, stop: Stop, has_started: bool) -> Chunk<U, E> {
+        self.delivered.note_failed(1);
+        let mut chunk = self.chunk(1);
+        chunk.push(Err(Failure::stopped(stop, has_started.into(), None)));
+        chunk
     }
 
     /// Wakes the consumer if it waits.

@@ -8,14 +8,14 @@ use std::sync::atomic;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crossbeam_utils::CachePadded;
-use reorder_ring::{Producer, ReserveError, Ticket};
 
-use crate::io::chunk::ChunkRing;
+use crate::io::keyed::KeyOfItem;
+use crate::io::output_ticket::{OutputProducer, OutputTicket};
 use crate::io::pull::{SourceEnd, is_exhausted, pull};
 use crate::limits::Budget;
 use crate::outcome::{Failure, Panic};
 use crate::primitive::AtomicU64;
-use crate::unwind::{catch_panic, discard};
+use crate::unwind::discard;
 
 /// The source of a stream. Only the puller touches it.
 pub(crate) struct LazySource<I> {
@@ -27,12 +27,14 @@ pub(crate) struct LazySource<I> {
     delivered: u64,
     /// Returns `false` if the next item has to wait for room in a budget.
     fits: Option<fn(&mut I) -> bool>,
+    /// Returns the key of the last item.
+    key: Option<fn(&mut I) -> Option<KeyOfItem>>,
 }
 
 /// A source with the right to reserve positions for its items.
 pub(crate) struct OrderedSource<I, U, E> {
     source: LazySource<I>,
-    producer: Producer<ChunkRing<U, E>>,
+    producer: OutputProducer<U, E>,
 }
 
 /// The iterators of the standard library that run no code of a user: ranges, and the items of a
@@ -120,13 +122,28 @@ impl Delivered {
 
 impl<I: Iterator> LazySource<I> {
     pub(crate) fn new(source: I) -> Self {
-        LazySource { source: Some(source), pulled: 0, delivered: 0, fits: None }
+        LazySource { source: Some(source), pulled: 0, delivered: 0, fits: None, key: None }
     }
 
     /// Returns a source that is pulled one item at a time, if `fits` returns `true`. Requests have
     /// such sources also without a budget.
     pub(crate) fn within_budget(source: I, fits: fn(&mut I) -> bool) -> Self {
         LazySource { fits: Some(fits), ..LazySource::new(source) }
+    }
+
+    /// Returns a source whose items have keys. It is pulled one item at a time.
+    pub(crate) fn by_key(source: I, key: fn(&mut I) -> Option<KeyOfItem>) -> Self {
+        LazySource { key: Some(key), ..LazySource::new(source) }
+    }
+
+    /// Returns `true` if items have keys.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Returns the key of the item that was pulled last, if items have keys.
+    pub(crate) fn take_key(&mut self) -> Option<KeyOfItem> {
+        self.source.as_mut().and_then(self.key?)
     }
 
     /// Returns the iterator, unless it was dropped.
@@ -191,7 +208,7 @@ impl<I: Iterator> LazySource<I> {
 }
 
 impl<I: Iterator, U, E> OrderedSource<I, U, E> {
-    pub(crate) fn new(source: LazySource<I>, producer: Producer<ChunkRing<U, E>>) -> Self {
+    pub(crate) fn new(source: LazySource<I>, producer: OutputProducer<U, E>) -> Self {
         OrderedSource { source, producer }
     }
 
@@ -218,48 +235,49 @@ impl<I: Iterator, U, E> OrderedSource<I, U, E> {
         self.source.is_exhausted()
     }
 
-    /// Reserves the position of an item that was pulled. Fails if the consumer has gone.
-    pub(crate) fn reserve(&mut self) -> Result<Ticket, ReserveError> {
-        self.producer.reserve()
+    /// Returns the ticket of the item at `index`, which was pulled. Returns `None` if the consumer
+    /// has gone.
+    #[cfg(feature = "requests")]
+    pub(crate) fn reserve(&mut self, index: u64) -> Option<OutputTicket> {
+        self.producer.reserve(index)
     }
 
-    /// Reserves the last position of the stream for a panic of the source, and returns what to
-    /// complete it with.
+    /// Reserves the position at `index`, the last of the stream, for a panic of the source. Returns
+    /// what to complete it with.
     ///
     /// There is space for it, because the source was asked for an item. Returns `None` if the
     /// consumer has gone.
     pub(crate) fn reserve_panic(
         &mut self,
+        index: u64,
         payload: Box<dyn Any + Send>,
-    ) -> Option<(Ticket, Failure<E>)> {
-        match self.reserve() {
-            Ok(ticket) => Some((ticket, Failure::SourcePanicked(Panic::new(payload)))),
-            Err(_) => {
+    ) -> Option<(OutputTicket, Failure<E>)> {
+        match self.producer.reserve(index) {
+            Some(ticket) => Some((ticket, Failure::SourcePanicked(Panic::new(payload)))),
+            None => {
                 discard(payload);
                 None
             }
         }
     }
 
-    /// Ends the stream in good order.
+    /// Ends the stream in good order, after `index` items.
     ///
     /// The source is dropped before the end is declared. So a consumer that sees the end sees what
     /// the `Drop` of the source does. If that `Drop` panics, `deliver` gets the panic as the last
     /// outcome, provided there is space for it.
-    pub(crate) fn finish(mut self, deliver: impl FnOnce(Ticket, Failure<E>)) {
+    pub(crate) fn finish(mut self, index: u64, deliver: impl FnOnce(OutputTicket, Failure<E>)) {
         if let Some((ticket, failure)) =
-            self.source.drop_source().and_then(|payload| self.reserve_panic(payload))
+            self.source.drop_source().and_then(|payload| self.reserve_panic(index, payload))
         {
             deliver(ticket, failure);
         }
-        // Closing the ring may drop undelivered values.
-        catch_panic(|| self.producer.finish());
+        self.producer.finish();
     }
 
     /// Drops the source of a stream whose consumer wants no more.
     pub(crate) fn abandon(mut self) {
         self.source.drop_source().into_iter().for_each(discard);
-        catch_panic(|| drop(self));
     }
 }
 

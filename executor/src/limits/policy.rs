@@ -47,6 +47,8 @@ pub(crate) struct Limits {
     pub(crate) concurrency: Option<ConcurrencyLimit>,
     /// The limit of the total weight of the items, if they have weights.
     pub(crate) weight: Option<u64>,
+    /// The window of each key, if the outcomes are in order by key alone.
+    pub(crate) key_window: Option<usize>,
 }
 
 impl Limits {

@@ -32,14 +32,20 @@ pub(crate) struct LimitState {
 impl LimitState {
     /// Returns the state for a window of `window` items, a power of two. The window is 0 if no
     /// consumer gives up on items.
+    ///
+    /// If the outcomes are in order by key, the outstanding items may have distant indices. Then
+    /// the table of keys knows the start times.
     pub(crate) fn new(limits: Limits, window: usize) -> LimitState {
+        let by_key = limits.key_window.is_some();
         LimitState {
             budget: limits.weight.map(|limit| Arc::new(Budget::new(limit))),
-            timing_log: limits.timed.then(|| TimingLog::new(window)),
+            timing_log: limits
+                .timed
+                .then(|| if by_key { TimingLog::sparse() } else { TimingLog::new(window) }),
             policy: LimitPolicy::new(limits),
             waiter: Waiter::new(),
             epoch: now(),
-            started: memory::filled(window, || AtomicU64::new(0)),
+            started: memory::filled(if by_key { 0 } else { window }, || AtomicU64::new(0)),
         }
     }
 

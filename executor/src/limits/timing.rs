@@ -1,5 +1,6 @@
 //! The times at which the items of a call ran, for users that ask for them.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,8 @@ pub(crate) struct TimingLog {
     /// The timings that workers leave for the consumer of a stream, each with its index. One place
     /// for each item of the window.
     places: Box<[Mutex<Noted>]>,
+    /// The same if outstanding items may have distant indices. There are no `places` then.
+    sparse: Mutex<BTreeMap<u64, Timing>>,
 }
 
 type Noted = Option<(u64, Timing)>;
@@ -68,7 +71,13 @@ impl TimingLog {
     /// Returns a log for a window of `window` items. The window is 0 if no consumer takes timings.
     pub(crate) fn new(window: usize) -> TimingLog {
         let places = memory::filled(window, || Mutex::new(None));
-        TimingLog { submitted: now(), completed: AtomicUsize::new(0), places }
+        let (completed, sparse) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+        TimingLog { submitted: now(), completed, places, sparse }
+    }
+
+    /// Returns a log for items of any index. Each of them has to be taken.
+    pub(crate) fn sparse() -> TimingLog {
+        TimingLog::new(0)
     }
 
     /// Returns the timing of an item that is done.
@@ -90,6 +99,10 @@ impl TimingLog {
     /// Stores the timing of an item, before its outcome is delivered.
     pub(crate) fn note(&self, index: u64, started: Option<Instant>, completed: Option<Instant>) {
         let timing = self.timing(started, completed);
+        if self.places.is_empty() {
+            lock(&self.sparse).insert(index, timing);
+            return;
+        }
         let mut place = self.place(index);
         // An item that was given up may end after a later item has taken its place.
         if place.is_none_or(|(noted, _)| noted < index) {
@@ -99,8 +112,13 @@ impl TimingLog {
 
     /// Returns the timing of an item that has an outcome.
     pub(crate) fn take(&self, index: u64) -> Timing {
-        let noted = self.place(index).filter(|&(noted, _)| noted == index);
-        noted.map_or_else(|| self.timing(None, None), |(_, timing)| timing)
+        let noted = if self.places.is_empty() {
+            lock(&self.sparse).remove(&index)
+        } else {
+            let noted = self.place(index).filter(|&(noted, _)| noted == index);
+            noted.map(|(_, timing)| timing)
+        };
+        noted.unwrap_or_else(|| self.timing(None, None))
     }
 }
 

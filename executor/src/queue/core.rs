@@ -10,10 +10,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use reorder_ring::{Producer, Ticket};
-
 use crate::cost::NextChunk;
-use crate::io::{ChunkRing, Delivered, OrderedOutput, chunk};
+use crate::io::{Delivered, OrderedOutput, OutputProducer, OutputTicket, chunk};
 use crate::limits::{Budget, LimitState, TaskTimer};
 use crate::observe::CallSpan;
 use crate::outcome::Outcome;
@@ -25,7 +23,7 @@ use crate::scheduler::{
 use crate::stream::backlog::Reserved;
 use crate::stream::progress::StreamProgress;
 use crate::stream::{Helper, StreamWork};
-use crate::unwind::{DiscardOnDrop, catch_panic, discard};
+use crate::unwind::{DiscardOnDrop, discard};
 
 /// The cost below which the consumer runs items as well.
 const CHEAP: Duration = Duration::from_micros(50);
@@ -64,7 +62,7 @@ pub(crate) struct QueueCore<T, U, E> {
 
 struct State<T, U, E> {
     /// `None` once all senders, or the consumer, have gone.
-    producer: Option<Producer<ChunkRing<U, E>>>,
+    producer: Option<OutputProducer<U, E>>,
     items: VecDeque<T>,
     /// The first chunks of items: the position of each chunk, and its number of items.
     positions: VecDeque<(Reserved, usize)>,
@@ -85,7 +83,7 @@ pub(super) enum NotSent {
 impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
     pub(crate) fn new(
         job: QueueJob<T, U, E>,
-        producer: Producer<ChunkRing<U, E>>,
+        producer: OutputProducer<U, E>,
         output: OrderedOutput<U, E>,
         limits: Option<Arc<LimitState>>,
         max_chunk: usize,
@@ -203,7 +201,7 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
     /// Reserves the position of `count` items. Returns `None` if the queue is closed.
     fn reserve(&self, state: &mut State<T, U, E>, count: usize) -> Option<Reserved> {
         // The ring has a slot for each item of the window.
-        let ticket = state.producer.as_mut()?.reserve().ok()?;
+        let ticket = state.producer.as_mut()?.reserve(self.progress.pulled())?;
         Some(Reserved { ticket, first: self.progress.pull(count) })
     }
 
@@ -320,7 +318,7 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
     }
 
     /// Reserves the place behind all items that were sent. Returns its ticket and its index.
-    pub(super) fn try_reserve(&self) -> Result<(Ticket, u64), NotSent> {
+    pub(super) fn try_reserve(&self) -> Result<(OutputTicket, u64), NotSent> {
         let mut state = lock(&self.state);
         self.admit(&state)?;
         if let Some(budget) = self.budget() {
@@ -369,8 +367,7 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
             self.progress.end();
         }
         drop(state);
-        // The consumer's waker may panic.
-        catch_panic(|| producer.into_iter().for_each(Producer::finish));
+        producer.into_iter().for_each(OutputProducer::finish);
         self.scheduler.after_run();
     }
 
@@ -531,7 +528,7 @@ impl<T: Send, U: Send, E: Send> StreamWork for QueueCore<T, U, E> {
         self.progress.finish(std::mem::take(&mut state.positioned));
         self.progress.end();
         drop(state);
-        catch_panic(|| drop(producer));
+        drop(producer);
         self.room.notify(|| Offer::END);
     }
 

@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use reorder_ring::Ticket;
-
+use crate::io::OutputTicket;
 use crate::limits::{Current, LimitState, RunningItem};
 use crate::outcome::{Failure, Outcome};
 use crate::queue::core::QueueCore;
@@ -18,7 +17,7 @@ trait Owner<U, E>: Send + Sync {
 }
 
 struct Slot {
-    ticket: Ticket,
+    ticket: OutputTicket,
     index: u64,
     started: Option<Instant>,
 }
@@ -57,7 +56,7 @@ pub struct Place<U, E> {
 impl<U: Send + 'static, E: Send + 'static> Place<U, E> {
     pub(super) fn new<T: Send + 'static>(
         queue: Arc<QueueCore<T, U, E>>,
-        ticket: Ticket,
+        ticket: OutputTicket,
         index: u64,
     ) -> Place<U, E> {
         let started = queue.limits.as_ref().and_then(|limits| limits.now());

@@ -11,9 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use reorder_ring::Producer;
-
-use crate::io::{ChunkRing, Delivered, LazySource, OrderedOutput, OrderedSource};
+use crate::io::{Delivered, LazySource, OrderedOutput, OrderedSource, OutputProducer};
 use crate::limits::{LimitState, SharedTimer};
 use crate::observe::{CallSpan, RequestStats};
 use crate::outcome::{Failure, Outcome, Stop};
@@ -80,7 +78,7 @@ impl<J: Jobs> Driver<J> {
     pub(crate) fn new(
         mut source: J::Source,
         jobs: J,
-        producer: Producer<ChunkRing<J::Value, J::Error>>,
+        producer: OutputProducer<J::Value, J::Error>,
         output: OrderedOutput<J::Value, J::Error>,
         config: RequestConfig,
         limits: Arc<LimitState>,

@@ -4,8 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::thread;
 
-use reorder_ring::Ticket;
-
+use crate::io::OutputTicket;
 use crate::requests::attempt::{Attempt, AttemptOutcome};
 use crate::requests::dispatcher::Entry;
 use crate::requests::driver::Driver;
@@ -39,7 +38,7 @@ pub(crate) type ItemOf<J> = <<J as Jobs>::Source as RequestSource>::Request;
 
 /// The position of an item's outcome, and the item while no attempt has it.
 pub(crate) struct PendingItem<T> {
-    pub(crate) ticket: Ticket,
+    pub(crate) ticket: OutputTicket,
     pub(crate) item: Option<T>,
 }
 

@@ -6,8 +6,7 @@
 
 use std::collections::HashMap;
 
-use reorder_ring::Ticket;
-
+use crate::io::OutputTicket;
 use crate::primitive::{Mutex, lock};
 use crate::requests::dispatcher::Entry;
 use crate::requests::in_flight::PendingItem;
@@ -15,7 +14,7 @@ use crate::unwind::DiscardOnDrop;
 
 /// The last error of an item, and what its failure needs.
 pub(crate) struct LastError<E> {
-    pub(crate) ticket: Ticket,
+    pub(crate) ticket: OutputTicket,
     pub(crate) attempts: u32,
     pub(crate) error: E,
 }

@@ -6,14 +6,13 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
 
-use reorder_ring::Ticket;
-
+use crate::io::OutputTicket;
 use crate::primitive::{AtomicUsize, Mutex, lock};
 use crate::unwind::discard;
 
 /// A chunk of items that has a position in the ring.
 pub(crate) struct Reserved {
-    pub(crate) ticket: Ticket,
+    pub(crate) ticket: OutputTicket,
     /// The index of the first item.
     pub(crate) first: u64,
 }
@@ -78,19 +77,29 @@ impl<T> Backlog<T> {
         chunk
     }
 
+    /// Returns the number of items in all chunks.
+    pub(crate) fn items(&self) -> usize {
+        lock(&self.chunks).waiting.iter().map(|(_, items)| items.len()).sum()
+    }
+
     /// Keeps an empty vector.
     pub(crate) fn put_back(&self, items: Vec<T>) {
         debug_assert!(items.is_empty());
         lock(&self.chunks).spares.push(items);
     }
 
-    /// Drops all chunks, and refuses new ones. Returns the number of items that were dropped.
-    pub(crate) fn close(&self) -> usize {
+    /// Takes all chunks, and refuses new ones.
+    pub(crate) fn close_and_take(&self) -> VecDeque<(Reserved, Vec<T>)> {
         let mut chunks = lock(&self.chunks);
         chunks.is_closed = true;
         let waiting = std::mem::take(&mut chunks.waiting);
         self.note_len(&chunks);
-        drop(chunks);
+        waiting
+    }
+
+    /// Drops all chunks, and refuses new ones. Returns the number of items that were dropped.
+    pub(crate) fn close(&self) -> usize {
+        let waiting = self.close_and_take();
         let count = waiting.iter().map(|(_, items)| items.len()).sum();
         waiting.into_iter().flat_map(|(_, items)| items).for_each(discard);
         count

@@ -4,24 +4,24 @@
 //! a ring position for the chunk. It then lets the next thread pull, and runs the chunk. `io::pull`
 //! has the state machine of the right to pull.
 
+use std::any::Any;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
-use reorder_ring::{Producer, Ticket};
-
 use crate::cost::NextChunk;
 use crate::io::{
-    ChunkRing, Delivered, Filled, Handover, LazySource, OrderedOutput, OrderedSource, Phase,
-    PullBuffer, PullLock, SourceEnd, TakeItems, chunk, never_blocks,
+    Delivered, Handover, LazySource, OrderedOutput, OrderedSource, OutputProducer, OutputTicket,
+    Overdue, PullBuffer, PullLock, SourceEnd, TakeItems, chunk, never_blocks,
 };
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Failure, Outcome, Stop};
 use crate::primitive::{AtomicBool, AtomicWaker, fence};
 use crate::scheduler::{
     CallKind, FairShare, Look, Progress, Published, Scheduler, TimeSlice, Work,
 };
 use crate::stream::backlog::{Backlog, Reserved};
+use crate::stream::parked::Parked;
 use crate::stream::progress::StreamProgress;
-use crate::stream::work::{Helper, StreamWork};
+use crate::stream::work::{Helper, Skip, StreamWork};
 use crate::unwind::{DiscardOnDrop, discard};
 
 /// The maximum number of bytes of the items of one pull, which lie on the stack. A pull takes one
@@ -57,7 +57,7 @@ where
 
 type Item<P> = <<P as Parts>::Source as Iterator>::Item;
 type Source<P> = LazySource<<P as Parts>::Source>;
-type OutputProducer<P> = Producer<ChunkRing<<P as Parts>::Value, <P as Parts>::Error>>;
+type Tickets<P> = OutputProducer<<P as Parts>::Value, <P as Parts>::Error>;
 type Output<P> = OrderedOutput<<P as Parts>::Value, <P as Parts>::Error>;
 
 pub(crate) struct Core<P: Parts> {
@@ -69,9 +69,11 @@ pub(crate) struct Core<P: Parts> {
     /// source.
     next_chunk: NextChunk,
     /// The items of the present pull, and the right to reserve positions, until the stream ends.
-    handover: DiscardOnDrop<Handover<Item<P>, Option<OutputProducer<P>>>>,
+    handover: DiscardOnDrop<Handover<Item<P>, Option<Tickets<P>>>>,
     /// Chunks that were pulled for other threads, so that the consumer need not pull.
     backlog: Backlog<Item<P>>,
+    /// The items that wait for earlier items of their key.
+    parked: Parked<Item<P>>,
     progress: StreamProgress,
     fair_share: FairShare,
     /// `true` if the source promised more items.
@@ -83,18 +85,28 @@ pub(crate) struct Core<P: Parts> {
     cancelled: AtomicBool,
 }
 
-/// The result of a pull.
-struct Pulled {
-    reserved: Option<Reserved>,
-    phase: Phase,
-    end: Option<SourceEnd>,
+/// The result of a search for something to run.
+enum Claim {
+    Nothing,
+    /// An item that waits for earlier items of its key. The thread looks for the next one.
+    Parked,
+    /// An item whose key is unknown, because the function that returns it has panicked.
+    NoKey(OutputTicket, Box<dyn Any + Send>),
+    /// Items to run.
+    Items(Reserved),
+}
+
+impl Claim {
+    fn items(reserved: Option<Reserved>) -> Claim {
+        reserved.map_or(Claim::Nothing, Claim::Items)
+    }
 }
 
 impl<P: Parts> Core<P> {
     pub(crate) fn new(
         source: LazySource<P::Source>,
         job: P::Job,
-        producer: Producer<ChunkRing<P::Value, P::Error>>,
+        producer: OutputProducer<P::Value, P::Error>,
         output: Output<P>,
         max_chunk: usize,
         fair_share: FairShare,
@@ -106,6 +118,7 @@ impl<P: Parts> Core<P> {
             next_chunk: NextChunk::new(max_chunk.min(chunk::MOST)),
             handover: DiscardOnDrop::new(Handover::new(Some(producer))),
             backlog: Backlog::new(),
+            parked: Parked::new(),
             progress: StreamProgress::new(),
             fair_share,
             promising: AtomicBool::new(false),
@@ -142,14 +155,27 @@ impl<P: Parts> Core<P> {
             return true;
         }
         let mut items = PullBuffer::<_, MOST>::new();
-        let reserved = if self.handover.is_claimable() {
-            self.take_over(slice, &mut items)
+        let claim = if self.handover.is_claimable() {
+            Claim::items(self.take_over(slice, &mut items))
         } else if helper == Some(Helper::Volunteer) && !self.never_blocks {
-            None
+            Claim::Nothing
         } else {
             self.pull(slice, &mut items, helper)
         };
-        let Some(reserved) = reserved else { return false };
+        let reserved = match claim {
+            Claim::Items(reserved) => reserved,
+            Claim::Nothing => return false,
+            Claim::Parked => {
+                slice.measure();
+                return slice.reenter();
+            }
+            Claim::NoKey(ticket, payload) => {
+                items.for_each(discard);
+                self.output.complete_one(ticket, Err(Failure::panicked(payload)));
+                self.progress.finish(1);
+                return slice.reenter();
+            }
+        };
         if !slice.enter() {
             self.leave_to_others(reserved, &mut items);
             return slice.reenter();
@@ -161,11 +187,9 @@ impl<P: Parts> Core<P> {
     /// Leaves a chunk to the threads that have passed the gate while this one was inside the
     /// source.
     fn leave_to_others(&self, reserved: Reserved, items: impl Iterator<Item = Item<P>>) {
+        let ticket = reserved.ticket;
         let refused = self.backlog.push(reserved, |into| into.extend(items));
-        if let Some(refused) = refused {
-            self.progress.finish(refused.len());
-            refused.into_iter().for_each(discard);
-        }
+        self.refuse_in_backlog(ticket, refused);
     }
 
     /// Runs a chunk.
@@ -177,13 +201,22 @@ impl<P: Parts> Core<P> {
     ) {
         let count = items.len() as u32;
         slice.note_running(reserved.first, count.into());
-        self.output.run_all(reserved.ticket, items, &*self.job);
+        let has_opened = self.output.run_all(reserved.ticket, items, &*self.job);
         self.progress.finish(count as usize);
+        if has_opened {
+            self.leave_opened(slice.scheduler);
+        }
         self.next_chunk.learn(count, slice.measure());
         if self.output.delivered.budget().is_some() {
             // The job may have made its item lighter.
             self.notify_space(slice.scheduler);
         }
+    }
+
+    /// Drops items that came after the stream was cancelled.
+    fn refuse(&self, items: Vec<Item<P>>) {
+        self.progress.finish(items.len());
+        items.into_iter().for_each(discard);
     }
 
     /// Claims the items of a puller that is blocked in the source.
@@ -205,8 +238,8 @@ impl<P: Parts> Core<P> {
     }
 
     /// Reserves the position of `count` items. Fails if the consumer has gone.
-    fn reserve(&self, producer: &mut Option<OutputProducer<P>>, count: usize) -> Option<Reserved> {
-        let ticket = producer.as_mut()?.reserve().ok()?;
+    fn reserve(&self, producer: &mut Option<Tickets<P>>, count: usize) -> Option<Reserved> {
+        let ticket = producer.as_mut()?.reserve(self.progress.pulled())?;
         Some(Reserved { ticket, first: self.progress.pull(count) })
     }
 
@@ -215,150 +248,12 @@ impl<P: Parts> Core<P> {
         self.is_cancelled() || self.output.is_ended_early()
     }
 
-    /// Pulls items and reserves their position. Returns `None` if none came.
-    fn pull<const MOST: usize>(
-        &self,
-        slice: &TimeSlice<'_>,
-        items: &mut PullBuffer<Item<P>, MOST>,
-        helper: Option<Helper>,
-    ) -> Option<Reserved> {
-        let mut puller = self.source.try_start()?;
-        if slice.is_searching() {
-            // No other thread has to look: while this one pulls, nothing more is claimable here.
-            slice.claimed(self);
-        }
-        let Pulled { reserved, phase, end } =
-            self.pull_items(slice, &mut puller.state, items, helper);
-        let source = if phase == Phase::Ended { puller.state.take() } else { None };
-        let pulled = puller.state.as_ref().map_or(u64::MAX, |source| source.pulled);
-        puller.release(phase);
-        let has_space = phase == Phase::Full && self.look_again(pulled);
-        match source {
-            Some(source) => self.finish(source, end),
-            None => self.drop_source_if_cancelled(),
-        }
-        if has_space || !self.backlog.is_empty() {
-            // The consumer found a thread pulling. It may have to pull now, or can help.
-            self.output.wake_consumer();
-        }
-        // Also if nothing came: a worker that looked meanwhile found this thread pulling.
-        slice.claimed(self);
-        reserved
-    }
-
-    fn pull_items<const MOST: usize>(
-        &self,
-        slice: &TimeSlice<'_>,
-        source: &mut Option<Source<P>>,
-        items: &mut PullBuffer<Item<P>, MOST>,
-        helper: Option<Helper>,
-    ) -> Pulled {
-        let nothing = |phase| Pulled { reserved: None, phase, end: None };
-        let Some(source) = source else { return nothing(Phase::Ended) };
-        let chunk = self.next_chunk.size().min(MOST as u32);
-        let chunks = match helper {
-            // The second chunk is for the consumer.
-            None if !self.never_blocks && self.is_helped(slice) => 2,
-            _ => 1,
-        };
-        let wanted = chunk.saturating_mul(chunks).min(MOST as u32);
-        let most = source.free_space(wanted, &self.output.delivered, self.output.window());
-        if most == 0 {
-            // A source that says it has no more need not be asked. Asking would need space.
-            return nothing(if source.is_exhausted() { Phase::Ended } else { Phase::Full });
-        }
-        let most = match helper {
-            None => most,
-            Some(_) if self.never_blocks => most,
-            Some(helper) if self.may_pull(helper) => 1,
-            Some(_) => return nothing(Phase::Open),
-        };
-        let most = if source.has_budget() { 1 } else { most };
-        if source.has_budget() {
-            let _inside = slice.enter_source();
-            if !source.next_fits() {
-                return nothing(Phase::Full);
-            }
-        }
-        // SAFETY: this thread has the right to pull, and ends the pull below.
-        let mut shared = unsafe { self.handover.share(items) };
-        let Filled { promised, end } = if self.never_blocks {
-            slice.note_pulling();
-            source.fill(most, shared.writer())
-        } else {
-            let _inside = slice.enter_source();
-            source.fill(most, shared.publisher())
-        };
-        // A write that changes nothing would still take the line from the other threads.
-        // ORDERING: stream:promise: Relaxed; a hint, asked for again by the next puller.
-        if self.promising.load(Relaxed) != (promised > 0) {
-            self.promising.store(promised > 0, Relaxed);
-        }
-        source.pulled += shared.pulled() as u64;
-        let (mut producer, has_waited) = shared.end();
-        if has_waited {
-            self.next_chunk.start_again();
-        }
-        let mut reserved = None;
-        if items.len() > 0 {
-            // Equal parts, if there is no space for as many as wanted.
-            let chunk = items.len().div_ceil(chunks as usize);
-            items.keep(chunk);
-            reserved = self.reserve(&mut producer, items.len());
-            if reserved.is_none() || !self.leave_tail(&mut producer, items, chunk) {
-                // The stream was cancelled, and the items have no position any more.
-                items.for_each(discard);
-                return nothing(Phase::Ended);
-            }
-        }
-        Pulled { reserved, phase: if end.is_none() { Phase::Open } else { Phase::Ended }, end }
-    }
-
-    /// Leaves items to other threads, in chunks. Returns `false` if the consumer has gone.
-    fn leave_tail<const MOST: usize>(
-        &self,
-        producer: &mut Option<OutputProducer<P>>,
-        items: &mut PullBuffer<Item<P>, MOST>,
-        chunk: usize,
-    ) -> bool {
-        while items.tail() > 0 {
-            let count = items.tail().min(chunk);
-            let Some(reserved) = self.reserve(producer, count) else { return false };
-            let refused = self.backlog.push(reserved, |into| items.move_tail(count, into));
-            if let Some(refused) = refused {
-                self.progress.finish(refused.len());
-                refused.into_iter().for_each(discard);
-            }
-        }
-        true
-    }
-
-    /// Returns `true` if a consumer may pull an item.
-    ///
-    /// While it is inside the source it delivers nothing, and the source may wait for that. So
-    /// nothing may be outstanding, unless no other thread is there.
-    fn may_pull(&self, helper: Helper) -> bool {
-        match helper {
-            _ if self.never_blocks => true,
-            Helper::Volunteer => false,
-            Helper::Worker => self.progress.pulled() <= self.output.delivered.get(),
-            Helper::Alone => true,
-        }
-    }
-
-    /// Returns `true` if the consumer helps, so that a worker pulls for it, too.
-    fn is_helped(&self, slice: &TimeSlice<'_>) -> bool {
-        // ORDERING: stream:is_helped: Relaxed; a hint.
-        let by_worker = self.has_helping_worker.load(Relaxed);
-        by_worker || slice.scheduler.consumer_helps && !self.output.has_limits() && self.is_cheap()
-    }
-
     /// Returns `true` if a thread could claim items that were pulled.
     fn has_pulled(&self) -> bool {
         !self.backlog.is_empty() || self.handover.is_claimable()
     }
 
-    fn deliver_source_panic(&self, ticket: Ticket, failure: Failure<P::Error>) {
+    fn deliver_source_panic(&self, ticket: OutputTicket, failure: Failure<P::Error>) {
         self.progress.pull(1);
         self.output.complete_one(ticket, Err(failure));
         self.progress.finish(1);
@@ -370,14 +265,20 @@ impl<P: Parts> Core<P> {
         if let Some(producer) = producer {
             let mut source = OrderedSource::new(source, producer);
             if let Some(SourceEnd::Panicked(payload)) = end {
-                let panic = source.reserve_panic(payload);
+                let panic = source.reserve_panic(self.progress.pulled(), payload);
                 panic
                     .into_iter()
                     .for_each(|(ticket, fail)| self.deliver_source_panic(ticket, fail));
             }
-            source.finish(|ticket, failure| self.deliver_source_panic(ticket, failure));
+            let index = self.progress.pulled();
+            source.finish(index, |ticket, failure| self.deliver_source_panic(ticket, failure));
         }
         self.progress.end();
+    }
+
+    fn set_cancelled(&self) {
+        // ORDERING: stream:cancel: Relaxed; ordered by the fence in `drop_source_if_cancelled`.
+        self.cancelled.store(true, Relaxed);
     }
 
     /// Drops the source if the stream was cancelled.
@@ -399,23 +300,6 @@ impl<P: Parts> Core<P> {
             }
             self.progress.end();
         }
-    }
-
-    /// Looks for space once more after the phase became `FULL`, and reopens it if there is some.
-    ///
-    /// No other thread would notice space that the consumer made just before. Returns `true` if
-    /// this thread reopened the phase.
-    fn look_again(&self, pulled: u64) -> bool {
-        // ORDERING: stream:full: SeqCst fence, pairs with `stream:space`: either the consumer sees
-        // `FULL`, or this thread sees its takes.
-        fence(SeqCst);
-        let limit = self.output.delivered.get() + self.output.window() as u64;
-        pulled < limit && self.budget_has_room() && self.source.reopen()
-    }
-
-    /// Returns `false` if the next item has to wait for room in the budget.
-    fn budget_has_room(&self) -> bool {
-        self.output.delivered.budget().is_none_or(|budget| budget.has_room())
     }
 }
 
@@ -455,7 +339,10 @@ impl<P: Parts> Work for Core<P> {
     /// A stream that was ended early is pulled no further, although its consumer may not have found
     /// out.
     fn is_done(&self) -> bool {
-        let has_run_pulled = || self.progress.finished() == self.progress.pulled();
+        let has_run_pulled = || {
+            let waiting = (self.parked.len() + self.backlog.items()) as u64;
+            self.progress.finished() + waiting == self.progress.pulled()
+        };
         self.progress.is_done() || self.is_over() && has_run_pulled()
     }
 }
@@ -499,10 +386,37 @@ impl<P: Parts> StreamWork for Core<P> {
     }
 
     fn cancel(&self) {
-        // ORDERING: stream:cancel: Relaxed; ordered by the fence in `drop_source_if_cancelled`.
-        self.cancelled.store(true, Relaxed);
+        self.set_cancelled();
         self.progress.finish(self.backlog.close());
+        if let Some(keys) = self.output.keys() {
+            keys.close();
+            self.refuse(self.parked.take_all());
+        }
         self.drop_source_if_cancelled();
+    }
+
+    fn stop(&self, stop: Stop) {
+        if self.output.keys().is_none() {
+            return self.cancel();
+        }
+        self.set_cancelled();
+        self.end_by_key(stop);
+        self.drop_source_if_cancelled();
+    }
+
+    fn skip(&self, _index: u64, stop: Stop) -> Skip {
+        match self.output.keys() {
+            Some(_) => Skip::Stopped(self.stop_keys(stop)),
+            None => Skip::Evict,
+        }
+    }
+
+    fn is_by_key(&self) -> bool {
+        self.output.keys().is_some()
+    }
+
+    fn give_up_overdue(&self) -> Overdue {
+        self.output.give_up_overdue()
     }
 
     fn is_cancelled(&self) -> bool {
@@ -519,5 +433,7 @@ impl<P: Parts> StreamWork for Core<P> {
     }
 }
 
+mod by_key;
+mod pull;
 #[cfg(test)]
 mod tests;

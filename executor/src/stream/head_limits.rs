@@ -73,6 +73,14 @@ impl HeadLimits {
         due: impl FnOnce() -> Option<Instant>,
     ) -> HeadAction {
         let state = Arc::clone(&self.state);
+        let overdue = stream.give_up_overdue();
+        for &index in &overdue.given_up {
+            let timeout = state.policy.settings.item_timeout.unwrap_or_default();
+            note_skipped(stream, index, Stop::ItemDeadline(timeout));
+        }
+        if !overdue.given_up.is_empty() {
+            return HeadAction::LookAgain;
+        }
         let (policy, started, now) = (&state.policy, state.started(index), state.now());
         let stop = match policy.give_up(started, now) {
             Ok(until) => {
@@ -81,30 +89,38 @@ impl HeadLimits {
                     stream.stop(stop);
                     return HeadAction::LookAgain;
                 }
-                if self.ended_by.is_some() && consumer.head_of_line().state == HeadState::Unreserved
-                {
+                let is_unreserved = || consumer.head_of_line().state == HeadState::Unreserved;
+                // By key, the ring ends after the last outcome.
+                if self.ended_by.is_some() && !stream.is_by_key() && is_unreserved() {
                     return HeadAction::End;
                 }
                 let until = match now.filter(|_| started.is_none()) {
                     Some(now) => self.look_again(index, now, until),
                     None => until,
                 };
-                return HeadAction::Wait(until.into_iter().chain(due()).min());
+                let times = until.into_iter().chain(due()).chain(overdue.next);
+                return HeadAction::Wait(times.min());
             }
             Err(stop) => stop,
         };
         let is_of_item = matches!(stop, Stop::ItemDeadline(_));
-        if !is_of_item && self.ended_by.is_none() {
+        let has_ended = self.ended_by.is_some();
+        if !is_of_item && !has_ended {
             self.ended_by = Some(stop);
             stream.stop(stop);
         }
         match stream.skip(index, stop) {
             Skip::Evict => {}
+            Skip::Stopped(any) if any || !has_ended => return HeadAction::LookAgain,
+            // The outcomes have their positions. Other threads are about to complete them.
+            Skip::Stopped(_) => return HeadAction::Wait(None),
+            #[cfg(feature = "requests")]
             Skip::Completed => {
                 note_skipped(stream, index, stop);
                 return HeadAction::LookAgain;
             }
             // Nothing tells the consumer if the item gets another attempt.
+            #[cfg(feature = "requests")]
             Skip::Ending => return HeadAction::Wait(Some(primitive::now() + LATEST_LOOK)),
         }
         match consumer.evict_head() {

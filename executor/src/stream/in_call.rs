@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::io::Delivered;
+use crate::io::{Delivered, Overdue};
 use crate::limits::{Current, LimitState};
 #[cfg(feature = "requests")]
 use crate::observe::request_stats::RequestStats;
@@ -114,6 +114,14 @@ impl<S: StreamWork> StreamWork for InCall<S> {
 
     fn skip(&self, index: u64, stop: Stop) -> Skip {
         self.stream.skip(index, stop)
+    }
+
+    fn is_by_key(&self) -> bool {
+        self.stream.is_by_key()
+    }
+
+    fn give_up_overdue(&self) -> Overdue {
+        self.stream.give_up_overdue()
     }
 
     fn next_due(&self) -> Option<Instant> {

@@ -1,13 +1,14 @@
 //! Opens a stream: its ring, both ends of it, and its place in the scheduler.
 
+use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use reorder_ring::{Producer, Ring};
+use reorder_ring::Ring;
 
 use crate::cost::max_chunk_size;
 use crate::executor::Executor;
-use crate::io::{ChunkRing, LazySource, OrderedOutput, Spares};
+use crate::io::{KeyOrder, Keyed, LazySource, OrderedOutput, OutputProducer, Spares};
 use crate::limits::{LimitState, Limits};
 use crate::observe::CallSpan;
 use crate::outcome::Outcome;
@@ -83,7 +84,7 @@ impl Executor {
 
 /// The ring of a stream, taken apart.
 pub(crate) struct Opened<U, E> {
-    pub(crate) producer: Producer<ChunkRing<U, E>>,
+    pub(crate) producer: OutputProducer<U, E>,
     pub(crate) output: OrderedOutput<U, E>,
     pub(crate) consumer_end: ConsumerEnd<U, E>,
 }
@@ -97,7 +98,15 @@ pub(crate) fn open_ring<U, E>(window: usize, limits: Option<Arc<LimitState>>) ->
     let ring = Arc::new(Ring::with_capacity(window).expect("memory for a window"));
     let (producer, consumer) = ring.open_owned().expect("a new ring is free").split();
     let spares = Arc::new(Spares::new());
-    let output = OrderedOutput::new(ring, Arc::clone(&spares), limits.clone(), window);
+    let key_window = limits.as_ref().and_then(|limits| limits.policy.settings.key_window);
+    let (producer, keys) = match key_window {
+        None => (OutputProducer::in_order(producer), None),
+        Some(key_window) => {
+            let keys = Arc::new(KeyOrder::new(Arc::clone(&ring), producer, key_window));
+            (OutputProducer::by_key(Arc::clone(&keys)), Some(keys))
+        }
+    };
+    let output = OrderedOutput::new(ring, Arc::clone(&spares), limits.clone(), keys, window);
     let call = limits.clone().unwrap_or_else(|| Arc::new(LimitState::new(Limits::default(), 0)));
     let consumer_end = ConsumerEnd { consumer, spares, call, limits, size_hint: (0, None) };
     Opened { producer, output, consumer_end }
@@ -134,13 +143,58 @@ where
     E: Send,
     F: Fn(I::Item) -> Outcome<U, E> + Send + Sync,
 {
+    let source = DiscardOnDrop::new(source);
+    open_from(executor, move |_| source.into_inner(), window, limits, job)
+}
+
+/// Opens a stream of items with keys, in the order of their keys. The limits have a window of keys.
+pub(crate) fn open_by_key<I, T, G, K, U, E, F>(
+    executor: &Executor,
+    source: I,
+    key: DiscardOnDrop<G>,
+    window: usize,
+    limits: Arc<LimitState>,
+    job: F,
+) -> (impl StreamWork + use<I, T, G, K, U, E, F>, ConsumerEnd<U, E>)
+where
+    I: Iterator<Item = (usize, T)> + Send,
+    T: Send,
+    G: FnMut(&T) -> K + Send,
+    K: Hash + Eq + Send,
+    U: Send,
+    E: Send,
+    F: Fn(I::Item) -> Outcome<U, E> + Send + Sync,
+{
+    let source = DiscardOnDrop::new(source);
+    let keyed = move |output: &OrderedOutput<U, E>| {
+        let keys = output.keys().expect("the limits have a window of keys");
+        LazySource::by_key(Keyed::new(source.into_inner(), key, Arc::clone(keys)), Keyed::take_key)
+    };
+    open_from(executor, keyed, window, Some(limits), job)
+}
+
+/// Opens a stream over the source that `source` makes.
+fn open_from<I, U, E, F>(
+    executor: &Executor,
+    source: impl FnOnce(&OrderedOutput<U, E>) -> LazySource<I>,
+    window: usize,
+    limits: Option<Arc<LimitState>>,
+    job: F,
+) -> (CoreOf<I, U, E, F>, ConsumerEnd<U, E>)
+where
+    I: Iterator<Item: Send> + Send,
+    U: Send,
+    E: Send,
+    F: Fn(I::Item) -> Outcome<U, E> + Send + Sync,
+{
     let max_chunk = match limits {
         // Each item has a position of its own, so that it can be skipped alone.
         Some(_) => 1,
         None => max_chunk_size(window, executor.parallelism()),
     };
-    let (source, job) = (DiscardOnDrop::new(source), DiscardOnDrop::new(job));
+    let job = DiscardOnDrop::new(job);
     let Opened { producer, output, mut consumer_end } = open_ring(window, limits);
+    let source = DiscardOnDrop::new(source(&output));
     consumer_end.size_hint = source.iterator().map_or((0, None), size_hint);
     let limit = consumer_end.call.policy.settings.concurrency.as_ref();
     let gate = limit.map(|limit| Gate::new(limit, &executor.scheduler.idle));

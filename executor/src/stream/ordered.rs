@@ -110,6 +110,8 @@ pub struct Ordered<'a, U: Send, E: Send = Infallible> {
     size_hint: (usize, Option<usize>),
     /// The number of outcomes taken from the ring, those of `chunk` included.
     taken: u64,
+    /// The index of the outcome in `chunk`, if the stream orders outcomes by key.
+    keyed_index: u64,
     /// Knows whether the outcomes are unwanted.
     call: Arc<LimitState>,
     limits: Option<HeadLimits>,
@@ -133,6 +135,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
             chunk: Chunk::new(),
             spares,
             taken: 0,
+            keyed_index: 0,
             stream,
             scheduler: Arc::clone(scheduler),
             published,
@@ -287,6 +290,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         let (skipped, ended_by) = self.limits.as_mut().map_or((None, None), reasons);
         let failure = match (delivery.map(|delivery| delivery.outcome), ended_by) {
             (Some(Ok(chunk)), _) => {
+                self.keyed_index = chunk.index;
                 self.chunk = chunk;
                 None
             }
@@ -307,10 +311,13 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
             // A chunk that is used again: the completer of a skipped item brings none.
             self.chunk = self.spares.take(1);
             self.chunk.push(Err(failure));
+            // All items that were pulled had outcomes before.
+            self.keyed_index = self.taken;
         }
         if let Some(limits) = &mut self.limits {
             // With limits, a chunk has one outcome.
-            limits.note_timing(self.taken);
+            let is_by_key = self.stream.is_by_key();
+            limits.note_timing(if is_by_key { self.keyed_index } else { self.taken });
         }
         self.taken += self.chunk.len() as u64;
         true
@@ -331,6 +338,12 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     /// Returns the index of the item whose failure ended the stream, if it fails fast.
     pub(crate) fn cause(&self) -> Option<u64> {
         self.limits.as_ref()?.state.policy.cause()
+    }
+
+    /// Returns the index of the outcome that was returned last, if the stream orders outcomes by
+    /// key.
+    pub(crate) fn keyed_index(&self) -> u64 {
+        self.keyed_index
     }
 
     /// Notes that this thread waits for outcomes, if it does so in a job, until the answer is

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::io::Delivered;
+use crate::io::{Delivered, Overdue};
 #[cfg(feature = "requests")]
 use crate::observe::request_stats::RequestStats;
 use crate::outcome::Stop;
@@ -21,13 +21,17 @@ pub(crate) enum Helper {
 }
 
 /// The reaction of a consumer to a head that it gives up.
-#[cfg_attr(not(feature = "requests"), expect(dead_code))]
 pub(crate) enum Skip {
     /// It evicts the head.
     Evict,
+    /// It takes the outcomes that all items have now. The stream orders outcomes by key. `true` if
+    /// this call gave outcomes to items.
+    Stopped(bool),
     /// It takes the outcome that the head has now.
+    #[cfg(feature = "requests")]
     Completed,
     /// It waits. Another thread gives the head its outcome, or one more attempt.
+    #[cfg(feature = "requests")]
     Ending,
 }
 
@@ -71,6 +75,17 @@ pub(crate) trait StreamWork: Published {
     /// Ends the work on an item that the consumer gives up.
     fn skip(&self, _index: u64, _stop: Stop) -> Skip {
         Skip::Evict
+    }
+
+    /// Returns `true` if the stream orders outcomes by key. Then an item gets its position when its
+    /// outcome can be taken.
+    fn is_by_key(&self) -> bool {
+        false
+    }
+
+    /// Gives up the items whose time is up, if the stream orders outcomes by key.
+    fn give_up_overdue(&self) -> Overdue {
+        Overdue::default()
     }
 
     /// Returns the instant at which something becomes claimable, if that is known. Asked by a

@@ -2,9 +2,7 @@
 
 use std::task::Poll;
 
-use reorder_ring::Ticket;
-
-use crate::io::SourceEnd;
+use crate::io::{OutputTicket, SourceEnd};
 use crate::limits::Current;
 use crate::outcome::Failure;
 use crate::primitive::{lock, now};
@@ -28,13 +26,13 @@ impl<J: Jobs> Driver<J> {
             }
             None => None,
         };
-        let is_wanted = item.is_none_or(|item| match source.reserve() {
-            Ok(ticket) => {
+        let is_wanted = item.is_none_or(|item| match source.reserve(self.pulled()) {
+            Some(ticket) => {
                 let pending = PendingItem { ticket, item: Some(item) };
                 let pulled = lock(&self.dispatcher).pulled(pending, now());
                 pulled.map_err(|pending| discard(pending.item)).is_ok()
             }
-            Err(_) => {
+            None => {
                 discard(item);
                 false
             }
@@ -49,7 +47,7 @@ impl<J: Jobs> Driver<J> {
             }
             Some(SourceEnd::Exhausted) => self.finish(*source),
             Some(SourceEnd::Panicked(payload)) => {
-                if let Some((ticket, failure)) = source.reserve_panic(payload) {
+                if let Some((ticket, failure)) = source.reserve_panic(self.pulled(), payload) {
                     self.deliver_source_panic(ticket, failure);
                 }
                 self.finish(*source);
@@ -57,13 +55,19 @@ impl<J: Jobs> Driver<J> {
         }
     }
 
-    fn deliver_source_panic(&self, ticket: Ticket, failure: Failure<J::Error>) {
+    /// Returns the number of items that were pulled: the index of the next one.
+    fn pulled(&self) -> u64 {
+        lock(&self.dispatcher).counts().0
+    }
+
+    fn deliver_source_panic(&self, ticket: OutputTicket, failure: Failure<J::Error>) {
         lock(&self.dispatcher).pulled_finished();
         self.output.complete_one(ticket, Err(failure));
     }
 
     fn finish(&self, source: SourceOf<J>) {
-        source.finish(|ticket, failure| self.deliver_source_panic(ticket, failure));
+        let index = self.pulled();
+        source.finish(index, |ticket, failure| self.deliver_source_panic(ticket, failure));
         lock(&self.dispatcher).source_ended();
     }
 

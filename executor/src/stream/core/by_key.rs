@@ -1,0 +1,81 @@
+//! The items of a stream whose outcomes are in order by key.
+
+use crate::io::{Admitted, KeyOfItem, OutputTicket, PullBuffer};
+use crate::outcome::Stop;
+use crate::scheduler::Scheduler;
+use crate::stream::backlog::Reserved;
+use crate::stream::core::{Claim, Core, Item, Parts};
+use crate::unwind::discard;
+
+impl<P: Parts> Core<P> {
+    /// Leaves the items that were parked, and may start now, to this thread and others.
+    pub(super) fn leave_opened(&self, scheduler: &Scheduler) {
+        while let Some(ticket) = self.output.keys().and_then(|keys| keys.take_opened()) {
+            let Some(item) = self.parked.take(ticket.slot) else { continue };
+            let reserved = Reserved { ticket: OutputTicket::ByKey(ticket), first: ticket.index };
+            let refused = self.backlog.push(reserved, |into| into.push(item));
+            self.refuse_in_backlog(OutputTicket::ByKey(ticket), refused);
+        }
+        scheduler.idle.notify_work();
+    }
+
+    /// Drops items that the backlog refused, because the stream has ended. By key, the consumer may
+    /// still wait for an outcome.
+    pub(super) fn refuse_in_backlog(&self, ticket: OutputTicket, refused: Option<Vec<Item<P>>>) {
+        let Some(refused) = refused else { return };
+        if self.output.keys().is_some() {
+            let stop = self.output.ended_by().unwrap_or(Stop::Cancelled { cause: None });
+            self.output.complete_one(ticket, Err(stop.into()));
+        }
+        self.refuse(refused);
+    }
+
+    /// Gives an item its place in the order of its key. Takes the item out of the buffer if it has
+    /// to wait.
+    pub(super) fn admit<const MOST: usize>(
+        &self,
+        key: KeyOfItem,
+        items: &mut PullBuffer<Item<P>, MOST>,
+    ) -> Option<Claim> {
+        let keys = self.output.keys()?;
+        let index = self.progress.pulled();
+        let (number, payload) = match key {
+            Ok(number) => (Some(number), None),
+            Err(payload) => (None, Some(payload)),
+        };
+        let admitted = keys.admit(index, number, |ticket| {
+            items.for_each(|item| self.parked.put(ticket.slot, item));
+        });
+        let Some(admitted) = admitted else {
+            discard(payload);
+            return None;
+        };
+        self.progress.pull(1);
+        Some(match (admitted, payload) {
+            (Admitted::Parked(_), _) => Claim::Parked,
+            (Admitted::Open(ticket), Some(payload)) => {
+                Claim::NoKey(OutputTicket::ByKey(ticket), payload)
+            }
+            (Admitted::Open(ticket), None) => {
+                Claim::Items(Reserved { ticket: OutputTicket::ByKey(ticket), first: index })
+            }
+        })
+    }
+
+    /// Gives outcomes to the items with a key that have none. Returns `true` if there were any.
+    pub(super) fn stop_keys(&self, stop: Stop) -> bool {
+        let mut unparked = Vec::new();
+        let stopped = self.output.stop_keys(stop, |slot| unparked.extend(self.parked.take(slot)));
+        self.refuse(unparked);
+        stopped > 0
+    }
+
+    /// Gives an outcome to each item that has none, because the stream ends early.
+    pub(super) fn end_by_key(&self, stop: Stop) {
+        for (reserved, items) in self.backlog.close_and_take() {
+            self.output.complete_one(reserved.ticket, Err(stop.into()));
+            self.refuse(items);
+        }
+        self.stop_keys(stop);
+    }
+}
