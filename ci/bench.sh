@@ -8,6 +8,7 @@
 #     cargo run --release -p benches --bin compare
 #     cargo run --release -p benches --bin waiting
 #     cargo run --release -p benches --bin fairness
+#     cargo run --release -p benches --bin by_key
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,5 +17,6 @@ cargo test -q --profile bench -p benches --bin waiting
 # The profile of the benches, so the crates are not built again.
 cargo run -q --profile bench -p benches --bin waiting -- --items 200000
 cargo run -q --profile bench -p benches --bin fairness -- --rounds 1 --batches 200
+cargo run -q --profile bench -p benches --bin by_key -- --rounds 1 --items 20000 --keys 2000
 cargo test -q --profile bench -p benches --lib
 cargo run -q --profile bench -p benches --bin compare -- --quick
