@@ -38,4 +38,6 @@ pub(crate) use self::open::{
 pub(crate) use self::ordered::observe::Progress;
 pub(crate) use self::ordered::{ConsumerEnd, Ordered};
 pub(crate) use self::values::{TryValues, Values};
-pub(crate) use self::work::{Helper, Skip, StreamWork};
+#[cfg(feature = "requests")]
+pub(crate) use self::work::Skip;
+pub(crate) use self::work::{Helper, StreamWork};

@@ -13,6 +13,7 @@ use reorder_ring::{Consumer, HeadState, Reason};
 use crate::io::ChunkRing;
 use crate::limits::{CompletionFrontier, LimitState, Timing};
 use crate::outcome::Stop;
+#[cfg(feature = "requests")]
 use crate::primitive;
 use crate::stream::work::{Skip, StreamWork};
 
