@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Tests owners and workers of `reorder-remote` in random runs, in virtual time, with an engine that
 # fails and forgets. Measures the memory of a job with ten times as many items. Then tries each
-# fault of `faults/remote.toml` in a copy of the source. Some unit test must fail there.
+# fault of three groups in a copy of the source: a unit test must notice those of
+# `faults/remote.toml`, and a test of `remote/tests/owners.rs` or `jobs.rs` those of
+# `remote_owners.toml` and `remote_jobs.toml`.
 #
-# REORDER_REMOTE_RUNS is the number of runs. Arguments select faults.
+# REORDER_REMOTE_RUNS is the number of runs. Arguments select faults: `--canary`, or the group and
+# the names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -34,4 +37,10 @@ fi
 
 # The faults need fewer runs, whose number the tool sets.
 unset REORDER_REMOTE_RUNS
-cargo xtask faults run remote "$@"
+if [ $# -gt 0 ] && [ "$1" != --canary ]; then
+    cargo xtask faults run "$@"
+    exit
+fi
+for group in remote remote_owners remote_jobs; do
+    cargo xtask faults run "$group" "$@"
+done

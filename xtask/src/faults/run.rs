@@ -110,6 +110,28 @@ const SUITES: &[Suite] = &[
         at_once: one,
         evidence: Evidence::Panic,
     },
+    Suite {
+        group: "remote_owners",
+        folder: "remote",
+        flags: "",
+        package: "remote",
+        cargo: &["-p", "reorder-remote", "--test", "owners"],
+        variables: &[],
+        seconds: 600,
+        at_once: one,
+        evidence: Evidence::Panic,
+    },
+    Suite {
+        group: "remote_jobs",
+        folder: "remote",
+        flags: "",
+        package: "remote",
+        cargo: &["-p", "reorder-remote", "--test", "jobs"],
+        variables: &[],
+        seconds: 300,
+        at_once: one,
+        evidence: Evidence::Panic,
+    },
 ];
 
 fn processors() -> usize {
