@@ -4,8 +4,8 @@ use crate::completer::Completer;
 use crate::drop_counter::{Counted, DropCounter};
 use crate::model::{Cell, Model};
 use reorder_ring::{
-    Batch, Busy, Canceller, Consumer, Delivery, Gap, Permit, Producer, Rejected, RingRef, Ticket,
-    TicketError, TryNextError,
+    Batch, Busy, Canceller, Consumer, Delivery, Gap, Permit, Producer, Reason, Rejected, RingRef,
+    Ticket, TicketError, TryNextError,
 };
 
 /// The handles of a ring, and the model of the ring.
@@ -43,6 +43,15 @@ impl<R: RingRef<Value = Counted>> Harness<R> {
     pub(crate) fn new(model: Model) -> Self {
         let (permits, cancellers) = (Vec::new(), Vec::new());
         Harness { model, tickets: Vec::new(), sides: Sides::Split(None, None), permits, cancellers }
+    }
+
+    /// Drops all handles, and keeps the tickets: messages survive the process of their ring. The
+    /// next ring is as the model.
+    pub(crate) fn restart(&mut self, model: Model) {
+        self.permits.clear();
+        self.cancellers.clear();
+        self.sides = Sides::Split(None, None);
+        self.model = model;
     }
 
     /// Returns `true` if a handle keeps the ring alive.
@@ -153,7 +162,7 @@ impl<R: RingRef<Value = Counted>> Harness<R> {
     }
 
     fn completed(&mut self, ticket: Ticket, id: usize, answer: Result<(), Rejected<Counted>>) {
-        let expected = self.model.change(ticket.position(), Cell::Ready(id));
+        let expected = self.change(ticket, Cell::Ready(id));
         assert_eq!(answer.as_ref().map_err(|rejected| rejected.reason).copied(), expected);
         if let Err(rejected) = answer {
             assert_eq!(rejected.into_inner().id, id, "the ring returned another value");
@@ -161,8 +170,17 @@ impl<R: RingRef<Value = Counted>> Harness<R> {
     }
 
     fn evict(&mut self, ticket: Ticket, completer: &impl Completer) {
-        let expected = self.model.change(ticket.position(), Cell::Gap(Gap::Evicted));
+        let expected = self.change(ticket, Cell::Gap(Gap::Evicted));
         assert_eq!(completer.evict(ticket), expected);
+    }
+
+    /// Changes the model. A ring that was resumed may have reserved fewer positions than its
+    /// predecessor.
+    fn change(&mut self, ticket: Ticket, to: Cell) -> Result<(), Reason> {
+        if ticket.position() >= self.model.tail {
+            return Err(Reason::Unreserved);
+        }
+        self.model.change(ticket.position(), to)
     }
 
     fn evict_index(&mut self, index: u64) {
