@@ -11,10 +11,11 @@ use crate::primitive::Stopwatch;
 const SPINS: u32 = 7;
 /// The number of pauses before it is cheaper to sleep.
 const PAUSES: u32 = 11;
-/// If a thread gets its processor back later than this, in nanoseconds, other threads need the
-/// processor. To sleep is cheaper then, and a wake-up comes sooner than the next turn of a thread
-/// that yields.
-const LONG: u64 = 50_000;
+/// If a thread gets its processor back later than this, in nanoseconds, threads that never rest
+/// need the processor. To sleep is cheaper then, and a wake-up comes sooner than the next turn of a
+/// thread that yields. It is longer than one turn: if an executor has more workers than there are
+/// processors, a worker that yields waits for the turn of another worker.
+const LONG: u64 = 4_000_000;
 /// After a pause that took [`LONG`], the number of backoffs that do not yield.
 const BUSY: u32 = 64;
 
