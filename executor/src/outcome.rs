@@ -170,6 +170,33 @@ impl<E> Failure<E> {
         Failure::Panicked(Panic::new(payload))
     }
 
+    /// Returns `true` if the last attempt at the item exceeded its
+    /// [time-out](crate::Retry::attempt_timeout). Then [`error`](Failure::error) returns the error
+    /// of an earlier attempt, if one returned an error.
+    ///
+    /// ```
+    /// use std::thread;
+    /// use std::time::Duration;
+    /// use reorder_executor::{Attempt, AttemptOutcome, Executor, Failure, Retry};
+    ///
+    /// let executor = Executor::builder().workers(1).build()?;
+    /// let retry = Retry::never().attempt_timeout(Duration::from_millis(1));
+    /// let slow = |_: &u32, attempt: &Attempt| {
+    ///     while !attempt.should_stop() {
+    ///         thread::yield_now();
+    ///     }
+    ///     AttemptOutcome::<(), ()>::Done(())
+    /// };
+    /// let report = executor.batch([1]).requests().retry(retry).submit(slow)?.wait();
+    /// let (_, failure) = report.failures().next().expect("it took too long");
+    /// assert!(matches!(failure, Failure::RetriesExhausted(_)));
+    /// assert!(failure.attempt_timed_out());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn attempt_timed_out(&self) -> bool {
+        self.unfinished().is_some_and(Unfinished::attempt_timed_out)
+    }
+
     fn unfinished(&self) -> Option<&Unfinished<E>> {
         match self {
             Failure::RetriesExhausted(item)
@@ -190,12 +217,22 @@ impl<E> Failure<E> {
 
     /// Returns the failure of an item that was ended by its limits after `attempts` attempts.
     pub(crate) fn stopped(stop: Stop, attempts: u32, error: Option<E>) -> Failure<E> {
-        let item = |detail| Unfinished::new(attempts, detail, error);
+        Failure::ended(stop, Unfinished::new(attempts, 0, error))
+    }
+
+    /// Returns the failure of an item that was ended by its limits.
+    pub(crate) fn ended(stop: Stop, item: Unfinished<E>) -> Failure<E> {
         match stop {
-            Stop::Cancelled { cause } => Failure::Cancelled(item(cause.map_or(0, |it| it + 1))),
-            Stop::ShutDown => Failure::ShutDown(item(0)),
-            Stop::BatchDeadline(limit) => Failure::BatchDeadline(item(whole_nanos(limit))),
-            Stop::ItemDeadline(limit) => Failure::ItemDeadline(item(whole_nanos(limit))),
+            Stop::Cancelled { cause } => {
+                Failure::Cancelled(item.with_detail(cause.map_or(0, |it| it + 1)))
+            }
+            Stop::ShutDown => Failure::ShutDown(item),
+            Stop::BatchDeadline(limit) => {
+                Failure::BatchDeadline(item.with_detail(whole_nanos(limit)))
+            }
+            Stop::ItemDeadline(limit) => {
+                Failure::ItemDeadline(item.with_detail(whole_nanos(limit)))
+            }
         }
     }
 
@@ -245,25 +282,53 @@ pub(crate) enum Stop {
 /// The bit of the second half of [`Unfinished::detail`] that marks an item that was not pulled.
 const NOT_PULLED: u32 = 1 << 31;
 
+/// The bit that marks an item whose last attempt exceeded its time-out.
+const TIMED_OUT: u32 = 1 << 30;
+
+/// The bits of the second half that belong to the number.
+const NUMBER: u32 = TIMED_OUT - 1;
+
 /// The attempts, the time limit and the last error of an item without a result.
 #[derive(Clone)]
 pub struct Unfinished<E> {
     attempts: u32,
     /// Two halves of a word, low half first, so that outcomes stay small: the limit in nanoseconds,
-    /// or the cause plus 1. The last bit marks an item that was not pulled.
+    /// or the cause plus 1. The last two bits are marks.
     detail: [u32; 2],
     error: Option<E>,
 }
 
 impl<E> Unfinished<E> {
     pub(crate) fn new(attempts: u32, detail: u64, error: Option<E>) -> Self {
-        let detail = detail.min(u64::MAX >> 1);
-        Unfinished { attempts, detail: [detail as u32, (detail >> 32) as u32], error }
+        Unfinished { attempts, detail: [0; 2], error }.with_detail(detail)
+    }
+
+    fn with_detail(mut self, detail: u64) -> Self {
+        let [low, high] = &mut self.detail;
+        let detail = detail.min(u64::MAX >> 2);
+        *low = detail as u32;
+        *high = *high & !NUMBER | (detail >> 32) as u32;
+        self
     }
 
     fn detail(&self) -> u64 {
         let [low, high] = self.detail;
-        u64::from(high & !NOT_PULLED) << 32 | u64::from(low)
+        u64::from(high & NUMBER) << 32 | u64::from(low)
+    }
+
+    /// Notes whether the last attempt exceeded its time-out.
+    #[cfg(feature = "requests")]
+    pub(crate) fn timed_out(mut self, timed_out: bool) -> Self {
+        if timed_out {
+            self.detail[1] |= TIMED_OUT;
+        }
+        self
+    }
+
+    /// Returns `true` if the last attempt exceeded its time-out, as
+    /// [`Failure::attempt_timed_out`].
+    pub fn attempt_timed_out(&self) -> bool {
+        self.detail[1] & TIMED_OUT != 0
     }
 
     /// Returns the number of attempts at the item that were started, as [`Failure::attempts`].
@@ -304,6 +369,7 @@ impl<E: fmt::Debug> fmt::Debug for Unfinished<E> {
         f.debug_struct("Unfinished")
             .field("attempts", &self.attempts)
             .field("was_pulled", &self.was_pulled())
+            .field("attempt_timed_out", &self.attempt_timed_out())
             .field("error", &self.error)
             .finish()
     }
@@ -353,13 +419,20 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
             Failure::SpawnerPanicked(panic) => {
                 return write!(f, "the spawner of the future panicked: {panic}");
             }
-            Failure::RetriesExhausted(item) => match item.attempts {
-                1 => return write_error(f, "the only attempt failed", ": ", item),
-                attempts => {
-                    let text = format!("all {attempts} attempts failed");
-                    return write_error(f, text, ", the last with: ", item);
-                }
-            },
+            Failure::RetriesExhausted(item) => {
+                let (text, separator) = match (item.attempts, item.attempt_timed_out()) {
+                    (1, true) => ("the only attempt exceeded its time-out".to_owned(), ": "),
+                    (1, false) => ("the only attempt failed".to_owned(), ": "),
+                    (attempts, true) => {
+                        let text = format!("all {attempts} attempts failed, the last by its");
+                        (text + " time-out", "; the last error: ")
+                    }
+                    (attempts, false) => {
+                        (format!("all {attempts} attempts failed"), ", the last with: ")
+                    }
+                };
+                return write_error(f, text, separator, item);
+            }
             Failure::RetryDeadline(item) => {
                 let limit = Duration::from_nanos(item.detail());
                 (item, write!(f, "no attempt succeeded within {limit:?}"))
@@ -402,6 +475,9 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
             }
         };
         result?;
+        if unfinished.attempt_timed_out() {
+            f.write_str("; the last attempt exceeded its time-out")?;
+        }
         match (unfinished.attempts, &unfinished.error) {
             (_, None) => Ok(()),
             (1, Some(error)) if matches!(self, Failure::RetryDeadline(_)) => {

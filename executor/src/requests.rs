@@ -7,7 +7,7 @@
 //! | `weigh` | items that have weights |
 //! | `source` | iterators and async streams as sources |
 //! | `dispatcher` | which item is next, and when: the state machine |
-//! | `in_flight`, `jobs`, `last_errors` | attempts that were dispatched, on a worker or on a runtime |
+//! | `in_flight`, `jobs` | attempts that were dispatched, on a worker or on a runtime |
 //! | `batch_waker` | wakes the threads of a batch when its source or its limit of concurrency changes |
 //! | `driver`, `driver/pull`, `driver/end` | carries out what the dispatcher decides, pulls items, and ends them |
 
@@ -18,7 +18,6 @@ mod dispatcher;
 mod driver;
 mod in_flight;
 mod jobs;
-mod last_errors;
 mod limiter;
 mod retry;
 mod retry_budget;

@@ -282,7 +282,8 @@ fn an_item_that_was_never_pulled_is_marked() {
         let text = |outcome: &Outcome<i32, String>| outcome.as_ref().unwrap_err().to_string();
         assert_eq!(text(&outcomes[0]), "cancelled before it had a result");
         assert_eq!(text(&outcomes[1]), "cancelled before it started");
-        let shown = "Cancelled(Unfinished { attempts: 0, was_pulled: false, error: None })";
+        let shown = "Cancelled(Unfinished { attempts: 0, was_pulled: false, \
+                     attempt_timed_out: false, error: None })";
         assert_eq!(format!("{:?}", outcomes[1].as_ref().unwrap_err()), shown);
     });
 }

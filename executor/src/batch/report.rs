@@ -31,6 +31,9 @@ pub struct BatchReport<U, E = Infallible> {
     timings: Vec<Timing>,
     #[cfg(feature = "requests")]
     requests: Option<RequestStats>,
+    /// One for each outcome, or empty.
+    #[cfg(feature = "requests")]
+    attempts: Vec<u32>,
     /// The index of the item whose failure ended the batch, if it fails fast.
     cause: Option<u64>,
 }
@@ -44,6 +47,8 @@ impl<U, E> BatchReport<U, E> {
             timings,
             #[cfg(feature = "requests")]
             requests: None,
+            #[cfg(feature = "requests")]
+            attempts: Vec::new(),
             cause: None,
         }
     }
@@ -54,8 +59,12 @@ impl<U, E> BatchReport<U, E> {
     }
 
     #[cfg(feature = "requests")]
-    pub(crate) fn with_requests(mut self, requests: Option<RequestStats>) -> Self {
-        self.requests = requests;
+    pub(crate) fn with_requests(
+        mut self,
+        requests: Option<RequestStats>,
+        attempts: Vec<u32>,
+    ) -> Self {
+        (self.requests, self.attempts) = (requests, attempts);
         self
     }
 
@@ -66,6 +75,30 @@ impl<U, E> BatchReport<U, E> {
     #[cfg(feature = "requests")]
     pub fn requests(&self) -> Option<&RequestStats> {
         self.requests.as_ref()
+    }
+
+    /// Returns the number of attempts at each item, by its index, as [`Failure::attempts`] does for
+    /// a failure. The slice is empty if the batch was not made by [`BatchBuilder::requests`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use reorder_executor::{AttemptOutcome, Executor};
+    ///
+    /// let executor = Executor::builder().workers(1).build()?;
+    /// let handle = executor.batch([0, 2, 1]).requests().submit(|&busy: &u32, attempt| {
+    ///     if attempt.number() <= busy {
+    ///         return AttemptOutcome::Retry { error: (), after: Some(Duration::ZERO) };
+    ///     }
+    ///     AttemptOutcome::Done(())
+    /// })?;
+    /// assert_eq!(handle.wait().attempts(), [1, 3, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`BatchBuilder::requests`]: crate::BatchBuilder::requests
+    #[cfg(feature = "requests")]
+    pub fn attempts(&self) -> &[u32] {
+        &self.attempts
     }
 
     /// Returns when each item ran, by its index. The slice is empty if the batch was not

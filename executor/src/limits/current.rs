@@ -15,13 +15,15 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use crate::limits::state::LimitState;
-use crate::primitive::{AtomicUsize, OnceLock, thread_local};
+use crate::primitive::{AtomicUsize, OnceLock, now, thread_local};
 
 /// The item that a job runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RunningItem {
     pub(crate) index: u64,
     pub(crate) started: Option<Instant>,
+    /// The end of the time of this attempt at the item, if it has one.
+    pub(crate) timeout: Option<Instant>,
 }
 
 /// A job that the current thread runs, or a call whose source or job without limits it runs.
@@ -60,13 +62,14 @@ thread_local! {
 impl<'a> Current<'a> {
     /// Returns a call of which the thread runs no particular item.
     pub(crate) fn of_call(limits: &'a Arc<LimitState>) -> Self {
-        Current { limits, item: RunningItem { index: 0, started: None } }
+        Current { limits, item: RunningItem { index: 0, started: None, timeout: None } }
     }
 
     /// Returns `true` if the job should stop, or an outer job that waits for it.
     pub(crate) fn should_stop(&self) -> bool {
         let should_stop = |limits: &LimitState, item: RunningItem| {
-            limits.policy.should_stop(item.index, item.started, limits.now())
+            let is_overdue = item.timeout.is_some_and(|at| at <= now());
+            is_overdue || limits.policy.should_stop(item.index, item.started, limits.now())
         };
         if should_stop(self.limits, self.item) {
             return true;

@@ -43,6 +43,8 @@ pub(crate) struct Limits {
     pub(crate) closing: Option<CancellationToken>,
     /// `true` if the call reports when its items ran.
     pub(crate) timed: bool,
+    /// `true` if items may have several attempts.
+    pub(crate) counts_attempts: bool,
     /// The limit of the threads that run items at the same time.
     pub(crate) concurrency: Option<ConcurrencyLimit>,
     /// The limit of the total weight of the items, if they have weights.

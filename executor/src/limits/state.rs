@@ -27,6 +27,9 @@ pub(crate) struct LimitState {
     /// The start times of the items in the window, one place for each slot. It is empty if the
     /// window is 0.
     started: Box<[AtomicU64]>,
+    /// The numbers of attempts at the items of the window that are over. It is empty if items have
+    /// one attempt.
+    attempts: Box<[AtomicU64]>,
 }
 
 impl LimitState {
@@ -42,6 +45,9 @@ impl LimitState {
             timing_log: limits
                 .timed
                 .then(|| if by_key { TimingLog::sparse() } else { TimingLog::new(window) }),
+            attempts: memory::filled(if limits.counts_attempts { window } else { 0 }, || {
+                AtomicU64::new(0)
+            }),
             policy: LimitPolicy::new(limits),
             waiter: Waiter::new(),
             epoch: now(),
@@ -55,8 +61,31 @@ impl LimitState {
     }
 
     fn place(&self, index: u64) -> Option<(&AtomicU64, u64)> {
-        let place = self.started.get(index as usize & self.started.len().wrapping_sub(1))?;
-        Some((place, index / self.started.len() as u64))
+        place_in(&self.started, index)
+    }
+
+    /// Notes the number of attempts at an item, before its outcome is delivered.
+    #[cfg(feature = "requests")]
+    pub(crate) fn note_attempts(&self, index: u64, attempts: u32) {
+        let Some((place, lap)) = place_in(&self.attempts, index) else { return };
+        // ORDERING: limit_state:note_attempts: Relaxed; the completion of the item's position comes
+        // next, and orders it for the consumer.
+        place.store(lap << 32 | u64::from(attempts), Relaxed);
+    }
+
+    /// Returns the number of attempts at an item whose outcome was taken, if it was noted.
+    #[cfg(feature = "requests")]
+    pub(crate) fn attempts(&self, index: u64) -> Option<u32> {
+        let (place, lap) = place_in(&self.attempts, index)?;
+        // ORDERING: limit_state:attempts: Relaxed; as `limit_state:note_attempts`.
+        let word = place.load(Relaxed);
+        (word >> 32 == lap & u64::from(u32::MAX)).then_some(word as u32)
+    }
+
+    /// Returns `true` if items may have several attempts.
+    #[cfg(feature = "requests")]
+    pub(crate) fn counts_attempts(&self) -> bool {
+        !self.attempts.is_empty()
     }
 
     /// Records that an item started, and when, if the policy needs the time.
@@ -80,6 +109,12 @@ impl LimitState {
         let is_of_lap = word >> TIME_BITS == lap & (u64::MAX >> TIME_BITS);
         (is_of_lap && time > 0).then(|| self.epoch + Duration::from_micros(time))
     }
+}
+
+/// Returns the place of an item, and how often the places were used before.
+fn place_in(places: &[AtomicU64], index: u64) -> Option<(&AtomicU64, u64)> {
+    let place = places.get(index as usize & places.len().wrapping_sub(1))?;
+    Some((place, index / places.len() as u64))
 }
 
 #[cfg(test)]
@@ -114,6 +149,20 @@ mod tests {
         limits.start(5, None);
         assert!(limits.started(5).is_some());
         assert_eq!((limits.started(1), limits.started(0)), (None, None));
+    }
+
+    #[cfg(feature = "requests")]
+    #[test]
+    fn attempts_are_those_of_their_lap() {
+        let limits = LimitState::new(Limits { counts_attempts: true, ..Limits::default() }, 4);
+        assert!(limits.counts_attempts());
+        limits.note_attempts(2, 7);
+        assert_eq!([2, 6, 1].map(|index| limits.attempts(index)), [Some(7), None, Some(0)]);
+        limits.note_attempts(6, u32::MAX);
+        assert_eq!([2, 6].map(|index| limits.attempts(index)), [None, Some(u32::MAX)]);
+        let limits = LimitState::new(Limits::default(), 4);
+        limits.note_attempts(2, 7);
+        assert_eq!((limits.attempts(2), limits.counts_attempts()), (None, false));
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub struct RequestStats {
     /// The number of attempts that ended with
     /// [`AttemptOutcome::Closed`](crate::AttemptOutcome::Closed).
     pub refused_as_closed: u64,
+    /// The number of attempts that exceeded their
+    /// [time-out](crate::Retry::attempt_timeout).
+    pub timed_out: u64,
     /// The longest delay of the throttle after an attempt of this batch.
     pub peak_delay: Duration,
     /// The delay of the throttle after the last attempt of this batch that ended.

@@ -5,30 +5,34 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::limits::{Current, LimitState, RunningItem};
+use crate::requests::dispatcher::AttemptId;
 
 /// An attempt at an item of [`Requests`](crate::Requests), as its job sees it.
 #[derive(Clone)]
 pub struct Attempt {
     pub(super) limits: Arc<LimitState>,
-    pub(super) index: u64,
-    pub(super) number: u32,
+    pub(super) id: AttemptId,
+    /// When the first attempt at the item started.
     pub(super) started: Instant,
+    /// The end of the time of the attempt.
+    pub(super) timeout: Option<Instant>,
 }
 
 impl Attempt {
     /// Returns the index of the item in its batch, from 0 on.
     pub fn index(&self) -> u64 {
-        self.index
+        self.id.index
     }
 
     /// Returns the number of the attempt at this item, from 1 on.
     pub fn number(&self) -> u32 {
-        self.number
+        self.id.number
     }
 
     /// Returns `true` if the outcome of this attempt is not needed, or will not count, for the
-    /// reasons that [`Job::should_stop`](crate::Job::should_stop) lists. The time of an item counts
-    /// from its first attempt.
+    /// reasons that [`Job::should_stop`](crate::Job::should_stop) lists, or because the attempt has
+    /// exceeded its [time-out](crate::Retry::attempt_timeout). The time of an item counts from its
+    /// first attempt.
     ///
     /// # Progress
     ///
@@ -51,28 +55,31 @@ impl Attempt {
     /// Blocking: it takes a lock that is held for a few instructions.
     pub fn set_weight(&self, weight: u64) {
         if let Some(budget) = &self.limits.budget {
-            budget.set(self.index, weight);
+            budget.set(self.id.index, weight);
         }
     }
 
     /// Returns the attempt as the job of the thread that runs it.
     pub(super) fn current(&self) -> Current<'_> {
-        let item = RunningItem { index: self.index, started: Some(self.started) };
+        let (index, started, timeout) = (self.id.index, Some(self.started), self.timeout);
+        let item = RunningItem { index, started, timeout };
         Current { limits: &self.limits, item }
     }
 
-    /// Returns the earliest deadline of the item and of the batch, or `None` if there is no
-    /// deadline. From then on, the outcome does not count.
+    /// Returns the earliest deadline of the batch, of the item, and of the
+    /// [attempt](crate::Retry::attempt_timeout), or `None` if there is no deadline. From then on,
+    /// the outcome does not count.
     pub fn deadline(&self) -> Option<Instant> {
-        self.limits.policy.deadline(Some(self.started))
+        let item = self.limits.policy.deadline(Some(self.started));
+        item.into_iter().chain(self.timeout).min()
     }
 }
 
 impl fmt::Debug for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Attempt")
-            .field("index", &self.index)
-            .field("number", &self.number)
+            .field("index", &self.index())
+            .field("number", &self.number())
             .finish_non_exhaustive()
     }
 }

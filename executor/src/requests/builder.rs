@@ -45,6 +45,9 @@ use crate::unwind::DiscardOnDrop;
 ///
 /// [`WeighedBatch::requests`]: crate::WeighedBatch::requests
 ///
+/// All attempts at an item get the same reference to it. An attempt that exceeds its
+/// [time-out](Retry::attempt_timeout) may still run beside the next one, so items are `Sync`.
+///
 /// The timeout and the budget of an item count from its first attempt, waits included. These events
 /// immediately end an item that waits:
 ///
@@ -100,7 +103,8 @@ impl<'e, I> BatchBuilder<'e, I> {
 }
 
 impl<'e, I, W> Requests<'e, I, W> {
-    pub(super) fn new(batch: BatchBuilder<'e, I>, weigh: DiscardOnDrop<W>) -> Self {
+    pub(super) fn new(mut batch: BatchBuilder<'e, I>, weigh: DiscardOnDrop<W>) -> Self {
+        batch.limits.counts_attempts = true;
         let concurrency = batch.limits.concurrency.clone();
         let config = RequestConfig {
             retry: Retry::new(),
@@ -168,13 +172,14 @@ impl<I> Requests<'_, I> {
     /// It does not wait for any item.
     pub fn submit<U, E, F>(self, job: F) -> Submitted<I, U, E>
     where
-        I: IntoIterator<Item: Send + 'static>,
+        I: IntoIterator<Item: Send + Sync + 'static>,
         U: Send + 'static,
         E: Send + 'static,
         F: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
     {
         let jobs = Blocking::new(job);
-        self.batch.submit_with(|call, items| start(call, Items(items), jobs, self.config))
+        self.batch
+            .submit_with(|call, items| start(call, Items(items.map(Arc::new)), jobs, self.config))
     }
 
     /// Starts a batch whose jobs are futures, and returns a handle immediately.
@@ -263,7 +268,7 @@ impl<I, W> Requests<'_, I, W> {
     /// executor.
     pub fn stream<U, E, F>(self, job: F) -> Streamed<I, U, E>
     where
-        I: IntoIterator<IntoIter: Send + 'static, Item: Send + 'static>,
+        I: IntoIterator<IntoIter: Send + 'static, Item: Send + Sync + 'static>,
         U: Send + 'static,
         E: Send + 'static,
         F: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
@@ -271,7 +276,8 @@ impl<I, W> Requests<'_, I, W> {
     {
         let (jobs, weigh) = (Blocking::new(job), self.weigh);
         self.batch.stream_with(self.window, I::into_iter, |call, source| {
-            let source = weighed(&call, Items(source), move |item| weigh.weigh(item));
+            let source = Items(source.map(Arc::new));
+            let source = weighed(&call, source, move |item: &Arc<_>| weigh.weigh(&**item));
             start(call, source, jobs, self.config)
         })
     }
@@ -371,7 +377,7 @@ impl<I, W> Requests<'_, I, W> {
     /// As [`stream`](Requests::stream).
     pub fn map_stream<U, E, F>(self, job: F) -> Result<Ordered<'static, U, E>, Refused<I>>
     where
-        I: Stream<Item: Send + 'static> + Send + 'static,
+        I: Stream<Item: Send + Sync + 'static> + Send + 'static,
         U: Send + 'static,
         E: Send + 'static,
         F: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
@@ -379,8 +385,8 @@ impl<I, W> Requests<'_, I, W> {
     {
         let (jobs, weigh) = (Blocking::new(job), self.weigh);
         self.batch.stream_with(self.window, identity, |call, source| {
-            let source = Polled::new(source, identity);
-            let source = weighed(&call, source, move |item| weigh.weigh(item));
+            let source = Polled::new(source, Arc::new);
+            let source = weighed(&call, source, move |item: &Arc<_>| weigh.weigh(&**item));
             start(call, source, jobs, self.config)
         })
     }

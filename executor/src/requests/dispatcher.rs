@@ -8,10 +8,17 @@
 //! | fresh | ready | no item is ready, there is a permit, and the window and the budget have space |
 //! | ready | running | there is a permit, and the limiter allows it; the lowest index first |
 //! | running | waiting | its job returned `Retry`, and the budgets allow the next attempt |
+//! | running | waiting | the same, if the attempt has exceeded its time-out |
 //! | running | ready | its job returned `Closed`: the limiter keeps it |
 //! | running | over | its job returned another outcome, or the budget is used up |
 //! | waiting | ready | it is due |
-//! | waiting, ready again | over | its budget or deadline ends, or the consumer skips it |
+//! | running, waiting, ready again | over | the consumer skips it |
+//! | waiting, ready again | over | its budget or deadline ends |
+//!
+//! An attempt is known by the index of its item and its own number. The item stays here while the
+//! attempt runs. An attempt *counts* while its item is running, and the attempt is within its
+//! time-out. The result of any other attempt is refused. Such an attempt keeps its permit until it
+//! ends.
 //!
 //! The state machine reads no clock, does not block, and runs no user code. It hands the source out
 //! to be pulled, and takes it back.
@@ -25,59 +32,20 @@ use crate::limits::Budget;
 use crate::observe::RequestStats;
 use crate::primitive::whole_nanos;
 use crate::requests::batch_waker::BatchWaker;
-use crate::requests::limiter::{Answer, Closed, Dispatch, RateLimiter, Turn, random};
-use crate::requests::retry::{ItemWaits, Retry};
+use crate::requests::limiter::{Answer, Closed, RateLimiter, Turn, random};
+use crate::requests::retry::Retry;
 use crate::requests::retry_budget::RetryTokens;
 use crate::requests::source::SourceSignal;
 use crate::scheduler::ConcurrencyLimit;
 
-/// An item that was pulled and has no outcome.
-pub(crate) struct Entry<P, E> {
-    pub(crate) index: u64,
-    pub(crate) payload: P,
-    /// The number of attempts that were dispatched.
-    pub(crate) attempts: u32,
-    /// The number of attempts that a closed service refused.
-    pub(crate) refused: u32,
-    /// The time for which these attempts closed the service, each with its longest jitter.
-    pub(crate) closed: Duration,
-    /// When the first attempt was dispatched.
-    pub(crate) started: Option<Instant>,
-    /// The error of the last attempt.
-    pub(crate) error: Option<E>,
-    /// The waits of the item, if the user has made their iterator.
-    pub(crate) waits: Option<ItemWaits>,
-}
+mod action;
+mod item;
+mod source;
 
-impl<P, E> Entry<P, E> {
-    /// Returns the number of attempts that count in the budget of the item.
-    pub(crate) fn counted(&self) -> u32 {
-        self.attempts - self.refused
-    }
-}
-
-/// The wait of an item before its next attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RetryWait {
-    For(Duration),
-    /// A random time, up to this one.
-    UpTo(Duration),
-    /// The service is closed for this time, and the limiter keeps the item.
-    Closed(Duration),
-    /// The item has had all its attempts.
-    Never,
-}
-
-/// The reason why an item gets no further attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoRetry {
-    /// It has had all its attempts.
-    Exhausted,
-    /// Its budget of time ends before, or the batch is closed.
-    Time,
-    /// The retry budget of the batch has no tokens left.
-    Budget,
-}
+pub(crate) use self::action::{Action, AttemptId, Decision, Ended, Start};
+pub(crate) use self::item::{Entry, NoRetry, RetryWait};
+use self::item::{Running, Waiting};
+use self::source::Source;
 
 /// The settings of a batch of requests.
 #[derive(Clone)]
@@ -88,49 +56,6 @@ pub(crate) struct RequestConfig {
     pub(crate) cost: u64,
     /// The maximum number of attempts that run at once.
     pub(crate) concurrency: ConcurrencyLimit,
-}
-
-struct Waiting<P, E> {
-    entry: Entry<P, E>,
-    due: Instant,
-    /// The end of its time: from this instant, it is not dispatched.
-    end: Option<Instant>,
-}
-
-enum Source<S> {
-    Here(S),
-    /// It is here, but has no item until the signal is set.
-    Pending(S),
-    /// It is here, but its next item waits for room in the budget of weights.
-    Refused(S),
-    /// A thread is pulling it.
-    Out,
-    Ended,
-}
-
-/// The action that a thread takes next.
-pub(crate) enum Action<S, P, E> {
-    /// Run an attempt.
-    Start(Entry<P, E>, Dispatch),
-    /// End an item that has no time left.
-    End(Entry<P, E>),
-    /// Pull the source.
-    Pull(S),
-}
-
-/// The next action, before a thread takes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
-    Start(u64),
-    End(u64),
-    Pull,
-    /// Nothing to do before one of these instants, or an event.
-    Rest {
-        /// The next instant at which an item is due, or ends.
-        at: Option<Instant>,
-        /// The instant at which the limiter probably lets the batch through. It tells the batch.
-        turn: Option<Instant>,
-    },
 }
 
 pub(crate) struct Dispatcher<S, P, E> {
@@ -146,10 +71,13 @@ pub(crate) struct Dispatcher<S, P, E> {
     weights: Option<Arc<Budget>>,
     pulled: u64,
     finished: u64,
-    /// The number of items that a thread has in hand: at an attempt, or at their end.
-    running: usize,
-    /// The number of attempts that run.
+    /// The number of attempts that run, also of those that do not count.
     attempts: usize,
+    running: BTreeMap<u64, Running<P, E>>,
+    /// The attempts that count and have a time-out, by its instant.
+    timeouts: BTreeSet<(Instant, AttemptId)>,
+    /// The attempts that run after their time-out.
+    timed_out: BTreeSet<AttemptId>,
     /// The items whose end a thread decides.
     ending: BTreeSet<u64>,
     waiting: BTreeMap<u64, Waiting<P, E>>,
@@ -170,7 +98,7 @@ pub(crate) struct Dispatcher<S, P, E> {
     stats: RequestStats,
 }
 
-impl<S, P, E> Dispatcher<S, P, E> {
+impl<S, P: Clone, E> Dispatcher<S, P, E> {
     pub(crate) fn new(
         source: S,
         config: RequestConfig,
@@ -191,8 +119,10 @@ impl<S, P, E> Dispatcher<S, P, E> {
             weights: None,
             pulled: 0,
             finished: 0,
-            running: 0,
             attempts: 0,
+            running: BTreeMap::new(),
+            timeouts: BTreeSet::new(),
+            timed_out: BTreeSet::new(),
             ending: BTreeSet::new(),
             waiting: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -222,16 +152,6 @@ impl<S, P, E> Dispatcher<S, P, E> {
         self.window = window;
     }
 
-    /// Returns `true` if the source may have an item, and there may be room for its weight.
-    fn may_pull(&self) -> bool {
-        match &self.source {
-            Source::Here(_) => true,
-            Source::Pending(_) => self.signal.as_ref().is_some_and(|signal| signal.is_set()),
-            Source::Refused(_) => self.weights.as_ref().is_none_or(|weights| weights.has_room()),
-            Source::Out | Source::Ended => false,
-        }
-    }
-
     /// Returns the batches whose turn at the limiter has come. After each call that decides or
     /// closes, the caller wakes them when it holds no lock.
     pub(crate) fn take_told(&mut self) -> Vec<Arc<BatchWaker>> {
@@ -241,6 +161,9 @@ impl<S, P, E> Dispatcher<S, P, E> {
     /// Returns the next action, after `delivered` items were delivered.
     pub(crate) fn decide(&mut self, now: Instant, delivered: u64) -> Decision {
         self.end_wait(now);
+        if let Some(id) = self.overdue(now) {
+            return Decision::TimeOut(id);
+        }
         while let Some(&(_, index)) = self.due.first().filter(|&&(due, _)| due <= now) {
             self.due.pop_first();
             self.ready.insert(index);
@@ -249,8 +172,8 @@ impl<S, P, E> Dispatcher<S, P, E> {
         if let Some((_, index)) = end.filter(|&(end, _)| end <= now) {
             return Decision::End(index);
         }
-        let end = end.map(|(end, _)| end);
-        if self.running >= self.config.concurrency.get() || self.is_closed {
+        let end = end.map(|(end, _)| end).into_iter().chain(self.next_timeout()).min();
+        if self.busy() >= self.config.concurrency.get() || self.is_closed {
             self.idle_since = None;
             self.turn.leave(now);
             return Decision::Rest { at: end, turn: None };
@@ -274,15 +197,53 @@ impl<S, P, E> Dispatcher<S, P, E> {
         }
     }
 
+    /// Returns the number of permits that are in use: by attempts, and by items whose end a thread
+    /// decides.
+    fn busy(&self) -> usize {
+        self.attempts + self.ending.len()
+    }
+
+    /// Returns an attempt that has exceeded its time-out.
+    fn overdue(&self, now: Instant) -> Option<AttemptId> {
+        self.timeouts.first().filter(|&&(at, _)| at <= now).map(|&(_, id)| id)
+    }
+
+    /// Returns the earliest end of the time of an attempt.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.timeouts.first().map(|&(at, _)| at)
+    }
+
+    /// Takes an attempt that has exceeded its time-out, for a batch that takes no other actions.
+    pub(crate) fn take_overdue(&mut self, now: Instant) -> Option<Action<S, P, E>> {
+        let id = self.overdue(now)?;
+        self.time_out(id)
+    }
+
+    fn time_out(&mut self, id: AttemptId) -> Option<Action<S, P, E>> {
+        let entry = self.take_running(id.index)?;
+        self.timed_out.insert(id);
+        Some(Action::TimeOut(id, self.note_time_out(entry)))
+    }
+
+    /// Counts an attempt that has exceeded its time-out.
+    fn note_time_out(&mut self, entry: Entry<P, E>) -> Entry<P, E> {
+        self.ending.insert(entry.index);
+        self.stats.timed_out += 1;
+        if let Some(tokens) = &mut self.tokens {
+            tokens.failed();
+        }
+        entry
+    }
+
     /// Takes the next action. Returns `None` if there is nothing to do now.
     pub(crate) fn take_action(&mut self, now: Instant, delivered: u64) -> Option<Action<S, P, E>> {
         match self.decide(now, delivered) {
             Decision::End(index) => {
                 let entry = self.take(index)?;
-                self.running += 1;
                 self.ending.insert(index);
                 Some(Action::End(entry))
             }
+            Decision::TimeOut(id) => self.time_out(id),
             Decision::Start(index) => self.start(index, now),
             Decision::Pull => self.take_source(Source::Out).map(Action::Pull),
             Decision::Rest { .. } => None,
@@ -300,26 +261,25 @@ impl<S, P, E> Dispatcher<S, P, E> {
         };
         let mut entry = self.take(index)?;
         self.idle_since = None;
-        self.running += 1;
         self.stats.attempts += 1;
         self.attempts += 1;
         self.stats.peak_concurrency = self.stats.peak_concurrency.max(self.attempts);
         entry.attempts += 1;
-        entry.started.get_or_insert(now);
-        Some(Action::Start(entry, dispatch))
+        let started = *entry.started.get_or_insert(now);
+        let timeout = self.config.retry.attempt_timeout.and_then(|it| now.checked_add(it));
+        let (payload, id) = (entry.payload.clone(), AttemptId { index, number: entry.attempts });
+        self.timeouts.extend(timeout.map(|at| (at, id)));
+        self.running.insert(index, Running { entry, attempt: id, timeout });
+        Some(Action::Start(Start { id, payload, started, timeout, dispatch }))
     }
 
-    /// Takes the source if it is here, and leaves another state of it.
-    fn take_source(&mut self, left: Source<S>) -> Option<S> {
-        match mem::replace(&mut self.source, left) {
-            Source::Here(source) | Source::Pending(source) | Source::Refused(source) => {
-                Some(source)
-            }
-            other => {
-                self.source = other;
-                None
-            }
+    /// Removes an item that runs. Its attempt does not count any more.
+    fn take_running(&mut self, index: u64) -> Option<Entry<P, E>> {
+        let Running { entry, attempt, timeout } = self.running.remove(&index)?;
+        if let Some(at) = timeout {
+            self.timeouts.remove(&(at, attempt));
         }
+        Some(entry)
     }
 
     /// Removes an item that does not run.
@@ -348,6 +308,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
             closed: Duration::ZERO,
             started: None,
             error: None,
+            timed_out: false,
             waits: None,
         };
         self.waiting.insert(index, Waiting { entry, due: now, end: None });
@@ -359,35 +320,6 @@ impl<S, P, E> Dispatcher<S, P, E> {
     pub(crate) fn pulled_finished(&mut self) {
         self.pulled += 1;
         self.finished += 1;
-    }
-
-    /// Takes the source back. Returns it if the batch is closed.
-    pub(crate) fn give_back(&mut self, source: S) -> Option<S> {
-        self.give_back_as(source, Source::Here)
-    }
-
-    fn give_back_as(&mut self, source: S, state: fn(S) -> Source<S>) -> Option<S> {
-        if self.is_closed {
-            self.source = Source::Ended;
-            return Some(source);
-        }
-        self.source = state(source);
-        None
-    }
-
-    /// Takes a source back that has no item yet. Returns it if the batch is closed.
-    pub(crate) fn give_back_pending(&mut self, source: S) -> Option<S> {
-        self.give_back_as(source, Source::Pending)
-    }
-
-    /// Takes a source back whose next item found no room in the budget. Returns it if the batch is
-    /// closed.
-    pub(crate) fn give_back_refused(&mut self, source: S) -> Option<S> {
-        self.give_back_as(source, Source::Refused)
-    }
-
-    pub(crate) fn source_ended(&mut self) {
-        self.source = Source::Ended;
     }
 
     /// Keeps an item for its next attempt. If there is to be none, gives it back with the reason.
@@ -423,7 +355,6 @@ impl<S, P, E> Dispatcher<S, P, E> {
         let own = self.item_timeout.zip(entry.started);
         let own = own.and_then(|(timeout, start)| start.checked_add(timeout));
         let end = budget.into_iter().chain(own).min();
-        self.running -= 1;
         self.ending.remove(&entry.index);
         self.due.insert((due, entry.index));
         self.ends.extend(end.map(|end| (end, entry.index)));
@@ -431,24 +362,43 @@ impl<S, P, E> Dispatcher<S, P, E> {
         None
     }
 
-    /// Counts an item that was running or ending, and has its outcome.
+    /// Counts an item that was ending, and has its outcome.
     pub(crate) fn finish(&mut self, index: u64) {
-        self.running -= 1;
         self.ending.remove(&index);
         self.finished += 1;
     }
 
-    /// Removes an item that the consumer has skipped, unless it is running.
-    pub(crate) fn skip(&mut self, index: u64) -> Option<Entry<P, E>> {
-        let entry = self.take(index)?;
+    /// Removes an item that the consumer has skipped, unless a thread decides its end. Also returns
+    /// its attempt if it is running.
+    pub(crate) fn skip(&mut self, index: u64) -> Option<(Entry<P, E>, Option<AttemptId>)> {
+        let attempt = self.running.get(&index).map(|running| running.attempt);
+        let entry = self.take_running(index).or_else(|| self.take(index))?;
         self.finished += 1;
-        Some(entry)
+        Some((entry, attempt))
     }
 
-    /// Counts an attempt that has ended. The calling thread decides whether the item ends.
-    pub(crate) fn attempt_ended(&mut self, index: u64) {
+    /// Returns `true` if the result of this attempt counts.
+    pub(crate) fn counts_attempt(&self, id: AttemptId) -> bool {
+        self.running.get(&id.index).is_some_and(|running| running.attempt == id)
+    }
+
+    /// Counts an attempt that has ended. If its result counts, the thread decides whether the item
+    /// ends.
+    pub(crate) fn attempt_ended(&mut self, id: AttemptId, now: Instant) -> Ended<P, E> {
         self.attempts -= 1;
-        self.ending.insert(index);
+        let counts = self.running.get(&id.index).filter(|running| running.attempt == id);
+        let timeout = counts.map(|running| running.timeout);
+        match timeout.and_then(|timeout| Some((timeout, self.take_running(id.index)?))) {
+            Some((Some(timeout), entry)) if timeout <= now => {
+                Ended::Overdue(self.note_time_out(entry))
+            }
+            Some((_, entry)) => {
+                self.ending.insert(id.index);
+                Ended::Counts(entry)
+            }
+            None if self.timed_out.remove(&id) => Ended::TimedOut,
+            None => Ended::Late,
+        }
     }
 
     /// Returns `true` if a thread is deciding whether this item ends. If it does, its outcome comes
@@ -457,7 +407,7 @@ impl<S, P, E> Dispatcher<S, P, E> {
         self.ending.contains(&index)
     }
 
-    /// Records the outcome of an attempt, and the delay of the limiter after it.
+    /// Records the outcome of an attempt that counts, and the delay of the limiter after it.
     pub(crate) fn record(&mut self, answer: Answer, delay: Duration) {
         match (&mut self.tokens, answer) {
             (Some(tokens), Answer::Done) => tokens.succeeded(),
@@ -470,6 +420,11 @@ impl<S, P, E> Dispatcher<S, P, E> {
             Answer::Closed(_) => self.stats.refused_as_closed += 1,
             Answer::Failed | Answer::None => return,
         }
+        self.note_delay(delay);
+    }
+
+    /// Notes the delay of the limiter after an attempt.
+    pub(crate) fn note_delay(&mut self, delay: Duration) {
         self.stats.peak_delay = self.stats.peak_delay.max(delay);
         self.stats.current_delay = delay;
     }
@@ -491,12 +446,12 @@ impl<S, P, E> Dispatcher<S, P, E> {
     }
 
     pub(crate) fn is_running(&self) -> bool {
-        self.running > 0
+        self.busy() > 0
     }
 
     /// Returns `true` if all items have their outcomes and no more will come.
     pub(crate) fn is_done(&self) -> bool {
-        matches!(self.source, Source::Ended) && self.running == 0 && self.waiting.is_empty()
+        matches!(self.source, Source::Ended) && self.busy() == 0 && self.waiting.is_empty()
     }
 
     /// Returns the number of items that were pulled, and the number that have outcomes.

@@ -14,16 +14,17 @@ use std::time::{Duration, Instant};
 use crate::io::{Delivered, LazySource, OrderedOutput, OrderedSource, OutputProducer};
 use crate::limits::{LimitState, SharedTimer};
 use crate::observe::{CallSpan, RequestStats};
-use crate::outcome::{Failure, Outcome, Stop};
+use crate::outcome::{Outcome, Stop};
 use crate::primitive::{AtomicBool, AtomicWaker, Mutex, MutexGuard, lock, now, sleep};
 use crate::requests::attempt::Attempt;
 use crate::requests::batch_waker::BatchWaker;
-use crate::requests::dispatcher::{Action, Decision, Dispatcher, RequestConfig};
+use crate::requests::dispatcher::{
+    Action, AttemptId, Decision, Dispatcher, Ended, RequestConfig, Start,
+};
 use crate::requests::in_flight::{
     EndOf, InFlight, ItemOf, Jobs, PendingEntry, PendingItem, discard_entry,
 };
-use crate::requests::last_errors::{LastError, LastErrors};
-use crate::requests::limiter::{Dispatch, RateLimiter};
+use crate::requests::limiter::{Answer, Dispatch, RateLimiter};
 use crate::requests::retry::Retry;
 use crate::requests::source::RequestSource;
 use crate::scheduler::{
@@ -47,7 +48,6 @@ pub(crate) struct Driver<J: Jobs> {
     dispatcher: DiscardOnDrop<Mutex<DispatcherOf<J>>>,
     limiter: RateLimiter,
     retry: Retry,
-    last_errors: LastErrors<J::Error>,
     limits: Arc<LimitState>,
     fair_share: FairShare,
     /// The run time of all batches at the same limiter, of which dispatches are shared out.
@@ -68,7 +68,7 @@ const LOST_TIMER_POLL: Duration = Duration::from_millis(1);
 
 /// Unlocks a dispatcher, and then wakes the batches whose turn at the limiter has come. This runs
 /// the wakers of consumers, which may use this batch.
-fn unlock<S, P, E>(mut dispatcher: MutexGuard<'_, Dispatcher<S, P, E>>) {
+fn unlock<S, P: Clone, E>(mut dispatcher: MutexGuard<'_, Dispatcher<S, P, E>>) {
     let told = dispatcher.take_told();
     drop(dispatcher);
     told.iter().for_each(|batch| batch.wake());
@@ -106,7 +106,6 @@ impl<J: Jobs> Driver<J> {
                 dispatcher: DiscardOnDrop::new(Mutex::new(dispatcher)),
                 limiter,
                 retry,
-                last_errors: LastErrors::new(),
                 limits,
                 fair_share: FairShare::new(None, CallSpan::requests()),
                 runtime,
@@ -124,20 +123,28 @@ impl<J: Jobs> Driver<J> {
     fn is_due(&self) -> bool {
         let mut dispatcher = lock(&self.dispatcher);
         let is_due = self.rest.look(|| {
-            if self.is_stopped() {
-                return self.output.is_aborted() && self.jobs.can_abort();
-            }
             let now = now();
+            if self.is_stopped() {
+                // Attempts that run go on, and their time-outs hold.
+                let at = dispatcher.next_timeout();
+                return self.output.is_aborted() && self.jobs.can_abort()
+                    || at.is_some_and(|at| at <= now || self.set_timer(at, now));
+            }
             let decision = dispatcher.decide(now, self.output.delivered.get());
             let Decision::Rest { at, turn } = decision else { return true };
             // The deadline ends attempts that run on a runtime.
             let deadline = self.limits.policy.settings.deadline.filter(|_| self.jobs.can_abort());
             let at = at.into_iter().chain(deadline).min();
-            let is_lost = at.is_some_and(|at| self.timer.set(at, now, || self.rest.clone().into()));
+            let is_lost = at.is_some_and(|at| self.set_timer(at, now));
             is_lost || turn.is_some() && self.limiter.is_timer_lost()
         });
         unlock(dispatcher);
         is_due
+    }
+
+    /// Arms the timer. Returns `true` if the thread has to look again, because the timer is lost.
+    fn set_timer(&self, at: Instant, now: Instant) -> bool {
+        self.timer.set(at, now, || self.rest.clone().into())
     }
 
     /// Closes the dispatcher. Returns its source and all items that do not run.
@@ -154,10 +161,8 @@ impl<J: Jobs> Driver<J> {
 
     /// Takes one action. Returns `false` if there was none to take.
     fn step(&self, slice: &TimeSlice<'_>) -> bool {
-        if self.is_stopped() {
-            if !self.output.is_aborted() {
-                return false;
-            }
+        let is_stopped = self.is_stopped();
+        if is_stopped && self.output.is_aborted() {
             if self.jobs.can_abort() {
                 slice.claimed(self);
             }
@@ -165,13 +170,15 @@ impl<J: Jobs> Driver<J> {
         }
         let mut dispatcher = lock(&self.dispatcher);
         let now = now();
-        let mut action = dispatcher.take_action(now, self.output.delivered.get());
-        if let Some(Action::Start(entry, _)) = &mut action {
-            self.last_errors.keep(entry);
-            if entry.attempts == 1 {
+        let action = match is_stopped {
+            true => dispatcher.take_overdue(now),
+            false => dispatcher.take_action(now, self.output.delivered.get()),
+        };
+        if let Some(Action::Start(start)) = &action {
+            if start.id.number == 1 {
                 // Under the lock: a consumer that skips the item finds either its start, or its
                 // entry, which then never starts.
-                self.limits.start(entry.index, entry.started);
+                self.limits.start(start.id.index, Some(start.started));
             }
         }
         if action.is_some() {
@@ -187,10 +194,17 @@ impl<J: Jobs> Driver<J> {
             return false;
         };
         match action {
-            Action::Start(entry, dispatch) => {
+            Action::Start(start) => {
                 slice.claimed(self);
-                slice.note_running(entry.index, 1);
-                self.start(entry, dispatch);
+                slice.note_running(start.id.index, 1);
+                self.start(start);
+            }
+            Action::TimeOut(id, entry) => {
+                slice.claimed(self);
+                self.jobs.abort(id);
+                if let Some((entry, outcome)) = self.retry_timed_out(entry) {
+                    self.finish_item(entry, outcome);
+                }
             }
             Action::End(entry) => {
                 slice.claimed(self);
@@ -209,40 +223,61 @@ impl<J: Jobs> Driver<J> {
         true
     }
 
-    fn start(&self, mut entry: PendingEntry<J>, dispatch: Dispatch) {
+    fn start(&self, start: Start<PendingItem<ItemOf<J>>>) {
         // Another thread takes what becomes due while this thread runs the job.
         self.notify_if_due();
-        let started = entry.started.unwrap_or_else(now);
-        let (Some(item), Some(me)) = (entry.payload.item.take(), self.me.upgrade()) else { return };
-        let limits = Arc::clone(&self.limits);
-        let attempt = Attempt { limits, index: entry.index, number: entry.attempts, started };
-        self.jobs.begin(item, attempt, InFlight::new(me, entry, dispatch));
+        let Some(driver) = self.me.upgrade() else { return };
+        let Start { id, payload, started, timeout, dispatch } = start;
+        let attempt = Attempt { limits: Arc::clone(&self.limits), id, started, timeout };
+        self.jobs.begin(payload.item, attempt, InFlight::new(driver, id, dispatch));
         if self.jobs.can_abort() {
             // The timer has to keep the deadline of the attempt.
             self.notify_if_due();
         }
     }
 
-    /// Takes back the entry of an attempt that ended.
-    pub(super) fn attempt_ended(
-        &self,
-        mut entry: PendingEntry<J>,
-        dispatch: Dispatch,
-        end: EndOf<J>,
-    ) {
-        self.jobs.ended(entry.index);
-        let mut dispatcher = lock(&self.dispatcher);
-        dispatcher.attempt_ended(entry.index);
-        entry.error = self.last_errors.take(entry.index).map(|last| last.error);
-        drop(dispatcher);
-        let answer = end.answer();
+    /// Notes the end of an attempt.
+    pub(super) fn attempt_ended(&self, id: AttemptId, dispatch: Dispatch, end: EndOf<J>) {
+        self.jobs.ended(id);
+        let ended = lock(&self.dispatcher).attempt_ended(id, now());
+        let answer = match (&ended, end.answer()) {
+            // The service took too long, also if its answer has come meanwhile.
+            (Ended::Overdue(_) | Ended::TimedOut, Answer::Done | Answer::Failed | Answer::None) => {
+                Answer::Retry
+            }
+            (_, answer) => answer,
+        };
         let delay = self.limiter.ended(dispatch, answer, now());
-        lock(&self.dispatcher).record(answer, delay);
-        if let Some((entry, outcome)) = self.retry_or_end(entry, end) {
+        let over = match ended {
+            Ended::Counts(entry) => {
+                lock(&self.dispatcher).record(answer, delay);
+                self.retry_or_end(entry, end)
+            }
+            Ended::Overdue(entry) => {
+                lock(&self.dispatcher).note_delay(delay);
+                self.refuse(end);
+                self.retry_timed_out(entry)
+            }
+            Ended::TimedOut => {
+                lock(&self.dispatcher).note_delay(delay);
+                self.refuse(end);
+                None
+            }
+            Ended::Late => {
+                self.refuse(end);
+                None
+            }
+        };
+        if let Some((entry, outcome)) = over {
             self.finish_item(entry, outcome);
         }
         self.changed();
         self.scheduler.after_run();
+    }
+
+    /// Returns `true` if the result of this attempt counts.
+    pub(super) fn counts_attempt(&self, id: AttemptId) -> bool {
+        lock(&self.dispatcher).counts_attempt(id)
     }
 
     /// Returns `true` if no caller can receive a result any more.
@@ -383,37 +418,34 @@ impl<J: Jobs> StreamWork for Driver<J> {
 
     fn skip(&self, index: u64, stop: Stop) -> Skip {
         let mut dispatcher = lock(&self.dispatcher);
-        let entry = dispatcher.skip(index);
-        if entry.is_none() && dispatcher.is_ending(index) {
-            // That thread has the last error.
-            return Skip::Ending;
-        }
-        let last = self.last_errors.take(index);
+        let skipped = dispatcher.skip(index);
+        let is_ending = dispatcher.is_ending(index);
         drop(dispatcher);
-        if let Some(entry) = entry {
-            self.complete_stopped(entry, stop);
-            return Skip::Completed;
+        let Some((entry, attempt)) = skipped else {
+            // The thread that decides its end has its last error.
+            return if is_ending { Skip::Ending } else { Skip::Evict };
+        };
+        self.complete_stopped(entry, stop);
+        if let Some(attempt) = attempt {
+            self.jobs.abort(attempt);
         }
-        let skip = if last.is_some() { Skip::Completed } else { Skip::Evict };
-        if let Some(LastError { ticket, attempts, error }) = last {
-            self.output.complete_one(ticket, Err(Failure::stopped(stop, attempts, Some(error))));
-        }
-        self.jobs.abort(index);
-        skip
+        Skip::Completed
     }
 
     fn next_due(&self) -> Option<Instant> {
-        // A batch that has ended starts nothing more. Its consumer would look again for ever.
-        if self.is_stopped() {
-            return None;
-        }
         let (now, delivered) = (now(), self.output.delivered.get());
         let mut dispatcher = lock(&self.dispatcher);
+        // A batch that has ended starts nothing more. Its consumer would look again for ever.
+        if self.is_stopped() {
+            return dispatcher.next_timeout().filter(|_| !self.output.is_aborted());
+        }
         let decision = dispatcher.decide(now, delivered);
         unlock(dispatcher);
         match decision {
             Decision::Rest { at, turn } => at.into_iter().chain(turn).min(),
-            Decision::Start(_) | Decision::End(_) | Decision::Pull => Some(now),
+            Decision::Start(_) | Decision::End(_) | Decision::TimeOut(_) | Decision::Pull => {
+                Some(now)
+            }
         }
     }
 

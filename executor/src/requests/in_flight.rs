@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::io::OutputTicket;
 use crate::requests::attempt::{Attempt, AttemptOutcome};
-use crate::requests::dispatcher::Entry;
+use crate::requests::dispatcher::{AttemptId, Entry};
 use crate::requests::driver::Driver;
 use crate::requests::limiter::{Answer, Dispatch};
 use crate::requests::source::RequestSource;
@@ -14,16 +14,17 @@ use crate::unwind::discard;
 
 /// Makes attempts at items.
 pub(crate) trait Jobs: Send + Sync + Sized + 'static {
-    type Source: RequestSource;
+    /// The attempts at an item share it, so it is a reference that can be cloned.
+    type Source: RequestSource<Request: Clone>;
     type Value: Send + 'static;
     type Error: Send + 'static;
 
     /// Runs an attempt, or starts it on a runtime.
     fn begin(&self, item: ItemOf<Self>, attempt: Attempt, in_flight: InFlight<Self>);
-    /// Forgets the attempt at this item, which has ended.
-    fn ended(&self, _index: u64) {}
-    /// Aborts the attempt at this item, if it runs on a runtime.
-    fn abort(&self, _index: u64) {}
+    /// Forgets an attempt, which has ended.
+    fn ended(&self, _id: AttemptId) {}
+    /// Aborts an attempt, if it runs on a runtime.
+    fn abort(&self, _id: AttemptId) {}
     /// Returns `true` if `abort_all` would abort anything.
     fn can_abort(&self) -> bool {
         false
@@ -36,10 +37,11 @@ pub(crate) trait Jobs: Send + Sync + Sized + 'static {
 
 pub(crate) type ItemOf<J> = <<J as Jobs>::Source as RequestSource>::Request;
 
-/// The position of an item's outcome, and the item while no attempt has it.
+/// The position of an item's outcome, and the item.
+#[derive(Clone)]
 pub(crate) struct PendingItem<T> {
     pub(crate) ticket: OutputTicket,
-    pub(crate) item: Option<T>,
+    pub(crate) item: T,
 }
 
 /// An item on its way through the dispatcher.
@@ -77,27 +79,21 @@ impl<U, E> AttemptEnd<U, E> {
 
 pub(crate) type EndOf<J> = AttemptEnd<<J as Jobs>::Value, <J as Jobs>::Error>;
 
-/// An attempt in flight. If it is dropped before it is finished, its item is lost with it.
+/// An attempt in flight. If it is dropped before it is finished, the attempt is lost.
 pub(crate) struct InFlight<J: Jobs> {
     pub(crate) driver: Arc<Driver<J>>,
+    id: AttemptId,
     /// `None` once the attempt has ended.
-    entry: Option<(PendingEntry<J>, Dispatch)>,
+    dispatch: Option<Dispatch>,
 }
 
 impl<J: Jobs> InFlight<J> {
-    pub(crate) fn new(driver: Arc<Driver<J>>, entry: PendingEntry<J>, dispatch: Dispatch) -> Self {
-        InFlight { driver, entry: Some((entry, dispatch)) }
+    pub(crate) fn new(driver: Arc<Driver<J>>, id: AttemptId, dispatch: Dispatch) -> Self {
+        InFlight { driver, id, dispatch: Some(dispatch) }
     }
 
-    /// Ends the attempt, and gives the item back for the next one.
-    pub(crate) fn finish(
-        mut self,
-        item: ItemOf<J>,
-        result: thread::Result<AttemptOutcome<J::Value, J::Error>>,
-    ) {
-        if let Some((entry, _)) = &mut self.entry {
-            entry.payload.item = Some(item);
-        }
+    /// Ends the attempt. The caller has dropped its reference to the item.
+    pub(crate) fn finish(mut self, result: thread::Result<AttemptOutcome<J::Value, J::Error>>) {
         let result = result.map(AttemptOutcome::without_empty_closing);
         self.end(result.map_or_else(AttemptEnd::Panicked, AttemptEnd::Returned));
     }
@@ -108,8 +104,8 @@ impl<J: Jobs> InFlight<J> {
     }
 
     fn end(&mut self, end: EndOf<J>) {
-        if let Some((entry, dispatch)) = self.entry.take() {
-            self.driver.attempt_ended(entry, dispatch, end);
+        if let Some(dispatch) = self.dispatch.take() {
+            self.driver.attempt_ended(self.id, dispatch, end);
         }
     }
 }

@@ -14,6 +14,7 @@ use futures_util::future::{AbortHandle, Abortable};
 use crate::observe::CallSpan;
 use crate::primitive::{Mutex, lock};
 use crate::requests::attempt::{Attempt, AttemptOutcome};
+use crate::requests::dispatcher::AttemptId;
 use crate::requests::in_flight::{InFlight, Jobs};
 use crate::requests::source::RequestSource;
 use crate::scheduler::{Inside, Published, Scheduler};
@@ -23,7 +24,7 @@ use crate::unwind::{DiscardOnDrop, catch_panic, discard};
 /// Names types that a value does not hold.
 type Marker<T> = PhantomData<fn() -> T>;
 
-/// Jobs that run on the worker.
+/// Jobs that run on the worker. An item is shared by its attempts.
 pub(crate) struct Blocking<F, I, U, E> {
     job: DiscardOnDrop<F>,
     types: Marker<(I, U, E)>,
@@ -35,21 +36,24 @@ impl<F, I, U, E> Blocking<F, I, U, E> {
     }
 }
 
-impl<I, U, E, F> Jobs for Blocking<F, I, U, E>
+impl<T, I, U, E, F> Jobs for Blocking<F, I, U, E>
 where
-    I: RequestSource,
+    I: RequestSource<Request = Arc<T>>,
+    T: Send + Sync + 'static,
     U: Send + 'static,
     E: Send + 'static,
-    F: Fn(&I::Request, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
+    F: Fn(&T, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
 {
     type Source = I;
     type Value = U;
     type Error = E;
 
-    fn begin(&self, item: I::Request, attempt: Attempt, in_flight: InFlight<Self>) {
+    fn begin(&self, item: Arc<T>, attempt: Attempt, in_flight: InFlight<Self>) {
         let job = || attempt.current().run(|| (*self.job)(&item, &attempt));
         let result = catch_unwind(AssertUnwindSafe(job));
-        in_flight.finish(item, result);
+        // It may be the last reference, if the item is over.
+        discard(item);
+        in_flight.finish(result);
     }
 }
 
@@ -58,7 +62,7 @@ pub(crate) struct Spawned<S, F, A, I, U, E> {
     job: DiscardOnDrop<F>,
     types: Marker<(A, I, U, E)>,
     spawner: DiscardOnDrop<S>,
-    running: Mutex<HashMap<u64, AbortHandle>>,
+    running: Mutex<HashMap<AttemptId, AbortHandle>>,
 }
 
 impl<S, F, A, I, U, E> Spawned<S, F, A, I, U, E> {
@@ -87,21 +91,22 @@ where
     type Error = E;
 
     fn begin(&self, item: Arc<T>, attempt: Attempt, in_flight: InFlight<Self>) {
-        let (index, of_job) = (attempt.index(), attempt.clone());
-        let job = || attempt.current().run(|| (*self.job)(Arc::clone(&item), of_job));
+        let (id, of_job) = (attempt.id, attempt.clone());
+        let job = || attempt.current().run(|| (*self.job)(item, of_job));
         let future = match catch_unwind(AssertUnwindSafe(job)) {
             Ok(future) => future,
-            Err(payload) => return in_flight.finish(item, Err(payload)),
+            Err(payload) => return in_flight.finish(Err(payload)),
         };
         let span = in_flight.driver.fair_share().span.clone();
         let scheduler = Arc::clone(&in_flight.driver.scheduler);
         let future = inside(scheduler, span, attempt.clone(), future);
         let future = AssertUnwindSafe(future).catch_unwind();
         let (handle, registration) = AbortHandle::new_pair();
-        lock(&self.running).insert(index, handle.clone());
-        // A thread that ended the batch or skipped the item before the handle was stored did not
-        // find it.
-        if in_flight.driver.is_over() || attempt.should_stop() {
+        lock(&self.running).insert(id, handle.clone());
+        // A thread that ended the batch, the item or the attempt before the handle was stored did
+        // not find it.
+        let driver = &in_flight.driver;
+        if driver.is_over() || !driver.counts_attempt(id) || attempt.should_stop() {
             handle.abort();
         }
         let carried = Arc::new(Mutex::new(Carried::Spawning(in_flight)));
@@ -110,7 +115,7 @@ where
             // An attempt that was aborted is lost.
             if let Ok(result) = Abortable::new(future, registration).await {
                 if let Some(in_flight) = carrier.take() {
-                    in_flight.finish(item, result);
+                    in_flight.finish(result);
                 }
             }
         });
@@ -135,14 +140,14 @@ where
         }
     }
 
-    fn ended(&self, index: u64) {
-        let ended = lock(&self.running).remove(&index);
+    fn ended(&self, id: AttemptId) {
+        let ended = lock(&self.running).remove(&id);
         discard(ended);
     }
 
-    fn abort(&self, index: u64) {
+    fn abort(&self, id: AttemptId) {
         // Not under the lock, because this uses a waker of the runtime.
-        let handle = lock(&self.running).remove(&index);
+        let handle = lock(&self.running).remove(&id);
         catch_panic(move || handle.into_iter().for_each(|handle| handle.abort()));
     }
 

@@ -12,7 +12,8 @@ use crate::unwind::DiscardOnDrop;
 /// The budget of each item of [`Requests`](crate::Requests) in time and attempts, and the waits
 /// between attempts.
 ///
-/// An item whose job returns [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry) ends
+/// An item whose job returns [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry), or takes
+/// longer than the [time-out](Retry::attempt_timeout) of an attempt, ends
 ///
 /// * with [`Failure::RetriesExhausted`](crate::Failure::RetriesExhausted) after its last attempt
 /// * with [`Failure::RetryDeadline`](crate::Failure::RetryDeadline) if the next attempt would not
@@ -45,6 +46,7 @@ pub struct Retry {
     pub(super) within: Duration,
     retries: u32,
     waits: Waits,
+    pub(super) attempt_timeout: Option<Duration>,
     pub(super) budget: Option<RetryBudget>,
 }
 
@@ -68,6 +70,7 @@ impl Retry {
             within: Duration::from_secs(30),
             retries: u32::MAX,
             waits: Waits::Exponential { first, longest, has_jitter: true },
+            attempt_timeout: None,
             budget: None,
         }
     }
@@ -153,6 +156,54 @@ impl Retry {
         self
     }
 
+    /// Sets the time that each attempt may take. By default, there is no such limit.
+    ///
+    /// An attempt that takes longer counts as failed, and its item is retried as after
+    /// [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry). If there is no further attempt,
+    /// [`Failure::attempt_timed_out`](crate::Failure::attempt_timed_out) tells that the last one
+    /// exceeded its time. [`item_timeout`](crate::BatchBuilder::item_timeout) bounds all attempts
+    /// and waits of an item together.
+    ///
+    /// * A future is dropped on its runtime.
+    /// * A job that blocks goes on until it returns, because no thread can end it. It keeps its
+    ///   worker and its permit. The next attempt needs another worker, and runs at the same time.
+    ///   The job learns by [`should_stop`](crate::Attempt::should_stop) and
+    ///   [`deadline`](crate::Attempt::deadline) that its time is over. Give the time that is left
+    ///   to the calls that it makes.
+    /// * A result that comes later is dropped, and counts in
+    ///   [`late_results`](crate::BatchReport::late_results).
+    /// * A [`Throttle`](crate::Throttle) backs off when the attempt ends, as after `Retry`.
+    /// * After [`Shutdown::FinishRunning`](crate::Shutdown::FinishRunning) there are no workers.
+    ///   Then the thread that waits for the outcomes ends such attempts.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    /// use reorder_executor::{Attempt, AttemptOutcome, Executor, Retry};
+    ///
+    /// let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
+    /// let handle = runtime.handle().clone();
+    /// let executor = Executor::builder().workers(1).build()?;
+    /// let retry = Retry::new().attempt_timeout(Duration::from_millis(20));
+    /// let job = |n: Arc<u32>, attempt: Attempt| async move {
+    ///     if attempt.number() == 1 {
+    ///         // The first attempt gets no answer.
+    ///         std::future::pending::<()>().await;
+    ///     }
+    ///     AttemptOutcome::<_, ()>::Done(*n)
+    /// };
+    /// let spawner = move |task| _ = handle.spawn(task);
+    /// let batch = executor.batch([7]).requests().retry(retry);
+    /// let answers = batch.submit_async(spawner, job)?.wait();
+    /// assert_eq!(answers.requests().expect("they were requests").timed_out, 1);
+    /// assert_eq!(answers.into_values().unwrap(), [7]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Retry {
+        self.attempt_timeout = Some(timeout);
+        self
+    }
+
     /// Bounds the extra load of retries: without a retry budget, each item is retried whatever
     /// happens to the others. [`RetryBudget`] has an example. By default there is none.
     pub fn budget(mut self, budget: RetryBudget) -> Retry {
@@ -201,6 +252,7 @@ impl fmt::Debug for Retry {
         if let Waits::Exponential { first, longest, has_jitter } = &self.waits {
             text.field("first", first).field("longest", longest).field("has_jitter", has_jitter);
         }
+        text.field("attempt_timeout", &self.attempt_timeout);
         text.field("budget", &self.budget).finish_non_exhaustive()
     }
 }

@@ -14,7 +14,8 @@ const UNITS: u64 = 1000;
 /// The rule is that of retry throttling in gRPC:
 ///
 /// * The batch begins with the maximum number of tokens.
-/// * Each [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry) takes one token, down to zero.
+/// * Each [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry) takes one token, down to zero. So
+///   does each attempt that exceeds its [time-out](crate::Retry::attempt_timeout).
 /// * Each [`AttemptOutcome::Done`](crate::AttemptOutcome::Done) gives `token_ratio` tokens back, up
 ///   to the maximum.
 /// * While the number of tokens is at most half of the maximum, there are no retries. An item whose

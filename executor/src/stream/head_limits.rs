@@ -12,7 +12,7 @@ use reorder_ring::{Consumer, HeadState, Reason};
 
 use crate::io::ChunkRing;
 use crate::limits::{CompletionFrontier, LimitState, Timing};
-use crate::outcome::Stop;
+use crate::outcome::{Outcome, Stop};
 #[cfg(feature = "requests")]
 use crate::primitive;
 use crate::stream::work::{Skip, StreamWork};
@@ -48,6 +48,8 @@ pub(crate) struct HeadLimits {
     frontier: CompletionFrontier,
     /// The timing of the outcome that was taken last, if the stream is timed.
     pub(super) timing: Option<Timing>,
+    /// The number of attempts at the item whose outcome was taken last, if items may have several.
+    pub(super) attempts: Option<u32>,
     /// The index of a head that has not started, and since when the consumer waits for it.
     unstarted: Option<(u64, Instant)>,
 }
@@ -60,6 +62,7 @@ impl HeadLimits {
             ended_by: None,
             frontier: CompletionFrontier::default(),
             timing: None,
+            attempts: None,
             unstarted: None,
         }
     }
@@ -160,8 +163,17 @@ impl HeadLimits {
             && self.state.policy.cancelled().or_else(|| self.state.policy.closing()).is_some()
     }
 
-    /// Notes the timing of the outcome at `index`, which was taken.
-    pub(crate) fn note_timing(&mut self, index: u64) {
+    /// Notes the timing and the attempts of the outcome at `index`, which was taken. A failure
+    /// tells its attempts.
+    pub(crate) fn note_taken<U, E>(&mut self, index: u64, outcome: Option<&Outcome<U, E>>) {
+        #[cfg(feature = "requests")]
+        if self.state.counts_attempts() {
+            self.attempts = match outcome {
+                Some(Err(failure)) => Some(failure.attempts()),
+                _ => self.state.attempts(index),
+            };
+        }
+        _ = outcome;
         if let Some(log) = &self.state.timing_log {
             let mut timing = log.take(index);
             self.frontier.note(&mut timing);

@@ -317,7 +317,8 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
         if let Some(limits) = &mut self.limits {
             // With limits, a chunk has one outcome.
             let is_by_key = self.stream.is_by_key();
-            limits.note_timing(if is_by_key { self.keyed_index } else { self.taken });
+            let index = if is_by_key { self.keyed_index } else { self.taken };
+            limits.note_taken(index, self.chunk.iter().next());
         }
         self.taken += self.chunk.len() as u64;
         true
@@ -428,6 +429,34 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     /// ```
     pub fn timing(&self) -> Option<Timing> {
         self.limits.as_ref().and_then(|limits| limits.timing)
+    }
+
+    /// Returns the number of attempts at the item whose outcome was returned or peeked at last, as
+    /// [`Failure::attempts`] does for a failure. Returns `None` before the first outcome, or if the
+    /// stream was not made by [`BatchBuilder::requests`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use reorder_executor::{AttemptOutcome, Executor};
+    ///
+    /// let executor = Executor::builder().workers(1).build()?;
+    /// let mut squares = executor.batch(1..4_u32).requests().stream(|&n, attempt| {
+    ///     if attempt.number() < n {
+    ///         return AttemptOutcome::Retry { error: (), after: Some(Duration::ZERO) };
+    ///     }
+    ///     AttemptOutcome::Done(n * n)
+    /// })?;
+    /// while let Some(Ok(square)) = squares.next() {
+    ///     let attempts = squares.attempts().expect("they are requests");
+    ///     assert_eq!(attempts * attempts, square);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`BatchBuilder::requests`]: crate::BatchBuilder::requests
+    #[cfg(feature = "requests")]
+    pub fn attempts(&self) -> Option<u32> {
+        self.limits.as_ref().and_then(|limits| limits.attempts)
     }
 
     /// Returns the current statistics of the stream's requests, or `None` if the stream was not

@@ -1,6 +1,7 @@
 //! Simulations of the dispatcher in virtual time.
 
 use super::*;
+use crate::requests::limiter::Dispatch;
 use crate::requests::throttle::Throttle;
 
 mod closing;
@@ -290,16 +291,34 @@ fn a_full_window_of_retries_wakes_at_the_next_due_time() {
 }
 
 #[test]
-fn only_a_waiting_item_can_be_skipped() {
+fn a_waiting_item_can_be_skipped() {
     let items = vec![vec![(1, Reply::Retry(None))]];
     let mut simulation = Simulation::new(patient(), &RateLimiter::unlimited(), 1, 1, items);
     simulation.take_actions(0);
-    assert!(simulation.dispatcher.skip(0).is_none(), "it runs");
     simulation.end_attempts(1);
-    assert_eq!(simulation.dispatcher.skip(0).map(|entry| entry.attempts), Some(1));
+    let skipped = simulation.dispatcher.skip(0);
+    assert!(skipped.is_some_and(|(entry, attempt)| entry.attempts == 1 && attempt.is_none()));
     assert!(simulation.dispatcher.skip(0).is_none());
     simulation.dispatcher.source_ended();
     assert!(simulation.dispatcher.is_done());
+}
+
+#[test]
+fn the_result_of_an_item_that_was_skipped_while_it_ran_is_late() {
+    let items = vec![vec![(1, Reply::Done)]; 2];
+    let mut simulation = Simulation::new(patient(), &RateLimiter::unlimited(), 1, 2, items);
+    simulation.take_actions(0);
+    let (_, id, ..) = simulation.running.remove(0);
+    let skipped = simulation.dispatcher.skip(0);
+    assert!(skipped.is_some_and(|(entry, attempt)| entry.attempts == 1 && attempt == Some(id)));
+    assert!(!simulation.dispatcher.counts_attempt(id));
+    assert!(!simulation.dispatcher.is_ending(0) && simulation.dispatcher.is_running());
+    let now = simulation.at(1);
+    let decision = simulation.dispatcher.decide(now, 1);
+    assert!(matches!(decision, Decision::Rest { .. }), "its attempt keeps its permit");
+    assert!(matches!(simulation.dispatcher.attempt_ended(id, now), Ended::Late));
+    assert!(!simulation.dispatcher.is_running());
+    assert_ne!(simulation.dispatcher.decide(now, 1), decision);
 }
 
 #[test]
@@ -309,10 +328,12 @@ fn an_item_is_ending_from_its_last_action_to_its_outcome() {
     let mut simulation = Simulation::new(retry, &RateLimiter::unlimited(), 1, 1, items);
     simulation.take_actions(0);
     assert!(!simulation.dispatcher.is_ending(0), "its attempt may take long");
-    let (_, entry, ..) = simulation.running.remove(0);
-    simulation.dispatcher.attempt_ended(0);
-    assert!(simulation.dispatcher.is_ending(0));
+    let (_, id, ..) = simulation.running.remove(0);
     let now = simulation.at(1);
+    let Ended::Counts(entry) = simulation.dispatcher.attempt_ended(id, now) else {
+        panic!("it has no time-out");
+    };
+    assert!(simulation.dispatcher.is_ending(0));
     assert!(simulation.dispatcher.retry_later(now, entry, RetryWait::For(millis(10))).is_none());
     assert!(!simulation.dispatcher.is_ending(0), "it has another attempt");
     let end = simulation.at(400);

@@ -1,7 +1,7 @@
 //! Decides whether an item gets another attempt, and gives items their outcomes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::outcome::{Failure, Panic, Stop, Unfinished};
 use crate::primitive::{lock, now, whole_nanos};
@@ -41,13 +41,12 @@ impl<J: Jobs> Driver<J> {
                 })
             }
             (AttemptEnd::Returned(AttemptOutcome::Retry { error, after }), stop) => {
-                let wait = |entry: &mut PendingEntry<J>| {
-                    self.retry.wait_after(entry.counted(), after, &mut entry.waits)
-                };
-                return self.wait_or_fail(entry, now, error, wait, stop);
+                entry.note_error(error);
+                return self.wait_or_fail(entry, now, |entry| self.own_wait(entry, after), stop);
             }
             (AttemptEnd::Returned(AttemptOutcome::Closed { error, after }), stop) => {
-                return self.wait_or_fail(entry, now, error, |_| RetryWait::Closed(after), stop);
+                entry.note_error(error);
+                return self.wait_or_fail(entry, now, |_| RetryWait::Closed(after), stop);
             }
             (end, Some(stop)) => {
                 if let AttemptEnd::Returned(_) = end {
@@ -65,12 +64,44 @@ impl<J: Jobs> Driver<J> {
             (AttemptEnd::Dropped, None) => Err(match policy.cancelled() {
                 Some(stop) => stopped(&mut entry, stop),
                 None => {
-                    let error = entry.error.take();
-                    Failure::FutureDropped(Unfinished::new(entry.attempts, 0, error))
+                    entry.timed_out = false;
+                    Failure::FutureDropped(unfinished(&mut entry, 0))
                 }
             }),
         };
         Some((entry, outcome))
+    }
+
+    /// Keeps an item for its next attempt, or returns its outcome: its attempt has exceeded its
+    /// time-out.
+    pub(super) fn retry_timed_out(
+        &self,
+        mut entry: PendingEntry<J>,
+    ) -> Option<(PendingEntry<J>, OutcomeOf<J>)> {
+        let now = now();
+        let stop = self.limits.policy.overdue(entry.started, Some(now));
+        entry.timed_out = true;
+        self.wait_or_fail(entry, now, |entry| self.own_wait(entry, None), stop)
+    }
+
+    /// Returns the wait of an item. The job may have stated one.
+    fn own_wait(&self, entry: &mut PendingEntry<J>, stated: Option<Duration>) -> RetryWait {
+        self.retry.wait_after(entry.counted(), stated, &mut entry.waits)
+    }
+
+    /// Counts and drops the result of an attempt that does not count.
+    pub(super) fn refuse(&self, end: EndOf<J>) {
+        let is_result = match &end {
+            AttemptEnd::Returned(outcome) => {
+                matches!(outcome, AttemptOutcome::Done(_) | AttemptOutcome::Failed(_))
+            }
+            AttemptEnd::Panicked(_) => true,
+            AttemptEnd::SpawnerPanicked(_) | AttemptEnd::Dropped => false,
+        };
+        if is_result {
+            self.limits.policy.count_late();
+        }
+        discard(end);
     }
 
     /// Keeps an item for its next attempt, or returns it with its failure. `wait` tells the wait of
@@ -79,11 +110,9 @@ impl<J: Jobs> Driver<J> {
         &self,
         mut entry: PendingEntry<J>,
         now: Instant,
-        error: J::Error,
         wait: impl FnOnce(&mut PendingEntry<J>) -> RetryWait,
         stop: Option<Stop>,
     ) -> Option<(PendingEntry<J>, OutcomeOf<J>)> {
-        discard(entry.error.replace(error));
         let mut why = NoRetry::Time;
         if stop.is_none() {
             match catch_unwind(AssertUnwindSafe(|| wait(&mut entry))) {
@@ -114,13 +143,12 @@ impl<J: Jobs> Driver<J> {
         if let Some(stop) = stop {
             return stopped(entry, stop);
         }
-        let mut unfinished = |detail| Unfinished::new(entry.attempts, detail, entry.error.take());
         match why {
-            NoRetry::Exhausted => Failure::RetriesExhausted(unfinished(0)),
-            NoRetry::Budget => Failure::RetryBudgetSpent(unfinished(0)),
+            NoRetry::Exhausted => Failure::RetriesExhausted(unfinished(entry, 0)),
+            NoRetry::Budget => Failure::RetryBudgetSpent(unfinished(entry, 0)),
             NoRetry::Time => {
                 let within = self.retry.within.saturating_add(entry.closed);
-                Failure::RetryDeadline(unfinished(whole_nanos(within)))
+                Failure::RetryDeadline(unfinished(entry, whole_nanos(within)))
             }
         }
     }
@@ -136,13 +164,19 @@ impl<J: Jobs> Driver<J> {
         if let Some(log) = &self.limits.timing_log {
             log.note(entry.index, entry.started, Some(now()));
         }
+        self.limits.note_attempts(entry.index, entry.attempts);
         self.output.complete_one(entry.payload.ticket, outcome);
         lock(&self.dispatcher).finish(entry.index);
         discard_entry(entry);
     }
 }
 
+/// Returns the attempts and the last error of an item.
+fn unfinished<T, E>(entry: &mut Entry<PendingItem<T>, E>, detail: u64) -> Unfinished<E> {
+    Unfinished::new(entry.attempts, detail, entry.error.take()).timed_out(entry.timed_out)
+}
+
 /// Returns the failure of an item that its limits ended.
 fn stopped<T, E>(entry: &mut Entry<PendingItem<T>, E>, stop: Stop) -> Failure<E> {
-    Failure::stopped(stop, entry.attempts, entry.error.take())
+    Failure::ended(stop, unfinished(entry, 0))
 }

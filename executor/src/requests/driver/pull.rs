@@ -28,7 +28,7 @@ impl<J: Jobs> Driver<J> {
         };
         let is_wanted = item.is_none_or(|item| match source.reserve(self.pulled()) {
             Some(ticket) => {
-                let pending = PendingItem { ticket, item: Some(item) };
+                let pending = PendingItem { ticket, item };
                 let pulled = lock(&self.dispatcher).pulled(pending, now());
                 pulled.map_err(|pending| discard(pending.item)).is_ok()
             }

@@ -43,6 +43,8 @@ struct Batch {
     waits: Option<Vec<u64>>,
     /// The tokens of a retry budget, and the thousandths that a success gives back.
     budget: Option<(u64, u64)>,
+    /// The time-out of each attempt.
+    attempt_timeout: Option<u64>,
     timeout: Option<u64>,
     cancelled: Option<u64>,
     items: Vec<Replies>,
@@ -94,6 +96,7 @@ impl Batch {
             waits: (draw(state, 4) == 0)
                 .then(|| (0..draw(state, 5)).map(|_| draw(state, 16)).collect()),
             budget: (draw(state, 2) == 0).then(|| (1 + draw(state, 12), draw(state, 1500))),
+            attempt_timeout: (draw(state, 3) == 0).then(|| 1 + draw(state, 8)),
             timeout: maybe(state, 1, 40),
             cancelled: maybe(state, 0, 200),
             items: (0..1 + draw(state, 8)).map(|_| replies(state)).collect(),
@@ -106,6 +109,10 @@ impl Batch {
         let retry = match self.waits.clone() {
             None => retry.wait(first, longest).without_jitter(),
             Some(waits) => retry.waits(move || waits.clone().into_iter().map(millis)),
+        };
+        let retry = match self.attempt_timeout {
+            None => retry,
+            Some(timeout) => retry.attempt_timeout(millis(timeout)),
         };
         let Some((tokens, ratio)) = self.budget else { return retry };
         let tokens = NonZeroU32::new(tokens as u32).unwrap();
@@ -123,6 +130,7 @@ struct Outcome {
     peak_delay: u64,
     waited: [u64; 3],
     refused: u64,
+    timed_out: u64,
 }
 
 fn simulated(plan: &Plan) -> Vec<Outcome> {
@@ -188,6 +196,7 @@ fn simulated(plan: &Plan) -> Vec<Outcome> {
                     whole_millis(stats.waited_for_service),
                 ],
                 refused: stats.refused_as_closed,
+                timed_out: stats.timed_out,
             }
         })
         .collect()
@@ -197,17 +206,23 @@ fn simulated(plan: &Plan) -> Vec<Outcome> {
 fn random_simulations_match_the_reference() {
     let mut state = 0x9E37_79B9_7F4A_7C15;
     let mut ends = [0_u32; 7];
-    let (mut waited, mut refused) = ([0; 3], 0);
-    for _ in 0..100_000 {
+    let (mut waited, mut refused, mut timed_out) = ([0; 3], 0, 0);
+    let runs = std::env::var("REORDER_RANDOM_RUNS").ok().and_then(|runs| runs.parse().ok());
+    let runs = runs.unwrap_or(10_000);
+    for _ in 0..runs {
         let plan = Plan::new(&mut state);
         let outcomes = simulated(&plan);
         assert_eq!(outcomes, expected(&plan), "{plan:?}");
         for outcome in outcomes {
             waited.iter_mut().zip(outcome.waited).for_each(|(sum, time)| *sum += time);
             refused += outcome.refused;
+            timed_out += outcome.timed_out;
             outcome.ends.into_iter().flatten().for_each(|end| ends[end as usize] += 1);
         }
     }
-    assert!(ends.iter().all(|&count| count > 10_000), "{ends:?}");
-    assert!(waited.iter().all(|&time| time > 100_000) && refused > 10_000, "{waited:?} {refused}");
+    // Each kind of event occurs often.
+    assert!(ends.iter().all(|&count| count > runs / 20), "{ends:?}");
+    assert!(waited.iter().all(|&time| time > u64::from(runs)), "{waited:?}");
+    let rare = u64::from(runs / 10);
+    assert!(refused > rare && timed_out > rare, "{refused} {timed_out}");
 }

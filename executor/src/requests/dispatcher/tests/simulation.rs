@@ -12,7 +12,7 @@ pub(super) struct Simulation {
     pub(super) timeout: Option<u64>,
     pub(super) delivered: u64,
     /// The attempts that run, each with the time at which it ends.
-    pub(super) running: Vec<(u64, TestEntry, Dispatch, Reply)>,
+    pub(super) running: Vec<(u64, AttemptId, Dispatch, Reply)>,
     pub(super) ends: Vec<Option<End>>,
     /// The time of each dispatch, and its item.
     pub(super) dispatched: Vec<(u64, u64)>,
@@ -61,41 +61,74 @@ impl Simulation {
 
     /// Ends the attempts that are over at this time.
     pub(super) fn end_attempts(&mut self, time: u64) {
-        self.running.sort_by_key(|&(end, ref entry, ..)| (end, entry.index));
+        self.running.sort_by_key(|&(end, id, ..)| (end, id));
         while self.running.first().is_some_and(|&(end, ..)| end <= time) {
-            let (_, mut entry, dispatch, reply) = self.running.remove(0);
-            let index = entry.index as usize;
-            self.dispatcher.attempt_ended(entry.index);
-            let delay = self.limiter.ended(dispatch, reply.answer(), self.at(time));
-            self.dispatcher.record(reply.answer(), delay);
-            let (start, now) = (entry.started.expect("it has run"), self.at(time));
-            let is_overdue = self.timeout.is_some_and(|timeout| start + millis(timeout) <= now);
-            let end = match reply {
-                _ if is_overdue => End::Deadline,
-                Reply::Done => End::Done,
-                Reply::Failed => End::Failed,
-                Reply::Retry(_) | Reply::Closed(_) => {
-                    entry.error = Some("busy");
-                    let wait = match reply {
-                        Reply::Closed(time) => RetryWait::Closed(millis(time)),
-                        Reply::Retry(after) => {
-                            let (counted, after) = (entry.counted(), after.map(millis));
-                            self.retry.wait_after(counted, after, &mut entry.waits)
-                        }
-                        Reply::Done | Reply::Failed => unreachable!("it is over"),
-                    };
-                    match self.dispatcher.retry_later(now, entry, wait) {
-                        None => continue,
-                        Some((entry, why)) => {
-                            assert_eq!(entry.error, Some("busy"), "the last error is kept");
-                            End::from(why)
-                        }
-                    }
+            let (_, id, dispatch, reply) = self.running.remove(0);
+            let now = self.at(time);
+            let ended = self.dispatcher.attempt_ended(id, now);
+            let answer = match (&ended, reply.answer()) {
+                (Ended::Overdue(_) | Ended::TimedOut, Answer::Done | Answer::Failed) => {
+                    Answer::Retry
                 }
+                (_, answer) => answer,
             };
-            self.dispatcher.finish(index as u64);
-            self.ends[index].get_or_insert(end);
+            let delay = self.limiter.ended(dispatch, answer, now);
+            match ended {
+                Ended::Counts(entry) => {
+                    self.dispatcher.record(answer, delay);
+                    self.end_or_retry(time, entry, reply);
+                }
+                Ended::Overdue(entry) => {
+                    self.dispatcher.note_delay(delay);
+                    self.retry_timed_out(time, entry);
+                }
+                Ended::TimedOut => self.dispatcher.note_delay(delay),
+                Ended::Late => {}
+            }
         }
+    }
+
+    fn end_or_retry(&mut self, time: u64, mut entry: TestEntry, reply: Reply) {
+        let (counted, after) = (entry.counted(), |after: Option<u64>| after.map(millis));
+        let end = match reply {
+            _ if self.is_overdue(&entry, time) => End::Deadline,
+            Reply::Done => End::Done,
+            Reply::Failed => End::Failed,
+            Reply::Retry(stated) => {
+                entry.note_error("busy");
+                let wait = self.retry.wait_after(counted, after(stated), &mut entry.waits);
+                return self.retry_later(time, entry, wait);
+            }
+            Reply::Closed(length) => {
+                entry.note_error("busy");
+                return self.retry_later(time, entry, RetryWait::Closed(millis(length)));
+            }
+        };
+        self.finish(entry.index, end);
+    }
+
+    fn retry_timed_out(&mut self, time: u64, mut entry: TestEntry) {
+        if self.is_overdue(&entry, time) {
+            return self.finish(entry.index, End::Deadline);
+        }
+        let wait = self.retry.wait_after(entry.counted(), None, &mut entry.waits);
+        self.retry_later(time, entry, wait);
+    }
+
+    fn retry_later(&mut self, time: u64, entry: TestEntry, wait: RetryWait) {
+        if let Some((entry, why)) = self.dispatcher.retry_later(self.at(time), entry, wait) {
+            self.finish(entry.index, End::from(why));
+        }
+    }
+
+    fn is_overdue(&self, entry: &TestEntry, time: u64) -> bool {
+        let started = entry.started.expect("it has run");
+        self.timeout.is_some_and(|timeout| started + millis(timeout) <= self.at(time))
+    }
+
+    fn finish(&mut self, index: u64, end: End) {
+        self.dispatcher.finish(index);
+        self.ends[index as usize].get_or_insert(end);
     }
 
     pub(super) fn deliver(&mut self) {
@@ -109,19 +142,17 @@ impl Simulation {
         let now = self.at(time);
         while let Some(action) = self.dispatcher.take_action(now, self.delivered) {
             match action {
-                Action::Start(entry, dispatch) => {
-                    let replies = &self.items[entry.index as usize];
-                    let (takes, reply) = replies[(entry.attempts as usize).min(replies.len()) - 1];
-                    self.dispatched.push((time, entry.index));
-                    self.running.push((time + takes, entry, dispatch, reply));
+                Action::Start(Start { id, dispatch, .. }) => {
+                    let replies = &self.items[id.index as usize];
+                    let (takes, reply) = replies[(id.number as usize).min(replies.len()) - 1];
+                    self.dispatched.push((time, id.index));
+                    self.running.push((time + takes, id, dispatch, reply));
                 }
                 Action::End(entry) => {
-                    let started = entry.started.expect("an item without an attempt has no end");
-                    let is_overdue = self.timeout.is_some_and(|it| started + millis(it) <= now);
-                    let end = if is_overdue { End::Deadline } else { End::Time };
-                    self.dispatcher.finish(entry.index);
-                    self.ends[entry.index as usize].get_or_insert(end);
+                    let is_overdue = self.is_overdue(&entry, time);
+                    self.finish(entry.index, if is_overdue { End::Deadline } else { End::Time });
                 }
+                Action::TimeOut(_, entry) => self.retry_timed_out(time, entry),
                 Action::Pull(()) => {
                     if (self.dispatcher.counts().0 as usize) < self.items.len() {
                         self.dispatcher.pulled((), now).expect("it is open");

@@ -6,8 +6,17 @@ use super::*;
 enum Item {
     Fresh,
     Waiting { due: u64 },
-    Running { until: u64, reply: Reply, dispatch: (u64, u64) },
+    Running(Attempt),
     Over,
+}
+
+#[derive(Clone, Copy)]
+struct Attempt {
+    started: u64,
+    until: u64,
+    reply: Reply,
+    /// The round and the closing of the service.
+    dispatch: (u64, u64),
 }
 
 /// The reference model of a batch.
@@ -17,6 +26,8 @@ struct Reference<'a> {
     batch: &'a Batch,
     items: Vec<Item>,
     attempts: Vec<u32>,
+    /// The attempts that run after their time-out.
+    timed_out: Vec<(usize, Attempt)>,
     started: Vec<Option<u64>>,
     outcome: Outcome,
     /// The number of attempts that a closed service refused, and the time of these closings.
@@ -43,6 +54,11 @@ struct Service {
     window: Option<u64>,
     /// The batches that wait, each with the time since which it does.
     queue: Vec<(usize, u64)>,
+}
+
+/// Returns what the limiter notes after a time-out.
+fn late(reply: Reply) -> Reply {
+    if matches!(reply, Reply::Closed(_)) { reply } else { Reply::Retry(None) }
 }
 
 impl Service {
@@ -149,6 +165,7 @@ impl<'a> Reference<'a> {
             batch,
             items: vec![Item::Fresh; count],
             attempts: vec![0; count],
+            timed_out: Vec::new(),
             started: vec![None; count],
             refused: vec![(0, 0); count],
             tokens: batch.budget.map_or(0, |(tokens, _)| 1000 * tokens),
@@ -159,6 +176,7 @@ impl<'a> Reference<'a> {
 
     fn is_over(&self) -> bool {
         self.items.iter().all(|item| matches!(item, Item::Over))
+            && self.timed_out.is_empty()
             && self.outcome.ends.iter().all(Option::is_some)
     }
 
@@ -170,7 +188,7 @@ impl<'a> Reference<'a> {
     fn cancel(&mut self) {
         for index in 0..self.items.len() {
             self.outcome.ends[index].get_or_insert(End::Cancelled);
-            if !matches!(self.items[index], Item::Running { .. }) {
+            if !matches!(self.items[index], Item::Running(_)) {
                 self.items[index] = Item::Over;
             }
         }
@@ -183,8 +201,16 @@ impl<'a> Reference<'a> {
 
     fn end_attempts(&mut self, time: u64, plan: &Plan, service: &mut Service) {
         for index in 0..self.items.len() {
-            let Item::Running { until, reply, dispatch } = self.items[index] else { continue };
+            self.end_timed_out(index, time, plan, service);
+            let Item::Running(attempt) = self.items[index] else { continue };
+            let Attempt { started, until, reply, dispatch } = attempt;
             if until != time {
+                continue;
+            }
+            if self.batch.attempt_timeout.is_some_and(|timeout| started + timeout <= time) {
+                service.ended(plan, dispatch, late(reply), time);
+                self.outcome.peak_delay = self.outcome.peak_delay.max(service.delay);
+                self.time_out(index, time);
                 continue;
             }
             service.ended(plan, dispatch, reply, time);
@@ -211,6 +237,31 @@ impl<'a> Reference<'a> {
                     self.wait_or_end(index, time, true);
                 }
             }
+        }
+    }
+
+    /// Ends the attempts at an item that run after their time-out. An earlier one has the lower
+    /// number.
+    fn end_timed_out(&mut self, index: usize, time: u64, plan: &Plan, service: &mut Service) {
+        let peak_delay = &mut self.outcome.peak_delay;
+        self.timed_out.retain(|&(of, attempt)| {
+            let is_over = of == index && attempt.until == time;
+            if is_over {
+                service.ended(plan, attempt.dispatch, late(attempt.reply), time);
+                *peak_delay = (*peak_delay).max(service.delay);
+            }
+            !is_over
+        });
+    }
+
+    /// Retries or ends an item whose attempt has exceeded its time-out.
+    fn time_out(&mut self, index: usize, time: u64) {
+        self.outcome.timed_out += 1;
+        self.tokens = self.tokens.saturating_sub(1000);
+        if self.is_overdue(index, time) {
+            self.end(index, End::Deadline);
+        } else {
+            self.retry_or_end(index, time, None);
         }
     }
 
@@ -250,8 +301,8 @@ impl<'a> Reference<'a> {
 
     /// Returns the item that could be dispatched if the limiter allowed it.
     fn candidate(&self, time: u64) -> Option<usize> {
-        let running = |item: &&Item| matches!(item, Item::Running { .. });
-        if self.items.iter().filter(running).count() >= self.batch.concurrency {
+        let running = self.items.iter().filter(|item| matches!(item, Item::Running(_))).count();
+        if running + self.timed_out.len() >= self.batch.concurrency {
             return None;
         }
         let is_due = |item: &Item| matches!(item, Item::Waiting { due } if *due <= time);
@@ -271,6 +322,15 @@ impl<'a> Reference<'a> {
     fn take_actions(&mut self, time: u64, plan: &Plan, service: &mut Service) {
         self.paced = None;
         loop {
+            // Time-outs come first, in the order of their instants.
+            for index in 0..self.items.len() {
+                let Item::Running(attempt) = self.items[index] else { continue };
+                let timeout = self.batch.attempt_timeout.map(|timeout| attempt.started + timeout);
+                if timeout.is_some_and(|timeout| timeout <= time) {
+                    self.timed_out.push((index, attempt));
+                    self.time_out(index, time);
+                }
+            }
             // Items whose time is over end before an attempt is dispatched.
             for index in 0..self.items.len() {
                 if !matches!(self.items[index], Item::Waiting { .. }) {
@@ -295,7 +355,8 @@ impl<'a> Reference<'a> {
             self.outcome.attempts += 1;
             self.outcome.dispatched.push((time, index as u64));
             let dispatch = (service.round, service.closing);
-            self.items[index] = Item::Running { until: time + takes, reply, dispatch };
+            let (started, until) = (time, time + takes);
+            self.items[index] = Item::Running(Attempt { started, until, reply, dispatch });
         }
     }
 }

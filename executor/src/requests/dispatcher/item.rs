@@ -1,0 +1,77 @@
+//! An item on its way through the dispatcher.
+
+use std::time::{Duration, Instant};
+
+use crate::requests::dispatcher::action::AttemptId;
+use crate::requests::retry::ItemWaits;
+use crate::unwind::discard;
+
+/// An item that was pulled and has no outcome.
+pub(crate) struct Entry<P, E> {
+    pub(crate) index: u64,
+    pub(crate) payload: P,
+    /// The number of attempts that were dispatched.
+    pub(crate) attempts: u32,
+    /// The number of attempts that a closed service refused.
+    pub(crate) refused: u32,
+    /// The time for which these attempts closed the service, each with its longest jitter.
+    pub(crate) closed: Duration,
+    /// When the first attempt was dispatched.
+    pub(crate) started: Option<Instant>,
+    /// The error of the last attempt.
+    pub(crate) error: Option<E>,
+    /// `true` if the last attempt exceeded its time-out. Then the error is that of an earlier one.
+    pub(crate) timed_out: bool,
+    /// The waits of the item, if the user has made their iterator.
+    pub(crate) waits: Option<ItemWaits>,
+}
+
+impl<P, E> Entry<P, E> {
+    /// Returns the number of attempts that count in the budget of the item.
+    pub(crate) fn counted(&self) -> u32 {
+        self.attempts - self.refused
+    }
+
+    /// Keeps the error of an attempt.
+    pub(crate) fn note_error(&mut self, error: E) {
+        self.timed_out = false;
+        discard(self.error.replace(error));
+    }
+}
+
+/// The wait of an item before its next attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RetryWait {
+    For(Duration),
+    /// A random time, up to this one.
+    UpTo(Duration),
+    /// The service is closed for this time, and the limiter keeps the item.
+    Closed(Duration),
+    /// The item has had all its attempts.
+    Never,
+}
+
+/// The reason why an item gets no further attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoRetry {
+    /// It has had all its attempts.
+    Exhausted,
+    /// Its budget of time ends before, or the batch is closed.
+    Time,
+    /// The retry budget of the batch has no tokens left.
+    Budget,
+}
+
+pub(super) struct Waiting<P, E> {
+    pub(super) entry: Entry<P, E>,
+    pub(super) due: Instant,
+    /// The end of its time: from this instant, it is not dispatched.
+    pub(super) end: Option<Instant>,
+}
+
+pub(super) struct Running<P, E> {
+    pub(super) entry: Entry<P, E>,
+    /// The attempt that counts, and the end of its time.
+    pub(super) attempt: AttemptId,
+    pub(super) timeout: Option<Instant>,
+}

@@ -1,0 +1,70 @@
+//! The source of a batch, which the dispatcher hands out to be pulled.
+
+use std::mem;
+
+use crate::requests::dispatcher::Dispatcher;
+
+pub(super) enum Source<S> {
+    Here(S),
+    /// It is here, but has no item until the signal is set.
+    Pending(S),
+    /// It is here, but its next item waits for room in the budget of weights.
+    Refused(S),
+    /// A thread is pulling it.
+    Out,
+    Ended,
+}
+
+impl<S, P: Clone, E> Dispatcher<S, P, E> {
+    /// Returns `true` if the source may have an item, and there may be room for its weight.
+    pub(super) fn may_pull(&self) -> bool {
+        match &self.source {
+            Source::Here(_) => true,
+            Source::Pending(_) => self.signal.as_ref().is_some_and(|signal| signal.is_set()),
+            Source::Refused(_) => self.weights.as_ref().is_none_or(|weights| weights.has_room()),
+            Source::Out | Source::Ended => false,
+        }
+    }
+
+    /// Takes the source if it is here, and leaves another state of it.
+    pub(super) fn take_source(&mut self, left: Source<S>) -> Option<S> {
+        match mem::replace(&mut self.source, left) {
+            Source::Here(source) | Source::Pending(source) | Source::Refused(source) => {
+                Some(source)
+            }
+            other => {
+                self.source = other;
+                None
+            }
+        }
+    }
+
+    /// Takes the source back. Returns it if the batch is closed.
+    pub(crate) fn give_back(&mut self, source: S) -> Option<S> {
+        self.give_back_as(source, Source::Here)
+    }
+
+    fn give_back_as(&mut self, source: S, state: fn(S) -> Source<S>) -> Option<S> {
+        if self.is_closed {
+            self.source = Source::Ended;
+            return Some(source);
+        }
+        self.source = state(source);
+        None
+    }
+
+    /// Takes a source back that has no item yet. Returns it if the batch is closed.
+    pub(crate) fn give_back_pending(&mut self, source: S) -> Option<S> {
+        self.give_back_as(source, Source::Pending)
+    }
+
+    /// Takes a source back whose next item found no room in the budget. Returns it if the batch is
+    /// closed.
+    pub(crate) fn give_back_refused(&mut self, source: S) -> Option<S> {
+        self.give_back_as(source, Source::Refused)
+    }
+
+    pub(crate) fn source_ended(&mut self) {
+        self.source = Source::Ended;
+    }
+}
