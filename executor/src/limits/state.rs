@@ -29,6 +29,7 @@ pub(crate) struct LimitState {
     started: Box<[AtomicU64]>,
     /// The numbers of attempts at the items of the window that are over. It is empty if items have
     /// one attempt.
+    #[cfg(feature = "requests")]
     attempts: Box<[AtomicU64]>,
 }
 
@@ -45,6 +46,7 @@ impl LimitState {
             timing_log: limits
                 .timed
                 .then(|| if by_key { TimingLog::sparse() } else { TimingLog::new(window) }),
+            #[cfg(feature = "requests")]
             attempts: memory::filled(if limits.counts_attempts { window } else { 0 }, || {
                 AtomicU64::new(0)
             }),

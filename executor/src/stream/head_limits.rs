@@ -49,6 +49,7 @@ pub(crate) struct HeadLimits {
     /// The timing of the outcome that was taken last, if the stream is timed.
     pub(super) timing: Option<Timing>,
     /// The number of attempts at the item whose outcome was taken last, if items may have several.
+    #[cfg(feature = "requests")]
     pub(super) attempts: Option<u32>,
     /// The index of a head that has not started, and since when the consumer waits for it.
     unstarted: Option<(u64, Instant)>,
@@ -62,6 +63,7 @@ impl HeadLimits {
             ended_by: None,
             frontier: CompletionFrontier::default(),
             timing: None,
+            #[cfg(feature = "requests")]
             attempts: None,
             unstarted: None,
         }
