@@ -47,7 +47,7 @@
 //! | `batch(())`, [`queue`](BatchBuilder::queue) | the same | as `queue`, with limits |
 //! | [`map_ordered`](StreamExt::map_ordered), a method of async streams | lazy, may be endless | a stream of outcomes of futures, which a runtime runs |
 //! | `batch`, [`weight`](BatchBuilder::weight) | lazy, may be endless, `'static` | as `stream` or `requests` of a `batch`, within a bound of bytes or tokens |
-//! | `batch`, [`ordered_by_key`](BatchBuilder::ordered_by_key) | lazy, may be endless, `'static` | outcomes in order by key, with their indices; [`CommitFrontier`] tells which prefix is done |
+//! | `batch`, [`ordered_by_key`](BatchBuilder::ordered_by_key), also of `requests` | lazy, may be endless, `'static` | outcomes in order by key, with their indices; [`CommitFrontier`] tells which prefix is done |
 //! | [`OrderedWriter`] | bytes that are written | encoded blocks, written to a sink in order |
 //! | [`OrderedReader`] | frames of an input | their contents, by `Read` and `BufRead` |
 //!
@@ -169,8 +169,8 @@ pub use queue::place::Place;
 pub use queue::sender::{QueueSender, SendError, Task, TrySendError};
 #[cfg(feature = "requests")]
 pub use requests::{
-    Attempt, AttemptOutcome, Limit, NotUntil, Quota, RateLimiter, RateLimiterBuilder, Requests,
-    Retry, RetryBudget, Throttle, ThrottleError, Weigh,
+    Attempt, AttemptOutcome, KeyedRequests, Limit, NotUntil, Quota, RateLimiter,
+    RateLimiterBuilder, Requests, Retry, RetryBudget, Throttle, ThrottleError, Weigh,
 };
 pub use scheduler::gate::ConcurrencyLimit;
 pub use scheduler::work::CallKind;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `builder`, `retry`, `retry_budget`, `throttle`, `limiter` | the settings that users choose |
 //! | `attempt` | the argument and the result of a job |
+//! | `keyed`, `driver/by_key` | outcomes in order by key |
 //! | `weigh` | items that have weights |
 //! | `source` | iterators and async streams as sources |
 //! | `dispatcher` | which item is next, and when: the state machine |
@@ -18,6 +19,7 @@ mod dispatcher;
 mod driver;
 mod in_flight;
 mod jobs;
+mod keyed;
 mod limiter;
 mod retry;
 mod retry_budget;
@@ -27,6 +29,7 @@ mod weigh;
 
 pub use self::attempt::{Attempt, AttemptOutcome};
 pub use self::builder::Requests;
+pub use self::keyed::KeyedRequests;
 pub use self::limiter::{Limit, NotUntil, Quota, RateLimiter, RateLimiterBuilder};
 pub use self::retry::Retry;
 pub use self::retry_budget::RetryBudget;

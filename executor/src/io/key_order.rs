@@ -7,7 +7,7 @@
 //!
 //! The lock of the table is held for a few instructions, and never while user code runs.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use reorder_ring::{Producer, Rejected, ReserveError, Ticket};
 
@@ -120,29 +120,28 @@ impl<U, E> KeyOrder<U, E> {
         Completed { refused, has_opened }
     }
 
-    /// Gives up the items that started at least `timeout` ago. `outcome` makes their outcomes.
-    pub(crate) fn give_up_overdue(
+    /// Returns the open items that started before `at`, and the start of the next one.
+    pub(crate) fn started_before(&self, at: Instant) -> (Vec<KeyTicket>, Option<Instant>) {
+        lock(&self.state).table.started_before(at)
+    }
+
+    /// Returns all open items. Parked ones are not open.
+    #[cfg(feature = "requests")]
+    pub(crate) fn open_tickets(&self) -> Vec<KeyTicket> {
+        lock(&self.state).table.open_tickets()
+    }
+
+    /// Gives an open item an outcome, although a thread has the item. Returns the outcome if the
+    /// item is not open.
+    pub(crate) fn give_up(
         &self,
-        now: Instant,
-        timeout: Duration,
-        mut outcome: impl FnMut() -> Chunk<U, E>,
-    ) -> Overdue {
-        let mut overdue = Overdue::default();
+        ticket: KeyTicket,
+        outcome: Chunk<U, E>,
+    ) -> Result<(), Chunk<U, E>> {
         let mut state = lock(&self.state);
-        while let Some((started, ticket)) = state.table.first_started() {
-            // An instant that the clock cannot represent is no deadline.
-            let end = started.checked_add(timeout);
-            if end.is_none_or(|end| now < end) {
-                overdue.next = end;
-                break;
-            }
-            match state.table.give_up(ticket, outcome()) {
-                Ok(()) => overdue.given_up.push(ticket.index),
-                Err(_) => unreachable!("the first item that has started is open"),
-            }
-        }
+        let given_up = state.table.give_up(ticket, outcome);
         self.deliver(state);
-        overdue
+        given_up
     }
 
     /// Gives each item that is parked an outcome, and each open one if `also_open`. Afterwards no

@@ -7,7 +7,7 @@
 //! | parked | open | an item before it leaves the window of the key |
 //! | open | done | the thread that has the item completes it |
 //! | open | given up | the consumer gives the item up; a thread still has the item |
-//! | parked | done | the call was stopped |
+//! | parked | done | the call was stopped, or the item was completed without a start |
 //! | done | free | all earlier items of the key were released: this item is released, too |
 //! | given up | gone | the same, but the thread still has the item |
 //! | given up | done | the thread completes the item, and its outcome is refused |
@@ -178,6 +178,31 @@ impl<O> KeyTable<O> {
         }
     }
 
+    /// Returns the items that started before `at` and are open, in the order of their starts. Then
+    /// returns the start of the next one.
+    pub(crate) fn started_before(&mut self, at: Instant) -> (Vec<KeyTicket>, Option<Instant>) {
+        self.forget_ended_starts();
+        let mut tickets = Vec::new();
+        for &(started, ticket) in &self.started {
+            if !self.is_open(ticket) {
+                continue;
+            }
+            if started >= at {
+                return (tickets, Some(started));
+            }
+            tickets.push(ticket);
+        }
+        (tickets, None)
+    }
+
+    /// Returns all open items. Parked ones are not open.
+    #[cfg(any(test, feature = "requests"))]
+    pub(crate) fn open_tickets(&self) -> Vec<KeyTicket> {
+        let slots = self.slots.iter().enumerate();
+        let open = slots.filter(|(_, slot)| matches!(slot.state, State::Open));
+        open.map(|(slot, it)| KeyTicket { slot: slot as u32, index: it.index }).collect()
+    }
+
     /// Returns the open item that started first, and when it started.
     pub(crate) fn first_started(&mut self) -> Option<(Instant, KeyTicket)> {
         self.forget_ended_starts();
@@ -197,8 +222,14 @@ impl<O> KeyTable<O> {
             return Err(outcome);
         }
         match mem::replace(&mut slot.state, State::Gone) {
-            State::Open => {
+            state @ (State::Open | State::Parked) => {
                 slot.state = State::Done(outcome);
+                if matches!(state, State::Parked) {
+                    let key = slot.key as usize;
+                    // It was in no window, which it leaves with its slot.
+                    self.keys[key].active += 1;
+                    self.keys[key].first_parked = self.parked_from(self.keys[key].first_parked);
+                }
                 self.release_from(ticket.slot);
                 Ok(())
             }
@@ -244,6 +275,9 @@ impl<O> KeyTable<O> {
         self.is_stopped = true;
         // Their items are still where the parked ones are.
         for ticket in mem::take(&mut self.opened) {
+            if !self.is_open(ticket) {
+                continue;
+            }
             self.slots[ticket.slot as usize].state = State::Done(outcome(false));
             parked(ticket.slot);
         }
@@ -263,9 +297,8 @@ impl<O> KeyTable<O> {
             key.first_parked = NONE;
         }
         for key in 0..self.keys.len() {
-            let first = self.keys[key].first;
-            if first != NONE {
-                self.release_from(first);
+            if self.keys[key].first != NONE {
+                self.release_from(self.keys[key].first);
             }
         }
         let unkeyed = |slot: &Slot<O>| slot.key == NONE && matches!(slot.state, State::GivenUp(_));
@@ -348,16 +381,27 @@ impl<O> KeyTable<O> {
         }
     }
 
+    /// Returns the first parked item of a key, from this slot on.
+    fn parked_from(&self, mut number: u32) -> u32 {
+        while number != NONE && !matches!(self.slots[number as usize].state, State::Parked) {
+            number = self.slots[number as usize].next;
+        }
+        number
+    }
+
     /// Opens parked items while the window of their key has room.
     fn open_parked(&mut self, key: KeyId) {
-        let Some(key) = self.keys.get_mut(key as usize) else { return };
-        while key.first_parked != NONE && key.active < self.key_window {
-            let number = key.first_parked;
+        let key = key as usize;
+        while let Some(&Key { first_parked: number, active, .. }) = self.keys.get(key) {
+            if number == NONE || active >= self.key_window {
+                return;
+            }
             let slot = &mut self.slots[number as usize];
             slot.state = State::Open;
-            key.active += 1;
-            key.first_parked = slot.next;
-            self.opened.push_back(KeyTicket { slot: number, index: slot.index });
+            let (ticket, next) = (KeyTicket { slot: number, index: slot.index }, slot.next);
+            self.keys[key].active += 1;
+            self.keys[key].first_parked = self.parked_from(next);
+            self.opened.push_back(ticket);
         }
     }
 

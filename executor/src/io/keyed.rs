@@ -17,7 +17,7 @@ pub(crate) type KeyOfItem = Result<KeyId, Box<dyn Any + Send>>;
 /// The number of keys below which unused keys are kept.
 const FEW: usize = 64;
 
-/// The items of a source. Each call of `next` also finds the key of its item.
+/// The items of a source. Each call of `next` also finds the key of its item, if `key` returns one.
 ///
 /// The source knows each key with an outstanding item by a number. It forgets unused keys in
 /// sweeps, when half of the keys may be unused. So each item costs a constant time on average.
@@ -56,6 +56,12 @@ impl<I, F, K: Hash + Eq, U, E> Keyed<I, F, K, U, E> {
         Keyed { source, key, numbers, free, sweep_at: FEW, keys, last: None }
     }
 
+    /// Returns the source.
+    #[cfg(feature = "requests")]
+    pub(crate) fn source(&mut self) -> &mut I {
+        &mut self.source
+    }
+
     /// Returns the key of the item that `next` returned last.
     pub(crate) fn take_key(&mut self) -> Option<KeyOfItem> {
         self.last.take()
@@ -87,22 +93,26 @@ impl<I, F, K: Hash + Eq, U, E> Keyed<I, F, K, U, E> {
     }
 }
 
-impl<I, T, F, K, U, E> Iterator for Keyed<I, F, K, U, E>
+impl<I, F, K, U, E> Iterator for Keyed<I, F, K, U, E>
 where
-    I: Iterator<Item = (usize, T)>,
-    F: FnMut(&T) -> K,
+    I: Iterator,
+    F: FnMut(&I::Item) -> Option<K>,
     K: Hash + Eq,
 {
     type Item = I::Item;
 
     fn next(&mut self) -> Option<I::Item> {
-        let (index, item) = self.source.next()?;
+        let item = self.source.next()?;
         // The item is dropped by a thread that catches a panic of its `Drop`.
-        self.last = Some(catch_unwind(AssertUnwindSafe(|| {
-            let key = (*self.key)(&item);
-            self.number(key)
-        })));
-        Some((index, item))
+        let key = catch_unwind(AssertUnwindSafe(|| {
+            let key = (*self.key)(&item)?;
+            Some(self.number(key))
+        }));
+        self.last = match key {
+            Ok(number) => number.map(Ok),
+            Err(payload) => Some(Err(payload)),
+        };
+        Some(item)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

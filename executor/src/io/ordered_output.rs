@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use reorder_ring::Rejected;
 
@@ -86,12 +87,6 @@ impl<U, E> OrderedOutput<U, E> {
     /// Returns the reason why a limit has ended the call.
     pub(crate) fn ended_by(&self) -> Option<Stop> {
         self.limits.as_ref().and_then(|limits| limits.policy.start(limits.now()).err())
-    }
-
-    /// Returns `true` if a limit has ended the call for items that run, too.
-    #[cfg(feature = "requests")]
-    pub(crate) fn is_aborted(&self) -> bool {
-        self.limits.as_ref().is_some_and(|limits| limits.policy.go_on(limits.now()).is_err())
     }
 
     /// Completes a position with outcomes, of which `failed` are failures. Returns the outcomes if
@@ -191,8 +186,8 @@ impl<U, E> OrderedOutput<U, E> {
         items: &mut I,
         mut job: impl FnMut(I::Item) -> Outcome<U, E>,
     ) -> bool {
-        if let OutputTicket::ByKey(ticket) = ticket {
-            self.note_start(ticket);
+        if self.note_start(ticket) {
+            self.give_up_overdue(|ticket, stop| self.give_up(ticket, stop));
         }
         let (mut outcomes, mut failed) = (self.chunk(items.len()), 0);
         let mut job = |item| {
@@ -226,44 +221,71 @@ impl<U, E> OrderedOutput<U, E> {
         self.keys.as_ref()
     }
 
-    /// Notes that an item with a key starts now, if its time is limited. Gives up the items whose
-    /// time is up: the consumer may have other outcomes to take.
-    pub(crate) fn note_start(&self, ticket: KeyTicket) {
-        let (Some(limits), Some(keys)) = (&self.limits, &self.keys) else { return };
-        let Some(timeout) = limits.policy.settings.item_timeout else { return };
+    /// Notes that an item starts now, if it has a key and its time is limited.
+    ///
+    /// Returns `true` if the time of another item is up. The caller gives that item up, because the
+    /// consumer may always have other outcomes to take.
+    pub(crate) fn note_start(&self, ticket: OutputTicket) -> bool {
+        let (Some(limits), Some(keys), OutputTicket::ByKey(ticket)) =
+            (&self.limits, &self.keys, ticket)
+        else {
+            return false;
+        };
+        let Some(timeout) = limits.policy.settings.item_timeout else { return false };
         let now = now();
-        if keys.note_start(ticket, now).checked_add(timeout).is_some_and(|end| end <= now) {
-            self.give_up_overdue();
-        }
+        keys.note_start(ticket, now).checked_add(timeout).is_some_and(|end| end <= now)
     }
 
-    /// Gives up the items with a key whose time is up.
-    pub(crate) fn give_up_overdue(&self) -> Overdue {
-        let (Some(limits), Some(keys)) = (&self.limits, &self.keys) else {
-            return Overdue::default();
-        };
-        let Some(timeout) = limits.policy.settings.item_timeout else { return Overdue::default() };
-        let stop = Stop::ItemDeadline(timeout);
-        let overdue = keys.give_up_overdue(now(), timeout, || self.stopped(stop, true));
-        for &index in &overdue.given_up {
-            limits.policy.fail(index);
+    /// Gives up the items with a key whose time is up. `give_up` returns `true` if it gave the item
+    /// an outcome.
+    pub(crate) fn give_up_overdue(
+        &self,
+        mut give_up: impl FnMut(KeyTicket, Stop) -> bool,
+    ) -> Overdue {
+        let mut overdue = Overdue::default();
+        let (Some(limits), Some(keys)) = (&self.limits, &self.keys) else { return overdue };
+        // An instant that the clock cannot represent is no deadline.
+        let Some(timeout) = limits.policy.settings.item_timeout else { return overdue };
+        let Some(before) = now().checked_sub(timeout) else { return overdue };
+        // Also an item that started at this instant.
+        let before = before + Duration::from_nanos(1);
+        let (tickets, next) = keys.started_before(before);
+        overdue.next = next.and_then(|next| next.checked_add(timeout));
+        for ticket in tickets {
+            if give_up(ticket, Stop::ItemDeadline(timeout)) {
+                overdue.given_up.push(ticket.index);
+                limits.policy.fail(ticket.index);
+            }
         }
         overdue
     }
 
-    /// Gives an outcome to each item with a key that has none, because the call ends early. If
-    /// running items go on, they keep their outcomes. `unpark` gets the slots of parked items under
-    /// the lock of the table. Returns the number of outcomes.
-    pub(crate) fn stop_keys(&self, stop: Stop, unpark: impl FnMut(u32)) -> usize {
-        let (Some(limits), Some(keys)) = (&self.limits, &self.keys) else { return 0 };
-        let goes_on = limits.policy.go_on(limits.now()).is_ok();
+    /// Gives an item with a key its failure, although a thread has the item. Returns `false` if the
+    /// item has an outcome.
+    pub(crate) fn give_up(&self, ticket: KeyTicket, stop: Stop) -> bool {
+        let Some(keys) = &self.keys else { return false };
+        let refused = keys.give_up(ticket, self.stopped(stop, true)).is_err();
+        self.delivered.forget_failed(refused.into());
+        !refused
+    }
+
+    /// Gives an outcome to each parked item, and to each open one if `also_open`. Afterwards, no
+    /// item is admitted. `unpark` gets the slots of parked items, under the lock of the table.
+    /// Returns the number of outcomes.
+    pub(crate) fn stop_keys(&self, stop: Stop, also_open: bool, unpark: impl FnMut(u32)) -> usize {
+        let Some(keys) = &self.keys else { return 0 };
         let mut stopped = 0;
         let outcome = |has_started| {
             stopped += 1;
             self.stopped(stop, has_started)
         };
-        keys.stop(!goes_on, outcome, unpark);
+        keys.stop(also_open, outcome, unpark);
         stopped
+    }
+
+    /// Returns `true` if a limit has ended the call for items that run, too.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.limits.as_ref().is_some_and(|limits| limits.policy.go_on(limits.now()).is_err())
     }
 
     /// Returns the outcome of an item that has no result because of `stop`.

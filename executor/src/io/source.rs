@@ -131,9 +131,9 @@ impl<I: Iterator> LazySource<I> {
         LazySource { fits: Some(fits), ..LazySource::new(source) }
     }
 
-    /// Returns a source whose items have keys. It is pulled one item at a time.
-    pub(crate) fn by_key(source: I, key: fn(&mut I) -> Option<KeyOfItem>) -> Self {
-        LazySource { key: Some(key), ..LazySource::new(source) }
+    /// Returns the same source, whose items have keys. It is pulled one item at a time.
+    pub(crate) fn with_keys(self, key: fn(&mut I) -> Option<KeyOfItem>) -> Self {
+        LazySource { key: Some(key), ..self }
     }
 
     /// Returns `true` if items have keys.
@@ -227,6 +227,12 @@ impl<I: Iterator, U, E> OrderedSource<I, U, E> {
     #[cfg(feature = "requests")]
     pub(crate) fn next_fits(&mut self) -> bool {
         self.source.next_fits()
+    }
+
+    /// Returns the key of the item that was pulled last, if items have keys.
+    #[cfg(feature = "requests")]
+    pub(crate) fn take_key(&mut self) -> Option<KeyOfItem> {
+        self.source.take_key()
     }
 
     /// Returns `true` if the source says that it has no more items.

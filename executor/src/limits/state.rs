@@ -47,9 +47,10 @@ impl LimitState {
                 .timed
                 .then(|| if by_key { TimingLog::sparse() } else { TimingLog::new(window) }),
             #[cfg(feature = "requests")]
-            attempts: memory::filled(if limits.counts_attempts { window } else { 0 }, || {
-                AtomicU64::new(0)
-            }),
+            attempts: memory::filled(
+                if limits.counts_attempts && !by_key { window } else { 0 },
+                || AtomicU64::new(0),
+            ),
             policy: LimitPolicy::new(limits),
             waiter: Waiter::new(),
             epoch: now(),

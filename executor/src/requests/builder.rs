@@ -9,6 +9,7 @@ use futures_core::Stream;
 
 use crate::batch::handle::Refused;
 use crate::batch::{Admitted, BatchBuilder, Streamed, Submitted};
+use crate::io::OrderedOutput;
 use crate::requests::attempt::{Attempt, AttemptOutcome};
 use crate::requests::dispatcher::RequestConfig;
 use crate::requests::driver::Driver;
@@ -87,11 +88,11 @@ use crate::unwind::DiscardOnDrop;
 /// ```
 #[must_use = "nothing runs until it is submitted or streamed"]
 pub struct Requests<'e, I, W = ()> {
-    batch: BatchBuilder<'e, I>,
+    pub(super) batch: BatchBuilder<'e, I>,
     /// The function that weighs the items, or `()`.
     weigh: DiscardOnDrop<W>,
-    config: RequestConfig,
-    window: usize,
+    pub(super) config: RequestConfig,
+    pub(super) window: usize,
 }
 
 impl<'e, I> BatchBuilder<'e, I> {
@@ -455,8 +456,19 @@ fn start<J: Jobs>(
     jobs: J,
     config: RequestConfig,
 ) -> Ordered<'static, J::Value, J::Error> {
+    start_from(call, move |_| source, jobs, config)
+}
+
+/// Starts requests from the source that `source` makes.
+pub(super) fn start_from<J: Jobs>(
+    call: Admitted<'_>,
+    source: impl FnOnce(&OrderedOutput<J::Value, J::Error>) -> J::Source,
+    jobs: J,
+    config: RequestConfig,
+) -> Ordered<'static, J::Value, J::Error> {
     let Admitted { executor, admission, window, limits } = call;
     let Opened { producer, output, consumer_end } = open_ring(window, Some(Arc::clone(&limits)));
+    let source = source(&output);
     let scheduler = Arc::clone(&executor.scheduler);
     let driver = Driver::new(source, jobs, producer, output, config, limits, scheduler);
     publish_with_limits(executor, admission, driver, consumer_end)

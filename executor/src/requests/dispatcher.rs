@@ -316,6 +316,22 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         Ok(())
     }
 
+    /// Adds an item from the source that waits for earlier items of its key. Gives it back if the
+    /// batch is closed.
+    pub(crate) fn pulled_parked(&mut self, payload: P, now: Instant) -> Result<(), P> {
+        self.pulled(payload, now)?;
+        self.ready.remove(&(self.pulled - 1));
+        Ok(())
+    }
+
+    /// Notes that an item has no more to wait for earlier items of its key.
+    pub(crate) fn open_parked(&mut self, index: u64, now: Instant) {
+        if let Some(waiting) = self.waiting.get_mut(&index) {
+            waiting.due = now;
+            self.ready.insert(index);
+        }
+    }
+
     /// Counts an item from the source that has an outcome already.
     pub(crate) fn pulled_finished(&mut self) {
         self.pulled += 1;

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::io::{Delivered, LazySource, OrderedOutput, OrderedSource, OutputProducer};
+use crate::io::{Delivered, LazySource, OrderedOutput, OrderedSource, OutputProducer, Overdue};
 use crate::limits::{LimitState, SharedTimer};
 use crate::observe::{CallSpan, RequestStats};
 use crate::outcome::{Outcome, Stop};
@@ -33,6 +33,7 @@ use crate::scheduler::{
 use crate::stream::{Helper, Skip, StreamWork};
 use crate::unwind::DiscardOnDrop;
 
+mod by_key;
 mod end;
 mod pull;
 
@@ -93,7 +94,8 @@ impl<J: Jobs> Driver<J> {
         config.concurrency.notify(&waker);
         Arc::new_cyclic(|me| {
             let signal = source.connect(&waker);
-            let source = LazySource::within_budget(source, RequestSource::is_admitted);
+            let source = LazySource::within_budget(source, RequestSource::is_admitted)
+                .with_keys(RequestSource::take_key);
             let source = Box::new(OrderedSource::new(source, producer));
             let at_turn = Some(Arc::clone(&waker));
             let dispatcher = Dispatcher::new(source, config, timeout, window, at_turn);
@@ -197,6 +199,9 @@ impl<J: Jobs> Driver<J> {
             Action::Start(start) => {
                 slice.claimed(self);
                 slice.note_running(start.id.index, 1);
+                if start.id.number == 1 && self.output.note_start(start.payload.ticket) {
+                    self.give_up_overdue();
+                }
                 self.start(start);
             }
             Action::TimeOut(id, entry) => {
@@ -278,6 +283,29 @@ impl<J: Jobs> Driver<J> {
     /// Returns `true` if the result of this attempt counts.
     pub(super) fn counts_attempt(&self, id: AttemptId) -> bool {
         lock(&self.dispatcher).counts_attempt(id)
+    }
+
+    /// Ends the work on an item that the consumer gives up.
+    fn skip_item(&self, index: u64, stop: Stop) -> Skip {
+        let mut dispatcher = lock(&self.dispatcher);
+        let skipped = dispatcher.skip(index);
+        let is_ending = dispatcher.is_ending(index);
+        drop(dispatcher);
+        let Some((entry, attempt)) = skipped else {
+            // The thread that decides its end has its last error.
+            return if is_ending { Skip::Ending } else { Skip::Evict };
+        };
+        self.complete_stopped(entry, stop);
+        if let Some(attempt) = attempt {
+            self.jobs.abort(attempt);
+        }
+        Skip::Completed
+    }
+
+    /// Aborts the attempts that run on a runtime.
+    fn cancel_attempts(&self) {
+        self.jobs.abort_all();
+        self.timer.clear();
     }
 
     /// Returns `true` if no caller can receive a result any more.
@@ -398,18 +426,29 @@ impl<J: Jobs> StreamWork for Driver<J> {
     fn cancel(&self) {
         let (source, waiting) = self.close();
         waiting.into_iter().for_each(discard_entry);
+        if let Some(keys) = self.output.keys() {
+            keys.close();
+        }
         source.into_iter().for_each(|source| self.abandon(*source));
-        self.jobs.abort_all();
-        self.timer.clear();
+        self.cancel_attempts();
     }
 
     fn stop(&self, stop: Stop) {
         let (source, waiting) = self.close();
         waiting.into_iter().for_each(|entry| self.complete_stopped(entry, stop));
         source.into_iter().for_each(|source| self.abandon(*source));
+        self.stop_by_key(stop);
         if self.output.is_aborted() {
-            self.cancel();
+            self.cancel_attempts();
         }
+    }
+
+    fn is_by_key(&self) -> bool {
+        self.output.keys().is_some()
+    }
+
+    fn give_up_overdue(&self) -> Overdue {
+        self.output.give_up_overdue(|ticket, stop| self.give_up(ticket, stop))
     }
 
     fn is_cancelled(&self) -> bool {
@@ -417,19 +456,7 @@ impl<J: Jobs> StreamWork for Driver<J> {
     }
 
     fn skip(&self, index: u64, stop: Stop) -> Skip {
-        let mut dispatcher = lock(&self.dispatcher);
-        let skipped = dispatcher.skip(index);
-        let is_ending = dispatcher.is_ending(index);
-        drop(dispatcher);
-        let Some((entry, attempt)) = skipped else {
-            // The thread that decides its end has its last error.
-            return if is_ending { Skip::Ending } else { Skip::Evict };
-        };
-        self.complete_stopped(entry, stop);
-        if let Some(attempt) = attempt {
-            self.jobs.abort(attempt);
-        }
-        Skip::Completed
+        if self.is_by_key() { self.stop_by_key(stop) } else { self.skip_item(index, stop) }
     }
 
     fn next_due(&self) -> Option<Instant> {

@@ -7,6 +7,7 @@
 //! Any thread of the user may use that waker. So the waker keeps no job and no item alive.
 //! Otherwise it could have the last reference, and `wake` would drop them on that thread.
 
+use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,7 +15,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use futures_core::Stream;
 
-use crate::io::Weighed;
+use crate::io::{KeyOfItem, Keyed, Weighed};
 use crate::primitive::AtomicBool;
 use crate::requests::batch_waker::BatchWaker;
 
@@ -33,6 +34,30 @@ pub(crate) trait RequestSource:
     /// calls `next` before it calls this method again.
     fn is_admitted(&mut self) -> bool {
         true
+    }
+
+    /// Returns the key of the item that `next` returned last, if items have keys.
+    fn take_key(&mut self) -> Option<KeyOfItem> {
+        None
+    }
+}
+
+impl<S, F, K, U, E> RequestSource for Keyed<S, F, K, U, E>
+where
+    S: RequestSource,
+    F: FnMut(&Poll<S::Request>) -> Option<K> + Send + 'static,
+    K: Hash + Eq + Send + 'static,
+    U: Send + 'static,
+    E: Send + 'static,
+{
+    type Request = S::Request;
+
+    fn connect(&mut self, batch: &Arc<BatchWaker>) -> Option<Arc<SourceSignal>> {
+        self.source().connect(batch)
+    }
+
+    fn take_key(&mut self) -> Option<KeyOfItem> {
+        Keyed::take_key(self)
     }
 }
 

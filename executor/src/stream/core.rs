@@ -416,7 +416,7 @@ impl<P: Parts> StreamWork for Core<P> {
     }
 
     fn give_up_overdue(&self) -> Overdue {
-        self.output.give_up_overdue()
+        self.output.give_up_overdue(|ticket, stop| self.output.give_up(ticket, stop))
     }
 
     fn is_cancelled(&self) -> bool {

@@ -168,7 +168,10 @@ where
     let source = DiscardOnDrop::new(source);
     let keyed = move |output: &OrderedOutput<U, E>| {
         let keys = output.keys().expect("the limits have a window of keys");
-        LazySource::by_key(Keyed::new(source.into_inner(), key, Arc::clone(keys)), Keyed::take_key)
+        let mut key = key;
+        let key = DiscardOnDrop::new(move |(_, item): &(usize, T)| Some((*key)(item)));
+        let source = Keyed::new(source.into_inner(), key, Arc::clone(keys));
+        LazySource::new(source).with_keys(Keyed::take_key)
     };
     open_from(executor, keyed, window, Some(limits), job)
 }

@@ -54,6 +54,7 @@ pub(super) const DEEP: &[Step] = &[
     step("schedules", "REORDER_SCHEDULES=${REORDER_SCHEDULES-100000} ci/schedules.sh"),
     step("remote", "REORDER_REMOTE_RUNS=${REORDER_REMOTE_RUNS-100000} ci/remote.sh"),
     step("random_runs", "REORDER_RANDOM_RUNS=100000 cargo test -p reorder-executor --lib match"),
+    step("keys", "REORDER_RANDOM_RUNS=100000 cargo test -p reorder-executor --lib key_table"),
     step("soak_fault", "ci/soak.sh"),
     step("soak", "ci/soak.sh ${REORDER_SOAK_MINUTES-60} --seed $RANDOM"),
     step("service_fault", "ci/service.sh"),

@@ -165,8 +165,11 @@ impl<J: Jobs> Driver<J> {
             log.note(entry.index, entry.started, Some(now()));
         }
         self.limits.note_attempts(entry.index, entry.attempts);
-        self.output.complete_one(entry.payload.ticket, outcome);
+        let has_opened = self.output.complete_one(entry.payload.ticket, outcome);
         lock(&self.dispatcher).finish(entry.index);
+        if has_opened {
+            self.start_opened();
+        }
         discard_entry(entry);
     }
 }

@@ -7,7 +7,7 @@ use crate::limits::Current;
 use crate::outcome::Failure;
 use crate::primitive::{lock, now};
 use crate::requests::driver::{Driver, SourceOf};
-use crate::requests::in_flight::{Jobs, PendingItem};
+use crate::requests::in_flight::{ItemOf, Jobs, PendingItem};
 use crate::unwind::discard;
 
 impl<J: Jobs> Driver<J> {
@@ -26,16 +26,10 @@ impl<J: Jobs> Driver<J> {
             }
             None => None,
         };
-        let is_wanted = item.is_none_or(|item| match source.reserve(self.pulled()) {
-            Some(ticket) => {
-                let pending = PendingItem { ticket, item };
-                let pulled = lock(&self.dispatcher).pulled(pending, now());
-                pulled.map_err(|pending| discard(pending.item)).is_ok()
-            }
-            None => {
-                discard(item);
-                false
-            }
+        let key = source.take_key();
+        let is_wanted = item.is_none_or(|item| match key {
+            Some(key) => self.admit(key, item),
+            None => self.add(source.reserve(self.pulled()), item),
         });
         match end {
             _ if !is_wanted => self.abandon(*source),
@@ -55,8 +49,19 @@ impl<J: Jobs> Driver<J> {
         }
     }
 
+    /// Adds an item that was pulled. Returns `false` if no more items are wanted.
+    pub(super) fn add(&self, ticket: Option<OutputTicket>, item: ItemOf<J>) -> bool {
+        let Some(ticket) = ticket else {
+            discard(item);
+            return false;
+        };
+        let pending = PendingItem { ticket, item };
+        let pulled = lock(&self.dispatcher).pulled(pending, now());
+        pulled.map_err(|pending| self.refuse_pulled(pending)).is_ok()
+    }
+
     /// Returns the number of items that were pulled: the index of the next one.
-    fn pulled(&self) -> u64 {
+    pub(super) fn pulled(&self) -> u64 {
         lock(&self.dispatcher).counts().0
     }
 

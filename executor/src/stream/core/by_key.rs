@@ -65,7 +65,9 @@ impl<P: Parts> Core<P> {
     /// Gives outcomes to the items with a key that have none. Returns `true` if there were any.
     pub(super) fn stop_keys(&self, stop: Stop) -> bool {
         let mut unparked = Vec::new();
-        let stopped = self.output.stop_keys(stop, |slot| unparked.extend(self.parked.take(slot)));
+        let also_open = self.output.is_aborted();
+        let unpark = |slot| unparked.extend(self.parked.take(slot));
+        let stopped = self.output.stop_keys(stop, also_open, unpark);
         self.refuse(unparked);
         stopped > 0
     }

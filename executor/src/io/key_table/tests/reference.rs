@@ -91,8 +91,22 @@ impl Reference {
         Some((self.items[first as usize].started?, first))
     }
 
-    pub(super) fn was_started(&self, index: u64) -> bool {
-        matches!(self.items[index as usize].item, Item::Taken | Item::Ended)
+    /// Returns the open items that started before `at`, and `true` if another one started later.
+    pub(super) fn started_before(&self, at: u64) -> (Vec<u64>, bool) {
+        let open = self.starts.iter().copied().filter(|&index| self.is_open(index));
+        let (before, after): (Vec<u64>, Vec<u64>) =
+            open.partition(|&index| self.items[index as usize].started < Some(at));
+        (before, !after.is_empty())
+    }
+
+    /// Returns the number of items that were started, or could be, and have no outcome.
+    pub(super) fn running(&self) -> usize {
+        let is_open = |it: &&Entry| it.item != Item::Parked && it.outcome.is_none();
+        self.items.iter().filter(is_open).count()
+    }
+
+    pub(super) fn was_opened(&self, index: u64) -> bool {
+        self.items[index as usize].item == Item::Opened
     }
 
     pub(super) fn complete(&mut self, index: u64, outcome: u64) -> bool {

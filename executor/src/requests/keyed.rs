@@ -1,0 +1,255 @@
+//! Requests whose outcomes are in order by key.
+
+use std::convert::identity;
+use std::fmt;
+use std::hash::Hash;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures_core::Stream;
+
+use crate::batch::handle::Refused;
+use crate::io::{Keyed, OrderedOutput};
+use crate::requests::attempt::{Attempt, AttemptOutcome};
+use crate::requests::builder::{Requests, start_from};
+use crate::requests::jobs::{Blocking, Spawned};
+use crate::requests::source::{Items, Polled, RequestSource};
+use crate::spawn::Spawn;
+use crate::stream::OrderedByKey;
+use crate::unwind::DiscardOnDrop;
+
+/// Requests whose outcomes are in order by key, made by [`Requests::ordered_by_key`].
+#[must_use = "nothing runs until a stream is opened"]
+pub struct KeyedRequests<'e, I, F> {
+    requests: Requests<'e, I>,
+    key: DiscardOnDrop<F>,
+}
+
+impl<'e, I> Requests<'e, I> {
+    /// Orders the outcomes by key, as
+    /// [`BatchBuilder::ordered_by_key`](crate::BatchBuilder::ordered_by_key) does for a stream.
+    /// An item that waits for its next attempt holds back its own key only.
+    ///
+    /// Set all other settings of the requests before this. There is no `submit`, and no budget of
+    /// weights.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use reorder_executor::{AttemptOutcome, Executor, Retry};
+    ///
+    /// let executor = Executor::builder().workers(2).build()?;
+    /// let hour = Duration::from_secs(3600);
+    /// let retry = Retry::new().within(hour * 10).wait(hour, hour);
+    /// let orders = [("ann", 1), ("bob", 1), ("ann", 2), ("bob", 2)];
+    /// let requests = executor.batch(orders).requests().retry(retry);
+    /// let mut outcomes = requests.ordered_by_key(|&(name, _)| name).stream(|&order, _attempt| {
+    ///     if order == ("ann", 1) {
+    ///         // The next attempt is in an hour.
+    ///         return AttemptOutcome::Retry { error: "busy", after: None };
+    ///     }
+    ///     AttemptOutcome::Done(order)
+    /// })?;
+    /// let done: Vec<_> = outcomes.by_ref().take(2).map(|it| it.outcome.unwrap()).collect();
+    /// assert_eq!(done, [("bob", 1), ("bob", 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn ordered_by_key<K, F>(self, key: F) -> KeyedRequests<'e, I, F>
+    where
+        I: IntoIterator,
+        F: FnMut(&I::Item) -> K,
+        K: Hash + Eq,
+    {
+        KeyedRequests::new(self, key)
+    }
+
+    /// Orders the outcomes of an async stream of items by key, as
+    /// [`ordered_by_key`](Requests::ordered_by_key) does for an iterator.
+    /// [`KeyedRequests::map_stream_async`] has an example.
+    pub fn ordered_by_key_stream<K, F>(self, key: F) -> KeyedRequests<'e, I, F>
+    where
+        I: Stream,
+        F: FnMut(&I::Item) -> K,
+        K: Hash + Eq,
+    {
+        KeyedRequests::new(self, key)
+    }
+}
+
+impl<'e, I, F> KeyedRequests<'e, I, F> {
+    fn new(mut requests: Requests<'e, I>, key: F) -> Self {
+        requests.batch.limits.key_window = Some(usize::MAX);
+        KeyedRequests { requests, key: DiscardOnDrop::new(key) }
+    }
+
+    /// Limits the number of items of each key that have started and have no outcome, or wait for an
+    /// earlier item of their key, as [`KeyedBatch::key_window`](crate::KeyedBatch::key_window).
+    ///
+    /// An item counts from its first attempt on, also while it waits for the next one. If the
+    /// stream gives up on an item, because its time is up, the item no longer counts. Its attempt
+    /// is aborted if it is a future, and may run on otherwise.
+    pub fn key_window(mut self, items: NonZeroUsize) -> Self {
+        self.requests.batch.limits.key_window = Some(items.get());
+        self
+    }
+
+    /// Runs the requests as [`Requests::stream`], and yields the outcomes in order by key.
+    ///
+    /// # Errors
+    ///
+    /// As [`Requests::stream`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Requests::stream`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Requests::stream`].
+    pub fn stream<K, U, E, J>(
+        self,
+        job: J,
+    ) -> Result<OrderedByKey<'static, U, E>, Refused<I::IntoIter>>
+    where
+        I: IntoIterator<IntoIter: Send + 'static, Item: Send + Sync + 'static>,
+        F: FnMut(&I::Item) -> K + Send + 'static,
+        K: Hash + Eq + Send + 'static,
+        U: Send + 'static,
+        E: Send + 'static,
+        J: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
+    {
+        let KeyedRequests { requests: Requests { batch, config, window, .. }, mut key } = self;
+        let jobs = Blocking::new(job);
+        let stream = batch.stream_with(window, I::into_iter, |call, source| {
+            let key = move |item: &Arc<I::Item>| (*key)(item);
+            let source = Items(source.map(Arc::new as fn(_) -> _));
+            start_from(call, |output| keyed(output, source, key), jobs, config)
+        });
+        stream.map(OrderedByKey::new)
+    }
+
+    /// Runs the requests as [`Requests::stream_async`], and yields the outcomes in order by key.
+    ///
+    /// # Errors
+    ///
+    /// As [`Requests::stream`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Requests::stream`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Requests::stream_async`].
+    pub fn stream_async<K, U, E, S, J, A>(
+        self,
+        spawner: S,
+        job: J,
+    ) -> Result<OrderedByKey<'static, U, E>, Refused<I::IntoIter>>
+    where
+        I: IntoIterator<IntoIter: Send + 'static, Item: Send + Sync + 'static>,
+        F: FnMut(&I::Item) -> K + Send + 'static,
+        K: Hash + Eq + Send + 'static,
+        U: Send + 'static,
+        E: Send + 'static,
+        S: Spawn + Send + Sync + 'static,
+        J: Fn(Arc<I::Item>, Attempt) -> A + Send + Sync + 'static,
+        A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
+    {
+        let KeyedRequests { requests: Requests { batch, config, window, .. }, mut key } = self;
+        let jobs = Spawned::new(spawner, job);
+        let stream = batch.stream_with(window, I::into_iter, |call, source| {
+            let key = move |item: &Arc<I::Item>| (*key)(item);
+            let source = Items(source.map(Arc::new as fn(_) -> _));
+            start_from(call, |output| keyed(output, source, key), jobs, config)
+        });
+        stream.map(OrderedByKey::new)
+    }
+
+    /// Runs the requests of an async stream as [`Requests::map_stream_async`], and yields the
+    /// outcomes in order by key.
+    ///
+    /// ```
+    /// use std::pin::Pin;
+    /// use std::sync::Arc;
+    /// use futures_util::{StreamExt, stream};
+    /// use reorder_executor::{AttemptOutcome, Executor};
+    ///
+    /// // A simple runtime: one thread for each future.
+    /// let spawner = |task: Pin<Box<dyn Future<Output = ()> + Send>>| {
+    ///     std::thread::spawn(|| futures_executor::block_on(task));
+    /// };
+    /// let executor = Executor::builder().workers(1).build()?;
+    /// let messages = stream::iter(0..6);
+    /// let requests = executor.batch(messages).requests().ordered_by_key_stream(|n| n % 2);
+    /// let job = |n: Arc<u64>, _| async move { AttemptOutcome::<_, ()>::Done(*n * 10) };
+    /// let outcomes = requests.map_stream_async(spawner, job)?.into_stream();
+    /// let done = futures_executor::block_on(outcomes.map(|it| it.index).collect::<Vec<_>>());
+    /// assert!(done.iter().filter(|index| *index % 2 == 0).is_sorted());
+    /// assert_eq!(done.len(), 6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Requests::stream`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Requests::stream`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Requests::stream_async`].
+    pub fn map_stream_async<K, U, E, S, J, A>(
+        self,
+        spawner: S,
+        job: J,
+    ) -> Result<OrderedByKey<'static, U, E>, Refused<I>>
+    where
+        I: Stream<Item: Send + Sync + 'static> + Send + 'static,
+        F: FnMut(&I::Item) -> K + Send + 'static,
+        K: Hash + Eq + Send + 'static,
+        U: Send + 'static,
+        E: Send + 'static,
+        S: Spawn + Send + Sync + 'static,
+        J: Fn(Arc<I::Item>, Attempt) -> A + Send + Sync + 'static,
+        A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
+    {
+        let KeyedRequests { requests: Requests { batch, config, window, .. }, mut key } = self;
+        let jobs = Spawned::new(spawner, job);
+        let stream = batch.stream_with(window, identity, |call, source| {
+            let key = move |item: &Arc<I::Item>| (*key)(item);
+            let source = Polled::new(source, Arc::new);
+            start_from(call, |output| keyed(output, source, key), jobs, config)
+        });
+        stream.map(OrderedByKey::new)
+    }
+}
+
+/// Returns a source whose items have keys.
+fn keyed<S, F, K, U, E>(
+    output: &OrderedOutput<U, E>,
+    source: S,
+    mut key: F,
+) -> impl RequestSource<Request = S::Request> + use<S, F, K, U, E>
+where
+    S: RequestSource,
+    F: FnMut(&S::Request) -> K + Send + 'static,
+    K: Hash + Eq + Send + 'static,
+    U: Send + 'static,
+    E: Send + 'static,
+{
+    let keys = output.keys().expect("the limits have a window of keys");
+    let key = move |item: &Poll<S::Request>| match item {
+        Poll::Ready(item) => Some(key(item)),
+        Poll::Pending => None,
+    };
+    Keyed::new(source, DiscardOnDrop::new(key), Arc::clone(keys))
+}
+
+impl<I, F> fmt::Debug for KeyedRequests<'_, I, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedRequests").field("requests", &self.requests).finish_non_exhaustive()
+    }
+}
