@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Tests owners and workers of `reorder-remote` in random runs, in virtual time, with an engine that
 # fails and forgets. Measures the memory of a job with ten times as many items. Then tries each
-# fault of three groups in a copy of the source: a unit test must notice those of
-# `faults/remote.toml`, and a test of `remote/tests/owners.rs` or `jobs.rs` those of
+# fault of three groups in a copy of the source. A unit test must notice those of
+# `faults/remote.toml`. A test of `remote/tests/owners.rs` or `jobs.rs` must notice those of
 # `remote_owners.toml` and `remote_jobs.toml`.
 #
 # REORDER_REMOTE_RUNS is the number of runs. Arguments select faults: `--canary`, or the group and
