@@ -9,6 +9,7 @@
 #     cargo run --release -p benches --bin waiting
 #     cargo run --release -p benches --bin fairness
 #     cargo run --release -p benches --bin by_key
+#     cargo run --release -p benches --bin hedging
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,5 +19,6 @@ cargo test -q --profile bench -p benches --bin waiting
 cargo run -q --profile bench -p benches --bin waiting -- --items 200000
 cargo run -q --profile bench -p benches --bin fairness -- --rounds 1 --batches 200
 cargo run -q --profile bench -p benches --bin by_key -- --rounds 1 --items 20000 --keys 2000
+cargo run -q --profile bench -p benches --bin hedging -- --calls 500 --slow 200
 cargo test -q --profile bench -p benches --lib
 cargo run -q --profile bench -p benches --bin compare -- --quick

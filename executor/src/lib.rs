@@ -169,7 +169,7 @@ pub use queue::place::Place;
 pub use queue::sender::{QueueSender, SendError, Task, TrySendError};
 #[cfg(feature = "requests")]
 pub use requests::{
-    Attempt, AttemptOutcome, KeyedRequests, Limit, NotUntil, Quota, RateLimiter,
+    Attempt, AttemptOutcome, Hedge, KeyedRequests, Limit, NotUntil, Quota, RateLimiter,
     RateLimiterBuilder, Requests, Retry, RetryBudget, Throttle, ThrottleError, Weigh,
 };
 pub use scheduler::gate::ConcurrencyLimit;

@@ -2,7 +2,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `builder`, `retry`, `retry_budget`, `throttle`, `limiter` | the settings that users choose |
+//! | `builder`, `retry`, `retry_budget`, `hedge`, `throttle`, `limiter` | the settings that users choose |
 //! | `attempt` | the argument and the result of a job |
 //! | `keyed`, `driver/by_key` | outcomes in order by key |
 //! | `weigh` | items that have weights |
@@ -17,6 +17,7 @@ mod batch_waker;
 pub(crate) mod builder;
 mod dispatcher;
 mod driver;
+mod hedge;
 mod in_flight;
 mod jobs;
 mod keyed;
@@ -29,6 +30,7 @@ mod weigh;
 
 pub use self::attempt::{Attempt, AttemptOutcome};
 pub use self::builder::Requests;
+pub use self::hedge::Hedge;
 pub use self::keyed::KeyedRequests;
 pub use self::limiter::{Limit, NotUntil, Quota, RateLimiter, RateLimiterBuilder};
 pub use self::retry::Retry;

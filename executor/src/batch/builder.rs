@@ -563,7 +563,8 @@ fn run_item<T, U, E>(
         return Ran { outcome: Err(stop.into()), started: None, completed: None };
     }
     note_start(started);
-    let current = Current { limits, item: RunningItem { index, started, timeout: None } };
+    let current =
+        Current { limits, item: RunningItem { index, started, timeout: None, is_attempt: false } };
     let context = Job { current: &current };
     let returned = catch_unwind(AssertUnwindSafe(|| current.run(|| job(item, &context))));
     let completed = limits.now();

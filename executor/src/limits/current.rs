@@ -24,6 +24,8 @@ pub(crate) struct RunningItem {
     pub(crate) started: Option<Instant>,
     /// The end of the time of this attempt at the item, if it has one.
     pub(crate) timeout: Option<Instant>,
+    /// `true` for an attempt, beside which another one may bring the result of the item.
+    pub(crate) is_attempt: bool,
 }
 
 /// A job that the current thread runs, or a call whose source or job without limits it runs.
@@ -62,13 +64,18 @@ thread_local! {
 impl<'a> Current<'a> {
     /// Returns a call of which the thread runs no particular item.
     pub(crate) fn of_call(limits: &'a Arc<LimitState>) -> Self {
-        Current { limits, item: RunningItem { index: 0, started: None, timeout: None } }
+        Current {
+            limits,
+            item: RunningItem { index: 0, started: None, timeout: None, is_attempt: false },
+        }
     }
 
     /// Returns `true` if the job should stop, or an outer job that waits for it.
     pub(crate) fn should_stop(&self) -> bool {
         let should_stop = |limits: &LimitState, item: RunningItem| {
             let is_overdue = item.timeout.is_some_and(|at| at <= now());
+            #[cfg(feature = "requests")]
+            let is_overdue = is_overdue || item.is_attempt && limits.is_over(item.index);
             is_overdue || limits.policy.should_stop(item.index, item.started, limits.now())
         };
         if should_stop(self.limits, self.item) {

@@ -85,6 +85,15 @@ impl LimitState {
         (word >> 32 == lap & u64::from(u32::MAX)).then_some(word as u32)
     }
 
+    /// Returns `true` if the attempts at an item were noted, or those at a later item in its place.
+    #[cfg(feature = "requests")]
+    pub(crate) fn is_over(&self, index: u64) -> bool {
+        let Some((place, lap)) = place_in(&self.attempts, index) else { return false };
+        // ORDERING: limit_state:is_over: Relaxed; a job that sees it late runs for longer.
+        let word = place.load(Relaxed);
+        word > 0 && word >> 32 >= lap & u64::from(u32::MAX)
+    }
+
     /// Returns `true` if items may have several attempts.
     #[cfg(feature = "requests")]
     pub(crate) fn counts_attempts(&self) -> bool {
@@ -163,6 +172,7 @@ mod tests {
         assert_eq!([2, 6, 1].map(|index| limits.attempts(index)), [Some(7), None, Some(0)]);
         limits.note_attempts(6, u32::MAX);
         assert_eq!([2, 6].map(|index| limits.attempts(index)), [None, Some(u32::MAX)]);
+        assert_eq!([1, 2, 6, 10].map(|index| limits.is_over(index)), [false, true, true, false]);
         let limits = LimitState::new(Limits::default(), 4);
         limits.note_attempts(2, 7);
         assert_eq!((limits.attempts(2), limits.counts_attempts()), (None, false));

@@ -19,6 +19,13 @@ pub struct RequestStats {
     /// The number of attempts that exceeded their
     /// [time-out](crate::Retry::attempt_timeout).
     pub timed_out: u64,
+    /// The number of attempts that were [hedges](crate::Hedge).
+    pub hedges: u64,
+    /// The number of hedges that gave their items the result.
+    pub hedges_won: u64,
+    /// The number of hedges that did not: the other attempt won, or the hedge failed, or the item
+    /// was given up. Hedges that still run are not counted.
+    pub hedges_wasted: u64,
     /// The longest delay of the throttle after an attempt of this batch.
     pub peak_delay: Duration,
     /// The delay of the throttle after the last attempt of this batch that ended.

@@ -151,7 +151,12 @@ impl<T: Send, U: Send, E: Send> Owner<U, E> for QueueCore<T, U, E> {
     }
 
     fn is_wanted(&self, slot: &Slot) -> bool {
-        let item = RunningItem { index: slot.index, started: slot.started, timeout: None };
+        let item = RunningItem {
+            index: slot.index,
+            started: slot.started,
+            timeout: None,
+            is_attempt: false,
+        };
         let should_stop = |limits| Current { limits, item }.should_stop();
         self.output.is_wanted(slot.ticket) && !self.limits.as_ref().is_some_and(should_stop)
     }

@@ -16,6 +16,7 @@ pub struct Attempt {
     pub(super) started: Instant,
     /// The end of the time of the attempt.
     pub(super) timeout: Option<Instant>,
+    pub(super) is_hedge: bool,
 }
 
 impl Attempt {
@@ -29,10 +30,16 @@ impl Attempt {
         self.id.number
     }
 
+    /// Returns `true` if this attempt started while another one at the same item was running, as a
+    /// [hedge](crate::Hedge). It may tell the service so, which can then prefer other requests.
+    pub fn is_hedge(&self) -> bool {
+        self.is_hedge
+    }
+
     /// Returns `true` if the outcome of this attempt is not needed, or will not count, for the
     /// reasons that [`Job::should_stop`](crate::Job::should_stop) lists, or because the attempt has
-    /// exceeded its [time-out](crate::Retry::attempt_timeout). The time of an item counts from its
-    /// first attempt.
+    /// exceeded its [time-out](crate::Retry::attempt_timeout), or because
+    /// [another attempt](crate::Hedge) has won. The time of an item counts from its first attempt.
     ///
     /// # Progress
     ///
@@ -62,7 +69,7 @@ impl Attempt {
     /// Returns the attempt as the job of the thread that runs it.
     pub(super) fn current(&self) -> Current<'_> {
         let (index, started, timeout) = (self.id.index, Some(self.started), self.timeout);
-        let item = RunningItem { index, started, timeout };
+        let item = RunningItem { index, started, timeout, is_attempt: true };
         Current { limits: &self.limits, item }
     }
 

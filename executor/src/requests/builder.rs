@@ -13,6 +13,7 @@ use crate::io::OrderedOutput;
 use crate::requests::attempt::{Attempt, AttemptOutcome};
 use crate::requests::dispatcher::RequestConfig;
 use crate::requests::driver::Driver;
+use crate::requests::hedge::Hedge;
 use crate::requests::in_flight::Jobs;
 use crate::requests::jobs::{Blocking, Spawned};
 use crate::requests::limiter::RateLimiter;
@@ -46,8 +47,9 @@ use crate::unwind::DiscardOnDrop;
 ///
 /// [`WeighedBatch::requests`]: crate::WeighedBatch::requests
 ///
-/// All attempts at an item get the same reference to it. An attempt that exceeds its
-/// [time-out](Retry::attempt_timeout) may still run beside the next one, so items are `Sync`.
+/// All attempts at an item get the same reference to it. Two of them may run at the same time: an
+/// attempt that exceeds its [time-out](Retry::attempt_timeout) beside the next one, or an attempt
+/// beside its [hedge](Hedge). So items are `Sync`.
 ///
 /// The timeout and the budget of an item count from its first attempt, waits included. These events
 /// immediately end an item that waits:
@@ -109,6 +111,7 @@ impl<'e, I, W> Requests<'e, I, W> {
         let concurrency = batch.limits.concurrency.clone();
         let config = RequestConfig {
             retry: Retry::new(),
+            hedge: None,
             limiter: RateLimiter::unlimited(),
             cost: 1,
             concurrency: concurrency.unwrap_or_else(|| NonZeroUsize::MAX.into()),
@@ -119,6 +122,13 @@ impl<'e, I, W> Requests<'e, I, W> {
     /// Sets how often and how long each item is tried. The default is [`Retry::new`].
     pub fn retry(mut self, retry: Retry) -> Self {
         self.config.retry = retry;
+        self
+    }
+
+    /// Gives the first item without an outcome a second attempt if its attempt takes too long. By
+    /// default there are no such attempts. [`Hedge`] has an example.
+    pub fn hedge(mut self, hedge: Hedge) -> Self {
+        self.config.hedge = Some(hedge);
         self
     }
 
@@ -479,6 +489,7 @@ impl<I, W> fmt::Debug for Requests<'_, I, W> {
         f.debug_struct("Requests")
             .field("limits", &self.batch.limits)
             .field("retry", &self.config.retry)
+            .field("hedge", &self.config.hedge)
             .field("limiter", &self.config.limiter)
             .finish_non_exhaustive()
     }

@@ -9,16 +9,17 @@
 //! | ready | running | there is a permit, and the limiter allows it; the lowest index first |
 //! | running | waiting | its job returned `Retry`, and the budgets allow the next attempt |
 //! | running | waiting | the same, if the attempt has exceeded its time-out |
+//! | running | running | the first item without an outcome gets a hedge, or loses one of two attempts |
 //! | running | ready | its job returned `Closed`: the limiter keeps it |
 //! | running | over | its job returned another outcome, or the budget is used up |
 //! | waiting | ready | it is due |
 //! | running, waiting, ready again | over | the consumer skips it |
 //! | waiting, ready again | over | its budget or deadline ends |
 //!
-//! An attempt is known by the index of its item and its own number. The item stays here while the
-//! attempt runs. An attempt *counts* while its item is running, and the attempt is within its
-//! time-out. The result of any other attempt is refused. Such an attempt keeps its permit until it
-//! ends.
+//! An attempt is known by the index of its item and its own number. The item stays here while its
+//! attempts run: one, or one and its hedge. An attempt *counts* while its item is running, and the
+//! attempt is within its time-out. The result of any other attempt is refused. Such an attempt
+//! keeps its permit until it ends.
 //!
 //! The state machine reads no clock, does not block, and runs no user code. It hands the source out
 //! to be pulled, and takes it back.
@@ -32,6 +33,7 @@ use crate::limits::Budget;
 use crate::observe::RequestStats;
 use crate::primitive::whole_nanos;
 use crate::requests::batch_waker::BatchWaker;
+use crate::requests::hedge::{Hedge, HedgeDelay};
 use crate::requests::limiter::{Answer, Closed, RateLimiter, Turn, random};
 use crate::requests::retry::Retry;
 use crate::requests::retry_budget::RetryTokens;
@@ -40,17 +42,21 @@ use crate::scheduler::ConcurrencyLimit;
 
 mod action;
 mod item;
+mod running;
 mod source;
 
-pub(crate) use self::action::{Action, AttemptId, Decision, Ended, Start};
+use self::action::NextHedge;
+pub(crate) use self::action::{Action, AttemptId, Attempts, Decision, Ended, Start, Verdict};
+use self::item::Waiting;
 pub(crate) use self::item::{Entry, NoRetry, RetryWait};
-use self::item::{Running, Waiting};
+use self::running::RunningItems;
 use self::source::Source;
 
 /// The settings of a batch of requests.
 #[derive(Clone)]
 pub(crate) struct RequestConfig {
     pub(crate) retry: Retry,
+    pub(crate) hedge: Option<Hedge>,
     pub(crate) limiter: RateLimiter,
     /// The cost of each attempt.
     pub(crate) cost: u64,
@@ -73,9 +79,7 @@ pub(crate) struct Dispatcher<S, P, E> {
     finished: u64,
     /// The number of attempts that run, also of those that do not count.
     attempts: usize,
-    running: BTreeMap<u64, Running<P, E>>,
-    /// The attempts that count and have a time-out, by its instant.
-    timeouts: BTreeSet<(Instant, AttemptId)>,
+    running: RunningItems<P, E>,
     /// The attempts that run after their time-out.
     timed_out: BTreeSet<AttemptId>,
     /// The items whose end a thread decides.
@@ -93,6 +97,8 @@ pub(crate) struct Dispatcher<S, P, E> {
     blocked_since: Option<(Instant, Closed)>,
     /// The retry budget of the batch, if it has one.
     tokens: Option<RetryTokens>,
+    /// The delay of hedges, if there are any.
+    hedge: Option<HedgeDelay>,
     /// The jitter of the waits.
     random: fastrand::Rng,
     stats: RequestStats,
@@ -110,6 +116,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         Dispatcher {
             turn: config.limiter.turn(waker).with_cost(config.cost),
             tokens: config.retry.budget.map(RetryTokens::new),
+            hedge: config.hedge.map(HedgeDelay::new),
             random: random(),
             config,
             item_timeout,
@@ -120,8 +127,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
             pulled: 0,
             finished: 0,
             attempts: 0,
-            running: BTreeMap::new(),
-            timeouts: BTreeSet::new(),
+            running: RunningItems::new(),
             timed_out: BTreeSet::new(),
             ending: BTreeSet::new(),
             waiting: BTreeMap::new(),
@@ -179,6 +185,12 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
             return Decision::Rest { at: end, turn: None };
         }
         self.idle_since.get_or_insert(now);
+        let hedge = self.next_hedge(now);
+        if let Some(NextHedge { index, until, .. }) = hedge.filter(|hedge| hedge.at <= now) {
+            let end = end.into_iter().chain(until).min();
+            return self.decide_start(now, end, Decision::Hedge(index));
+        }
+        let end = end.into_iter().chain(hedge.map(|hedge| hedge.at)).min();
         let Some(&ready) = self.ready.first() else {
             let has_space = self.pulled.saturating_sub(delivered) < self.window;
             if has_space && self.may_pull() {
@@ -188,13 +200,42 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
             let due = self.due.first().map(|&(due, _)| due);
             return Decision::Rest { at: due.into_iter().chain(end).min(), turn: None };
         };
+        self.decide_start(now, end, Decision::Start(ready))
+    }
+
+    /// Returns `start` if the limiter allows an attempt.
+    fn decide_start(&mut self, now: Instant, end: Option<Instant>, start: Decision) -> Decision {
         match self.turn.check(now) {
-            Ok(()) => Decision::Start(ready),
+            Ok(()) => start,
             Err(closed) => {
                 self.blocked_since = Some((now, closed));
                 Decision::Rest { at: end, turn: Some(closed.open) }
             }
         }
+    }
+
+    /// Returns the hedge of the first item without an outcome, if it gets one.
+    fn next_hedge(&self, now: Instant) -> Option<NextHedge> {
+        let delay = self.hedge.as_ref()?.get()?;
+        if self.tokens.is_some_and(|tokens| !tokens.allow_retries()) {
+            return None;
+        }
+        let (entry, started) = self.running.first_without_hedge()?;
+        let is_head = |other: Option<&u64>| other.is_none_or(|&other| entry.index < other);
+        let is_first = is_head(self.waiting.keys().next()) && is_head(self.ending.first());
+        let at = started.checked_add(delay).filter(|_| is_first)?;
+        let until = self.end_of_budget(entry).into_iter().chain(self.item_deadline(entry)).min();
+        let is_in_time = until.is_none_or(|until| at.max(now) < until);
+        is_in_time.then_some(NextHedge { index: entry.index, at, until })
+    }
+
+    /// Returns the end of the time in which attempts at an item start.
+    fn end_of_budget(&self, entry: &Entry<P, E>) -> Option<Instant> {
+        entry.started?.checked_add(self.config.retry.within.saturating_add(entry.closed))
+    }
+
+    fn item_deadline(&self, entry: &Entry<P, E>) -> Option<Instant> {
+        entry.started?.checked_add(self.item_timeout?)
     }
 
     /// Returns the number of permits that are in use: by attempts, and by items whose end a thread
@@ -205,34 +246,39 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
 
     /// Returns an attempt that has exceeded its time-out.
     fn overdue(&self, now: Instant) -> Option<AttemptId> {
-        self.timeouts.first().filter(|&&(at, _)| at <= now).map(|&(_, id)| id)
+        self.running.first_timeout().filter(|&(at, _)| at <= now).map(|(_, id)| id)
     }
 
     /// Returns the earliest end of the time of an attempt.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.timeouts.first().map(|&(at, _)| at)
+        self.running.first_timeout().map(|(at, _)| at)
     }
 
     /// Takes an attempt that has exceeded its time-out, for a batch that takes no other actions.
     pub(crate) fn take_overdue(&mut self, now: Instant) -> Option<Action<S, P, E>> {
         let id = self.overdue(now)?;
-        self.time_out(id)
+        Some(self.time_out(id))
     }
 
-    fn time_out(&mut self, id: AttemptId) -> Option<Action<S, P, E>> {
-        let entry = self.take_running(id.index)?;
+    fn time_out(&mut self, id: AttemptId) -> Action<S, P, E> {
         self.timed_out.insert(id);
-        Some(Action::TimeOut(id, self.note_time_out(entry)))
+        Action::TimeOut(id, self.end_overdue(id))
     }
 
-    /// Counts an attempt that has exceeded its time-out.
-    fn note_time_out(&mut self, entry: Entry<P, E>) -> Entry<P, E> {
-        self.ending.insert(entry.index);
+    /// Counts an attempt that has exceeded its time-out. Returns its item if the attempt was its
+    /// last one.
+    fn end_overdue(&mut self, id: AttemptId) -> Option<Entry<P, E>> {
         self.stats.timed_out += 1;
         if let Some(tokens) = &mut self.tokens {
             tokens.failed();
         }
-        entry
+        let taken = self.running.end(id, Verdict::Open);
+        if let Some(entry) = self.running.entry(id.index) {
+            entry.timed_out = true;
+        }
+        let entry = taken?.entry;
+        self.ending.insert(id.index);
+        Some(entry)
     }
 
     /// Takes the next action. Returns `None` if there is nothing to do now.
@@ -243,14 +289,15 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
                 self.ending.insert(index);
                 Some(Action::End(entry))
             }
-            Decision::TimeOut(id) => self.time_out(id),
-            Decision::Start(index) => self.start(index, now),
+            Decision::TimeOut(id) => Some(self.time_out(id)),
+            Decision::Hedge(index) => self.start(index, now, true),
+            Decision::Start(index) => self.start(index, now, false),
             Decision::Pull => self.take_source(Source::Out).map(Action::Pull),
             Decision::Rest { .. } => None,
         }
     }
 
-    fn start(&mut self, index: u64, now: Instant) -> Option<Action<S, P, E>> {
+    fn start(&mut self, index: u64, now: Instant, is_hedge: bool) -> Option<Action<S, P, E>> {
         // Another batch may have been dispatched meanwhile.
         let dispatch = match self.turn.dispatch(now) {
             Ok(dispatch) => dispatch,
@@ -259,27 +306,21 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
                 return None;
             }
         };
-        let mut entry = self.take(index)?;
+        let timeout = self.config.retry.attempt_timeout.and_then(|it| now.checked_add(it));
+        let (id, payload, started) = if is_hedge {
+            let (id, entry) = self.running.hedge(index, timeout)?;
+            self.stats.hedges += 1;
+            (id, entry.payload.clone(), entry.started?)
+        } else {
+            let mut entry = self.take(index)?;
+            let (payload, started) = (entry.payload.clone(), *entry.started.get_or_insert(now));
+            (self.running.insert(entry, now, timeout), payload, started)
+        };
         self.idle_since = None;
         self.stats.attempts += 1;
         self.attempts += 1;
         self.stats.peak_concurrency = self.stats.peak_concurrency.max(self.attempts);
-        entry.attempts += 1;
-        let started = *entry.started.get_or_insert(now);
-        let timeout = self.config.retry.attempt_timeout.and_then(|it| now.checked_add(it));
-        let (payload, id) = (entry.payload.clone(), AttemptId { index, number: entry.attempts });
-        self.timeouts.extend(timeout.map(|at| (at, id)));
-        self.running.insert(index, Running { entry, attempt: id, timeout });
-        Some(Action::Start(Start { id, payload, started, timeout, dispatch }))
-    }
-
-    /// Removes an item that runs. Its attempt does not count any more.
-    fn take_running(&mut self, index: u64) -> Option<Entry<P, E>> {
-        let Running { entry, attempt, timeout } = self.running.remove(&index)?;
-        if let Some(at) = timeout {
-            self.timeouts.remove(&(at, attempt));
-        }
-        Some(entry)
+        Some(Action::Start(Start { id, payload, started, timeout, is_hedge, dispatch }))
     }
 
     /// Removes an item that does not run.
@@ -291,51 +332,6 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
             self.ends.remove(&(end, index));
         }
         Some(entry)
-    }
-
-    /// Adds an item from the source. Gives it back if the batch is closed.
-    pub(crate) fn pulled(&mut self, payload: P, now: Instant) -> Result<(), P> {
-        if self.is_closed {
-            return Err(payload);
-        }
-        let index = self.pulled;
-        self.pulled += 1;
-        let entry = Entry {
-            index,
-            payload,
-            attempts: 0,
-            refused: 0,
-            closed: Duration::ZERO,
-            started: None,
-            error: None,
-            timed_out: false,
-            waits: None,
-        };
-        self.waiting.insert(index, Waiting { entry, due: now, end: None });
-        self.ready.insert(index);
-        Ok(())
-    }
-
-    /// Adds an item from the source that waits for earlier items of its key. Gives it back if the
-    /// batch is closed.
-    pub(crate) fn pulled_parked(&mut self, payload: P, now: Instant) -> Result<(), P> {
-        self.pulled(payload, now)?;
-        self.ready.remove(&(self.pulled - 1));
-        Ok(())
-    }
-
-    /// Notes that an item has no more to wait for earlier items of its key.
-    pub(crate) fn open_parked(&mut self, index: u64, now: Instant) {
-        if let Some(waiting) = self.waiting.get_mut(&index) {
-            waiting.due = now;
-            self.ready.insert(index);
-        }
-    }
-
-    /// Counts an item from the source that has an outcome already.
-    pub(crate) fn pulled_finished(&mut self) {
-        self.pulled += 1;
-        self.finished += 1;
     }
 
     /// Keeps an item for its next attempt. If there is to be none, gives it back with the reason.
@@ -359,8 +355,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
             }
             RetryWait::Never => return Some((entry, NoRetry::Exhausted)),
         };
-        let within = self.config.retry.within.saturating_add(entry.closed);
-        let budget = entry.started.and_then(|start| start.checked_add(within));
+        let budget = self.end_of_budget(&entry);
         let due = now.checked_add(wait).filter(|&due| budget.is_none_or(|end| due < end));
         let Some(due) = due.filter(|_| !self.is_closed) else {
             return Some((entry, NoRetry::Time));
@@ -368,9 +363,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         if self.tokens.is_some_and(|tokens| !tokens.allow_retries()) && !is_closed {
             return Some((entry, NoRetry::Budget));
         }
-        let own = self.item_timeout.zip(entry.started);
-        let own = own.and_then(|(timeout, start)| start.checked_add(timeout));
-        let end = budget.into_iter().chain(own).min();
+        let end = budget.into_iter().chain(self.item_deadline(&entry)).min();
         self.ending.remove(&entry.index);
         self.due.insert((due, entry.index));
         self.ends.extend(end.map(|end| (end, entry.index)));
@@ -385,36 +378,50 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
     }
 
     /// Removes an item that the consumer has skipped, unless a thread decides its end. Also returns
-    /// its attempt if it is running.
-    pub(crate) fn skip(&mut self, index: u64) -> Option<(Entry<P, E>, Option<AttemptId>)> {
-        let attempt = self.running.get(&index).map(|running| running.attempt);
-        let entry = self.take_running(index).or_else(|| self.take(index))?;
+    /// its attempts, which do not count any more.
+    pub(crate) fn skip(&mut self, index: u64) -> Option<(Entry<P, E>, Attempts)> {
+        let running = self.running.take(index).map(|taken| (taken.entry, taken.others));
+        let skipped = running.or_else(|| Some((self.take(index)?, Attempts::new())))?;
         self.finished += 1;
-        Some((entry, attempt))
+        Some(skipped)
     }
 
     /// Returns `true` if the result of this attempt counts.
     pub(crate) fn counts_attempt(&self, id: AttemptId) -> bool {
-        self.running.get(&id.index).is_some_and(|running| running.attempt == id)
+        self.running.counts(id)
     }
 
-    /// Counts an attempt that has ended. If its result counts, the thread decides whether the item
-    /// ends.
-    pub(crate) fn attempt_ended(&mut self, id: AttemptId, now: Instant) -> Ended<P, E> {
+    /// Counts an attempt that has ended.
+    pub(crate) fn attempt_ended(
+        &mut self,
+        id: AttemptId,
+        now: Instant,
+        verdict: Verdict,
+    ) -> Ended<P, E> {
         self.attempts -= 1;
-        let counts = self.running.get(&id.index).filter(|running| running.attempt == id);
-        let timeout = counts.map(|running| running.timeout);
-        match timeout.and_then(|timeout| Some((timeout, self.take_running(id.index)?))) {
-            Some((Some(timeout), entry)) if timeout <= now => {
-                Ended::Overdue(self.note_time_out(entry))
-            }
-            Some((_, entry)) => {
-                self.ending.insert(id.index);
-                Ended::Counts(entry)
-            }
-            None if self.timed_out.remove(&id) => Ended::TimedOut,
-            None => Ended::Late,
+        if !self.running.counts(id) {
+            return if self.timed_out.remove(&id) { Ended::TimedOut } else { Ended::Late };
         }
+        if self.running.is_overdue(id, now) {
+            let entry = self.end_overdue(id);
+            return entry.map_or(Ended::Beside { is_overdue: true }, Ended::Overdue);
+        }
+        let Some(taken) = self.running.end(id, verdict) else {
+            return Ended::Beside { is_overdue: false };
+        };
+        if let (Some(hedge), Verdict::Value) = (&mut self.hedge, verdict) {
+            hedge.note(now.saturating_duration_since(taken.started));
+        }
+        self.ending.insert(id.index);
+        Ended::Counts(taken.entry, taken.others)
+    }
+
+    /// Keeps the error of an attempt beside which another one goes on. Returns the error before it,
+    /// or this one if the item is over.
+    pub(crate) fn keep_error(&mut self, index: u64, error: E) -> Option<E> {
+        let Some(entry) = self.running.entry(index) else { return Some(error) };
+        entry.timed_out = false;
+        entry.error.replace(error)
     }
 
     /// Returns `true` if a thread is deciding whether this item ends. If it does, its outcome comes
@@ -494,6 +501,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
     /// Returns the statistics, including the wait that is under way.
     pub(crate) fn stats(&self, now: Instant) -> RequestStats {
         let mut stats = self.stats;
+        (stats.hedges_won, stats.hedges_wasted) = (self.running.won, self.running.wasted);
         if let Some((since, closed)) = self.blocked_since {
             stats.waited(since, now, [closed.paced, closed.throttled, closed.open]);
         }

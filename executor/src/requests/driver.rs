@@ -207,8 +207,8 @@ impl<J: Jobs> Driver<J> {
             Action::TimeOut(id, entry) => {
                 slice.claimed(self);
                 self.jobs.abort(id);
-                if let Some((entry, outcome)) = self.retry_timed_out(entry) {
-                    self.finish_item(entry, outcome);
+                if let Some(entry) = entry {
+                    self.finish_or_keep(self.retry_timed_out(entry));
                 }
             }
             Action::End(entry) => {
@@ -232,8 +232,9 @@ impl<J: Jobs> Driver<J> {
         // Another thread takes what becomes due while this thread runs the job.
         self.notify_if_due();
         let Some(driver) = self.me.upgrade() else { return };
-        let Start { id, payload, started, timeout, dispatch } = start;
-        let attempt = Attempt { limits: Arc::clone(&self.limits), id, started, timeout };
+        let Start { id, payload, started, timeout, is_hedge, dispatch } = start;
+        let limits = Arc::clone(&self.limits);
+        let attempt = Attempt { limits, id, started, timeout, is_hedge };
         self.jobs.begin(payload.item, attempt, InFlight::new(driver, id, dispatch));
         if self.jobs.can_abort() {
             // The timer has to keep the deadline of the attempt.
@@ -244,37 +245,35 @@ impl<J: Jobs> Driver<J> {
     /// Notes the end of an attempt.
     pub(super) fn attempt_ended(&self, id: AttemptId, dispatch: Dispatch, end: EndOf<J>) {
         self.jobs.ended(id);
-        let ended = lock(&self.dispatcher).attempt_ended(id, now());
-        let answer = match (&ended, end.answer()) {
+        let ended = lock(&self.dispatcher).attempt_ended(id, now(), end.verdict());
+        let is_overdue = matches!(
+            ended,
+            Ended::Overdue(_) | Ended::TimedOut | Ended::Beside { is_overdue: true }
+        );
+        let answer = match end.answer() {
             // The service took too long, also if its answer has come meanwhile.
-            (Ended::Overdue(_) | Ended::TimedOut, Answer::Done | Answer::Failed | Answer::None) => {
-                Answer::Retry
-            }
-            (_, answer) => answer,
+            Answer::Done | Answer::Failed | Answer::None if is_overdue => Answer::Retry,
+            answer => answer,
         };
         let delay = self.limiter.ended(dispatch, answer, now());
-        let over = match ended {
-            Ended::Counts(entry) => {
+        if is_overdue {
+            lock(&self.dispatcher).note_delay(delay);
+        }
+        match ended {
+            Ended::Counts(entry, others) => {
                 lock(&self.dispatcher).record(answer, delay);
-                self.retry_or_end(entry, end)
+                self.finish_or_keep(self.retry_or_end(entry, end));
+                others.into_iter().for_each(|other| self.jobs.abort(other));
             }
             Ended::Overdue(entry) => {
-                lock(&self.dispatcher).note_delay(delay);
                 self.refuse(end);
-                self.retry_timed_out(entry)
+                self.finish_or_keep(self.retry_timed_out(entry));
             }
-            Ended::TimedOut => {
-                lock(&self.dispatcher).note_delay(delay);
-                self.refuse(end);
-                None
+            Ended::Beside { is_overdue: false } => {
+                lock(&self.dispatcher).record(answer, delay);
+                self.keep_error(id.index, end);
             }
-            Ended::Late => {
-                self.refuse(end);
-                None
-            }
-        };
-        if let Some((entry, outcome)) = over {
-            self.finish_item(entry, outcome);
+            Ended::Beside { is_overdue: true } | Ended::TimedOut | Ended::Late => self.refuse(end),
         }
         self.changed();
         self.scheduler.after_run();
@@ -291,14 +290,12 @@ impl<J: Jobs> Driver<J> {
         let skipped = dispatcher.skip(index);
         let is_ending = dispatcher.is_ending(index);
         drop(dispatcher);
-        let Some((entry, attempt)) = skipped else {
+        let Some((entry, attempts)) = skipped else {
             // The thread that decides its end has its last error.
             return if is_ending { Skip::Ending } else { Skip::Evict };
         };
         self.complete_stopped(entry, stop);
-        if let Some(attempt) = attempt {
-            self.jobs.abort(attempt);
-        }
+        attempts.into_iter().for_each(|attempt| self.jobs.abort(attempt));
         Skip::Completed
     }
 
@@ -470,9 +467,11 @@ impl<J: Jobs> StreamWork for Driver<J> {
         unlock(dispatcher);
         match decision {
             Decision::Rest { at, turn } => at.into_iter().chain(turn).min(),
-            Decision::Start(_) | Decision::End(_) | Decision::TimeOut(_) | Decision::Pull => {
-                Some(now)
-            }
+            Decision::Start(_)
+            | Decision::Hedge(_)
+            | Decision::End(_)
+            | Decision::TimeOut(_)
+            | Decision::Pull => Some(now),
         }
     }
 

@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::io::OutputTicket;
 use crate::requests::attempt::{Attempt, AttemptOutcome};
-use crate::requests::dispatcher::{AttemptId, Entry};
+use crate::requests::dispatcher::{AttemptId, Entry, Verdict};
 use crate::requests::driver::Driver;
 use crate::requests::limiter::{Answer, Dispatch};
 use crate::requests::source::RequestSource;
@@ -65,6 +65,18 @@ pub(crate) enum AttemptEnd<U, E> {
 }
 
 impl<U, E> AttemptEnd<U, E> {
+    /// Returns what the attempt says about its item.
+    pub(crate) fn verdict(&self) -> Verdict {
+        match self {
+            AttemptEnd::Returned(AttemptOutcome::Done(_)) => Verdict::Value,
+            AttemptEnd::Returned(AttemptOutcome::Failed(_))
+            | AttemptEnd::Panicked(_)
+            | AttemptEnd::SpawnerPanicked(_) => Verdict::Failure,
+            AttemptEnd::Returned(AttemptOutcome::Retry { .. } | AttemptOutcome::Closed { .. })
+            | AttemptEnd::Dropped => Verdict::Open,
+        }
+    }
+
     /// Returns what the attempt says about the service.
     pub(crate) fn answer(&self) -> Answer {
         let AttemptEnd::Returned(outcome) = self else { return Answer::None };

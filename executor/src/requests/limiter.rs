@@ -212,6 +212,11 @@ impl RateLimiter {
         self
     }
 
+    #[cfg(test)]
+    pub(crate) fn close_at(&self, until: Instant, now: Instant) {
+        lock(&self.0.state).close(until, now);
+    }
+
     /// Returns the current delay of the throttle between two dispatches, without jitter. It is zero
     /// if there is no throttle.
     ///

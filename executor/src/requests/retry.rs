@@ -51,7 +51,7 @@ pub struct Retry {
 }
 
 /// The waits of one item.
-pub(crate) type ItemWaits = Box<dyn Iterator<Item = Duration> + Send>;
+pub(crate) struct ItemWaits(Box<dyn Iterator<Item = Duration> + Send>);
 
 type MakeWaits = dyn Fn() -> ItemWaits + Send + Sync;
 
@@ -151,7 +151,7 @@ impl Retry {
         F: Fn() -> I + Send + Sync + 'static,
         I: IntoIterator<Item = Duration, IntoIter: Send + 'static>,
     {
-        let make = move || Box::new(waits().into_iter()) as ItemWaits;
+        let make = move || ItemWaits(Box::new(waits().into_iter()));
         self.waits = Waits::Custom(Arc::new(DiscardOnDrop::new(Box::new(make))));
         self
     }
@@ -219,7 +219,7 @@ impl Retry {
         &self,
         attempts: u32,
         stated: Option<Duration>,
-        own: &mut Option<ItemWaits>,
+        own: &mut Option<Box<ItemWaits>>,
     ) -> RetryWait {
         if attempts > self.retries {
             return RetryWait::Never;
@@ -230,7 +230,7 @@ impl Retry {
                 let wait = first.saturating_mul(1 << doublings).min(*longest);
                 if *has_jitter { RetryWait::UpTo(wait) } else { RetryWait::For(wait) }
             }
-            Waits::Custom(make) => match own.get_or_insert_with(|| make()).next() {
+            Waits::Custom(make) => match own.get_or_insert_with(|| Box::new(make())).0.next() {
                 Some(wait) => RetryWait::For(wait),
                 None => return RetryWait::Never,
             },

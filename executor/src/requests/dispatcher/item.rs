@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::requests::dispatcher::action::AttemptId;
 use crate::requests::retry::ItemWaits;
 use crate::unwind::discard;
 
@@ -14,6 +13,8 @@ pub(crate) struct Entry<P, E> {
     pub(crate) attempts: u32,
     /// The number of attempts that a closed service refused.
     pub(crate) refused: u32,
+    /// The number of attempts that were hedges.
+    pub(crate) hedges: u32,
     /// The time for which these attempts closed the service, each with its longest jitter.
     pub(crate) closed: Duration,
     /// When the first attempt was dispatched.
@@ -22,14 +23,15 @@ pub(crate) struct Entry<P, E> {
     pub(crate) error: Option<E>,
     /// `true` if the last attempt exceeded its time-out. Then the error is that of an earlier one.
     pub(crate) timed_out: bool,
-    /// The waits of the item, if the user has made their iterator.
-    pub(crate) waits: Option<ItemWaits>,
+    /// The waits of the item, if the user has made their iterator. Boxed, because there are many
+    /// entries, and few have it.
+    pub(crate) waits: Option<Box<ItemWaits>>,
 }
 
 impl<P, E> Entry<P, E> {
     /// Returns the number of attempts that count in the budget of the item.
     pub(crate) fn counted(&self) -> u32 {
-        self.attempts - self.refused
+        self.attempts - self.hedges - self.refused
     }
 
     /// Keeps the error of an attempt.
@@ -67,11 +69,4 @@ pub(super) struct Waiting<P, E> {
     pub(super) due: Instant,
     /// The end of its time: from this instant, it is not dispatched.
     pub(super) end: Option<Instant>,
-}
-
-pub(super) struct Running<P, E> {
-    pub(super) entry: Entry<P, E>,
-    /// The attempt that counts, and the end of its time.
-    pub(super) attempt: AttemptId,
-    pub(super) timeout: Option<Instant>,
 }

@@ -1,8 +1,10 @@
-//! The source of a batch, which the dispatcher hands out to be pulled.
+//! The source of a batch, which the dispatcher hands out to be pulled, and the items from it.
 
 use std::mem;
+use std::time::{Duration, Instant};
 
 use crate::requests::dispatcher::Dispatcher;
+use crate::requests::dispatcher::item::{Entry, Waiting};
 
 pub(super) enum Source<S> {
     Here(S),
@@ -66,5 +68,51 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
 
     pub(crate) fn source_ended(&mut self) {
         self.source = Source::Ended;
+    }
+
+    /// Adds an item from the source. Gives it back if the batch is closed.
+    pub(crate) fn pulled(&mut self, payload: P, now: Instant) -> Result<(), P> {
+        if self.is_closed {
+            return Err(payload);
+        }
+        let index = self.pulled;
+        self.pulled += 1;
+        let entry = Entry {
+            index,
+            payload,
+            attempts: 0,
+            refused: 0,
+            hedges: 0,
+            closed: Duration::ZERO,
+            started: None,
+            error: None,
+            timed_out: false,
+            waits: None,
+        };
+        self.waiting.insert(index, Waiting { entry, due: now, end: None });
+        self.ready.insert(index);
+        Ok(())
+    }
+
+    /// Adds an item from the source that waits for earlier items of its key. Gives it back if the
+    /// batch is closed.
+    pub(crate) fn pulled_parked(&mut self, payload: P, now: Instant) -> Result<(), P> {
+        self.pulled(payload, now)?;
+        self.ready.remove(&(self.pulled - 1));
+        Ok(())
+    }
+
+    /// Notes that an item has no more to wait for earlier items of its key.
+    pub(crate) fn open_parked(&mut self, index: u64, now: Instant) {
+        if let Some(waiting) = self.waiting.get_mut(&index) {
+            waiting.due = now;
+            self.ready.insert(index);
+        }
+    }
+
+    /// Counts an item from the source that has an outcome already.
+    pub(crate) fn pulled_finished(&mut self) {
+        self.pulled += 1;
+        self.finished += 1;
     }
 }

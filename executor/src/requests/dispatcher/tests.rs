@@ -5,6 +5,7 @@ use crate::requests::limiter::Dispatch;
 use crate::requests::throttle::Throttle;
 
 mod closing;
+mod hedges;
 mod random;
 mod room;
 mod simulation;
@@ -297,7 +298,7 @@ fn a_waiting_item_can_be_skipped() {
     simulation.take_actions(0);
     simulation.end_attempts(1);
     let skipped = simulation.dispatcher.skip(0);
-    assert!(skipped.is_some_and(|(entry, attempt)| entry.attempts == 1 && attempt.is_none()));
+    assert!(skipped.is_some_and(|(entry, attempts)| entry.attempts == 1 && attempts.is_empty()));
     assert!(simulation.dispatcher.skip(0).is_none());
     simulation.dispatcher.source_ended();
     assert!(simulation.dispatcher.is_done());
@@ -310,13 +311,13 @@ fn the_result_of_an_item_that_was_skipped_while_it_ran_is_late() {
     simulation.take_actions(0);
     let (_, id, ..) = simulation.running.remove(0);
     let skipped = simulation.dispatcher.skip(0);
-    assert!(skipped.is_some_and(|(entry, attempt)| entry.attempts == 1 && attempt == Some(id)));
+    assert!(skipped.is_some_and(|(entry, attempts)| entry.attempts == 1 && attempts[..] == [id]));
     assert!(!simulation.dispatcher.counts_attempt(id));
     assert!(!simulation.dispatcher.is_ending(0) && simulation.dispatcher.is_running());
     let now = simulation.at(1);
     let decision = simulation.dispatcher.decide(now, 1);
     assert!(matches!(decision, Decision::Rest { .. }), "its attempt keeps its permit");
-    assert!(matches!(simulation.dispatcher.attempt_ended(id, now), Ended::Late));
+    assert!(matches!(simulation.dispatcher.attempt_ended(id, now, Verdict::Value), Ended::Late));
     assert!(!simulation.dispatcher.is_running());
     assert_ne!(simulation.dispatcher.decide(now, 1), decision);
 }
@@ -330,9 +331,8 @@ fn an_item_is_ending_from_its_last_action_to_its_outcome() {
     assert!(!simulation.dispatcher.is_ending(0), "its attempt may take long");
     let (_, id, ..) = simulation.running.remove(0);
     let now = simulation.at(1);
-    let Ended::Counts(entry) = simulation.dispatcher.attempt_ended(id, now) else {
-        panic!("it has no time-out");
-    };
+    let ended = simulation.dispatcher.attempt_ended(id, now, Verdict::Open);
+    let Ended::Counts(entry, _) = ended else { panic!("it has no time-out") };
     assert!(simulation.dispatcher.is_ending(0));
     assert!(simulation.dispatcher.retry_later(now, entry, RetryWait::For(millis(10))).is_none());
     assert!(!simulation.dispatcher.is_ending(0), "it has another attempt");

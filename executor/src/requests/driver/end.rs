@@ -89,6 +89,26 @@ impl<J: Jobs> Driver<J> {
         self.retry.wait_after(entry.counted(), stated, &mut entry.waits)
     }
 
+    /// Keeps the error of an attempt beside which another one goes on.
+    pub(super) fn keep_error(&self, index: u64, end: EndOf<J>) {
+        match end {
+            AttemptEnd::Returned(
+                AttemptOutcome::Retry { error, .. } | AttemptOutcome::Closed { error, .. },
+            ) => {
+                let replaced = lock(&self.dispatcher).keep_error(index, error);
+                discard(replaced);
+            }
+            other => discard(other),
+        }
+    }
+
+    /// Gives an item its outcome, unless it has another attempt.
+    pub(super) fn finish_or_keep(&self, over: Option<(PendingEntry<J>, OutcomeOf<J>)>) {
+        if let Some((entry, outcome)) = over {
+            self.finish_item(entry, outcome);
+        }
+    }
+
     /// Counts and drops the result of an attempt that does not count.
     pub(super) fn refuse(&self, end: EndOf<J>) {
         let is_result = match &end {

@@ -31,6 +31,33 @@ struct Aimd {
     multiplier: u64,
 }
 
+/// When an attempt gets a hedge.
+#[derive(Clone, Copy, Debug)]
+enum HedgePlan {
+    After(u64),
+    /// The quantile in percent, and the number of values before the first hedge.
+    AtQuantile(u64, usize),
+}
+
+impl HedgePlan {
+    fn new(state: &mut u64) -> Option<HedgePlan> {
+        match draw(state, 3) {
+            0 => Some(HedgePlan::After(draw(state, 6))),
+            1 => Some(HedgePlan::AtQuantile(draw(state, 101), 1 + draw(state, 4) as usize)),
+            _ => None,
+        }
+    }
+
+    fn hedge(self) -> Hedge {
+        match self {
+            HedgePlan::After(delay) => Hedge::after(millis(delay)),
+            HedgePlan::AtQuantile(percent, values) => {
+                Hedge::at_quantile(percent as f64 / 100.0).min_samples(values)
+            }
+        }
+    }
+}
+
 /// The plan of one batch. Times are in milliseconds.
 #[derive(Clone, Debug)]
 struct Batch {
@@ -43,6 +70,7 @@ struct Batch {
     waits: Option<Vec<u64>>,
     /// The tokens of a retry budget, and the thousandths that a success gives back.
     budget: Option<(u64, u64)>,
+    hedge: Option<HedgePlan>,
     /// The time-out of each attempt.
     attempt_timeout: Option<u64>,
     timeout: Option<u64>,
@@ -96,6 +124,7 @@ impl Batch {
             waits: (draw(state, 4) == 0)
                 .then(|| (0..draw(state, 5)).map(|_| draw(state, 16)).collect()),
             budget: (draw(state, 2) == 0).then(|| (1 + draw(state, 12), draw(state, 1500))),
+            hedge: HedgePlan::new(state),
             attempt_timeout: (draw(state, 3) == 0).then(|| 1 + draw(state, 8)),
             timeout: maybe(state, 1, 40),
             cancelled: maybe(state, 0, 200),
@@ -131,6 +160,8 @@ struct Outcome {
     waited: [u64; 3],
     refused: u64,
     timed_out: u64,
+    /// The hedges that were started, have won, and were wasted.
+    hedges: [u64; 3],
 }
 
 fn simulated(plan: &Plan) -> Vec<Outcome> {
@@ -147,6 +178,7 @@ fn simulated(plan: &Plan) -> Vec<Outcome> {
             let Batch { concurrency, window, timeout, .. } = *batch;
             Simulation::new(batch.retry(), &limiter, concurrency, window, batch.items.clone())
                 .with_timeout(timeout)
+                .with_hedge(batch.hedge.map(HedgePlan::hedge))
                 .starting_at(zero)
         })
         .collect();
@@ -197,6 +229,7 @@ fn simulated(plan: &Plan) -> Vec<Outcome> {
                 ],
                 refused: stats.refused_as_closed,
                 timed_out: stats.timed_out,
+                hedges: [stats.hedges, stats.hedges_won, stats.hedges_wasted],
             }
         })
         .collect()
@@ -206,7 +239,7 @@ fn simulated(plan: &Plan) -> Vec<Outcome> {
 fn random_simulations_match_the_reference() {
     let mut state = 0x9E37_79B9_7F4A_7C15;
     let mut ends = [0_u32; 7];
-    let (mut waited, mut refused, mut timed_out) = ([0; 3], 0, 0);
+    let (mut waited, mut refused, mut timed_out, mut hedges) = ([0; 3], 0, 0, [0; 3]);
     let runs = std::env::var("REORDER_RANDOM_RUNS").ok().and_then(|runs| runs.parse().ok());
     let runs = runs.unwrap_or(10_000);
     for _ in 0..runs {
@@ -216,6 +249,7 @@ fn random_simulations_match_the_reference() {
         for outcome in outcomes {
             waited.iter_mut().zip(outcome.waited).for_each(|(sum, time)| *sum += time);
             refused += outcome.refused;
+            hedges.iter_mut().zip(outcome.hedges).for_each(|(sum, count)| *sum += count);
             timed_out += outcome.timed_out;
             outcome.ends.into_iter().flatten().for_each(|end| ends[end as usize] += 1);
         }
@@ -225,4 +259,5 @@ fn random_simulations_match_the_reference() {
     assert!(waited.iter().all(|&time| time > u64::from(runs)), "{waited:?}");
     let rare = u64::from(runs / 10);
     assert!(refused > rare && timed_out > rare, "{refused} {timed_out}");
+    assert!(hedges.iter().all(|&count| count > rare / 5), "{hedges:?}");
 }

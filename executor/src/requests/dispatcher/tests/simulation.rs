@@ -28,7 +28,8 @@ impl Simulation {
     ) -> Simulation {
         let concurrency = std::num::NonZeroUsize::new(concurrency).unwrap().into();
         let (own, limiter) = (retry.clone(), limiter.clone());
-        let config = RequestConfig { retry, limiter: limiter.clone(), cost: 1, concurrency };
+        let (hedge, cost) = (None, 1);
+        let config = RequestConfig { retry, hedge, limiter: limiter.clone(), cost, concurrency };
         Simulation {
             zero: Instant::now(),
             dispatcher: Dispatcher::new((), config, None, window, None),
@@ -55,6 +56,11 @@ impl Simulation {
         self
     }
 
+    pub(super) fn with_hedge(mut self, hedge: Option<Hedge>) -> Simulation {
+        self.dispatcher.hedge = hedge.map(HedgeDelay::new);
+        self
+    }
+
     pub(super) fn at(&self, time: u64) -> Instant {
         self.zero + millis(time)
     }
@@ -65,25 +71,35 @@ impl Simulation {
         while self.running.first().is_some_and(|&(end, ..)| end <= time) {
             let (_, id, dispatch, reply) = self.running.remove(0);
             let now = self.at(time);
-            let ended = self.dispatcher.attempt_ended(id, now);
-            let answer = match (&ended, reply.answer()) {
-                (Ended::Overdue(_) | Ended::TimedOut, Answer::Done | Answer::Failed) => {
-                    Answer::Retry
-                }
-                (_, answer) => answer,
+            let verdict = match reply {
+                Reply::Done => Verdict::Value,
+                Reply::Failed => Verdict::Failure,
+                Reply::Retry(_) | Reply::Closed(_) => Verdict::Open,
+            };
+            let ended = self.dispatcher.attempt_ended(id, now, verdict);
+            let is_overdue = matches!(
+                ended,
+                Ended::Overdue(_) | Ended::TimedOut | Ended::Beside { is_overdue: true }
+            );
+            let answer = match reply.answer() {
+                Answer::Done | Answer::Failed if is_overdue => Answer::Retry,
+                answer => answer,
             };
             let delay = self.limiter.ended(dispatch, answer, now);
+            if is_overdue {
+                self.dispatcher.note_delay(delay);
+            }
             match ended {
-                Ended::Counts(entry) => {
+                Ended::Counts(entry, _) => {
                     self.dispatcher.record(answer, delay);
                     self.end_or_retry(time, entry, reply);
                 }
-                Ended::Overdue(entry) => {
-                    self.dispatcher.note_delay(delay);
-                    self.retry_timed_out(time, entry);
+                Ended::Overdue(entry) => self.retry_timed_out(time, entry),
+                Ended::Beside { is_overdue: false } => {
+                    self.dispatcher.record(answer, delay);
+                    self.dispatcher.keep_error(id.index, "busy");
                 }
-                Ended::TimedOut => self.dispatcher.note_delay(delay),
-                Ended::Late => {}
+                Ended::Beside { is_overdue: true } | Ended::TimedOut | Ended::Late => {}
             }
         }
     }
@@ -152,7 +168,9 @@ impl Simulation {
                     let is_overdue = self.is_overdue(&entry, time);
                     self.finish(entry.index, if is_overdue { End::Deadline } else { End::Time });
                 }
-                Action::TimeOut(_, entry) => self.retry_timed_out(time, entry),
+                Action::TimeOut(_, entry) => {
+                    entry.into_iter().for_each(|entry| self.retry_timed_out(time, entry));
+                }
                 Action::Pull(()) => {
                     if (self.dispatcher.counts().0 as usize) < self.items.len() {
                         self.dispatcher.pulled((), now).expect("it is open");
@@ -189,7 +207,10 @@ impl Simulation {
 
     /// Runs from the start to the end, or to the given time. Returns the time of the last action.
     pub(super) fn run(&mut self, until: u64) -> u64 {
-        let mut time = 0;
+        self.run_from(0, until)
+    }
+
+    pub(super) fn run_from(&mut self, mut time: u64, until: u64) -> u64 {
         loop {
             self.end_attempts(time);
             self.deliver();

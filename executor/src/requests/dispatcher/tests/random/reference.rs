@@ -5,18 +5,36 @@ use super::*;
 #[derive(Clone, Copy)]
 enum Item {
     Fresh,
-    Waiting { due: u64 },
-    Running(Attempt),
+    Waiting {
+        due: u64,
+    },
+    /// Since this time; also if it has got its hedge.
+    Running {
+        since: u64,
+        was_hedged: bool,
+    },
     Over,
 }
 
+/// An attempt that runs.
 #[derive(Clone, Copy)]
 struct Attempt {
+    index: usize,
+    number: u32,
+    is_hedge: bool,
     started: u64,
     until: u64,
     reply: Reply,
     /// The round and the closing of the service.
     dispatch: (u64, u64),
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Counts,
+    TimedOut,
+    Late,
 }
 
 /// The reference model of a batch.
@@ -26,8 +44,10 @@ struct Reference<'a> {
     batch: &'a Batch,
     items: Vec<Item>,
     attempts: Vec<u32>,
-    /// The attempts that run after their time-out.
-    timed_out: Vec<(usize, Attempt)>,
+    running: Vec<Attempt>,
+    hedges: Vec<u32>,
+    /// The times of the values.
+    times: Vec<u64>,
     started: Vec<Option<u64>>,
     outcome: Outcome,
     /// The number of attempts that a closed service refused, and the time of these closings.
@@ -54,11 +74,6 @@ struct Service {
     window: Option<u64>,
     /// The batches that wait, each with the time since which it does.
     queue: Vec<(usize, u64)>,
-}
-
-/// Returns what the limiter notes after a time-out.
-fn late(reply: Reply) -> Reply {
-    if matches!(reply, Reply::Closed(_)) { reply } else { Reply::Retry(None) }
 }
 
 impl Service {
@@ -165,7 +180,9 @@ impl<'a> Reference<'a> {
             batch,
             items: vec![Item::Fresh; count],
             attempts: vec![0; count],
-            timed_out: Vec::new(),
+            running: Vec::new(),
+            hedges: vec![0; count],
+            times: Vec::new(),
             started: vec![None; count],
             refused: vec![(0, 0); count],
             tokens: batch.budget.map_or(0, |(tokens, _)| 1000 * tokens),
@@ -176,7 +193,7 @@ impl<'a> Reference<'a> {
 
     fn is_over(&self) -> bool {
         self.items.iter().all(|item| matches!(item, Item::Over))
-            && self.timed_out.is_empty()
+            && self.running.is_empty()
             && self.outcome.ends.iter().all(Option::is_some)
     }
 
@@ -188,7 +205,7 @@ impl<'a> Reference<'a> {
     fn cancel(&mut self) {
         for index in 0..self.items.len() {
             self.outcome.ends[index].get_or_insert(End::Cancelled);
-            if !matches!(self.items[index], Item::Running(_)) {
+            if !matches!(self.items[index], Item::Running { .. }) {
                 self.items[index] = Item::Over;
             }
         }
@@ -200,64 +217,92 @@ impl<'a> Reference<'a> {
     }
 
     fn end_attempts(&mut self, time: u64, plan: &Plan, service: &mut Service) {
-        for index in 0..self.items.len() {
-            self.end_timed_out(index, time, plan, service);
-            let Item::Running(attempt) = self.items[index] else { continue };
-            let Attempt { started, until, reply, dispatch } = attempt;
-            if until != time {
-                continue;
-            }
-            if self.batch.attempt_timeout.is_some_and(|timeout| started + timeout <= time) {
-                service.ended(plan, dispatch, late(reply), time);
-                self.outcome.peak_delay = self.outcome.peak_delay.max(service.delay);
-                self.time_out(index, time);
-                continue;
-            }
+        self.running.sort_by_key(|attempt| (attempt.index, attempt.number));
+        while let Some(place) = self.running.iter().position(|attempt| attempt.until == time) {
+            let attempt = self.running.remove(place);
+            self.end_attempt(attempt, time, plan, service);
+        }
+    }
+
+    fn end_attempt(&mut self, attempt: Attempt, time: u64, plan: &Plan, service: &mut Service) {
+        let Attempt { index, reply, dispatch, state, is_hedge, .. } = attempt;
+        let is_overdue = state == State::Counts && self.has_timed_out(&attempt, time);
+        if is_overdue || state == State::TimedOut {
+            let late = if matches!(reply, Reply::Closed(_)) { reply } else { Reply::Retry(None) };
+            service.ended(plan, dispatch, late, time);
+            self.outcome.peak_delay = self.outcome.peak_delay.max(service.delay);
+        } else {
             service.ended(plan, dispatch, reply, time);
-            if let Some((tokens, ratio)) = self.batch.budget {
-                self.tokens = match reply {
-                    Reply::Done => (self.tokens + ratio).min(1000 * tokens),
-                    Reply::Retry(_) => self.tokens.saturating_sub(1000),
-                    Reply::Failed | Reply::Closed(_) => self.tokens,
-                };
-            }
-            if reply != Reply::Failed {
-                self.outcome.peak_delay = self.outcome.peak_delay.max(service.delay);
-                self.outcome.retries += u64::from(matches!(reply, Reply::Retry(_)));
-                self.outcome.refused += u64::from(matches!(reply, Reply::Closed(_)));
-            }
-            match reply {
-                _ if self.is_overdue(index, time) => self.end(index, End::Deadline),
-                Reply::Done => self.end(index, End::Done),
-                Reply::Failed => self.end(index, End::Failed),
-                Reply::Retry(after) => self.retry_or_end(index, time, after),
-                Reply::Closed(length) => {
-                    self.refused[index].0 += 1;
-                    self.refused[index].1 += length;
-                    self.wait_or_end(index, time, true);
-                }
+        }
+        if is_overdue {
+            return self.time_out(attempt, time);
+        }
+        if state != State::Counts {
+            return;
+        }
+        if let Some((tokens, ratio)) = self.batch.budget {
+            self.tokens = match reply {
+                Reply::Done => (self.tokens + ratio).min(1000 * tokens),
+                Reply::Retry(_) => self.tokens.saturating_sub(1000),
+                Reply::Failed | Reply::Closed(_) => self.tokens,
+            };
+        }
+        if reply != Reply::Failed {
+            self.outcome.peak_delay = self.outcome.peak_delay.max(service.delay);
+            self.outcome.retries += u64::from(matches!(reply, Reply::Retry(_)));
+            self.outcome.refused += u64::from(matches!(reply, Reply::Closed(_)));
+        }
+        let is_result = matches!(reply, Reply::Done | Reply::Failed);
+        self.outcome.hedges[if is_result { 1 } else { 2 }] += u64::from(is_hedge);
+        if is_result {
+            self.give_up_others(index);
+        } else if self.runs(index) {
+            return;
+        }
+        if let (Reply::Done, Item::Running { since, .. }) = (reply, self.items[index]) {
+            self.times.push(time - since);
+        }
+        match reply {
+            _ if self.is_overdue(index, time) => self.end(index, End::Deadline),
+            Reply::Done => self.end(index, End::Done),
+            Reply::Failed => self.end(index, End::Failed),
+            Reply::Retry(after) => self.retry_or_end(index, time, after),
+            Reply::Closed(length) => {
+                self.refused[index].0 += 1;
+                self.refused[index].1 += length;
+                self.wait_or_end(index, time, true);
             }
         }
     }
 
-    /// Ends the attempts at an item that run after their time-out. An earlier one has the lower
-    /// number.
-    fn end_timed_out(&mut self, index: usize, time: u64, plan: &Plan, service: &mut Service) {
-        let peak_delay = &mut self.outcome.peak_delay;
-        self.timed_out.retain(|&(of, attempt)| {
-            let is_over = of == index && attempt.until == time;
-            if is_over {
-                service.ended(plan, attempt.dispatch, late(attempt.reply), time);
-                *peak_delay = (*peak_delay).max(service.delay);
-            }
-            !is_over
-        });
+    /// Returns `true` if an attempt at the item counts.
+    fn runs(&self, index: usize) -> bool {
+        self.running.iter().any(|it| it.index == index && it.state == State::Counts)
     }
 
-    /// Retries or ends an item whose attempt has exceeded its time-out.
-    fn time_out(&mut self, index: usize, time: u64) {
+    fn give_up_others(&mut self, index: usize) {
+        for other in &mut self.running {
+            if other.index == index && other.state == State::Counts {
+                other.state = State::Late;
+                self.outcome.hedges[2] += u64::from(other.is_hedge);
+            }
+        }
+    }
+
+    fn has_timed_out(&self, attempt: &Attempt, time: u64) -> bool {
+        self.batch.attempt_timeout.is_some_and(|timeout| attempt.started + timeout <= time)
+    }
+
+    /// Notes that an attempt has exceeded its time-out. Retries or ends its item, if that was the
+    /// last attempt.
+    fn time_out(&mut self, attempt: Attempt, time: u64) {
+        let index = attempt.index;
         self.outcome.timed_out += 1;
+        self.outcome.hedges[2] += u64::from(attempt.is_hedge);
         self.tokens = self.tokens.saturating_sub(1000);
+        if self.runs(index) {
+            return;
+        }
         if self.is_overdue(index, time) {
             self.end(index, End::Deadline);
         } else {
@@ -266,7 +311,7 @@ impl<'a> Reference<'a> {
     }
 
     fn retry_or_end(&mut self, index: usize, time: u64, after: Option<u64>) {
-        let attempts = self.attempts[index] - self.refused[index].0;
+        let attempts = self.attempts[index] - self.hedges[index] - self.refused[index].0;
         let (first, longest) = self.batch.wait;
         let own = match &self.batch.waits {
             None => Some((first << (attempts - 1)).min(longest)),
@@ -299,16 +344,45 @@ impl<'a> Reference<'a> {
         self.outcome.ends.iter().take_while(|end| end.is_some()).count()
     }
 
-    /// Returns the item that could be dispatched if the limiter allowed it.
-    fn candidate(&self, time: u64) -> Option<usize> {
-        let running = self.items.iter().filter(|item| matches!(item, Item::Running(_))).count();
-        if running + self.timed_out.len() >= self.batch.concurrency {
+    /// Returns the item that could be dispatched if the limiter allowed it, and `true` for a hedge.
+    fn candidate(&self, time: u64) -> Option<(usize, bool)> {
+        if self.running.len() >= self.batch.concurrency {
             return None;
+        }
+        if let Some(index) = self.hedged(time) {
+            return Some((index, true));
         }
         let is_due = |item: &Item| matches!(item, Item::Waiting { due } if *due <= time);
         let fresh = self.items.iter().position(|item| matches!(item, Item::Fresh));
         let has_space = |&index: &usize| index < self.delivered() + self.batch.window as usize;
-        self.items.iter().position(is_due).or(fresh.filter(has_space))
+        let index = self.items.iter().position(is_due).or(fresh.filter(has_space))?;
+        Some((index, false))
+    }
+
+    /// Returns the first item without an outcome, if its attempt is to have a hedge now.
+    fn hedged(&self, time: u64) -> Option<usize> {
+        let head = self.items.iter().position(|item| !matches!(item, Item::Over))?;
+        let Item::Running { since, was_hedged: false } = self.items[head] else { return None };
+        let at = match self.batch.hedge? {
+            HedgePlan::After(delay) => since + delay,
+            HedgePlan::AtQuantile(percent, values) => {
+                let mut times = self.times.clone();
+                times.sort_unstable();
+                // The least time that the stated percentage of all does not exceed.
+                let reaches = |&&limit: &&u64| {
+                    let within = times.iter().filter(|&&time| time <= limit).count();
+                    100 * within as u64 >= percent * times.len() as u64
+                };
+                let limit = times.iter().find(reaches).filter(|_| times.len() >= values)?;
+                since + limit + 1
+            }
+        };
+        let started = self.started[head].expect("it runs");
+        let is_in_time = at.max(time) < self.end_of_budget(head)
+            && self.batch.timeout.is_none_or(|timeout| at.max(time) < started + timeout);
+        let has_tokens = self.batch.budget.is_none_or(|(most, _)| 2 * self.tokens > 1000 * most);
+        let is_open = self.outcome.ends[head].is_none();
+        (at <= time && is_in_time && has_tokens && is_open).then_some(head)
     }
 
     /// Counts the millisecond that begins now, if the limiter keeps the batch waiting.
@@ -322,13 +396,12 @@ impl<'a> Reference<'a> {
     fn take_actions(&mut self, time: u64, plan: &Plan, service: &mut Service) {
         self.paced = None;
         loop {
-            // Time-outs come first, in the order of their instants.
-            for index in 0..self.items.len() {
-                let Item::Running(attempt) = self.items[index] else { continue };
-                let timeout = self.batch.attempt_timeout.map(|timeout| attempt.started + timeout);
-                if timeout.is_some_and(|timeout| timeout <= time) {
-                    self.timed_out.push((index, attempt));
-                    self.time_out(index, time);
+            // Time-outs come first.
+            for place in 0..self.running.len() {
+                let attempt = self.running[place];
+                if attempt.state == State::Counts && self.has_timed_out(&attempt, time) {
+                    self.running[place].state = State::TimedOut;
+                    self.time_out(attempt, time);
                 }
             }
             // Items whose time is over end before an attempt is dispatched.
@@ -342,7 +415,9 @@ impl<'a> Reference<'a> {
                     self.end(index, End::Time);
                 }
             }
-            let Some(index) = self.candidate(time) else { return service.leave(self.number) };
+            let Some((index, is_hedge)) = self.candidate(time) else {
+                return service.leave(self.number);
+            };
             if let Some(paced) = service.closed_until(plan, self.number, time) {
                 self.paced = Some(paced);
                 return;
@@ -354,9 +429,23 @@ impl<'a> Reference<'a> {
             self.attempts[index] += 1;
             self.outcome.attempts += 1;
             self.outcome.dispatched.push((time, index as u64));
-            let dispatch = (service.round, service.closing);
-            let (started, until) = (time, time + takes);
-            self.items[index] = Item::Running(Attempt { started, until, reply, dispatch });
+            self.items[index] = match self.items[index] {
+                Item::Running { since, .. } => Item::Running { since, was_hedged: true },
+                _ => Item::Running { since: time, was_hedged: false },
+            };
+            self.hedges[index] += u32::from(is_hedge);
+            self.outcome.hedges[0] += u64::from(is_hedge);
+            self.running.push(Attempt {
+                index,
+                number: self.attempts[index],
+                is_hedge,
+                started: time,
+                until: time + takes,
+                reply,
+                dispatch: (service.round, service.closing),
+                state: State::Counts,
+            });
+            self.running.sort_by_key(|attempt| (attempt.index, attempt.number));
         }
     }
 }
