@@ -5,6 +5,7 @@
 //! `ci/schedules.sh` runs these tests.
 #![cfg(reorder_shuttle)]
 
+mod by_key;
 mod requests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
