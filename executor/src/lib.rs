@@ -42,7 +42,7 @@
 //! | [`try_ordered_map`](IteratorExt::try_ordered_map) | lazy, may be endless | an iterator of the job's results, up to the first error |
 //! | [`stream`](Executor::stream) | lazy, may be endless, `'static` | an iterator of outcomes, in order, within a window |
 //! | [`Scope::stream`] | lazy, may be endless, may borrow | the same, inside [`scope`](Executor::scope) |
-//! | [`Scope::batch`] | the same | as `batch`: a report, or a stream with limits, also with `weight` |
+//! | [`Scope::batch`] | the same | as `batch`: a report, or a stream with limits, also with `weight` or by key |
 //! | [`queue`](Executor::queue), [`task_queue`](Executor::task_queue) | sent one by one, by threads and tasks, `'static` | the same, in the order of the sends |
 //! | `batch(())`, [`queue`](BatchBuilder::queue) | the same | as `queue`, with limits |
 //! | [`map_ordered`](StreamExt::map_ordered), a method of async streams | lazy, may be endless | a stream of outcomes of futures, which a runtime runs |

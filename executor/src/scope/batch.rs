@@ -1,10 +1,13 @@
 //! Batches with limits whose data borrow from outside of the scope.
 
+use std::hash::Hash;
+
 use crate::batch::builder::{BatchBuilder, Job, open_limited};
 use crate::batch::handle::Refused;
+use crate::batch::keyed::{KeyedBatch, open_keyed};
 use crate::batch::weighed::{WeighedBatch, open_weighed};
 use crate::scope::Scope;
-use crate::stream::Ordered;
+use crate::stream::{Ordered, OrderedByKey};
 
 impl<'scope, 'env> Scope<'scope, 'env> {
     /// Returns the builder of a batch with limits, whose items and job may borrow. It has the
@@ -130,5 +133,59 @@ impl<'scope, 'env, I, W> WeighedBatch<'env, I, W, &'scope Scope<'scope, 'env>> {
             let (stream, consumer_end) = open_weighed(&call, source, weigh, job);
             scope.publish(stream, consumer_end)
         })
+    }
+}
+
+impl<'scope, 'env, I, F> KeyedBatch<'env, I, F, &'scope Scope<'scope, 'env>> {
+    /// Runs `job` on the items of a source, and yields the outcomes in order by key. The source,
+    /// the job and the function that returns the key may borrow from outside of the scope.
+    /// Otherwise this is the [`stream`](KeyedBatch::stream) of a batch without a scope.
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    /// use reorder_executor::Executor;
+    ///
+    /// let executor = Executor::builder().workers(2).build()?;
+    /// let text = String::from("a few words\nand others\na last line");
+    /// let words: usize = executor.scope(|scope| {
+    ///     let batch = scope.batch(text.lines()).ordered_by_key(|line| line.chars().next());
+    ///     let counts = batch.stream(|line, _job| Ok::<_, Infallible>(line.split(' ').count()));
+    ///     counts.expect("it was not shut down").map(|it| it.outcome.expect("no error")).sum()
+    /// });
+    /// assert_eq!(words, 8);
+    /// # Ok::<(), reorder_executor::BuildError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As the [stream](BatchBuilder::stream) of a batch in a scope.
+    ///
+    /// # Panics
+    ///
+    /// As [`Executor::stream`](crate::Executor::stream).
+    ///
+    /// # Progress
+    ///
+    /// As [`Executor::stream`](crate::Executor::stream). The consumer runs no items, unless it is a
+    /// worker of an executor.
+    pub fn stream<K, U, E, J>(
+        self,
+        job: J,
+    ) -> Result<OrderedByKey<'scope, U, E>, Refused<I::IntoIter>>
+    where
+        I: IntoIterator<IntoIter: Send + 'scope, Item: Send + 'scope>,
+        F: FnMut(&I::Item) -> K + Send + 'scope,
+        K: Hash + Eq + Send + 'scope,
+        U: Send + 'scope,
+        E: Send + 'scope,
+        J: Fn(I::Item, &Job<'_>) -> Result<U, E> + Send + Sync + 'scope,
+    {
+        let KeyedBatch { batch, key } = self;
+        let (scope, window) = (batch.scope, batch.window);
+        let stream = batch.stream_with(window, I::into_iter, |call, source| {
+            let (stream, consumer_end) = open_keyed(&call, source, key, job);
+            scope.publish(stream, consumer_end)
+        });
+        stream.map(OrderedByKey::new)
     }
 }
