@@ -32,7 +32,8 @@ impl<'e, I> Requests<'e, I> {
     /// An item that waits for its next attempt holds back its own key only.
     ///
     /// Set all other settings of the requests before this. There is no `submit`, and no budget of
-    /// weights.
+    /// weights. With [hedges](Requests::hedge), only the running item with the lowest index gets
+    /// one, whatever its key is.
     ///
     /// ```
     /// use std::time::Duration;
@@ -87,7 +88,8 @@ impl<'e, I, F> KeyedRequests<'e, I, F> {
     ///
     /// An item counts from its first attempt on, also while it waits for the next one. If the
     /// stream gives up on an item, because its time is up, the item no longer counts. Its attempt
-    /// is aborted if it is a future, and may run on otherwise.
+    /// is aborted if it is a future, and may run on otherwise. The same holds for the second of two
+    /// attempts, if the requests are hedged.
     pub fn key_window(mut self, items: NonZeroUsize) -> Self {
         self.requests.batch.limits.key_window = Some(items.get());
         self
