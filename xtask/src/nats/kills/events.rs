@@ -32,8 +32,8 @@ pub(super) struct Disturbed {
 }
 
 impl Disturbed {
-    pub(super) fn new() -> Disturbed {
-        let next = Instant::now() + RECOVERY;
+    pub(super) fn new(nodes: usize) -> Disturbed {
+        let next = Instant::now() + recovery(nodes);
         Disturbed { next, turn: 0, stopped: None, cuts: Vec::new() }
     }
 }
@@ -87,7 +87,7 @@ impl Kills {
         let nodes = self.replicas;
         if nodes == 1 {
             let event = match self.random.below(5) {
-                0..2 => Event::Stop(Duration::from_secs(3)),
+                0..2 if !self.loses_storage => Event::Stop(Duration::from_secs(3)),
                 _ => Event::Kill,
             };
             return self.disturb(0, event);
@@ -128,7 +128,7 @@ impl Kills {
                 self.counts.servers += 1;
                 self.counts.nodes[node].0 += 1;
                 self.counts.storages += u32::from(self.loses_storage);
-                self.disturbed.next = Instant::now() + self.recovery();
+                self.disturbed.next = Instant::now() + recovery(self.replicas);
             }
             Event::Stop(longest) => {
                 signal("STOP", self.servers.process(node).context("a node does not run")?)?;
@@ -139,10 +139,6 @@ impl Kills {
             }
         }
         Ok(())
-    }
-
-    fn recovery(&self) -> Duration {
-        if self.replicas > 1 { RECOVERY } else { START }
     }
 
     /// Cuts the link of a process for a while. After 4 seconds without an answer, a client connects
@@ -165,7 +161,7 @@ impl Kills {
         let now = Instant::now();
         if let Some((node, _)) = self.disturbed.stopped.take_if(|(_, end)| *end <= now) {
             signal("CONT", self.servers.process(node).context("a node does not run")?)?;
-            self.disturbed.next = now + self.recovery();
+            self.disturbed.next = now + recovery(self.replicas);
         }
         if let Some(network) = &self.network {
             let cuts = mem::take(&mut self.disturbed.cuts);
@@ -177,6 +173,10 @@ impl Kills {
         }
         Ok(())
     }
+}
+
+fn recovery(nodes: usize) -> Duration {
+    if nodes > 1 { RECOVERY } else { START }
 }
 
 fn signal(name: &str, process: u32) -> anyhow::Result<()> {

@@ -65,7 +65,7 @@ impl Kills {
             random: Random::new(settings.seed),
             replicas: nodes,
             loses_storage: settings.loses_storage,
-            disturbed: Disturbed::new(),
+            disturbed: Disturbed::new(nodes),
             counts: Counts { nodes: vec![(0, 0); nodes], ..Counts::default() },
             interrupted,
         })
