@@ -115,9 +115,9 @@ pub enum AttemptOutcome<U, E> {
     /// [`close_until`](crate::RateLimiter::close_until) does. Without a limiter, the batch alone
     /// waits.
     ///
-    /// The item keeps its place. The attempt does not count in its [`Retry`](crate::Retry), and
-    /// extends its budget of time by `after` and the longest jitter of the closing. A timeout or a
-    /// deadline of the item goes on. So does [`Attempt::number`].
+    /// The item keeps its place, and the attempt does not count in its [`Retry`](crate::Retry). The
+    /// closing, with its longest jitter, extends the budget of time of each item that has started,
+    /// in all batches. A timeout or a deadline of an item goes on. So does [`Attempt::number`].
     ///
     /// An `after` of zero closes nothing, as a `Retry-After: 0` says. Then the outcome is a `Retry`
     /// whose wait [`Retry`](crate::Retry) decides.

@@ -174,11 +174,13 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
             self.due.pop_first();
             self.ready.insert(index);
         }
-        let end = self.ends.first().copied();
-        if let Some((_, index)) = end.filter(|&(end, _)| end <= now) {
-            return Decision::End(index);
+        while let Some(&(end, index)) = self.ends.first().filter(|&&(end, _)| end <= now) {
+            if !self.extend(index, end) {
+                return Decision::End(index);
+            }
         }
-        let end = end.map(|(end, _)| end).into_iter().chain(self.next_timeout()).min();
+        let end = self.ends.first().map(|&(end, _)| end);
+        let end = end.into_iter().chain(self.next_timeout()).min();
         if self.busy() >= self.config.concurrency.get() || self.is_closed {
             self.idle_since = None;
             self.turn.leave(now);
@@ -203,6 +205,27 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         self.decide_start(now, end, Decision::Start(ready))
     }
 
+    /// Extends the time of an item that waits, if the service was closed meanwhile. Returns `false`
+    /// if it was not.
+    fn extend(&mut self, index: u64, end: Instant) -> bool {
+        let Some(waiting) = self.waiting.get(&index) else { return false };
+        let later = self.end_of_waiting(&waiting.entry);
+        if later.is_some_and(|later| later <= end) {
+            return false;
+        }
+        self.ends.remove(&(end, index));
+        self.ends.extend(later.map(|at| (at, index)));
+        if let Some(waiting) = self.waiting.get_mut(&index) {
+            waiting.end = later;
+        }
+        true
+    }
+
+    /// Returns the end of the time in which an item may wait.
+    fn end_of_waiting(&self, entry: &Entry<P, E>) -> Option<Instant> {
+        self.end_of_budget(entry).into_iter().chain(self.item_deadline(entry)).min()
+    }
+
     /// Returns `start` if the limiter allows an attempt.
     fn decide_start(&mut self, now: Instant, end: Option<Instant>, start: Decision) -> Decision {
         match self.turn.check(now) {
@@ -224,14 +247,15 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         let is_head = |other: Option<&u64>| other.is_none_or(|&other| entry.index < other);
         let is_first = is_head(self.waiting.keys().next()) && is_head(self.ending.first());
         let at = started.checked_add(delay).filter(|_| is_first)?;
-        let until = self.end_of_budget(entry).into_iter().chain(self.item_deadline(entry)).min();
+        let until = self.end_of_waiting(entry);
         let is_in_time = until.is_none_or(|until| at.max(now) < until);
         is_in_time.then_some(NextHedge { index: entry.index, at, until })
     }
 
     /// Returns the end of the time in which attempts at an item start.
     fn end_of_budget(&self, entry: &Entry<P, E>) -> Option<Instant> {
-        entry.started?.checked_add(self.config.retry.within.saturating_add(entry.closed))
+        let closed = self.config.limiter.closed_in_all().saturating_sub(entry.closed_before);
+        entry.started?.checked_add(self.config.retry.within.saturating_add(closed))
     }
 
     fn item_deadline(&self, entry: &Entry<P, E>) -> Option<Instant> {
@@ -313,6 +337,9 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
             (id, entry.payload.clone(), entry.started?)
         } else {
             let mut entry = self.take(index)?;
+            if entry.started.is_none() {
+                entry.closed_before = dispatch.closed;
+            }
             let (payload, started) = (entry.payload.clone(), *entry.started.get_or_insert(now));
             (self.running.insert(entry, now, timeout), payload, started)
         };
@@ -341,16 +368,14 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         mut entry: Entry<P, E>,
         wait: RetryWait,
     ) -> Option<(Entry<P, E>, NoRetry)> {
-        let is_closed = matches!(wait, RetryWait::Closed(_));
+        let is_closed = wait == RetryWait::Closed;
         let wait = match wait {
             RetryWait::For(wait) => wait,
             RetryWait::UpTo(longest) => {
                 Duration::from_nanos(self.random.u64(..=whole_nanos(longest)))
             }
-            RetryWait::Closed(time) => {
+            RetryWait::Closed => {
                 entry.refused += 1;
-                let time = self.config.limiter.longest_closing(time);
-                entry.closed = entry.closed.saturating_add(time);
                 Duration::ZERO
             }
             RetryWait::Never => return Some((entry, NoRetry::Exhausted)),
@@ -363,7 +388,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         if self.tokens.is_some_and(|tokens| !tokens.allow_retries()) && !is_closed {
             return Some((entry, NoRetry::Budget));
         }
-        let end = budget.into_iter().chain(self.item_deadline(&entry)).min();
+        let end = self.end_of_waiting(&entry);
         self.ending.remove(&entry.index);
         self.due.insert((due, entry.index));
         self.ends.extend(end.map(|end| (end, entry.index)));

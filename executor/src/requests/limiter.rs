@@ -158,6 +158,8 @@ pub(crate) struct Dispatch {
     round: u64,
     /// The number of closings before it.
     closing: u64,
+    /// The length of these closings.
+    pub(crate) closed: Duration,
 }
 
 /// Until when nothing is let through.
@@ -227,9 +229,9 @@ impl RateLimiter {
         lock(&self.0.state).delay
     }
 
-    /// Returns the longest time until the service opens, if it is closed for `time`.
-    pub(crate) fn longest_closing(&self, time: Duration) -> Duration {
-        lock(&self.0.state).closing.longest(time)
+    /// Returns the length of all closings so far, each with its longest jitter.
+    pub(crate) fn closed_in_all(&self) -> Duration {
+        lock(&self.0.state).closing.total
     }
 
     /// Returns the turns of a new batch among the batches that go through the limiter. The limiter

@@ -87,7 +87,8 @@ impl Retry {
     }
 
     /// Sets the budget in time. An item starts no further attempt once this time has passed since
-    /// its first attempt started.
+    /// its first attempt started. The time in which the [service is
+    /// closed](crate::RateLimiter::close_until) does not count.
     pub fn within(mut self, budget: Duration) -> Retry {
         self.within = budget;
         self

@@ -15,8 +15,9 @@ pub(crate) struct Entry<P, E> {
     pub(crate) refused: u32,
     /// The number of attempts that were hedges.
     pub(crate) hedges: u32,
-    /// The time for which these attempts closed the service, each with its longest jitter.
-    pub(crate) closed: Duration,
+    /// The length of all closings of the limiter before the first attempt. Later closings extend
+    /// the budget of the item.
+    pub(crate) closed_before: Duration,
     /// When the first attempt was dispatched.
     pub(crate) started: Option<Instant>,
     /// The error of the last attempt.
@@ -47,8 +48,8 @@ pub(crate) enum RetryWait {
     For(Duration),
     /// A random time, up to this one.
     UpTo(Duration),
-    /// The service is closed for this time, and the limiter keeps the item.
-    Closed(Duration),
+    /// The service is closed, and the limiter keeps the item.
+    Closed,
     /// The item has had all its attempts.
     Never,
 }

@@ -83,7 +83,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
             attempts: 0,
             refused: 0,
             hedges: 0,
-            closed: Duration::ZERO,
+            closed_before: Duration::ZERO,
             started: None,
             error: None,
             timed_out: false,

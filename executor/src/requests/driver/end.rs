@@ -44,9 +44,9 @@ impl<J: Jobs> Driver<J> {
                 entry.note_error(error);
                 return self.wait_or_fail(entry, now, |entry| self.own_wait(entry, after), stop);
             }
-            (AttemptEnd::Returned(AttemptOutcome::Closed { error, after }), stop) => {
+            (AttemptEnd::Returned(AttemptOutcome::Closed { error, .. }), stop) => {
                 entry.note_error(error);
-                return self.wait_or_fail(entry, now, |_| RetryWait::Closed(after), stop);
+                return self.wait_or_fail(entry, now, |_| RetryWait::Closed, stop);
             }
             (end, Some(stop)) => {
                 if let AttemptEnd::Returned(_) = end {
@@ -167,7 +167,8 @@ impl<J: Jobs> Driver<J> {
             NoRetry::Exhausted => Failure::RetriesExhausted(unfinished(entry, 0)),
             NoRetry::Budget => Failure::RetryBudgetSpent(unfinished(entry, 0)),
             NoRetry::Time => {
-                let within = self.retry.within.saturating_add(entry.closed);
+                let closed = self.limiter.closed_in_all().saturating_sub(entry.closed_before);
+                let within = self.retry.within.saturating_add(closed);
                 Failure::RetryDeadline(unfinished(entry, whole_nanos(within)))
             }
         }

@@ -33,6 +33,8 @@ pub(super) struct Closing {
     /// The attempts in flight since the last closing, and their maximum.
     in_flight: u64,
     window: u64,
+    /// The length of all closings, each with its longest jitter.
+    pub(super) total: Duration,
     /// The number of attempts that the server takes until the instant.
     remaining: Option<(u64, Instant)>,
 }
@@ -47,6 +49,7 @@ impl Closing {
             jitter: JITTER,
             in_flight: 0,
             window: u64::MAX,
+            total: Duration::ZERO,
             remaining: None,
         }
     }
@@ -67,7 +70,9 @@ impl Closing {
         if until <= now {
             return None;
         }
+        let mut known = self.until.map_or(Duration::ZERO, |until| self.longest(until - self.since));
         if self.until.is_none_or(|until| until <= now) {
+            known = Duration::ZERO;
             self.number += 1;
             self.since = now;
             self.chance = chance();
@@ -77,11 +82,12 @@ impl Closing {
         let until = self.until.map_or(until, |known| known.max(until));
         self.until = Some(until);
         let length = until.saturating_duration_since(self.since);
+        self.total = self.total.saturating_add(self.longest(length).saturating_sub(known));
         Some(later(until, (length / self.jitter).mul_f64(self.chance)))
     }
 
     /// Returns the longest time until the service opens, if it is closed for `time`.
-    pub(super) fn longest(&self, time: Duration) -> Duration {
+    fn longest(&self, time: Duration) -> Duration {
         time.saturating_add(time / self.jitter)
     }
 

@@ -166,7 +166,8 @@ impl Turn {
         if state.settings.throttle.as_ref().is_some_and(Throttle::has_jitter) {
             state.chance = state.random.f64();
         }
-        let dispatch = Dispatch { round: state.round, closing: state.closing.number };
+        let (closing, closed) = (state.closing.number, state.closing.total);
+        let dispatch = Dispatch { round: state.round, closing, closed };
         self.told.extend(limiter.arm(state, now));
         // The timer may be late, and that batch may still rest. It has to ask for another place.
         self.told.extend(told);

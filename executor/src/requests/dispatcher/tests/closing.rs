@@ -89,6 +89,21 @@ fn a_closing_costs_no_attempt_and_extends_the_budget() {
 }
 
 #[test]
+fn a_closing_extends_the_budget_of_items_that_wait() {
+    let limiter = RateLimiter::builder().build().unwrap().without_jitter();
+    let items = vec![
+        vec![(1, Reply::Retry(Some(5))), (1, Reply::Done)],
+        vec![(3, Reply::Closed(500)), (1, Reply::Retry(Some(40)))],
+        vec![(1, Reply::Retry(Some(15))), (1, Reply::Done)],
+    ];
+    let mut simulation = Simulation::new(patient().within(millis(20)), &limiter, 3, 3, items);
+    simulation.run(10_000);
+    assert_eq!(simulation.ends, [Some(End::Done), Some(End::Time), Some(End::Done)]);
+    // The probes after the closing start one by one.
+    assert_eq!(simulation.dispatched[3..], [(503, 0), (504, 1), (504, 2)]);
+}
+
+#[test]
 fn the_jitter_of_a_closing_uses_up_no_budget() {
     for _ in 0..100 {
         let limiter = RateLimiter::builder().build().unwrap();

@@ -115,9 +115,9 @@ impl Simulation {
                 let wait = self.retry.wait_after(counted, after(stated), &mut entry.waits);
                 return self.retry_later(time, entry, wait);
             }
-            Reply::Closed(length) => {
+            Reply::Closed(_) => {
                 entry.note_error("busy");
-                return self.retry_later(time, entry, RetryWait::Closed(millis(length)));
+                return self.retry_later(time, entry, RetryWait::Closed);
             }
         };
         self.finish(entry.index, end);

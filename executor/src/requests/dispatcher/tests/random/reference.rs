@@ -50,8 +50,12 @@ struct Reference<'a> {
     times: Vec<u64>,
     started: Vec<Option<u64>>,
     outcome: Outcome,
-    /// The number of attempts that a closed service refused, and the time of these closings.
-    refused: Vec<(u32, u64)>,
+    /// The number of attempts that a closed service refused.
+    refused: Vec<u32>,
+    /// The length of all closings before the first attempt.
+    closed_before: Vec<u64>,
+    /// The length of all closings.
+    closed: u64,
     /// The retry budget, in thousandths of a token.
     tokens: u64,
     /// Until when the pace and the throttle keep the batch waiting, if the limiter does.
@@ -69,6 +73,8 @@ struct Service {
     /// The number of closings, and the attempts in flight since the last one.
     closing: u64,
     closed_until: u64,
+    /// The length of all closings.
+    closed: u64,
     in_flight: u64,
     /// The maximum of attempts in flight, after a closing.
     window: Option<u64>,
@@ -152,6 +158,7 @@ impl Service {
         if self.closed_until <= time {
             (self.closing, self.in_flight, self.window) = (self.closing + 1, 0, Some(1));
         }
+        self.closed += (time + length).saturating_sub(self.closed_until.max(time));
         self.closed_until = self.closed_until.max(time + length);
         self.not_before = self.not_before.max(self.closed_until);
     }
@@ -184,7 +191,9 @@ impl<'a> Reference<'a> {
             hedges: vec![0; count],
             times: Vec::new(),
             started: vec![None; count],
-            refused: vec![(0, 0); count],
+            refused: vec![0; count],
+            closed_before: vec![0; count],
+            closed: 0,
             tokens: batch.budget.map_or(0, |(tokens, _)| 1000 * tokens),
             outcome: Outcome { ends: vec![None; count], ..Outcome::default() },
             paced: None,
@@ -234,6 +243,7 @@ impl<'a> Reference<'a> {
         } else {
             service.ended(plan, dispatch, reply, time);
         }
+        self.closed = service.closed;
         if is_overdue {
             return self.time_out(attempt, time);
         }
@@ -267,9 +277,8 @@ impl<'a> Reference<'a> {
             Reply::Done => self.end(index, End::Done),
             Reply::Failed => self.end(index, End::Failed),
             Reply::Retry(after) => self.retry_or_end(index, time, after),
-            Reply::Closed(length) => {
-                self.refused[index].0 += 1;
-                self.refused[index].1 += length;
+            Reply::Closed(_) => {
+                self.refused[index] += 1;
                 self.wait_or_end(index, time, true);
             }
         }
@@ -311,7 +320,7 @@ impl<'a> Reference<'a> {
     }
 
     fn retry_or_end(&mut self, index: usize, time: u64, after: Option<u64>) {
-        let attempts = self.attempts[index] - self.hedges[index] - self.refused[index].0;
+        let attempts = self.attempts[index] - self.hedges[index] - self.refused[index];
         let (first, longest) = self.batch.wait;
         let own = match &self.batch.waits {
             None => Some((first << (attempts - 1)).min(longest)),
@@ -325,7 +334,8 @@ impl<'a> Reference<'a> {
 
     /// Returns the end of the time in which attempts at an item start.
     fn end_of_budget(&self, index: usize) -> u64 {
-        self.started[index].expect("it has run") + self.batch.within + self.refused[index].1
+        self.started[index].expect("it has run") + self.batch.within + self.closed
+            - self.closed_before[index]
     }
 
     fn wait_or_end(&mut self, index: usize, due: u64, is_closed: bool) {
@@ -394,7 +404,7 @@ impl<'a> Reference<'a> {
     }
 
     fn take_actions(&mut self, time: u64, plan: &Plan, service: &mut Service) {
-        self.paced = None;
+        (self.paced, self.closed) = (None, service.closed);
         loop {
             // Time-outs come first.
             for place in 0..self.running.len() {
@@ -423,7 +433,9 @@ impl<'a> Reference<'a> {
                 return;
             }
             service.dispatch(plan, self.number, time);
-            self.started[index].get_or_insert(time);
+            if self.started[index].is_none() {
+                (self.started[index], self.closed_before[index]) = (Some(time), service.closed);
+            }
             let replies = &self.batch.items[index];
             let (takes, reply) = replies[(self.attempts[index] as usize).min(replies.len() - 1)];
             self.attempts[index] += 1;
