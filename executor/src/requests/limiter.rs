@@ -274,7 +274,7 @@ impl RateLimiter {
                         state.open_from(now);
                     }
                 }
-                Answer::Retry => {
+                Answer::Retry | Answer::Closed(_) => {
                     state.delay = throttle.longer(before);
                     state.round += 1;
                     // A service without capacity gets no requests that make up for late ones.
@@ -282,7 +282,7 @@ impl RateLimiter {
                         last.due = last.at;
                     }
                 }
-                Answer::Failed | Answer::Closed(_) | Answer::None => {}
+                Answer::Failed | Answer::None => {}
             }
         }
         if let Answer::Closed(time) = answer {

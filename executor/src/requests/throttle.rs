@@ -2,8 +2,8 @@
 //!
 //! The algorithm is additive increase, multiplicative decrease, after Chiu and Jain, "Analysis of
 //! the increase and decrease algorithms for congestion avoidance in computer networks" (1989). It
-//! acts on the delay between two dispatches. An outcome `Retry` multiplies the delay. An outcome
-//! `Done` shortens it by a step.
+//! acts on the delay between two dispatches. The outcomes `Retry` and `Closed` multiply the delay.
+//! An outcome `Done` shortens it by a step.
 //!
 //! All attempts that were in flight when the service ran out of capacity say the same thing. So an
 //! outcome counts only if its attempt was dispatched after the last back-off. Congestion control
@@ -17,13 +17,12 @@ use std::time::Duration;
 ///
 /// The delay begins at the floor.
 ///
-/// * [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry) multiplies it, adds at least one step,
-///   and stops at the ceiling.
+/// * [`AttemptOutcome::Retry`](crate::AttemptOutcome::Retry) and
+///   [`AttemptOutcome::Closed`](crate::AttemptOutcome::Closed) multiply it, add at least one step,
+///   and stop at the ceiling. So a server that bans its clients gets fewer requests after the ban.
 /// * [`AttemptOutcome::Done`](crate::AttemptOutcome::Done) shortens it by a step, down to the
 ///   floor.
 /// * The outcome of an attempt that was dispatched before the last back-off changes nothing.
-/// * [`AttemptOutcome::Closed`](crate::AttemptOutcome::Closed) changes nothing, because the limiter
-///   has a slow start after the closing.
 ///
 /// ```
 /// use std::time::Duration;

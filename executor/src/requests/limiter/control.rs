@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::primitive::{lock, now};
 use crate::requests::limiter::quota::Bucket;
-use crate::requests::limiter::{NotUntil, RateLimiter, RateLimiterBuilder};
+use crate::requests::limiter::{Limit, NotUntil, RateLimiter, RateLimiterBuilder};
 use crate::requests::throttle::{Throttle, ThrottleError};
 
 impl RateLimiter {
@@ -81,7 +81,14 @@ impl RateLimiter {
     /// Blocking: it takes a lock that is held for a few instructions per quota.
     pub fn not_until(&self, cost: u64) -> Option<NotUntil> {
         let (state, now) = (lock(&self.0.state), now());
-        self.latest(&state, cost).filter(|it| it.earliest.is_none_or(|at| now < at))
+        // A service that is closed takes no attempt, however many are in flight.
+        let closed = state.not_before.filter(|&at| now < at);
+        match self.latest(&state, cost).filter(|it| it.earliest.is_none_or(|at| now < at)) {
+            Some(NotUntil { limit: Limit::InFlight, .. }) if closed.is_some() => {
+                Some(NotUntil { limit: Limit::Closed, earliest: closed })
+            }
+            other => other,
+        }
     }
 
     /// Corrects the cost of an attempt in the [cost quotas](RateLimiterBuilder::cost_quota), from

@@ -214,6 +214,10 @@ fn the_limiter_names_the_limit_that_opens_last() {
     assert_eq!(limiter.not_until(1), None);
     limiter.close_until(now() + 3_600_000 * MS);
     assert_eq!(limiter.not_until(1).unwrap().limit, Limit::Closed);
+    // One of one attempt is in flight. The closing is known to last for longer.
+    limiter.reconfigure(RateLimiter::builder().max_in_flight(count(1))).unwrap();
+    let held = limiter.not_until(1).unwrap();
+    assert!(held.limit == Limit::Closed && held.earliest > Some(now() + 3_000_000 * MS));
 }
 
 #[test]

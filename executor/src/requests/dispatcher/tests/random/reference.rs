@@ -170,7 +170,7 @@ impl Service {
                 self.not_before = self.not_before.max(time);
             }
             self.delay = shorter;
-        } else if matches!(reply, Reply::Retry(_)) {
+        } else if matches!(reply, Reply::Retry(_) | Reply::Closed(_)) {
             let longer = (self.delay * aimd.multiplier).max(self.delay + aimd.step);
             self.delay = longer.min(aimd.ceiling);
             self.round += 1;
