@@ -251,11 +251,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         if let Some(tokens) = &mut self.tokens {
             tokens.failed();
         }
-        let taken = self.running.end(id, Verdict::Open);
-        if let Some(entry) = self.running.entry(id.index) {
-            entry.timed_out = true;
-        }
-        let entry = taken?.entry;
+        let entry = self.running.end(id, Verdict::Open)?.entry;
         self.ending.insert(id.index);
         Some(entry)
     }
@@ -400,7 +396,6 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
     /// or this one if the item is over.
     pub(crate) fn keep_error(&mut self, index: u64, error: E) -> Option<E> {
         let Some(entry) = self.running.entry(index) else { return Some(error) };
-        entry.timed_out = false;
         entry.error.replace(error)
     }
 

@@ -23,6 +23,7 @@ pub(crate) struct Entry<P, E> {
     /// The error of the last attempt.
     pub(crate) error: Option<E>,
     /// `true` if the last attempt exceeded its time-out. Then the error is that of an earlier one.
+    /// The start of each attempt resets it.
     pub(crate) timed_out: bool,
     /// The waits of the item, if the user has made their iterator. Boxed, because there are many
     /// entries, and few have it.
@@ -37,7 +38,6 @@ impl<P, E> Entry<P, E> {
 
     /// Keeps the error of an attempt.
     pub(crate) fn note_error(&mut self, error: E) {
-        self.timed_out = false;
         discard(self.error.replace(error));
     }
 }

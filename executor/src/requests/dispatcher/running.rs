@@ -52,6 +52,7 @@ impl<P, E> RunningItems<P, E> {
         timeout: Option<Instant>,
     ) -> AttemptId {
         entry.attempts += 1;
+        entry.timed_out = false;
         let id = AttemptId { index: entry.index, number: entry.attempts };
         self.timeouts.extend(timeout.map(|at| (at, id)));
         let attempts = [Attempt { id, timeout, is_hedge: false }].into_iter().collect();

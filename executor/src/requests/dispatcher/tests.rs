@@ -323,6 +323,30 @@ fn the_result_of_an_item_that_was_skipped_while_it_ran_is_late() {
 }
 
 #[test]
+fn a_time_out_says_nothing_about_an_attempt_that_runs() {
+    for hedge in [None, Some(Hedge::after(millis(10)))] {
+        let (retry, items) =
+            (patient().attempt_timeout(millis(20)), vec![vec![(100, Reply::Done)]]);
+        let mut simulation =
+            Simulation::new(retry, &RateLimiter::unlimited(), 2, 1, items).with_hedge(hedge);
+        simulation.run(19);
+        let now = simulation.at(20);
+        let action = simulation.dispatcher.take_action(now, 0);
+        let Some(Action::TimeOut(_, entry)) = action else { panic!("it has to be overdue") };
+        // The hedge goes on. Without one, another attempt starts.
+        assert_eq!(entry.is_none(), hedge.is_some());
+        if let Some(mut entry) = entry {
+            entry.timed_out = true;
+            let wait = RetryWait::For(Duration::ZERO);
+            assert!(simulation.dispatcher.retry_later(now, entry, wait).is_none());
+            simulation.take_actions(20);
+        }
+        let (entry, attempts) = simulation.dispatcher.skip(0).unwrap();
+        assert_eq!((entry.attempts, attempts.len(), entry.timed_out), (2, 1, false));
+    }
+}
+
+#[test]
 fn an_item_is_ending_from_its_last_action_to_its_outcome() {
     let items = vec![vec![(1, Reply::Retry(None))]];
     let retry = patient().within(millis(400));

@@ -63,10 +63,7 @@ impl<J: Jobs> Driver<J> {
             }
             (AttemptEnd::Dropped, None) => Err(match policy.cancelled() {
                 Some(stop) => stopped(&mut entry, stop),
-                None => {
-                    entry.timed_out = false;
-                    Failure::FutureDropped(unfinished(&mut entry, 0))
-                }
+                None => Failure::FutureDropped(unfinished(&mut entry, 0)),
             }),
         };
         Some((entry, outcome))
