@@ -14,7 +14,7 @@ use crate::cost::NextChunk;
 use crate::io::{Delivered, OrderedOutput, OutputProducer, OutputTicket, chunk};
 use crate::limits::{Budget, LimitState, TaskTimer};
 use crate::observe::CallSpan;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Stop};
 use crate::primitive::{AtomicBool, AtomicU64, AtomicUsize, AtomicWaker, Mutex, MutexGuard, lock};
 use crate::queue::room::{Offer, Room, Wanted};
 use crate::scheduler::{
@@ -354,31 +354,6 @@ impl<T: Send, U: Send, E: Send> QueueCore<T, U, E> {
         lock(&self.state).senders += 1;
     }
 
-    /// Counts a sender that is gone. After the last one, the queue ends behind what was sent.
-    pub(super) fn sender_ended(&self) {
-        let mut state = lock(&self.state);
-        state.senders -= 1;
-        if state.senders > 0 {
-            return;
-        }
-        self.position_all(&mut state);
-        let producer = state.producer.take();
-        if producer.is_some() {
-            self.progress.end();
-        }
-        drop(state);
-        producer.into_iter().for_each(OutputProducer::finish);
-        self.scheduler.after_run();
-    }
-
-    /// Takes the items that no worker has started. Returns none while the queue is open.
-    pub(super) fn take_unstarted(&self) -> Vec<T> {
-        if !self.is_cancelled() {
-            return Vec::new();
-        }
-        std::mem::take(&mut lock(&self.state).items).into()
-    }
-
     /// Claims the next chunk of items.
     fn claim(&self, helper: Option<Helper>) -> Option<(Reserved, Vec<T>)> {
         let must_run = helper.is_some_and(|helper| helper != Helper::Volunteer);
@@ -520,16 +495,15 @@ impl<T: Send, U: Send, E: Send> StreamWork for QueueCore<T, U, E> {
     }
 
     fn cancel(&self) {
-        let mut state = lock(&self.state);
-        // ORDERING: queue:cancel: Relaxed; the lock orders it for senders and workers.
-        self.cancelled.store(true, Relaxed);
-        let producer = state.producer.take();
-        state.positions.clear();
-        self.progress.finish(std::mem::take(&mut state.positioned));
-        self.progress.end();
-        drop(state);
-        drop(producer);
-        self.room.notify(|| Offer::END);
+        self.close();
+    }
+
+    fn stop(&self, stop: Stop) {
+        for (reserved, _) in self.close() {
+            // The queue has limits, so a chunk has one item.
+            self.fair_share.span.skipped(self.fair_share.id(), reserved.first, &stop);
+            self.output.complete_one(reserved.ticket, Err(stop.into()));
+        }
     }
 
     fn is_cancelled(&self) -> bool {
@@ -552,3 +526,5 @@ impl<T, U, E> Drop for QueueCore<T, U, E> {
         std::mem::take(&mut lock(&self.state).items).into_iter().for_each(discard);
     }
 }
+
+mod end;

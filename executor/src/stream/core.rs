@@ -219,6 +219,27 @@ impl<P: Parts> Core<P> {
         items.into_iter().for_each(discard);
     }
 
+    /// Drops items that the backlog refused, because the stream has ended. The consumer may still
+    /// wait for their outcome.
+    fn refuse_in_backlog(&self, ticket: OutputTicket, refused: Option<Vec<Item<P>>>) {
+        let Some(refused) = refused else { return };
+        let stop = self.output.ended_by().unwrap_or(Stop::Cancelled { cause: None });
+        self.output.complete_one(ticket, Err(stop.into()));
+        self.refuse(refused);
+    }
+
+    /// Gives a failure to each item that waits for a thread, because the stream ends early. No
+    /// thread runs these items any more, and the consumer takes an outcome of each.
+    fn fail_unstarted(&self, stop: Stop) {
+        for (reserved, items) in self.backlog.close_and_take() {
+            // The stream has limits, so a chunk has one item.
+            self.fair_share.span.skipped(self.fair_share.id(), reserved.first, &stop);
+            self.output.complete_one(reserved.ticket, Err(stop.into()));
+            self.refuse(items);
+        }
+        self.stop_keys(stop);
+    }
+
     /// Claims the items of a puller that is blocked in the source.
     fn take_over<const MOST: usize>(
         &self,
@@ -396,11 +417,8 @@ impl<P: Parts> StreamWork for Core<P> {
     }
 
     fn stop(&self, stop: Stop) {
-        if self.output.keys().is_none() {
-            return self.cancel();
-        }
         self.set_cancelled();
-        self.end_by_key(stop);
+        self.fail_unstarted(stop);
         self.drop_source_if_cancelled();
     }
 

@@ -19,17 +19,6 @@ impl<P: Parts> Core<P> {
         scheduler.idle.notify_work();
     }
 
-    /// Drops items that the backlog refused, because the stream has ended. By key, the consumer may
-    /// still wait for an outcome.
-    pub(super) fn refuse_in_backlog(&self, ticket: OutputTicket, refused: Option<Vec<Item<P>>>) {
-        let Some(refused) = refused else { return };
-        if self.output.keys().is_some() {
-            let stop = self.output.ended_by().unwrap_or(Stop::Cancelled { cause: None });
-            self.output.complete_one(ticket, Err(stop.into()));
-        }
-        self.refuse(refused);
-    }
-
     /// Gives an item its place in the order of its key. Takes the item out of the buffer if it has
     /// to wait.
     pub(super) fn admit<const MOST: usize>(
@@ -70,14 +59,5 @@ impl<P: Parts> Core<P> {
         let stopped = self.output.stop_keys(stop, also_open, unpark);
         self.refuse(unparked);
         stopped > 0
-    }
-
-    /// Gives an outcome to each item that has none, because the stream ends early.
-    pub(super) fn end_by_key(&self, stop: Stop) {
-        for (reserved, items) in self.backlog.close_and_take() {
-            self.output.complete_one(reserved.ticket, Err(stop.into()));
-            self.refuse(items);
-        }
-        self.stop_keys(stop);
     }
 }

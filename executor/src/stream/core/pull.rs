@@ -135,10 +135,9 @@ impl<P: Parts> Core<P> {
         while items.tail() > 0 {
             let count = items.tail().min(chunk);
             let Some(reserved) = self.reserve(producer, count) else { return false };
+            let ticket = reserved.ticket;
             let refused = self.backlog.push(reserved, |into| items.move_tail(count, into));
-            if let Some(refused) = refused {
-                self.refuse(refused);
-            }
+            self.refuse_in_backlog(ticket, refused);
         }
         true
     }
