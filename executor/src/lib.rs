@@ -169,8 +169,8 @@ pub use queue::place::Place;
 pub use queue::sender::{QueueSender, SendError, Task, TrySendError};
 #[cfg(feature = "requests")]
 pub use requests::{
-    Attempt, AttemptOutcome, Hedge, KeyedRequests, Limit, NotUntil, Quota, RateLimiter,
-    RateLimiterBuilder, Requests, Retry, RetryBudget, Throttle, ThrottleError, Weigh,
+    Attempt, AttemptOutcome, Hedge, KeyedRequests, Limit, LimiterStats, NotUntil, Quota,
+    RateLimiter, RateLimiterBuilder, Requests, Retry, RetryBudget, Throttle, ThrottleError, Weigh,
 };
 pub use scheduler::gate::ConcurrencyLimit;
 pub use scheduler::work::CallKind;

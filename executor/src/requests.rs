@@ -32,7 +32,7 @@ pub use self::attempt::{Attempt, AttemptOutcome};
 pub use self::builder::Requests;
 pub use self::hedge::Hedge;
 pub use self::keyed::KeyedRequests;
-pub use self::limiter::{Limit, NotUntil, Quota, RateLimiter, RateLimiterBuilder};
+pub use self::limiter::{Limit, LimiterStats, NotUntil, Quota, RateLimiter, RateLimiterBuilder};
 pub use self::retry::Retry;
 pub use self::retry_budget::RetryBudget;
 pub use self::throttle::{Throttle, ThrottleError};

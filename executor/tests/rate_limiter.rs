@@ -9,7 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use common::{executor, with_timeout};
-use reorder_executor::{AttemptOutcome, CancellationToken, RateLimiter, Retry, Throttle};
+use reorder_executor::{
+    Attempt, AttemptOutcome, CancellationToken, RateLimiter, RequestStats, Retry, Throttle,
+};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -77,5 +79,37 @@ fn the_delay_in_statistics_is_that_of_their_own_batch() {
         let (first, second) = (stream(false), stream(true));
         assert_eq!(first.requests().unwrap().current_delay, Duration::ZERO);
         assert_eq!(second.requests().unwrap().current_delay, MS);
+    });
+}
+
+#[test]
+fn the_statistics_of_a_limiter_are_the_sums_of_its_batches() {
+    with_timeout(|| {
+        let limiter = RateLimiter::builder().pace(MS).build().unwrap();
+        let executors = [executor(1), executor(2)];
+        let handles = executors.each_ref().map(|executor| {
+            let retry = Retry::new().retries(1);
+            let batch = executor.batch(0..20).requests().retry(retry).through(&limiter);
+            batch.submit(|&n: &u32, attempt: &Attempt| match n {
+                5 if attempt.number() == 1 => {
+                    AttemptOutcome::Retry { error: "busy", after: Some(MS) }
+                }
+                6 => panic!("an attempt without an answer"),
+                7 => AttemptOutcome::Failed("no such item"),
+                _ => AttemptOutcome::Done(n),
+            })
+        });
+        let stats = handles.map(|handle| *handle.unwrap().wait().requests().unwrap());
+        let sum = |of: fn(&RequestStats) -> Duration| stats.iter().map(of).sum::<Duration>();
+        let all = limiter.stats();
+        assert_eq!(all.attempts, stats.iter().map(|batch| batch.attempts).sum());
+        assert_eq!((all.attempts, all.done, all.capacity_retries), (42, 36, 2));
+        assert_eq!((all.failed, all.unanswered, all.in_flight), (2, 2, 0));
+        assert_eq!(all.waited_for_pace, sum(|batch| batch.waited_for_pace));
+        assert!(all.waited_for_pace > Duration::ZERO);
+        assert_eq!(all.waited_for_throttle, Duration::ZERO);
+        assert_eq!((all.waiting_batches, all.closings), (0, 0));
+        // The slots are a pace apart, and no attempt starts before its slot.
+        assert!(all.rate().unwrap() <= 1000.1, "{all:?}");
     });
 }

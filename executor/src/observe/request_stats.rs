@@ -58,6 +58,15 @@ impl RequestStats {
             since = since.max(end);
         }
     }
+
+    /// Returns the waits for the pace, the throttle and the service since earlier statistics.
+    pub(crate) fn waits_since(&self, before: &RequestStats) -> [Duration; 3] {
+        [
+            self.waited_for_pace - before.waited_for_pace,
+            self.waited_for_throttle - before.waited_for_throttle,
+            self.waited_for_service - before.waited_for_service,
+        ]
+    }
 }
 
 #[cfg(test)]

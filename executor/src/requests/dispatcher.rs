@@ -469,8 +469,13 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
 
     /// Adds the wait that is under way to the statistics, and ends it.
     fn end_wait(&mut self, now: Instant) {
-        self.stats = self.stats(now);
+        if self.blocked_since.is_none() {
+            return;
+        }
+        let after = self.stats(now);
+        let before = mem::replace(&mut self.stats, after);
         self.blocked_since = None;
+        self.turn.waited(self.stats.waits_since(&before));
     }
 
     /// Returns the statistics, including the wait that is under way.

@@ -17,6 +17,7 @@
 //! | `limiter` | the schedule, and the queue of batches |
 //! | `limiter/turn` | one batch in the queue |
 //! | `limiter/control` | what users change while batches go through the limiter |
+//! | `limiter/stats` | its statistics |
 //! | `limiter/builder` | its settings |
 //! | `limiter/quota` | several quotas at once, and the limit that holds an attempt back |
 //! | `limiter/closing` | what the server states: closings, and remaining attempts |
@@ -39,6 +40,7 @@ mod builder;
 mod closing;
 mod control;
 mod quota;
+mod stats;
 mod turn;
 
 pub use self::builder::RateLimiterBuilder;
@@ -46,6 +48,7 @@ pub(crate) use self::builder::random;
 pub(crate) use self::closing::Answer;
 use self::quota::Bucket;
 pub use self::quota::{Limit, NotUntil, Quota};
+pub use self::stats::LimiterStats;
 pub(crate) use self::turn::Turn;
 
 /// The duration that stands for "never". Every clock can represent this instant.
@@ -98,6 +101,8 @@ struct State {
     settings: RateLimiterBuilder,
     /// One for each quota of the settings.
     buckets: Vec<Bucket>,
+    /// Its counters. The other numbers are added when a user asks.
+    stats: LimiterStats,
     /// The attempts in flight.
     in_flight: u64,
     last: Option<Slot>,
@@ -191,6 +196,7 @@ impl RateLimiter {
         let state = State {
             buckets: settings.quotas.iter().map(bucket).collect(),
             settings,
+            stats: LimiterStats::default(),
             in_flight: 0,
             last: None,
             delay,
@@ -265,6 +271,7 @@ impl RateLimiter {
         let mut state = lock(&self.0.state);
         let (before, was_full) = (state.delay, state.is_full());
         state.in_flight = state.in_flight.saturating_sub(1);
+        state.stats.ended(answer);
         state.closing.ended(dispatch.closing, matches!(answer, Answer::Done | Answer::Failed));
         if let (Some(throttle), true) = (state.settings.throttle, dispatch.round == state.round) {
             match answer {

@@ -9,6 +9,7 @@ use crate::{AttemptOutcome, BatchHandle, BatchReport, Executor};
 
 mod events;
 mod quotas;
+mod stats;
 
 /// Returns a turn of a batch that rests because its slot is not open.
 fn waiting(limiter: &RateLimiter, scheduler: &Arc<Scheduler>, at: Instant) -> Turn {

@@ -2,7 +2,7 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::primitive::{lock, now};
 use crate::requests::batch_waker::BatchWaker;
@@ -159,6 +159,7 @@ impl Turn {
         self.place = None;
         state.last = Some(Slot { due, at: now });
         state.in_flight += 1;
+        state.stats.dispatched(now);
         state.buckets.iter_mut().for_each(|bucket| bucket.take(self.cost, now));
         if let Some(reset) = state.closing.dispatched(now) {
             state.open_from(reset);
@@ -172,6 +173,11 @@ impl Turn {
         // The timer may be late, and that batch may still rest. It has to ask for another place.
         self.told.extend(told);
         Ok(dispatch)
+    }
+
+    /// Adds waits of the batch for the pace, the throttle and the service to the statistics.
+    pub(crate) fn waited(&self, waits: [Duration; 3]) {
+        lock(&self.limiter.0.state).stats.waited(waits);
     }
 
     /// Leaves the queue, because the batch has no attempt to dispatch.
