@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use common::{Latch, executor, kinds, with_timeout};
+use common::{Latch, LiveCounter, executor, kinds, with_timeout};
 use futures::{HOUR, MS};
 use reorder_executor::{AttemptOutcome, ConcurrencyLimit, Failure, Retry, Shutdown};
 
@@ -193,5 +193,47 @@ fn an_item_that_was_pulled_for_the_consumer_gets_a_failure() {
         let outcomes = outcomes.recv().unwrap();
         assert_eq!(kinds(&outcomes), "..ss");
         assert!(matches!(&outcomes[2], Err(Failure::ShutDown(item)) if item.was_pulled()));
+    });
+}
+
+#[test]
+fn a_consumer_that_waits_ends_the_attempts_that_take_too_long() {
+    with_timeout(|| {
+        let runtime = futures::runtime();
+        for round in 0..50 {
+            let (executor, started) = (executor(1), Latch::default());
+            let (opens, live) = (started.clone(), LiveCounter::default());
+            let futures = live.clone();
+            let retry = Retry::new().within(10 * HOUR).wait(MS, MS).attempt_timeout(5 * MS);
+            let batch = executor.batch([()]).requests().retry(retry);
+            let outcomes = batch.stream_async(futures::spawner(&runtime), move |_, _| {
+                opens.open();
+                futures::endless(&futures)
+            });
+            // The workers end while the consumer waits. From then on, it keeps the time-outs.
+            let consumer = thread::spawn(|| outcomes.unwrap().collect::<Vec<_>>());
+            started.wait();
+            thread::sleep(MS / 10 * (round % 10));
+            assert!(executor.shutdown(Shutdown::FinishRunning, Some(HOUR)).is_complete());
+            assert_eq!(kinds(&consumer.join().unwrap()), "s", "round {round}");
+            live.wait_until_none_alive();
+        }
+    });
+}
+
+#[test]
+fn an_item_that_is_pulled_when_the_batch_closes_gets_its_outcome() {
+    with_timeout(|| {
+        for round in 0..500 {
+            let executor = executor(2);
+            let batch = executor.batch(0_u64..).requests();
+            let stream = batch.stream(|&n, _| AttemptOutcome::<_, ()>::Done(n)).unwrap();
+            let consumer = thread::spawn(|| stream.filter(Result::is_err).collect::<Vec<_>>());
+            thread::sleep(MS / 20 * (round % 10));
+            assert!(executor.shutdown(Shutdown::FinishRunning, Some(HOUR)).is_complete());
+            // The consumer would wait for ever for a position without an outcome.
+            let failures = consumer.join().unwrap();
+            assert!(kinds(&failures).bytes().all(|kind| kind == b's'), "round {round}");
+        }
     });
 }

@@ -49,16 +49,6 @@ impl<J: Jobs> Driver<J> {
         is_wanted
     }
 
-    /// Drops an item that came after the batch was closed. By key, the consumer may still wait for
-    /// its outcome.
-    pub(super) fn refuse_pulled(&self, pending: PendingItem<ItemOf<J>>) {
-        if self.output.keys().is_some() {
-            let stop = self.output.ended_by().unwrap_or(Stop::Cancelled { cause: None });
-            self.output.complete_one(pending.ticket, Err(stop.into()));
-        }
-        discard(pending.item);
-    }
-
     /// Lets the items start that were parked, and have room now.
     pub(super) fn start_opened(&self) {
         while let Some(ticket) = self.output.keys().and_then(|keys| keys.take_opened()) {

@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use crate::io::{OutputTicket, SourceEnd};
 use crate::limits::Current;
-use crate::outcome::Failure;
+use crate::outcome::{Failure, Stop};
 use crate::primitive::{lock, now};
 use crate::requests::driver::{Driver, SourceOf};
 use crate::requests::in_flight::{ItemOf, Jobs, PendingItem};
@@ -58,6 +58,14 @@ impl<J: Jobs> Driver<J> {
         let pending = PendingItem { ticket, item };
         let pulled = lock(&self.dispatcher).pulled(pending, now());
         pulled.map_err(|pending| self.refuse_pulled(pending)).is_ok()
+    }
+
+    /// Drops an item that came after the batch was closed. The consumer may wait for its outcome,
+    /// because the item has its position.
+    pub(super) fn refuse_pulled(&self, pending: PendingItem<ItemOf<J>>) {
+        let stop = self.output.ended_by().unwrap_or(Stop::Cancelled { cause: None });
+        self.output.complete_one(pending.ticket, Err(stop.into()));
+        discard(pending.item);
     }
 
     /// Returns the number of items that were pulled: the index of the next one.
