@@ -227,8 +227,8 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
             let is_open = || stream.fair_share().is_open();
             let is_due = |at: Instant| until.is_none_or(|until| at < until);
             let has_work = || {
-                // Asked again after the waker is in place: what changes later uses it. A thread that
-                // is left alone looks at its role again: it has to keep the timers as well.
+                // Asked again after the waker is in place: what changes later uses it. A thread
+                // that is left alone looks at its role again: it has to keep the timers as well.
                 let is_left_alone = helper != Helper::Alone && scheduler.is_stopping();
                 is_left_alone
                     || helps && is_open() && stream.helps(helper)
