@@ -88,7 +88,13 @@ impl<P: Parts> Core<P> {
             source.fill(most, shared.writer())
         } else {
             let _inside = slice.enter_source();
-            source.fill(most, shared.publisher())
+            if source.has_keys() {
+                // Only this thread knows the key of the item. A thread that took the item over
+                // would not wait for earlier items of the key.
+                source.fill(most, shared.writer())
+            } else {
+                source.fill(most, shared.publisher())
+            }
         };
         // A write that changes nothing would still take the line from the other threads.
         // ORDERING: stream:promise: Relaxed; a hint, asked for again by the next puller.
