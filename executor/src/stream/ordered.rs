@@ -219,10 +219,9 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
                 backoff.snooze();
                 continue;
             }
-            let (helps, helper) = match deadline {
-                Some(_) => (self.must_run(), self.helper()),
-                None => (self.may_help(), self.helper()),
-            };
+            // The role comes first. If the executor stops between the two, the thread looks again.
+            let helper = self.helper();
+            let helps = if deadline.is_some() { self.must_run() } else { self.may_help() };
             let (stream, scheduler, limits) = (&self.stream, &self.scheduler, &self.limits);
             let is_open = || stream.fair_share().is_open();
             let is_due = |at: Instant| until.is_none_or(|until| at < until);
