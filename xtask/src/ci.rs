@@ -1,9 +1,13 @@
-//! Runs the checks of `ci/`, one after the other, and sums up.
+//! Runs the checks of `ci/` in two rows, each one after the other, and sums up.
+//!
+//! Much of a step is the work of one processor, or waits for a server. So the steps with build
+//! folders of their own run beside the others.
 
 mod steps;
 
-use std::io::{self, Write};
+use std::fs::{self, File};
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -59,36 +63,54 @@ struct Done {
 
 /// Runs the steps, and prints a line for each in the end.
 fn run_all(steps: &[&Step], mut done: Vec<Done>) -> anyhow::Result<()> {
-    for Step { name, command } in steps {
-        println!("=== {name}: {command}");
-        io::stdout().flush()?;
-        let begin = Instant::now();
-        let mut bash = Command::new("bash");
-        build::forget_cargo(&mut bash);
-        let status = bash.args(["-euo", "pipefail", "-c", command]).status().context("bash")?;
-        let step = Done { name, passed: status.success(), time: begin.elapsed() };
-        println!("=== {name}: {}, {} s", verdict(&step), step.time.as_secs());
-        done.push(step);
-    }
-    println!("\n{}", summary(&done));
+    let begin = Instant::now();
+    let before: Duration = done.iter().map(|step| step.time).sum();
+    let row = |beside| steps.iter().filter(move |step| step.beside == beside);
+    let rows = thread::scope(|scope| {
+        let other = scope.spawn(|| row(true).map(|step| run_step(step)).collect::<Vec<_>>());
+        let mut rows: Vec<_> = row(false).map(|step| run_step(step)).collect();
+        rows.extend(other.join().expect("a step returns its errors"));
+        rows
+    });
+    done.extend(rows.into_iter().collect::<anyhow::Result<Vec<_>>>()?);
+    println!("\n{}", summary(&done, before + begin.elapsed()));
     let failed: Vec<&str> = done.iter().filter(|step| !step.passed).map(|step| step.name).collect();
     ensure!(failed.is_empty(), "FAILED: {}", failed.join(" "));
     Ok(())
+}
+
+/// Runs a step, and prints its output when it ends. The output is in the build folder meanwhile.
+fn run_step(step: &Step) -> anyhow::Result<Done> {
+    let Step { name, command, .. } = step;
+    let folder = build::target().join("ci");
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let log = folder.join(format!("{name}.log"));
+    let output = File::create(&log).with_context(|| log.display().to_string())?;
+    println!("=== {name} begins; its output is in {}", log.display());
+    let begin = Instant::now();
+    let mut bash = Command::new("bash");
+    build::forget_cargo(&mut bash);
+    bash.stdout(output.try_clone()?).stderr(output);
+    let status = bash.args(["-euo", "pipefail", "-c", command]).status().context("bash")?;
+    let step = Done { name, passed: status.success(), time: begin.elapsed() };
+    let output = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+    let (verdict, seconds) = (verdict(&step), step.time.as_secs());
+    println!("=== {name}: {command}\n{output}=== {name}: {verdict}, {seconds} s");
+    Ok(step)
 }
 
 fn verdict(step: &Done) -> &'static str {
     if step.passed { "ok" } else { "FAILED" }
 }
 
-/// Returns a line for each step, and one for all.
-fn summary(done: &[Done]) -> String {
+/// Returns a line for each step, and one for all, which took `total`.
+fn summary(done: &[Done], total: Duration) -> String {
     let width = done.iter().map(|step| step.name.len()).max().unwrap_or(0);
     let mut lines: Vec<String> = done
         .iter()
         .map(|step| format!("{:width$} {:4} s  {}", step.name, step.time.as_secs(), verdict(step)))
         .collect();
     let passed = done.iter().filter(|step| step.passed).count();
-    let total: Duration = done.iter().map(|step| step.time).sum();
     lines.push(format!("{passed} of {} checks passed in {} s", done.len(), total.as_secs()));
     lines.join("\n")
 }
@@ -98,9 +120,9 @@ mod tests {
     use super::*;
 
     const STEPS: [Step; 3] = [
-        Step { name: "first", command: "true" },
-        Step { name: "second", command: "false | true" },
-        Step { name: "third", command: "true" },
+        Step { name: "first", command: "true", beside: false },
+        Step { name: "second", command: "false | true", beside: true },
+        Step { name: "third", command: "true", beside: false },
     ];
 
     #[test]
@@ -119,7 +141,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ran");
         let command = format!("touch {}", file.display()).leak();
-        let touch = Step { name: "touch", command };
+        let touch = Step { name: "touch", command, beside: true };
         let error = run_all(&[&STEPS[1], &touch], Vec::new()).unwrap_err();
         assert_eq!(error.to_string(), "FAILED: second");
         assert!(file.exists());
@@ -134,13 +156,30 @@ mod tests {
     }
 
     #[test]
+    fn steps_with_a_folder_of_their_own_run_beside_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        let (a, b) = (file("a"), file("b"));
+        // Each step creates its file, and waits for the file of the other step.
+        let meet = |mine: &str, theirs: &str| -> &'static str {
+            let wait =
+                format!("for i in $(seq 6000); do test -e {theirs} && exit; sleep 0.01; done");
+            format!("touch {mine}; {wait}; exit 1").leak()
+        };
+        let first = Step { name: "meets", command: meet(&a, &b), beside: false };
+        let second = Step { name: "meets_beside", command: meet(&b, &a), beside: true };
+        run_all(&[&first, &second], Vec::new()).unwrap();
+    }
+
+    #[test]
     fn summary_has_a_line_for_each_step() {
         let done =
             |name, passed, seconds| Done { name, passed, time: Duration::from_secs(seconds) };
-        let summary = summary(&[done("test", true, 61), done("package", false, 7)]);
+        let done = [done("test", true, 61), done("package", false, 7)];
+        let summary = summary(&done, Duration::from_secs(66));
         assert_eq!(
             summary,
-            "test      61 s  ok\npackage    7 s  FAILED\n1 of 2 checks passed in 68 s"
+            "test      61 s  ok\npackage    7 s  FAILED\n1 of 2 checks passed in 66 s"
         );
     }
 
