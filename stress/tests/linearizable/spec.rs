@@ -8,15 +8,13 @@
 //! | a completion or an eviction | it claims the position, and the ring refuses later claims; it publishes the result |
 //! | a delivery | it takes the position, and the ring refuses later claims; it frees the slot for the producer |
 //! | a reservation | it checks that the batch is not cancelled; it reserves |
-//! | the end of a side | the producer declares the end; the side begins to leave; the side has left |
+//! | the end of the producer | it declares the end; it begins to leave; it has left |
+//! | the end of the consumer | it cancels the batch; it begins to leave; it has left |
 
-use std::cell::Cell as StdCell;
 use std::collections::HashMap;
-use std::panic::resume_unwind;
 
 use crate::model::{Cell, Model};
 use crate::{Busy, Gap, HeadState, Reason, ReserveError, TryNextError};
-use stateright::semantics::SequentialSpec;
 
 /// A step with its answer. Positions count from the first position of the ring, indices from the
 /// first position of a batch.
@@ -45,6 +43,9 @@ pub(crate) enum Step {
     Head(HeadState),
     Cancel(bool),
     DeclareEnd(TryNextError),
+    /// The first step of a consumer that leaves: it cancels the batch of a producer that is still
+    /// there. A reservation that has checked the cancellation before may follow.
+    CancelToLeave,
     /// A side begins to leave.
     Leave(Side),
     /// A side has left.
@@ -60,7 +61,7 @@ pub(crate) enum Side {
     Consumer,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Spec {
     model: Model,
     capacity: u64,
@@ -91,7 +92,7 @@ impl Spec {
     }
 
     /// Takes the step. Returns `false` if the step is impossible now.
-    fn step(&mut self, step: Step) -> bool {
+    pub(crate) fn step(&mut self, step: Step) -> bool {
         match step {
             Step::Open(answer) if self.leaving > 0 => answer == Err(Busy::Leased),
             Step::Open(answer) => self.model.open() == answer,
@@ -133,6 +134,16 @@ impl Spec {
             Step::DeclareEnd(end) => {
                 self.model.declare(end);
                 true
+            }
+            Step::CancelToLeave => {
+                if self.model.producer {
+                    self.model.cancel(self.model.batch_number);
+                }
+                true
+            }
+            // Only after the step `CancelToLeave`.
+            Step::Leave(Side::Consumer) if self.model.producer && !self.model.is_cancelled() => {
+                false
             }
             Step::Leave(side) => self.leave(side),
             Step::Left(_) => {
@@ -222,38 +233,5 @@ impl Spec {
         self.freed = self.freed.max(self.model.head);
         self.leaving += 1;
         true
-    }
-}
-
-/// The maximum number of steps of a search. The search finds an existing order after a few thousand
-/// of them, but it can take almost forever to find that there is none.
-const MAX_STEPS: u64 = 4_000_000;
-
-thread_local! {
-    /// The steps of the present search of this thread.
-    static STEPS: StdCell<u64> = const { StdCell::new(0) };
-}
-
-/// The payload of the unwinding by which a search ends after [`MAX_STEPS`].
-#[derive(Debug)]
-pub(crate) struct Undecided;
-
-/// Begins a search on this thread: counts its steps from 0.
-pub(crate) fn begin_search() {
-    STEPS.set(0);
-}
-
-/// A step contains its answer, so the answer of the specification is whether the step is possible.
-impl SequentialSpec for Spec {
-    type Op = Step;
-    type Ret = bool;
-
-    fn invoke(&mut self, step: &Step) -> bool {
-        STEPS.set(STEPS.get() + 1);
-        if STEPS.get() > MAX_STEPS {
-            // The tester has no limit, and returns no error.
-            resume_unwind(Box::new(Undecided));
-        }
-        self.step(*step)
     }
 }

@@ -219,8 +219,11 @@ impl<'r> Actor<'r> {
     }
 
     fn leave(&mut self, consumer: Consumer<Handle<'r>>) {
-        let steps = |_: &()| vec![Step::Leave(Side::Consumer), Step::Left(Side::Consumer)];
-        self.log.call(|| drop(consumer), steps);
+        let side = Side::Consumer;
+        self.log.call(
+            || drop(consumer),
+            |()| vec![Step::CancelToLeave, Step::Leave(side), Step::Left(side)],
+        );
     }
 
     fn value(&mut self) -> usize {

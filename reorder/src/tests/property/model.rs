@@ -37,7 +37,7 @@ impl Cell {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Model {
     capacity: u64,
     /// The first position of the ring's life.
