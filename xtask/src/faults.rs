@@ -29,8 +29,6 @@ use anyhow::{Context as _, bail, ensure};
 use apply::Workspace;
 use entries::Groups;
 
-use crate::orderings;
-
 const USAGE: &str = "usage:
   cargo xtask faults check                 checks that every entry applies, and the result is Rust
   cargo xtask faults list [GROUP]          lists names, tests and descriptions
@@ -72,15 +70,15 @@ pub(crate) fn apply(name: &str, folder: &Path) -> anyhow::Result<()> {
     copy::with_fault(&root, Groups::read(&root)?.fault(name)?, folder)
 }
 
-/// Fails unless every entry applies, and the model that it names exists.
+/// Fails unless every entry applies, and the test that it names exists.
 fn check(root: &Path, groups: &Groups) -> anyhow::Result<()> {
     let mut workspace = Workspace::new(root);
     let mut count = 0;
     let mut failed = 0;
     for (group, fault) in groups.all() {
         count += 1;
-        let model = fault.noticed_by.as_deref().map_or(Ok(()), orderings::model_exists);
-        if let Err(error) = workspace.changed(fault).and(model) {
+        let test = run::check(group, fault);
+        if let Err(error) = workspace.changed(fault).map(drop).and(test) {
             failed += 1;
             println!("faults: {group}/{}: {error:#}", fault.name);
         }

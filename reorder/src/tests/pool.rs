@@ -3,12 +3,14 @@
 mod stopped;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Wake, Waker};
 use std::vec::Vec;
 
 use super::inventory::Inventory;
 use super::reclaim;
 use super::{Lease, RingPool};
 use crate::errors::{CapacityError, Reason, ReserveError};
+use crate::primitive::epoch;
 use crate::ring::identity;
 
 /// Excludes other tests that retire rings or delay their freeing. The bytes that wait to be freed
@@ -128,6 +130,52 @@ fn every_entry_can_have_a_ring_and_no_more() {
     }
     leases.pop();
     assert!(pool.lease(1).is_ok(), "an entry is unused again");
+}
+
+#[test]
+fn an_entry_is_unused_again_after_its_ring_was_retired_or_refused() {
+    let _alone = alone();
+    let pool = RingPool::<u64>::with_idle_limit(0);
+    let entry = || identity::entry(pool.lease(1).unwrap().id());
+    assert_eq!((entry(), entry()), (0, 0), "the ring was retired when its lease ended");
+    if cfg!(target_pointer_width = "64") {
+        let refused = pool.lease(1 << 58).unwrap_err();
+        assert!(matches!(refused, CapacityError::OutOfMemory { .. }), "{refused}");
+        assert_eq!(entry(), 0);
+    }
+}
+
+/// Notes whether its thread is pinned when it is called.
+#[derive(Default)]
+struct NotesPins(Mutex<Vec<bool>>);
+
+impl Wake for NotesPins {
+    fn wake(self: Arc<Self>) {
+        let is_pinned = epoch::with_handle(|handle| handle.is_pinned());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(is_pinned);
+    }
+}
+
+/// A waker is user code, and may take any time. Meanwhile, a pinned thread would delay all freeing.
+#[test]
+fn a_late_completion_and_eviction_wake_after_the_pin() {
+    let _alone = alone();
+    let (pool, notes) = (RingPool::new(), Arc::new(NotesPins::default()));
+    let waker = Waker::from(Arc::clone(&notes));
+    for evicts in [false, true] {
+        let (mut producer, mut consumer) = pool.lease(1).unwrap().open_owned().unwrap().split();
+        let ticket = producer.reserve().unwrap();
+        assert!(consumer.poll_next(&mut Context::from_waker(&waker)).is_pending());
+        match evicts {
+            false => pool.complete(ticket, 7).unwrap(),
+            true => pool.evict(ticket).unwrap(),
+        }
+    }
+    assert_eq!(*notes.0.lock().unwrap(), [false, false]);
+    let guard = reclaim::pin();
+    waker.wake();
+    drop(guard);
+    assert_eq!(*notes.0.lock().unwrap(), [false, false, true], "the waker notices a pin");
 }
 
 /// The guard stands for a thread that is stopped within a call.

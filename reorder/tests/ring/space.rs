@@ -1,10 +1,11 @@
 //! A producer that waits for space: its wake-ups, the end of its wait, and two sides that wait for
 //! each other.
 
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 
 use crate::wake_counter::WakeCounter;
-use reorder_ring::{ReserveError, Ring, SpaceError};
+use reorder_ring::{Consumer, Producer, ReserveError, Ring, SpaceError};
 
 const FIRST_OF_LAST: u64 = (1 << 61) - 1;
 
@@ -256,5 +257,49 @@ mod blocking {
         let spent = crate::cpu_time::of_this_thread() - before;
         assert_eq!(full, Err(SpaceTimeoutError::Timeout));
         assert!(spent < Duration::from_millis(5), "{spent:?} of processor time");
+    }
+}
+
+type Owned = Arc<Ring<()>>;
+
+/// A waker that polls with the producer that it wakes, at once.
+#[derive(Default)]
+struct PollsAtOnce {
+    producer: Mutex<Option<Producer<Owned>>>,
+    found: Mutex<Vec<Poll<Result<(), SpaceError>>>>,
+}
+
+impl Wake for PollsAtOnce {
+    fn wake(self: Arc<Self>) {
+        let mut producer = self.producer.lock().unwrap();
+        let poll =
+            producer.as_mut().map(|it| it.poll_space(&mut Context::from_waker(Waker::noop())));
+        self.found.lock().unwrap().extend(poll);
+    }
+}
+
+/// The thread that wakes the producer may be stopped after the wake-up. So space, or the end of the
+/// wait, comes first.
+#[test]
+fn each_event_is_visible_to_the_waker_of_the_producer() {
+    let cancelled = Poll::Ready(Err(SpaceError::Cancelled));
+    type Event = fn(Consumer<Owned>) -> Option<Consumer<Owned>>;
+    let events: [(Event, _); 3] = [
+        (|mut it| it.try_next().map(|_| it).ok(), Poll::Ready(Ok(()))),
+        (|it| it.canceller().cancel().then_some(it), cancelled),
+        (|_| None, cancelled),
+    ];
+    for (number, (act, found)) in events.into_iter().enumerate() {
+        let ring = Arc::new(Ring::with_capacity(1).unwrap());
+        let (mut producer, consumer) = ring.open_owned().unwrap().split();
+        ring.complete(producer.reserve().unwrap(), ()).unwrap();
+        let polls = Arc::new(PollsAtOnce::default());
+        let waker = Waker::from(Arc::clone(&polls));
+        assert!(producer.poll_space(&mut Context::from_waker(&waker)).is_pending());
+        *polls.producer.lock().unwrap() = Some(producer);
+        let consumer = act(consumer);
+        assert_eq!(*polls.found.lock().unwrap(), [found], "event {number}");
+        *polls.producer.lock().unwrap() = None;
+        drop(consumer);
     }
 }

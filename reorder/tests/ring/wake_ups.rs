@@ -1,7 +1,7 @@
 //! Each event that a consumer waits for wakes it: completions, gaps, ends and cancellations.
 
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
 use crate::wake_counter::WakeCounter;
@@ -160,6 +160,39 @@ fn each_event_wakes_a_polled_consumer_once() {
                 );
             }
         }
+    }
+}
+
+/// A waker that takes with the consumer that it wakes, at once.
+#[derive(Default)]
+struct TakesAtOnce {
+    consumer: Mutex<Option<Consumer<R>>>,
+    taken: Mutex<Vec<Poll<Next>>>,
+}
+
+impl Wake for TakesAtOnce {
+    fn wake(self: Arc<Self>) {
+        let mut consumer = self.consumer.lock().unwrap();
+        let next =
+            consumer.as_mut().map(|it| it.poll_next(&mut Context::from_waker(Waker::noop())));
+        self.taken.lock().unwrap().extend(next);
+    }
+}
+
+/// The thread that causes the event may be stopped after the wake-up. So the event comes first.
+#[test]
+fn each_event_is_visible_to_the_waker_that_it_calls() {
+    for event in EVENTS {
+        let ring = Arc::new(Ring::with_capacity(4).unwrap());
+        let (mut consumer, mut rest) = open(&ring, 1, event.reserved);
+        let takes = Arc::new(TakesAtOnce::default());
+        let waker = Waker::from(Arc::clone(&takes));
+        assert!(consumer.poll_next(&mut Context::from_waker(&waker)).is_pending());
+        *takes.consumer.lock().unwrap() = Some(consumer);
+        (event.act)(&mut rest);
+        let taken = std::mem::take(&mut *takes.taken.lock().unwrap());
+        assert_eq!(taken, [Poll::Ready(expected(event, 1))], "{}", event.name);
+        *takes.consumer.lock().unwrap() = None;
     }
 }
 

@@ -63,6 +63,7 @@ pub(super) const DEEP: &[Step] = &[
     step("remote", "REORDER_REMOTE_RUNS=${REORDER_REMOTE_RUNS-100000} ci/remote.sh"),
     step("requests", "REORDER_RANDOM_RUNS=${REORDER_RANDOM_RUNS-100000} ci/requests.sh"),
     step("keys", "REORDER_RANDOM_RUNS=100000 cargo test -p reorder-executor --lib key_table"),
+    step("test_faults", "ci/test_faults.sh"),
     step("spin", "ci/spin.sh"),
     step("soak_fault", "ci/soak.sh"),
     step("soak", "ci/soak.sh ${REORDER_SOAK_MINUTES-60} --seed $RANDOM"),

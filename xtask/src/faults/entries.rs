@@ -110,9 +110,10 @@ impl Groups {
             }
             ensure!(!fault.description.trim().is_empty(), "{group}/{name}: no description");
             ensure!(!fault.edits.is_empty(), "{group}/{name}: no edit");
-            // The models run one at a time.
-            let names_test = fault.noticed_by.is_some() || group != "models";
-            ensure!(names_test, "{group}/{name}: no model that must notice it");
+            // The tests of these groups run one at a time.
+            let is_named = group == "models" || group.ends_with("_tests");
+            let names_test = fault.noticed_by.is_some() || !is_named;
+            ensure!(names_test, "{group}/{name}: no test that must notice it");
         }
         for group in self.0.keys() {
             self.of(group).with_context(|| format!("faults/{group}.toml"))?;
@@ -173,6 +174,7 @@ replacement = ''
         assert!(format!("{:#}", groups(&unknown).unwrap_err()).contains("models/loud"));
         let no_model = ENTRY.replace("noticed_by = \"wake::one\"", "");
         assert!(groups(&[("models", &no_model)]).is_err());
+        assert!(groups(&[("ring_tests", &no_model)]).is_err());
         assert!(groups(&[("progress", &no_model)]).is_ok());
         assert!(groups(&[("models", &ENTRY.replace("function", "file"))]).is_err());
         assert!(groups(&[("models", &ENTRY.replace("It wakes nobody.", ""))]).is_err());

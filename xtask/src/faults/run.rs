@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 use super::copy;
 use super::entries::{Fault, Groups};
-use crate::build;
+use crate::{build, orderings, tree};
 
 /// Says how the tests of a group are built and run.
 struct Suite {
@@ -25,11 +25,23 @@ struct Suite {
     cargo: &'static [&'static str],
     /// Variables for the tests, unless the caller has set them.
     variables: &'static [(&'static str, &'static str)],
+    tests: Tests,
     /// The longest run, in seconds. A longer one has not noticed the fault.
     seconds: u64,
     /// Returns the number of faults to try at the same time.
     at_once: fn() -> usize,
     evidence: Evidence,
+}
+
+/// The tests that run for a fault.
+enum Tests {
+    /// All tests of the program that `cargo` names.
+    All,
+    /// The test of this program that the entry names.
+    Named,
+    /// The test that the entry names. The first part of its name is the program: `lib`, or a file
+    /// or folder in `tests`.
+    NamedInTarget,
 }
 
 /// The text that a failed run must print, so that the fault is the reason.
@@ -58,6 +70,7 @@ const SUITES: &[Suite] = &[
             "--config", QUICK,
         ],
         variables: &[("REORDER_END_AT_PANIC", "1")],
+        tests: Tests::Named,
         seconds: 300,
         at_once: processors,
         evidence: Evidence::Panic,
@@ -71,6 +84,7 @@ const SUITES: &[Suite] = &[
             "--release", "-p", "loom-tests", "--test", "schedules",
         ],
         variables: &[("REORDER_SCHEDULES", "3000")],
+        tests: Tests::All,
         seconds: 600,
         at_once: one,
         evidence: Evidence::Start("deadlock"),
@@ -82,6 +96,7 @@ const SUITES: &[Suite] = &[
         package: "reorder",
         cargo: &["-p", "reorder-ring", "--test", "progress"],
         variables: &[("REORDER_STANDSTILL", "2")],
+        tests: Tests::All,
         seconds: 120,
         at_once: one,
         evidence: Evidence::Line(&["the other threads block", "and may take"]),
@@ -95,6 +110,7 @@ const SUITES: &[Suite] = &[
             "--release", "-p", "reorder-stress", "--test", "linearizable",
         ],
         variables: &[("REORDER_HISTORIES", "3000")],
+        tests: Tests::All,
         seconds: 600,
         at_once: one,
         evidence: Evidence::Line(&["is not linearizable"]),
@@ -106,6 +122,7 @@ const SUITES: &[Suite] = &[
         package: "remote",
         cargo: &["-p", "reorder-remote", "--lib"],
         variables: &[("REORDER_REMOTE_RUNS", "3000")],
+        tests: Tests::All,
         seconds: 300,
         at_once: one,
         evidence: Evidence::Panic,
@@ -117,6 +134,7 @@ const SUITES: &[Suite] = &[
         package: "remote",
         cargo: &["-p", "reorder-remote", "--test", "owners"],
         variables: &[],
+        tests: Tests::All,
         seconds: 600,
         at_once: one,
         evidence: Evidence::Panic,
@@ -128,6 +146,7 @@ const SUITES: &[Suite] = &[
         package: "remote",
         cargo: &["-p", "reorder-remote", "--test", "jobs"],
         variables: &[],
+        tests: Tests::All,
         seconds: 600,
         at_once: one,
         evidence: Evidence::Panic,
@@ -139,6 +158,31 @@ const SUITES: &[Suite] = &[
         package: "executor",
         cargo: &["-p", "reorder-executor", "--lib", "requests"],
         variables: &[("REORDER_RANDOM_RUNS", "3000")],
+        tests: Tests::All,
+        seconds: 300,
+        at_once: one,
+        evidence: Evidence::Panic,
+    },
+    Suite {
+        group: "ring_tests",
+        folder: "tests",
+        flags: "",
+        package: "reorder",
+        cargo: &["-p", "reorder-ring", "--all-features"],
+        variables: &[],
+        tests: Tests::NamedInTarget,
+        seconds: 300,
+        at_once: one,
+        evidence: Evidence::Panic,
+    },
+    Suite {
+        group: "executor_tests",
+        folder: "tests",
+        flags: "",
+        package: "executor",
+        cargo: &["-p", "reorder-executor", "--features", "sink"],
+        variables: &[],
+        tests: Tests::NamedInTarget,
         seconds: 300,
         at_once: one,
         evidence: Evidence::Panic,
@@ -245,7 +289,8 @@ impl Slot<'_> {
             self.take_dependencies(&build)?;
         }
         let mut cargo = build::cargo();
-        cargo.arg("test").args(suite.cargo).arg("--no-run").current_dir(&copy);
+        cargo.arg("test").args(suite.cargo).args(suite.target(fault)?).arg("--no-run");
+        cargo.current_dir(&copy);
         cargo.env("CARGO_TARGET_DIR", build).env("RUSTFLAGS", build::flags(suite.flags));
         // One copy differs from the next in a few lines.
         cargo.env("CARGO_INCREMENTAL", "1");
@@ -262,8 +307,8 @@ impl Slot<'_> {
         // The message of a panic need not be UTF-8.
         let printed = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
         let outcome = suite.evidence.judge(status, &printed);
-        Ok(match suite.model(fault) {
-            Some(model) => outcome.of(model),
+        Ok(match suite.test(fault) {
+            Some(test) => outcome.of(test),
             None => outcome,
         })
     }
@@ -272,8 +317,8 @@ impl Slot<'_> {
 impl Suite {
     /// Sets the arguments and variables of the tests.
     fn prepare(&self, tests: &mut Command, fault: &Fault) {
-        if let Some(model) = self.model(fault) {
-            tests.args(["--exact", model, "--nocapture"]);
+        if let Some(test) = self.test(fault) {
+            tests.args(["--exact", test, "--nocapture"]);
         }
         // The models keep their own bounds.
         tests.env("RUST_BACKTRACE", "0").env_remove("LOOM_MAX_PREEMPTIONS");
@@ -285,19 +330,66 @@ impl Suite {
         }
     }
 
-    /// Returns the model that must notice the fault. Groups other than the models have none. All
-    /// their tests run, also for a fault that they borrow from the models.
-    fn model<'a>(&self, fault: &'a Fault) -> Option<&'a str> {
-        fault.noticed_by.as_deref().filter(|_| self.group == "models")
+    /// Returns the test that must notice the fault, as its program knows it. Without one, all tests
+    /// of the group run, also for a fault that it borrows.
+    fn test<'a>(&self, fault: &'a Fault) -> Option<&'a str> {
+        let name = fault.noticed_by.as_deref()?;
+        match self.tests {
+            Tests::All => None,
+            Tests::Named => Some(name),
+            Tests::NamedInTarget => name.split_once("::").map(|(_, test)| test),
+        }
+    }
+
+    /// Returns the arguments of cargo that select the program of the fault's test.
+    fn target(&self, fault: &Fault) -> anyhow::Result<Vec<String>> {
+        if !matches!(self.tests, Tests::NamedInTarget) {
+            return Ok(Vec::new());
+        }
+        let named = fault.noticed_by.as_deref().and_then(|name| name.split_once("::"));
+        Ok(match named.context("the entry names no test")? {
+            ("lib", _) => vec!["--lib".into()],
+            (target, _) => vec!["--test".into(), target.into()],
+        })
+    }
+
+    /// Fails unless there is a function with the name of the test that the entry names.
+    fn check(&self, fault: &Fault) -> anyhow::Result<()> {
+        let Some(name) = &fault.noticed_by else { return Ok(()) };
+        if !matches!(self.tests, Tests::NamedInTarget) {
+            return orderings::model_exists(name);
+        }
+        let (target, test) = name.split_once("::").context("the entry names no test")?;
+        let place = match target {
+            "lib" => format!("{}/src/", self.package),
+            _ => format!("{}/tests/{target}", self.package),
+        };
+        let is_there = |file: &str| {
+            let rest = file.strip_prefix(&place).filter(|_| target != "lib");
+            rest.map_or(file.starts_with(&place), |rest| rest == ".rs" || rest.starts_with('/'))
+        };
+        let function = format!("fn {}(", test.rsplit("::").next().unwrap_or(test));
+        for file in tree::files()?.iter().filter(|file| is_there(file)) {
+            if fs::read_to_string(file)?.contains(&function) {
+                return Ok(());
+            }
+        }
+        bail!("{}: no test {name}", self.package)
     }
 }
 
+/// Fails unless the test that an entry of the group names exists.
+pub(super) fn check(group: &str, fault: &Fault) -> anyhow::Result<()> {
+    let suite = SUITES.iter().find(|suite| suite.group == group);
+    suite.map_or(Ok(()), |suite| suite.check(fault))
+}
+
 impl Outcome {
-    /// Puts the name of the model before the reason.
-    fn of(self, model: &str) -> Self {
+    /// Puts the name of the test before the reason.
+    fn of(self, test: &str) -> Self {
         match self {
-            Self::Noticed(why) => Self::Noticed(format!("{model}: {why}")),
-            Self::Survived(why) => Self::Survived(format!("{model}: {why}")),
+            Self::Noticed(why) => Self::Noticed(format!("{test}: {why}")),
+            Self::Survived(why) => Self::Survived(format!("{test}: {why}")),
         }
     }
 }
@@ -385,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn name_of_the_model_comes_before_the_reason() {
+    fn name_of_the_test_comes_before_the_reason() {
         let outcome = Outcome::Noticed("deadlock".to_owned()).of("wake::one");
         assert!(matches!(outcome, Outcome::Noticed(why) if why == "wake::one: deadlock"));
     }

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Tries each fault of `faults/ring_tests.toml` in a copy of the source. The test that its entry names
+# must fail there. `ci/test.sh` runs the tests themselves.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cargo xtask faults run ring_tests
