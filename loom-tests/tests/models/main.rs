@@ -18,6 +18,7 @@ mod claim;
 mod close;
 mod finish;
 mod late_tickets;
+mod next_batch;
 mod order;
 mod pool;
 mod queues;

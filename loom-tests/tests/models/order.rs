@@ -6,9 +6,11 @@ use std::task::Context;
 
 use loom::thread::{self, JoinHandle};
 use loom_tests::{PlainFlag, Token, Tokens, WakeCounter, explore};
-use reorder_ring::{Gap, Reason, Ring, Ticket, TryNextError};
+use reorder_ring::{Consumer, Gap, Producer, Reason, ReserveError, Ring, Ticket, TryNextError};
 
 use super::ring;
+
+type Sides = (Producer<Arc<Ring<Token>>>, Consumer<Arc<Ring<Token>>>);
 
 #[test]
 fn completion_before_delivery() {
@@ -159,6 +161,44 @@ fn close_before_open() {
         closing.join().unwrap();
         drop(ring);
         tokens.assert_all_gone();
+    });
+}
+
+/// A side that is refused because the batch is cancelled sees the canceller's writes before the
+/// cancellation. The main thread cancels: otherwise loom would not find the other executions.
+fn cancellation_comes_before(
+    is_refused: impl Fn(&mut Sides) -> bool + Copy + Sync + Send + 'static,
+) {
+    let ring = ring(1);
+    let mut sides = ring.open_owned().unwrap().split();
+    let flag = Arc::new(PlainFlag::default());
+    let (before, canceller) = (Arc::clone(&flag), sides.1.canceller());
+    let refused = thread::spawn(move || {
+        if is_refused(&mut sides) {
+            assert!(before.is_set());
+        }
+        sides
+    });
+    flag.set();
+    assert!(canceller.cancel());
+    drop((refused.join().unwrap(), ring));
+}
+
+#[test]
+fn cancellation_before_a_refused_reservation() {
+    explore("cancellation_before_a_refused_reservation", None, 2, || {
+        cancellation_comes_before(|(producer, _)| {
+            producer.reserve() == Err(ReserveError::Cancelled)
+        });
+    });
+}
+
+#[test]
+fn cancellation_before_a_refused_take() {
+    explore("cancellation_before_a_refused_take", None, 2, || {
+        cancellation_comes_before(|(_, consumer)| {
+            matches!(consumer.try_next(), Err(TryNextError::Cancelled))
+        });
     });
 }
 
