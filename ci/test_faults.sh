@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Tries each fault of `faults/ring_tests.toml` in a copy of the source. The test that its entry names
-# must fail there. `ci/test.sh` runs the tests themselves.
+# Tries each fault of `faults/ring_tests.toml` and `faults/executor_tests.toml` in a copy of the
+# source. The test that its entry names must fail there. `ci/test.sh` runs the tests themselves.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo xtask faults run ring_tests
+cargo xtask faults run executor_tests

@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{executor, kinds, with_timeout};
+use common::{Latch, executor, kinds, with_timeout};
 use reorder_executor::{CancellationToken, Failure, Job};
 
 #[test]
@@ -177,6 +177,33 @@ fn a_head_that_times_out_and_a_timeout_error_of_the_job() {
     assert!(matches!(outcomes[1], Err(Failure::Failed { error: "the server's timeout", .. })));
     assert!(outcomes[2..].iter().zip(2..).all(|(outcome, n)| *outcome.as_ref().unwrap() == n));
     assert_eq!(report.late_results(), 1);
+}
+
+/// The consumer gives up on an item because of a cancellation. The job still ends with a value.
+#[test]
+fn the_result_of_a_cancelled_item_is_counted_as_late() {
+    with_timeout(|| {
+        let (executor, token) = (executor(1), CancellationToken::new());
+        let (latch, (running, runs)) = (Latch::default(), mpsc::channel());
+        let job = {
+            let latch = latch.clone();
+            move |n, _: &Job<'_>| {
+                running.send(()).unwrap();
+                latch.wait();
+                Ok::<_, ()>(n)
+            }
+        };
+        let mut stream = executor.batch(0..1).cancelled_by(&token).stream(job).unwrap();
+        runs.recv().unwrap();
+        token.cancel();
+        assert!(matches!(stream.next(), Some(Err(Failure::Cancelled(_)))));
+        assert_eq!(stream.late_results(), 0);
+        latch.open();
+        while stream.late_results() == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(stream.late_results(), 1);
+    });
 }
 
 /// Each item has exactly one outcome, at its own index of its own batch, whatever fails in the

@@ -5,12 +5,14 @@ mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
-use common::{executor, with_timeout};
+use common::{Wakes, executor, with_timeout};
 use reorder_executor::{
-    Attempt, AttemptOutcome, CancellationToken, RateLimiter, RequestStats, Retry, Throttle,
+    Attempt, AttemptOutcome, CancellationToken, Executor, RateLimiter, RequestStats, Retry,
+    Throttle,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -111,5 +113,33 @@ fn the_statistics_of_a_limiter_are_the_sums_of_its_batches() {
         assert_eq!((all.waiting_batches, all.closings), (0, 0));
         // The slots are a pace apart, and no attempt starts before its slot.
         assert!(all.rate().unwrap() <= 1000.1, "{all:?}");
+    });
+}
+
+/// No consumer looks again by itself: each waits for its waker.
+#[test]
+fn batches_of_two_executors_are_told_that_their_limiter_has_no_limit_any_more() {
+    with_timeout(|| {
+        let executors = [executor(1), executor(1)];
+        let limiter = RateLimiter::builder().pace(1_000_000 * MS).build().unwrap();
+        let open = |executor: &Executor| {
+            let batch = executor.batch(0..1_u32).requests().through(&limiter);
+            let batch = batch.retry(Retry::never());
+            batch.stream(|&n, _| AttemptOutcome::<_, ()>::Done(n)).unwrap()
+        };
+        assert_eq!(open(&executors[0]).next().unwrap().unwrap(), 0, "the first attempt may start");
+        let mut streams = executors.each_ref().map(open);
+        let wakes = [(); 2].map(|()| Arc::new(Wakes::default()));
+        for (stream, wakes) in streams.iter_mut().zip(&wakes) {
+            let waker = Waker::from(Arc::clone(wakes));
+            assert!(stream.poll_next(&mut Context::from_waker(&waker)).is_pending());
+        }
+        // Usually both batches wait for their turns after this. The test is correct in any case.
+        thread::sleep(20 * MS);
+        limiter.reconfigure(RateLimiter::builder()).unwrap();
+        while wakes.iter().any(|wakes| wakes.0.load(SeqCst) == 0) {
+            thread::sleep(MS);
+        }
+        assert!(streams.into_iter().all(|mut stream| matches!(stream.next(), Some(Ok(0)))));
     });
 }
