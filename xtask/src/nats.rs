@@ -2,6 +2,8 @@
 
 mod api;
 pub(crate) mod kills;
+mod logs;
+mod monitor;
 mod network;
 mod servers;
 

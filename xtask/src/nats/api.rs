@@ -4,22 +4,50 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use serde::Deserialize;
+
 /// The time limits of a connection, and of each part of an answer.
 const CONNECT: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_secs(2);
 /// The subject of answers. A connection has one request.
 const INBOX: &str = "_INBOX.reorder";
 
-/// Returns the name of the node that leads a stream. Returns `None` if no leader answers.
-pub(super) fn leader(nodes: &[SocketAddr], stream: &str) -> Option<String> {
-    let subject = format!("STREAM.INFO.{stream}");
-    nodes.iter().find_map(|&node| leader_in(&request(node, &subject, "").ok()?))
+/// An answer about a stream or a consumer.
+#[derive(Deserialize)]
+struct Answer {
+    cluster: Option<Cluster>,
+    error: Option<Refusal>,
 }
 
-/// Returns the leader that the information about a stream names.
-fn leader_in(information: &str) -> Option<String> {
-    let (_, rest) = information.split_once(r#""leader":""#)?;
-    rest.split('"').next().map(str::to_owned)
+#[derive(Deserialize)]
+struct Cluster {
+    leader: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    description: String,
+}
+
+/// Returns the name of the node that leads a stream. Returns `None` if no leader answers.
+pub(super) fn leader(nodes: &[SocketAddr], stream: &str) -> Option<String> {
+    nodes.iter().find_map(|&node| leader_by(node, stream).ok()?)
+}
+
+/// Returns the leader of a stream, as a node names it, or `None` if the node is alone.
+///
+/// # Errors
+///
+/// Returns the error in the answer, or the reason why there is none.
+pub(super) fn leader_by(node: SocketAddr, stream: &str) -> io::Result<Option<String>> {
+    let answer = request(node, &format!("STREAM.INFO.{stream}"), "")?;
+    match serde_json::from_str(&answer)? {
+        Answer { error: Some(error), .. } => Err(io::Error::other(error.description)),
+        Answer { cluster: Some(Cluster { leader: None }), .. } => {
+            Err(io::Error::other("no leader"))
+        }
+        Answer { cluster, .. } => Ok(cluster.and_then(|cluster| cluster.leader)),
+    }
 }
 
 /// Sends a request to the API, and returns the answer.
@@ -56,6 +84,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::nats::monitor;
     use crate::nats::network::Place;
     use crate::nats::servers::{self, Servers};
 
@@ -75,5 +104,11 @@ mod tests {
         let leader = leader(&nodes, "some").unwrap();
         assert!(["node0", "node1", "node2"].contains(&&*leader), "{leader}");
         assert_eq!(super::leader(&nodes, "another"), None);
+        let error = leader_by(nodes[0], "another").unwrap_err();
+        assert_eq!(error.to_string(), "stream not found");
+        // The leader knows that it leads.
+        let index = servers.index_of(&leader).unwrap();
+        let view = monitor::view(servers.monitors()[index]).unwrap().to_string();
+        assert!(view.contains(&format!("some: {leader}, 0 messages")), "{view}");
     }
 }

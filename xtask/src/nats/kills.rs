@@ -11,10 +11,12 @@
 //! |---|---|
 //! | `rounds` | the rounds, their processes, and the check of the outputs |
 //! | `events` | the kills, the stops and the cuts |
+//! | `report` | the state of all processes, after a run has failed |
 //! | `counts` | the numbers of events, and how many a run must have |
 
 mod counts;
 mod events;
+mod report;
 mod rounds;
 
 use std::time::{Duration, SystemTime};

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use tempfile::TempDir;
 
+use crate::nats::logs::Logs;
 use crate::nats::network::Place;
 
 /// The longest time in which a node accepts connections.
@@ -20,6 +21,8 @@ const START: Duration = Duration::from_secs(30);
 /// The nodes. They end when it is dropped, and their storage is removed.
 pub(super) struct Servers {
     nodes: Vec<Node>,
+    /// Each node writes to the log of its name.
+    pub(super) logs: Logs,
     folder: TempDir,
 }
 
@@ -28,6 +31,8 @@ struct Node {
     port: u16,
     /// The port for the other nodes.
     route: u16,
+    /// The port for questions about the node, by HTTP.
+    monitor: u16,
     process: Option<Child>,
 }
 
@@ -46,7 +51,7 @@ impl Servers {
     pub(super) fn start(places: &[Place]) -> anyhow::Result<Servers> {
         let (folder, count) = (tempfile::tempdir()?, places.len());
         // All listeners live until all ports are chosen, so that no port is chosen twice.
-        let listeners: Vec<TcpListener> = (0..2 * count)
+        let listeners: Vec<TcpListener> = (0..3 * count)
             .map(|_| TcpListener::bind(("127.0.0.1", 0)))
             .collect::<io::Result<_>>()?;
         let ports: Vec<u16> = listeners
@@ -55,11 +60,11 @@ impl Servers {
             .collect::<io::Result<_>>()?;
         drop(listeners);
         let node = |(&place, ports): (&Place, &[u16])| {
-            let (port, route) = (ports[0], ports[1]);
-            Node { place, port, route, process: None }
+            let (port, route, monitor) = (ports[0], ports[1], ports[2]);
+            Node { place, port, route, monitor, process: None }
         };
-        let nodes = places.iter().zip(ports.chunks(2)).map(node).collect();
-        let mut servers = Servers { nodes, folder };
+        let nodes = places.iter().zip(ports.chunks(3)).map(node).collect();
+        let mut servers = Servers { nodes, logs: Logs::new(folder.path()), folder };
         for index in 0..count {
             servers.start_node(index)?;
         }
@@ -80,6 +85,11 @@ impl Servers {
         self.nodes.iter().map(Node::address).collect()
     }
 
+    /// Returns the addresses at which the nodes answer questions about them.
+    pub(super) fn monitors(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().map(|node| (node.place.address, node.monitor).into()).collect()
+    }
+
     /// Returns the index of a node, by its name.
     pub(super) fn index_of(&self, name: &str) -> Option<usize> {
         (0..self.nodes.len()).find(|&index| node_name(index) == name)
@@ -88,17 +98,18 @@ impl Servers {
     /// Starts a node that does not run.
     fn start_node(&mut self, index: usize) -> anyhow::Result<()> {
         let program = program().context("nats-server is not installed")?;
-        let Node { place, port, .. } = &self.nodes[index];
+        let Node { place, port, monitor, .. } = &self.nodes[index];
+        let name = node_name(index);
         let mut command = place.command(&program);
         command.args(["-a", &place.address.to_string(), "-p", &port.to_string(), "-js"]);
-        command.args(["-n", &node_name(index), "-sd"]).arg(self.storage(index));
+        command.args(["-m", &monitor.to_string(), "-n", &name, "-sd"]).arg(self.storage(index));
         if self.nodes.len() > 1 {
             let route = |node: &Node| format!("nats://{}:{}", node.place.address, node.route);
             let routes: Vec<String> = self.nodes.iter().map(route).collect();
             command.args(["--cluster_name", "reorder", "--cluster", &routes[index]]);
             command.args(["--routes", &routes.join(",")]);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(self.logs.open(&name)?);
         let process = command.spawn().with_context(|| program.display().to_string())?;
         self.nodes[index].process = Some(process);
         Ok(())
@@ -151,7 +162,8 @@ impl Servers {
         self.nodes[index].process.as_ref().map(Child::id)
     }
 
-    fn kill(&mut self, index: usize) {
+    /// Kills a node.
+    pub(super) fn kill(&mut self, index: usize) {
         if let Some(mut process) = self.nodes[index].process.take() {
             // It fails if the node has ended.
             _ = process.kill();
@@ -166,7 +178,7 @@ impl Node {
     }
 }
 
-fn node_name(index: usize) -> String {
+pub(super) fn node_name(index: usize) -> String {
     format!("node{index}")
 }
 
@@ -205,6 +217,7 @@ mod tests {
         servers.restart(1, true).unwrap();
         servers.wait_for(1).unwrap();
         assert!(storage.is_dir() && !storage.join("file").exists());
+        assert!(!servers.logs.last_lines("node1", 1).unwrap().is_empty());
         // A node that has ended by itself starts again, and no other node.
         let ids = (servers.process(0), servers.process(1));
         let process = servers.nodes[1].process.as_mut().unwrap();

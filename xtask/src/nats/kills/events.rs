@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 
 use crate::nats::api;
-use crate::nats::kills::rounds::{Kills, Process, WORKERS};
+use crate::nats::kills::rounds::{Kills, WORKERS};
+use crate::nats::servers::node_name;
 
 /// The time that a server gets to start, before it is killed or stopped again.
 const START: Duration = Duration::from_secs(1);
 /// The time that a cluster gets to replace a node, before another node is killed or stopped.
 const RECOVERY: Duration = Duration::from_secs(5);
 /// The streams of a job. Each has a leader of its own.
-const STREAMS: [&str; 3] =
+pub(super) const STREAMS: [&str; 3] =
     ["reorder_remote_gzip_tasks", "reorder_remote_gzip_results", "KV_reorder_remote_gzip"];
 
 /// The servers that are disturbed, and the links that are down.
@@ -47,7 +48,7 @@ enum Event {
 
 impl Kills {
     /// Lets one thing happen.
-    pub(super) fn event(&mut self, owner: &mut Process, inputs: &[PathBuf]) -> anyhow::Result<()> {
+    pub(super) fn event(&mut self, inputs: &[PathBuf]) -> anyhow::Result<()> {
         let worker = self.random.below(WORKERS as u64) as usize;
         let kinds = if self.network.is_some() { 26 } else { 20 };
         match self.random.below(kinds) {
@@ -58,23 +59,27 @@ impl Kills {
             }
             10..13 => {
                 // The older owner must end first, as the sink has no guard against two processes.
-                owner.kill();
-                *owner = self.start_owner(inputs, true)?;
+                self.owner = None;
+                self.owner = Some(self.start_owner(inputs, true)?);
                 self.counts.owners += 1;
                 Ok(())
             }
-            13 => self.pause(self.workers[worker].id()),
-            14 => self.pause(owner.id()),
+            13 => self.pause(Some(worker)),
+            14 => self.pause(None),
             15..20 => self.disturb_server(),
             _ => self.cut(),
         }
     }
 
-    /// Stops a worker or an owner for up to 3 seconds. The lease of an owner is 2 seconds.
-    fn pause(&mut self, process: u32) -> anyhow::Result<()> {
-        signal("STOP", process)?;
-        thread::sleep(self.random.between(0, 3000));
-        signal("CONT", process)?;
+    /// Stops a worker, or the owner, for up to 3 seconds. The lease of an owner is 2 seconds.
+    fn pause(&mut self, worker: Option<usize>) -> anyhow::Result<()> {
+        let process = worker.map_or(self.owner.as_ref(), |index| self.workers.get(index));
+        let process = process.context("no process")?;
+        let time = self.random.between(0, 3000);
+        self.logs.note(process.name(), &format!("stopped for {time:?}"))?;
+        signal("STOP", process.id())?;
+        thread::sleep(time);
+        signal("CONT", process.id())?;
         self.counts.stops += 1;
         Ok(())
     }
@@ -102,7 +107,7 @@ impl Kills {
             false => self.disturbed.turn / 4 % nodes,
             true => match self.leader() {
                 Some(leader) => leader,
-                // An election is under way, or the streams are removed. Another event looks again.
+                // An election is under way, or no stream exists yet. Another event looks again.
                 None => return Ok(()),
             },
         };
@@ -124,6 +129,7 @@ impl Kills {
     fn disturb(&mut self, node: usize, event: Event) -> anyhow::Result<()> {
         match event {
             Event::Kill => {
+                self.servers.logs.note(&node_name(node), "killed, and started again")?;
                 self.servers.restart(node, self.loses_storage)?;
                 self.counts.servers += 1;
                 self.counts.nodes[node].0 += 1;
@@ -133,8 +139,9 @@ impl Kills {
             Event::Stop(longest) => {
                 signal("STOP", self.servers.process(node).context("a node does not run")?)?;
                 let longest = longest.as_millis() as u64;
-                let end = Instant::now() + self.random.between(longest / 3, longest);
-                self.disturbed.stopped = Some((node, end));
+                let time = self.random.between(longest / 3, longest);
+                self.servers.logs.note(&node_name(node), &format!("stopped for {time:?}"))?;
+                self.disturbed.stopped = Some((node, Instant::now() + time));
                 self.counts.nodes[node].1 += 1;
             }
         }
@@ -150,8 +157,9 @@ impl Kills {
             return Ok(());
         }
         network.set_link(member, false)?;
-        let end = Instant::now() + self.random.between(100, 10_000);
-        self.disturbed.cuts.push((member, end));
+        let time = self.random.between(100, 10_000);
+        self.logs.note("cuts", &format!("member {member} for {time:?}"))?;
+        self.disturbed.cuts.push((member, Instant::now() + time));
         self.counts.cuts += 1;
         Ok(())
     }

@@ -4,18 +4,21 @@
 //! swapped would show.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 use crate::build;
 use crate::nats::kills::counts::Counts;
 use crate::nats::kills::events::Disturbed;
+use crate::nats::kills::report::problems_of;
 use crate::nats::kills::{Random, Settings};
+use crate::nats::logs::Logs;
 use crate::nats::network::{Network, Place};
 use crate::nats::servers::Servers;
 
@@ -33,8 +36,11 @@ const LOOK: Duration = Duration::from_millis(20);
 
 pub(super) struct Kills {
     // Processes end before the servers, these before their folder, and all before the network.
+    pub(super) owner: Option<Process>,
     pub(super) workers: Vec<Process>,
     pub(super) servers: Servers,
+    /// The logs of the owner and of the workers.
+    pub(super) logs: Logs,
     folder: tempfile::TempDir,
     pub(super) network: Option<Network>,
     pub(super) random: Random,
@@ -57,10 +63,13 @@ impl Kills {
             settings.cuts_network.then(|| Network::new(FIRST_SERVER + nodes)).transpose()?;
         let places: Vec<Place> =
             (FIRST_SERVER..FIRST_SERVER + nodes).map(|member| place(&network, member)).collect();
+        let folder = tempfile::tempdir()?;
         Ok(Kills {
+            owner: None,
             workers: Vec::new(),
             servers: Servers::start(&places)?,
-            folder: tempfile::tempdir()?,
+            logs: Logs::new(folder.path()),
+            folder,
             network,
             random: Random::new(settings.seed),
             replicas: nodes,
@@ -88,30 +97,48 @@ impl Kills {
 
     /// Compresses the files. Until the end, things happen.
     fn round(&mut self, inputs: &[PathBuf], end: Instant) -> anyhow::Result<()> {
-        let mut owner = self.start_owner(inputs, false)?;
+        self.owner = Some(self.start_owner(inputs, false)?);
         let mut last_event = Instant::now();
         let mut next_event = last_event + self.random.between(50, 550);
         loop {
             ensure!(self.interrupted.try_recv().is_err(), "interrupted");
             self.servers.start_again()?;
             self.recover()?;
-            if let Some(status) = owner.0.try_wait()? {
-                ensure!(status.success(), "an owner that was not killed has ended: {status}");
+            if self.is_over(last_event).inspect_err(|_| self.report())? {
                 return Ok(());
             }
             let now = Instant::now();
             if now >= next_event && now < end {
-                self.event(&mut owner, inputs)?;
+                self.event(inputs)?;
                 last_event = Instant::now();
                 next_event = last_event + self.random.between(50, 550);
             }
-            ensure!(last_event.elapsed() < ROUND, "no end, {ROUND:?} after the last event");
             thread::sleep(LOOK);
         }
     }
 
+    /// Returns `true` if the owner has ended with success. Fails if another process has ended, or
+    /// if the last event is too long ago.
+    fn is_over(&mut self, last_event: Instant) -> anyhow::Result<bool> {
+        for worker in &mut self.workers {
+            if let Some(status) = worker.ended()? {
+                bail!("a worker that was not killed has ended: {status}");
+            }
+        }
+        let ended = self.owner.as_mut().context("no owner")?.ended()?;
+        if let Some(status) = ended {
+            ensure!(status.success(), "an owner that was not killed has ended: {status}");
+        }
+        if last_event.elapsed() >= ROUND {
+            let problems = problems_of(&self.servers);
+            ensure!(problems.is_empty(), "the servers have not recovered: {}", problems.join("; "));
+            bail!("no end, {ROUND:?} after the last event, and the servers have recovered");
+        }
+        Ok(ended.is_some())
+    }
+
     pub(super) fn start_worker(&self, index: usize) -> anyhow::Result<Process> {
-        self.start(self.command(FIRST_WORKER + index).arg("--worker"))
+        self.start(format!("worker{index}"), self.command(FIRST_WORKER + index).arg("--worker"))
     }
 
     pub(super) fn start_owner(&self, inputs: &[PathBuf], resume: bool) -> anyhow::Result<Process> {
@@ -120,7 +147,7 @@ impl Kills {
         if resume {
             command.arg("--resume");
         }
-        self.start(&mut command)
+        self.start("owner".to_owned(), &mut command)
     }
 
     fn command(&self, member: usize) -> Command {
@@ -131,9 +158,11 @@ impl Kills {
         command
     }
 
-    fn start(&self, command: &mut Command) -> anyhow::Result<Process> {
-        command.stdin(Stdio::null()).stdout(Stdio::null());
-        Ok(Process(command.spawn().context("the example does not start")?))
+    fn start(&self, name: String, command: &mut Command) -> anyhow::Result<Process> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(self.logs.open(&name)?);
+        let child = command.spawn().context("the example does not start")?;
+        self.logs.note(&name, &format!("started: process {}", child.id()))?;
+        Ok(Process { name, child })
     }
 
     fn outputs(&self) -> PathBuf {
@@ -180,17 +209,38 @@ fn decompressed(file: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// A process, which is killed when it is dropped.
-pub(super) struct Process(Child);
+pub(super) struct Process {
+    name: String,
+    child: Child,
+}
 
 impl Process {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn id(&self) -> u32 {
-        self.0.id()
+        self.child.id()
+    }
+
+    /// Returns the status of a process that has ended.
+    fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Returns a word about the process.
+    pub(super) fn state(&mut self) -> String {
+        match self.ended() {
+            Ok(Some(status)) => format!("ended: {status}"),
+            Ok(None) => "runs".to_owned(),
+            Err(error) => error.to_string(),
+        }
     }
 
     pub(super) fn kill(&mut self) {
         // It fails if the process has ended.
-        _ = self.0.kill();
-        _ = self.0.wait();
+        _ = self.child.kill();
+        _ = self.child.wait();
     }
 }
 
