@@ -14,7 +14,8 @@
 //! | `error` | the reasons of failures |
 //!
 //! After a failed operation, the link looks for its streams, its consumers and its bucket before
-//! the next one. It creates what is missing. So a server that has lost its storage gets a new one.
+//! the next one. It creates what is missing, unless it waits for its owner. So a server that has
+//! lost its storage gets a new one.
 
 mod builder;
 mod error;
@@ -32,13 +33,13 @@ use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::jetstream::{AckKind, Context, Message as Delivered, context, kv};
 use async_nats::{Client, Subject};
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, future};
 use tokio::time::{self, Instant};
 
 use crate::link::{Acknowledgement, Channel, Entry, Link, LinkError, Message, MessageId};
 pub use builder::NatsBuilder;
 pub use error::{NatsError, NatsOperation};
-use storage::{KEY, Names, Storage, StorageSettings};
+use storage::{KEY, Names, Storage, StorageSettings, delete_stream, purge_stream};
 
 /// The longest wait of a receiver for a message.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -67,8 +68,11 @@ const MOST_AT_ONCE: usize = 1024;
 /// # What the server keeps
 ///
 /// Two streams, `reorder_JOB_tasks` and `reorder_JOB_results`, and the bucket `reorder_JOB`. The
-/// first link creates them by its settings. Later links use them as they are.
-/// [`remove`](NatsLink::remove) deletes them.
+/// first link creates them by its settings. Later links use them as they are. In a cluster, only
+/// the owner's link creates them: see [`NatsBuilder::wait_for_owner`].
+///
+/// [`clear`](NatsLink::clear) deletes their messages. [`remove`](NatsLink::remove) deletes the
+/// streams and the bucket.
 #[derive(Clone)]
 pub struct NatsLink {
     shared: Arc<Shared>,
@@ -108,14 +112,52 @@ impl NatsLink {
         NatsBuilder::new(job.into())
     }
 
-    /// Deletes the streams and the bucket of the job.
+    /// Deletes the messages and the entry of the job. Its streams and its bucket stay. So the name
+    /// of the job may be used for a new job at once.
     ///
     /// # Errors
     ///
-    /// Returns an error if the server does not answer. Then some of them may be left.
+    /// Returns [`NatsError::Left`] if the server has not confirmed it for each stream in time. The
+    /// caller may try again.
+    pub async fn clear(&self) -> Result<(), NatsError> {
+        self.for_each_stream(NatsOperation::Clear, purge_stream).await
+    }
+
+    /// Deletes the streams and the bucket of the job. It succeeds if they do not exist.
+    ///
+    /// Owners and workers that still run create them again. In a cluster, this may fail: a server
+    /// of version 2.9 that starts again may take the new stream for the deleted one, and then does
+    /// not serve it. So call [`clear`](NatsLink::clear) to begin a job again, and `remove` if the
+    /// name is not used any more.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NatsError::Left`] if the server has not confirmed each deletion in time. The
+    /// caller may try again.
     pub async fn remove(&self) -> Result<(), NatsError> {
         self.forget();
-        self.limited(NatsOperation::Remove, self.shared.names.remove(&self.shared.context)).await
+        self.for_each_stream(NatsOperation::Remove, delete_stream).await
+    }
+
+    /// Changes all streams at once, so that a request without an answer does not delay the others.
+    async fn for_each_stream<F: Future<Output = Result<(), NatsError>>>(
+        &self,
+        operation: NatsOperation,
+        change: impl Fn(Context, String) -> F,
+    ) -> Result<(), NatsError> {
+        let Shared { context, names, .. } = &*self.shared;
+        let changes = names.streams().map(|name| {
+            let change = self.limited(operation, change(context.clone(), name.clone()));
+            async { change.await.map_err(|error| (name, error)) }
+        });
+        let (mut streams, mut first) = (Vec::new(), None);
+        for change in future::join_all(changes).await {
+            if let Err((name, error)) = change {
+                streams.push(name);
+                first.get_or_insert(error);
+            }
+        }
+        first.map_or(Ok(()), |error| Err(NatsError::Left { streams, source: Box::new(error) }))
     }
 
     /// Returns the storage. Creates what is missing, if an operation has failed before.

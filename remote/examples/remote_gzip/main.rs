@@ -33,7 +33,13 @@ use reorder_remote::{InProcess, Link, Owner, OwnerError};
 use sink::Sink;
 use source::Source;
 use table::Table;
+use tokio::time::{Instant, sleep};
 use workers::LocalWorkers;
+
+/// The time for which a process waits for its server at first.
+const PATIENCE_AT_FIRST: Duration = Duration::from_secs(600);
+/// The time before a process asks its server again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -117,6 +123,7 @@ async fn compress<L: Link + Clone>(
     mut sink: Sink<'_>,
 ) -> Result<Table, AnyError> {
     sink.start()?;
+    let end = Instant::now() + PATIENCE_AT_FIRST;
     let owner = loop {
         let owner = Owner::builder(link.clone())
             .window(64)
@@ -125,8 +132,10 @@ async fn compress<L: Link + Clone>(
             .lease(Duration::from_secs(2))
             .resume_from(sink.index());
         match owner.open().await {
-            // The server does not answer.
-            Err(OwnerError::Link(_)) => tokio::time::sleep(Duration::from_millis(500)).await,
+            Err(error @ OwnerError::Link(_)) if Instant::now() < end => {
+                eprintln!("remote_gzip: {error}");
+                sleep(AGAIN).await;
+            }
             result => break result?,
         }
     };

@@ -4,17 +4,15 @@ use std::io::{self, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use reorder_remote::{NatsError, NatsLink};
+use reorder_remote::{NatsBuilder, NatsError, NatsLink};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::workers::work;
-use crate::{AnyError, Args, compress};
+use crate::{AGAIN, AnyError, Args, PATIENCE_AT_FIRST, compress};
 
-/// The time for which a process waits for its server at first.
-const PATIENCE_AT_FIRST: Duration = Duration::from_secs(600);
 /// The time in which a worker stores its last results after its owner has ended.
 const LAST_RESULTS: Duration = Duration::from_secs(10);
 
@@ -24,13 +22,9 @@ pub(crate) async fn run(args: &Args, url: &str) -> Result<(), AnyError> {
     }
     let source = Source::new(&args.files)?;
     let sink = Sink::open(&args.out, &source, args.resume)?;
-    let link = connect(args, url).await?;
+    let link = settings(args).connect(url).await?;
     if sink.index() == 0 {
-        // The results of an older job must not be those of this one.
-        while let Err(error) = link.remove().await {
-            eprintln!("remote_gzip: {error}");
-            sleep(Duration::from_millis(500)).await;
-        }
+        forget_older_job(&link).await?;
     }
     let workers = (0..args.workers).map(|_| start(args, url)).collect::<io::Result<Vec<_>>>()?;
     let mut table = compress(link, args, &source, sink).await?;
@@ -45,13 +39,24 @@ pub(crate) async fn run(args: &Args, url: &str) -> Result<(), AnyError> {
     table.print()
 }
 
-async fn connect(args: &Args, url: &str) -> Result<NatsLink, NatsError> {
+fn settings(args: &Args) -> NatsBuilder {
     NatsLink::builder(&args.job)
         .replicas(args.replicas)
         .acknowledgement_wait(args.patience() / 2)
         .open_within(PATIENCE_AT_FIRST)
-        .connect(url)
-        .await
+}
+
+/// Deletes the messages and the entry of an older job. Its results must not be those of this one.
+async fn forget_older_job(link: &NatsLink) -> Result<(), NatsError> {
+    let end = Instant::now() + PATIENCE_AT_FIRST;
+    while let Err(error) = link.clear().await {
+        if Instant::now() >= end {
+            return Err(error);
+        }
+        eprintln!("remote_gzip: {error}");
+        sleep(AGAIN).await;
+    }
+    Ok(())
 }
 
 /// Starts a worker. It ends after this process has ended, for whatever reason.
@@ -79,7 +84,7 @@ async fn run_worker(args: &Args, url: &str) -> Result<(), AnyError> {
         Some(stop)
     };
     let work = async {
-        let link = connect(args, url).await?;
+        let link = settings(args).wait_for_owner().connect(url).await?;
         let stopped = async move { _ = stopped.changed().await };
         Ok::<_, NatsError>(work(link, std::process::id(), args, stopped).await)
     };

@@ -47,6 +47,18 @@ impl NatsBuilder {
         }
     }
 
+    /// Lets the link create nothing. It uses the streams and the bucket that the owner's link
+    /// creates. Until they exist, [`connect`](NatsBuilder::connect) fails, or tries again for the
+    /// time of [`open_within`](NatsBuilder::open_within).
+    ///
+    /// Workers on a cluster need it. If several links create a stream at the same time, the servers
+    /// may take it for several streams. After a restart, one of them may never get the messages of
+    /// the others.
+    pub fn wait_for_owner(mut self) -> NatsBuilder {
+        self.storage.creates = false;
+        self
+    }
+
     /// Sets the number of servers that store each message, from 1 to 5. The default is 1.
     pub fn replicas(mut self, replicas: usize) -> NatsBuilder {
         self.storage.replicas = replicas.clamp(1, 5);

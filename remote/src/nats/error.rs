@@ -31,6 +31,13 @@ pub enum NatsError {
         /// The error of the client `async-nats`.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// Some streams of a job may be left, or their messages.
+    Left {
+        /// The names of the streams. A bucket is a stream, too.
+        streams: Vec<String>,
+        /// The first error.
+        source: Box<NatsError>,
+    },
 }
 
 /// An operation at a NATS server.
@@ -51,6 +58,8 @@ pub enum NatsOperation {
     Load,
     /// The change of the entry.
     Store,
+    /// The deletion of the messages and the entry.
+    Clear,
     /// The deletion of the streams and the bucket.
     Remove,
 }
@@ -74,6 +83,7 @@ impl fmt::Display for NatsOperation {
             NatsOperation::Acknowledge => "acknowledge a message",
             NatsOperation::Load => "load the entry",
             NatsOperation::Store => "store the entry",
+            NatsOperation::Clear => "clear the job",
             NatsOperation::Remove => "remove the job",
         })
     }
@@ -89,6 +99,10 @@ impl fmt::Display for NatsError {
                 write!(f, "cannot {operation}: no answer within {after:?}")
             }
             NatsError::Refused { operation, source } => write!(f, "cannot {operation}: {source}"),
+            NatsError::Left { streams, source } => {
+                let streams = streams.join(", ");
+                write!(f, "{source}. Try again, or delete these streams: {streams}")
+            }
         }
     }
 }
@@ -97,6 +111,7 @@ impl Error for NatsError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             NatsError::Refused { source, .. } => Some(&**source),
+            NatsError::Left { source, .. } => Some(&**source),
             NatsError::JobName { .. } | NatsError::NoAnswer { .. } => None,
         }
     }

@@ -1,26 +1,33 @@
 //! The streams, the consumers and the bucket of a job.
 
+use std::error::Error;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, pull};
 use async_nats::jetstream::context::{CreateStreamErrorKind, DeleteStreamErrorKind};
-use async_nats::jetstream::stream::{self, DiscardPolicy, RetentionPolicy, StorageType, Stream};
-use async_nats::jetstream::{Context, ErrorCode, kv};
+use async_nats::jetstream::stream::{
+    self, DiscardPolicy, PurgeErrorKind, RetentionPolicy, StorageType, Stream,
+};
+use async_nats::jetstream::{self, Context, ErrorCode, kv};
+use futures_util::TryStreamExt as _;
 
 use crate::link::Channel;
+use crate::machine::new_identity;
 use crate::nats::error::{NatsError, NatsOperation};
 
 /// The key of the entry.
 pub(super) const KEY: &str = "record";
 
-/// The name of both consumers.
+/// The first part of the name of each consumer.
 const CONSUMER: &str = "reorder";
 /// The longest name of a job, so that all names are valid names of files.
 const LONGEST_NAME: usize = 128;
 
-/// The settings of the storage of a job, which count when it is created.
+/// The settings of the storage of a job. Most of them count when it is created.
 #[derive(Clone, Debug)]
 pub(super) struct StorageSettings {
+    /// Says whether the link creates what is missing.
+    pub(super) creates: bool,
     pub(super) replicas: usize,
     pub(super) storage: StorageType,
     pub(super) acknowledgement_wait: Duration,
@@ -33,6 +40,7 @@ pub(super) struct StorageSettings {
 impl Default for StorageSettings {
     fn default() -> StorageSettings {
         StorageSettings {
+            creates: true,
             replicas: 1,
             storage: StorageType::File,
             acknowledgement_wait: Duration::from_secs(30),
@@ -80,27 +88,39 @@ impl Names {
         format!("reorder_{}", self.job)
     }
 
-    /// Deletes the streams and the bucket.
-    pub(super) async fn remove(&self, context: &Context) -> Result<(), NatsError> {
+    /// Returns the names of the streams. A bucket is a stream, too.
+    pub(super) fn streams(&self) -> [String; 3] {
         let bucket = format!("KV_{}", self.bucket());
-        for name in [self.stream(Channel::Tasks), self.stream(Channel::Results), bucket] {
-            match context.delete_stream(name).await {
-                Ok(_) => {}
-                Err(error) if is_missing(&error.kind()) => {}
-                Err(error) => return Err(NatsError::refused(NatsOperation::Remove, error)),
-            }
-        }
-        Ok(())
+        [self.stream(Channel::Tasks), self.stream(Channel::Results), bucket]
     }
 }
 
-fn is_missing(kind: &DeleteStreamErrorKind) -> bool {
-    match kind {
-        DeleteStreamErrorKind::JetStream(error) => {
-            error.error_code() == ErrorCode::STREAM_NOT_FOUND
-        }
-        _ => false,
+/// Deletes a stream, if it exists.
+pub(super) async fn delete_stream(context: Context, name: String) -> Result<(), NatsError> {
+    match context.delete_stream(name).await {
+        Err(error) => match error.kind() {
+            DeleteStreamErrorKind::JetStream(reason) if is_missing(&reason) => Ok(()),
+            _ => Err(NatsError::refused(NatsOperation::Remove, error)),
+        },
+        Ok(_) => Ok(()),
     }
+}
+
+/// Deletes the messages of a stream, if it exists.
+pub(super) async fn purge_stream(context: Context, name: String) -> Result<(), NatsError> {
+    let refused = |error| NatsError::refused(NatsOperation::Clear, error);
+    let stream = context.get_stream_no_info(name).await.map_err(|error| refused(error.into()))?;
+    match stream.purge().await {
+        Err(error) => match error.kind() {
+            PurgeErrorKind::JetStream(reason) if is_missing(&reason) => Ok(()),
+            _ => Err(refused(Box::<dyn Error + Send + Sync>::from(error))),
+        },
+        Ok(_) => Ok(()),
+    }
+}
+
+fn is_missing(reason: &jetstream::Error) -> bool {
+    reason.error_code() == ErrorCode::STREAM_NOT_FOUND
 }
 
 /// The streams, the consumers and the bucket of a job, as the server has confirmed them.
@@ -156,13 +176,12 @@ async fn channel(
             .map_or(-1, |most| i32::try_from(most).unwrap_or(i32::MAX)),
         ..stream::Config::default()
     };
-    let stream = find_or_create(context, config).await?;
+    let stream = find_or_create(context, config, settings.creates).await?;
     let largest = match stream.cached_info().config.max_message_size {
         ..=0 => usize::MAX,
         most => most as usize,
     };
     let config = pull::Config {
-        durable_name: Some(CONSUMER.to_owned()),
         ack_policy: AckPolicy::Explicit,
         ack_wait: settings.acknowledgement_wait,
         // Workers notice by themselves which messages were delivered too often.
@@ -171,8 +190,43 @@ async fn channel(
         max_ack_pending: -1,
         ..pull::Config::default()
     };
-    let consumer = stream.get_or_create_consumer(CONSUMER, config).await.map_err(not_opened)?;
-    Ok((consumer, largest))
+    Ok((find_or_create_consumer(&stream, config, settings.creates).await?, largest))
+}
+
+/// Returns the consumer of a stream, or creates it by a name of its own.
+///
+/// A receipt contains this name. So a late acknowledgement reaches no stream that has replaced the
+/// stream of the receipt. There, its number would be the number of another message, or of none. In
+/// a cluster, the latter makes the replicas of the stream start again. With some servers, the
+/// stream is of no use after that (nats-server#6109 and #7348).
+///
+/// Links that create consumers at once do so by different names. So the server refuses all but one,
+/// because a work queue has one consumer at most.
+async fn find_or_create_consumer(
+    stream: &Stream,
+    config: pull::Config,
+    creates: bool,
+) -> Result<Consumer<pull::Config>, NatsError> {
+    if let Some(consumer) = find_consumer(stream).await? {
+        return Ok(consumer);
+    }
+    if !creates {
+        return Err(not_opened("the consumer was not found"));
+    }
+    let identity = u64::from(new_identity().map_err(not_opened)?);
+    let durable_name = Some(format!("{CONSUMER}_{identity:016x}"));
+    match stream.create_consumer(pull::Config { durable_name, ..config }).await {
+        Ok(consumer) => Ok(consumer),
+        // Another link has just created one.
+        Err(error) => find_consumer(stream).await?.ok_or_else(|| not_opened(error)),
+    }
+}
+
+async fn find_consumer(stream: &Stream) -> Result<Option<Consumer<pull::Config>>, NatsError> {
+    match stream.consumer_names().try_next().await.map_err(not_opened)? {
+        Some(name) => stream.get_consumer(&name).await.map(Some).map_err(not_opened),
+        None => Ok(None),
+    }
 }
 
 async fn bucket(
@@ -195,12 +249,19 @@ async fn bucket(
         num_replicas: settings.replicas,
         ..stream::Config::default()
     };
-    find_or_create(context, config).await?;
+    find_or_create(context, config, settings.creates).await?;
     context.get_key_value(name).await.map_err(not_opened)
 }
 
 /// Returns a stream as it is, or creates it.
-async fn find_or_create(context: &Context, config: stream::Config) -> Result<Stream, NatsError> {
+async fn find_or_create(
+    context: &Context,
+    config: stream::Config,
+    creates: bool,
+) -> Result<Stream, NatsError> {
+    if !creates {
+        return context.get_stream(config.name).await.map_err(not_opened);
+    }
     match context.get_or_create_stream(config.clone()).await {
         // Another link has just created it, with other settings.
         Err(error) if exists(&error.kind()) => context.get_or_create_stream(config).await,
@@ -219,7 +280,7 @@ fn exists(kind: &CreateStreamErrorKind) -> bool {
     }
 }
 
-fn not_opened(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> NatsError {
+fn not_opened(error: impl Into<Box<dyn Error + Send + Sync>>) -> NatsError {
     NatsError::refused(NatsOperation::Open, error)
 }
 

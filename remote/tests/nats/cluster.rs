@@ -56,3 +56,28 @@ async fn each_of_three_servers_may_be_killed() {
         servers.restart(node);
     }
 }
+
+#[tokio::test]
+async fn a_late_receipt_does_not_harm_the_next_job() {
+    let Some(servers) = Servers::start(3) else { return };
+    let settings = settings("job").replicas(3);
+    let link: NatsLink = settings.connect(&servers.url()).await.unwrap();
+    let mut receipts = Vec::new();
+    for number in 0..5 {
+        let (id, body) = (MessageId { sender: 1, number }, Bytes::from(vec![0]));
+        at_last(async || link.publish(Channel::Tasks, id, body.clone()).await).await;
+    }
+    while receipts.len() < 5 {
+        let messages = at_last(async || link.receive(Channel::Tasks, 5).await).await;
+        receipts.extend(messages.into_iter().map(|message| message.receipt));
+    }
+    at_last(async || Ok(link.remove().await?)).await;
+    // The next job has no message with the number of a receipt yet.
+    at_last(async || link.load().await).await;
+    for receipt in receipts {
+        link.acknowledge(&receipt, Acknowledgement::Done).await.unwrap();
+    }
+    let (id, body) = (MessageId { sender: 1, number: 5 }, Bytes::from(vec![5]));
+    at_last(async || link.publish(Channel::Tasks, id, body.clone()).await).await;
+    while at_last(async || link.receive(Channel::Tasks, 1).await).await.is_empty() {}
+}

@@ -25,6 +25,29 @@ async fn links_with_other_settings_may_create_the_storage_at_once() {
 }
 
 #[tokio::test]
+async fn a_link_that_waits_for_its_owner_creates_nothing() {
+    let Some(servers) = Servers::start(1) else { return };
+    let (channel, id) = (Channel::Results, MessageId { sender: 1, number: 1 });
+    let worker = || NatsLink::builder("job").wait_for_owner();
+    for _ in 0..2 {
+        let error = worker().connect(&servers.url()).await.unwrap_err();
+        assert!(matches!(error, NatsError::Refused { operation: NatsOperation::Open, .. }));
+    }
+    let waiting = worker().open_within(Duration::from_secs(86_400));
+    let url = servers.url();
+    let (owner, worker) = tokio::join!(servers.link("job"), waiting.connect(&url));
+    let worker = worker.unwrap();
+    worker.publish(channel, id, Bytes::new()).await.unwrap();
+    owner.remove().await.unwrap();
+    // The first operation finds no stream, and the next ones look for it.
+    for _ in 0..3 {
+        worker.publish(channel, id, Bytes::new()).await.unwrap_err();
+    }
+    owner.load().await.unwrap();
+    worker.publish(channel, id, Bytes::new()).await.unwrap();
+}
+
+#[tokio::test]
 async fn settings_out_of_range_become_the_nearest_ones() {
     let Some(servers) = Servers::start(1) else { return };
     let least = |builder: NatsBuilder| {
