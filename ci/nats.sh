@@ -1,16 +1,13 @@
 #!/usr/bin/env bash
 # Tests the link over NATS JetStream against real servers on loopback: `ci/nats.sh [SECONDS]`.
 #
-# Then it kills workers, owners and servers while files are compressed, for SECONDS. Each of these
-# forms takes a quarter of this time:
+# Meanwhile it kills workers, owners and servers while files are compressed, for 15 seconds or for
+# SECONDS, in these forms at the same time:
 #
 # * one server;
 # * a server that loses its storage;
-# * processes in network namespaces, whose links are cut, where the machine allows that;
-# * three servers that keep replicas, of which the leader is killed and stopped, and each by turns.
-#
-# Without SECONDS, each of the first three takes 15 seconds, and the last one is left out: the
-# elections of a cluster take too long for that.
+# * three servers that keep replicas, of which the leader is killed and stopped, and each by turns;
+# * processes in network namespaces, whose links are cut, where the machine allows that.
 #
 # A form that takes a minute or longer fails if it had too few kills, stops or cuts.
 #
@@ -39,19 +36,36 @@ fi
 REORDER_NATS_SERVER=$(realpath "$server")
 export REORDER_NATS_SERVER
 
-# A test that waits for a server without an end fails by this limit.
-cargo test -q -p reorder-remote --features nats --test nats --no-run
-timeout 600 cargo test -q -p reorder-remote --features nats --test nats
-cargo test -q -p reorder-remote --features nats --doc
-# Without a server, the workers are threads.
+remote=(-q -p reorder-remote --features nats)
+cargo build -q -p xtask
+cargo build "${remote[@]}" --test nats --example remote_gzip
 folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cargo build -q -p reorder-remote --features nats --example remote_gzip
+end() {
+    for process in $(jobs -p); do kill "$process" 2>/dev/null || true; done
+    wait
+    rm -rf "$folder"
+}
+trap end EXIT
+
+# The forms and the tests mostly wait for their servers, so they run at the same time.
+forms=("" "--lose-storage" "--nodes 3" "--cut-network")
+processes=()
+for form in "${forms[@]}"; do
+    read -ra arguments <<<"--seconds ${1-15} $form"
+    cargo xtask nats-kills "${arguments[@]}" >"$folder/form${#processes[@]}" 2>&1 &
+    processes+=($!)
+done
+
+# A test that waits for a server without an end fails by this limit.
+timeout 600 cargo test "${remote[@]}" --test nats -- --test-threads 8
+# `cargo test` runs the other examples of the documentation.
+cargo test "${remote[@]}" --doc nats
+# Without a server, the workers are threads.
 compress() {
-    "${CARGO_TARGET_DIR:-target}/debug/examples/remote_gzip" --out "$folder" "$@" >/dev/null
+    "${CARGO_TARGET_DIR:-target}/debug/examples/remote_gzip" --out "$folder/out" "$@" >/dev/null
 }
 compress Cargo.lock README.md
-for file in Cargo.lock README.md; do gzip -dc "$folder/$file.gz" | cmp - "$file"; done
+for file in Cargo.lock README.md; do gzip -dc "$folder/out/$file.gz" | cmp - "$file"; done
 # An output that exists, other files than before, and no worker at all are errors.
 refused() {
     if compress "$@" 2>/dev/null; then
@@ -60,7 +74,7 @@ refused() {
     fi
 }
 refused README.md
-echo "1 100 0" >"$folder/.remote_gzip"
+echo "1 100 0" >"$folder/out/.remote_gzip"
 refused --resume README.md
 refused --workers 0 CHANGELOG.md
 # A reader that has ended takes away no output.
@@ -68,10 +82,9 @@ refused --workers 0 CHANGELOG.md
 gzip -dc "$folder/closed/README.md.gz" | cmp - README.md
 echo "nats: the link works with $("$REORDER_NATS_SERVER" --version)"
 
-quarter=$((${1-60} / 4))
-cargo xtask nats-kills --seconds "$quarter"
-cargo xtask nats-kills --seconds "$quarter" --lose-storage
-cargo xtask nats-kills --seconds "$quarter" --cut-network
-if [ $# -gt 0 ]; then
-    cargo xtask nats-kills --seconds "$quarter" --nodes 3
-fi
+failed=0
+for index in "${!processes[@]}"; do
+    wait "${processes[index]}" || failed=1
+    cat "$folder/form$index"
+done
+exit "$failed"

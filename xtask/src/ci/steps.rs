@@ -74,8 +74,7 @@ pub(super) const DEEP: &[Step] = &[
         "REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-1000000} \
          REORDER_POOL_THREADS=${REORDER_POOL_THREADS-2000} ci/sanitizers.sh",
     ),
-    // Four forms of kills, ten minutes each.
-    step("nats", "ci/nats.sh ${REORDER_NATS_SECONDS-2400}"),
+    step("nats", "ci/nats.sh ${REORDER_NATS_SECONDS-600}"),
     step("fuzz", "ci/fuzz.sh ${REORDER_FUZZ_SECONDS-1800}"),
     step(
         "soak_with_address_sanitizer",
