@@ -58,6 +58,11 @@ enum Evidence {
 /// worth more than quick code.
 const QUICK: &str = "profile.release.package.loom-tests.opt-level=0";
 
+/// The same for the histories, and for the executor, which the other programs of their package
+/// need.
+const QUICK_STRESS: &str = "profile.release.package.reorder-stress.opt-level=0";
+const QUICK_EXECUTOR: &str = "profile.release.package.reorder-executor.opt-level=0";
+
 #[rustfmt::skip]
 const SUITES: &[Suite] = &[
     Suite {
@@ -108,6 +113,7 @@ const SUITES: &[Suite] = &[
         package: "stress",
         cargo: &[
             "--release", "-p", "reorder-stress", "--test", "linearizable",
+            "--config", QUICK_STRESS, "--config", QUICK_EXECUTOR,
         ],
         variables: &[("REORDER_HISTORIES", "3000")],
         tests: Tests::All,
