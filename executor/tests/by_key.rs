@@ -67,11 +67,11 @@ fn a_stuck_key_holds_back_no_other_while_the_window_has_room() {
             .unwrap();
         let others: Vec<u64> = stream.by_ref().take(990).map(|it| it.index).collect();
         assert!(others.iter().all(|index| index % 100 != 0));
-        let progress = stream.progress();
-        assert_eq!(
-            (progress.pulled(), progress.finished(), progress.delivered()),
-            (1000, 999, 990)
-        );
+        // The job of the last item of key 0 may still be at its end.
+        while stream.progress().finished() < 999 {
+            thread::yield_now();
+        }
+        assert_eq!((stream.progress().pulled(), stream.progress().delivered()), (1000, 990));
         latch.open();
         let rest: Vec<u64> = stream.map(|it| it.index).collect();
         assert_eq!(rest, (0..10).map(|n| n * 100).collect::<Vec<_>>());

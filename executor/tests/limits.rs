@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Latch, executor, kinds, with_timeout};
+use common::{Latch, are_in_time, executor, kinds, with_enough_time, with_timeout};
 use reorder_executor::{CancellationToken, Failure, Job};
 
 #[test]
@@ -143,40 +143,52 @@ fn a_batch_that_is_cancelled_before_it_starts_runs_no_job_and_drops_its_items() 
 /// other item starts.
 #[test]
 fn results_after_the_batch_deadline_are_dropped_and_counted() {
-    let deadline = Instant::now() + Duration::from_millis(500);
-    let value = Arc::new(());
-    let report = executor(1).batch(0..1000).deadline(deadline).run(|_, job| {
-        while !job.should_stop() {
-            thread::sleep(Duration::from_millis(1));
-        }
-        Ok::<_, ()>(Arc::clone(&value))
+    with_enough_time(|time| {
+        let value = Arc::new(());
+        let executor = executor(1);
+        let batch = executor.batch(0..1000).deadline(Instant::now() + time);
+        let report = batch.run(|_, job| {
+            while !job.should_stop() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            Ok::<_, ()>(Arc::clone(&value))
+        });
+        assert_eq!(kinds(report.outcomes()), "b".repeat(1000));
+        assert_eq!(Arc::strong_count(&value), 1, "a late result was not dropped");
+        assert!(report.late_results() <= 2, "more than one late result per thread");
+        // Without one, no item started before the deadline.
+        report.late_results() > 0
     });
-    assert_eq!(kinds(report.outcomes()), "b".repeat(1000));
-    assert!((1..=2).contains(&report.late_results()), "not 1 or 2 late results, one per thread");
-    assert_eq!(Arc::strong_count(&value), 1, "a late result was not dropped");
 }
 
 /// The other items get their results while the head of line times out. A timeout error that the job
 /// itself returns is a plain failure.
 #[test]
 fn a_head_that_times_out_and_a_timeout_error_of_the_job() {
-    let report = executor(2).batch(0..10).item_timeout(Duration::from_millis(500)).run(|n, job| {
-        match n {
-            0 => {
-                while !job.should_stop() {
-                    thread::sleep(Duration::from_millis(1));
+    with_enough_time(|time| {
+        let report = executor(2).batch(0..10).item_timeout(time).run(|n, job| {
+            match n {
+                0 => {
+                    while !job.should_stop() {
+                        thread::sleep(Duration::from_millis(1));
+                    }
                 }
+                1 => return Err("the server's timeout"),
+                _ => {}
             }
-            1 => return Err("the server's timeout"),
-            _ => {}
+            Ok(n)
+        });
+        let outcomes = report.outcomes();
+        let kinds = kinds(outcomes);
+        // The failure may be late, too.
+        if kinds.starts_with("ii") || !are_in_time(&kinds, "if........") {
+            return false;
         }
-        Ok(n)
+        assert!(matches!(outcomes[1], Err(Failure::Failed { error: "the server's timeout", .. })));
+        assert!(outcomes[2..].iter().zip(2..).all(|(outcome, n)| *outcome.as_ref().unwrap() == n));
+        assert_eq!(report.late_results(), 1);
+        true
     });
-    let outcomes = report.outcomes();
-    assert!(matches!(outcomes[0], Err(Failure::ItemDeadline(_))), "{:?}", outcomes[0]);
-    assert!(matches!(outcomes[1], Err(Failure::Failed { error: "the server's timeout", .. })));
-    assert!(outcomes[2..].iter().zip(2..).all(|(outcome, n)| *outcome.as_ref().unwrap() == n));
-    assert_eq!(report.late_results(), 1);
 }
 
 /// The consumer gives up on an item because of a cancellation. The job still ends with a value.

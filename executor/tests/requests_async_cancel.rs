@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Instant;
 
-use common::{LiveCounter, executor, kinds, with_timeout};
+use common::{LiveCounter, are_in_time, executor, kinds, with_enough_time, with_timeout};
 use futures::{HOUR, MS, endless, requests, runtime, spawner};
 use reorder_executor::{AttemptOutcome, CancellationToken, Failure, Retry, Shutdown};
 
@@ -64,11 +64,11 @@ fn a_shutdown_ends_the_futures() {
 
 #[test]
 fn an_item_timeout_ends_the_future_of_that_item_only() {
-    with_timeout(|| {
+    let test = |time| {
         let (executor, runtime) = (executor(1), runtime());
         let live = LiveCounter::default();
         let futures = live.clone();
-        let batch = executor.batch(0..5_u64).item_timeout(500 * MS).requests();
+        let batch = executor.batch(0..5_u64).item_timeout(time).requests();
         let handle = batch.submit_async(spawner(&runtime), move |n, _| {
             let stuck = (*n == 2).then(|| endless(&futures));
             async move {
@@ -78,9 +78,11 @@ fn an_item_timeout_ends_the_future_of_that_item_only() {
                 }
             }
         });
-        assert_eq!(kinds(handle.unwrap().wait().outcomes()), "..i..");
+        let kinds = kinds(handle.unwrap().wait().outcomes());
         live.wait_until_none_alive();
-    });
+        are_in_time(&kinds, "..i..")
+    };
+    with_timeout(move || with_enough_time(test));
 }
 
 #[test]

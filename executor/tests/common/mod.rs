@@ -30,6 +30,27 @@ pub fn with_timeout<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -
     }
 }
 
+/// Calls `test` with a time for its items, and then with twice the time, until it returns `true`.
+/// It returns `false` if an item was late that is not stuck. On a busy machine that may be.
+pub fn with_enough_time(test: impl FnMut(Duration) -> bool) {
+    let mut times = (5..14).map(|n| Duration::from_millis(1 << n));
+    assert!(times.any(test), "an item is late, however much time it has");
+}
+
+/// Returns `true` if the outcomes have the expected kinds, and `false` if items are late that
+/// should be done.
+///
+/// # Panics
+///
+/// Panics if any other kind is not as expected.
+pub fn are_in_time(kinds: &str, expected: &str) -> bool {
+    let is_late = |(kind, expected)| kind == 'i' && expected == '.';
+    let may_be = |pair: (char, char)| pair.0 == pair.1 || is_late(pair);
+    assert_eq!(kinds.len(), expected.len(), "{kinds}");
+    assert!(kinds.chars().zip(expected.chars()).all(may_be), "{kinds}, not {expected}");
+    kinds == expected
+}
+
 /// A latch: threads wait at it until another thread opens it for good.
 #[derive(Clone, Default)]
 pub struct Latch(Arc<(Mutex<bool>, Condvar)>);
