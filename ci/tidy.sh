@@ -20,6 +20,7 @@ cargo xtask layers --self-test
 cargo xtask labels
 cargo xtask orderings check
 cargo xtask faults check
+cargo xtask mutants check
 cargo xtask bounds check
 cargo xtask lengths
 cargo xtask prose

@@ -46,13 +46,13 @@ pub(crate) fn test_program(cargo: &mut Command) -> anyhow::Result<PathBuf> {
     let output = cargo.output().context("cargo")?;
     let log = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "cargo failed:\n{log}");
-    executable(&log).with_context(|| format!("cargo names no program:\n{log}"))
+    executables(&log).pop().with_context(|| format!("cargo names no program:\n{log}"))
 }
 
-/// Returns the path in cargo's line `Executable tests/models.rs (path)`.
-fn executable(log: &str) -> Option<PathBuf> {
-    let line = log.lines().find(|line| line.trim_start().starts_with("Executable "))?;
-    Some(line.rsplit_once('(')?.1.strip_suffix(')')?.into())
+/// Returns the paths in cargo's lines `Executable tests/models.rs (path)`.
+pub(crate) fn executables(log: &str) -> Vec<PathBuf> {
+    let lines = log.lines().filter(|line| line.trim_start().starts_with("Executable "));
+    lines.filter_map(|line| Some(line.rsplit_once('(')?.1.strip_suffix(')')?.into())).collect()
 }
 
 /// Waits for a child. Ends it after the limit, and returns `None` then.
@@ -102,8 +102,8 @@ mod tests {
     fn program_of_a_test_is_found() {
         let log = "   Compiling a v0.1.0\n    Finished `release` profile\n  \
                    Executable tests/models/main.rs (/t/loom/release/deps/models-1a2b)\n";
-        assert_eq!(executable(log), Some("/t/loom/release/deps/models-1a2b".into()));
-        assert_eq!(executable("    Finished\n"), None);
+        assert_eq!(executables(log), [PathBuf::from("/t/loom/release/deps/models-1a2b")]);
+        assert!(executables("    Finished\n").is_empty());
     }
 
     #[test]

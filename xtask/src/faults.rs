@@ -15,10 +15,10 @@
 //! | `run` | builds a copy for each entry, runs tests, and says whether they noticed |
 
 mod apply;
-mod copy;
+pub(crate) mod copy;
 mod entries;
 mod run;
-mod source;
+pub(crate) mod source;
 mod tokens;
 
 use std::fs;

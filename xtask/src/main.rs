@@ -11,6 +11,7 @@ mod instructions;
 mod labels;
 mod layers;
 mod lengths;
+mod mutants;
 mod nats;
 mod notes;
 mod orderings;
@@ -82,6 +83,11 @@ const TOOLS: &[Tool] = &[
         name: "lengths",
         help: "checks that no Rust file has too many lines of code",
         run: lengths::run,
+    },
+    Tool {
+        name: "mutants",
+        help: "changes a statement at a time where threads meet, and runs the tests",
+        run: mutants::run,
     },
     Tool {
         name: "nats",

@@ -33,7 +33,7 @@ pub(super) fn with_fault(root: &Path, fault: &Fault, to: &Path) -> anyhow::Resul
 }
 
 /// Copies what cargo needs to build any member of the workspace.
-fn workspace(root: &Path, to: &Path) -> anyhow::Result<()> {
+pub(crate) fn workspace(root: &Path, to: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(to).with_context(|| format!("creating {}", to.display()))?;
     ensure!(fs::read_dir(to)?.next().is_none(), "{} is not empty", to.display());
     let manifest: Manifest = toml::from_str(&fs::read_to_string(root.join("Cargo.toml"))?)?;

@@ -11,34 +11,34 @@ use super::tokens::{self, Token};
 
 /// The files of one crate.
 #[derive(Debug)]
-pub(super) struct Source {
-    pub(super) files: Vec<File>,
+pub(crate) struct Source {
+    pub(crate) files: Vec<File>,
 }
 
 /// One file, its tokens and its functions.
 #[derive(Debug)]
-pub(super) struct File {
+pub(crate) struct File {
     /// The path from the root of the workspace.
-    pub(super) path: PathBuf,
-    pub(super) text: String,
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
     pub(super) tokens: Vec<Token>,
-    pub(super) functions: Vec<Function>,
+    pub(crate) functions: Vec<Function>,
 }
 
 /// One function with a body.
 #[derive(Debug)]
-pub(super) struct Function {
+pub(crate) struct Function {
     /// Modules, types and functions around it, then its own name: `hub`, `Calls`, `left`.
     names: Vec<String>,
     /// The bytes from its signature to the end of its body.
-    pub(super) bytes: Range<usize>,
+    pub(crate) bytes: Range<usize>,
     /// The line of its name.
-    pub(super) line: usize,
+    pub(crate) line: usize,
 }
 
 impl Source {
     /// Reads all files in the folder `crate_name/src` of the workspace at `root`.
-    pub(super) fn read(root: &Path, crate_name: &str) -> anyhow::Result<Self> {
+    pub(crate) fn read(root: &Path, crate_name: &str) -> anyhow::Result<Self> {
         let mut paths = Vec::new();
         list(&root.join(crate_name).join("src"), &mut paths)?;
         paths.sort();
@@ -53,13 +53,21 @@ impl Source {
 
 impl File {
     /// Parses the source of one file. The path names its modules.
-    pub(super) fn parse(path: PathBuf, text: String) -> anyhow::Result<Self> {
+    pub(crate) fn parse(path: PathBuf, text: String) -> anyhow::Result<Self> {
         let in_file = || format!("parsing {}", path.display());
         let syntax = syn::parse_file(&text).with_context(in_file)?;
         let tokens = tokens::tokens(&text).with_context(in_file)?;
         let mut functions = Functions { around: modules(&path), found: Vec::new() };
         functions.visit_file(&syntax);
         Ok(Self { tokens, functions: functions.found, path, text })
+    }
+
+    /// Returns the innermost function around these bytes.
+    pub(crate) fn innermost(&self, bytes: Range<usize>) -> Option<&Function> {
+        let holds = |function: &&Function| {
+            function.bytes.start <= bytes.start && bytes.end <= function.bytes.end
+        };
+        self.functions.iter().filter(holds).min_by_key(|function| function.bytes.len())
     }
 
     /// Returns the tokens of a function.
@@ -73,14 +81,14 @@ impl File {
 impl Function {
     /// Returns `true` if the function's full name ends in the parts of `name`, such as
     /// `Calls::left`.
-    pub(super) fn is_called(&self, name: &str) -> bool {
+    pub(crate) fn is_called(&self, name: &str) -> bool {
         let wanted: Vec<&str> = name.split("::").collect();
         self.names.iter().rev().zip(wanted.iter().rev()).all(|(own, wanted)| own == wanted)
             && wanted.len() <= self.names.len()
     }
 
     /// Returns the full name within the crate.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.names.join("::")
     }
 }
