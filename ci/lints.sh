@@ -14,5 +14,8 @@ RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_hooks" \
 RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_shuttle" \
     cargo clippy -q -p reorder-executor --lib -p loom-tests --test schedules \
     --target-dir "${CARGO_TARGET_DIR:-target}/tidy-shuttle" -- -D warnings
+RUSTFLAGS="${RUSTFLAGS-} --cfg reorder_shuttle --cfg reorder_hooks" \
+    cargo clippy -q -p reorder-executor --lib -p loom-tests --test lines \
+    --target-dir "${CARGO_TARGET_DIR:-target}/tidy-lines" -- -D warnings
 cargo clippy -q -p reorder-executor --no-default-features --all-targets -- -D warnings
-echo "lints: clippy, with loom, with hooks, with shuttle, and without features: ok"
+echo "lints: clippy, with loom, with hooks, with shuttle, with both, and without features: ok"

@@ -4,7 +4,7 @@
 //! The models are in `tests/models`, and `ci/loom.sh` runs them. Each family must notice the faults
 //! of `faults/models.toml` that name its models. The models need `--cfg reorder_loom`. Without it
 //! this crate is empty. The random schedules of the executor are in `tests/schedules`. They need
-//! `--cfg reorder_shuttle`.
+//! `--cfg reorder_shuttle`. A simulated machine, which counts cache lines, is in `tests/lines`.
 #![cfg(reorder_loom)]
 
 mod explore;

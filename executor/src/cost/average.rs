@@ -1,8 +1,9 @@
 //! The average cost of the items of a stream.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use crate::primitive::hints::AtomicU32;
 use crate::primitive::whole_nanos;
 
 /// The value before any item was measured.

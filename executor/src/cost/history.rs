@@ -3,10 +3,10 @@
 //! The costs are hints. If a type of job is known to be cheap, the caller of a batch runs it
 //! without sharing it.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use crate::primitive::hints::AtomicU64;
 use crate::primitive::whole_nanos;
 
 /// The number of places. Job types that share a place overwrite each other.
@@ -36,7 +36,7 @@ pub(crate) struct CostHistory([AtomicU64; JOB_TYPES]);
 
 impl CostHistory {
     pub(crate) fn new() -> CostHistory {
-        CostHistory([const { AtomicU64::new(0) }; JOB_TYPES])
+        CostHistory(std::array::from_fn(|_| AtomicU64::new(0)))
     }
 
     /// Returns the time that `items` items should take, if items of this job type ran before.

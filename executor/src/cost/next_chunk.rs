@@ -1,11 +1,10 @@
 //! The size of the next chunk of a call whose items are claimed in chunks.
 
-use std::sync::atomic;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::cost::{AverageCost, chunk_size};
-use crate::primitive::AtomicU32;
+use crate::primitive::{AtomicU32, hints};
 
 /// The time that running a chunk should take. Its outcomes are delivered together.
 const TARGET: Duration = Duration::from_micros(10);
@@ -15,7 +14,7 @@ pub(crate) struct NextChunk {
     size: AtomicU32,
     max: u32,
     /// The number of items that ran cheaply. It orders nothing, and models need not see it.
-    cheap_items: atomic::AtomicU32,
+    cheap_items: hints::AtomicU32,
     average: AverageCost,
 }
 
@@ -25,7 +24,7 @@ impl NextChunk {
         NextChunk {
             size: AtomicU32::new(1),
             max: u32::try_from(max).unwrap_or(u32::MAX),
-            cheap_items: atomic::AtomicU32::new(0),
+            cheap_items: hints::AtomicU32::new(0),
             average: AverageCost::unknown(),
         }
     }

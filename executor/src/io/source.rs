@@ -4,7 +4,6 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crossbeam_utils::CachePadded;
@@ -14,7 +13,7 @@ use crate::io::output_ticket::{OutputProducer, OutputTicket};
 use crate::io::pull::{SourceEnd, is_exhausted, pull};
 use crate::limits::Budget;
 use crate::outcome::{Failure, Panic};
-use crate::primitive::AtomicU64;
+use crate::primitive::{AtomicU64, hints};
 use crate::unwind::discard;
 
 /// The source of a stream. Only the puller touches it.
@@ -69,7 +68,7 @@ pub(crate) struct Delivered {
     /// Written by the consumer, read by pullers.
     items: CachePadded<AtomicU64>,
     /// It orders nothing, and models need not see it.
-    failed: atomic::AtomicU64,
+    failed: hints::AtomicU64,
     budget: Option<Arc<Budget>>,
 }
 

@@ -4,10 +4,12 @@
 //! models need not see them. A snapshot may read words that do not belong together while the worker
 //! writes them. The words of a worker that is stuck do belong together.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
+
+use crate::primitive::hints::AtomicU64;
 
 #[derive(Default)]
 pub(crate) struct WorkerStatus(CachePadded<Words>);

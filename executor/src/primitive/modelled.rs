@@ -1,24 +1,37 @@
 //! The primitives of a model.
 //!
 //! Loom and shuttle see each access and may stop a thread before it. Loom explores memory orders.
-//! Shuttle takes every order for the strongest, and chooses schedules at random.
+//! Shuttle takes every order for the strongest, and chooses schedules at random. `explored` is for
+//! both of them.
+//!
+//! `simulated` is for a machine that runs the threads of shuttle as processors would. Its locks
+//! have the layout of the real ones, and time passes on it.
 
-use std::cell::Cell;
+#[cfg(not(all(reorder_shuttle, reorder_hooks)))]
+mod explored;
+#[cfg(all(reorder_shuttle, reorder_hooks))]
+mod simulated;
+
 use std::io;
 use std::sync::{Arc, PoisonError};
 
 use super::lock;
 use std::task::{Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[cfg(reorder_loom)]
 use loom as engine;
 #[cfg(reorder_shuttle)]
 use shuttle as engine;
 
-use engine::sync::atomic::AtomicBool;
-pub(crate) use engine::sync::{Condvar, Mutex, MutexGuard};
+#[cfg(not(all(reorder_shuttle, reorder_hooks)))]
+use explored as kind;
+#[cfg(all(reorder_shuttle, reorder_hooks))]
+use simulated as kind;
+
 pub(crate) use engine::{thread, thread_local};
+use kind::{AtomicBool, nap};
+pub(crate) use kind::{Backoff, Condvar, Mutex, MutexGuard, now, processors, sleep};
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 /// A parker as in the crate `parking`, made of a mutex and a condition variable.
@@ -51,10 +64,15 @@ impl Parker {
 }
 
 impl Parker {
-    /// Lets other threads run, and returns.
-    pub(crate) fn park_deadline(&self, _deadline: Instant) -> bool {
-        thread::yield_now();
-        std::mem::take(&mut *lock(&self.0.is_there))
+    /// Lets other threads run. A model that is explored returns then, whatever the time.
+    pub(crate) fn park_deadline(&self, deadline: Instant) -> bool {
+        loop {
+            let may_wait = nap(deadline);
+            let is_there = std::mem::take(&mut *lock(&self.0.is_there));
+            if is_there || !may_wait {
+                return is_there;
+            }
+        }
     }
 }
 
@@ -152,7 +170,7 @@ impl Delay {
         thread::spawn(move || {
             // ORDERING: the timer may be dropped at the same time. It may fire in vain.
             while rang.load(Acquire) && now() < at {
-                thread::yield_now();
+                nap(at);
             }
             waker.wake();
         });
@@ -171,58 +189,6 @@ impl Drop for Delay {
         // ORDERING: as above.
         self.rings.store(false, Release);
     }
-}
-
-/// Lets other threads run a few times.
-pub(crate) struct Backoff(Cell<u32>);
-
-impl Backoff {
-    pub(crate) fn new() -> Backoff {
-        Backoff(Cell::new(0))
-    }
-
-    pub(crate) fn snooze(&self) {
-        self.0.set(self.0.get() + 1);
-        thread::yield_now();
-    }
-
-    pub(crate) fn is_disturbed(&self) -> bool {
-        false
-    }
-
-    pub(crate) fn is_completed(&self) -> bool {
-        cfg!(reorder_loom) || self.0.get() >= 3
-    }
-}
-
-/// Lets other threads run. Time orders nothing.
-pub(crate) fn sleep(_time: Duration) {
-    thread::yield_now();
-}
-
-/// Returns the same number on every machine.
-pub(crate) fn processors() -> usize {
-    2
-}
-
-/// Returns the time of a clock that advances at each reading, so that a model repeats itself.
-///
-/// In loom a step is so large that every item is slow. In shuttle the schedule chooses the step.
-pub(crate) fn now() -> Instant {
-    std::thread_local! {
-        static START: Instant = Instant::now();
-        static TIME: Cell<Duration> = const { Cell::new(Duration::ZERO) };
-    }
-    #[cfg(reorder_loom)]
-    let step = Duration::from_millis(1);
-    #[cfg(reorder_shuttle)]
-    let step = Duration::from_nanos(engine::rand::Rng::gen_range(
-        &mut engine::rand::thread_rng(),
-        0..10_000,
-    ));
-    let time = TIME.get() + step;
-    TIME.set(time);
-    START.with(|start| *start + time)
 }
 
 /// Measures the time since its start.

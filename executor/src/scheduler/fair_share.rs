@@ -4,10 +4,11 @@
 //! order nothing, so models need not see them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::observe::CallSpan;
+use crate::primitive::hints::AtomicU64;
 use crate::primitive::whole_nanos;
 use crate::scheduler::gate::Gate;
 use crate::scheduler::known::Listed;

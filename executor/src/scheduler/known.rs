@@ -9,8 +9,9 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
+use crate::primitive::hints::AtomicU64;
 use crate::primitive::{Mutex, MutexGuard, lock};
 
 /// The workers that have listed a call: a bit for each. Workers whose numbers have the same

@@ -1,7 +1,6 @@
 //! The scheduler of one executor: the open calls, and the workers that look for them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant};
 use reorder_ring::RingPool;
 
 use crate::cost::CostHistory;
+use crate::primitive::hints::AtomicU64;
 use crate::primitive::{AtomicBool, AtomicUsize, Condvar, Mutex, fence, lock, now};
 use crate::scheduler::fair_share::RunTime;
 use crate::scheduler::idle::Idle;

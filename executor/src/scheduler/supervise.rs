@@ -10,7 +10,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::primitive::Parker;
+use crate::primitive::{IS_MODEL, Parker};
 use crate::scheduler::registry::Scheduler;
 use crate::scheduler::source_watch::Look;
 use crate::scheduler::threads::{Alive, Entry};
@@ -21,7 +21,7 @@ use crate::unwind::{catch_panic, discard};
 
 /// The number of looks for which a surplus of threads must last. A source that blocks again and
 /// again would otherwise start a thread each time.
-const PATIENCE: u32 = if cfg!(any(reorder_loom, reorder_shuttle)) { 1 } else { 10 };
+const PATIENCE: u32 = if IS_MODEL { 1 } else { 10 };
 
 impl Scheduler {
     /// Starts a worker.

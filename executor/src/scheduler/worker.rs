@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::observe::trace;
-use crate::primitive::{Backoff, Parker, thread_local};
+use crate::primitive::{Backoff, IS_MODEL, Parker, thread_local};
 use crate::scheduler::known::KnownCalls;
 use crate::scheduler::registry::Scheduler;
 use crate::scheduler::time_slice::TimeSlice;
@@ -19,7 +19,7 @@ use crate::unwind::discard;
 
 /// The number of looks before a worker sleeps. The first looks follow each other quickly. The
 /// worker yields between the later ones.
-const LOOKS: u32 = if cfg!(any(reorder_loom, reorder_shuttle)) { 1 } else { 48 };
+const LOOKS: u32 = if IS_MODEL { 1 } else { 48 };
 
 thread_local! {
     #[allow(clippy::missing_const_for_thread_local, reason = "loom's take no const block")]

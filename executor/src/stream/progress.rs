@@ -1,11 +1,10 @@
 //! The progress of a stream or queue on its producing side.
 
-use std::sync::atomic;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crossbeam_utils::CachePadded;
 
-use crate::primitive::AtomicU64;
+use crate::primitive::{AtomicU64, hints};
 
 /// The total while a stream may have more items.
 const UNKNOWN: u64 = u64::MAX;
@@ -16,7 +15,7 @@ pub(crate) struct StreamProgress {
     /// The number of items that were pulled, once no more will come.
     total: AtomicU64,
     /// The number of items that were pulled. It orders nothing, and models need not see it.
-    pulled: atomic::AtomicU64,
+    pulled: hints::AtomicU64,
 }
 
 impl StreamProgress {
@@ -24,7 +23,7 @@ impl StreamProgress {
         StreamProgress {
             finished: CachePadded::new(AtomicU64::new(0)),
             total: AtomicU64::new(UNKNOWN),
-            pulled: atomic::AtomicU64::new(0),
+            pulled: hints::AtomicU64::new(0),
         }
     }
 

@@ -16,12 +16,18 @@ impl<T> UnsafeCell<T> {
     }
 
     #[inline]
+    #[cfg_attr(reorder_hooks, track_caller)]
     pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        #[cfg(reorder_hooks)]
+        super::hook::access(self, false);
         f(self.0.get())
     }
 
     #[inline]
+    #[cfg_attr(reorder_hooks, track_caller)]
     pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        #[cfg(reorder_hooks)]
+        super::hook::access(self, true);
         f(self.0.get())
     }
 }
@@ -31,11 +37,17 @@ impl<T> UnsafeCell<T> {
 pub(crate) struct WakerCell(atomic_waker::AtomicWaker);
 
 impl WakerCell {
+    #[cfg_attr(reorder_hooks, track_caller)]
     pub(crate) fn register(&self, waker: &core::task::Waker) {
+        #[cfg(reorder_hooks)]
+        super::hook::access(self, true);
         self.0.register(waker);
     }
 
+    #[cfg_attr(reorder_hooks, track_caller)]
     pub(crate) fn take(&self) -> Option<core::task::Waker> {
+        #[cfg(reorder_hooks)]
+        super::hook::access(self, true);
         self.0.take()
     }
 }

@@ -16,9 +16,16 @@ use super::Ordering;
 use super::weakened;
 
 /// Calls the hook, and returns the order of an access at this place.
-fn watched(order: Ordering, place: &Location<'_>) -> Ordering {
+#[track_caller]
+fn watched<T>(object: &T, writes: bool, order: Ordering) -> Ordering {
     #[cfg(reorder_hooks)]
-    crate::primitive::hook::step();
+    {
+        crate::primitive::hook::step();
+        crate::primitive::hook::access(object, writes);
+    }
+    #[cfg(not(reorder_hooks))]
+    let _ = (object, writes);
+    let place = Location::caller();
     #[cfg(reorder_loom)]
     let order = weakened::order(order, place);
     _ = place;
@@ -47,17 +54,17 @@ macro_rules! atomics {
 
             #[track_caller]
             pub fn load(&self, order: Ordering) -> $value {
-                self.0.load(watched(order, Location::caller()))
+                self.0.load(watched(self, false, order))
             }
 
             #[track_caller]
             pub fn store(&self, value: $value, order: Ordering) {
-                self.0.store(value, watched(order, Location::caller()));
+                self.0.store(value, watched(self, true, order));
             }
 
             #[track_caller]
             pub fn swap(&self, value: $value, order: Ordering) -> $value {
-                self.0.swap(value, watched(order, Location::caller()))
+                self.0.swap(value, watched(self, true, order))
             }
 
             #[track_caller]
@@ -70,7 +77,7 @@ macro_rules! atomics {
             ) -> Result<$value, $value> {
                 let place = Location::caller();
                 let failure = refused(failure, place);
-                self.0.compare_exchange(old, new, watched(order, place), failure)
+                self.0.compare_exchange(old, new, watched(self, true, order), failure)
             }
         }
     )*};
@@ -81,22 +88,22 @@ macro_rules! numbers {
         impl $name {
             #[track_caller]
             pub fn fetch_add(&self, value: $value, order: Ordering) -> $value {
-                self.0.fetch_add(value, watched(order, Location::caller()))
+                self.0.fetch_add(value, watched(self, true, order))
             }
 
             #[track_caller]
             pub fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
-                self.0.fetch_sub(value, watched(order, Location::caller()))
+                self.0.fetch_sub(value, watched(self, true, order))
             }
 
             #[track_caller]
             pub fn fetch_max(&self, value: $value, order: Ordering) -> $value {
-                self.0.fetch_max(value, watched(order, Location::caller()))
+                self.0.fetch_max(value, watched(self, true, order))
             }
 
             #[track_caller]
             pub fn fetch_min(&self, value: $value, order: Ordering) -> $value {
-                self.0.fetch_min(value, watched(order, Location::caller()))
+                self.0.fetch_min(value, watched(self, true, order))
             }
 
             #[track_caller]
@@ -108,7 +115,7 @@ macro_rules! numbers {
             ) -> Result<$value, $value> {
                 let place = Location::caller();
                 let failure = refused(failure, place);
-                self.0.fetch_update(watched(order, place), failure, f)
+                self.0.fetch_update(watched(self, true, order), failure, f)
             }
         }
     )*};
@@ -124,6 +131,7 @@ atomics! {
 }
 
 numbers! {
+    AtomicU32: u32,
     AtomicU64: u64,
     AtomicUsize: usize,
 }

@@ -36,6 +36,7 @@ pub(super) const CI: &[Step] = &[
     beside("linearizable", "REORDER_HISTORIES=1000 ci/linearizable.sh --canary"),
     beside("schedules", "REORDER_SCHEDULES=500 ci/schedules.sh --canary"),
     beside("progress", "ci/progress.sh --canary"),
+    beside("lines", "ci/lines.sh --count"),
     step("remote", "REORDER_REMOTE_RUNS=5000 ci/remote.sh --canary"),
     step("requests", "REORDER_RANDOM_RUNS=5000 ci/requests.sh --canary"),
     step("soak", "ci/soak.sh 0.3"),
@@ -58,6 +59,7 @@ pub(super) const DEEP: &[Step] = &[
     // within theirs.
     step("loom", "LOOM_MAX_PERMUTATIONS=${LOOM_MAX_PERMUTATIONS-200000} ci/loom.sh"),
     step("progress", "ci/progress.sh"),
+    step("lines", "ci/lines.sh"),
     step("linearizable", "REORDER_HISTORIES=${REORDER_HISTORIES-200000} ci/linearizable.sh"),
     step("schedules", "REORDER_SCHEDULES=${REORDER_SCHEDULES-100000} ci/schedules.sh"),
     step("remote", "REORDER_REMOTE_RUNS=${REORDER_REMOTE_RUNS-100000} ci/remote.sh"),
