@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use crossbeam_utils::CachePadded;
 use reorder_ring::RingPool;
 
 use crate::cost::CostHistory;
@@ -101,9 +102,11 @@ pub(crate) struct Scheduler {
     /// A copy of `Calls::closed` that is readable without the lock.
     closing: AtomicBool,
     /// Changes with the list of open calls. A worker that has seen this version need not lock it.
-    version: AtomicUsize,
+    /// Searching workers read it all the time, so nothing else is on its cache line.
+    version: CachePadded<AtomicUsize>,
     /// The virtual run time of the call that was chosen last. No open call counts as having less.
-    runtime: AtomicU64,
+    /// It changes with each time slice.
+    runtime: CachePadded<AtomicU64>,
     /// The process that started the workers. A fork of it has none of them.
     process: u32,
     pub(crate) threads: Threads,
@@ -129,8 +132,8 @@ impl Scheduler {
             ended_rests: EndedRests::new(&idle),
             ended: Condvar::new(),
             closing: AtomicBool::new(false),
-            version: AtomicUsize::new(0),
-            runtime: AtomicU64::new(0),
+            version: CachePadded::new(AtomicUsize::new(0)),
+            runtime: CachePadded::new(AtomicU64::new(0)),
             process: std::process::id(),
             stopping: AtomicBool::new(false),
             idle,
@@ -235,9 +238,13 @@ impl Scheduler {
     /// Sets the virtual run time of the scheduler and of a chosen call to the larger of the two. A
     /// worker calls this before it runs the call.
     pub(crate) fn advance(&self, chosen: &RunTime) {
-        // ORDERING: scheduler:advance: Relaxed; as `scheduler:runtime`.
-        let runtime = self.runtime.fetch_max(chosen.get(), Relaxed);
-        chosen.catch_up(runtime);
+        let (chosens, runtime) = (chosen.get(), self.runtime());
+        if chosens > runtime {
+            // ORDERING: scheduler:advance: Relaxed; as `scheduler:runtime`.
+            self.runtime.fetch_max(chosens, Relaxed);
+        } else {
+            chosen.catch_up(runtime);
+        }
     }
 
     /// Lists the open calls that do not rest and are older than [`GRACE`], as the calls that a
