@@ -16,8 +16,8 @@ pub(crate) mod report;
 mod try_map;
 pub(crate) mod weighed;
 
-#[cfg(feature = "requests")]
-pub(crate) use self::builder::{Admitted, BatchBuilder, Streamed, Submitted};
+pub(crate) use self::builder::{Admitted, BatchBuilder};
+pub(crate) use self::handle::{BatchHandle, Refused};
+pub(crate) use self::keyed::KeyedBatch;
 pub(crate) use self::report::BatchReport;
-#[cfg(feature = "requests")]
 pub(crate) use self::weighed::WeighedBatch;

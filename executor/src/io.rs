@@ -34,7 +34,6 @@ pub(crate) use self::collect::{Items, collect};
 pub(crate) use self::handover::{Handover, PullBuffer};
 pub(crate) use self::key_order::{KeyOrder, Overdue};
 pub(crate) use self::key_table::Admitted;
-#[cfg(feature = "requests")]
 pub(crate) use self::key_table::KeyTicket;
 pub(crate) use self::keyed::{KeyOfItem, Keyed};
 pub(crate) use self::ordered_output::OrderedOutput;

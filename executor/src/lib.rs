@@ -114,6 +114,7 @@ mod commit_frontier;
 #[cfg(doctest)]
 mod compile_fail;
 mod cost;
+pub mod dispatch;
 mod executor;
 mod global;
 mod io;
@@ -161,8 +162,6 @@ pub use executor::Executor;
 pub use iterator_ext::IteratorExt;
 pub use limits::cancellation::{CancelOnDrop, CancellationToken};
 pub use limits::timing::Timing;
-#[cfg(feature = "requests")]
-pub use observe::request_stats::RequestStats;
 pub use outcome::{Failure, ItemError, Outcome, Panic, Unfinished};
 pub use queue::builder::QueueBuilder;
 pub use queue::place::Place;
@@ -170,7 +169,8 @@ pub use queue::sender::{QueueSender, SendError, Task, TrySendError};
 #[cfg(feature = "requests")]
 pub use requests::{
     Attempt, AttemptOutcome, Hedge, KeyedRequests, Limit, LimiterStats, NotUntil, Quota,
-    RateLimiter, RateLimiterBuilder, Requests, Retry, RetryBudget, Throttle, ThrottleError, Weigh,
+    RateLimiter, RateLimiterBuilder, RequestStats, Requests, Retry, RetryBudget, Throttle,
+    ThrottleError, Weigh,
 };
 pub use scheduler::gate::ConcurrencyLimit;
 pub use scheduler::work::CallKind;

@@ -23,7 +23,6 @@ pub(crate) use self::cancellation::CancellationToken;
 pub(crate) use self::current::{Current, OuterJob, RunningItem, Waiting, current_job};
 pub(crate) use self::policy::Limits;
 pub(crate) use self::state::LimitState;
-#[cfg(feature = "requests")]
 pub(crate) use self::timer::SharedTimer;
 pub(crate) use self::timer::TaskTimer;
 pub(crate) use self::timing::{CompletionFrontier, Timing};

@@ -160,9 +160,10 @@ impl<E> Failure<E> {
         }
     }
 
-    /// Returns the failure of a job that returned an error at its only attempt.
-    pub(crate) fn failed(error: E) -> Failure<E> {
-        Failure::Failed { error, attempts: 1 }
+    /// Returns the failure of a job that returned an error at this attempt, counted from 1. For
+    /// [dispatchers](crate::dispatch).
+    pub fn failed(error: E, attempts: u32) -> Failure<E> {
+        Failure::Failed { error, attempts }
     }
 
     /// Returns the failure of a job that panicked at its only attempt.
@@ -217,11 +218,22 @@ impl<E> Failure<E> {
 
     /// Returns the failure of an item that was ended by its limits after `attempts` attempts.
     pub(crate) fn stopped(stop: Stop, attempts: u32, error: Option<E>) -> Failure<E> {
-        Failure::ended(stop, Unfinished::new(attempts, 0, error))
+        Failure::ended(stop, Unfinished::new(attempts, error))
     }
 
-    /// Returns the failure of an item that was ended by its limits.
-    pub(crate) fn ended(stop: Stop, item: Unfinished<E>) -> Failure<E> {
+    /// Returns the failure of an item that a limit of its call has ended. For
+    /// [dispatchers](crate::dispatch).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use reorder_executor::dispatch::Stop;
+    /// use reorder_executor::{Failure, Unfinished};
+    ///
+    /// let item = Unfinished::new(2, Some("busy"));
+    /// let failure = Failure::ended(Stop::BatchDeadline(Duration::from_secs(1)), item);
+    /// assert_eq!((failure.attempts(), failure.error()), (2, Some(&"busy")));
+    /// ```
+    pub fn ended(stop: Stop, item: Unfinished<E>) -> Failure<E> {
         match stop {
             Stop::Cancelled { cause } => {
                 Failure::Cancelled(item.with_detail(cause.map_or(0, |it| it + 1)))
@@ -238,13 +250,13 @@ impl<E> Failure<E> {
 
     /// Returns the failure of an item whose future the runtime has dropped.
     pub(crate) fn future_dropped() -> Failure<E> {
-        Failure::FutureDropped(Unfinished::new(1, 0, None))
+        Failure::FutureDropped(Unfinished::new(1, None))
     }
 
     /// Returns the failure that stands for all items of a source whose task the runtime has
     /// dropped.
     pub(crate) fn puller_dropped() -> Failure<E> {
-        let mut item = Unfinished::new(0, 0, None);
+        let mut item = Unfinished::new(0, None);
         item.detail[1] |= NOT_PULLED;
         Failure::FutureDropped(item)
     }
@@ -267,15 +279,21 @@ impl<E> From<Stop> for Failure<E> {
     }
 }
 
-/// The reason why an item has no result, whatever its job did.
+/// The reason why an item has no result, whatever its job did. [`Failure::ended`] turns it into a
+/// failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
+#[non_exhaustive]
+pub enum Stop {
+    /// The call was cancelled by a token, or by the failure of an item.
     Cancelled {
         /// The index of the item that failed, if the call fails fast.
         cause: Option<u64>,
     },
+    /// The executor was shut down or dropped.
     ShutDown,
+    /// The deadline of the batch has passed. The time is from its setting to the deadline.
     BatchDeadline(Duration),
+    /// The item took longer than this limit.
     ItemDeadline(Duration),
 }
 
@@ -299,8 +317,15 @@ pub struct Unfinished<E> {
 }
 
 impl<E> Unfinished<E> {
-    pub(crate) fn new(attempts: u32, detail: u64, error: Option<E>) -> Self {
-        Unfinished { attempts, detail: [0; 2], error }.with_detail(detail)
+    /// Returns an item after this number of attempts, with the last error of its job. For
+    /// [dispatchers](crate::dispatch).
+    pub fn new(attempts: u32, error: Option<E>) -> Self {
+        Unfinished { attempts, detail: [0; 2], error }
+    }
+
+    /// Sets the limit of time of [`Failure::RetryDeadline`].
+    pub fn within(self, limit: Duration) -> Self {
+        self.with_detail(whole_nanos(limit))
     }
 
     fn with_detail(mut self, detail: u64) -> Self {
@@ -317,8 +342,7 @@ impl<E> Unfinished<E> {
     }
 
     /// Notes whether the last attempt exceeded its time-out.
-    #[cfg(feature = "requests")]
-    pub(crate) fn timed_out(mut self, timed_out: bool) -> Self {
+    pub fn timed_out(mut self, timed_out: bool) -> Self {
         if timed_out {
             self.detail[1] |= TIMED_OUT;
         }
@@ -555,8 +579,9 @@ struct Caught {
 }
 
 impl Panic {
-    /// Returns the panic of the first attempt at an item.
-    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Panic {
+    /// Returns the panic of the first attempt at an item, from its payload. For
+    /// [dispatchers](crate::dispatch), which catch the panics of their jobs.
+    pub fn new(payload: Box<dyn Any + Send>) -> Panic {
         let message = payload
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())
@@ -566,8 +591,7 @@ impl Panic {
     }
 
     /// Sets the number of attempts at the item.
-    #[cfg(feature = "requests")]
-    pub(crate) fn at_attempt(mut self, attempts: u32) -> Panic {
+    pub fn at_attempt(mut self, attempts: u32) -> Panic {
         self.0.attempts = attempts;
         self
     }

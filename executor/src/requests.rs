@@ -4,17 +4,16 @@
 //! |---|---|
 //! | `builder`, `retry`, `retry_budget`, `hedge`, `throttle`, `limiter` | the settings that users choose |
 //! | `attempt` | the argument and the result of a job |
-//! | `keyed`, `driver/by_key` | outcomes in order by key |
+//! | `keyed` | outcomes in order by key |
 //! | `weigh` | items that have weights |
-//! | `source` | iterators and async streams as sources |
 //! | `dispatcher` | which item is next, and when: the state machine |
 //! | `in_flight`, `jobs` | attempts that were dispatched, on a worker or on a runtime |
-//! | `batch_waker` | wakes the threads of a batch when its source or its limit of concurrency changes |
-//! | `driver`, `driver/pull`, `driver/end` | carries out what the dispatcher decides, pulls items, and ends them |
+//! | `driver`, `driver/end` | carries out what the dispatcher decides, and ends items |
+//! | `stats` | the statistics of a batch |
+//! | `primitive` | the lock: real or modelled |
 
 mod attempt;
-mod batch_waker;
-pub(crate) mod builder;
+mod builder;
 mod dispatcher;
 mod driver;
 mod hedge;
@@ -22,9 +21,10 @@ mod in_flight;
 mod jobs;
 mod keyed;
 mod limiter;
+mod primitive;
 mod retry;
 mod retry_budget;
-mod source;
+mod stats;
 mod throttle;
 mod weigh;
 
@@ -35,5 +35,6 @@ pub use self::keyed::KeyedRequests;
 pub use self::limiter::{Limit, LimiterStats, NotUntil, Quota, RateLimiter, RateLimiterBuilder};
 pub use self::retry::Retry;
 pub use self::retry_budget::RetryBudget;
+pub use self::stats::RequestStats;
 pub use self::throttle::{Throttle, ThrottleError};
 pub use self::weigh::Weigh;

@@ -43,7 +43,6 @@ pub(crate) mod worker_thread;
 
 pub(crate) use self::borrowed::{BorrowGuard, with_borrowed};
 pub(crate) use self::fair_share::{FairShare, RunTime};
-#[cfg(feature = "requests")]
 pub(crate) use self::gate::Limited;
 pub(crate) use self::gate::{ConcurrencyLimit, Gate};
 pub(crate) use self::registry::{Admission, GRACE, OpenWork, Remaining, Scheduler};

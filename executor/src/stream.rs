@@ -38,6 +38,4 @@ pub(crate) use self::open::{
 pub(crate) use self::ordered::observe::Progress;
 pub(crate) use self::ordered::{ConsumerEnd, Ordered};
 pub(crate) use self::values::{TryValues, Values};
-#[cfg(feature = "requests")]
-pub(crate) use self::work::Skip;
-pub(crate) use self::work::{Helper, StreamWork};
+pub(crate) use self::work::{AnyStats, Helper, Skip, StreamWork};

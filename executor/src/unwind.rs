@@ -1,5 +1,6 @@
 //! Catches panics of user code on threads that must go on.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread::panicking;
 
@@ -7,7 +8,7 @@ use std::thread::panicking;
 ///
 /// The payload of that panic is dropped, too. If its `Drop` panics as well, the second payload is
 /// leaked.
-pub(crate) fn discard<T>(value: T) {
+pub fn discard<T>(value: T) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         catch_unwind(AssertUnwindSafe(|| drop(payload))).unwrap_or_else(std::mem::forget);
     }
@@ -35,7 +36,7 @@ pub(crate) fn drop_each<T>(values: impl Iterator<Item = T>) {
 
 /// Runs `f` and discards the payload if `f` panics.
 #[inline]
-pub(crate) fn catch_panic(f: impl FnOnce()) {
+pub fn catch_panic(f: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
         discard(payload);
     }
@@ -44,14 +45,16 @@ pub(crate) fn catch_panic(f: impl FnOnce()) {
 /// Holds a value, and [`discard`]s it when it is dropped.
 ///
 /// Any thread may drop the last reference to such a value, and none of them could handle the panic.
-pub(crate) struct DiscardOnDrop<T>(Option<T>);
+pub struct DiscardOnDrop<T>(Option<T>);
 
 impl<T> DiscardOnDrop<T> {
-    pub(crate) fn new(value: T) -> Self {
+    /// Returns the value in its holder.
+    pub fn new(value: T) -> Self {
         DiscardOnDrop(Some(value))
     }
 
-    pub(crate) fn into_inner(mut self) -> T {
+    /// Returns the value, whose drop may panic again.
+    pub fn into_inner(mut self) -> T {
         self.0.take().expect("it is there until the drop")
     }
 }
@@ -87,6 +90,12 @@ impl<T> std::ops::Deref for DiscardOnDrop<T> {
 impl<T> std::ops::DerefMut for DiscardOnDrop<T> {
     fn deref_mut(&mut self) -> &mut T {
         self.0.as_mut().expect("it is there until the drop")
+    }
+}
+
+impl<T> fmt::Debug for DiscardOnDrop<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DiscardOnDrop").finish_non_exhaustive()
     }
 }
 

@@ -254,7 +254,7 @@ fn attempts_run_in_the_span_of_their_requests() {
         let batch = || executor.batch(0..9).requests();
         let job = |_: &i32, _: &Attempt| AttemptOutcome::<_, ()>::Done(spans());
         check(
-            "requests",
+            "dispatch",
             || batch().submit(job),
             |handle| handle.unwrap().wait().into_values().unwrap(),
         );
@@ -272,7 +272,7 @@ fn attempts_run_in_the_span_of_their_requests() {
             }
         };
         check(
-            "requests",
+            "dispatch",
             || batch().submit_async(spawner, job),
             |handle| {
                 let values = handle.unwrap().wait().into_values().unwrap();

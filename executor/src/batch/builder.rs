@@ -576,7 +576,7 @@ fn run_item<T, U, E>(
         }
         (Ok(Err(error)), Ok(())) => Err(match policy.reaction(index) {
             Some(stop) => Failure::stopped(stop, 1, Some(error)),
-            None => Failure::failed(error),
+            None => Failure::failed(error, 1),
         }),
         (Ok(Ok(value)), Ok(())) => Ok(value),
         (Err(payload), Ok(())) => Err(Failure::panicked(payload)),

@@ -48,8 +48,7 @@ pub struct BatchHandle<U: Send, E: Send> {
     outcomes: Vec<Outcome<U, E>>,
     items: usize,
     timings: Vec<Timing>,
-    /// The attempts at each item of requests.
-    #[cfg(feature = "requests")]
+    /// The attempts at each item, if a dispatcher runs the batch.
     attempts: Vec<u32>,
     is_over: bool,
 }
@@ -66,7 +65,6 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
             outcomes,
             items,
             timings: Vec::new(),
-            #[cfg(feature = "requests")]
             attempts: Vec::new(),
             is_over: false,
         }
@@ -224,14 +222,12 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
     fn take_in(&mut self, outcome: Outcome<U, E>) {
         self.outcomes.push(outcome);
         self.timings.extend(self.stream.timing());
-        #[cfg(feature = "requests")]
         self.attempts.extend(self.stream.attempts());
         if let Some(stop) = self.stream.ended_by() {
             let rest = self.items - self.outcomes.len();
             self.outcomes.extend((0..rest).map(|_| Err(Failure::not_pulled(stop))));
             // The timing of the first of them holds for all.
             self.timings.extend(self.timings.last().copied().into_iter().cycle().take(rest));
-            #[cfg(feature = "requests")]
             self.attempts.extend(self.attempts.last().map(|_| 0).into_iter().cycle().take(rest));
         }
     }
@@ -242,9 +238,8 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
         let outcomes = mem::take(&mut self.outcomes);
         let report = BatchReport::new(outcomes, self.stream.late_results(), timings)
             .with_cause(self.stream.cause());
-        #[cfg(feature = "requests")]
-        let report = report.with_requests(self.stream.requests(), mem::take(&mut self.attempts));
-        report
+        let (stats, peak) = (self.stream.any_stats(), self.stream.peak_concurrency());
+        report.with_stats(stats, peak, mem::take(&mut self.attempts))
     }
 }
 

@@ -5,6 +5,8 @@ use std::hash::Hash;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use futures_core::Stream;
+
 use crate::batch::builder::{Admitted, BatchBuilder, Job, limited_job};
 use crate::batch::handle::Refused;
 use crate::stream::{ConsumerEnd, OrderedByKey, StreamWork, open_by_key, publish_with_limits};
@@ -66,6 +68,20 @@ impl<'e, I: IntoIterator, S> BatchBuilder<'e, I, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn ordered_by_key<K, F>(mut self, key: F) -> KeyedBatch<'e, I, F, S>
+    where
+        F: FnMut(&I::Item) -> K,
+        K: Hash + Eq,
+    {
+        self.limits.key_window = Some(usize::MAX);
+        KeyedBatch { batch: self, key: DiscardOnDrop::new(key) }
+    }
+}
+
+impl<'e, I: Stream> BatchBuilder<'e, I> {
+    /// Orders the outcomes of an async stream of items by key, as
+    /// [`ordered_by_key`](BatchBuilder::ordered_by_key) does for an iterator.
+    /// [`KeyedBatch::poll_to`] runs such a stream.
+    pub fn ordered_by_key_stream<K, F>(mut self, key: F) -> KeyedBatch<'e, I, F>
     where
         F: FnMut(&I::Item) -> K,
         K: Hash + Eq,

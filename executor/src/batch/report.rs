@@ -3,9 +3,8 @@
 use std::convert::Infallible;
 
 use crate::limits::{Timing, timing};
-#[cfg(feature = "requests")]
-use crate::observe::request_stats::RequestStats;
 use crate::outcome::{Failure, ItemError, Outcome};
+use crate::stream::AnyStats;
 
 /// The outcome of every item of a batch, in the order of the input.
 ///
@@ -29,10 +28,11 @@ pub struct BatchReport<U, E = Infallible> {
     late: usize,
     /// One for each outcome, or empty.
     timings: Vec<Timing>,
-    #[cfg(feature = "requests")]
-    requests: Option<RequestStats>,
+    /// The statistics of the dispatcher, if the batch had one.
+    stats: Option<Box<dyn AnyStats>>,
+    /// The maximum number of jobs that ran at the same time, if a dispatcher has counted it.
+    peak_concurrency: Option<usize>,
     /// One for each outcome, or empty.
-    #[cfg(feature = "requests")]
     attempts: Vec<u32>,
     /// The index of the item whose failure ended the batch, if it fails fast.
     cause: Option<u64>,
@@ -45,9 +45,8 @@ impl<U, E> BatchReport<U, E> {
             outcomes,
             late,
             timings,
-            #[cfg(feature = "requests")]
-            requests: None,
-            #[cfg(feature = "requests")]
+            stats: None,
+            peak_concurrency: None,
             attempts: Vec::new(),
             cause: None,
         }
@@ -58,45 +57,27 @@ impl<U, E> BatchReport<U, E> {
         self
     }
 
-    #[cfg(feature = "requests")]
-    pub(crate) fn with_requests(
+    /// Adds what a dispatcher has counted.
+    pub(crate) fn with_stats(
         mut self,
-        requests: Option<RequestStats>,
+        stats: Option<Box<dyn AnyStats>>,
+        peak_concurrency: Option<usize>,
         attempts: Vec<u32>,
     ) -> Self {
-        (self.requests, self.attempts) = (requests, attempts);
+        (self.stats, self.peak_concurrency) = (stats, peak_concurrency);
+        self.attempts = attempts;
         self
     }
 
-    /// Returns the statistics of the batch's requests, or `None` if the batch was not made by
-    /// [`BatchBuilder::requests`]. [`Requests`](crate::Requests) has an example.
-    ///
-    /// [`BatchBuilder::requests`]: crate::BatchBuilder::requests
-    #[cfg(feature = "requests")]
-    pub fn requests(&self) -> Option<&RequestStats> {
-        self.requests.as_ref()
+    /// Returns the [statistics](crate::dispatch::Dispatch::Stats) of the
+    /// [dispatcher](crate::dispatch) that ran the batch. Returns `None` if there was none, or its
+    /// statistics are of another type.
+    pub fn stats<T: 'static>(&self) -> Option<&T> {
+        (**self.stats.as_ref()?).as_any().downcast_ref()
     }
 
     /// Returns the number of attempts at each item, by its index, as [`Failure::attempts`] does for
-    /// a failure. The slice is empty if the batch was not made by [`BatchBuilder::requests`].
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use reorder_executor::{AttemptOutcome, Executor};
-    ///
-    /// let executor = Executor::builder().workers(1).build()?;
-    /// let handle = executor.batch([0, 2, 1]).requests().submit(|&busy: &u32, attempt| {
-    ///     if attempt.number() <= busy {
-    ///         return AttemptOutcome::Retry { error: (), after: Some(Duration::ZERO) };
-    ///     }
-    ///     AttemptOutcome::Done(())
-    /// })?;
-    /// assert_eq!(handle.wait().attempts(), [1, 3, 2]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// [`BatchBuilder::requests`]: crate::BatchBuilder::requests
-    #[cfg(feature = "requests")]
+    /// a failure. The slice is empty if no [dispatcher](crate::dispatch) ran the batch.
     pub fn attempts(&self) -> &[u32] {
         &self.attempts
     }
@@ -120,17 +101,14 @@ impl<U, E> BatchReport<U, E> {
         &self.timings
     }
 
-    /// Returns the maximum number of items that ran at the same time. For
-    /// [requests](crate::Requests), it is the maximum number of attempts: an item that waits for
-    /// another attempt does not run.
+    /// Returns the maximum number of items that ran at the same time. A
+    /// [dispatcher](crate::dispatch) may count its jobs instead: an item that waits for another job
+    /// does not run.
     ///
     /// `None` if the batch was not timed, or had no items.
     pub fn peak_concurrency(&self) -> Option<usize> {
-        #[cfg(feature = "requests")]
-        if let Some(stats) = self.requests.filter(|_| self.is_timed()) {
-            return Some(stats.peak_concurrency);
-        }
-        self.is_timed().then(|| timing::peak_concurrency(&self.timings))
+        let counted = self.peak_concurrency;
+        self.is_timed().then(|| counted.unwrap_or_else(|| timing::peak_concurrency(&self.timings)))
     }
 
     /// Returns the smallest window in which the batch could have run as it did: the maximum number
@@ -254,7 +232,7 @@ mod tests {
         let first = |outcomes| BatchReport::<u8, &str>::new(outcomes, 0, Vec::new()).into_values();
         assert!(matches!(first(vec![Ok(1), Ok(2)]).as_deref(), Ok([1, 2])));
         let cancelled = || Err(Stop::Cancelled { cause: None }.into());
-        let error = first(vec![Ok(1), cancelled(), Err(Failure::failed("why"))]).unwrap_err();
+        let error = first(vec![Ok(1), cancelled(), Err(Failure::failed("why", 1))]).unwrap_err();
         assert!(matches!(
             error,
             ItemError { index: 2, failure: Failure::Failed { error: "why", .. } }

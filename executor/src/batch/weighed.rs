@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use futures_core::Stream;
+
 use crate::batch::builder::{Admitted, BatchBuilder, Job, Streamed, open_lazy_limited};
 use crate::io::{LazySource, Weighed};
 use crate::stream::{ConsumerEnd, StreamWork, publish_with_limits};
@@ -73,6 +75,31 @@ impl<'e, I, W, S> WeighedBatch<'e, I, W, S> {
     pub(crate) fn new(mut batch: BatchBuilder<'e, I, S>, limit: u64, weigh: W) -> Self {
         batch.limits.weight = Some(limit);
         WeighedBatch { batch, weigh: DiscardOnDrop::new(weigh) }
+    }
+}
+
+impl<'e, I> BatchBuilder<'e, I> {
+    /// Returns the same batch, whose items are weighed by `weigh`. The limit of the batch holds, if
+    /// it has one. For calls that [take a batch apart](WeighedBatch::into_parts).
+    pub fn weighed_by<W>(self, weigh: W) -> WeighedBatch<'e, I, W> {
+        WeighedBatch { batch: self, weigh: DiscardOnDrop::new(weigh) }
+    }
+
+    /// Bounds the total weight of the items of an async stream, as [`weight`](BatchBuilder::weight)
+    /// does for an iterator. [`WeighedBatch::poll_to`] runs such a stream.
+    pub fn weight_stream<W>(self, limit: u64, weigh: W) -> WeighedBatch<'e, I, W>
+    where
+        I: Stream,
+        W: Fn(&I::Item) -> u64,
+    {
+        WeighedBatch::new(self, limit, weigh)
+    }
+}
+
+impl<'e, I, W> WeighedBatch<'e, I, W> {
+    /// Takes the batch and the function apart. The batch keeps its limit.
+    pub fn into_parts(self) -> (BatchBuilder<'e, I>, W) {
+        (self.batch, self.weigh.into_inner())
     }
 }
 

@@ -126,7 +126,6 @@ impl<U, E> KeyOrder<U, E> {
     }
 
     /// Returns all open items. Parked ones are not open.
-    #[cfg(feature = "requests")]
     pub(crate) fn open_tickets(&self) -> Vec<KeyTicket> {
         lock(&self.state).table.open_tickets()
     }

@@ -196,7 +196,6 @@ impl<O> KeyTable<O> {
     }
 
     /// Returns all open items. Parked ones are not open.
-    #[cfg(any(test, feature = "requests"))]
     pub(crate) fn open_tickets(&self) -> Vec<KeyTicket> {
         let slots = self.slots.iter().enumerate();
         let open = slots.filter(|(_, slot)| matches!(slot.state, State::Open));
@@ -211,16 +210,17 @@ impl<O> KeyTable<O> {
 
     /// Returns `true` if a completion with this ticket would be accepted.
     pub(crate) fn is_open(&self, ticket: KeyTicket) -> bool {
-        let slot = &self.slots[ticket.slot as usize];
-        slot.index == ticket.index && matches!(slot.state, State::Open | State::Parked)
+        let slot = self.slots.get(ticket.slot as usize).filter(|slot| slot.index == ticket.index);
+        slot.is_some_and(|slot| matches!(slot.state, State::Open | State::Parked))
     }
 
     /// Completes an item. Returns the outcome if the item has one already, or was given up.
     pub(crate) fn complete(&mut self, ticket: KeyTicket, outcome: O) -> Result<(), O> {
-        let slot = &mut self.slots[ticket.slot as usize];
-        if slot.index != ticket.index {
+        // A ticket of another call may name a slot that does not exist.
+        let slot = self.slots.get_mut(ticket.slot as usize);
+        let Some(slot) = slot.filter(|slot| slot.index == ticket.index) else {
             return Err(outcome);
-        }
+        };
         match mem::replace(&mut slot.state, State::Gone) {
             state @ (State::Open | State::Parked) => {
                 slot.state = State::Done(outcome);

@@ -57,7 +57,6 @@ impl<I, F, K: Hash + Eq, U, E> Keyed<I, F, K, U, E> {
     }
 
     /// Returns the source.
-    #[cfg(feature = "requests")]
     pub(crate) fn source(&mut self) -> &mut I {
         &mut self.source
     }

@@ -107,9 +107,11 @@ impl<U, E> OrderedOutput<U, E> {
                 catch_panic(|| refused = self.ring.complete(ticket, outcomes).err());
                 Completed { refused: refused.map(Rejected::into_inner), has_opened: false }
             }
-            OutputTicket::ByKey(ticket) => {
-                self.keys.as_ref().expect("the ticket is of its table").complete(ticket, outcomes)
-            }
+            OutputTicket::ByKey(ticket) => match &self.keys {
+                Some(keys) => keys.complete(ticket, outcomes),
+                // It is of another call.
+                None => Completed { refused: Some(outcomes), has_opened: false },
+            },
         };
         if let Some(limits) = fails {
             // Not before the completion: the consumer would skip the very item that failed.

@@ -212,7 +212,6 @@ impl<I: Iterator, U, E> OrderedSource<I, U, E> {
     }
 
     /// Pulls one item.
-    #[cfg(feature = "requests")]
     pub(crate) fn pull_one(&mut self) -> (Option<I::Item>, Option<SourceEnd>) {
         let mut item = None;
         let Filled { end, .. } = self.source.fill(1, |pulled| {
@@ -223,26 +222,22 @@ impl<I: Iterator, U, E> OrderedSource<I, U, E> {
     }
 
     /// Returns `false` if the next item has to wait for room in a budget. Calls the source.
-    #[cfg(feature = "requests")]
     pub(crate) fn next_fits(&mut self) -> bool {
         self.source.next_fits()
     }
 
     /// Returns the key of the item that was pulled last, if items have keys.
-    #[cfg(feature = "requests")]
     pub(crate) fn take_key(&mut self) -> Option<KeyOfItem> {
         self.source.take_key()
     }
 
     /// Returns `true` if the source says that it has no more items.
-    #[cfg(feature = "requests")]
     pub(crate) fn is_exhausted(&self) -> bool {
         self.source.is_exhausted()
     }
 
     /// Returns the ticket of the item at `index`, which was pulled. Returns `None` if the consumer
     /// has gone.
-    #[cfg(feature = "requests")]
     pub(crate) fn reserve(&mut self, index: u64) -> Option<OutputTicket> {
         self.producer.reserve(index)
     }

@@ -36,7 +36,6 @@ impl<I: Iterator, W: Fn(&I::Item) -> Option<u64>> Weighed<I, W> {
     }
 
     /// Returns the source.
-    #[cfg(feature = "requests")]
     pub(crate) fn source(&mut self) -> &mut I {
         &mut self.source
     }

@@ -74,7 +74,6 @@ impl<'a> Current<'a> {
     pub(crate) fn should_stop(&self) -> bool {
         let should_stop = |limits: &LimitState, item: RunningItem| {
             let is_overdue = item.timeout.is_some_and(|at| at <= now());
-            #[cfg(feature = "requests")]
             let is_overdue = is_overdue || item.is_attempt && limits.is_over(item.index);
             is_overdue || limits.policy.should_stop(item.index, item.started, limits.now())
         };

@@ -44,7 +44,6 @@ pub(crate) struct Limits {
     /// `true` if the call reports when its items ran.
     pub(crate) timed: bool,
     /// `true` if items may have several attempts.
-    #[cfg(feature = "requests")]
     pub(crate) counts_attempts: bool,
     /// The limit of the threads that run items at the same time.
     pub(crate) concurrency: Option<ConcurrencyLimit>,

@@ -29,7 +29,6 @@ pub(crate) struct LimitState {
     started: Box<[AtomicU64]>,
     /// The numbers of attempts at the items of the window that are over. It is empty if items have
     /// one attempt.
-    #[cfg(feature = "requests")]
     attempts: Box<[AtomicU64]>,
 }
 
@@ -46,7 +45,6 @@ impl LimitState {
             timing_log: limits
                 .timed
                 .then(|| if by_key { TimingLog::sparse() } else { TimingLog::new(window) }),
-            #[cfg(feature = "requests")]
             attempts: memory::filled(
                 if limits.counts_attempts && !by_key { window } else { 0 },
                 || AtomicU64::new(0),
@@ -68,7 +66,6 @@ impl LimitState {
     }
 
     /// Notes the number of attempts at an item, before its outcome is delivered.
-    #[cfg(feature = "requests")]
     pub(crate) fn note_attempts(&self, index: u64, attempts: u32) {
         let Some((place, lap)) = place_in(&self.attempts, index) else { return };
         // ORDERING: limit_state:note_attempts: Relaxed; the completion of the item's position comes
@@ -77,7 +74,6 @@ impl LimitState {
     }
 
     /// Returns the number of attempts at an item whose outcome was taken, if it was noted.
-    #[cfg(feature = "requests")]
     pub(crate) fn attempts(&self, index: u64) -> Option<u32> {
         let (place, lap) = place_in(&self.attempts, index)?;
         // ORDERING: limit_state:attempts: Relaxed; as `limit_state:note_attempts`.
@@ -86,7 +82,6 @@ impl LimitState {
     }
 
     /// Returns `true` if the attempts at an item were noted, or those at a later item in its place.
-    #[cfg(feature = "requests")]
     pub(crate) fn is_over(&self, index: u64) -> bool {
         let Some((place, lap)) = place_in(&self.attempts, index) else { return false };
         // ORDERING: limit_state:is_over: Relaxed; a job that sees it late runs for longer.
@@ -95,7 +90,6 @@ impl LimitState {
     }
 
     /// Returns `true` if items may have several attempts.
-    #[cfg(feature = "requests")]
     pub(crate) fn counts_attempts(&self) -> bool {
         !self.attempts.is_empty()
     }
@@ -163,7 +157,6 @@ mod tests {
         assert_eq!((limits.started(1), limits.started(0)), (None, None));
     }
 
-    #[cfg(feature = "requests")]
     #[test]
     fn attempts_are_those_of_their_lap() {
         let limits = LimitState::new(Limits { counts_attempts: true, ..Limits::default() }, 4);

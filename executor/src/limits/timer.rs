@@ -4,14 +4,11 @@
 //! thread looks again each millisecond. This ends when the system starts that thread, or the
 //! instant has come.
 
-#[cfg(feature = "requests")]
-use std::task::Waker;
-use std::task::{Context, Poll};
+use std::fmt;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use crate::primitive::{Delay, now};
-#[cfg(feature = "requests")]
-use crate::primitive::{Mutex, lock};
+use crate::primitive::{Delay, Mutex, lock, now};
 
 struct Timer {
     at: Instant,
@@ -45,17 +42,45 @@ impl TaskTimer {
 }
 
 /// A timer that many threads arm, each for the instant that it knows of. It fires at the earliest.
-#[cfg(feature = "requests")]
+///
+/// One thread of the process serves all timers. It starts with the first one.
+///
+/// ```
+/// use std::thread;
+/// use std::time::Duration;
+/// use reorder_executor::dispatch::{SharedTimer, now};
+///
+/// struct Unpark(thread::Thread);
+///
+/// impl std::task::Wake for Unpark {
+///     fn wake(self: std::sync::Arc<Self>) {
+///         self.0.unpark();
+///     }
+/// }
+///
+/// let (timer, start) = (SharedTimer::default(), now());
+/// let at = start + Duration::from_millis(1);
+/// let waker = || std::sync::Arc::new(Unpark(thread::current())).into();
+/// if !timer.set(at, start, waker) {
+///     while now() < at {
+///         thread::park();
+///     }
+/// }
+/// ```
 #[derive(Default)]
-pub(crate) struct SharedTimer(Mutex<Option<Timer>>);
+pub struct SharedTimer(Mutex<Option<Timer>>);
 
-#[cfg(feature = "requests")]
 impl SharedTimer {
     /// Arms the timer, so that `waker` is woken at `at` or earlier. Returns `true` if the caller
     /// has to look again instead, because the timer [is lost](SharedTimer::is_lost).
     ///
     /// The thread that is woken looks for work and arms the timer again.
-    pub(crate) fn set(&self, at: Instant, now: Instant, waker: impl FnOnce() -> Waker) -> bool {
+    ///
+    /// # Progress
+    ///
+    /// Blocking: it takes locks that are held for a few instructions. The first timer of a process
+    /// starts a thread.
+    pub fn set(&self, at: Instant, now: Instant, waker: impl FnOnce() -> Waker) -> bool {
         // A timer that has fired is none, even if no thread has looked yet.
         let is_early_enough =
             |timer: &Timer| timer.delay.is_some() && now < timer.at && timer.at <= at;
@@ -76,16 +101,31 @@ impl SharedTimer {
     }
 
     /// Returns `true` if the system refused the thread of the timers at the last try.
-    pub(crate) fn is_lost(&self) -> bool {
+    ///
+    /// # Progress
+    ///
+    /// As [`set`](SharedTimer::set).
+    pub fn is_lost(&self) -> bool {
         self.with(|timer| timer.as_ref().is_some_and(|timer| timer.delay.is_none()))
     }
 
-    pub(crate) fn clear(&self) {
+    /// Disarms the timer.
+    ///
+    /// # Progress
+    ///
+    /// As [`set`](SharedTimer::set).
+    pub fn clear(&self) {
         let timer = self.with(Option::take);
         drop(timer);
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut Option<Timer>) -> R) -> R {
         f(&mut lock(&self.0))
+    }
+}
+
+impl fmt::Debug for SharedTimer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedTimer").finish_non_exhaustive()
     }
 }

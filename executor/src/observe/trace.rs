@@ -110,9 +110,8 @@ mod told {
             CallSpan::new(|| debug_span!("queue", call = tracing::field::Empty))
         }
 
-        #[cfg(feature = "requests")]
-        pub(crate) fn requests() -> CallSpan {
-            CallSpan::new(|| debug_span!("requests", call = tracing::field::Empty))
+        pub(crate) fn dispatch() -> CallSpan {
+            CallSpan::new(|| debug_span!("dispatch", call = tracing::field::Empty))
         }
 
         pub(crate) fn map_ordered() -> CallSpan {
@@ -243,8 +242,7 @@ mod silent {
             CallSpan(())
         }
 
-        #[cfg(feature = "requests")]
-        pub(crate) fn requests() -> CallSpan {
+        pub(crate) fn dispatch() -> CallSpan {
             CallSpan(())
         }
 

@@ -136,7 +136,7 @@ impl<T: Send, U: Send, E: Send> Owner<U, E> for QueueCore<T, U, E> {
         let outcome = result.map_err(|error| {
             match limits.and_then(|limits| limits.policy.reaction(slot.index)) {
                 Some(stop) => Failure::stopped(stop, 1, Some(error)),
-                None => Failure::failed(error),
+                None => Failure::failed(error, 1),
             }
         });
         match self.end_place(slot, outcome) {

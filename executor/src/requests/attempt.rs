@@ -1,21 +1,16 @@
 //! An attempt and its outcome, as the job of the user sees them.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::limits::{Current, LimitState, RunningItem};
+use crate::dispatch::JobContext;
 use crate::requests::dispatcher::AttemptId;
 
 /// An attempt at an item of [`Requests`](crate::Requests), as its job sees it.
 #[derive(Clone)]
 pub struct Attempt {
-    pub(super) limits: Arc<LimitState>,
+    pub(super) job: JobContext,
     pub(super) id: AttemptId,
-    /// When the first attempt at the item started.
-    pub(super) started: Instant,
-    /// The end of the time of the attempt.
-    pub(super) timeout: Option<Instant>,
     pub(super) is_hedge: bool,
 }
 
@@ -45,7 +40,7 @@ impl Attempt {
     ///
     /// As [`Job::should_stop`](crate::Job::should_stop).
     pub fn should_stop(&self) -> bool {
-        self.current().should_stop()
+        self.job.should_stop()
     }
 
     /// Sets the weight with which this item counts in the [budget](crate::BatchBuilder::weight) of
@@ -61,24 +56,14 @@ impl Attempt {
     ///
     /// Blocking: it takes a lock that is held for a few instructions.
     pub fn set_weight(&self, weight: u64) {
-        if let Some(budget) = &self.limits.budget {
-            budget.set(self.id.index, weight);
-        }
-    }
-
-    /// Returns the attempt as the job of the thread that runs it.
-    pub(super) fn current(&self) -> Current<'_> {
-        let (index, started, timeout) = (self.id.index, Some(self.started), self.timeout);
-        let item = RunningItem { index, started, timeout, is_attempt: true };
-        Current { limits: &self.limits, item }
+        self.job.set_weight(weight);
     }
 
     /// Returns the earliest deadline of the batch, of the item, and of the
     /// [attempt](crate::Retry::attempt_timeout), or `None` if there is no deadline. From then on,
     /// the outcome does not count.
     pub fn deadline(&self) -> Option<Instant> {
-        let item = self.limits.policy.deadline(Some(self.started));
-        item.into_iter().chain(self.timeout).min()
+        self.job.deadline()
     }
 }
 

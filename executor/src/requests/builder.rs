@@ -1,15 +1,12 @@
 //! The settings of a batch of requests, and the calls that start it.
 
-use std::convert::identity;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use futures_core::Stream;
 
-use crate::batch::handle::Refused;
-use crate::batch::{Admitted, BatchBuilder, Streamed, Submitted};
-use crate::io::OrderedOutput;
+use crate::dispatch::{DiscardOnDrop, Setup};
 use crate::requests::attempt::{Attempt, AttemptOutcome};
 use crate::requests::dispatcher::RequestConfig;
 use crate::requests::driver::Driver;
@@ -18,12 +15,11 @@ use crate::requests::in_flight::Jobs;
 use crate::requests::jobs::{Blocking, Spawned};
 use crate::requests::limiter::RateLimiter;
 use crate::requests::retry::Retry;
-use crate::requests::source::{Items, Polled};
-use crate::requests::weigh::{Weigh, weighed};
-use crate::scheduler::ConcurrencyLimit;
-use crate::spawn::Spawn;
-use crate::stream::{Opened, Ordered, open_ring, publish_with_limits};
-use crate::unwind::DiscardOnDrop;
+use crate::requests::weigh::Weigh;
+use crate::{BatchBuilder, BatchHandle, ConcurrencyLimit, Ordered, Refused, Spawn};
+
+type Submitted<I, U, E> = Result<BatchHandle<U, E>, Refused<Vec<<I as IntoIterator>::Item>>>;
+type Streamed<I, U, E> = Result<Ordered<'static, U, E>, Refused<<I as IntoIterator>::IntoIter>>;
 
 /// A batch of requests to a service. Made by
 /// [`BatchBuilder::requests`](crate::BatchBuilder::requests), whose limits it has.
@@ -93,49 +89,61 @@ pub struct Requests<'e, I, W = ()> {
     pub(super) batch: BatchBuilder<'e, I>,
     /// The function that weighs the items, or `()`.
     weigh: DiscardOnDrop<W>,
-    pub(super) config: RequestConfig,
-    pub(super) window: usize,
+    pub(super) settings: Settings,
+}
+
+/// The settings of requests, whatever their items are.
+pub(super) struct Settings {
+    config: RequestConfig,
+    /// The maximum number of attempts that run at once, if they have a limit of their own.
+    concurrency: Option<ConcurrencyLimit>,
+}
+
+impl Settings {
+    /// Returns the dispatcher of a call.
+    pub(super) fn driver<J: Jobs>(self, setup: &mut Setup, jobs: J) -> Driver<J> {
+        Driver::new(setup, jobs, self.config, self.concurrency)
+    }
 }
 
 impl<'e, I> BatchBuilder<'e, I> {
     /// Returns the builder of a batch of requests to a service: items that may need several
     /// attempts, and share a rate limiter. [`Requests`] has an example.
     pub fn requests(self) -> Requests<'e, I> {
-        Requests::new(self, DiscardOnDrop::new(()))
+        Requests::new(self, ())
     }
 }
 
 impl<'e, I, W> Requests<'e, I, W> {
-    pub(super) fn new(mut batch: BatchBuilder<'e, I>, weigh: DiscardOnDrop<W>) -> Self {
-        batch.limits.counts_attempts = true;
-        let concurrency = batch.limits.concurrency.clone();
+    pub(super) fn new(batch: BatchBuilder<'e, I>, weigh: W) -> Self {
         let config = RequestConfig {
             retry: Retry::new(),
             hedge: None,
             limiter: RateLimiter::unlimited(),
             cost: 1,
-            concurrency: concurrency.unwrap_or_else(|| NonZeroUsize::MAX.into()),
+            concurrency: NonZeroUsize::MAX.into(),
         };
-        Requests { window: batch.window, batch, weigh, config }
+        let settings = Settings { config, concurrency: None };
+        Requests { batch, weigh: DiscardOnDrop::new(weigh), settings }
     }
 
     /// Sets how often and how long each item is tried. The default is [`Retry::new`].
     pub fn retry(mut self, retry: Retry) -> Self {
-        self.config.retry = retry;
+        self.settings.config.retry = retry;
         self
     }
 
     /// Gives the first item without an outcome a second attempt if its attempt takes too long. By
     /// default there are no such attempts. [`Hedge`] has an example.
     pub fn hedge(mut self, hedge: Hedge) -> Self {
-        self.config.hedge = Some(hedge);
+        self.settings.config.hedge = Some(hedge);
         self
     }
 
     /// Sets the rate limiter, which other batches may share. Without one, attempts start as fast as
     /// the concurrency allows.
     pub fn through(mut self, limiter: &RateLimiter) -> Self {
-        self.config.limiter = limiter.clone();
+        self.settings.config.limiter = limiter.clone();
         self
     }
 
@@ -143,7 +151,7 @@ impl<'e, I, W> Requests<'e, I, W> {
     /// quotas](crate::RateLimiterBuilder::cost_quota) of the limiter, such as the expected number
     /// of tokens. The default is 1. [`RateLimiter::correct_cost`] corrects it after an answer.
     pub fn cost(mut self, cost: u64) -> Self {
-        self.config.cost = cost;
+        self.settings.config.cost = cost;
         self
     }
 
@@ -152,7 +160,7 @@ impl<'e, I, W> Requests<'e, I, W> {
     /// batch. If the batch has none either, the number of workers bounds the attempts. For futures,
     /// the window does.
     pub fn concurrency(mut self, limit: impl Into<ConcurrencyLimit>) -> Self {
-        self.config.concurrency = limit.into();
+        self.settings.concurrency = Some(limit.into());
         self
     }
 
@@ -162,7 +170,7 @@ impl<'e, I, W> Requests<'e, I, W> {
     ///
     /// All items of a submitted batch are outstanding.
     pub fn window(mut self, items: NonZeroUsize) -> Self {
-        self.window = items.get();
+        self.batch = self.batch.window(items);
         self
     }
 }
@@ -189,8 +197,7 @@ impl<I> Requests<'_, I> {
         F: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
     {
         let jobs = Blocking::new(job);
-        self.batch
-            .submit_with(|call, items| start(call, Items(items.map(Arc::new)), jobs, self.config))
+        self.batch.submit_to(|setup| self.settings.driver(setup, jobs))
     }
 
     /// Starts a batch whose jobs are futures, and returns a handle immediately.
@@ -241,8 +248,7 @@ impl<I> Requests<'_, I> {
         A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
     {
         let jobs = Spawned::new(spawner, job);
-        self.batch
-            .submit_with(|call, items| start(call, Items(items.map(Arc::new)), jobs, self.config))
+        self.batch.submit_to(|setup| self.settings.driver(setup, jobs))
     }
 }
 
@@ -286,11 +292,8 @@ impl<I, W> Requests<'_, I, W> {
         W: Weigh<I::Item>,
     {
         let (jobs, weigh) = (Blocking::new(job), self.weigh);
-        self.batch.stream_with(self.window, I::into_iter, |call, source| {
-            let source = Items(source.map(Arc::new));
-            let source = weighed(&call, source, move |item: &Arc<_>| weigh.weigh(&**item));
-            start(call, source, jobs, self.config)
-        })
+        let batch = self.batch.weighed_by(move |item: &I::Item| weigh.weigh(item));
+        batch.stream_to(|setup| self.settings.driver(setup, jobs))
     }
 
     /// Opens a stream whose jobs are futures, as in [`submit_async`](Requests::submit_async). The
@@ -349,11 +352,8 @@ impl<I, W> Requests<'_, I, W> {
         W: Weigh<I::Item>,
     {
         let (jobs, weigh) = (Spawned::new(spawner, job), self.weigh);
-        self.batch.stream_with(self.window, I::into_iter, |call, source| {
-            let source = Items(source.map(Arc::new));
-            let source = weighed(&call, source, move |item: &Arc<_>| weigh.weigh(&**item));
-            start(call, source, jobs, self.config)
-        })
+        let batch = self.batch.weighed_by(move |item: &I::Item| weigh.weigh(item));
+        batch.stream_to(|setup| self.settings.driver(setup, jobs))
     }
 
     /// Runs the requests of an async stream, which may be endless, and yields the outcomes in
@@ -395,11 +395,8 @@ impl<I, W> Requests<'_, I, W> {
         W: Weigh<I::Item>,
     {
         let (jobs, weigh) = (Blocking::new(job), self.weigh);
-        self.batch.stream_with(self.window, identity, |call, source| {
-            let source = Polled::new(source, Arc::new);
-            let source = weighed(&call, source, move |item: &Arc<_>| weigh.weigh(&**item));
-            start(call, source, jobs, self.config)
-        })
+        let batch = self.batch.weighed_by(move |item: &I::Item| weigh.weigh(item));
+        batch.poll_to(|setup| self.settings.driver(setup, jobs))
     }
 
     /// Runs the requests of an async stream by jobs that are futures. Otherwise it is
@@ -452,45 +449,18 @@ impl<I, W> Requests<'_, I, W> {
         W: Weigh<I::Item>,
     {
         let (jobs, weigh) = (Spawned::new(spawner, job), self.weigh);
-        self.batch.stream_with(self.window, identity, |call, source| {
-            let source = Polled::new(source, Arc::new);
-            let source = weighed(&call, source, move |item: &Arc<_>| weigh.weigh(&**item));
-            start(call, source, jobs, self.config)
-        })
+        let batch = self.batch.weighed_by(move |item: &I::Item| weigh.weigh(item));
+        batch.poll_to(|setup| self.settings.driver(setup, jobs))
     }
-}
-
-fn start<J: Jobs>(
-    call: Admitted<'_>,
-    source: J::Source,
-    jobs: J,
-    config: RequestConfig,
-) -> Ordered<'static, J::Value, J::Error> {
-    start_from(call, move |_| source, jobs, config)
-}
-
-/// Starts requests from the source that `source` makes.
-pub(super) fn start_from<J: Jobs>(
-    call: Admitted<'_>,
-    source: impl FnOnce(&OrderedOutput<J::Value, J::Error>) -> J::Source,
-    jobs: J,
-    config: RequestConfig,
-) -> Ordered<'static, J::Value, J::Error> {
-    let Admitted { executor, admission, window, limits } = call;
-    let Opened { producer, output, consumer_end } = open_ring(window, Some(Arc::clone(&limits)));
-    let source = source(&output);
-    let scheduler = Arc::clone(&executor.scheduler);
-    let driver = Driver::new(source, jobs, producer, output, config, limits, scheduler);
-    publish_with_limits(executor, admission, driver, consumer_end)
 }
 
 impl<I, W> fmt::Debug for Requests<'_, I, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Requests")
             .field("limits", &self.batch.limits)
-            .field("retry", &self.config.retry)
-            .field("hedge", &self.config.hedge)
-            .field("limiter", &self.config.limiter)
+            .field("retry", &self.settings.config.retry)
+            .field("hedge", &self.settings.config.hedge)
+            .field("limiter", &self.settings.config.limiter)
             .finish_non_exhaustive()
     }
 }

@@ -26,19 +26,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
-use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::limits::Budget;
-use crate::observe::RequestStats;
-use crate::primitive::whole_nanos;
-use crate::requests::batch_waker::BatchWaker;
+use crate::ConcurrencyLimit;
+use crate::dispatch::State;
 use crate::requests::hedge::{Hedge, HedgeDelay};
 use crate::requests::limiter::{Answer, Closed, RateLimiter, Turn, random};
 use crate::requests::retry::Retry;
 use crate::requests::retry_budget::RetryTokens;
-use crate::requests::source::SourceSignal;
-use crate::scheduler::ConcurrencyLimit;
+use crate::requests::stats::RequestStats;
 
 mod action;
 mod ends;
@@ -65,6 +62,9 @@ pub(crate) struct RequestConfig {
     pub(crate) concurrency: ConcurrencyLimit,
 }
 
+/// Tells whether it makes sense to pull a source that waits.
+type SourceCheck = Box<dyn Fn() -> bool + Send + Sync>;
+
 pub(crate) struct Dispatcher<S, P, E> {
     config: RequestConfig,
     turn: Turn,
@@ -72,10 +72,8 @@ pub(crate) struct Dispatcher<S, P, E> {
     /// The maximum number of outstanding items.
     window: u64,
     source: Source<S>,
-    /// Set when a source that is pending may have an item.
-    signal: Option<Arc<SourceSignal>>,
-    /// The bound of the total weight of outstanding items, if there is one.
-    weights: Option<Arc<Budget>>,
+    /// Returns `true` if a source that waits may have an item, and room for its weight.
+    may_have_item: SourceCheck,
     pulled: u64,
     finished: u64,
     /// The number of attempts that run, also of those that do not count.
@@ -111,7 +109,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         config: RequestConfig,
         item_timeout: Option<Duration>,
         window: u64,
-        waker: Option<Arc<BatchWaker>>,
+        waker: Option<Waker>,
     ) -> Self {
         let delay = config.limiter.delay();
         Dispatcher {
@@ -123,8 +121,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
             item_timeout,
             window,
             source: Source::Here(source),
-            signal: None,
-            weights: None,
+            may_have_item: Box::new(|| true),
             pulled: 0,
             finished: 0,
             attempts: 0,
@@ -142,15 +139,12 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         }
     }
 
-    /// Sets the signal of a source that may be pending.
-    pub(crate) fn with_signal(mut self, signal: Option<Arc<SourceSignal>>) -> Self {
-        self.signal = signal;
-        self
-    }
-
-    /// Sets the bound of the total weight of outstanding items.
-    pub(crate) fn with_budget(mut self, weights: Option<Arc<Budget>>) -> Self {
-        self.weights = weights;
+    /// Sets how to find out whether a source that waits may have an item.
+    pub(crate) fn with_source_check(
+        mut self,
+        may_have_item: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.may_have_item = Box::new(may_have_item);
         self
     }
 
@@ -161,7 +155,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
 
     /// Returns the batches whose turn at the limiter has come. After each call that decides or
     /// closes, the caller wakes them when it holds no lock.
-    pub(crate) fn take_told(&mut self) -> Vec<Arc<BatchWaker>> {
+    pub(crate) fn take_told(&mut self) -> Vec<Waker> {
         self.turn.take_told()
     }
 
@@ -323,7 +317,8 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         let wait = match wait {
             RetryWait::For(wait) => wait,
             RetryWait::UpTo(longest) => {
-                Duration::from_nanos(self.random.u64(..=whole_nanos(longest)))
+                let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
+                Duration::from_nanos(self.random.u64(..=nanos))
             }
             RetryWait::Closed => {
                 entry.refused += 1;
@@ -439,22 +434,15 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         (self.take_source(Source::Ended), waiting.map(|waiting| waiting.entry).collect())
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.is_closed
-    }
-
-    pub(crate) fn is_running(&self) -> bool {
-        self.busy() > 0
-    }
-
-    /// Returns `true` if all items have their outcomes and no more will come.
-    pub(crate) fn is_done(&self) -> bool {
-        matches!(self.source, Source::Ended) && self.busy() == 0 && self.waiting.is_empty()
-    }
-
-    /// Returns the number of items that were pulled, and the number that have outcomes.
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        (self.pulled, self.finished)
+    /// Returns how far the batch has come.
+    pub(crate) fn state(&self) -> State {
+        State {
+            pulled: self.pulled,
+            finished: self.finished,
+            running: self.busy(),
+            waiting: self.waiting.len(),
+            is_source_ended: matches!(self.source, Source::Ended),
+        }
     }
 
     /// Returns since when the next attempt could have started, if it could start now.

@@ -4,18 +4,15 @@ use std::any::Any;
 use std::sync::Arc;
 use std::thread;
 
-use crate::io::OutputTicket;
+use crate::dispatch::{Call, ItemTicket, discard};
 use crate::requests::attempt::{Attempt, AttemptOutcome};
 use crate::requests::dispatcher::{AttemptId, Entry, Verdict};
 use crate::requests::driver::Driver;
-use crate::requests::limiter::{Answer, Dispatch};
-use crate::requests::source::RequestSource;
-use crate::unwind::discard;
+use crate::requests::limiter::{Answer, Dispatched};
 
 /// Makes attempts at items.
 pub(crate) trait Jobs: Send + Sync + Sized + 'static {
-    /// The attempts at an item share it, so it is a reference that can be cloned.
-    type Source: RequestSource<Request: Clone>;
+    type Item: Send + Sync + 'static;
     type Value: Send + 'static;
     type Error: Send + 'static;
 
@@ -35,12 +32,13 @@ pub(crate) trait Jobs: Send + Sync + Sized + 'static {
     }
 }
 
-pub(crate) type ItemOf<J> = <<J as Jobs>::Source as RequestSource>::Request;
+/// The attempts at an item share it.
+pub(crate) type ItemOf<J> = Arc<<J as Jobs>::Item>;
 
 /// The position of an item's outcome, and the item.
 #[derive(Clone)]
 pub(crate) struct PendingItem<T> {
-    pub(crate) ticket: OutputTicket,
+    pub(crate) ticket: ItemTicket,
     pub(crate) item: T,
 }
 
@@ -93,15 +91,15 @@ pub(crate) type EndOf<J> = AttemptEnd<<J as Jobs>::Value, <J as Jobs>::Error>;
 
 /// An attempt in flight. If it is dropped before it is finished, the attempt is lost.
 pub(crate) struct InFlight<J: Jobs> {
-    pub(crate) driver: Arc<Driver<J>>,
+    pub(crate) call: Arc<Call<Driver<J>>>,
     id: AttemptId,
     /// `None` once the attempt has ended.
-    dispatch: Option<Dispatch>,
+    dispatch: Option<Dispatched>,
 }
 
 impl<J: Jobs> InFlight<J> {
-    pub(crate) fn new(driver: Arc<Driver<J>>, id: AttemptId, dispatch: Dispatch) -> Self {
-        InFlight { driver, id, dispatch: Some(dispatch) }
+    pub(crate) fn new(call: Arc<Call<Driver<J>>>, id: AttemptId, dispatch: Dispatched) -> Self {
+        InFlight { call, id, dispatch: Some(dispatch) }
     }
 
     /// Ends the attempt. The caller has dropped its reference to the item.
@@ -117,7 +115,7 @@ impl<J: Jobs> InFlight<J> {
 
     fn end(&mut self, end: EndOf<J>) {
         if let Some(dispatch) = self.dispatch.take() {
-            self.driver.attempt_ended(self.id, dispatch, end);
+            self.call.dispatch().attempt_ended(&self.call, self.id, dispatch, end);
         }
     }
 }

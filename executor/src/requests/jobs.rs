@@ -11,45 +11,41 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, Abortable};
 
-use crate::observe::CallSpan;
-use crate::primitive::{Mutex, lock};
+use crate::Spawn;
+use crate::dispatch::{DiscardOnDrop, catch_panic, discard};
 use crate::requests::attempt::{Attempt, AttemptOutcome};
 use crate::requests::dispatcher::AttemptId;
 use crate::requests::in_flight::{InFlight, Jobs};
-use crate::requests::source::RequestSource;
-use crate::scheduler::{Inside, Published, Scheduler};
-use crate::spawn::Spawn;
-use crate::unwind::{DiscardOnDrop, catch_panic, discard};
+use crate::requests::primitive::{Mutex, lock};
 
 /// Names types that a value does not hold.
 type Marker<T> = PhantomData<fn() -> T>;
 
 /// Jobs that run on the worker. An item is shared by its attempts.
-pub(crate) struct Blocking<F, I, U, E> {
+pub(crate) struct Blocking<F, T, U, E> {
     job: DiscardOnDrop<F>,
-    types: Marker<(I, U, E)>,
+    types: Marker<(T, U, E)>,
 }
 
-impl<F, I, U, E> Blocking<F, I, U, E> {
+impl<F, T, U, E> Blocking<F, T, U, E> {
     pub(crate) fn new(job: F) -> Self {
         Blocking { job: DiscardOnDrop::new(job), types: PhantomData }
     }
 }
 
-impl<T, I, U, E, F> Jobs for Blocking<F, I, U, E>
+impl<T, U, E, F> Jobs for Blocking<F, T, U, E>
 where
-    I: RequestSource<Request = Arc<T>>,
     T: Send + Sync + 'static,
     U: Send + 'static,
     E: Send + 'static,
     F: Fn(&T, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
 {
-    type Source = I;
+    type Item = T;
     type Value = U;
     type Error = E;
 
     fn begin(&self, item: Arc<T>, attempt: Attempt, in_flight: InFlight<Self>) {
-        let job = || attempt.current().run(|| (*self.job)(&item, &attempt));
+        let job = || attempt.job.run(|| (*self.job)(&item, &attempt));
         let result = catch_unwind(AssertUnwindSafe(job));
         // It may be the last reference, if the item is over.
         discard(item);
@@ -58,14 +54,14 @@ where
 }
 
 /// Jobs that are futures and run on a runtime. An item is shared by its attempts.
-pub(crate) struct Spawned<S, F, A, I, U, E> {
+pub(crate) struct Spawned<S, F, A, T, U, E> {
     job: DiscardOnDrop<F>,
-    types: Marker<(A, I, U, E)>,
+    types: Marker<(A, T, U, E)>,
     spawner: DiscardOnDrop<S>,
     running: Mutex<HashMap<AttemptId, AbortHandle>>,
 }
 
-impl<S, F, A, I, U, E> Spawned<S, F, A, I, U, E> {
+impl<S, F, A, T, U, E> Spawned<S, F, A, T, U, E> {
     pub(crate) fn new(spawner: S, job: F) -> Self {
         Spawned {
             job: DiscardOnDrop::new(job),
@@ -76,9 +72,8 @@ impl<S, F, A, I, U, E> Spawned<S, F, A, I, U, E> {
     }
 }
 
-impl<T, I, U, E, S, F, A> Jobs for Spawned<S, F, A, I, U, E>
+impl<T, U, E, S, F, A> Jobs for Spawned<S, F, A, T, U, E>
 where
-    I: RequestSource<Request = Arc<T>>,
     T: Send + Sync + 'static,
     U: Send + 'static,
     E: Send + 'static,
@@ -86,27 +81,25 @@ where
     F: Fn(Arc<T>, Attempt) -> A + Send + Sync + 'static,
     A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
 {
-    type Source = I;
+    type Item = T;
     type Value = U;
     type Error = E;
 
     fn begin(&self, item: Arc<T>, attempt: Attempt, in_flight: InFlight<Self>) {
         let (id, of_job) = (attempt.id, attempt.clone());
-        let job = || attempt.current().run(|| (*self.job)(item, of_job));
+        let job = || attempt.job.run(|| (*self.job)(item, of_job));
         let future = match catch_unwind(AssertUnwindSafe(job)) {
             Ok(future) => future,
             Err(payload) => return in_flight.finish(Err(payload)),
         };
-        let span = in_flight.driver.fair_share().span.clone();
-        let scheduler = Arc::clone(&in_flight.driver.scheduler);
-        let future = inside(scheduler, span, attempt.clone(), future);
+        let future = as_part_of(attempt.clone(), future);
         let future = AssertUnwindSafe(future).catch_unwind();
         let (handle, registration) = AbortHandle::new_pair();
         lock(&self.running).insert(id, handle.clone());
         // A thread that ended the batch, the item or the attempt before the handle was stored did
         // not find it.
-        let driver = &in_flight.driver;
-        if driver.is_over() || !driver.counts_attempt(id) || attempt.should_stop() {
+        let call = &in_flight.call;
+        if call.is_over() || !call.dispatch().counts_attempt(id) || attempt.should_stop() {
             handle.abort();
         }
         let carried = Arc::new(Mutex::new(Carried::Spawning(in_flight)));
@@ -203,21 +196,8 @@ impl<J: Jobs> Drop for Carrier<J> {
     }
 }
 
-/// Polls the future of an attempt as a job of this scheduler, so that `is_inside` returns `true`
-/// in it.
-///
-/// The polls are in the span of the call.
-async fn inside<F: Future>(
-    scheduler: Arc<Scheduler>,
-    span: CallSpan,
-    attempt: Attempt,
-    future: F,
-) -> F::Output {
+/// Polls the future of an attempt as a part of the attempt.
+async fn as_part_of<F: Future>(attempt: Attempt, future: F) -> F::Output {
     let mut future = pin!(future);
-    poll_fn(|cx| {
-        let _inside = Inside::enter(&scheduler);
-        let _span = span.enter();
-        attempt.current().run(|| future.as_mut().poll(cx))
-    })
-    .await
+    poll_fn(|cx| attempt.job.poll(future.as_mut(), cx)).await
 }

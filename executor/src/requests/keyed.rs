@@ -1,29 +1,24 @@
 //! Requests whose outcomes are in order by key.
 
-use std::convert::identity;
 use std::fmt;
 use std::hash::Hash;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::task::Poll;
 
 use futures_core::Stream;
 
-use crate::batch::handle::Refused;
-use crate::io::{Keyed, OrderedOutput};
+use crate::dispatch::DiscardOnDrop;
 use crate::requests::attempt::{Attempt, AttemptOutcome};
-use crate::requests::builder::{Requests, start_from};
+use crate::requests::builder::Requests;
 use crate::requests::jobs::{Blocking, Spawned};
-use crate::requests::source::{Items, Polled, RequestSource};
-use crate::spawn::Spawn;
-use crate::stream::OrderedByKey;
-use crate::unwind::DiscardOnDrop;
+use crate::{KeyedBatch, OrderedByKey, Refused, Spawn};
 
 /// Requests whose outcomes are in order by key, made by [`Requests::ordered_by_key`].
 #[must_use = "nothing runs until a stream is opened"]
 pub struct KeyedRequests<'e, I, F> {
     requests: Requests<'e, I>,
     key: DiscardOnDrop<F>,
+    key_window: Option<NonZeroUsize>,
 }
 
 impl<'e, I> Requests<'e, I> {
@@ -78,9 +73,8 @@ impl<'e, I> Requests<'e, I> {
 }
 
 impl<'e, I, F> KeyedRequests<'e, I, F> {
-    fn new(mut requests: Requests<'e, I>, key: F) -> Self {
-        requests.batch.limits.key_window = Some(usize::MAX);
-        KeyedRequests { requests, key: DiscardOnDrop::new(key) }
+    fn new(requests: Requests<'e, I>, key: F) -> Self {
+        KeyedRequests { requests, key: DiscardOnDrop::new(key), key_window: None }
     }
 
     /// Limits the number of items of each key that have started and have no outcome, or wait for an
@@ -91,7 +85,7 @@ impl<'e, I, F> KeyedRequests<'e, I, F> {
     /// is aborted if it is a future, and may run on otherwise. The same holds for the second of two
     /// attempts, if the requests are hedged.
     pub fn key_window(mut self, items: NonZeroUsize) -> Self {
-        self.requests.batch.limits.key_window = Some(items.get());
+        self.key_window = Some(items);
         self
     }
 
@@ -120,14 +114,10 @@ impl<'e, I, F> KeyedRequests<'e, I, F> {
         E: Send + 'static,
         J: Fn(&I::Item, &Attempt) -> AttemptOutcome<U, E> + Send + Sync + 'static,
     {
-        let KeyedRequests { requests: Requests { batch, config, window, .. }, mut key } = self;
+        let KeyedRequests { requests: Requests { batch, settings, .. }, key, key_window } = self;
         let jobs = Blocking::new(job);
-        let stream = batch.stream_with(window, I::into_iter, |call, source| {
-            let key = move |item: &Arc<I::Item>| (*key)(item);
-            let source = Items(source.map(Arc::new as fn(_) -> _));
-            start_from(call, |output| keyed(output, source, key), jobs, config)
-        });
-        stream.map(OrderedByKey::new)
+        let batch = within(batch.ordered_by_key(calling(key)), key_window);
+        batch.stream_to(|setup| settings.driver(setup, jobs))
     }
 
     /// Runs the requests as [`Requests::stream_async`], and yields the outcomes in order by key.
@@ -158,14 +148,10 @@ impl<'e, I, F> KeyedRequests<'e, I, F> {
         J: Fn(Arc<I::Item>, Attempt) -> A + Send + Sync + 'static,
         A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
     {
-        let KeyedRequests { requests: Requests { batch, config, window, .. }, mut key } = self;
+        let KeyedRequests { requests: Requests { batch, settings, .. }, key, key_window } = self;
         let jobs = Spawned::new(spawner, job);
-        let stream = batch.stream_with(window, I::into_iter, |call, source| {
-            let key = move |item: &Arc<I::Item>| (*key)(item);
-            let source = Items(source.map(Arc::new as fn(_) -> _));
-            start_from(call, |output| keyed(output, source, key), jobs, config)
-        });
-        stream.map(OrderedByKey::new)
+        let batch = within(batch.ordered_by_key(calling(key)), key_window);
+        batch.stream_to(|setup| settings.driver(setup, jobs))
     }
 
     /// Runs the requests of an async stream as [`Requests::map_stream_async`], and yields the
@@ -218,36 +204,26 @@ impl<'e, I, F> KeyedRequests<'e, I, F> {
         J: Fn(Arc<I::Item>, Attempt) -> A + Send + Sync + 'static,
         A: Future<Output = AttemptOutcome<U, E>> + Send + 'static,
     {
-        let KeyedRequests { requests: Requests { batch, config, window, .. }, mut key } = self;
+        let KeyedRequests { requests: Requests { batch, settings, .. }, key, key_window } = self;
         let jobs = Spawned::new(spawner, job);
-        let stream = batch.stream_with(window, identity, |call, source| {
-            let key = move |item: &Arc<I::Item>| (*key)(item);
-            let source = Polled::new(source, Arc::new);
-            start_from(call, |output| keyed(output, source, key), jobs, config)
-        });
-        stream.map(OrderedByKey::new)
+        let batch = within(batch.ordered_by_key_stream(calling(key)), key_window);
+        batch.poll_to(|setup| settings.driver(setup, jobs))
     }
 }
 
-/// Returns a source whose items have keys.
-fn keyed<S, F, K, U, E>(
-    output: &OrderedOutput<U, E>,
-    source: S,
-    mut key: F,
-) -> impl RequestSource<Request = S::Request> + use<S, F, K, U, E>
-where
-    S: RequestSource,
-    F: FnMut(&S::Request) -> K + Send + 'static,
-    K: Hash + Eq + Send + 'static,
-    U: Send + 'static,
-    E: Send + 'static,
-{
-    let keys = output.keys().expect("the limits have a window of keys");
-    let key = move |item: &Poll<S::Request>| match item {
-        Poll::Ready(item) => Some(key(item)),
-        Poll::Pending => None,
-    };
-    Keyed::new(source, DiscardOnDrop::new(key), Arc::clone(keys))
+/// Returns a function that calls `key`, and catches a panic of its `Drop`.
+fn calling<T, K, F: FnMut(&T) -> K>(mut key: DiscardOnDrop<F>) -> impl FnMut(&T) -> K {
+    move |item| (*key)(item)
+}
+
+fn within<I, F>(
+    batch: KeyedBatch<'_, I, F>,
+    key_window: Option<NonZeroUsize>,
+) -> KeyedBatch<'_, I, F> {
+    match key_window {
+        Some(items) => batch.key_window(items),
+        None => batch,
+    }
 }
 
 impl<I, F> fmt::Debug for KeyedRequests<'_, I, F> {

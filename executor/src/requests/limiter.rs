@@ -24,17 +24,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::ptr;
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use crate::limits::SharedTimer;
-use crate::primitive::{Mutex, MutexGuard, lock, now};
-use crate::requests::batch_waker::BatchWaker;
+use crate::dispatch::{SharedRunTime, SharedTimer, now};
 use crate::requests::limiter::closing::Closing;
+use crate::requests::primitive::{Mutex, MutexGuard, lock};
 use crate::requests::throttle::Throttle;
-use crate::scheduler::{RunTime, Scheduler};
 
 mod builder;
 mod closing;
@@ -93,8 +90,8 @@ struct Shared {
     state: Mutex<State>,
     /// The timer for the first batch in the queue.
     timer: SharedTimer,
-    /// The schedulers whose batches go through it, and the run time of those batches.
-    schedulers: Mutex<Vec<(Weak<Scheduler>, Arc<RunTime>)>>,
+    /// The run time of the batches that go through it.
+    runtime: SharedRunTime,
 }
 
 struct State {
@@ -144,7 +141,7 @@ struct Waiting {
     /// When the batch was told that its slot is open.
     told: Option<Instant>,
     /// Wakes the batch at its slot.
-    waker: Option<Arc<BatchWaker>>,
+    waker: Option<Waker>,
     /// The cost of its next attempt.
     cost: u64,
 }
@@ -159,7 +156,7 @@ impl Waiting {
 
 /// An attempt that was let through, for the answer to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Dispatch {
+pub(crate) struct Dispatched {
     round: u64,
     /// The number of closings before it.
     closing: u64,
@@ -211,7 +208,7 @@ impl RateLimiter {
             asked: 0,
         };
         let (state, timer) = (Mutex::new(state), SharedTimer::default());
-        RateLimiter(Arc::new(Shared { state, timer, schedulers: Mutex::default() }))
+        RateLimiter(Arc::new(Shared { state, timer, runtime: SharedRunTime::default() }))
     }
 
     #[cfg(test)]
@@ -242,7 +239,7 @@ impl RateLimiter {
 
     /// Returns the turns of a new batch among the batches that go through the limiter. The limiter
     /// wakes the batch when its turn has come.
-    pub(crate) fn turn(&self, waker: Option<Arc<BatchWaker>>) -> Turn {
+    pub(crate) fn turn(&self, waker: Option<Waker>) -> Turn {
         Turn { limiter: self.clone(), place: None, waker, cost: 1, told: Vec::new() }
     }
 
@@ -252,22 +249,13 @@ impl RateLimiter {
         self.0.timer.is_lost()
     }
 
-    /// Registers a scheduler, before its first batch goes through the limiter. Returns the run time
-    /// of its batches at this limiter.
-    pub(crate) fn register(&self, scheduler: &Arc<Scheduler>) -> Arc<RunTime> {
-        let mut schedulers = lock(&self.0.schedulers);
-        schedulers.retain(|(known, _)| known.strong_count() > 0);
-        let is_it = |known: &Weak<Scheduler>| ptr::eq(known.as_ptr(), Arc::as_ptr(scheduler));
-        if let Some((_, runtime)) = schedulers.iter().find(|(known, _)| is_it(known)) {
-            return Arc::clone(runtime);
-        }
-        let runtime = Arc::<RunTime>::default();
-        schedulers.push((Arc::downgrade(scheduler), Arc::clone(&runtime)));
-        runtime
+    /// Returns the run time of the batches at this limiter.
+    pub(crate) fn run_time(&self) -> &SharedRunTime {
+        &self.0.runtime
     }
 
     /// Records the end of an attempt. Returns the new delay.
-    pub(crate) fn ended(&self, dispatch: Dispatch, answer: Answer, now: Instant) -> Duration {
+    pub(crate) fn ended(&self, dispatch: Dispatched, answer: Answer, now: Instant) -> Duration {
         let mut state = lock(&self.0.state);
         let (before, was_full) = (state.delay, state.is_full());
         state.in_flight = state.in_flight.saturating_sub(1);
@@ -310,14 +298,14 @@ impl RateLimiter {
     ///
     /// Called after each change of the queue or of the schedule, without the lock of a dispatcher.
     fn serve(&self, state: MutexGuard<'_, State>, now: Instant) {
-        self.arm(state, now).iter().for_each(|batch| batch.wake());
+        self.arm(state, now).into_iter().for_each(Waker::wake);
     }
 
     /// Returns the batches whose turn it is, or arms the timer for that instant.
     ///
     /// The caller wakes these batches when it holds no lock. This takes locks of a scheduler, and
     /// runs the wakers of consumers.
-    fn arm(&self, mut state: MutexGuard<'_, State>, now: Instant) -> Vec<Arc<BatchWaker>> {
+    fn arm(&self, mut state: MutexGuard<'_, State>, now: Instant) -> Vec<Waker> {
         let (told, at) = self.next_turn(&mut state, now);
         if let Some(at) = at {
             let waker = || Waker::from(Arc::new(TurnWaker(Arc::downgrade(&self.0))));
@@ -328,11 +316,7 @@ impl RateLimiter {
     }
 
     /// Returns the batches whose turn it is now, and the instant at which to look again.
-    fn next_turn(
-        &self,
-        state: &mut State,
-        now: Instant,
-    ) -> (Vec<Arc<BatchWaker>>, Option<Instant>) {
+    fn next_turn(&self, state: &mut State, now: Instant) -> (Vec<Waker>, Option<Instant>) {
         let is_unlimited = self.is_unlimited(state, now);
         let is_full = state.is_full();
         while let Some(cost) = state.queue.front().map(|first| first.cost) {
@@ -350,7 +334,7 @@ impl RateLimiter {
                 return (Vec::new(), Some(open));
             }
             let is_told = first.told.is_some_and(|told| open.is_none_or(|open| open <= told));
-            let told = if is_told { Vec::new() } else { vec![Arc::clone(waker)] };
+            let told = if is_told { Vec::new() } else { vec![waker.clone()] };
             if !is_told {
                 first.told = Some(now);
                 first.asked = first.asked.max(now);

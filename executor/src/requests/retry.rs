@@ -5,9 +5,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::dispatch::DiscardOnDrop;
 use crate::requests::dispatcher::RetryWait;
 use crate::requests::retry_budget::RetryBudget;
-use crate::unwind::DiscardOnDrop;
 
 /// The budget of each item of [`Requests`](crate::Requests) in time and attempts, and the waits
 /// between attempts.

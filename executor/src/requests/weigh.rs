@@ -1,13 +1,7 @@
 //! Requests whose items have weights.
 
-use std::task::Poll;
-
-use futures_core::Stream;
-
-use crate::batch::{Admitted, BatchBuilder, WeighedBatch};
-use crate::io::Weighed;
+use crate::WeighedBatch;
 use crate::requests::builder::Requests;
-use crate::requests::source::RequestSource;
 
 /// A function that weighs the items of [`Requests`], or `()` for requests without a budget.
 ///
@@ -30,34 +24,9 @@ impl<T, W: Fn(&T) -> u64 + Send + 'static> Weigh<T> for W {
     }
 }
 
-impl<'e, I> BatchBuilder<'e, I> {
-    /// Bounds the total weight of the items of an async stream, as [`weight`](BatchBuilder::weight)
-    /// does for an iterator. [`Requests::map_stream`] and [`Requests::map_stream_async`] have
-    /// such sources.
-    ///
-    /// ```
-    /// use futures_util::stream;
-    /// use reorder_executor::{AttemptOutcome, Executor};
-    ///
-    /// let executor = Executor::builder().workers(2).build()?;
-    /// let words = stream::iter(["a", "bc", "def"]);
-    /// let batch = executor.batch(words).weight_stream(1 << 20, |word| word.len() as u64);
-    /// let job = |word: &&str, _: &_| AttemptOutcome::<_, ()>::Done(word.len());
-    /// let lengths = batch.requests().map_stream(job)?;
-    /// assert_eq!(lengths.collect::<Result<Vec<_>, _>>().unwrap(), [1, 2, 3]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn weight_stream<W>(self, limit: u64, weigh: W) -> WeighedBatch<'e, I, W>
-    where
-        I: Stream,
-        W: Fn(&I::Item) -> u64,
-    {
-        WeighedBatch::new(self, limit, weigh)
-    }
-}
-
 impl<'e, I, W> WeighedBatch<'e, I, W> {
-    /// Returns the builder of requests within the budget, as [`BatchBuilder::requests`].
+    /// Returns the builder of requests within the budget, as
+    /// [`BatchBuilder::requests`](crate::BatchBuilder::requests).
     ///
     /// * An item counts from its pull until its outcome was taken. So an item that waits for its
     ///   next attempt counts, too.
@@ -91,23 +60,7 @@ impl<'e, I, W> WeighedBatch<'e, I, W> {
     ///
     /// Wait-free. No item runs before a stream is opened.
     pub fn requests(self) -> Requests<'e, I, W> {
-        Requests::new(self.batch, self.weigh)
+        let (batch, weigh) = self.into_parts();
+        Requests::new(batch, weigh)
     }
-}
-
-/// Returns a source whose items wait for room in the budget of the call, if there is one.
-pub(super) fn weighed<S, W>(
-    call: &Admitted<'_>,
-    source: S,
-    weigh: W,
-) -> impl RequestSource<Request = S::Request> + use<S, W>
-where
-    S: RequestSource,
-    W: Fn(&S::Request) -> u64 + Send + 'static,
-{
-    let weigh = move |item: &Poll<S::Request>| match item {
-        Poll::Ready(item) => Some(weigh(item)),
-        Poll::Pending => None,
-    };
-    Weighed::new(source, weigh, call.limits.budget.clone())
 }

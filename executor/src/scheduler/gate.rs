@@ -23,10 +23,10 @@ use crate::scheduler::idle::Idle;
 use crate::unwind::catch_panic;
 
 /// Bounds the number of threads that run items of a call at the same time: its share of the pool.
-/// For [requests](crate::Requests), it bounds the number of attempts that run at the same time.
+/// The [dispatcher](crate::dispatch) of a call may keep it for the jobs that it starts.
 ///
 /// Clones are the same limit. Several calls may have one limit. Then each of them may have as many
-/// threads, or attempts. The limit can be changed while they run.
+/// threads, or jobs. The limit can be changed while they run.
 ///
 /// The caller of a batch and the consumer of a stream count as well, while they run items. A thread
 /// inside a source runs no items, and does not count.
@@ -83,10 +83,10 @@ impl ConcurrencyLimit {
         self.0.threads.load(Relaxed)
     }
 
-    /// Changes the maximum number of threads of each call with this limit, or of its attempts.
+    /// Changes the maximum number of threads of each call with this limit, or of its jobs.
     ///
     /// If the new number is smaller, threads that run items of a call stay with it until their time
-    /// slice ends, after about 200 µs or one item. Attempts that run go on.
+    /// slice ends, after about 200 µs or one item. Jobs of a dispatcher that run go on.
     ///
     /// # Progress
     ///

@@ -212,7 +212,6 @@ impl Scheduler {
     }
 
     /// Returns the rest of a call that is not published yet.
-    #[cfg_attr(not(feature = "requests"), allow(dead_code, reason = "only requests rest"))]
     pub(crate) fn rest(&self) -> Arc<Rest> {
         Rest::new(&self.ended_rests)
     }

@@ -72,7 +72,6 @@ pub(crate) struct Rest {
     ended: Arc<EndedRests>,
 }
 
-#[cfg_attr(not(feature = "requests"), allow(dead_code, reason = "only requests rest"))]
 impl Rest {
     /// Returns the rest of a call that is not published yet.
     pub(crate) fn new(ended: &Arc<EndedRests>) -> Arc<Rest> {

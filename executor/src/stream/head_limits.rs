@@ -13,7 +13,6 @@ use reorder_ring::{Consumer, HeadState, Reason};
 use crate::io::ChunkRing;
 use crate::limits::{CompletionFrontier, LimitState, Timing};
 use crate::outcome::{Outcome, Stop};
-#[cfg(feature = "requests")]
 use crate::primitive;
 use crate::stream::work::{Skip, StreamWork};
 
@@ -49,7 +48,6 @@ pub(crate) struct HeadLimits {
     /// The timing of the outcome that was taken last, if the stream is timed.
     pub(super) timing: Option<Timing>,
     /// The number of attempts at the item whose outcome was taken last, if items may have several.
-    #[cfg(feature = "requests")]
     pub(super) attempts: Option<u32>,
     /// The index of a head that has not started, and since when the consumer waits for it.
     unstarted: Option<(u64, Instant)>,
@@ -63,7 +61,6 @@ impl HeadLimits {
             ended_by: None,
             frontier: CompletionFrontier::default(),
             timing: None,
-            #[cfg(feature = "requests")]
             attempts: None,
             unstarted: None,
         }
@@ -120,18 +117,16 @@ impl HeadLimits {
             Skip::Stopped(any) if any || !has_ended => return HeadAction::LookAgain,
             // The outcomes have their positions. Other threads are about to complete them.
             Skip::Stopped(_) => return HeadAction::Wait(None),
-            #[cfg(feature = "requests")]
             Skip::Completed => {
                 note_skipped(stream, index, stop);
                 return HeadAction::LookAgain;
             }
             // Nothing tells the consumer if the item gets another attempt.
-            #[cfg(feature = "requests")]
             Skip::Ending => return HeadAction::Wait(Some(primitive::now() + LATEST_LOOK)),
         }
         match consumer.evict_head() {
             Ok(()) => {
-                // An item of requests may have started since, but not after the call of `skip`.
+                // An item of a dispatcher may have started since, but not after the call of `skip`.
                 self.skipped = Some((stop, state.started(index).is_some().into()));
                 note_skipped(stream, index, stop);
                 if is_of_item {
@@ -168,14 +163,12 @@ impl HeadLimits {
     /// Notes the timing and the attempts of the outcome at `index`, which was taken. A failure
     /// tells its attempts.
     pub(crate) fn note_taken<U, E>(&mut self, index: u64, outcome: Option<&Outcome<U, E>>) {
-        #[cfg(feature = "requests")]
         if self.state.counts_attempts() {
             self.attempts = match outcome {
                 Some(Err(failure)) => Some(failure.attempts()),
                 _ => self.state.attempts(index),
             };
         }
-        _ = outcome;
         if let Some(log) = &self.state.timing_log {
             let mut timing = log.take(index);
             self.frontier.note(&mut timing);

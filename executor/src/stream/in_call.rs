@@ -7,14 +7,12 @@ use std::time::Instant;
 
 use crate::io::{Delivered, Overdue};
 use crate::limits::{Current, LimitState};
-#[cfg(feature = "requests")]
-use crate::observe::request_stats::RequestStats;
 use crate::outcome::Stop;
 use crate::primitive::AtomicWaker;
 use crate::scheduler::{
     FairShare, Look, Progress, Published, Rest, RunTime, Scheduler, TimeSlice, Work,
 };
-use crate::stream::work::{Helper, Skip, StreamWork};
+use crate::stream::work::{AnyStats, Helper, Skip, StreamWork};
 
 pub(crate) struct InCall<S> {
     stream: S,
@@ -128,9 +126,12 @@ impl<S: StreamWork> StreamWork for InCall<S> {
         self.stream.next_due()
     }
 
-    #[cfg(feature = "requests")]
-    fn requests(&self) -> Option<RequestStats> {
-        self.stream.requests()
+    fn stats(&self) -> Option<Box<dyn AnyStats>> {
+        self.stream.stats()
+    }
+
+    fn peak_concurrency(&self) -> Option<usize> {
+        self.stream.peak_concurrency()
     }
 
     fn consumer(&self) -> &AtomicWaker {

@@ -11,13 +11,11 @@ use reorder_ring::{Consumer, Delivery, TryNextError};
 
 use crate::io::{Chunk, ChunkRing, Spares};
 use crate::limits::{LimitState, TaskTimer, Timing, Waiting};
-#[cfg(feature = "requests")]
-use crate::observe::request_stats::RequestStats;
 use crate::outcome::{Failure, Outcome, Stop};
 use crate::primitive::{Backoff, now, sleep};
 use crate::scheduler::{Published, Scheduler, TimeSlice, park, worker};
 use crate::stream::head_limits::{HeadAction, HeadLimits};
-use crate::stream::work::{Helper, StreamWork};
+use crate::stream::work::{AnyStats, Helper, StreamWork};
 
 pub(crate) mod observe;
 mod task;
@@ -433,44 +431,35 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
     }
 
     /// Returns the number of attempts at the item whose outcome was returned or peeked at last, as
-    /// [`Failure::attempts`] does for a failure. Returns `None` before the first outcome, or if the
-    /// stream was not made by [`BatchBuilder::requests`].
+    /// [`Failure::attempts`] does for a failure. Returns `None` before the first outcome, or if no
+    /// [dispatcher](crate::dispatch) runs the stream.
     ///
-    /// ```
-    /// use std::time::Duration;
-    /// use reorder_executor::{AttemptOutcome, Executor};
+    /// # Progress
     ///
-    /// let executor = Executor::builder().workers(1).build()?;
-    /// let mut squares = executor.batch(1..4_u32).requests().stream(|&n, attempt| {
-    ///     if attempt.number() < n {
-    ///         return AttemptOutcome::Retry { error: (), after: Some(Duration::ZERO) };
-    ///     }
-    ///     AttemptOutcome::Done(n * n)
-    /// })?;
-    /// while let Some(Ok(square)) = squares.next() {
-    ///     let attempts = squares.attempts().expect("they are requests");
-    ///     assert_eq!(attempts * attempts, square);
-    /// }
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// [`BatchBuilder::requests`]: crate::BatchBuilder::requests
-    #[cfg(feature = "requests")]
+    /// Wait-free.
     pub fn attempts(&self) -> Option<u32> {
         self.limits.as_ref().and_then(|limits| limits.attempts)
     }
 
-    /// Returns the current statistics of the stream's requests, or `None` if the stream was not
-    /// made by [`BatchBuilder::requests`].
+    /// Returns the current [statistics](crate::dispatch::Dispatch::Stats) of the
+    /// [dispatcher](crate::dispatch) that runs the stream. Returns `None` if there is none, or its
+    /// statistics are of another type.
     ///
     /// # Progress
     ///
-    /// Blocking: it takes a lock that is held for a few instructions.
-    ///
-    /// [`BatchBuilder::requests`]: crate::BatchBuilder::requests
-    #[cfg(feature = "requests")]
-    pub fn requests(&self) -> Option<RequestStats> {
-        self.stream.requests()
+    /// As [`Dispatch::stats`](crate::dispatch::Dispatch::stats).
+    pub fn stats<T: 'static>(&self) -> Option<T> {
+        self.any_stats()?.into_any().downcast().ok().map(|stats| *stats)
+    }
+
+    /// Returns the statistics of the dispatcher, whatever their type is.
+    pub(crate) fn any_stats(&self) -> Option<Box<dyn AnyStats>> {
+        self.stream.stats()
+    }
+
+    /// Returns the maximum number of jobs that ran at the same time, if a dispatcher counts it.
+    pub(crate) fn peak_concurrency(&self) -> Option<usize> {
+        self.stream.peak_concurrency()
     }
 
     fn stop(&mut self) {

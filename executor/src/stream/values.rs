@@ -138,7 +138,7 @@ impl<'a, U: Send, E: Send> TryValues<'a, U, E> {
     pub fn item_results(self) -> impl FusedIterator<Item = Result<U, ItemError<E>>> + Send {
         let first = self.values.as_ref().map_or(0, |values| values.0.index());
         (first..).zip(self).map(|(index, result)| {
-            result.map_err(|error| ItemError::at(index, Failure::failed(error)))
+            result.map_err(|error| ItemError::at(index, Failure::failed(error, 1)))
         })
     }
 }

@@ -1,10 +1,11 @@
 //! The interface between a stream and its handle, whatever its source and its job are.
 
+use std::any::Any;
+use std::fmt::Debug;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Instant;
 
 use crate::io::{Delivered, Overdue};
-#[cfg(feature = "requests")]
-use crate::observe::request_stats::RequestStats;
 use crate::outcome::Stop;
 use crate::primitive::AtomicWaker;
 use crate::scheduler::{Published, Scheduler, TimeSlice};
@@ -28,11 +29,25 @@ pub(crate) enum Skip {
     /// this call gave outcomes to items.
     Stopped(bool),
     /// It takes the outcome that the head has now.
-    #[cfg(feature = "requests")]
     Completed,
     /// It waits. Another thread gives the head its outcome, or one more attempt.
-    #[cfg(feature = "requests")]
     Ending,
+}
+
+/// The statistics of any dispatcher.
+pub(crate) trait AnyStats: Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
+    fn as_any(&self) -> &dyn Any;
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
+}
+
+impl<T: Debug + Send + Sync + UnwindSafe + RefUnwindSafe + 'static> AnyStats for T {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
 }
 
 pub(crate) trait StreamWork: Published {
@@ -94,9 +109,13 @@ pub(crate) trait StreamWork: Published {
         None
     }
 
-    /// Returns the statistics of requests, for a stream of requests.
-    #[cfg(feature = "requests")]
-    fn requests(&self) -> Option<RequestStats> {
+    /// Returns the statistics of the dispatcher, if the stream has one.
+    fn stats(&self) -> Option<Box<dyn AnyStats>> {
+        None
+    }
+
+    /// Returns the maximum number of jobs that ran at the same time, if the stream counts it.
+    fn peak_concurrency(&self) -> Option<usize> {
         None
     }
 

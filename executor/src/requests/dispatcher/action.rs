@@ -5,7 +5,7 @@ use std::time::Instant;
 use arrayvec::ArrayVec;
 
 use crate::requests::dispatcher::item::Entry;
-use crate::requests::limiter::Dispatch;
+use crate::requests::limiter::Dispatched;
 
 /// The identity of an attempt in its batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,7 +28,7 @@ pub(crate) struct Start<P> {
     /// The end of the time of the attempt.
     pub(crate) timeout: Option<Instant>,
     pub(crate) is_hedge: bool,
-    pub(crate) dispatch: Dispatch,
+    pub(crate) dispatch: Dispatched,
 }
 
 /// What the end of an attempt says about its item.

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::dispatch::discard;
 use crate::requests::retry::ItemWaits;
-use crate::unwind::discard;
 
 /// An item that was pulled and has no outcome.
 pub(crate) struct Entry<P, E> {

@@ -8,10 +8,8 @@ use crate::requests::dispatcher::item::{Entry, Waiting};
 
 pub(super) enum Source<S> {
     Here(S),
-    /// It is here, but has no item until the signal is set.
-    Pending(S),
-    /// It is here, but its next item waits for room in the budget of weights.
-    Refused(S),
+    /// It is here, but has no item yet, or its next item waits for room in the budget of weights.
+    Waiting(S),
     /// A thread is pulling it.
     Out,
     Ended,
@@ -22,8 +20,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
     pub(super) fn may_pull(&self) -> bool {
         match &self.source {
             Source::Here(_) => true,
-            Source::Pending(_) => self.signal.as_ref().is_some_and(|signal| signal.is_set()),
-            Source::Refused(_) => self.weights.as_ref().is_none_or(|weights| weights.has_room()),
+            Source::Waiting(_) => (self.may_have_item)(),
             Source::Out | Source::Ended => false,
         }
     }
@@ -31,9 +28,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
     /// Takes the source if it is here, and leaves another state of it.
     pub(super) fn take_source(&mut self, left: Source<S>) -> Option<S> {
         match mem::replace(&mut self.source, left) {
-            Source::Here(source) | Source::Pending(source) | Source::Refused(source) => {
-                Some(source)
-            }
+            Source::Here(source) | Source::Waiting(source) => Some(source),
             other => {
                 self.source = other;
                 None
@@ -55,15 +50,9 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         None
     }
 
-    /// Takes a source back that has no item yet. Returns it if the batch is closed.
-    pub(crate) fn give_back_pending(&mut self, source: S) -> Option<S> {
-        self.give_back_as(source, Source::Pending)
-    }
-
-    /// Takes a source back whose next item found no room in the budget. Returns it if the batch is
-    /// closed.
-    pub(crate) fn give_back_refused(&mut self, source: S) -> Option<S> {
-        self.give_back_as(source, Source::Refused)
+    /// Takes a source back that waits for an item, or for room. Returns it if the batch is closed.
+    pub(crate) fn give_back_waiting(&mut self, source: S) -> Option<S> {
+        self.give_back_as(source, Source::Waiting)
     }
 
     pub(crate) fn source_ended(&mut self) {

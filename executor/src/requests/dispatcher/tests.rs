@@ -1,7 +1,7 @@
 //! Simulations of the dispatcher in virtual time.
 
 use super::*;
-use crate::requests::limiter::Dispatch;
+use crate::requests::limiter::Dispatched;
 use crate::requests::throttle::Throttle;
 
 mod closing;
@@ -203,7 +203,7 @@ fn closing_a_batch_ends_each_kind_of_wait() {
         assert_eq!(simulation.dispatched.len(), dispatched, "{wait}");
         assert!(simulation.ends.iter().all(|&end| end == Some(End::Cancelled)), "{wait}");
         simulation.dispatcher.source_ended();
-        assert!(simulation.dispatcher.is_done(), "{wait}");
+        assert!(simulation.dispatcher.state().is_done(), "{wait}");
     }
 }
 
@@ -284,7 +284,7 @@ fn a_full_window_of_retries_wakes_at_the_next_due_time() {
     simulation.end_attempts(0);
     assert_eq!(simulation.take_actions(0), Some(1));
     simulation.end_attempts(1);
-    assert!(!simulation.dispatcher.is_running());
+    assert_eq!(simulation.dispatcher.state().running, 0);
     assert_eq!(simulation.take_actions(1), Some(271), "the last item is due first");
     simulation.run(1000);
     let second: Vec<u64> = simulation.dispatched[4..].iter().map(|&(_, index)| index).collect();
@@ -301,7 +301,7 @@ fn a_waiting_item_can_be_skipped() {
     assert!(skipped.is_some_and(|(entry, attempts)| entry.attempts == 1 && attempts.is_empty()));
     assert!(simulation.dispatcher.skip(0).is_none());
     simulation.dispatcher.source_ended();
-    assert!(simulation.dispatcher.is_done());
+    assert!(simulation.dispatcher.state().is_done());
 }
 
 #[test]
@@ -313,12 +313,12 @@ fn the_result_of_an_item_that_was_skipped_while_it_ran_is_late() {
     let skipped = simulation.dispatcher.skip(0);
     assert!(skipped.is_some_and(|(entry, attempts)| entry.attempts == 1 && attempts[..] == [id]));
     assert!(!simulation.dispatcher.counts_attempt(id));
-    assert!(!simulation.dispatcher.is_ending(0) && simulation.dispatcher.is_running());
+    assert!(!simulation.dispatcher.is_ending(0) && simulation.dispatcher.state().running > 0);
     let now = simulation.at(1);
     let decision = simulation.dispatcher.decide(now, 1);
     assert!(matches!(decision, Decision::Rest { .. }), "its attempt keeps its permit");
     assert!(matches!(simulation.dispatcher.attempt_ended(id, now, Verdict::Value), Ended::Late));
-    assert!(!simulation.dispatcher.is_running());
+    assert_eq!(simulation.dispatcher.state().running, 0);
     assert_ne!(simulation.dispatcher.decide(now, 1), decision);
 }
 

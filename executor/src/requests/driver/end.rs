@@ -3,54 +3,65 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use crate::outcome::{Failure, Panic, Stop, Unfinished};
-use crate::primitive::{lock, now, whole_nanos};
+use crate::dispatch::{Call, Stop, discard, now};
 use crate::requests::attempt::AttemptOutcome;
 use crate::requests::dispatcher::{Entry, NoRetry, RetryWait};
-use crate::requests::driver::{Driver, OutcomeOf};
+use crate::requests::driver::Driver;
 use crate::requests::in_flight::{
     AttemptEnd, EndOf, Jobs, PendingEntry, PendingItem, discard_entry,
 };
-use crate::unwind::discard;
+use crate::requests::primitive::lock;
+use crate::{Failure, Outcome, Panic, Unfinished};
+
+type OutcomeOf<J> = Outcome<<J as Jobs>::Value, <J as Jobs>::Error>;
 
 impl<J: Jobs> Driver<J> {
     /// Gives its outcome to an item that waited until its time was over.
-    pub(super) fn end(&self, mut entry: PendingEntry<J>, now: Instant) {
-        let stop = self.limits.policy.overdue(entry.started, Some(now));
+    pub(super) fn end(&self, call: &Call<Self>, mut entry: PendingEntry<J>, now: Instant) {
+        let stop = call.overdue(entry.started, now);
         let failure = self.failure(&mut entry, stop, NoRetry::Time);
-        self.finish_item(entry, Err(failure));
+        self.finish_item(call, entry, Err(failure));
     }
 
     /// Keeps an item for its next attempt, or returns its outcome.
     pub(super) fn retry_or_end(
         &self,
+        call: &Call<Self>,
         mut entry: PendingEntry<J>,
         end: EndOf<J>,
     ) -> Option<(PendingEntry<J>, OutcomeOf<J>)> {
-        let (policy, now) = (&self.limits.policy, now());
-        let overdue = policy.overdue(entry.started, Some(now));
+        let now = now();
+        let overdue = call.overdue(entry.started, now);
         let outcome = match (end, overdue) {
             (AttemptEnd::Returned(AttemptOutcome::Done(value)), None) => Ok(value),
             (AttemptEnd::Returned(AttemptOutcome::Failed(error)), stop) => {
                 if stop.is_some() {
-                    policy.count_late();
+                    call.count_late();
                 }
-                Err(match stop.or_else(|| policy.reaction(entry.index)) {
-                    Some(stop) => Failure::stopped(stop, entry.attempts, Some(error)),
-                    None => Failure::Failed { error, attempts: entry.attempts },
+                Err(match stop.or_else(|| call.reaction(entry.index)) {
+                    Some(stop) => {
+                        Failure::ended(stop, Unfinished::new(entry.attempts, Some(error)))
+                    }
+                    None => Failure::failed(error, entry.attempts),
                 })
             }
             (AttemptEnd::Returned(AttemptOutcome::Retry { error, after }), stop) => {
                 entry.note_error(error);
-                return self.wait_or_fail(entry, now, |entry| self.own_wait(entry, after), stop);
+                return self.wait_or_fail(
+                    call,
+                    entry,
+                    now,
+                    |entry| self.own_wait(entry, after),
+                    stop,
+                );
             }
             (AttemptEnd::Returned(AttemptOutcome::Closed { error, .. }), stop) => {
                 entry.note_error(error);
-                return self.wait_or_fail(entry, now, |_| RetryWait::Closed, stop);
+                return self.wait_or_fail(call, entry, now, |_| RetryWait::Closed, stop);
             }
             (end, Some(stop)) => {
                 if let AttemptEnd::Returned(_) = end {
-                    policy.count_late();
+                    call.count_late();
                 }
                 discard(end);
                 Err(stopped(&mut entry, stop))
@@ -61,9 +72,9 @@ impl<J: Jobs> Driver<J> {
             (AttemptEnd::SpawnerPanicked(payload), None) => {
                 Err(Failure::SpawnerPanicked(Panic::new(payload).at_attempt(entry.attempts)))
             }
-            (AttemptEnd::Dropped, None) => Err(match policy.cancelled() {
+            (AttemptEnd::Dropped, None) => Err(match call.cancelled() {
                 Some(stop) => stopped(&mut entry, stop),
-                None => Failure::FutureDropped(unfinished(&mut entry, 0)),
+                None => Failure::FutureDropped(unfinished(&mut entry)),
             }),
         };
         Some((entry, outcome))
@@ -73,12 +84,13 @@ impl<J: Jobs> Driver<J> {
     /// time-out.
     pub(super) fn retry_timed_out(
         &self,
+        call: &Call<Self>,
         mut entry: PendingEntry<J>,
     ) -> Option<(PendingEntry<J>, OutcomeOf<J>)> {
         let now = now();
-        let stop = self.limits.policy.overdue(entry.started, Some(now));
+        let stop = call.overdue(entry.started, now);
         entry.timed_out = true;
-        self.wait_or_fail(entry, now, |entry| self.own_wait(entry, None), stop)
+        self.wait_or_fail(call, entry, now, |entry| self.own_wait(entry, None), stop)
     }
 
     /// Returns the wait of an item. The job may have stated one.
@@ -100,31 +112,21 @@ impl<J: Jobs> Driver<J> {
     }
 
     /// Gives an item its outcome, unless it has another attempt.
-    pub(super) fn finish_or_keep(&self, over: Option<(PendingEntry<J>, OutcomeOf<J>)>) {
+    pub(super) fn finish_or_keep(
+        &self,
+        call: &Call<Self>,
+        over: Option<(PendingEntry<J>, OutcomeOf<J>)>,
+    ) {
         if let Some((entry, outcome)) = over {
-            self.finish_item(entry, outcome);
+            self.finish_item(call, entry, outcome);
         }
-    }
-
-    /// Counts and drops the result of an attempt that does not count.
-    pub(super) fn refuse(&self, end: EndOf<J>) {
-        let is_result = match &end {
-            AttemptEnd::Returned(outcome) => {
-                matches!(outcome, AttemptOutcome::Done(_) | AttemptOutcome::Failed(_))
-            }
-            AttemptEnd::Panicked(_) => true,
-            AttemptEnd::SpawnerPanicked(_) | AttemptEnd::Dropped => false,
-        };
-        if is_result {
-            self.limits.policy.count_late();
-        }
-        discard(end);
     }
 
     /// Keeps an item for its next attempt, or returns it with its failure. `wait` tells the wait of
     /// the item, and may run code of the user.
     fn wait_or_fail(
         &self,
+        call: &Call<Self>,
         mut entry: PendingEntry<J>,
         now: Instant,
         wait: impl FnOnce(&mut PendingEntry<J>) -> RetryWait,
@@ -144,8 +146,7 @@ impl<J: Jobs> Driver<J> {
             }
         }
         // If the batch has ended meanwhile, the item ends as the waiting items did.
-        let policy = &self.limits.policy;
-        let stop = stop.or_else(|| policy.cancelled()).or_else(|| policy.closing());
+        let stop = stop.or_else(|| call.cancelled()).or_else(|| call.closing());
         let failure = self.failure(&mut entry, stop, why);
         Some((entry, Err(failure)))
     }
@@ -161,43 +162,57 @@ impl<J: Jobs> Driver<J> {
             return stopped(entry, stop);
         }
         match why {
-            NoRetry::Exhausted => Failure::RetriesExhausted(unfinished(entry, 0)),
-            NoRetry::Budget => Failure::RetryBudgetSpent(unfinished(entry, 0)),
+            NoRetry::Exhausted => Failure::RetriesExhausted(unfinished(entry)),
+            NoRetry::Budget => Failure::RetryBudgetSpent(unfinished(entry)),
             NoRetry::Time => {
                 let closed = self.limiter.closed_in_all().saturating_sub(entry.closed_before);
                 let within = self.retry.within.saturating_add(closed);
-                Failure::RetryDeadline(unfinished(entry, whole_nanos(within)))
+                Failure::RetryDeadline(unfinished(entry).within(within))
             }
         }
     }
 
-    /// Gives its failure to an item that was waiting when its limits ended it.
-    pub(super) fn complete_stopped(&self, mut entry: PendingEntry<J>, stop: Stop) {
-        let failure = stopped(&mut entry, stop);
-        self.output.complete_one(entry.payload.ticket, Err(failure));
-        discard_entry(entry);
-    }
-
-    pub(super) fn finish_item(&self, entry: PendingEntry<J>, outcome: OutcomeOf<J>) {
-        if let Some(log) = &self.limits.timing_log {
-            log.note(entry.index, entry.started, Some(now()));
-        }
-        self.limits.note_attempts(entry.index, entry.attempts);
-        let has_opened = self.output.complete_one(entry.payload.ticket, outcome);
+    fn finish_item(&self, call: &Call<Self>, entry: PendingEntry<J>, outcome: OutcomeOf<J>) {
+        let ticket = entry.payload.ticket;
+        call.note_end(ticket, entry.started, entry.attempts);
+        call.complete(ticket, outcome);
         lock(&self.dispatcher).finish(entry.index);
-        if has_opened {
-            self.start_opened();
-        }
         discard_entry(entry);
     }
 }
 
+/// Counts and drops the result of an attempt that does not count.
+pub(super) fn refuse<J: Jobs>(call: &Call<Driver<J>>, end: EndOf<J>) {
+    let is_result = match &end {
+        AttemptEnd::Returned(outcome) => {
+            matches!(outcome, AttemptOutcome::Done(_) | AttemptOutcome::Failed(_))
+        }
+        AttemptEnd::Panicked(_) => true,
+        AttemptEnd::SpawnerPanicked(_) | AttemptEnd::Dropped => false,
+    };
+    if is_result {
+        call.count_late();
+    }
+    discard(end);
+}
+
+/// Gives its failure to an item that was waiting when its limits ended it.
+pub(super) fn complete_stopped<J: Jobs>(
+    call: &Call<Driver<J>>,
+    mut entry: PendingEntry<J>,
+    stop: Stop,
+) {
+    let failure = stopped(&mut entry, stop);
+    call.complete(entry.payload.ticket, Err(failure));
+    discard_entry(entry);
+}
+
 /// Returns the attempts and the last error of an item.
-fn unfinished<T, E>(entry: &mut Entry<PendingItem<T>, E>, detail: u64) -> Unfinished<E> {
-    Unfinished::new(entry.attempts, detail, entry.error.take()).timed_out(entry.timed_out)
+fn unfinished<T, E>(entry: &mut Entry<PendingItem<T>, E>) -> Unfinished<E> {
+    Unfinished::new(entry.attempts, entry.error.take()).timed_out(entry.timed_out)
 }
 
 /// Returns the failure of an item that its limits ended.
 fn stopped<T, E>(entry: &mut Entry<PendingItem<T>, E>, stop: Stop) -> Failure<E> {
-    Failure::ended(stop, unfinished(entry, 0))
+    Failure::ended(stop, unfinished(entry))
 }

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::primitive::{lock, now};
+use crate::dispatch::now;
 use crate::requests::limiter::quota::Bucket;
 use crate::requests::limiter::{Limit, NotUntil, RateLimiter, RateLimiterBuilder};
+use crate::requests::primitive::lock;
 use crate::requests::throttle::{Throttle, ThrottleError};
 
 impl RateLimiter {

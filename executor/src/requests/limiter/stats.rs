@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::primitive::lock;
 use crate::requests::limiter::RateLimiter;
 use crate::requests::limiter::closing::Answer;
+use crate::requests::primitive::lock;
 
 /// The statistics of a limiter since it was made, for all batches of all executors that go through
 /// it. Returned by [`RateLimiter::stats`].

@@ -1,38 +1,84 @@
 //! Simulations of rate limiters in virtual time.
 
 use std::num::NonZeroU32;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 
 use super::*;
-use crate::primitive::{Parker, thread};
-use crate::scheduler::{ThreadSettings, WorkerThread};
 use crate::{AttemptOutcome, BatchHandle, BatchReport, Executor};
 
 mod events;
 mod quotas;
 mod stats;
 
-/// Returns a turn of a batch that rests because its slot is not open.
-fn waiting(limiter: &RateLimiter, scheduler: &Arc<Scheduler>, at: Instant) -> Turn {
-    let waker = BatchWaker::new(&scheduler.rest());
-    let mut turn = limiter.turn(Some(Arc::clone(&waker)));
-    assert!(!waker.rest().look(|| turn.check(at).is_ok()));
-    turn
+/// The rest of a batch, which its waker ends.
+#[derive(Default)]
+struct Rest(AtomicBool);
+
+impl Rest {
+    /// Looks whether something is due. If not, the batch rests until it is woken.
+    fn look(&self, is_due: impl FnOnce() -> bool) -> bool {
+        self.0.store(true, Relaxed);
+        if is_due() {
+            self.0.store(false, Relaxed);
+        }
+        !self.is_resting()
+    }
+
+    fn is_resting(&self) -> bool {
+        self.0.load(Relaxed)
+    }
 }
 
-fn is_resting(turn: &Turn) -> bool {
-    turn.waker.as_ref().is_some_and(|waker| waker.rest().is_resting())
+impl Wake for Rest {
+    fn wake(self: Arc<Self>) {
+        self.0.store(false, Relaxed);
+    }
+}
+
+/// The turn of a batch that may rest.
+struct Batch {
+    turn: Turn,
+    rest: Arc<Rest>,
+}
+
+impl Deref for Batch {
+    type Target = Turn;
+
+    fn deref(&self) -> &Turn {
+        &self.turn
+    }
+}
+
+impl DerefMut for Batch {
+    fn deref_mut(&mut self) -> &mut Turn {
+        &mut self.turn
+    }
+}
+
+fn batch(limiter: &RateLimiter) -> Batch {
+    let rest = Arc::<Rest>::default();
+    let turn = limiter.turn(Some(Waker::from(Arc::clone(&rest))));
+    Batch { turn, rest }
+}
+
+/// Returns a batch that rests because its slot is not open.
+fn waiting(limiter: &RateLimiter, at: Instant) -> Batch {
+    let mut batch = batch(limiter);
+    let Batch { turn, rest } = &mut batch;
+    assert!(!rest.look(|| turn.check(at).is_ok()));
+    batch
+}
+
+fn is_resting(batch: &Batch) -> bool {
+    batch.rest.is_resting()
 }
 
 #[test]
 fn the_first_batch_is_told_when_the_limiter_opens_earlier() {
-    let parker = Parker::new();
-    let scheduler = Scheduler::new(ThreadSettings::default(), false);
-    let worker = WorkerThread::new(0, parker.unparker(), scheduler.monitor.clone());
     let throttle = Throttle::new(Duration::ZERO, Duration::from_secs(90), Duration::from_secs(30));
     let limiter = RateLimiter::builder().throttle(throttle).build().unwrap();
-    limiter.register(&scheduler);
-    limiter.register(&scheduler);
-    assert_eq!(lock(&limiter.0.schedulers).len(), 1);
     let start = now();
     let mut turn = limiter.turn(None);
     let first = turn.dispatch(start).unwrap();
@@ -42,25 +88,21 @@ fn the_first_batch_is_told_when_the_limiter_opens_earlier() {
     };
     assert_eq!(record(first, false), Duration::from_secs(30));
     assert_eq!(record(first, true), Duration::from_secs(30), "that is of an earlier round");
-    scheduler.idle.start_searching();
-    assert!(scheduler.try_sleep(&worker));
     let second = turn.dispatch(start + Duration::from_secs(30)).unwrap();
-    let others = [(); 2].map(|()| waiting(&limiter, &scheduler, start));
-    assert!(scheduler.idle.should_wake(), "nobody was told yet");
+    let others = [(); 2].map(|()| waiting(&limiter, start));
+    assert!(others.iter().all(is_resting), "none was told yet");
     assert_eq!(record(second, true), Duration::ZERO);
-    assert!(!scheduler.idle.should_wake(), "the one who slept is on its way");
     assert!(!others.iter().any(is_resting), "nothing keeps any of them");
 }
 
 #[test]
 fn each_slot_ends_the_rest_of_one_batch() {
     const HOUR: Duration = Duration::from_secs(3600);
-    let scheduler = Scheduler::new(ThreadSettings::default(), false);
     let throttle = Throttle::new(HOUR, 200 * HOUR, HOUR);
     let limiter = RateLimiter::builder().throttle(throttle).build().unwrap();
     let start = now();
     assert!(limiter.turn(None).dispatch(start).is_ok());
-    let mut turns: Vec<Turn> = (0..100).map(|_| waiting(&limiter, &scheduler, start)).collect();
+    let mut turns: Vec<Batch> = (0..100).map(|_| waiting(&limiter, start)).collect();
     for slot in 0..100 {
         assert!(turns.iter().all(is_resting));
         // The timer of the limiter fires.
@@ -71,7 +113,7 @@ fn each_slot_ends_the_rest_of_one_batch() {
         assert_eq!(told, [slot]);
         let turn = &mut turns[slot];
         let dispatch = turn.dispatch(at).unwrap();
-        turn.waker.as_ref().unwrap().rest().look(|| false);
+        turn.rest.look(|| false);
         // An outcome makes the delay longer or shorter. Only the timer changes.
         let before = limiter.delay();
         let answer = if slot % 2 > 0 { Answer::Done } else { Answer::Retry };
@@ -81,11 +123,10 @@ fn each_slot_ends_the_rest_of_one_batch() {
 
 #[test]
 fn a_batch_that_does_not_come_is_told_once_and_loses_its_place() {
-    let scheduler = Scheduler::new(ThreadSettings::default(), false);
     let limiter = RateLimiter::builder().pace(1_000_000 * MS).build().unwrap();
     let (start, slot) = (now(), now() + 1_000_001 * MS);
     assert!(limiter.turn(None).dispatch(start).is_ok());
-    let turns = [(); 3].map(|()| waiting(&limiter, &scheduler, start));
+    let turns = [(); 3].map(|()| waiting(&limiter, start));
     let resting = |at| {
         limiter.serve(lock(&limiter.0.state), at);
         turns.each_ref().map(is_resting)
@@ -99,11 +140,10 @@ fn a_batch_that_does_not_come_is_told_once_and_loses_its_place() {
 
 #[test]
 fn a_batch_that_loses_its_place_to_another_asks_again() {
-    let scheduler = Scheduler::new(ThreadSettings::default(), false);
     let limiter = RateLimiter::builder().pace(1_000_000 * MS).build().unwrap();
     let start = now();
     assert!(limiter.turn(None).dispatch(start).is_ok());
-    let mut first = waiting(&limiter, &scheduler, start);
+    let mut first = waiting(&limiter, start);
     // The timer is late. A worker looks at another batch, which is not in the queue.
     let slot = start + 1_000_000 * MS;
     assert!(limiter.turn(None).dispatch(slot + GRACE).is_ok());
@@ -114,18 +154,15 @@ fn a_batch_that_loses_its_place_to_another_asks_again() {
 
 #[test]
 fn a_timer_that_has_fired_is_armed_again_for_a_thread_that_read_the_clock_before() {
-    let scheduler = Scheduler::new(ThreadSettings::default(), false);
     let limiter = RateLimiter::builder().pace(MS).build().unwrap();
     let start = now();
     assert!(limiter.turn(None).dispatch(start).is_ok());
-    let rest = scheduler.rest();
-    let waker = BatchWaker::new(&rest);
-    let mut turn = limiter.turn(Some(Arc::clone(&waker)));
+    let Batch { mut turn, rest } = batch(&limiter);
     rest.look(|| turn.check(start).is_ok());
     turn.leave(start);
     // The timer fires, and no batch waits.
     thread::sleep(20 * MS);
-    let mut turn = limiter.turn(Some(waker));
+    let mut turn = limiter.turn(Some(Waker::from(Arc::clone(&rest))));
     rest.look(|| turn.check(start).is_ok());
     while rest.is_resting() {
         assert!(start.elapsed() < 60_000 * MS, "no timer ends the rest");
@@ -297,13 +334,12 @@ fn a_closed_limiter_opens_a_little_later_and_one_attempt_at_a_time() {
 
 #[test]
 fn the_end_of_an_attempt_wakes_a_batch_that_waits_for_it() {
-    let scheduler = Scheduler::new(ThreadSettings::default(), false);
     let limiter = RateLimiter::builder().build().unwrap();
     let start = now();
     lock(&limiter.0.state).close(start + MS, start);
     let open = start + 3 * MS;
     let probe = limiter.turn(None).dispatch(open).unwrap();
-    let others = [(); 2].map(|()| waiting(&limiter, &scheduler, open));
+    let others = [(); 2].map(|()| waiting(&limiter, open));
     assert!(others.iter().all(is_resting));
     limiter.ended(probe, Answer::None, open);
     assert_eq!(others.each_ref().map(is_resting), [false, true]);

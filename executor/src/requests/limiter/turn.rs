@@ -1,12 +1,12 @@
 //! One batch in the queue of a rate limiter.
 
 use std::mem;
-use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::primitive::{lock, now};
-use crate::requests::batch_waker::BatchWaker;
-use crate::requests::limiter::{Closed, Dispatch, RateLimiter, Slot, State, Waiting, later};
+use crate::dispatch::now;
+use crate::requests::limiter::{Closed, Dispatched, RateLimiter, Slot, State, Waiting, later};
+use crate::requests::primitive::lock;
 use crate::requests::throttle::Throttle;
 
 /// The turns of a batch among the batches that go through one limiter.
@@ -14,11 +14,11 @@ pub(crate) struct Turn {
     pub(super) limiter: RateLimiter,
     /// The number of its place in the queue. It may have lost the place.
     pub(super) place: Option<u64>,
-    pub(super) waker: Option<Arc<BatchWaker>>,
+    pub(super) waker: Option<Waker>,
     /// The cost of each attempt.
     pub(super) cost: u64,
     /// The batches whose turn has come, and that nothing has woken.
-    pub(super) told: Vec<Arc<BatchWaker>>,
+    pub(super) told: Vec<Waker>,
 }
 
 impl Turn {
@@ -30,7 +30,7 @@ impl Turn {
 
     /// Returns the batches whose turn has come. After each other method that takes `&mut self`, the
     /// caller wakes them when it holds no lock.
-    pub(crate) fn take_told(&mut self) -> Vec<Arc<BatchWaker>> {
+    pub(crate) fn take_told(&mut self) -> Vec<Waker> {
         mem::take(&mut self.told)
     }
 
@@ -140,7 +140,7 @@ impl Turn {
     }
 
     /// Dispatches an attempt, if the limiter allows it now.
-    pub(crate) fn dispatch(&mut self, now: Instant) -> Result<Dispatch, Closed> {
+    pub(crate) fn dispatch(&mut self, now: Instant) -> Result<Dispatched, Closed> {
         let limiter = self.limiter.clone();
         let mut state = lock(&limiter.0.state);
         if let Err(closed) = self.ask(&mut state, now) {
@@ -168,7 +168,7 @@ impl Turn {
             state.chance = state.random.f64();
         }
         let (closing, closed) = (state.closing.number, state.closing.total);
-        let dispatch = Dispatch { round: state.round, closing, closed };
+        let dispatch = Dispatched { round: state.round, closing, closed };
         self.told.extend(limiter.arm(state, now));
         // The timer may be late, and that batch may still rest. It has to ask for another place.
         self.told.extend(told);
@@ -201,6 +201,6 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.leave(now());
-        self.take_told().iter().for_each(|batch| batch.wake());
+        self.take_told().into_iter().for_each(Waker::wake);
     }
 }

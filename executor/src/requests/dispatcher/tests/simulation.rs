@@ -12,7 +12,7 @@ pub(super) struct Simulation {
     pub(super) timeout: Option<u64>,
     pub(super) delivered: u64,
     /// The attempts that run, each with the time at which it ends.
-    pub(super) running: Vec<(u64, AttemptId, Dispatch, Reply)>,
+    pub(super) running: Vec<(u64, AttemptId, Dispatched, Reply)>,
     pub(super) ends: Vec<Option<End>>,
     /// The time of each dispatch, and its item.
     pub(super) dispatched: Vec<(u64, u64)>,
@@ -172,7 +172,7 @@ impl Simulation {
                     entry.into_iter().for_each(|entry| self.retry_timed_out(time, entry));
                 }
                 Action::Pull(()) => {
-                    if (self.dispatcher.counts().0 as usize) < self.items.len() {
+                    if (self.dispatcher.state().pulled as usize) < self.items.len() {
                         self.dispatcher.pulled((), now).expect("it is open");
                         assert!(self.dispatcher.give_back(()).is_none());
                     } else {

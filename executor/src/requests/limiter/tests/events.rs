@@ -4,12 +4,11 @@ use super::*;
 
 #[test]
 fn a_closing_during_a_slow_start_leaves_a_timer_for_its_end() {
-    let scheduler = Scheduler::new(ThreadSettings::default(), false);
     let limiter = RateLimiter::builder().build().unwrap().without_jitter();
     let start = now();
     lock(&limiter.0.state).close(start + MS, start);
     let probe = limiter.turn(None).dispatch(start + 2 * MS).unwrap();
-    let batch = waiting(&limiter, &scheduler, start + 2 * MS);
+    let batch = waiting(&limiter, start + 2 * MS);
     while start.elapsed() < 2 * MS {
         thread::sleep(MS);
     }
@@ -24,20 +23,19 @@ fn a_closing_during_a_slow_start_leaves_a_timer_for_its_end() {
 
 #[test]
 fn cheap_attempts_do_not_overtake_a_costly_one_for_ever() {
-    let scheduler = Scheduler::new(ThreadSettings::default(), false);
     let quota = Quota::new(NonZeroU32::new(10).unwrap(), 100 * MS).unwrap();
     let limiter = RateLimiter::builder().cost_quota(quota).build().unwrap();
     let (start, mut cheap) = (now() + MS, limiter.turn(None));
     assert_eq!(dispatches(&mut cheap, start), 10);
     cheap.leave(start);
-    let waker = BatchWaker::new(&scheduler.rest());
-    let mut costly = limiter.turn(Some(Arc::clone(&waker))).with_cost(10);
+    let Batch { turn, rest } = batch(&limiter);
+    let mut costly = turn.with_cost(10);
     let mut made = [0, 0];
     for time in (0..1000).map(|time| start + time * MS) {
         // The timer of the limiter fires.
         limiter.serve(lock(&limiter.0.state), time);
-        if !waker.rest().is_resting() {
-            made[0] += u32::from(waker.rest().look(|| costly.dispatch(time).is_ok()));
+        if !rest.is_resting() {
+            made[0] += u32::from(rest.look(|| costly.dispatch(time).is_ok()));
         }
         made[1] += u32::from(cheap.dispatch(time).is_ok());
     }

@@ -82,7 +82,7 @@ fn simulated(plan: &Plan) -> Vec<u64> {
     // The buckets are full at the start.
     let start = now() + MS;
     let (mut turn, mut time, mut dispatched) = (limiter.turn(None), 0, Vec::new());
-    let mut running: Vec<(u64, Item, Dispatch)> = Vec::new();
+    let mut running: Vec<(u64, Item, Dispatched)> = Vec::new();
     loop {
         let at = start + time as u32 * MS;
         running.retain(|&(end, item, dispatch)| {

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::{BatchReport, Ordered};
+
 /// The statistics of the requests of one batch. Returned by
 /// [`BatchReport::requests`](crate::BatchReport::requests) and
 /// [`Ordered::requests`](crate::Ordered::requests).
@@ -41,6 +43,30 @@ pub struct RequestStats {
     /// The further time during which an attempt was ready, but a quota had no room, the service was
     /// closed, or as many attempts were in flight as the limiter allowed.
     pub waited_for_service: Duration,
+}
+
+impl<U, E> BatchReport<U, E> {
+    /// Returns the statistics of the batch's requests, or `None` if the batch was not made by
+    /// [`BatchBuilder::requests`]. [`Requests`](crate::Requests) has an example.
+    ///
+    /// [`BatchBuilder::requests`]: crate::BatchBuilder::requests
+    pub fn requests(&self) -> Option<&RequestStats> {
+        self.stats()
+    }
+}
+
+impl<U: Send, E: Send> Ordered<'_, U, E> {
+    /// Returns the current statistics of the stream's requests, or `None` if the stream was not
+    /// made by [`BatchBuilder::requests`].
+    ///
+    /// # Progress
+    ///
+    /// Blocking: it takes a lock that is held for a few instructions.
+    ///
+    /// [`BatchBuilder::requests`]: crate::BatchBuilder::requests
+    pub fn requests(&self) -> Option<RequestStats> {
+        self.stats()
+    }
 }
 
 impl RequestStats {

@@ -1,40 +1,46 @@
-//! Requests whose outcomes are in order by key.
+//! Calls of dispatchers whose outcomes are in order by key.
 //!
 //! The lock of the table of keys comes before the lock of the dispatcher: a thread that parks an
 //! item takes the second inside of the first. No thread takes them in the other order.
 
-use crate::io::{Admitted, KeyOfItem, KeyTicket, OutputTicket};
+use crate::dispatch::call::Call;
+use crate::dispatch::dispatcher::{Dispatch, ItemTicket, Skipped};
+use crate::io::{Admitted, KeyOfItem, KeyTicket, OutputTicket, Overdue};
 use crate::outcome::{Failure, Stop};
-use crate::primitive::{lock, now};
-use crate::requests::driver::Driver;
-use crate::requests::in_flight::{ItemOf, Jobs, PendingItem};
 use crate::stream::Skip;
 use crate::unwind::discard;
 
-impl<J: Jobs> Driver<J> {
+impl<D: Dispatch> Call<D> {
     /// Adds an item that was pulled, in the order of its key. Returns `false` if no more items are
     /// wanted.
-    pub(super) fn admit(&self, key: KeyOfItem, item: ItemOf<J>) -> bool {
+    pub(super) fn admit(&self, key: KeyOfItem, item: D::Item) -> bool {
         let (number, payload) = match key {
             Ok(number) => (Some(number), None),
             Err(payload) => (None, Some(payload)),
         };
         let (mut item, mut refused) = (Some(item), None);
+        let mut is_lost = false;
+        let index = self.pulled();
         let park = |ticket| {
             let Some(item) = item.take() else { return };
-            let pending = PendingItem { ticket: OutputTicket::ByKey(ticket), item };
+            let ticket = OutputTicket::ByKey(ticket);
             // Before another thread may open the item.
-            refused = lock(&self.dispatcher).pulled_parked(pending, now()).err();
+            self.count_pulled();
+            let added =
+                self.ask_under_lock(|dispatch| dispatch.add(ItemTicket(ticket), item, false));
+            is_lost = added.is_none();
+            refused = added.and_then(Result::err).map(|item| (ticket, item));
         };
         let keys = self.output.keys();
-        let admitted = keys.and_then(|keys| keys.admit(self.pulled(), number, park));
-        let is_wanted = admitted.is_some() && refused.is_none();
-        if let Some(refused) = refused {
-            self.refuse_pulled(refused);
+        let admitted = keys.and_then(|keys| keys.admit(index, number, park));
+        self.break_off();
+        let is_wanted = admitted.is_some() && refused.is_none() && !is_lost;
+        if let Some((ticket, item)) = refused {
+            self.refuse_pulled(ticket, item);
         }
         match (admitted, payload) {
             (Some(Admitted::Open(ticket)), Some(payload)) => {
-                lock(&self.dispatcher).pulled_finished();
+                self.count_finished();
                 self.output
                     .complete_one(OutputTicket::ByKey(ticket), Err(Failure::panicked(payload)));
             }
@@ -52,17 +58,22 @@ impl<J: Jobs> Driver<J> {
     /// Lets the items start that were parked, and have room now.
     pub(super) fn start_opened(&self) {
         while let Some(ticket) = self.output.keys().and_then(|keys| keys.take_opened()) {
-            lock(&self.dispatcher).open_parked(ticket.index, now());
+            self.ask(|dispatch| dispatch.open(ticket.index));
         }
         self.changed();
     }
 
+    /// Gives up the items whose time is up.
+    pub(super) fn give_up_overdue_items(&self) -> Overdue {
+        self.output.give_up_overdue(|ticket, stop| self.give_up(ticket, stop))
+    }
+
     /// Gives an item up. Returns `false` if it has an outcome, or gets one from another thread.
-    pub(super) fn give_up(&self, ticket: KeyTicket, stop: Stop) -> bool {
-        match self.skip_item(ticket.index, stop) {
-            Skip::Ending => return false,
-            Skip::Completed => {}
-            Skip::Evict | Skip::Stopped(_) => {
+    fn give_up(&self, ticket: KeyTicket, stop: Stop) -> bool {
+        match self.ask(|dispatch| dispatch.skip(self, ticket.index, stop)) {
+            Some(Skipped::Ending) => return false,
+            Some(Skipped::Completed) => {}
+            Some(Skipped::Evict) | None => {
                 let failure = Failure::stopped(stop, 1, None);
                 self.output.complete_one(OutputTicket::ByKey(ticket), Err(failure));
             }
@@ -71,8 +82,8 @@ impl<J: Jobs> Driver<J> {
         true
     }
 
-    /// Ends the items that have no outcome, because the batch ends early. The items that did not
-    /// run have theirs.
+    /// Ends the items that have no outcome, because the call ends early. The items that did not run
+    /// may have theirs.
     pub(super) fn stop_by_key(&self, stop: Stop) -> Skip {
         let Some(keys) = self.output.keys() else { return Skip::Evict };
         let mut any = self.output.stop_keys(stop, false, |_| ()) > 0;
