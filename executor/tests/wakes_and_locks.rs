@@ -168,7 +168,7 @@ fn a_scope_drops_a_stream_that_has_ended_outside_of_its_lock() {
                 _ = &capture;
                 n
             }));
-            // The scope lets go of the stream when another one is opened, unless a worker is there.
+            // The scope drops the stream when another one is opened, unless a worker is there.
             while dropped.load(SeqCst) == 0 {
                 drop(scope.stream(0..0, |n: u32| n));
             }

@@ -55,7 +55,7 @@ const LEFT_OUT: [&str; 7] = [
     "watched.rs",
 ];
 
-/// The arguments that some mutants change nothing that anyone could notice.
+/// The mutants that change no result and no wait, each with a reason.
 #[derive(Default, Deserialize)]
 struct Equivalents {
     #[serde(default)]

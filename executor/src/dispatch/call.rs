@@ -175,7 +175,7 @@ pub(super) fn wake_all(wakers: Vec<Waker>) {
     wakers.into_iter().for_each(|waker| catch_panic(|| waker.wake()));
 }
 
-/// What the dispatcher can do.
+/// Actions of the dispatcher.
 impl<D: Dispatch> Call<D> {
     /// Returns the dispatcher.
     pub fn dispatch(&self) -> &D {

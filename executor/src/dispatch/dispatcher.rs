@@ -1,4 +1,4 @@
-//! The trait of dispatchers, and what they tell and get.
+//! The trait of dispatchers, with the types of its arguments and answers.
 
 use std::cell::Cell;
 use std::fmt;
@@ -135,7 +135,7 @@ impl Due {
     pub const NEVER: Due = Due::Later { at: None, expected: None };
 }
 
-/// How far a call has come.
+/// The progress of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// The number of items that were added.
@@ -157,7 +157,7 @@ impl State {
     }
 }
 
-/// What the dispatcher has done with an item that the consumer gives up.
+/// The answer of a dispatcher about an item that the consumer gives up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skipped {
     /// Nothing: it no longer has the item, or its job runs on. The item gets the failure of its

@@ -13,6 +13,8 @@ use crate::build;
 struct Stage {
     /// The folder within the folder of builds.
     folder: &'static str,
+    /// The folder of the package, in which its tests run.
+    package: &'static str,
     flags: &'static str,
     cargo: &'static [&'static str],
     /// Which tests of the programs run.
@@ -39,6 +41,7 @@ const MODEL_BOUNDS: &[(&str, &str)] = &[
 const RING: &[Stage] = &[
     Stage {
         folder: "tests",
+        package: "reorder",
         flags: "--cfg reorder_hooks",
         cargo: &[
             "-p", "reorder-ring", "--lib", "--test", "ring", "--test", "pool", "--test", "wire",
@@ -50,6 +53,7 @@ const RING: &[Stage] = &[
     },
     Stage {
         folder: "models",
+        package: "loom-tests",
         flags: "--cfg reorder_loom --cfg crossbeam_loom",
         cargo: MODELS,
         // All but the models of the executor.
@@ -67,6 +71,7 @@ const RING: &[Stage] = &[
 const EXECUTOR: &[Stage] = &[
     Stage {
         folder: "tests",
+        package: "executor",
         flags: "",
         cargo: &["-p", "reorder-executor", "--lib", "--tests"],
         arguments: &[],
@@ -75,6 +80,7 @@ const EXECUTOR: &[Stage] = &[
     },
     Stage {
         folder: "schedules",
+        package: "loom-tests",
         flags: "--cfg reorder_shuttle",
         cargo: &["--release", "-p", "loom-tests", "--test", "schedules"],
         arguments: &[],
@@ -83,6 +89,7 @@ const EXECUTOR: &[Stage] = &[
     },
     Stage {
         folder: "models",
+        package: "loom-tests",
         flags: "--cfg reorder_loom --cfg crossbeam_loom",
         cargo: MODELS,
         arguments: &[
@@ -146,8 +153,7 @@ impl Stage {
     fn failure(&self, copy: &Path, builds: &Path, program: &str) -> anyhow::Result<Option<String>> {
         let mut tests = Command::new(program);
         build::forget_cargo(&mut tests);
-        let package = if program.contains("reorder_ring") { "reorder" } else { "loom-tests" };
-        tests.current_dir(copy.join(package)).env("RUST_BACKTRACE", "0");
+        tests.current_dir(copy.join(self.package)).env("RUST_BACKTRACE", "0");
         tests.args(self.arguments).envs(self.variables.iter().copied());
         let log = builds.join("test.log");
         let limit = Some(Duration::from_secs(self.seconds));
