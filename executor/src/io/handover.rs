@@ -52,6 +52,24 @@ impl<T, const MOST: usize> PullBuffer<T, MOST> {
         self.items.get().cast()
     }
 
+    /// Returns a function that writes an item into the buffer, which is empty at first. No other
+    /// thread can take these items over. It always returns `true`.
+    #[inline]
+    pub(crate) fn writer(&mut self) -> impl FnMut(T) -> bool {
+        let start = self.start();
+        let mut written = Written { items: 0, claimed: &mut self.claimed };
+        move |item| {
+            // The whole of it, and not a copy of its number.
+            let written = &mut written;
+            assert!(written.items < MOST, "a pull fits the buffer");
+            // SAFETY: the place is within the buffer, which this thread has borrowed. It holds no
+            // value.
+            unsafe { start.wrapping_add(written.items).write(item) };
+            written.items += 1;
+            true
+        }
+    }
+
     /// Keeps the first `count` claimed items in the iterator. `move_tail` moves the others.
     pub(crate) fn keep(&mut self, count: usize) {
         let middle = self.claimed.start + count.min(self.claimed.len());
@@ -100,6 +118,18 @@ impl<T, const MOST: usize> TakeItems for PullBuffer<T, MOST> {
     #[inline]
     fn rest(&mut self) -> impl Iterator<Item = T> {
         Rest { start: self.start(), left: mem::take(&mut self.claimed), claimed: &mut self.claimed }
+    }
+}
+
+/// Counts the items of a loop in a register. They are claimed when the loop or a panic ends.
+struct Written<'a> {
+    items: usize,
+    claimed: &'a mut Range<usize>,
+}
+
+impl Drop for Written<'_> {
+    fn drop(&mut self) {
+        *self.claimed = 0..self.items;
     }
 }
 
@@ -186,7 +216,7 @@ impl<T, C> Handover<T, C> {
         // SAFETY: no item is published, so no other thread reads it.
         unsafe { *self.start.get() = buffer.start() };
         self.watch.enter();
-        SharedPull { handover: self, buffer, has_ended: false, written: 0 }
+        SharedPull { handover: self, buffer, has_ended: false }
     }
 
     /// Checks, for the monitor, whether the puller stays inside the source.
@@ -243,20 +273,6 @@ pub(crate) struct SharedPull<'a, 'b, T, C, const MOST: usize> {
     handover: &'a Handover<T, C>,
     buffer: &'b mut PullBuffer<T, MOST>,
     has_ended: bool,
-    /// The number of items that were written and not published.
-    written: usize,
-}
-
-/// Counts the items of a loop in a register, and notes the number when the loop or a panic ends.
-struct Written<'a> {
-    items: usize,
-    last: &'a mut usize,
-}
-
-impl Drop for Written<'_> {
-    fn drop(&mut self) {
-        *self.last = self.items;
-    }
 }
 
 impl<'a, T, C, const MOST: usize> SharedPull<'a, '_, T, C, MOST> {
@@ -278,27 +294,10 @@ impl<'a, T, C, const MOST: usize> SharedPull<'a, '_, T, C, MOST> {
         }
     }
 
-    /// Returns a function as `publisher` does, for a source that never blocks. Its items are
-    /// published at the end.
-    #[inline]
-    pub(crate) fn writer(&mut self) -> impl FnMut(T) -> bool {
-        let start = self.buffer.start();
-        let mut written = Written { items: 0, last: &mut self.written };
-        move |item| {
-            // The whole of it, and not a copy of its number.
-            let written = &mut written;
-            assert!(written.items < MOST, "a pull fits the buffer");
-            // SAFETY: as in `publisher`.
-            unsafe { start.wrapping_add(written.items).write(item) };
-            written.items += 1;
-            true
-        }
-    }
-
     /// Returns the number of items that the pull has brought.
     pub(crate) fn pulled(&self) -> usize {
         // ORDERING: handover:pulled: Relaxed; written by this thread.
-        self.handover.published.load(Relaxed).max(self.written)
+        self.handover.published.load(Relaxed)
     }
 
     /// Ends the pull, and claims the items that no other thread has taken. They are in the buffer.

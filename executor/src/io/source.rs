@@ -13,7 +13,7 @@ use crate::io::output_ticket::{OutputProducer, OutputTicket};
 use crate::io::pull::{SourceEnd, is_exhausted, pull};
 use crate::limits::Budget;
 use crate::outcome::{Failure, Panic};
-use crate::primitive::{AtomicU64, hints};
+use crate::primitive::{AtomicBool, AtomicU64, hints};
 use crate::unwind::discard;
 
 /// The source of a stream. Only the puller touches it.
@@ -24,6 +24,8 @@ pub(crate) struct LazySource<I> {
     pub(crate) pulled: u64,
     /// The number of delivered items, when it was read last.
     delivered: u64,
+    /// `true` if the last pull found no space.
+    awaits_space: bool,
     /// Returns `false` if the next item has to wait for room in a budget.
     fits: Option<fn(&mut I) -> bool>,
     /// Returns the key of the last item.
@@ -65,11 +67,19 @@ pub(crate) struct Filled {
 /// The number of items that the consumer has taken, and the number of failures among the outcomes.
 #[derive(Default)]
 pub(crate) struct Delivered {
-    /// Written by the consumer, read by pullers.
-    items: CachePadded<AtomicU64>,
+    taken: CachePadded<Taken>,
     /// It orders nothing, and models need not see it.
     failed: hints::AtomicU64,
     budget: Option<Arc<Budget>>,
+}
+
+/// What the consumer uses after each take.
+#[derive(Default)]
+struct Taken {
+    /// Written by the consumer, read by pullers.
+    items: AtomicU64,
+    /// `true` if the last puller found no space. Written by the puller, read by the consumer.
+    is_awaited: AtomicBool,
 }
 
 impl Delivered {
@@ -89,7 +99,18 @@ impl Delivered {
         // ORDERING: stream:deliver: Release pairs with `stream:delivered`: a puller that sees the
         // space finds it in the ring, too. The fences `stream:full` and `stream:space` see to it
         // that a puller which finds the window full does not miss the space.
-        self.items.store(items, Release);
+        self.taken.items.store(items, Release);
+    }
+
+    fn set_awaited(&self, is_awaited: bool) {
+        // ORDERING: stream:await: Relaxed; ordered by the fences `stream:full` and `stream:space`.
+        self.taken.is_awaited.store(is_awaited, Relaxed);
+    }
+
+    /// Returns `true` if the last puller found no space.
+    pub(crate) fn is_awaited(&self) -> bool {
+        // ORDERING: stream:awaited: Relaxed; as `stream:await`.
+        self.taken.is_awaited.load(Relaxed)
     }
 
     /// Counts outcomes that are failures.
@@ -115,13 +136,20 @@ impl Delivered {
 
     pub(crate) fn get(&self) -> u64 {
         // ORDERING: stream:delivered: Acquire pairs with `stream:deliver`.
-        self.items.load(Acquire)
+        self.taken.items.load(Acquire)
     }
 }
 
 impl<I: Iterator> LazySource<I> {
     pub(crate) fn new(source: I) -> Self {
-        LazySource { source: Some(source), pulled: 0, delivered: 0, fits: None, key: None }
+        LazySource {
+            source: Some(source),
+            pulled: 0,
+            delivered: 0,
+            awaits_space: false,
+            fits: None,
+            key: None,
+        }
     }
 
     /// Returns a source that is pulled one item at a time, if `fits` returns `true`. Requests have
@@ -177,6 +205,16 @@ impl<I: Iterator> LazySource<I> {
             self.delivered = delivered;
         }
         wanted.min(usize::try_from(free).unwrap_or(usize::MAX))
+    }
+
+    /// Notes for the consumer whether this pull found no space. The puller calls it before it gives
+    /// up the right to pull.
+    pub(crate) fn await_space(&mut self, awaits_space: bool, delivered: &Delivered) {
+        // A write that changes nothing would still take the line from the consumer.
+        if self.awaits_space != awaits_space {
+            self.awaits_space = awaits_space;
+            delivered.set_awaited(awaits_space);
+        }
     }
 
     /// Pulls up to `most` items, at least 1, and no more than the source promises. Hands each to

@@ -8,6 +8,8 @@ use std::any::Any;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
+use crossbeam_utils::CachePadded;
+
 use crate::cost::NextChunk;
 use crate::io::{
     Delivered, Handover, LazySource, OrderedOutput, OrderedSource, OutputProducer, OutputTicket,
@@ -58,18 +60,19 @@ where
 type Item<P> = <<P as Parts>::Source as Iterator>::Item;
 type Source<P> = LazySource<<P as Parts>::Source>;
 type Tickets<P> = OutputProducer<<P as Parts>::Value, <P as Parts>::Error>;
+type Handed<P> = Handover<Item<P>, Option<Tickets<P>>>;
 type Output<P> = OrderedOutput<<P as Parts>::Value, <P as Parts>::Error>;
 
 pub(crate) struct Core<P: Parts> {
     job: DiscardOnDrop<P::Job>,
     output: Output<P>,
     /// `None` once the stream has ended.
-    source: DiscardOnDrop<PullLock<Option<Source<P>>>>,
+    source: CachePadded<DiscardOnDrop<PullLock<Option<Source<P>>>>>,
     /// The number of items that the next pull takes. It is 1 again after items had to wait for the
     /// source.
     next_chunk: NextChunk,
     /// The items of the present pull, and the right to reserve positions, until the stream ends.
-    handover: DiscardOnDrop<Handover<Item<P>, Option<Tickets<P>>>>,
+    handover: CachePadded<DiscardOnDrop<Handed<P>>>,
     /// Chunks that were pulled for other threads, so that the consumer need not pull.
     backlog: Backlog<Item<P>>,
     /// The items that wait for earlier items of their key.
@@ -114,9 +117,9 @@ impl<P: Parts> Core<P> {
         Core {
             job: DiscardOnDrop::new(job),
             output,
-            source: DiscardOnDrop::new(PullLock::new(Some(source))),
+            source: CachePadded::new(DiscardOnDrop::new(PullLock::new(Some(source)))),
             next_chunk: NextChunk::new(max_chunk.min(chunk::MOST)),
-            handover: DiscardOnDrop::new(Handover::new(Some(producer))),
+            handover: CachePadded::new(DiscardOnDrop::new(Handover::new(Some(producer)))),
             backlog: Backlog::new(),
             parked: Parked::new(),
             progress: StreamProgress::new(),
@@ -395,7 +398,9 @@ impl<P: Parts> StreamWork for Core<P> {
     fn notify_space(&self, scheduler: &Scheduler) {
         // ORDERING: stream:space: SeqCst fence, pairs with `stream:full`.
         fence(SeqCst);
-        if self.source.is_full() && self.budget_has_room() && self.source.reopen() {
+        // First the line that the consumer has, and not the line of the pullers.
+        let is_full = self.output.delivered.is_awaited() && self.source.is_full();
+        if is_full && self.budget_has_room() && self.source.reopen() {
             scheduler.idle.notify_work();
         }
     }

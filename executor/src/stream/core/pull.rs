@@ -31,7 +31,10 @@ impl<P: Parts> Core<P> {
         }
         let Pulled { claim, phase, end } = self.pull_items(slice, &mut puller.state, items, helper);
         let source = if phase == Phase::Ended { puller.state.take() } else { None };
-        let pulled = puller.state.as_ref().map_or(u64::MAX, |source| source.pulled);
+        let pulled = puller.state.as_mut().map_or(u64::MAX, |source| {
+            source.await_space(phase == Phase::Full, &self.output.delivered);
+            source.pulled
+        });
         puller.release(phase);
         let has_space = phase == Phase::Full && self.look_again(pulled);
         match source {
@@ -81,30 +84,35 @@ impl<P: Parts> Core<P> {
                 return nothing(Phase::Full);
             }
         }
-        // SAFETY: this thread has the right to pull, and ends the pull below.
-        let mut shared = unsafe { self.handover.share(items) };
-        let Filled { promised, end } = if self.never_blocks {
-            slice.note_pulling();
-            source.fill(most, shared.writer())
-        } else {
-            let _inside = slice.enter_source();
-            if source.has_keys() {
-                // Only this thread knows the key of the item. A thread that took the item over
-                // would not wait for earlier items of the key.
-                source.fill(most, shared.writer())
-            } else {
-                source.fill(most, shared.publisher())
+        let (filled, mut producer) = if self.never_blocks || source.has_keys() {
+            // Of a source with keys, only this thread knows the key of the item. A thread that took
+            // the item over would not wait for earlier items of the key.
+            let inside = (!self.never_blocks).then(|| slice.enter_source());
+            if inside.is_none() {
+                slice.note_pulling();
             }
+            let filled = source.fill(most, items.writer());
+            drop(inside);
+            source.pulled += items.len() as u64;
+            (filled, self.handover.claims())
+        } else {
+            // SAFETY: this thread has the right to pull, and ends the pull below.
+            let mut shared = unsafe { self.handover.share(items) };
+            let inside = slice.enter_source();
+            let filled = source.fill(most, shared.publisher());
+            drop(inside);
+            source.pulled += shared.pulled() as u64;
+            let (producer, has_waited) = shared.end();
+            if has_waited {
+                self.next_chunk.start_again();
+            }
+            (filled, producer)
         };
+        let Filled { promised, end } = filled;
         // A write that changes nothing would still take the line from the other threads.
         // ORDERING: stream:promise: Relaxed; a hint, asked for again by the next puller.
         if self.promising.load(Relaxed) != (promised > 0) {
             self.promising.store(promised > 0, Relaxed);
-        }
-        source.pulled += shared.pulled() as u64;
-        let (mut producer, has_waited) = shared.end();
-        if has_waited {
-            self.next_chunk.start_again();
         }
         let mut claim = Claim::Nothing;
         if let Some(key) = source.take_key().filter(|_| items.len() > 0) {
