@@ -19,6 +19,7 @@ pub(crate) mod copy;
 mod entries;
 mod run;
 pub(crate) mod source;
+mod suites;
 mod tokens;
 
 use std::fs;
@@ -77,7 +78,7 @@ fn check(root: &Path, groups: &Groups) -> anyhow::Result<()> {
     let mut failed = 0;
     for (group, fault) in groups.all() {
         count += 1;
-        let test = run::check(group, fault);
+        let test = suites::check(group, fault);
         if let Err(error) = workspace.changed(fault).map(drop).and(test) {
             failed += 1;
             println!("faults: {group}/{}: {error:#}", fault.name);
