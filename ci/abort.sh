@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/abort
 abort=(--config 'profile.dev.panic="abort"' --target-dir "$target")
 
-cargo build -q "${abort[@]}" -p reorder-ring -p reorder-executor --all-features --lib
+cargo build -q "${abort[@]}" -p reorder-ring -p reorder-executor -p reorder-requests \
+    --all-features --lib
 cargo build -q "${abort[@]}" -p reorder-remote --lib
 # The other examples panic on purpose.
 cargo run -q "${abort[@]}" -p reorder-ring --all-features --example message_consumer >/dev/null

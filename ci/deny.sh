@@ -17,7 +17,7 @@ fi
 
 deny=(cargo deny --log-level error --all-features --locked)
 "${deny[@]}" --workspace check --hide-inclusion-graph licenses sources
-for crate in reorder executor; do
+for crate in reorder executor requests; do
     "${deny[@]}" --manifest-path "$crate/Cargo.toml" --exclude-dev check --hide-inclusion-graph bans
 done
 # Without the client of NATS, which brings versions of its own.

@@ -10,15 +10,15 @@ cargo check -q -p reorder-ring --no-default-features --features std
 cargo check -q -p reorder-ring --no-default-features --features pool
 cargo check -q -p reorder-ring --no-default-features --features stream
 cargo check -q -p reorder-ring --no-default-features --features serde
-cargo check -q -p reorder-executor
 cargo test -q -p reorder-executor --features tracing --test tracing_events \
     --test tracing_panics --test tracing_spans --test tracing_subscribers
-cargo test -q -p reorder-executor --features tokio --test requests_async --test tokio_blocking
-# A plain future per item needs no other feature.
-cargo test -q -p reorder-executor --no-default-features --features tokio \
-    --test map_ordered --test map_ordered_drops
+cargo test -q -p reorder-executor --features tokio \
+    --test map_ordered --test map_ordered_drops --test tokio_blocking
 cargo test -q -p reorder-executor --features sink \
     --test sink --test reentrant_wakers --test double_panics --test handle_drops
+cargo test -q -p reorder-requests --features tracing --test tracing_panics --test tracing_spans
+cargo test -q -p reorder-requests --features tokio --test calls -- \
+    async_jobs:: tokio_blocking::
 # Tests and examples must not need features that they do not declare.
 cargo check -q -p reorder-ring --no-default-features --all-targets
 cargo test -q -p reorder-ring --all-features --test async --test wire
@@ -26,14 +26,17 @@ cargo test -q -p reorder-ring --all-features --doc
 for example in pipeline rayon_fan_out message_consumer async_fan_out jitter_buffer; do
     RUST_BACKTRACE=0 cargo run -q -p reorder-ring --features stream --example "$example" >/dev/null
 done
-for example in map_in_order stream_lines submit_and_wait deadlines_and_cancellation rate_limited \
+for example in map_in_order stream_lines submit_and_wait deadlines_and_cancellation \
     nested_calls snapshot_and_shutdown parallel_grep compressing_write jsonl_within_bytes \
-    tokio_service ordered_commits bulk_client three_stages collect_results; do
+    ordered_commits three_stages collect_results; do
     RUST_BACKTRACE=0 cargo run -q -p reorder-executor --example "$example" >/dev/null
+done
+for example in rate_limited tokio_service bulk_client; do
+    RUST_BACKTRACE=0 cargo run -q -p reorder-requests --example "$example" >/dev/null
 done
 RUST_BACKTRACE=0 cargo run -q -p reorder-remote --example resume_after_crash >/dev/null
 echo "features: reorder-ring without features, with each alone and with all: ok"
-echo "features: reorder-executor with and without its features: ok"
+echo "features: reorder-executor and reorder-requests with and without their features: ok"
 
 # On a target with std, a `no_std` crate may still get std from a dependency. This target has none.
 bare=x86_64-unknown-none

@@ -13,7 +13,7 @@ if ! has; then
 fi
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/msrv
-crates=(--locked -p reorder-ring -p reorder-executor --all-features)
+crates=(--locked -p reorder-ring -p reorder-executor -p reorder-requests --all-features)
 # The client of NATS needs a newer Rust, so the feature of `reorder-remote` is off.
 remote=(--locked -p reorder-remote)
 cargo "+$msrv" build -q "${crates[@]}" --lib

@@ -47,6 +47,8 @@ for file in ring producer consumer batch ticket pool; do
 done
 cargo mutants -p reorder-ring --output "$target" --timeout 30 --no-shuffle --baseline skip \
     "${files[@]}" "$@" -- --lib --test ring --test pool --test wire --test progress || status=$?
-cargo mutants -p reorder-executor --output "$target/executor" --timeout 180 --no-shuffle \
-    --baseline skip "$@" -- --lib --tests || status=$?
+for crate in executor requests; do
+    cargo mutants -p "reorder-$crate" --output "$target/$crate" --timeout 180 --no-shuffle \
+        --baseline skip "$@" -- --lib --tests || status=$?
+done
 exit $status

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Checks the packages that `cargo publish` would upload. Nothing is uploaded.
 #
-# * All crates build from their packages, with the packaged ring. cargo prints no warning.
+# * All crates build from their packages, with the packaged crates below them. cargo prints no
+#   warning.
 # * The packages have the right files, and no others.
 # * Unpacked outside the repository, all crates pass all their tests. `parallel_gzip` reads only the
 #   files of its package.
@@ -12,7 +13,7 @@ cd "$(dirname "$0")/.."
 
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-crates=(reorder-ring reorder-executor reorder-remote)
+crates=(reorder-ring reorder-executor reorder-requests reorder-remote)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
@@ -21,7 +22,7 @@ fail() {
     exit 1
 }
 
-# cargo treats the ring as a published crate when it builds the others.
+# cargo treats the other crates as published when it builds one.
 cargo package -q --locked --allow-dirty "${crates[@]/#/-p}" 2>"$folder/log" ||
     fail "$(cat "$folder/log")"
 ! grep . "$folder/log" || fail "cargo prints a warning"
@@ -36,13 +37,14 @@ cargo xtask package "${crates[@]/#/$folder/}"
 
 [ "${1-}" != --contents ] || exit 0
 
-# No ring is published yet, so the other unpacked crates use the unpacked ring beside them.
+# No crate is published yet, so the unpacked crates use those beside them.
 cat >"$folder/Cargo.toml" <<END
 [workspace]
 resolver = "3"
-members = ["${crates[0]}", "${crates[1]}", "${crates[2]}"]
+members = ["${crates[0]}", "${crates[1]}", "${crates[2]}", "${crates[3]}"]
 [patch.crates-io]
 reorder-ring = { path = "reorder-ring" }
+reorder-executor = { path = "reorder-executor" }
 $(sed -n '/^\[profile.dev\]/,/^$/p; /^\[profile.dev.package.reorder-remote\]/,/^$/p' Cargo.toml)
 END
 cp Cargo.lock "$folder"

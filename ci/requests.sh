@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compares the dispatcher and the limiter of requests with references that look at every
+# Compares the dispatcher and the limiter of `reorder-requests` with references that look at every
 # millisecond, in random runs in virtual time. Then tries each fault of `faults/requests.toml` in a
 # copy of the source. Some unit test must fail there.
 #
@@ -14,7 +14,7 @@ runs=${REORDER_RANDOM_RUNS-100000}
 if [ $# -eq 0 ] || [ "$1" = --canary ]; then
     # A thousand runs take a tenth of a second on an idle machine.
     if ! REORDER_RANDOM_RUNS=$runs RUST_BACKTRACE=0 CARGO_TARGET_DIR=$target \
-        timeout $((600 + runs / 100)) cargo test -q --release -p reorder-executor --lib requests \
+        timeout $((600 + runs / 100)) cargo test -q --release -p reorder-requests --lib \
         >"$target/log" 2>&1; then
         tail -n 60 "$target/log"
         echo "requests: a test fails"

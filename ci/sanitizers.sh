@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests of both crates under AddressSanitizer. Runs the tests of the ring also under
-# LeakSanitizer, ThreadSanitizer and Miri.
+# Runs the tests of the ring, the executor and requests under AddressSanitizer. Runs the tests of
+# the ring also under LeakSanitizer, ThreadSanitizer and Miri.
 #
 # Only the nightly toolchain has them. std is not instrumented, for that needs a build of std from
 # `rust-src`. So ThreadSanitizer does not see synchronisation inside std, and it never sees fences.
@@ -34,7 +34,8 @@ export REORDER_POOL_THREADS=${REORDER_POOL_THREADS-200}
 export ASAN_OPTIONS="detect_leaks=1 allocator_may_return_null=1 ${ASAN_OPTIONS-}"
 export LSAN_OPTIONS="suppressions=$PWD/ci/lsan.supp:print_suppressions=0 ${LSAN_OPTIONS-}"
 run address "" -p reorder-ring --lib --test '*'
-# Tests of the executor forget handles on purpose, so they run without the leak check. Left out:
+# Tests of the executor and of requests forget handles on purpose, so they run without the leak
+# check. Left out:
 # - `out_of_memory`: the sanitizer would instrument its huge results byte by byte
 # - `no_threads`: it limits the address space, of which a sanitizer needs much
 # - tests that count bytes or allocations: they would count the sanitizer's allocations, too
@@ -45,7 +46,9 @@ executor_tests=$(find executor/tests -maxdepth 1 -name '*.rs' -printf '--test %f
 # shellcheck disable=SC2086 # they are words
 ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0" run address "" -p reorder-executor --all-features \
     --lib $executor_tests
-echo "sanitizers: AddressSanitizer with both crates, LeakSanitizer with the ring: ok"
+ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0" run address "" -p reorder-requests --all-features \
+    --lib --test calls --test tracing_panics --test tracing_spans
+echo "sanitizers: AddressSanitizer with three crates, LeakSanitizer with the ring: ok"
 
 TSAN_OPTIONS="halt_on_error=1 allocator_may_return_null=1 ${TSAN_OPTIONS-}"
 export TSAN_OPTIONS="suppressions=$PWD/ci/tsan.supp $TSAN_OPTIONS"

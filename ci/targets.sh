@@ -16,8 +16,8 @@ targets=(i686-unknown-linux-gnu x86_64-pc-windows-gnu aarch64-apple-darwin wasm3
 for other in "${targets[@]}"; do
     has_std "$other" || rustup target add "$other" >/dev/null 2>&1 || true
     if has_std "$other"; then
-        cargo check -q --locked -p reorder-ring -p reorder-executor --all-features \
-            --target "$other" --target-dir "$target"
+        cargo check -q --locked -p reorder-ring -p reorder-executor -p reorder-requests \
+            --all-features --target "$other" --target-dir "$target"
         cargo check -q --locked -p reorder-remote --target "$other" --target-dir "$target"
         echo "targets: all crates build for $other"
     else

@@ -1,8 +1,9 @@
 //! Calls that a dispatcher of your own runs: which item is next, and when, and how often.
 //!
 //! The calls of this crate run each item once, as soon as a worker is free. A *dispatcher* decides
-//! otherwise. It may start an item later, or several times, or on another runtime. The
-//! [requests](crate::Requests) of this crate have one, for items that are calls to a service.
+//! otherwise. It may start an item later, or several times, or on another runtime. The crate
+//! [`reorder-requests`](https://docs.rs/reorder-requests) has one, for items that are calls to a
+//! service.
 //!
 //! ```text
 //!             pull                 add                 complete

@@ -1,5 +1,4 @@
-//! The input and the output of a call: shared by `map`, `stream`, `queue` and
-//! `requests`.
+//! The input and the output of a call: shared by `map`, `stream`, `queue` and `dispatch`.
 //!
 //! | file | contents |
 //! |---|---|

@@ -37,7 +37,7 @@
 //! | [`batch`](Executor::batch), `run` | known, may borrow | the same; jobs may fail, and the batch may end early |
 //! | `batch`, [`submit`](BatchBuilder::submit) | known, `'static` | the same, later: block on it, or await it |
 //! | `batch`, [`stream`](BatchBuilder::stream) | lazy, may be endless, `'static` | as `stream`, with limits |
-//! | `batch`, [`requests`](BatchBuilder::requests) | the same two, as calls to a service | the same two; waiting attempts keep no worker |
+//! | `batch`, `requests` of the crate [`reorder-requests`](https://docs.rs/reorder-requests) | the same two, as calls to a service | the same two; waiting attempts keep no worker |
 //! | [`ordered_map`](IteratorExt::ordered_map), a method of iterators | lazy, may be endless | an iterator of values; a panic is resumed at its place |
 //! | [`try_ordered_map`](IteratorExt::try_ordered_map) | lazy, may be endless | an iterator of the job's results, up to the first error |
 //! | [`stream`](Executor::stream) | lazy, may be endless, `'static` | an iterator of outcomes, in order, within a window |
@@ -46,8 +46,8 @@
 //! | [`queue`](Executor::queue), [`task_queue`](Executor::task_queue) | sent one by one, by threads and tasks, `'static` | the same, in the order of the sends |
 //! | `batch(())`, [`queue`](BatchBuilder::queue) | the same | as `queue`, with limits |
 //! | [`map_ordered`](StreamExt::map_ordered), a method of async streams | lazy, may be endless | a stream of outcomes of futures, which a runtime runs |
-//! | `batch`, [`weight`](BatchBuilder::weight) | lazy, may be endless, `'static` | as `stream` or `requests` of a `batch`, within a bound of bytes or tokens |
-//! | `batch`, [`ordered_by_key`](BatchBuilder::ordered_by_key), also of `requests` | lazy, may be endless, `'static` | outcomes in order by key, with their indices; [`CommitFrontier`] tells which prefix is done |
+//! | `batch`, [`weight`](BatchBuilder::weight) | lazy, may be endless, `'static` | as `stream` of a `batch`, within a bound of bytes or tokens |
+//! | `batch`, [`ordered_by_key`](BatchBuilder::ordered_by_key) | lazy, may be endless, `'static` | outcomes in order by key, with their indices; [`CommitFrontier`] tells which prefix is done |
 //! | [`OrderedWriter`] | bytes that are written | encoded blocks, written to a sink in order |
 //! | [`OrderedReader`] | frames of an input | their contents, by `Read` and `BufRead` |
 //!
@@ -68,8 +68,8 @@
 //!
 //! A job that blocks occupies its worker. A source that blocks does not: another thread takes the
 //! worker's place, and items that were pulled run meanwhile. The same holds if a worker waits for
-//! room in a [`queue`](Executor::queue). [`Requests`] that wait for another attempt occupy no
-//! worker, and their jobs may be futures.
+//! room in a [`queue`](Executor::queue). An item that waits in a [dispatcher](dispatch) occupies no
+//! worker.
 //!
 //! # Observation
 //!
@@ -86,13 +86,13 @@
 //!
 //! # Features
 //!
-//! | feature | default | adds |
-//! |---|---|---|
-//! | `default` | | `requests` |
-//! | `requests` | yes | [`BatchBuilder::requests`]: retries, rate limiters, futures as jobs |
-//! | `sink` | no | `Sink` of `futures-sink` for [`QueueSender`] |
-//! | `tokio` | no | [`Spawn`] for `tokio::runtime::Handle`; some blocking calls in a task of a tokio runtime panic |
-//! | `tracing` | no | a span for each call, in which its jobs run, and events, also of the progress |
+//! None of them is on by default.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `sink` | `Sink` of `futures-sink` for [`QueueSender`] |
+//! | `tokio` | [`Spawn`] for `tokio::runtime::Handle`; some blocking calls in a task of a tokio runtime panic |
+//! | `tracing` | a span for each call, in which its jobs run, and events, also of the progress |
 //!
 //! With the feature `tokio`, these calls panic in a task of a tokio runtime. Elsewhere, and inside
 //! of `spawn_blocking`, they block.
@@ -129,8 +129,6 @@ mod observe;
 mod outcome;
 mod primitive;
 mod queue;
-#[cfg(feature = "requests")]
-mod requests;
 mod scheduler;
 mod scope;
 mod shutdown;
@@ -166,12 +164,6 @@ pub use outcome::{Failure, ItemError, Outcome, Panic, Unfinished};
 pub use queue::builder::QueueBuilder;
 pub use queue::place::Place;
 pub use queue::sender::{QueueSender, SendError, Task, TrySendError};
-#[cfg(feature = "requests")]
-pub use requests::{
-    Attempt, AttemptOutcome, Hedge, KeyedRequests, Limit, LimiterStats, NotUntil, Quota,
-    RateLimiter, RateLimiterBuilder, RequestStats, Requests, Retry, RetryBudget, Throttle,
-    ThrottleError, Weigh,
-};
 pub use scheduler::gate::ConcurrencyLimit;
 pub use scheduler::work::CallKind;
 pub use scope::Scope;

@@ -41,19 +41,18 @@ pub enum Failure<E = Infallible> {
     Failed {
         /// The error of the job.
         error: E,
-        /// The number of attempts at the item: 1, unless the item is a
-        /// [request](crate::Requests).
+        /// The number of attempts at the item: 1, unless a [dispatcher](crate::dispatch) ran it.
         attempts: u32,
     },
     /// The job panicked on this item.
     Panicked(Panic),
-    /// The job asked for another attempt, and its [`Retry`](crate::Retry) allows no more attempts.
+    /// The job asked for another attempt, and its [dispatcher](crate::dispatch) allows no more
+    /// attempts.
     RetriesExhausted(Unfinished<E>),
-    /// The job asked for another attempt, and the [budget of time](crate::Retry::within) allows
-    /// none.
+    /// The job asked for another attempt, and the budget of time of the item allows none.
     RetryDeadline(Unfinished<E>),
-    /// The job asked for another attempt, and the [retry budget](crate::RetryBudget) of its batch
-    /// allows none, because too many attempts of the batch have failed.
+    /// The job asked for another attempt, and the budget of retries of its batch allows none,
+    /// because too many attempts of the batch have failed.
     RetryBudgetSpent(Unfinished<E>),
     /// The batch was cancelled by its token, or it fails fast and another item failed.
     ///
@@ -84,18 +83,11 @@ impl<E> Failure<E> {
     /// Returns the error of the job: its last one, if the item had several attempts.
     ///
     /// ```
-    /// use std::time::Duration;
-    /// use reorder_executor::{AttemptOutcome, Executor, Retry};
-    ///
-    /// let executor = Executor::builder().workers(1).build()?;
-    /// let retry = Retry::new().retries(2).wait(Duration::ZERO, Duration::ZERO);
-    /// let batch = executor.batch([()]).requests().retry(retry);
-    /// let busy = |_: &(), _: &_| AttemptOutcome::<(), _>::Retry { error: "busy", after: None };
-    /// let outcome = batch.submit(busy)?.wait().into_outcomes().remove(0);
-    /// let failure = outcome.unwrap_err();
-    /// assert_eq!(failure.to_string(), "all 3 attempts failed, the last with: busy");
-    /// assert_eq!(failure.error(), Some(&"busy"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # let executor = reorder_executor::Executor::builder().workers(1).build()?;
+    /// let report = executor.batch(["1", "x"]).run(|text, _| text.parse::<u32>());
+    /// let (_, failure) = report.failures().next().expect("x is no number");
+    /// assert_eq!(failure.error(), "x".parse::<u32>().as_ref().err());
+    /// # Ok::<(), reorder_executor::BuildError>(())
     /// ```
     pub fn error(&self) -> Option<&E> {
         match self {
@@ -127,11 +119,11 @@ impl<E> Failure<E> {
     ///
     /// * 0 if the item did not start.
     /// * 1 if its job ran.
-    /// * The number of attempts, for an item of [requests](crate::Requests).
+    /// * The number of attempts, if a [dispatcher](crate::dispatch) ran the item.
     ///
-    /// A [request](crate::Requests) that counts as not started never starts: its service has got no
-    /// call. Any other item that starts while the consumer gives up on it may count as not started.
-    /// A [place](crate::Place) counts as started from its reservation, unless it was dropped.
+    /// An item that starts while the consumer gives up on it may count as not started. A dispatcher
+    /// can exclude this, as the crate `reorder-requests` does. A [place](crate::Place)
+    /// counts as started from its reservation, unless it was dropped.
     ///
     /// The failure does not know the index of its item. [`BatchReport::failures`] and
     /// [`Ordered::item_results`] tell the index.
@@ -171,28 +163,19 @@ impl<E> Failure<E> {
         Failure::Panicked(Panic::new(payload))
     }
 
-    /// Returns `true` if the last attempt at the item exceeded its
-    /// [time-out](crate::Retry::attempt_timeout). Then [`error`](Failure::error) returns the error
-    /// of an earlier attempt, if one returned an error.
+    /// Returns `true` if the last attempt at the item exceeded the time that a
+    /// [dispatcher](crate::dispatch) allows an attempt. Then [`error`](Failure::error) returns the
+    /// error of an earlier attempt, if one returned an error.
     ///
     /// ```
-    /// use std::thread;
-    /// use std::time::Duration;
-    /// use reorder_executor::{Attempt, AttemptOutcome, Executor, Failure, Retry};
+    /// use reorder_executor::{Failure, Unfinished};
     ///
-    /// let executor = Executor::builder().workers(1).build()?;
-    /// let retry = Retry::never().attempt_timeout(Duration::from_millis(1));
-    /// let slow = |_: &u32, attempt: &Attempt| {
-    ///     while !attempt.should_stop() {
-    ///         thread::yield_now();
-    ///     }
-    ///     AttemptOutcome::<(), ()>::Done(())
-    /// };
-    /// let report = executor.batch([1]).requests().retry(retry).submit(slow)?.wait();
-    /// let (_, failure) = report.failures().next().expect("it took too long");
-    /// assert!(matches!(failure, Failure::RetriesExhausted(_)));
-    /// assert!(failure.attempt_timed_out());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// let busy = Failure::RetriesExhausted(Unfinished::new(2, Some("busy")));
+    /// assert!(!busy.attempt_timed_out());
+    /// let item = Unfinished::new(2, Some("busy")).timed_out(true);
+    /// let late = Failure::RetriesExhausted(item);
+    /// assert!(late.attempt_timed_out());
+    /// assert_eq!(late.error(), Some(&"busy"));
     /// ```
     pub fn attempt_timed_out(&self) -> bool {
         self.unfinished().is_some_and(Unfinished::attempt_timed_out)

@@ -23,9 +23,9 @@ pub enum Shutdown {
     /// limits go on, on the threads of their callers and consumers alone.
     ///
     /// The shutdown waits for the jobs that run on workers, and for futures.
-    /// [`Job::should_stop`](crate::Job::should_stop) does not tell them to stop. The
-    /// [time-out](crate::Retry::attempt_timeout) of a future holds only while another thread waits
-    /// for the outcomes of its batch. Otherwise, pass `within` if a future may never end.
+    /// [`Job::should_stop`](crate::Job::should_stop) does not tell them to stop. A
+    /// [dispatcher](crate::dispatch) ends a future that takes too long only while another thread
+    /// waits for the outcomes of its batch. Otherwise, pass `within` if a future may never end.
     FinishRunning,
     /// Items that have not started are not run. In calls made by
     /// [`Executor::batch`](crate::Executor::batch) their outcome is

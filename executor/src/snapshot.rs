@@ -33,7 +33,7 @@ pub enum Head {
     ///
     /// * It has not started.
     /// * It runs on the thread of its caller or consumer, or on a runtime.
-    /// * It waits for another attempt, or for its rate limiter.
+    /// * It waits in its [dispatcher](crate::dispatch), such as for another attempt.
     /// * Its outcome waits to be taken.
     Elsewhere,
 }
@@ -90,12 +90,11 @@ impl OpenCall {
         self.progress.waiting
     }
 
-    /// Returns the time for which an attempt at a pulled item of [requests](crate::Requests) has
-    /// been due, while no thread started one of this call. All workers are busy, or inside a
-    /// source. [`Snapshot::workers`] shows with which calls.
+    /// Returns the time for which a pulled item of a [dispatcher](crate::dispatch) has been due,
+    /// while no thread started one of this call. All workers are busy, or inside a source.
+    /// [`Snapshot::workers`] shows with which calls.
     ///
-    /// The wait for a retry, for a permit of the concurrency, or for the rate limiter does not
-    /// count.
+    /// A wait that the dispatcher wants does not count, such as that for a retry.
     pub fn due_for(&self) -> Option<Duration> {
         self.due_for
     }

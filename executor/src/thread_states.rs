@@ -9,9 +9,10 @@ use crate::unwind::{DiscardEach, DiscardOnDrop};
 /// generators: one for each thread that runs jobs at the same time.
 ///
 /// This is the state of [`map_init`](crate::Executor::map_init) for streams, submitted batches,
-/// queues and requests. A job borrows a state by [`with`](ThreadStates::with), and gives it back.
-/// If no state is free, `with` makes another one. So there are at most as many states as calls of
-/// `with` that ran at the same time: one for each thread, and one more for each depth of nesting.
+/// queues and calls of [dispatchers](crate::dispatch). A job borrows a state by
+/// [`with`](ThreadStates::with), and gives it back. If no state is free, `with` makes another one.
+/// So there are at most as many states as calls of `with` that ran at the same time: one for each
+/// thread, and one more for each depth of nesting.
 ///
 /// A call is nested if it comes from inside another `with` on the same thread. This also happens if
 /// a job waits inside `with` for a call of the executor. The waiting thread then runs jobs of that

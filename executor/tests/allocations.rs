@@ -1,7 +1,6 @@
 //! The number of allocations of a call does not depend on its number of items, for batches and for
 //! streams. These tests have their own file because the global allocator counts for the whole
 //! process.
-#![cfg(feature = "requests")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
@@ -9,7 +8,7 @@ use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reorder_executor::{AttemptOutcome, Executor, Failure, Ordered, Retry};
+use reorder_executor::{Executor, Failure, Ordered};
 
 const FEW: u64 = 10_000;
 const MANY: u64 = 100_000;
@@ -179,16 +178,6 @@ fn heads_that_are_given_up_leave_nothing() {
     };
     let given_up = |outcome| matches!(outcome, Some(Err(Failure::ItemDeadline(_))));
     let batch = || executor.batch(0_u64..).item_timeout(Duration::from_millis(1));
-    // Every second item waits for another attempt.
-    let retry = Retry::new().within(Duration::MAX);
-    let mut requests = batch().requests().retry(retry).stream(|&n, _| match n % 2 {
-        0 => AttemptOutcome::Retry { error: "busy", after: Some(Duration::from_secs(3600)) },
-        _ => AttemptOutcome::Done(n),
-    });
-    let of_requests = grown(Box::new(move |count| {
-        let outcomes = requests.as_mut().unwrap();
-        (0..count).for_each(|_| while !given_up(outcomes.next()) {});
-    }));
     // Every job is too slow, and its result comes late.
     let mut slow = batch()
         .stream(|n, job| {
@@ -201,5 +190,5 @@ fn heads_that_are_given_up_leave_nothing() {
     let of_stream = grown(Box::new(move |count| {
         (0..count).for_each(|_| while !given_up(slow.next()) {});
     }));
-    assert!(of_requests.max(of_stream) < 50, "{of_requests} and {of_stream} more blocks in use");
+    assert!(of_stream < 50, "{of_stream} more blocks in use");
 }

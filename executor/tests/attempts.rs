@@ -1,18 +1,13 @@
 //! The index and the number of attempts of a failure, for each way in which an item fails.
-#![cfg(feature = "requests")]
 
 mod common;
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use common::{Latch, executor, kinds, with_timeout};
-use reorder_executor::{
-    AttemptOutcome, CancellationToken, Executor, Failure, Job, Retry, Shutdown, StreamExt,
-};
+use reorder_executor::{CancellationToken, Executor, Failure, Job, Shutdown, StreamExt};
 
 const MS: Duration = Duration::from_millis(1);
 const LONG: Duration = Duration::from_secs(100);
@@ -149,61 +144,6 @@ fn a_batch_that_waits_for_its_items_counts_those_that_ran() {
 }
 
 #[test]
-fn a_request_has_the_number_of_its_last_attempt() {
-    with_timeout(|| {
-        let executor = executor(2);
-        let retry = Retry::new().retries(3).wait(Duration::ZERO, Duration::ZERO);
-        let batch = executor.batch(0..5_u32).requests().retry(retry);
-        let handle = batch.submit(|&n, attempt| match (n, attempt.number()) {
-            (0, 1) => AttemptOutcome::Failed("at once"),
-            (1, 3) => AttemptOutcome::Failed("at last"),
-            (2, 2) => panic!("on purpose"),
-            (4, 4) => AttemptOutcome::Done(()),
-            _ => AttemptOutcome::Retry { error: "busy", after: None },
-        });
-        let report = handle.unwrap().wait();
-        let texts: Vec<_> = report.failures().map(|(_, failure)| failure.to_string()).collect();
-        assert_eq!(
-            texts,
-            [
-                "the job failed: at once",
-                "the job failed at attempt 3: at last",
-                "the job panicked at attempt 2: on purpose",
-                "all 4 attempts failed, the last with: busy",
-            ]
-        );
-        assert_eq!(attempts(report), [(0, 1), (1, 3), (2, 2), (3, 4)]);
-    });
-}
-
-#[test]
-fn a_request_without_an_attempt_never_starts() {
-    with_timeout(|| {
-        let executor = executor(2);
-        for round in 0..2000 {
-            let token = CancellationToken::new();
-            let ran = Arc::new([const { AtomicBool::new(false) }; 32]);
-            let runs = Arc::clone(&ran);
-            let batch = executor.batch(0..32).cancelled_by(&token).requests();
-            let mut outcomes = batch
-                .stream(move |&n: &usize, _| {
-                    runs[n].store(true, SeqCst);
-                    AttemptOutcome::<_, Infallible>::Done(n)
-                })
-                .unwrap();
-            let taken = outcomes.by_ref().take(round % 8).count();
-            token.cancel();
-            let failed = attempts(outcomes.by_ref());
-            assert!(outcomes.until_idle(Some(LONG)));
-            for (behind, attempts) in failed {
-                let has_run = ran.get(taken + behind).is_some_and(|ran| ran.load(SeqCst));
-                assert!(attempts > 0 || !has_run, "item {} has run", taken + behind);
-            }
-        }
-    });
-}
-
-#[test]
 fn a_place_counts_as_started_unless_it_was_dropped() {
     with_timeout(|| {
         let executor = executor(1);
@@ -237,23 +177,6 @@ fn a_place_counts_as_started_unless_it_was_dropped() {
 }
 
 #[test]
-fn a_future_that_its_runtime_dropped_was_an_attempt() {
-    let executor = executor(1);
-    let batch = executor.batch([7]).requests();
-    let handle = batch
-        .submit_async(drop, |_: Arc<i32>, _| async { AttemptOutcome::<(), Infallible>::Done(()) });
-    assert_eq!(attempts(handle.unwrap().wait()), [(0, 1)]);
-    let panics = |_| panic!("the spawner panics, on purpose");
-    let handle = executor.batch([7]).requests().submit_async(panics, |_: Arc<i32>, _| async {
-        AttemptOutcome::<(), Infallible>::Done(())
-    });
-    assert_eq!(attempts(handle.unwrap().wait()), [(0, 1)]);
-    // The runtime drops the task that polls the source, before any item.
-    let lost = futures_util::stream::iter([7]).map_ordered(drop, 4, |n| async move { n });
-    assert_eq!(attempts(futures_executor::block_on_stream(lost)), [(0, 0)]);
-}
-
-#[test]
 fn item_results_name_their_items() {
     let executor = Executor::builder().workers(2).window(1024).build().unwrap();
     let stream = || {
@@ -277,4 +200,11 @@ fn item_results_name_their_items() {
     let all: Result<Vec<()>, _> = stream().collect();
     assert_eq!(all.unwrap_err().index, 7);
     assert_eq!(stream().size_hint(), (4997, Some(4997)));
+}
+
+#[test]
+fn a_lost_source_of_futures_is_no_attempt() {
+    // The runtime drops the task that polls the source, before any item.
+    let lost = futures_util::stream::iter([7]).map_ordered(drop, 4, |n| async move { n });
+    assert_eq!(attempts(futures_executor::block_on_stream(lost)), [(0, 0)]);
 }

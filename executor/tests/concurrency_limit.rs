@@ -167,36 +167,6 @@ fn a_limit_is_changed_while_calls_run() {
     });
 }
 
-#[cfg(feature = "requests")]
-#[test]
-fn the_limit_of_attempts_is_changed_while_they_run() {
-    use reorder_executor::AttemptOutcome;
-    with_timeout(|| {
-        let (executor, latch) = (executor(4), Latch::default());
-        let limit = ConcurrencyLimit::new(threads(1));
-        let (started, starts) = mpsc::channel();
-        let handle = {
-            let latch = latch.clone();
-            let requests = executor.batch(0..6).requests().concurrency(&limit);
-            requests.submit(move |&n, _| {
-                started.send(n).unwrap();
-                latch.wait();
-                AttemptOutcome::<_, ()>::Done(n)
-            })
-        };
-        assert_eq!(starts.recv(), Ok(0));
-        assert!(starts.recv_timeout(20 * MS).is_err(), "one attempt runs at a time");
-        // Nothing else happens that could wake a worker.
-        limit.set(threads(3));
-        let mut more = [(); 2].map(|()| starts.recv().unwrap());
-        more.sort_unstable();
-        assert_eq!(more, [1, 2]);
-        assert!(starts.recv_timeout(20 * MS).is_err(), "three attempts run at a time");
-        latch.open();
-        assert_eq!(handle.unwrap().wait().into_values().unwrap(), [0, 1, 2, 3, 4, 5]);
-    });
-}
-
 #[test]
 fn nested_calls_and_helping_workers_keep_a_limit_of_one() {
     with_timeout(|| {

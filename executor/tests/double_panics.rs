@@ -308,8 +308,6 @@ fn a_source_and_a_weight_panic_when_their_builder_is_dropped() {
         executor.batch(plan.fragile()).weight(1, weigh)
     };
     assert_eq!(panic_of(|| drop(weighed())), "the source's drop");
-    #[cfg(feature = "requests")]
-    assert_eq!(panic_of(|| drop(weighed().requests())), "the source's drop");
 }
 
 /// Returns a stream whose 100 outcomes wait to be taken. Cheap ones travel together.

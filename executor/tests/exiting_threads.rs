@@ -1,14 +1,11 @@
 //! Calls from the destructor of a thread-local value, while the thread exits. Other thread-local
 //! values, of the executor and its dependencies, may be gone by then.
-#![cfg(feature = "requests")]
 
 mod common;
 
 use std::cell::RefCell;
 use std::sync::mpsc;
 use std::thread;
-#[cfg(feature = "requests")]
-use std::time::Duration;
 
 use common::{executor, with_timeout};
 use reorder_executor::{Executor, Job};
@@ -45,7 +42,7 @@ fn with_limits(n: u64, _: &Job<'_>) -> Result<u64, ()> {
 }
 
 fn calls() -> Calls {
-    let mut calls: Calls = vec![
+    vec![
         ("map", |executor| executor.map(0..100, job).into_iter().sum()),
         ("map_indexed", |executor| executor.map_indexed(100, |n| job(n as u64)).into_iter().sum()),
         ("map_init", |executor| {
@@ -70,22 +67,7 @@ fn calls() -> Calls {
             _ = executor.snapshot().to_string();
             4950
         }),
-    ];
-    #[cfg(feature = "requests")]
-    calls.push(("requests", |executor| {
-        use reorder_executor::{AttemptOutcome, RateLimiter, Throttle};
-        let throttle =
-            Throttle::new(Duration::ZERO, Duration::from_millis(1), Duration::from_micros(1));
-        // The jitter is a random number of the thread.
-        let limiter = RateLimiter::builder().throttle(throttle.jitter(0.5)).build().unwrap();
-        let batch = executor.batch(0..100).requests().through(&limiter);
-        let handle = batch.submit(|&n, attempt| match attempt.number() {
-            1 => AttemptOutcome::Retry { error: (), after: None },
-            _ => AttemptOutcome::Done(job(n)),
-        });
-        handle.unwrap().wait().into_values().unwrap().into_iter().sum()
-    }));
-    calls
+    ]
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Idle workers and waiting callers use next to no processor time. There is one test in this file
 //! because it measures the whole process.
-#![cfg(feature = "requests")]
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -11,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Latch, executor};
-use reorder_executor::{AttemptOutcome, Executor, Retry};
+use reorder_executor::Executor;
 
 /// Returns the processor time that all threads of this process have used until now.
 fn cpu_time() -> Duration {
@@ -84,15 +83,13 @@ fn tiny_time_outs_of_items_that_have_not_started() {
     });
     let batch = || executor.batch([1]).item_timeout(Duration::from_micros(1));
     let submitted = batch().submit(|n, _| Ok::<_, ()>(n)).unwrap();
-    let requests = batch().requests().submit(|&n, _| AttemptOutcome::<_, ()>::Done(n)).unwrap();
     let mut stream = batch().stream(|n, _| Ok::<_, ()>(n)).unwrap();
     thread::scope(|scope| {
         scope.spawn(|| common::block_on(submitted).into_outcomes().len());
-        scope.spawn(|| requests.wait().into_outcomes().len());
         scope.spawn(|| stream.next().is_some());
         // Each looks at once at first, and then more and more seldom.
         thread::sleep(Duration::from_millis(200));
-        assert_uses_little("three consumers with tiny time-outs", Duration::from_millis(60));
+        assert_uses_little("two consumers with tiny time-outs", Duration::from_millis(40));
         stuck.open();
     });
     assert!(busy.unwrap().wait().into_values().is_ok());
@@ -119,23 +116,10 @@ fn idle_workers_waiting_callers_and_blocked_sources_use_no_processor_time() {
     drop(items);
     assert_eq!(consumer.join().unwrap(), 0);
 
-    let hour = Duration::from_secs(60 * 60);
-    let requests = executor.batch(0..10_000).requests().retry(Retry::new().within(2 * hour));
-    let again =
-        move |_: &u32, _: &_| AttemptOutcome::<(), _>::Retry { error: (), after: Some(hour) };
-    let waiting = requests.submit(again).unwrap();
-    let waiter = thread::spawn(move || waiting.wait());
-    // A busy machine may take long to start the first attempt of each.
-    while executor.snapshot().calls().iter().all(|call| call.pulled() < 10_000) {
-        thread::sleep(Duration::from_millis(10));
-    }
-    assert_idle_for_a_second("10000 requests that wait");
-
     let mut stream = executor.stream(0u64.., |item| item);
     assert!(stream.next().is_some());
     assert_idle_for_a_second("a stream whose window is full");
     drop(executor);
     consumer_behind_a_full_window();
     tiny_time_outs_of_items_that_have_not_started();
-    assert!(waiter.join().unwrap().outcomes().iter().all(Result::is_err));
 }

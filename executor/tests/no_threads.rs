@@ -1,6 +1,6 @@
 //! The system refuses threads for a while. This test has its own file because it limits the memory
 //! of its process.
-#![cfg(all(target_os = "linux", feature = "requests"))]
+#![cfg(target_os = "linux")]
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{executor, with_timeout};
-use reorder_executor::{AttemptOutcome, Executor, Failure, RateLimiter};
+use reorder_executor::{Executor, Failure};
 
 /// Limits the address space to the used part and a megabyte, which is too little for a stack.
 /// Without `limited`, ends the limit.
@@ -54,22 +54,6 @@ fn the_system_refuses_threads_for_a_while() {
         thread::sleep(Duration::from_millis(50));
         set_limit(true);
         assert!(thread::Builder::new().spawn(|| ()).is_err(), "the limit has no effect");
-        let handle = executor.batch(0..3_u64).requests().submit(|&n, attempt| {
-            let after = Some(Duration::from_millis(20));
-            match attempt.number() {
-                1 => AttemptOutcome::Retry { error: "busy", after },
-                _ => AttemptOutcome::Done(n),
-            }
-        });
-        let report = handle.unwrap().wait();
-        assert_eq!(report.into_values().unwrap(), [0, 1, 2]);
-        // The limiter has a timer of its own.
-        let limiter = RateLimiter::builder().pace(Duration::from_millis(5)).build().unwrap();
-        let batch = || executor.batch(0..3_u64).requests().through(&limiter);
-        let submit = || batch().submit(|&n, _| AttemptOutcome::<_, ()>::Done(n)).unwrap();
-        for handle in [submit(), submit()] {
-            assert_eq!(handle.wait().into_values().unwrap(), [0, 1, 2]);
-        }
         let (started, go_on) = (common::Latch::default(), common::Latch::default());
         let job = {
             let (started, go_on) = (started.clone(), go_on.clone());

@@ -1,16 +1,13 @@
 //! `should_stop` is true whenever no caller can receive the result of a job.
-#![cfg(feature = "requests")]
 
 mod common;
-#[path = "common/futures.rs"]
-mod futures;
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use common::{executor, with_timeout};
-use reorder_executor::{AttemptOutcome, Executor, Job};
+use reorder_executor::{Executor, Job};
 
 /// A job that runs until it should stop. Two channels tell of its start and of its end.
 #[derive(Clone)]
@@ -64,30 +61,6 @@ fn a_dropped_handle_or_stream_stops_its_jobs() {
 
         let (probe, watch) = Probe::new();
         watch.drop_handle(executor.batch(0..).stream(probe.job()).unwrap().into_stream());
-
-        let (probe, watch) = Probe::new();
-        let handle = executor.batch(0..2).requests().submit(move |_, attempt| {
-            probe.run(|| attempt.should_stop());
-            AttemptOutcome::<_, ()>::Done(())
-        });
-        watch.drop_handle(handle);
-    });
-}
-
-#[test]
-fn a_dropped_handle_stops_an_attempt_that_is_a_future() {
-    with_timeout(|| {
-        let (executor, runtime) = (executor(1), futures::runtime());
-        let (probe, watch) = Probe::new();
-        let requests = executor.batch(0..1).requests();
-        let handle = requests.submit_async(futures::spawner(&runtime), move |_, attempt| {
-            let probe = probe.clone();
-            async move {
-                probe.run(|| attempt.should_stop());
-                AttemptOutcome::<_, ()>::Done(())
-            }
-        });
-        watch.drop_handle(handle);
     });
 }
 
@@ -128,7 +101,7 @@ fn runs(executor: &Arc<Executor>, probe: &Probe) -> impl Fn(u64) + Send + Sync +
 }
 
 /// The ways to wait for a call in a job, each with the number of probes that run.
-const NESTED: [(&str, usize, Nested); 13] = [
+const NESTED: [(&str, usize, Nested); 12] = [
     ("run", 1, |executor, probe| run(executor, probe)),
     ("submit", 1, |executor, probe| {
         _ = executor.batch([0]).submit(probe.clone().job()).unwrap().wait();
@@ -138,14 +111,6 @@ const NESTED: [(&str, usize, Nested); 13] = [
     }),
     ("until idle", 1, |executor, probe| {
         executor.batch([0]).stream(probe.clone().job()).unwrap().until_idle(None);
-    }),
-    ("requests", 1, |executor, probe| {
-        let probe = probe.clone();
-        let handle = executor.batch([0]).requests().submit(move |_, attempt| {
-            probe.run(|| attempt.should_stop());
-            AttemptOutcome::<_, ()>::Done(())
-        });
-        _ = handle.unwrap().wait();
     }),
     // One item on the thread of the caller, and one on another worker.
     ("run in map", 2, |executor, probe| {
@@ -213,10 +178,6 @@ fn a_dropped_stream_without_limits_stops_the_calls_in_its_jobs() {
         let executor = Arc::new(executor(1));
         let (probe, watch) = Probe::new();
         watch.drop_handle(executor.stream(0..2, runs(&executor, &probe)));
-        // The source of requests makes the call.
-        let run = runs(&executor, &probe);
-        let requests = executor.batch((0..1).inspect(move |_| run(0))).requests();
-        watch.drop_handle(requests.stream(|_, _| AttemptOutcome::<_, ()>::Done(())));
     });
 }
 

@@ -47,23 +47,6 @@ fn no_state_is_used_by_two_threads_and_there_are_few() {
     });
 }
 
-#[cfg(feature = "requests")]
-#[test]
-fn requests_have_states() {
-    with_timeout(|| {
-        use reorder_executor::AttemptOutcome;
-        let executor = executor(2);
-        let states = ThreadStates::new(Vec::<u32>::new);
-        let handle = executor.batch(0..100).requests().submit(move |&n, _| {
-            states.with(|seen| {
-                seen.push(n);
-                AttemptOutcome::<_, ()>::Done(seen.len())
-            })
-        });
-        assert_eq!(handle.unwrap().wait().into_values().unwrap().len(), 100);
-    });
-}
-
 #[test]
 fn a_state_of_a_job_that_panics_is_dropped() {
     with_timeout(|| {

@@ -1,4 +1,4 @@
-//! The timing of each item of a stream. For batches, `requests` tests it.
+//! The timing of each item of a stream.
 
 mod common;
 

@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use common::{Latch, executor, with_timeout};
-use reorder_executor::{AttemptOutcome, Block, OrderedReader, OrderedWriter, Shutdown, frames_of};
-use tokio::runtime::{Builder, Handle, Runtime};
+use reorder_executor::{Block, Executor, Job, OrderedReader, OrderedWriter, Shutdown, frames_of};
+use tokio::runtime::{Builder, Runtime};
 
 fn runtimes() -> [Runtime; 2] {
     let multi = Builder::new_multi_thread().worker_threads(1).build().unwrap();
@@ -24,28 +24,28 @@ fn panic_of<T>(call: impl FnOnce() -> T) -> String {
     }
 }
 
-async fn yields(n: u64) -> AttemptOutcome<u64, ()> {
-    tokio::task::yield_now().await;
-    AttemptOutcome::Done(n)
-}
-
 #[test]
 fn a_call_that_would_block_a_task_panics() {
     with_timeout(|| {
         for runtime in runtimes() {
-            let executor = executor(1);
+            // A consumer that helps would run an item, and wait with it.
+            let executor = Executor::builder().workers(1).consumer_helps(false).build().unwrap();
             let told = runtime.block_on(async {
-                let requests = || executor.batch(0..3_u64).requests();
-                let here = Handle::current;
-                let handle = requests().submit_async(here(), |n, _| yields(*n)).unwrap();
-                let mut stream = requests().stream_async(here(), |n, _| yields(*n)).unwrap();
-                let plain = executor.batch(0..3).submit(|n, _| Ok::<_, ()>(n)).unwrap();
-                [
+                let go_on = Latch::default();
+                let waits = go_on.clone();
+                let job = move |n: u64, _: &Job<'_>| {
+                    waits.wait();
+                    Ok::<_, ()>(n)
+                };
+                let handle = executor.batch(0..3).submit(job.clone()).unwrap();
+                let mut stream = executor.batch(0..3).stream(job).unwrap();
+                let told = [
                     panic_of(|| handle.wait()),
                     panic_of(|| stream.next()),
-                    panic_of(|| plain.wait()),
                     panic_of(|| executor.shutdown(Shutdown::Drain, None)),
-                ]
+                ];
+                go_on.open();
+                told
             });
             told.iter().for_each(|told| assert!(told.contains("runtime"), "{told}"));
         }
@@ -109,14 +109,13 @@ fn a_reader_that_would_block_a_task_loses_nothing() {
 fn a_call_blocks_where_the_runtime_allows_it() {
     with_timeout(|| {
         for runtime in runtimes() {
-            let here = runtime.handle().clone();
             runtime.block_on(async move {
                 let blocking = move || {
                     let executor = executor(1);
-                    let requests = || executor.batch(0..3_u64).requests();
-                    let handle = requests().submit_async(here.clone(), |n, _| yields(*n)).unwrap();
+                    let job = |n: u64, _: &Job<'_>| Ok::<_, ()>(n);
+                    let handle = executor.batch(0..3).submit(job).unwrap();
                     assert_eq!(handle.wait().into_values().unwrap(), [0, 1, 2]);
-                    let stream = requests().stream_async(here, |n, _| yields(*n)).unwrap();
+                    let stream = executor.batch(0..3).stream(job).unwrap();
                     assert_eq!(stream.filter(Result::is_ok).count(), 3);
                 };
                 tokio::task::spawn_blocking(blocking).await.unwrap();

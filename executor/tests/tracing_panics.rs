@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use common::{block_on, executor, with_timeout};
 use futures_util::{StreamExt as _, stream};
-use reorder_executor::{AttemptOutcome, Shutdown, StreamExt as _};
+use reorder_executor::{Shutdown, StreamExt as _};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
@@ -85,11 +85,6 @@ fn calls_complete_though_the_subscriber_panics() {
             let futures = stream::iter(0..10).map_ordered(spawner, 4, |n| async move { n });
             let results: Vec<_> = block_on(Box::pin(futures.collect()));
             assert!(results.into_iter().map(Result::unwrap).eq(0..10));
-            let requests = executor
-                .batch(0..10)
-                .requests()
-                .submit_async(spawner, |n, _| async move { AttemptOutcome::<_, ()>::Done(*n) });
-            assert_eq!(requests.unwrap().wait().into_values().unwrap().len(), 10);
         }
         let report = executor.shutdown(Shutdown::Drain, Some(Duration::from_secs(100)));
         assert!(report.is_complete(), "a worker was lost");

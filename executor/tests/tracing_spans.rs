@@ -244,44 +244,6 @@ fn a_sender_that_helps_runs_jobs_in_the_span_of_their_queue() {
     });
 }
 
-#[cfg(feature = "requests")]
-#[test]
-fn attempts_run_in_the_span_of_their_requests() {
-    use reorder_executor::{Attempt, AttemptOutcome};
-
-    with_timeout(|| {
-        let executor = executor(2);
-        let batch = || executor.batch(0..9).requests();
-        let job = |_: &i32, _: &Attempt| AttemptOutcome::<_, ()>::Done(spans());
-        check(
-            "dispatch",
-            || batch().submit(job),
-            |handle| handle.unwrap().wait().into_values().unwrap(),
-        );
-        // A future, which its runtime polls on threads of its own: in its job, before it waits, and
-        // afterwards.
-        let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
-        let tokio = runtime.handle().clone();
-        let spawner = move |task| _ = tokio.spawn(task);
-        let job = |_: Arc<_>, _| {
-            let of_job = spans();
-            async move {
-                let before = spans();
-                tokio::task::yield_now().await;
-                AttemptOutcome::<_, ()>::Done(vec![of_job, before, spans()])
-            }
-        };
-        check(
-            "dispatch",
-            || batch().submit_async(spawner, job),
-            |handle| {
-                let values = handle.unwrap().wait().into_values().unwrap();
-                values.into_iter().flatten().collect()
-            },
-        );
-    });
-}
-
 #[test]
 fn futures_of_a_stream_run_in_its_span() {
     with_timeout(|| {

@@ -40,13 +40,6 @@ fn by_submit(executor: &Executor, job: Box<dyn Fn() -> u32 + Send + Sync>) -> u3
     batch.unwrap().wait().into_values().unwrap()[0]
 }
 
-#[cfg(feature = "requests")]
-fn by_requests(executor: &Executor, job: Box<dyn Fn() -> u32 + Send + Sync>) -> u32 {
-    let done = move |(): &(), _: &_| reorder_executor::AttemptOutcome::<_, ()>::Done(job());
-    let batch = executor.batch([()]).requests().submit(done);
-    batch.unwrap().wait().into_values().unwrap()[0]
-}
-
 /// Polls on the worker until the outcome is there.
 fn by_polling(executor: &Executor, job: Box<dyn Fn() -> u32 + Send + Sync>) -> u32 {
     let mut stream = executor.stream([()], move |()| job());
@@ -63,17 +56,8 @@ fn by_map(executor: &Executor, job: Box<dyn Fn() -> u32 + Send + Sync>) -> u32 {
     executor.map([(), ()], |()| job()).into_iter().max().unwrap()
 }
 
-const WAYS: &[Run] = &[
-    by_stream,
-    by_stream_of_unknown_length,
-    by_scope,
-    by_limits,
-    by_submit,
-    #[cfg(feature = "requests")]
-    by_requests,
-    by_polling,
-    by_map,
-];
+const WAYS: &[Run] =
+    &[by_stream, by_stream_of_unknown_length, by_scope, by_limits, by_submit, by_polling, by_map];
 
 /// Runs a job that calls the next executor of a circle, and so on.
 fn descend(executors: &Arc<[Executor]>, levels: u32, run: Run, deeper: Run) -> u32 {

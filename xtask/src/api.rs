@@ -18,7 +18,8 @@ use crate::build;
 use versions::{gone, package_version};
 
 /// The published crates.
-const CRATES: [&str; 3] = ["reorder-ring", "reorder-executor", "reorder-remote"];
+const CRATES: [&str; 4] =
+    ["reorder-ring", "reorder-executor", "reorder-requests", "reorder-remote"];
 
 /// The program that turns the JSON of rustdoc into a listing. Its dependencies know one version of
 /// that format, so it has a workspace and a lock file of its own.

@@ -6,14 +6,12 @@
 //! * an import from a higher layer, and one from the crate's root;
 //! * folders that import each other;
 //! * more than three files that import each other;
-//! * a top module that is in no layer or in two, and a layer without a module;
-//! * an import of an item that is not public, in a module that `public_only` names.
+//! * a top module that is in no layer or in two, and a layer without a module.
 //!
 //! It reads `use` items and paths that begin with `crate`, `self` or `super`, outside of tests. An
 //! item that another module re-exports counts as an import from the module that defines it.
 
 mod imports;
-mod public;
 mod rules;
 mod tree;
 
@@ -117,8 +115,7 @@ mod tests {
             .map(|layer| Layer::Several(layer.iter().map(|&m| m.to_owned()).collect()))
             .collect();
         let tree = Tree::read(folder.path()).unwrap();
-        let public_only = vec!["outsider".to_owned()];
-        let plan = Plan { source: source.clone(), layers, public_only };
+        let plan = Plan { source: source.clone(), layers };
         let found = check(&tree, &plan).breaches;
         found.into_iter().map(|breach| breach.replace(&source, "src")).collect()
     }
@@ -154,35 +151,6 @@ mod tests {
             assert_eq!(found.len(), 1, "{import}: {found:?}");
             assert!(found[0].starts_with("src/lower.rs:2: `lower` imports upward"), "{found:?}");
         }
-    }
-
-    #[test]
-    fn an_outsider_may_import_public_items_alone() {
-        let lib = "mod outsider;\npub mod open;\nmod inner;\npub use inner::{A, B as C};\n\
-                   pub(crate) use inner::Hidden;\n";
-        let outsider = "mod own;\nuse self::own::Own;\nuse crate::{A, C};\n\
-                        use crate::open::{Offered, open};\nuse crate::inner::A as D;\n\
-                        use crate::open::part::Part;\nuse crate::{B, Hidden};\n\
-                        fn f() { crate::inner::g(); }\n";
-        let inner = "pub struct A;\npub struct B;\npub struct Hidden;\npub fn g() {}\n";
-        let found = breaches(
-            &[&["outsider"], &["open"], &["inner"]],
-            &[
-                ("lib.rs", lib),
-                ("outsider.rs", outsider),
-                ("outsider/own.rs", "pub struct Own;\n"),
-                ("open.rs", "mod part;\npub use part::Offered;\npub fn open() {}\n"),
-                ("open/part.rs", "pub struct Offered;\npub struct Part;\n"),
-                ("inner.rs", inner),
-            ],
-        );
-        let expected = [(5, "inner::A"), (6, "open::part::Part"), (7, "Hidden"), (8, "inner::g")];
-        let expected = expected.map(|(line, path)| {
-            format!(
-                "src/outsider.rs:{line}: `outsider` imports `crate::{path}`, which is not public"
-            )
-        });
-        assert_eq!(found, expected);
     }
 
     #[test]
@@ -269,10 +237,10 @@ mod tests {
             crate_of(&[LIB, ("upper.rs", "pub struct U;\n"), ("lower.rs", "pub struct L;\n")]);
         let source = folder.path().to_str().unwrap().to_owned();
         let layers = vec![Layer::One("upper".to_owned()), Layer::One("lower".to_owned())];
-        self_test(&Plan { source, layers, public_only: Vec::new() }).unwrap();
+        self_test(&Plan { source, layers }).unwrap();
         // In one layer the import is none of a higher layer.
         let source = folder.path().to_str().unwrap().to_owned();
         let layers = vec![Layer::Several(vec!["upper".to_owned(), "lower".to_owned()])];
-        assert!(self_test(&Plan { source, layers, public_only: Vec::new() }).is_err());
+        assert!(self_test(&Plan { source, layers }).is_err());
     }
 }

@@ -39,10 +39,10 @@ options:
   --shard K/N       only each N-th mutant, from the K-th on, which is 0 to N-1
   --since COMMIT    only mutants of lines that changed since the commit
   --at-most COUNT   only so many, spread over all
-Without a path: reorder/src and executor/src.";
+Without a path: reorder/src, executor/src and requests/src.";
 
 /// The folders whose files are changed.
-const CRATES: [&str; 2] = ["reorder/src", "executor/src"];
+const CRATES: [&str; 3] = ["reorder/src", "executor/src", "requests/src"];
 
 /// Code that only models or hooks compile, and the tests in folders.
 const LEFT_OUT: [&str; 7] = [
@@ -194,7 +194,7 @@ fn run_all(mutants: &[Mutant]) -> anyhow::Result<()> {
         Ok(writeln!(report, "{line}")?)
     };
 
-    let crates: Vec<&Path> = ["reorder", "executor"].map(Path::new).into();
+    let crates: Vec<&Path> = ["reorder", "executor", "requests"].map(Path::new).into();
     for folder in crates.into_iter().filter(|folder| has_file_in(mutants, folder)) {
         let verdict = tests::run(&copy, &builds, Some(folder))?;
         ensure!(verdict == Verdict::Survived, "without a change: {verdict:?}");

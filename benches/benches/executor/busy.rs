@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use criterion::Criterion;
 use futures::StreamExt;
-use reorder_executor::{AttemptOutcome, Executor};
+use reorder_executor::Executor;
+use reorder_requests::{AttemptOutcome, RequestsExt};
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 

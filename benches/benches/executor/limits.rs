@@ -5,7 +5,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
-use reorder_executor::{Attempt, AttemptOutcome, BatchBuilder, CancellationToken, Executor, Job};
+use reorder_executor::{BatchBuilder, CancellationToken, Executor, Job};
+use reorder_requests::{Attempt, AttemptOutcome, RequestsExt};
 
 const ITEMS: u64 = 10_000;
 /// A limit that no measurement reaches.

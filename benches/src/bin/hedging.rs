@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use futures::StreamExt;
 use hdrhistogram::Histogram;
-use reorder_executor::{Attempt, AttemptOutcome, Executor, Hedge};
+use reorder_executor::Executor;
+use reorder_requests::{Attempt, AttemptOutcome, Hedge, RequestStats, RequestsExt};
 use tokio::runtime::Runtime;
 
 #[derive(Parser)]
@@ -141,7 +142,7 @@ fn ordered(args: &Args, runtime: &Runtime, hedge: Option<Hedge>, figures: &mut F
         run.note(call, &mut figures.times);
     }
     figures.total += run.start.elapsed();
-    let stats = answers.requests().expect("they are requests");
+    let stats = answers.stats::<RequestStats>().expect("they are requests");
     figures.attempts += stats.attempts;
     figures.won += stats.hedges_won;
 }

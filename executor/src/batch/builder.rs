@@ -35,7 +35,8 @@ pub(crate) type Streamed<I, U, E> =
 /// | [`stream`](BatchBuilder::stream) | `'static`, may be endless | item by item | an [`Ordered`] |
 /// | [`queue`](BatchBuilder::queue) | `'static`; items are sent | item by item | an [`Ordered`] |
 ///
-/// With the feature `requests`, `requests` is for calls to a service.
+/// The crate [`reorder-requests`](https://docs.rs/reorder-requests) adds the method `requests`, for
+/// calls to a service.
 ///
 /// A limit immediately ends items that have not started. It does not interrupt a job that runs. The
 /// job can ask [`Job::should_stop`].
@@ -213,8 +214,7 @@ impl<'e, I, S> BatchBuilder<'e, I, S> {
     /// pool. [`ConcurrencyLimit`] has an example, and can be changed while the call runs.
     ///
     /// The caller of [`run`](BatchBuilder::run) counts, and so does a consumer that runs items.
-    /// [Requests](BatchBuilder::requests) take the present number as their maximum number of
-    /// attempts.
+    /// A [dispatcher](crate::dispatch) takes it as the limit of the jobs that it starts.
     pub fn concurrency(mut self, limit: impl Into<ConcurrencyLimit>) -> Self {
         self.limits.concurrency = Some(limit.into());
         self

@@ -211,8 +211,8 @@ impl<U: Send, E: Send> BatchHandle<U, E> {
     ///
     /// # Progress
     ///
-    /// Wait-free: a few loads. With [requests](crate::Requests) it takes a lock that is held for a
-    /// few instructions.
+    /// Wait-free: a few loads. With a [dispatcher](crate::dispatch) it takes the time of
+    /// [`Dispatch::state`](crate::dispatch::Dispatch::state).
     pub fn is_finished(&self) -> bool {
         self.stream.is_done()
     }

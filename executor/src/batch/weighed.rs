@@ -45,8 +45,6 @@ impl<'e, I: IntoIterator, S> BatchBuilder<'e, I, S> {
     /// * The outcome that the stream has returned, until the caller drops it.
     /// * The items of jobs that run on after the stream has given up on them.
     ///
-    /// With the feature `requests`, `WeighedBatch::requests` is for calls to a service.
-    ///
     /// Set the limits of the batch before this. A batch with a budget has no
     /// [`run`](BatchBuilder::run) and no [`submit`](BatchBuilder::submit), because these keep all
     /// items and outcomes in memory.

@@ -1,4 +1,4 @@
-//! The producing end of the ring of a stream, a queue or requests.
+//! The producing end of the ring of a stream, a queue or a call of a dispatcher.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -152,8 +152,8 @@ impl<I: Iterator> LazySource<I> {
         }
     }
 
-    /// Returns a source that is pulled one item at a time, if `fits` returns `true`. Requests have
-    /// such sources also without a budget.
+    /// Returns a source that is pulled one item at a time, if `fits` returns `true`. Calls
+    /// of dispatchers have such sources also without a budget.
     pub(crate) fn within_budget(source: I, fits: fn(&mut I) -> bool) -> Self {
         LazySource { fits: Some(fits), ..LazySource::new(source) }
     }

@@ -35,8 +35,9 @@ impl Timing {
         self.ran.map(|ran| ran.started)
     }
 
-    /// Returns when the job of the item returned or panicked, or when a request had no further
-    /// attempt. It is `None` if [`started`](Timing::started) is.
+    /// Returns when the job of the item returned or panicked, or when its
+    /// [dispatcher](crate::dispatch) completed the item. It is `None` if
+    /// [`started`](Timing::started) is.
     pub fn completed(&self) -> Option<Instant> {
         self.ran.map(|ran| ran.completed)
     }

@@ -101,7 +101,7 @@ pub enum CallKind {
     /// A call whose caller waits for all of it, such as [`map`](crate::Executor::map).
     Batch,
     /// A call whose outcomes are taken in order: a [`stream`](crate::Executor::stream), a
-    /// [`queue`](crate::Executor::queue), requests, or a batch that was
-    /// [submitted](crate::BatchBuilder::submit).
+    /// [`queue`](crate::Executor::queue), the call of a [dispatcher](crate::dispatch), or a batch
+    /// that was [submitted](crate::BatchBuilder::submit).
     Stream,
 }

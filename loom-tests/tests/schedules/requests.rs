@@ -6,9 +6,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_core::Stream;
-use reorder_executor::{
-    Attempt, AttemptOutcome, CancellationToken, Failure, RateLimiter, Retry, Shutdown, Throttle,
-};
+use reorder_executor::{CancellationToken, Failure, Shutdown};
+use reorder_requests::{Attempt, AttemptOutcome, RateLimiter, RequestsExt, Retry, Throttle};
 use shuttle::sync::Mutex;
 use shuttle::{future, thread};
 

@@ -53,10 +53,11 @@ pub(super) enum Evidence {
 /// worth more than quick code.
 const QUICK: &str = "profile.release.package.loom-tests.opt-level=0";
 
-/// The same for the histories, and for the executor, which the other programs of their package
+/// The same for the histories, and for the two crates that the other programs of their package
 /// need.
 const QUICK_STRESS: &str = "profile.release.package.reorder-stress.opt-level=0";
 const QUICK_EXECUTOR: &str = "profile.release.package.reorder-executor.opt-level=0";
+const QUICK_REQUESTS: &str = "profile.release.package.reorder-requests.opt-level=0";
 
 #[rustfmt::skip]
 pub(super) const SUITES: &[Suite] = &[
@@ -115,7 +116,7 @@ pub(super) const SUITES: &[Suite] = &[
         package: "stress",
         cargo: &[
             "--release", "-p", "reorder-stress", "--test", "linearizable",
-            "--config", QUICK_STRESS, "--config", QUICK_EXECUTOR,
+            "--config", QUICK_STRESS, "--config", QUICK_EXECUTOR, "--config", QUICK_REQUESTS,
         ],
         variables: &[("REORDER_HISTORIES", "3000")],
         tests: Tests::All,
@@ -163,8 +164,8 @@ pub(super) const SUITES: &[Suite] = &[
         group: "requests",
         folder: "requests",
         flags: "",
-        package: "executor",
-        cargo: &["-p", "reorder-executor", "--lib", "requests"],
+        package: "requests",
+        cargo: &["-p", "reorder-requests", "--lib"],
         variables: &[("REORDER_RANDOM_RUNS", "3000")],
         tests: Tests::All,
         seconds: 300,
@@ -189,6 +190,18 @@ pub(super) const SUITES: &[Suite] = &[
         flags: "",
         package: "executor",
         cargo: &["-p", "reorder-executor", "--features", "sink"],
+        variables: &[],
+        tests: Tests::NamedInTarget,
+        seconds: 300,
+        at_once: one,
+        evidence: Evidence::Panic,
+    },
+    Suite {
+        group: "requests_tests",
+        folder: "tests",
+        flags: "",
+        package: "requests",
+        cargo: &["-p", "reorder-requests"],
         variables: &[],
         tests: Tests::NamedInTarget,
         seconds: 300,

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::imports::{Import, imports};
-use super::public::private_imports;
 use super::tree::Tree;
 use crate::graph::{Graph, cycles};
 
@@ -18,9 +17,6 @@ const FILES_IN_A_CYCLE: usize = 3;
 pub(super) struct Plan {
     pub(super) source: String,
     pub(super) layers: Vec<Layer>,
-    /// The top modules that use only the public interface of the crate.
-    #[serde(default)]
-    pub(super) public_only: Vec<String>,
 }
 
 /// One layer: the folder or file of a top module, or several that stand side by side.
@@ -57,7 +53,6 @@ pub(super) fn check(tree: &Tree, plan: &Plan) -> Findings {
     let imports = imports(tree);
     let mut breaches = unplanned(tree, plan);
     breaches.extend(imports.iter().filter_map(|import| upward(import, plan)));
-    breaches.extend(private_imports(tree, &imports, plan));
 
     let files: Graph = graph(tree, &imports, |module| module.to_owned());
     let file_cycles = cycles(&files);

@@ -67,6 +67,16 @@ const RING: &[Stage] = &[
     },
 ];
 
+const SCHEDULES: Stage = Stage {
+    folder: "schedules",
+    package: "loom-tests",
+    flags: "--cfg reorder_shuttle",
+    cargo: &["--release", "-p", "loom-tests", "--test", "schedules"],
+    arguments: &[],
+    variables: &[("REORDER_SCHEDULES", "1000")],
+    seconds: 600,
+};
+
 #[rustfmt::skip]
 const EXECUTOR: &[Stage] = &[
     Stage {
@@ -78,15 +88,7 @@ const EXECUTOR: &[Stage] = &[
         variables: &[("REORDER_RANDOM_RUNS", "500")],
         seconds: 180,
     },
-    Stage {
-        folder: "schedules",
-        package: "loom-tests",
-        flags: "--cfg reorder_shuttle",
-        cargo: &["--release", "-p", "loom-tests", "--test", "schedules"],
-        arguments: &[],
-        variables: &[("REORDER_SCHEDULES", "1000")],
-        seconds: 600,
-    },
+    SCHEDULES,
     Stage {
         folder: "models",
         package: "loom-tests",
@@ -99,6 +101,20 @@ const EXECUTOR: &[Stage] = &[
         variables: MODEL_BOUNDS,
         seconds: 600,
     },
+];
+
+#[rustfmt::skip]
+const REQUESTS: &[Stage] = &[
+    Stage {
+        folder: "tests",
+        package: "requests",
+        flags: "",
+        cargo: &["-p", "reorder-requests", "--lib", "--tests"],
+        arguments: &[],
+        variables: &[("REORDER_RANDOM_RUNS", "500")],
+        seconds: 180,
+    },
+    SCHEDULES,
 ];
 
 /// The answer of the tests for a mutant.
@@ -116,6 +132,7 @@ pub(super) enum Verdict {
 pub(super) fn run(copy: &Path, builds: &Path, changed: Option<&Path>) -> anyhow::Result<Verdict> {
     let stages = match changed {
         Some(path) if path.starts_with("executor") => EXECUTOR,
+        Some(path) if path.starts_with("requests") => REQUESTS,
         _ => RING,
     };
     for stage in stages {

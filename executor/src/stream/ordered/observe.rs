@@ -126,8 +126,8 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
     ///
     /// # Progress
     ///
-    /// Wait-free: a few loads. With [requests](crate::Requests) it takes a lock that is held for a
-    /// few instructions.
+    /// Wait-free: a few loads. With a [dispatcher](crate::dispatch) it takes the time of
+    /// [`Dispatch::state`](crate::dispatch::Dispatch::state).
     pub fn progress(&self) -> Progress {
         let delivered = self.index();
         let producing = self.stream.progress();
@@ -158,7 +158,7 @@ impl<U: Send, E: Send> Ordered<'_, U, E> {
     /// # Progress
     ///
     /// It does not wait for any item. With [queues](crate::Executor::queue) and
-    /// [requests](crate::Requests) it takes a lock that is held for a few instructions.
+    /// [dispatchers](crate::dispatch) it takes a lock that is held for a few instructions.
     pub fn set_window(&self, items: NonZeroUsize) -> usize {
         self.stream.set_window(items.get(), &self.scheduler)
     }

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use reorder_executor::{Attempt, AttemptOutcome, CancellationToken, Failure, Job, Outcome};
+use reorder_executor::{CancellationToken, Failure, Job, Outcome};
+use reorder_requests::{Attempt, AttemptOutcome};
 use reorder_stress::{Counted, ItemId};
 
 use crate::counts::Counts;

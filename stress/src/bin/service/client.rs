@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use reorder_executor::{
     BatchBuilder, BatchHandle, BatchReport, CancellationToken, Executor, Failure, Ordered,
-    RateLimiter, Requests, Retry,
 };
+use reorder_requests::{RateLimiter, RequestStats, Requests, RequestsExt, Retry};
 use reorder_stress::{Counted, Random};
 
 use crate::call::{ATTEMPTS, Call, Ends, Plan, Refusal};
@@ -401,7 +401,7 @@ impl<'e> Client<'e> {
             && ends.deadline.is_none()
             && !ends.fails_fast
             && ends.token.is_none();
-        if let (Some(stats), true) = (report.requests(), nothing_ends) {
+        if let (Some(stats), true) = (report.stats::<RequestStats>(), nothing_ends) {
             assert_eq!(stats.attempts, call.total_runs(), "{call:?}");
         }
         self.check_report(&call, report, &ends);

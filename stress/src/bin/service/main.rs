@@ -25,7 +25,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use reorder_executor::{Executor, Ordered, RateLimiter, Throttle};
+use reorder_executor::{Executor, Ordered};
+use reorder_requests::{RateLimiter, Throttle};
 use reorder_stress::{Counted, joined};
 
 use client::Client;

@@ -1,0 +1,83 @@
+//! The client that most programs write first: each thread takes an item, and sleeps when the server
+//! refuses the request.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use reorder_requests::AttemptOutcome;
+
+use crate::args::Args;
+use crate::client::Client;
+use crate::server::{LIMIT, REFUSED, Server, peak};
+
+/// The result of the pool.
+pub(crate) struct Naive {
+    threads: u16,
+    pub(crate) time: Duration,
+    /// The items that ended after a later item.
+    overtaken: usize,
+    requests: usize,
+    peak: usize,
+    pub(crate) refused: usize,
+}
+
+impl Naive {
+    pub(crate) fn new(server: &Server, args: &Args) -> Naive {
+        let items =
+            (0..args.items).flat_map(|index| (0..args.batches).map(move |batch| (batch, index)));
+        let (items, order) = (Mutex::new(items), Mutex::new(Vec::new()));
+        let client = Client::new(server.address());
+        let start = Instant::now();
+        thread::scope(|scope| {
+            for _ in 0..args.workers {
+                scope.spawn(|| {
+                    while let Some((batch, index)) = { items.lock().expect(NO_PANIC).next() } {
+                        while let Some(wait) = wait_after(&client.fetch(batch, index)) {
+                            thread::sleep(wait);
+                        }
+                        order.lock().expect(NO_PANIC).push((batch, index));
+                    }
+                });
+            }
+        });
+        let time = start.elapsed();
+        let order = order.into_inner().expect(NO_PANIC);
+        let overtaken = order.windows(2).filter(|pair| pair[1].1 < pair[0].1).count();
+        let received = server.take();
+        Naive {
+            threads: args.workers,
+            time,
+            overtaken,
+            requests: received.len(),
+            peak: peak(&received),
+            refused: received.iter().filter(|request| request.status == REFUSED).count(),
+        }
+    }
+}
+
+/// Returns the time that a thread sleeps before it tries the item again.
+fn wait_after<U, E>(outcome: &AttemptOutcome<U, E>) -> Option<Duration> {
+    match outcome {
+        AttemptOutcome::Closed { after, .. } => Some(*after),
+        AttemptOutcome::Retry { after, .. } => Some(after.unwrap_or(Duration::from_millis(100))),
+        AttemptOutcome::Done(_) | AttemptOutcome::Failed(_) => None,
+    }
+}
+
+impl fmt::Display for Naive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Naive { threads, time, overtaken, requests, peak, refused } = self;
+        let within = LIMIT.within;
+        writeln!(f, "\na naive pool, {threads} threads: {time:.1?}")?;
+        writeln!(f, "  {overtaken} items were overtaken by a later item")?;
+        writeln!(
+            f,
+            "  the server received {requests} requests, at most {peak} in {within:?}, \
+             and refused {refused}"
+        )
+    }
+}
+
+const NO_PANIC: &str = "no thread panics";
