@@ -10,15 +10,19 @@ cargo check -q -p reorder-ring --no-default-features --features std
 cargo check -q -p reorder-ring --no-default-features --features pool
 cargo check -q -p reorder-ring --no-default-features --features stream
 cargo check -q -p reorder-ring --no-default-features --features serde
-cargo test -q -p reorder-executor --features tracing --test tracing_events \
-    --test tracing_panics --test tracing_spans --test tracing_subscribers
-cargo test -q -p reorder-executor --features tokio \
-    --test map_ordered --test map_ordered_drops --test tokio_blocking
-cargo test -q -p reorder-executor --features sink \
-    --test sink --test reentrant_wakers --test double_panics --test handle_drops
-cargo test -q -p reorder-requests --features tracing --test tracing_panics --test tracing_spans
-cargo test -q -p reorder-requests --features tokio --test calls -- \
-    async_jobs:: tokio_blocking::
+for feature in sink tracing tokio; do
+    cargo check -q -p reorder-executor --features "$feature"
+done
+for feature in tracing tokio; do
+    cargo check -q -p reorder-requests --features "$feature"
+done
+# The tests of features, and those that run other code with a feature. One build has all features.
+cargo test -q -p reorder-executor --all-features --test tracing_events --test tracing_panics \
+    --test tracing_spans --test tracing_subscribers --test map_ordered --test map_ordered_drops \
+    --test tokio_blocking --test sink --test reentrant_wakers --test double_panics \
+    --test handle_drops
+cargo test -q -p reorder-requests --all-features --test tracing_panics --test tracing_spans
+cargo test -q -p reorder-requests --all-features --test calls -- async_jobs:: tokio_blocking::
 # Tests and examples must not need features that they do not declare.
 cargo check -q -p reorder-ring --no-default-features --all-targets
 cargo test -q -p reorder-ring --all-features --test async --test wire
