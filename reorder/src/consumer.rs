@@ -22,9 +22,9 @@ use crate::primitive::shared_waker::SharedWaker;
 use crate::ring::Ring;
 use crate::ring::batch_state::Side;
 use crate::ring::close::{SideGuard, Sweep};
+use crate::ring::cursor::{Cursor, Place};
 use crate::ring::end_state::End;
 use crate::ring::ring_ref::RingRef;
-use crate::ring::slots::SlotLocator;
 use crate::ring::tag::State;
 use crate::ticket::Ticket;
 
@@ -50,15 +50,13 @@ use crate::ticket::Ticket;
 #[must_use = "dropping the consumer cancels the batch"]
 pub struct Consumer<R: RingRef> {
     pub(crate) ring: R,
-    /// The address of the slots of `ring`.
-    locator: SlotLocator<R::Value>,
-    /// The next position to take.
-    pub(crate) head: u64,
+    /// The next position to take, the head.
+    cursor: Cursor<R::Value>,
     base: u64,
     batch_number: u64,
-    /// The head after whose take the consumer fences, so that it cannot miss a producer that waits.
+    /// The head at the last fence, after which the consumer could not miss a producer that waits.
     /// It is `u64::MAX` before the split, when the producer cannot wait.
-    fence_at: u64,
+    fenced_at: u64,
     /// The last waker that was registered for the head. It is kept so that its last reference is
     /// not dropped by the cell.
     pub(crate) waker: Option<Arc<SharedWaker>>,
@@ -66,13 +64,15 @@ pub struct Consumer<R: RingRef> {
 
 impl<R: RingRef> Consumer<R> {
     pub(crate) fn new(ring: R, base: u64, batch_number: u64) -> Self {
-        let locator = ring.slots.locator();
-        Consumer { ring, locator, head: base, base, batch_number, fence_at: u64::MAX, waker: None }
+        let cursor = Cursor::new(&ring.slots, base);
+        Consumer { ring, cursor, base, batch_number, fenced_at: u64::MAX, waker: None }
     }
 
     /// Returns the consumer of a split batch, whose producer may wait for space on another thread.
     pub(crate) fn split(mut self) -> Self {
-        self.fence_at = self.head + self.half_window();
+        self.fenced_at = self.head();
+        // SAFETY: the slots of the cursor are the slots of `ring`.
+        unsafe { self.cursor.stop_at_half(&self.ring.slots) };
         self
     }
 
@@ -84,6 +84,12 @@ impl<R: RingRef> Consumer<R> {
     /// Wait-free: no shared access.
     pub fn ring(&self) -> &Ring<R::Value> {
         &self.ring
+    }
+
+    /// Returns the next position to take.
+    #[inline]
+    pub(crate) fn head(&self) -> u64 {
+        self.cursor.position()
     }
 
     /// Returns the number of positions that were delivered in this batch, gaps included.
@@ -103,7 +109,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// Wait-free: no shared access.
     pub fn delivered(&self) -> u64 {
-        self.head - self.base
+        self.head() - self.base
     }
 
     /// Takes the head of line, if it is ready.
@@ -149,12 +155,13 @@ impl<R: RingRef> Consumer<R> {
     /// Takes the head of line if it is a value: the hot path of `try_next`.
     #[inline]
     pub(crate) fn take_value(&mut self) -> Option<Delivery<R::Value>> {
+        let place = self.cursor.place();
         // SAFETY: `ring` is borrowed or counted by this handle.
-        let (slot, generation) = unsafe { self.locator.slot(self.head) };
+        let slot = unsafe { place.slot() };
         // SAFETY: the consumer has the right to take until it leaves, and this handle is the only
         // consumer of the batch. `&mut self` excludes other threads.
-        let value = unsafe { slot.take_value(generation) }?;
-        Some(self.deliver(Ok(value)))
+        let value = unsafe { slot.take_value(self.cursor.ready()) }?;
+        Some(self.deliver(place, Ok(value)))
     }
 
     /// Takes the head of line if it is a gap, or a value by now. Otherwise it returns the reason.
@@ -181,46 +188,65 @@ impl<R: RingRef> Consumer<R> {
     #[cold]
     #[inline(never)]
     fn take_outcome(&mut self) -> Option<Delivery<R::Value>> {
-        let (slot, generation) = self.ring.slot(self.head);
+        let (slot, generation) = self.ring.slot(self.head());
         // SAFETY: as in `take_value`.
         if let Ok(outcome) = unsafe { slot.take(generation) } {
-            return Some(self.deliver(outcome));
+            return Some(self.deliver(self.cursor.place(), outcome));
         }
         // The consumer has taken something since its last fence.
-        if self.fence_at < self.head + self.half_window() {
-            self.fence_at = self.head;
-            self.notify_producer();
+        if self.fenced_at < self.head() {
+            self.fence_and_notify_producer();
         }
         None
     }
 
-    /// Moves the head past a position that was taken.
+    /// Moves the head past a position that was taken. `place` is the place of the cursor.
     #[inline]
-    fn deliver(&mut self, outcome: Result<R::Value, Gap>) -> Delivery<R::Value> {
-        let index = self.delivered();
-        self.head += 1;
+    fn deliver(
+        &mut self,
+        place: Place<R::Value>,
+        outcome: Result<R::Value, Gap>,
+    ) -> Delivery<R::Value> {
+        let position = self.cursor.position_at(&place);
+        let head = position + 1;
         // ORDERING: take:head: Release pairs with `reserve:head`: position `p` is taken before
         // position `p + capacity` is reserved.
-        self.ring.head.store(self.head, Release);
-        if self.head == self.fence_at || self.ring.space_request.is_met(self.head) {
+        self.ring.head.store(head, Release);
+        // SAFETY: `place` is the place of the cursor, which leaves a stop below.
+        if unsafe { self.cursor.advance(place) } {
+            self.leave_stop();
+        } else if self.ring.space_request.is_met(head) {
             self.notify_producer();
         }
-        Delivery { index, outcome }
+        Delivery { index: position - self.base, outcome }
     }
 
-    /// Wakes the producer if it waits for space and its request fits.
-    ///
-    /// It fences once per half window, and before the consumer waits itself.
+    /// Moves the cursor on from a stop. In a split batch, this is once per half window, and the
+    /// consumer looks for a producer that waits.
     #[cold]
     #[inline(never)]
-    fn notify_producer(&mut self) {
-        if self.head == self.fence_at {
-            self.fence_at += self.half_window();
-            // ORDERING: notify:fence: SeqCst pairs with `space:fence`: either this side sees the
-            // announcement of a producer that waits, or the producer sees the head.
-            fence(SeqCst);
+    fn leave_stop(&mut self) {
+        // SAFETY: the slots of the cursor are the slots of `ring`.
+        unsafe { self.cursor.turn(&self.ring.slots) };
+        if self.fenced_at != u64::MAX {
+            self.fence_and_notify_producer();
         }
-        self.ring.space_request.notify(self.head);
+    }
+
+    /// Wakes the producer if it waits for space and its request fits. It cannot miss the producer.
+    fn fence_and_notify_producer(&mut self) {
+        self.fenced_at = self.head();
+        // ORDERING: notify:fence: SeqCst pairs with `space:fence`: either this side sees the
+        // announcement of a producer that waits, or the producer sees the head.
+        fence(SeqCst);
+        self.ring.space_request.notify(self.fenced_at);
+    }
+
+    /// Wakes the producer, whose request seems to fit.
+    #[cold]
+    #[inline(never)]
+    fn notify_producer(&self) {
+        self.ring.space_request.notify(self.head());
     }
 
     /// Returns an iterator that takes ready positions, up to a position that is not ready.
@@ -272,7 +298,7 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// Wait-free: 1 load more than [`Ring::evict`].
     pub fn evict_head(&mut self) -> Result<(), Reason> {
-        self.evict_below(self.head, self.ring.tail())
+        self.evict_below(self.head(), self.ring.tail())
     }
 
     /// Evicts the position with this index in the batch: it is delivered as a gap, in its order.
@@ -324,18 +350,18 @@ impl<R: RingRef> Consumer<R> {
     ///
     /// Wait-free: 2 loads.
     pub fn head_of_line(&self) -> HeadOfLine {
-        let (slot, generation) = self.ring.slot(self.head);
+        let (slot, generation) = self.ring.slot(self.head());
         let tail = self.ring.tail();
         // The loaded tail may be outdated, even behind the head, if a ticket was sent by relaxed
         // stores.
         let tag = slot.peek();
         let state = match tag.state() {
-            _ if tag.generation() != generation || self.head >= tail => HeadState::Unreserved,
+            _ if tag.generation() != generation || self.head() >= tail => HeadState::Unreserved,
             State::Vacant | State::Waited => HeadState::Missing,
             State::Writing | State::Evicting | State::Abandoning => HeadState::Writing,
             State::Ready | State::Evicted | State::Abandoned => HeadState::Ready,
         };
-        HeadOfLine { index: self.delivered(), reserved: tail.saturating_sub(self.head), state }
+        HeadOfLine { index: self.delivered(), reserved: tail.saturating_sub(self.head()), state }
     }
 
     /// Returns a handle that cancels this batch, and no other batch, from any thread.
@@ -360,11 +386,6 @@ impl<R: RingRef> Consumer<R> {
         Canceller::new(self.ring.clone(), self.batch_number)
     }
 
-    /// Returns the largest number of takes between two fences.
-    fn half_window(&self) -> u64 {
-        (self.ring.capacity() as u64 / 2).max(1)
-    }
-
     /// Returns the reason why the head is not ready.
     pub(crate) fn end_or_pending(&self) -> TryNextError {
         let cancelled = || {
@@ -380,7 +401,7 @@ impl<R: RingRef> Consumer<R> {
     /// Returns the end of the batch, if it is declared and every position is delivered.
     fn end(&self) -> Option<TryNextError> {
         let end = self.ring.end_state.get()?;
-        (self.ring.tail() == self.head).then_some(match end {
+        (self.ring.tail() == self.head()).then_some(match end {
             End::Finished => TryNextError::Ended,
             End::Truncated => TryNextError::Truncated,
         })
@@ -398,7 +419,7 @@ impl<R: RingRef> Drop for Consumer<R> {
         let tail = ring.tail();
         ring.set_base(tail);
         // SAFETY: this side has the right to take until `_leave_last` is dropped.
-        let mut sweep = unsafe { Sweep::new(ring, self.head, tail) };
+        let mut sweep = unsafe { Sweep::new(ring, self.head(), tail) };
         // The producer is woken before values are dropped, since a `Drop` may panic. If the waker
         // panics, the drop of `sweep` drops the values.
         ring.space_request.wake();

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `slot`, `tag` | one slot, and its atomic word |
 //! | `slots` | the memory of all slots |
+//! | `cursor` | the place of the consumer in that memory |
 //! | `complete` | completions, evictions, and tickets from bits |
 //! | `batch_state`, `end_state` | the words of the open batch |
 //! | `space_request` | the request of a producer that waits for space |
@@ -16,6 +17,7 @@
 pub(crate) mod batch_state;
 pub(crate) mod close;
 pub(crate) mod complete;
+pub(crate) mod cursor;
 pub(crate) mod end_state;
 pub(crate) mod identity;
 mod open;

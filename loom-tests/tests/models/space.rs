@@ -142,27 +142,39 @@ fn consumer_wakes_the_producer_before_it_waits() {
     });
 }
 
-/// A poll that was answered `Pending` is followed by a wake before the take returns.
+/// A poll that was answered `Pending` is followed by a wake before the take returns. The take is at
+/// the end of half a window.
+fn take_wakes_a_polling_producer(capacity: usize) {
+    let (ring, tokens) = (ring(capacity), Tokens::default());
+    let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
+    for ticket in producer.reserve_many(capacity).unwrap() {
+        ring.complete(ticket, tokens.make("value")).unwrap();
+    }
+    let consuming = thread::spawn(move || {
+        drop(consumer.try_next().unwrap());
+        consumer
+    });
+    let (wakes, waker) = WakeCounter::new();
+    let poll = producer.poll_space(&mut Context::from_waker(&waker));
+    let consumer = consuming.join().unwrap();
+    if poll.is_pending() {
+        assert!(wakes.count() > 0, "there is space, and the producer sleeps");
+    }
+    assert!(producer.reserve().is_ok());
+    drop((producer, consumer, ring));
+    tokens.assert_all_gone();
+}
+
 #[test]
 fn polling_producer_is_woken() {
-    explore("polling_producer_is_woken", None, 40, || {
-        let (ring, tokens) = (ring(1), Tokens::default());
-        let (mut producer, mut consumer) = ring.open_owned().unwrap().split();
-        let ticket = producer.reserve().unwrap();
-        ring.complete(ticket, tokens.make("value")).unwrap();
-        let consuming = thread::spawn(move || {
-            drop(consumer.try_next().unwrap());
-            consumer
-        });
-        let (wakes, waker) = WakeCounter::new();
-        let poll = producer.poll_space(&mut Context::from_waker(&waker));
-        let consumer = consuming.join().unwrap();
-        if poll.is_pending() {
-            assert!(wakes.count() > 0, "there is space, and the producer sleeps");
-        }
-        assert!(producer.reserve().is_ok());
-        drop((producer, consumer, ring));
-        tokens.assert_all_gone();
+    explore("polling_producer_is_woken", None, 40, || take_wakes_a_polling_producer(1));
+}
+
+/// The consumer takes the first of two slots.
+#[test]
+fn half_a_window_wakes_a_polling_producer() {
+    explore("half_a_window_wakes_a_polling_producer", None, 40, || {
+        take_wakes_a_polling_producer(2);
     });
 }
 

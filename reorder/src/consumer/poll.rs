@@ -133,7 +133,7 @@ impl<R: RingRef> Consumer<R> {
 
     /// Registers the waker and marks the head of line as waited for, before every sleep.
     pub(crate) fn prepare_wait(&mut self, waker: Arc<SharedWaker>) -> PreparedWait {
-        let (slot, generation) = self.ring.slot(self.head);
+        let (slot, generation) = self.ring.slot(self.head());
         let tag = slot.peek();
         match tag.state() {
             State::Vacant | State::Waited if tag.generation() == generation => {}

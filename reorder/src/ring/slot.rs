@@ -213,7 +213,8 @@ impl<T> Slot<T> {
         Tag::from_word(self.tag.load(Relaxed))
     }
 
-    /// Takes the value of `generation`, if the slot is ready: the hot path of `take`.
+    /// Takes the value of the generation of `ready`, if the slot has this tag: the hot path of
+    /// `take`.
     ///
     /// | from | to | how |
     /// |---|---|---|
@@ -224,14 +225,14 @@ impl<T> Slot<T> {
     ///
     /// The caller has the ring's right to take.
     #[inline]
-    pub(crate) unsafe fn take_value(&self, generation: u64) -> Option<T> {
-        if self.load_tag() != Tag::new(generation, State::Ready) {
+    pub(crate) unsafe fn take_value(&self, ready: Tag) -> Option<T> {
+        if self.load_tag() != ready {
             return None;
         }
         // SAFETY: the slot is `Ready`, and `load_tag` made the value visible. The caller alone
         // takes, and the slot is vacated below.
         let value = unsafe { self.read() };
-        self.vacate(generation);
+        self.vacate(ready.vacated());
         Some(value)
     }
 
@@ -257,7 +258,7 @@ impl<T> Slot<T> {
         } else {
             return Err(tag);
         };
-        self.vacate(generation);
+        self.vacate(Tag::new(generation + 1, State::Vacant));
         Ok(outcome)
     }
 
@@ -322,13 +323,12 @@ impl<T> Slot<T> {
         }
     }
 
-    /// Makes the slot vacant in the generation after `generation`.
+    /// Makes the slot vacant in its next generation.
     #[inline]
-    fn vacate(&self, generation: u64) {
-        let next = Tag::new(generation + 1, State::Vacant).word();
+    fn vacate(&self, next: Tag) {
         // ORDERING: take:vacate: Release pairs with `complete:claim` of the next generation: this
         // value was moved out before the next one is written.
-        self.tag.store(next, Release);
+        self.tag.store(next.word(), Release);
     }
 
     /// Moves the value out of the slot.

@@ -5,7 +5,6 @@ use alloc::alloc::{Layout, alloc_zeroed};
 use alloc::boxed::Box;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
-use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr::NonNull;
 
 use crate::errors::CapacityError;
@@ -13,46 +12,16 @@ use crate::ring::slot::Slot;
 
 /// The slots of a ring. Dropping them frees the memory without reading it.
 pub(crate) struct Slots<T> {
-    locator: SlotLocator<T>,
-    owns: PhantomData<Box<[Slot<T>]>>,
-}
-
-/// The address of the slots of a ring, and the numbers to find the slot of a position.
-///
-/// The consumer keeps a copy. Otherwise it would load these fields through the ring again after
-/// every atomic access, one dependent load after the other.
-pub(crate) struct SlotLocator<T> {
     first: NonNull<Slot<T>>,
     mask: u64,
     shift: u32,
+    owns: PhantomData<Box<[Slot<T>]>>,
 }
 
-// SAFETY: a locator is an address. Its user has a reference to the ring of the slots, and the type
-// of that reference decides what may be sent to other threads.
-unsafe impl<T> Send for SlotLocator<T> {}
-// SAFETY: as above.
-unsafe impl<T> Sync for SlotLocator<T> {}
-
-// As for `Ring`.
-impl<T> UnwindSafe for SlotLocator<T> {}
-impl<T> RefUnwindSafe for SlotLocator<T> {}
-
-impl<T> SlotLocator<T> {
-    /// Returns the slot of a position, and the position's generation of it.
-    ///
-    /// # Safety
-    ///
-    /// The ring of these slots is borrowed or counted throughout `'a`. The slots of a ring never
-    /// move and live as long as the ring.
-    #[inline]
-    pub(crate) unsafe fn slot<'a>(&self, position: u64) -> (&'a Slot<T>, u64) {
-        let index = (position & self.mask) as usize;
-        // SAFETY: `mask` is the number of slots minus one, and the masked index is at most `mask`.
-        let slot = unsafe { self.first.add(index) };
-        // SAFETY: the caller ensures that the slots are alive. They are only ever shared.
-        (unsafe { slot.as_ref() }, position >> self.shift)
-    }
-}
+// SAFETY: the slots are owned as by a box, and `Slot<T>` is `Send` if `T` is.
+unsafe impl<T: Send> Send for Slots<T> {}
+// SAFETY: the slots are shared as by a box, and `Slot<T>` is `Sync` if `T` is `Send`.
+unsafe impl<T: Send> Sync for Slots<T> {}
 
 /// Rounds a capacity up to a power of two, or returns why no ring can have it.
 pub(crate) fn rounded_capacity<T>(requested: usize) -> Result<usize, CapacityError> {
@@ -76,30 +45,44 @@ impl<T> Slots<T> {
         let capacity = slots.len();
         // `ManuallyDrop` has the layout of its contents.
         let first = NonNull::from(Box::leak(slots)).cast();
-        let locator =
-            SlotLocator { first, mask: capacity as u64 - 1, shift: capacity.trailing_zeros() };
-        Slots { locator, owns: PhantomData }
-    }
-
-    /// Returns a copy of the locator.
-    pub(crate) fn locator(&self) -> SlotLocator<T> {
-        SlotLocator { ..self.locator }
+        let (mask, shift) = (capacity as u64 - 1, capacity.trailing_zeros());
+        Slots { first, mask, shift, owns: PhantomData }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.locator.mask as usize + 1
+        self.mask as usize + 1
+    }
+
+    /// Returns the address of the slot of a position.
+    #[inline]
+    pub(crate) fn address(&self, position: u64) -> NonNull<Slot<T>> {
+        let index = (position & self.mask) as usize;
+        // SAFETY: `mask` is the number of slots minus one, and the masked index is at most `mask`.
+        unsafe { self.first.add(index) }
+    }
+
+    /// Returns the address after the first half of the slots: the first slot, if there is no other.
+    pub(crate) fn half(&self) -> NonNull<Slot<T>> {
+        self.address(self.len() as u64 / 2)
+    }
+
+    /// Returns the address after the last slot.
+    pub(crate) fn end(&self) -> NonNull<Slot<T>> {
+        // SAFETY: the address after the last slot is the end of the allocation.
+        unsafe { self.first.add(self.len()) }
     }
 
     /// Returns the slot of a position, and the position's generation of it.
     #[inline]
     pub(crate) fn slot(&self, position: u64) -> (&Slot<T>, u64) {
-        // SAFETY: the slots are borrowed with `self`.
-        unsafe { self.locator.slot(position) }
+        // SAFETY: the slots are borrowed with `self`, and they are only ever shared.
+        (unsafe { self.address(position).as_ref() }, self.generation(position))
     }
 
     /// Returns the generation of a position.
+    #[inline]
     pub(crate) fn generation(&self, position: u64) -> u64 {
-        position >> self.locator.shift
+        position >> self.shift
     }
 
     /// Allocates slots that are vacant for the positions from `first` on.
@@ -147,7 +130,7 @@ impl<T> Slots<T> {
     }
 
     fn all(&self) -> NonNull<[Slot<T>]> {
-        NonNull::slice_from_raw_parts(self.locator.first, self.len())
+        NonNull::slice_from_raw_parts(self.first, self.len())
     }
 }
 

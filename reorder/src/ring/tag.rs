@@ -65,6 +65,13 @@ impl Tag {
         self.0
     }
 
+    /// Returns the tag of the slot after its value is taken. `self` is `Ready`.
+    #[inline]
+    pub(crate) const fn vacated(self) -> Tag {
+        debug_assert!(matches!(self.state(), State::Ready));
+        Tag(self.0 - State::Ready as u64 + (1 << STATE_BITS))
+    }
+
     #[inline]
     pub(crate) const fn generation(self) -> u64 {
         self.0 >> STATE_BITS
@@ -114,6 +121,10 @@ mod tests {
                 assert_eq!((tag.generation(), tag.state()), (generation, state));
                 assert_eq!(Tag::from_word(tag.word()), tag);
             }
+        }
+        for generation in [0, 1, GENERATIONS - 2] {
+            let vacant = Tag::new(generation + 1, State::Vacant);
+            assert_eq!(Tag::new(generation, State::Ready).vacated(), vacant);
         }
     }
 
