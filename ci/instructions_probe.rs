@@ -7,8 +7,8 @@
 use std::array;
 
 use reorder_ring::{
-    Consumer, Delivery, Permit, Producer, Reason, Rejected, ReserveError, Ring, RingPool, Ticket,
-    TryNextError,
+    Batch, Consumer, Delivery, Permit, Producer, Reason, Rejected, ReserveError, Ring, RingPool,
+    Ticket, TryNextError,
 };
 
 const WINDOW: usize = 64;
@@ -30,6 +30,8 @@ const OPERATIONS: &[(&str, fn(), usize)] = &[
     ("evict", evict, WINDOW),
     ("try_next", try_next, WINDOW),
     ("drain_ready, an item of 64", drain_ready, WINDOW),
+    ("unsplit batch: reserve, complete, try_next", unsplit, WINDOW),
+    ("unsplit batch: drain_ready, an item of 64", unsplit_drain_ready, WINDOW),
     ("batch of 16, opened to closed", batch, 1),
     ("pool: lease, and its end", pool_lease, 1),
     ("pool: complete", pool_complete, BATCH),
@@ -88,6 +90,20 @@ fn probe_try_next(consumer: &mut Consumer<&Ring<u64>>) -> Result<Delivery<u64>, 
 #[inline(never)]
 fn probe_drain_ready(consumer: &mut Consumer<&Ring<u64>>) -> u64 {
     consumer.drain_ready().map(|delivery| delivery.outcome.unwrap()).sum()
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn probe_unsplit(batch: &mut Batch<&Ring<u64>>) -> u64 {
+    let ticket = batch.reserve().unwrap();
+    batch.ring().complete(ticket, 7).unwrap();
+    batch.try_next().unwrap().outcome.unwrap()
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn probe_unsplit_drain_ready(batch: &mut Batch<&Ring<u64>>) -> u64 {
+    batch.drain_ready().map(|delivery| delivery.outcome.unwrap()).sum()
 }
 
 #[unsafe(no_mangle)]
@@ -213,6 +229,23 @@ fn drain_ready() {
         complete_all(ring, reserved(producer));
         assert_eq!(probe_drain_ready(consumer), 7 * WINDOW as u64);
     });
+}
+
+fn unsplit() {
+    let ring = Ring::with_capacity(WINDOW).unwrap();
+    let mut batch = ring.open().unwrap();
+    assert!((0..WINDOW * ROUNDS).all(|_| probe_unsplit(&mut batch) == 7));
+}
+
+fn unsplit_drain_ready() {
+    let ring = Ring::with_capacity(WINDOW).unwrap();
+    let mut batch = ring.open().unwrap();
+    for _ in 0..ROUNDS {
+        for ticket in batch.reserve_many(WINDOW).unwrap() {
+            ring.complete(ticket, 7).unwrap();
+        }
+        assert_eq!(probe_unsplit_drain_ready(&mut batch), 7 * WINDOW as u64);
+    }
 }
 
 fn batch() {

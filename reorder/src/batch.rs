@@ -84,7 +84,7 @@ impl<R: RingRef> Batch<R> {
     ///
     /// # Progress
     ///
-    /// Wait-free: it moves the handles.
+    /// Wait-free: it stores the head, and moves the handles.
     pub fn split(self) -> (Producer<R>, Consumer<R>) {
         (self.producer, self.consumer.split())
     }
@@ -120,8 +120,9 @@ impl<R: RingRef> Batch<R> {
     ///
     /// # Progress
     ///
-    /// As [`Producer::space`].
+    /// As [`Producer::space`], and the store of the head.
     pub fn space(&mut self) -> usize {
+        self.consumer.publish_head();
         self.producer.space()
     }
 
@@ -142,9 +143,10 @@ impl<R: RingRef> Batch<R> {
     ///
     /// # Progress
     ///
-    /// As [`Producer::reserve`].
+    /// As [`Producer::reserve`], and at most the store of the head.
     #[inline]
     pub fn reserve(&mut self) -> Result<Ticket, ReserveError> {
+        self.publish_head_for(1);
         self.producer.reserve()
     }
 
@@ -156,8 +158,9 @@ impl<R: RingRef> Batch<R> {
     ///
     /// # Progress
     ///
-    /// As [`Producer::reserve_many`].
+    /// As [`Producer::reserve_many`], and at most the store of the head.
     pub fn reserve_many(&mut self, count: usize) -> Result<Tickets, ReserveError> {
+        self.publish_head_for(count as u64);
         self.producer.reserve_many(count)
     }
 
@@ -169,8 +172,9 @@ impl<R: RingRef> Batch<R> {
     ///
     /// # Progress
     ///
-    /// As [`Producer::permit`].
+    /// As [`Producer::permit`], and at most the store of the head.
     pub fn permit(&mut self) -> Result<Permit<R>, ReserveError> {
+        self.publish_head_for(1);
         self.producer.permit()
     }
 
@@ -182,9 +186,24 @@ impl<R: RingRef> Batch<R> {
     ///
     /// # Progress
     ///
-    /// As [`Producer::reserve_through`].
+    /// As [`Producer::reserve_through`], and at most the store of the head.
     pub fn reserve_through(&mut self, index: u64) -> Result<(), ReserveThroughError> {
+        self.publish_head_for(index.saturating_sub(self.reserved()).saturating_add(1));
         self.producer.reserve_through(index)
+    }
+
+    /// Stores the head, if a reservation of `count` positions will load it.
+    #[inline]
+    fn publish_head_for(&self, count: u64) {
+        if self.producer.seems_full(count) {
+            self.publish_head();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn publish_head(&self) {
+        self.consumer.publish_head();
     }
 
     /// Returns the ticket of a reserved index. See [`Producer::ticket`].
@@ -236,7 +255,7 @@ impl<R: RingRef> Batch<R> {
     /// As [`Consumer::try_next`].
     #[inline]
     pub fn try_next(&mut self) -> Result<Delivery<R::Value>, TryNextError> {
-        match self.consumer.take_value() {
+        match self.consumer.take_value_unsplit() {
             Some(delivery) => Ok(delivery),
             None => self.try_next_cold(),
         }
@@ -262,7 +281,7 @@ impl<R: RingRef> Batch<R> {
     ///
     /// As [`Consumer::drain_ready`].
     pub fn drain_ready(&mut self) -> DrainReady<'_, R> {
-        DrainReady::new(&mut self.consumer)
+        DrainReady::unsplit(&mut self.consumer)
     }
 
     /// Evicts the head of line. See [`Consumer::evict_head`].

@@ -70,6 +70,7 @@ impl<R: RingRef> Consumer<R> {
 
     /// Returns the consumer of a split batch, whose producer may wait for space on another thread.
     pub(crate) fn split(mut self) -> Self {
+        self.publish_head();
         self.fenced_at = self.head();
         // SAFETY: the slots of the cursor are the slots of `ring`.
         unsafe { self.cursor.stop_at_half(&self.ring.slots) };
@@ -164,6 +165,23 @@ impl<R: RingRef> Consumer<R> {
         Some(self.deliver(place, Ok(value)))
     }
 
+    /// Does the same in a batch that is not split, and does not store the head. No other thread
+    /// loads it, and [`publish_head`](Consumer::publish_head) stores it before this thread does.
+    #[inline]
+    pub(crate) fn take_value_unsplit(&mut self) -> Option<Delivery<R::Value>> {
+        let place = self.cursor.place();
+        // SAFETY: as in `take_value`.
+        let slot = unsafe { place.slot() };
+        // SAFETY: as in `take_value`.
+        let value = unsafe { slot.take_value(self.cursor.ready()) }?;
+        let index = self.cursor.position_at(&place) - self.base;
+        // SAFETY: as in `deliver`.
+        if unsafe { self.cursor.advance(place) } {
+            self.leave_stop();
+        }
+        Some(Delivery { index, outcome: Ok(value) })
+    }
+
     /// Takes the head of line if it is a gap, or a value by now. Otherwise it returns the reason.
     #[cold]
     #[inline(never)]
@@ -209,9 +227,7 @@ impl<R: RingRef> Consumer<R> {
     ) -> Delivery<R::Value> {
         let position = self.cursor.position_at(&place);
         let head = position + 1;
-        // ORDERING: take:head: Release pairs with `reserve:head`: position `p` is taken before
-        // position `p + capacity` is reserved.
-        self.ring.head.store(head, Release);
+        self.store_head(head);
         // SAFETY: `place` is the place of the cursor, which leaves a stop below.
         if unsafe { self.cursor.advance(place) } {
             self.leave_stop();
@@ -219,6 +235,18 @@ impl<R: RingRef> Consumer<R> {
             self.notify_producer();
         }
         Delivery { index: position - self.base, outcome }
+    }
+
+    #[inline]
+    fn store_head(&self, head: u64) {
+        // ORDERING: take:head: Release pairs with `reserve:head`: position `p` is taken before
+        // position `p + capacity` is reserved.
+        self.ring.head.store(head, Release);
+    }
+
+    /// Stores the head, which the takes of a batch that is not split did not store.
+    pub(crate) fn publish_head(&self) {
+        self.store_head(self.head());
     }
 
     /// Moves the cursor on from a stop. In a split batch, this is once per half window, and the
@@ -272,7 +300,7 @@ impl<R: RingRef> Consumer<R> {
     /// Wait-free: each call takes at most 2 loads and 2 stores for a value; 3 loads and 2 stores
     /// for a gap; 2 loads at the end. The rest is as for [`try_next`](Consumer::try_next).
     pub fn drain_ready(&mut self) -> DrainReady<'_, R> {
-        DrainReady { consumer: self }
+        DrainReady { consumer: self, is_split: true }
     }
 
     /// Evicts the head of line: it is delivered as a gap.
@@ -410,6 +438,7 @@ impl<R: RingRef> Consumer<R> {
 
 impl<R: RingRef> Drop for Consumer<R> {
     fn drop(&mut self) {
+        self.publish_head();
         let ring = &*self.ring;
         let _leave_last = SideGuard { ring, side: Side::Consumer };
         if !ring.batch_state.has_side(Side::Producer) {
@@ -439,11 +468,14 @@ impl<R: RingRef> fmt::Debug for Consumer<R> {
 #[must_use = "iterators are lazy: nothing is taken until `next` is called"]
 pub struct DrainReady<'a, R: RingRef> {
     consumer: &'a mut Consumer<R>,
+    is_split: bool,
 }
 
 impl<'a, R: RingRef> DrainReady<'a, R> {
-    pub(crate) fn new(consumer: &'a mut Consumer<R>) -> Self {
-        DrainReady { consumer }
+    /// Returns the iterator for a batch that is not split.
+    #[inline]
+    pub(crate) fn unsplit(consumer: &'a mut Consumer<R>) -> Self {
+        DrainReady { consumer, is_split: false }
     }
 }
 
@@ -452,7 +484,11 @@ impl<R: RingRef> Iterator for DrainReady<'_, R> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        self.consumer.take_value().or_else(|| self.consumer.take_outcome())
+        let taken = match self.is_split {
+            true => self.consumer.take_value(),
+            false => self.consumer.take_value_unsplit(),
+        };
+        taken.or_else(|| self.consumer.take_outcome())
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -275,7 +275,7 @@ impl<R: RingRef> Producer<R> {
     #[inline]
     fn advance(&mut self, count: u64) -> Result<u64, ReserveError> {
         let first = self.tail;
-        if self.limit - first < count || self.ring.batch_state.may_be_cancelled() {
+        if self.seems_full(count) || self.ring.batch_state.may_be_cancelled() {
             self.check_space(count)?;
         }
         self.tail = first + count;
@@ -284,6 +284,13 @@ impl<R: RingRef> Producer<R> {
         // the ticket leaves this function.
         self.ring.tail.store(self.tail, Release);
         Ok(first)
+    }
+
+    /// Returns `true` if `count` positions do not fit, as far as is known. Then the next
+    /// reservation loads the head.
+    #[inline]
+    pub(crate) fn seems_full(&self, count: u64) -> bool {
+        self.limit - self.tail < count
     }
 
     /// Loads the head again, and returns an error if `count` positions do not fit.

@@ -71,7 +71,8 @@ use crate::ticket::issuer::Issuer;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Ring<T> {
-    /// The first position that is not taken. The consumer side stores it.
+    /// The first position that is not taken. The consumer side stores it. In a batch that is not
+    /// split, it may be lower, until this side loads it.
     pub(crate) head: CachePadded<AtomicU64>,
     /// The first position that is not reserved. The producer side stores it.
     pub(crate) tail: CachePadded<AtomicU64>,

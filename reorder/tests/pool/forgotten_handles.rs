@@ -87,6 +87,35 @@ fn the_end_of_a_lease_closes_a_batch_with_one_forgotten_side() {
     counter.assert_each_dropped_once();
 }
 
+/// The takes of such a batch do not store the head, so the end of the lease finds an earlier one.
+#[test]
+fn the_end_of_a_lease_closes_a_batch_that_has_taken_values() {
+    let (pool, counter) = (RingPool::new(), DropCounter::default());
+    for taken in 0..3 * CAPACITY {
+        let lease = pool.lease(CAPACITY).unwrap();
+        let mut batch = lease.open().unwrap();
+        for _ in 0..taken {
+            lease.complete(batch.reserve().unwrap(), counter.value()).unwrap();
+            drop(batch.try_next().unwrap());
+        }
+        let mut tickets = batch.reserve_many(2).unwrap();
+        lease.complete(tickets.next().unwrap(), counter.value()).unwrap();
+        let late = tickets.next().unwrap();
+        forget(batch);
+        drop(lease);
+        assert_eq!((counter.alive(), pool.usage().rings), (0, 1));
+        assert_eq!(pool.complete(late, counter.value()).unwrap_err().reason, Reason::Stale);
+
+        let lease = pool.lease(CAPACITY).unwrap();
+        let mut batch = lease.open().unwrap();
+        for ticket in batch.reserve_many(CAPACITY).unwrap() {
+            lease.complete(ticket, counter.value()).unwrap();
+        }
+        assert_eq!(batch.drain_ready().count(), CAPACITY);
+    }
+    counter.assert_each_dropped_once();
+}
+
 #[test]
 fn the_next_batch_does_not_wake_a_forgotten_consumer() {
     let pool = RingPool::new();

@@ -21,6 +21,7 @@ mod reopen;
 mod reserve;
 mod resume;
 mod space;
+mod unsplit;
 mod user_drop;
 #[cfg(feature = "std")]
 mod waits;
