@@ -202,6 +202,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
 
     /// Returns `start` if the limiter allows an attempt.
     fn decide_start(&mut self, now: Instant, end: Option<Instant>, start: Decision) -> Decision {
+        self.turn.count(self.counted());
         match self.turn.check(now) {
             Ok(()) => start,
             Err(closed) => {
@@ -267,6 +268,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
     }
 
     fn start(&mut self, index: u64, now: Instant, is_hedge: bool) -> Option<Action<S, P, E>> {
+        self.turn.count(self.counted());
         // Another batch may have been dispatched meanwhile.
         let dispatch = match self.turn.dispatch(now) {
             Ok(dispatch) => dispatch,
@@ -333,6 +335,9 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         };
         if self.tokens.is_some_and(|tokens| !tokens.allow_retries()) && !is_closed {
             return Some((entry, NoRetry::Budget));
+        }
+        if !is_closed {
+            self.stats.waited_for_retry += wait;
         }
         let end = self.end_of_waiting(&entry);
         self.ending.remove(&entry.index);
@@ -427,6 +432,8 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         self.is_closed = true;
         self.turn.leave(now);
         self.end_wait(now);
+        self.turn.count(self.counted());
+        self.turn.report();
         self.due.clear();
         self.ready.clear();
         self.ends.clear();
@@ -457,21 +464,28 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
 
     /// Adds the wait that is under way to the statistics, and ends it.
     fn end_wait(&mut self, now: Instant) {
-        if self.blocked_since.is_none() {
-            return;
+        if let Some((since, closed)) = self.blocked_since.take() {
+            closed.add_wait(&mut self.stats, since, now);
         }
-        let after = self.stats(now);
-        let before = mem::replace(&mut self.stats, after);
-        self.blocked_since = None;
-        self.turn.waited(self.stats.waits_since(&before));
+    }
+
+    /// Returns the statistics without the wait that is under way.
+    fn counted(&self) -> RequestStats {
+        let (hedges_won, hedges_wasted) = (self.running.won, self.running.wasted);
+        RequestStats { hedges_won, hedges_wasted, ..self.stats }
+    }
+
+    /// Returns what was counted since the last report to the limiter. The caller reports it.
+    pub(crate) fn take_new_counts(&mut self) -> RequestStats {
+        self.turn.count(self.counted());
+        self.turn.take_new()
     }
 
     /// Returns the statistics, including the wait that is under way.
     pub(crate) fn stats(&self, now: Instant) -> RequestStats {
-        let mut stats = self.stats;
-        (stats.hedges_won, stats.hedges_wasted) = (self.running.won, self.running.wasted);
+        let mut stats = self.counted();
         if let Some((since, closed)) = self.blocked_since {
-            stats.waited(since, now, [closed.paced, closed.throttled, closed.open]);
+            closed.add_wait(&mut stats, since, now);
         }
         stats
     }

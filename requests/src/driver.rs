@@ -96,7 +96,10 @@ impl<J: Jobs> Driver<J> {
         end: EndOf<J>,
     ) {
         self.jobs.ended(id);
-        let ended = lock(&self.dispatcher).attempt_ended(id, now(), end.verdict());
+        let mut dispatcher = lock(&self.dispatcher);
+        let ended = dispatcher.attempt_ended(id, now(), end.verdict());
+        let counted = dispatcher.take_new_counts();
+        drop(dispatcher);
         let is_overdue = matches!(
             ended,
             Ended::Overdue(_) | Ended::TimedOut | Ended::Beside { is_overdue: true }
@@ -106,7 +109,7 @@ impl<J: Jobs> Driver<J> {
             Answer::Done | Answer::Failed | Answer::None if is_overdue => Answer::Retry,
             answer => answer,
         };
-        let delay = self.limiter.ended(dispatch, answer, now());
+        let delay = self.limiter.attempt_ended(dispatch, answer, &counted, now());
         if is_overdue {
             lock(&self.dispatcher).note_delay(delay);
         }

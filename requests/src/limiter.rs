@@ -10,7 +10,7 @@
 //! The limiter has one timer, for the slot of the first batch. It [wakes](BatchWaker) that batch.
 //! No thread looks at the other batches, so a dispatch costs the same for any number of them. A
 //! first batch that does not come for [`GRACE`] after its slot loses its place. If only the
-//! end of an attempt opens the limiter, [`RateLimiter::ended`] wakes the first batch.
+//! end of an attempt opens the limiter, [`RateLimiter::attempt_ended`] wakes the first batch.
 //!
 //! | file | contents |
 //! |---|---|
@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use crate::limiter::closing::Closing;
 use crate::primitive::{Mutex, MutexGuard, lock};
+use crate::stats::RequestStats;
 use crate::throttle::Throttle;
 use reorder_executor::dispatch::{SharedRunTime, SharedTimer, now};
 
@@ -173,6 +174,8 @@ pub(crate) struct Closed {
     pub(crate) throttled: Instant,
     /// The instant at which the batch asks again. It is far away if the limiter opens by an event.
     pub(crate) open: Instant,
+    /// The limit that keeps the batch after the throttle has allowed it.
+    pub(crate) limit: Limit,
 }
 
 impl RateLimiter {
@@ -240,7 +243,9 @@ impl RateLimiter {
     /// Returns the turns of a new batch among the batches that go through the limiter. The limiter
     /// wakes the batch when its turn has come.
     pub(crate) fn turn(&self, waker: Option<Waker>) -> Turn {
-        Turn { limiter: self.clone(), place: None, waker, cost: 1, told: Vec::new() }
+        let (counted, reported) = (RequestStats::default(), RequestStats::default());
+        let limiter = self.clone();
+        Turn { limiter, place: None, waker, cost: 1, told: Vec::new(), counted, reported }
     }
 
     /// Returns `true` if the system refused the thread of the timers: batches that wait have to
@@ -254,12 +259,25 @@ impl RateLimiter {
         &self.0.runtime
     }
 
-    /// Records the end of an attempt. Returns the new delay.
+    #[cfg(test)]
     pub(crate) fn ended(&self, dispatch: Dispatched, answer: Answer, now: Instant) -> Duration {
+        self.attempt_ended(dispatch, answer, &RequestStats::default(), now)
+    }
+
+    /// Records the end of an attempt, and what its batch has counted since its last report. Returns
+    /// the new delay.
+    pub(crate) fn attempt_ended(
+        &self,
+        dispatch: Dispatched,
+        answer: Answer,
+        counted: &RequestStats,
+        now: Instant,
+    ) -> Duration {
         let mut state = lock(&self.0.state);
         let (before, was_full) = (state.delay, state.is_full());
         state.in_flight = state.in_flight.saturating_sub(1);
         state.stats.ended(answer);
+        state.stats.add(counted);
         state.closing.ended(dispatch.closing, matches!(answer, Answer::Done | Answer::Failed));
         if let (Some(throttle), true) = (state.settings.throttle, dispatch.round == state.round) {
             match answer {

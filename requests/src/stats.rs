@@ -1,6 +1,6 @@
 //! The statistics of a batch of requests.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The statistics of the requests of one batch.
 ///
@@ -40,55 +40,37 @@ pub struct RequestStats {
     /// The further time during which an attempt was ready, but the throttle of the limiter did not
     /// allow it.
     pub waited_for_throttle: Duration,
-    /// The further time during which an attempt was ready, but a quota had no room, the service was
-    /// closed, or as many attempts were in flight as the limiter allowed.
-    pub waited_for_service: Duration,
+    /// The further time during which an attempt was ready, but a quota had no room. If several
+    /// limits kept it back, here and below, the one counts that was to open last when the batch
+    /// last asked.
+    pub waited_for_quota: Duration,
+    /// The further time during which an attempt was ready, but the service was closed, or its
+    /// number of [remaining](crate::RateLimiter::set_remaining) requests was 0.
+    pub waited_for_closing: Duration,
+    /// The further time during which an attempt was ready, but as many attempts were in flight as
+    /// the limiter allowed.
+    pub waited_for_in_flight: Duration,
+    /// The waits of [`Retry`](crate::Retry), added up over the items. A wait counts in full when it
+    /// begins.
+    pub waited_for_retry: Duration,
 }
 
 impl RequestStats {
-    /// Adds a wait at a rate limiter that its pace closed until `paced`, its throttle until
-    /// `throttled`, and the service until `open`.
-    pub(crate) fn waited(&mut self, mut since: Instant, until: Instant, ends: [Instant; 3]) {
-        let waits = [
-            &mut self.waited_for_pace,
-            &mut self.waited_for_throttle,
-            &mut self.waited_for_service,
-        ];
-        for (wait, end) in waits.into_iter().zip(ends) {
-            let end = end.min(until);
-            *wait += end.saturating_duration_since(since);
-            since = since.max(end);
+    /// Returns the differences of the counts that a limiter adds up over its batches. The other
+    /// fields are 0.
+    pub(crate) fn since(&self, before: &RequestStats) -> RequestStats {
+        RequestStats {
+            timed_out: self.timed_out - before.timed_out,
+            hedges: self.hedges - before.hedges,
+            hedges_won: self.hedges_won - before.hedges_won,
+            hedges_wasted: self.hedges_wasted - before.hedges_wasted,
+            waited_for_pace: self.waited_for_pace - before.waited_for_pace,
+            waited_for_throttle: self.waited_for_throttle - before.waited_for_throttle,
+            waited_for_quota: self.waited_for_quota - before.waited_for_quota,
+            waited_for_closing: self.waited_for_closing - before.waited_for_closing,
+            waited_for_in_flight: self.waited_for_in_flight - before.waited_for_in_flight,
+            waited_for_retry: self.waited_for_retry - before.waited_for_retry,
+            ..RequestStats::default()
         }
-    }
-
-    /// Returns the waits for the pace, the throttle and the service since earlier statistics.
-    pub(crate) fn waits_since(&self, before: &RequestStats) -> [Duration; 3] {
-        [
-            self.waited_for_pace - before.waited_for_pace,
-            self.waited_for_throttle - before.waited_for_throttle,
-            self.waited_for_service - before.waited_for_service,
-        ]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wait_is_for_the_pace_first_and_for_the_service_last() {
-        let zero = Instant::now();
-        let at = |millis| zero + Duration::from_millis(millis);
-        let waits = |since, until| {
-            let mut stats = RequestStats::default();
-            stats.waited(at(since), at(until), [at(20), at(50), at(57)]);
-            [stats.waited_for_pace, stats.waited_for_throttle, stats.waited_for_service]
-                .map(|wait| wait.as_millis())
-        };
-        assert_eq!(waits(10, 60), [10, 30, 7], "what comes after it opens is no wait");
-        assert_eq!(waits(10, 15), [5, 0, 0]);
-        assert_eq!(waits(30, 45), [0, 15, 0]);
-        assert_eq!(waits(55, 60), [0, 0, 2]);
-        assert_eq!(waits(58, 60), [0, 0, 0]);
     }
 }

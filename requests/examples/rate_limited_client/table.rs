@@ -42,6 +42,7 @@ fn row(run: &Run, batch: &Batch) -> String {
     let span = times.clone().min().zip(times.clone().max());
     let span = span.map_or(0.0, |(first, last)| (last - first).as_secs_f64());
     let stats = &batch.stats;
+    let service = stats.waited_for_quota + stats.waited_for_closing + stats.waited_for_in_flight;
     format!(
         "  {:>5}  {in_order:>8}  {:>4}  {:>6}  {:>8}  {:>8}  {:>7}  {:>4}  {:>7.2}  {:>9.2}  \
          {:>5.1}\n",
@@ -53,7 +54,7 @@ fn row(run: &Run, batch: &Batch) -> String {
         stats.capacity_retries,
         batch.late,
         stats.waited_for_pace.as_secs_f64(),
-        stats.waited_for_service.as_secs_f64(),
+        service.as_secs_f64(),
         times.count() as f64 / span.max(0.001)
     )
 }

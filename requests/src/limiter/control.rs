@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::limiter::quota::Bucket;
-use crate::limiter::{Limit, NotUntil, RateLimiter, RateLimiterBuilder};
+use crate::limiter::{Limit, NotUntil, RateLimiter, RateLimiterBuilder, State};
 use crate::primitive::lock;
 use crate::throttle::{Throttle, ThrottleError};
 use reorder_executor::dispatch::now;
@@ -81,10 +81,13 @@ impl RateLimiter {
     ///
     /// Blocking: it takes a lock that is held for a few instructions per quota.
     pub fn not_until(&self, cost: u64) -> Option<NotUntil> {
-        let (state, now) = (lock(&self.0.state), now());
+        self.not_until_at(&lock(&self.0.state), cost, now())
+    }
+
+    pub(super) fn not_until_at(&self, state: &State, cost: u64, now: Instant) -> Option<NotUntil> {
         // A service that is closed takes no attempt, however many are in flight.
         let closed = state.not_before.filter(|&at| now < at);
-        match self.latest(&state, cost).filter(|it| it.earliest.is_none_or(|at| now < at)) {
+        match self.latest(state, cost).filter(|it| it.earliest.is_none_or(|at| now < at)) {
             Some(NotUntil { limit: Limit::InFlight, .. }) if closed.is_some() => {
                 Some(NotUntil { limit: Limit::Closed, earliest: closed })
             }

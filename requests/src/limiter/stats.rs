@@ -2,12 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use crate::limiter::RateLimiter;
 use crate::limiter::closing::Answer;
+use crate::limiter::{Closed, Limit, RateLimiter};
 use crate::primitive::lock;
+use crate::stats::RequestStats;
 
 /// The statistics of a limiter since it was made, for all batches of all executors that go through
 /// it. Returned by [`RateLimiter::stats`].
+///
+/// The batches count hedges, time-outs and waits, and report them with their next attempt, or when
+/// an attempt or the batch ends. So the counts never fall, and all of a batch is in them when its
+/// last attempt has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LimiterStats {
@@ -31,6 +36,15 @@ pub struct LimiterStats {
     /// The number of attempts that ended without an answer: they panicked, were dropped, or were
     /// given up.
     pub unanswered: u64,
+    /// The number of attempts that exceeded their [time-out](crate::Retry::attempt_timeout). Their
+    /// ends count above, too.
+    pub timed_out: u64,
+    /// The number of attempts that were [hedges](crate::Hedge).
+    pub hedges: u64,
+    /// The number of hedges that gave their items the result.
+    pub hedges_won: u64,
+    /// The number of hedges that did not. Hedges that still run are not counted.
+    pub hedges_wasted: u64,
     /// The number of times that an answer or [`RateLimiter::close_until`] closed the service. A
     /// call that only makes a closing longer is not counted.
     pub closings: u64,
@@ -41,9 +55,15 @@ pub struct LimiterStats {
     pub waited_for_pace: Duration,
     /// The further time for which batches waited for the throttle.
     pub waited_for_throttle: Duration,
-    /// The further time for which batches waited for a quota, for the end of a closing, or for the
-    /// end of other attempts.
-    pub waited_for_service: Duration,
+    /// The further time for which batches waited for a quota.
+    pub waited_for_quota: Duration,
+    /// The further time for which batches waited for the end of a closing, or for the reset of
+    /// [remaining](RateLimiter::set_remaining) requests.
+    pub waited_for_closing: Duration,
+    /// The further time for which batches waited for the end of other attempts.
+    pub waited_for_in_flight: Duration,
+    /// The waits of [`Retry`](crate::Retry), added up over the items.
+    pub waited_for_retry: Duration,
     /// The instants of the first and of the last dispatch.
     pub(super) dispatched: Option<(Instant, Instant)>,
 }
@@ -77,15 +97,45 @@ impl LimiterStats {
         *counter += 1;
     }
 
-    /// Adds the waits of a batch for the pace, the throttle and the service.
-    pub(super) fn waited(&mut self, waits: [Duration; 3]) {
-        let sums = [
-            &mut self.waited_for_pace,
-            &mut self.waited_for_throttle,
-            &mut self.waited_for_service,
-        ];
-        for (sum, wait) in sums.into_iter().zip(waits) {
+    /// Adds what a batch has counted since its last report.
+    pub(super) fn add(&mut self, new: &RequestStats) {
+        self.timed_out += new.timed_out;
+        self.hedges += new.hedges;
+        self.hedges_won += new.hedges_won;
+        self.hedges_wasted += new.hedges_wasted;
+        for (sum, wait) in [
+            (&mut self.waited_for_pace, new.waited_for_pace),
+            (&mut self.waited_for_throttle, new.waited_for_throttle),
+            (&mut self.waited_for_quota, new.waited_for_quota),
+            (&mut self.waited_for_closing, new.waited_for_closing),
+            (&mut self.waited_for_in_flight, new.waited_for_in_flight),
+            (&mut self.waited_for_retry, new.waited_for_retry),
+        ] {
             *sum = sum.saturating_add(wait);
+        }
+    }
+}
+
+impl Closed {
+    /// Adds a wait of a batch, during which the limiter was closed like this.
+    pub(crate) fn add_wait(&self, stats: &mut RequestStats, mut since: Instant, until: Instant) {
+        let mut none = Duration::ZERO;
+        let by_limit = match self.limit {
+            Limit::Quota(_) | Limit::CostQuota(_) => &mut stats.waited_for_quota,
+            Limit::Closed | Limit::Remaining => &mut stats.waited_for_closing,
+            Limit::InFlight => &mut stats.waited_for_in_flight,
+            Limit::Pace => &mut none,
+        };
+        // The waits for the pace and the throttle come first. A wait for the turn of another batch
+        // is part of them.
+        for (sum, end) in [
+            (&mut stats.waited_for_pace, self.paced),
+            (&mut stats.waited_for_throttle, self.throttled),
+            (by_limit, self.open),
+        ] {
+            let end = end.min(until);
+            *sum += end.saturating_duration_since(since);
+            since = since.max(end);
         }
     }
 }

@@ -1,11 +1,13 @@
 //! One batch in the queue of a rate limiter.
 
+use std::iter;
 use std::mem;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::limiter::{Closed, Dispatched, RateLimiter, Slot, State, Waiting, later};
+use crate::limiter::{Closed, Dispatched, FAR, Limit, RateLimiter, Slot, State, Waiting, later};
 use crate::primitive::lock;
+use crate::stats::RequestStats;
 use crate::throttle::Throttle;
 use reorder_executor::dispatch::now;
 
@@ -19,6 +21,9 @@ pub(crate) struct Turn {
     pub(super) cost: u64,
     /// The batches whose turn has come, and that nothing has woken.
     pub(super) told: Vec<Waker>,
+    /// The counts of the batch, and the part of them that the limiter has.
+    pub(super) counted: RequestStats,
+    pub(super) reported: RequestStats,
 }
 
 impl Turn {
@@ -61,6 +66,7 @@ impl Turn {
     }
 
     fn ask(&mut self, state: &mut State, now: Instant) -> Result<(), Closed> {
+        state.stats.add(&self.take_new());
         #[cfg(test)]
         {
             state.asked += 1;
@@ -106,7 +112,17 @@ impl Turn {
         let by_pace = |last: Slot| later(last.due, pace.saturating_mul(earlier.saturating_add(1)));
         let is_paced = interval == pace;
         let paced = if is_paced { throttled } else { state.last.map_or(now, by_pace) };
-        Closed { paced: paced.min(throttled), throttled, open: at }
+        let limit = self.limit(state, earlier, now);
+        Closed { paced: paced.min(throttled), throttled, open: at, limit }
+    }
+
+    /// Returns the limit that keeps the batch, or the first batch of the queue, for longest.
+    fn limit(&self, state: &State, earlier: u32, now: Instant) -> Limit {
+        let first = state.queue.front().filter(|_| earlier != 0).map(|first| first.cost);
+        let costs = iter::once(self.cost).chain(first);
+        let limits = costs.filter_map(|cost| self.limiter.not_until_at(state, cost, now));
+        let last = limits.max_by_key(|it| it.earliest.unwrap_or_else(|| later(now, FAR)));
+        last.map_or(Limit::Pace, |it| it.limit)
     }
 
     /// Returns the instant from which on the batch may dispatch, unless another batch does so
@@ -175,9 +191,22 @@ impl Turn {
         Ok(dispatch)
     }
 
-    /// Adds waits of the batch for the pace, the throttle and the service to the statistics.
-    pub(crate) fn waited(&self, waits: [Duration; 3]) {
-        lock(&self.limiter.0.state).stats.waited(waits);
+    /// Notes the counts of the batch. The limiter gets what is new of them when the batch asks.
+    pub(crate) fn count(&mut self, counted: RequestStats) {
+        self.counted = counted;
+    }
+
+    /// Returns the counts that the limiter does not have yet. The caller reports them.
+    pub(crate) fn take_new(&mut self) -> RequestStats {
+        self.counted.since(&mem::replace(&mut self.reported, self.counted))
+    }
+
+    /// Reports the counts that the limiter does not have yet, if there are any.
+    pub(crate) fn report(&mut self) {
+        let new = self.take_new();
+        if new != RequestStats::default() {
+            lock(&self.limiter.0.state).stats.add(&new);
+        }
     }
 
     /// Leaves the queue, because the batch has no attempt to dispatch.

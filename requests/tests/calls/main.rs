@@ -18,6 +18,7 @@ mod finish_running;
 mod futures;
 mod hedges;
 mod limiter_room;
+mod limiter_stats;
 mod mixed_failures;
 mod rate_limiter;
 mod reentrant_wakers;

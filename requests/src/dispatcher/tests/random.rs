@@ -211,6 +211,7 @@ fn simulated(plan: &Plan) -> Vec<Outcome> {
         }
         time = next.unwrap_or_else(|| panic!("no further action will come: {plan:?}"));
     }
+    check_totals(&limiter, &mut simulations, zero);
     simulations
         .into_iter()
         .map(|simulation| {
@@ -225,7 +226,11 @@ fn simulated(plan: &Plan) -> Vec<Outcome> {
                 waited: [
                     whole_millis(stats.waited_for_pace),
                     whole_millis(stats.waited_for_throttle),
-                    whole_millis(stats.waited_for_service),
+                    whole_millis(
+                        stats.waited_for_quota
+                            + stats.waited_for_closing
+                            + stats.waited_for_in_flight,
+                    ),
                 ],
                 refused: stats.refused_as_closed,
                 timed_out: stats.timed_out,
@@ -233,6 +238,30 @@ fn simulated(plan: &Plan) -> Vec<Outcome> {
             }
         })
         .collect()
+}
+
+/// Checks that the counts of the limiter are the sums over its batches.
+fn check_totals(limiter: &RateLimiter, simulations: &mut [Simulation], zero: Instant) {
+    let stats: Vec<RequestStats> = simulations
+        .iter_mut()
+        .map(|simulation| {
+            _ = simulation.dispatcher.close(zero);
+            simulation.dispatcher.stats(zero)
+        })
+        .collect();
+    let all = limiter.stats();
+    let sum = |of: fn(&RequestStats) -> u64| stats.iter().map(of).sum::<u64>();
+    assert_eq!(all.attempts, sum(|batch| batch.attempts));
+    assert_eq!(all.timed_out, sum(|batch| batch.timed_out));
+    assert_eq!(all.hedges, sum(|batch| batch.hedges));
+    assert_eq!(all.hedges_won, sum(|batch| batch.hedges_won));
+    assert_eq!(all.hedges_wasted, sum(|batch| batch.hedges_wasted));
+    let sum = |of: fn(&RequestStats) -> Duration| stats.iter().map(of).sum::<Duration>();
+    assert_eq!(all.waited_for_pace, sum(|batch| batch.waited_for_pace));
+    assert_eq!(all.waited_for_throttle, sum(|batch| batch.waited_for_throttle));
+    assert_eq!(all.waited_for_closing, sum(|batch| batch.waited_for_closing));
+    assert_eq!(all.waited_for_in_flight, sum(|batch| batch.waited_for_in_flight));
+    assert_eq!(all.waited_for_retry, sum(|batch| batch.waited_for_retry));
 }
 
 #[test]

@@ -85,7 +85,8 @@ impl Simulation {
                 Answer::Done | Answer::Failed if is_overdue => Answer::Retry,
                 answer => answer,
             };
-            let delay = self.limiter.ended(dispatch, answer, now);
+            let counted = self.dispatcher.take_new_counts();
+            let delay = self.limiter.attempt_ended(dispatch, answer, &counted, now);
             if is_overdue {
                 self.dispatcher.note_delay(delay);
             }

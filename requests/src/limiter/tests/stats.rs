@@ -1,6 +1,7 @@
 //! The statistics of a limiter in virtual time.
 
 use super::*;
+use crate::stats::RequestStats;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -63,4 +64,65 @@ fn batches_that_wait_are_counted_until_they_leave() {
     assert_eq!(limiter.stats().waiting_batches, 2);
     drop(turns);
     assert_eq!(limiter.stats().waiting_batches, 0);
+}
+
+/// The pace never keeps anything here.
+#[test]
+fn a_wait_counts_for_the_limit_that_opens_last() {
+    let start = now();
+    let limit = |settings: RateLimiterBuilder, before: fn(&RateLimiter)| {
+        let limiter = settings.build().unwrap();
+        let mut turns = [(); 2].map(|()| limiter.turn(None));
+        _ = turns[0].dispatch(start).unwrap();
+        before(&limiter);
+        turns.each_mut().map(|turn| turn.dispatch(start).unwrap_err().limit)
+    };
+    let one = NonZeroU32::MIN;
+    let quota = Quota::per_hour(one);
+    let settings = RateLimiter::builder;
+    assert_eq!(limit(settings().quota(quota), |_| {}), [Limit::Quota(quota); 2]);
+    assert_eq!(limit(settings().cost_quota(quota), |_| {}), [Limit::CostQuota(quota); 2]);
+    assert_eq!(limit(settings().max_in_flight(one), |_| {}), [Limit::InFlight; 2]);
+    let close = |limiter: &RateLimiter| limiter.close_until(now() + 1000 * MS);
+    assert_eq!(limit(settings().max_in_flight(one), close), [Limit::Closed; 2]);
+    let none_left = |limiter: &RateLimiter| limiter.set_remaining(0, now() + 1000 * MS);
+    assert_eq!(limit(settings(), none_left), [Limit::Remaining; 2]);
+}
+
+#[test]
+fn a_wait_is_for_the_pace_first_and_for_the_service_last() {
+    let zero = Instant::now();
+    let at = |millis| zero + Duration::from_millis(millis);
+    let waits = |since, until| {
+        let mut stats = RequestStats::default();
+        let (paced, throttled, open) = (at(20), at(50), at(57));
+        let closed = Closed { paced, throttled, open, limit: Limit::Closed };
+        closed.add_wait(&mut stats, at(since), at(until));
+        [stats.waited_for_pace, stats.waited_for_throttle, stats.waited_for_closing]
+            .map(|wait| wait.as_millis())
+    };
+    assert_eq!(waits(10, 60), [10, 30, 7], "what comes after it opens is no wait");
+    assert_eq!(waits(10, 15), [5, 0, 0]);
+    assert_eq!(waits(30, 45), [0, 15, 0]);
+    assert_eq!(waits(55, 60), [0, 0, 2]);
+    assert_eq!(waits(58, 60), [0, 0, 0]);
+}
+
+#[test]
+fn each_limit_has_a_wait_of_its_own() {
+    let zero = Instant::now();
+    let quota = Quota::per_second(NonZeroU32::MIN);
+    let waits = |limit| {
+        let mut stats = RequestStats::default();
+        let open = zero + 7 * MS;
+        let closed = Closed { paced: zero, throttled: zero, open, limit };
+        closed.add_wait(&mut stats, zero, open);
+        [stats.waited_for_quota, stats.waited_for_closing, stats.waited_for_in_flight]
+            .map(|wait| wait.as_millis())
+    };
+    assert_eq!(waits(Limit::Quota(quota)), [7, 0, 0]);
+    assert_eq!(waits(Limit::CostQuota(quota)), [7, 0, 0]);
+    assert_eq!(waits(Limit::Closed), [0, 7, 0]);
+    assert_eq!(waits(Limit::Remaining), [0, 7, 0]);
+    assert_eq!(waits(Limit::InFlight), [0, 0, 7]);
 }
