@@ -83,6 +83,8 @@ pub(crate) struct Dispatcher<S, P, E> {
     timed_out: BTreeSet<AttemptId>,
     /// The items whose end a thread decides.
     ending: BTreeSet<u64>,
+    /// The number of ended attempts whose results threads are refusing.
+    refusing: usize,
     waiting: BTreeMap<u64, Waiting<P, E>>,
     /// The waiting items that are not due, by the instant at which they are.
     due: BTreeSet<(Instant, u64)>,
@@ -128,6 +130,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
             running: RunningItems::new(),
             timed_out: BTreeSet::new(),
             ending: BTreeSet::new(),
+            refusing: 0,
             waiting: BTreeMap::new(),
             due: BTreeSet::new(),
             ready: BTreeSet::new(),
@@ -367,7 +370,8 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         self.running.counts(id)
     }
 
-    /// Counts an attempt that has ended.
+    /// Counts an attempt that has ended. If its result does not count, the caller calls
+    /// [`refused`](Dispatcher::refused) when it has dropped the result.
     pub(crate) fn attempt_ended(
         &mut self,
         id: AttemptId,
@@ -375,6 +379,17 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         verdict: Verdict,
     ) -> Ended<P, E> {
         self.attempts -= 1;
+        let ended = self.end_of_attempt(id, now, verdict);
+        self.refusing += usize::from(ended.is_refused());
+        ended
+    }
+
+    /// Notes that a result that does not count was dropped.
+    pub(crate) fn refused(&mut self) {
+        self.refusing -= 1;
+    }
+
+    fn end_of_attempt(&mut self, id: AttemptId, now: Instant, verdict: Verdict) -> Ended<P, E> {
         if !self.running.counts(id) {
             return if self.timed_out.remove(&id) { Ended::TimedOut } else { Ended::Late };
         }
@@ -446,7 +461,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         State {
             pulled: self.pulled,
             finished: self.finished,
-            running: self.busy(),
+            running: self.busy() + self.refusing,
             waiting: self.waiting.len(),
             is_source_ended: matches!(self.source, Source::Ended),
         }

@@ -113,6 +113,7 @@ impl<J: Jobs> Driver<J> {
         if is_overdue {
             lock(&self.dispatcher).note_delay(delay);
         }
+        let is_refused = ended.is_refused();
         match ended {
             Ended::Counts(entry, others) => {
                 lock(&self.dispatcher).record(answer, delay);
@@ -130,6 +131,9 @@ impl<J: Jobs> Driver<J> {
             Ended::Beside { is_overdue: true } | Ended::TimedOut | Ended::Late => {
                 refuse(call, end);
             }
+        }
+        if is_refused {
+            lock(&self.dispatcher).refused();
         }
         call.changed();
         call.job_ended();

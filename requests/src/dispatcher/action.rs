@@ -61,6 +61,14 @@ pub(crate) enum Ended<P, E> {
     Late,
 }
 
+impl<P, E> Ended<P, E> {
+    /// Returns `true` if the result of the attempt does not count, and no thread decides whether
+    /// the item ends.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self, Ended::Beside { .. } | Ended::TimedOut | Ended::Late)
+    }
+}
+
 /// The action that a thread takes next.
 pub(crate) enum Action<S, P, E> {
     /// Run an attempt.

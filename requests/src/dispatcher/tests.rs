@@ -318,6 +318,8 @@ fn the_result_of_an_item_that_was_skipped_while_it_ran_is_late() {
     let decision = simulation.dispatcher.decide(now, 1);
     assert!(matches!(decision, Decision::Rest { .. }), "its attempt keeps its permit");
     assert!(matches!(simulation.dispatcher.attempt_ended(id, now, Verdict::Value), Ended::Late));
+    assert_eq!(simulation.dispatcher.state().running, 1, "its result is not dropped yet");
+    simulation.dispatcher.refused();
     assert_eq!(simulation.dispatcher.state().running, 0);
     assert_ne!(simulation.dispatcher.decide(now, 1), decision);
 }

@@ -39,6 +39,35 @@ fn a_caller_can_wait_for_the_attempts_that_a_cancelled_batch_left() {
 }
 
 #[test]
+fn a_result_that_is_being_dropped_is_waited_for() {
+    struct SlowToDrop(mpsc::Sender<()>, Latch);
+    impl Drop for SlowToDrop {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+            self.1.wait();
+        }
+    }
+    with_timeout(|| {
+        let executor = executor(1);
+        let (returned, dropped) = (Latch::default(), Latch::default());
+        let (sender, events) = mpsc::channel();
+        let (may_return, may_drop) = (returned.clone(), dropped.clone());
+        let requests = executor.batch(0..1).item_timeout(MS).requests();
+        let job = move |_: &_, _: &_| {
+            may_return.wait();
+            AttemptOutcome::<_, ()>::Done(SlowToDrop(sender.clone(), may_drop.clone()))
+        };
+        let mut stream = requests.stream(job).unwrap();
+        assert!(stream.next().is_some_and(|outcome| outcome.is_err()), "the item is given up");
+        returned.open();
+        events.recv().expect("the late result is dropped");
+        assert!(!stream.until_idle(Some(20 * MS)), "a thread drops the result");
+        dropped.open();
+        assert!(stream.until_idle(None));
+    });
+}
+
+#[test]
 fn aborted_futures_are_waited_for_until_their_runtime_has_dropped_them() {
     with_timeout(|| {
         let (executor, runtime) = (executor(1), runtime());

@@ -90,6 +90,9 @@ impl Simulation {
             if is_overdue {
                 self.dispatcher.note_delay(delay);
             }
+            if ended.is_refused() {
+                self.dispatcher.refused();
+            }
             match ended {
                 Ended::Counts(entry, _) => {
                     self.dispatcher.record(answer, delay);
