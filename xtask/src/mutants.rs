@@ -12,10 +12,12 @@
 //! | `find` | finds the mutants of a file |
 //! | `changed` | finds the lines that changed since a commit |
 //! | `tests` | builds and runs the tests for a mutant |
+//! | `watch` | ends a test program that fails or hangs |
 
 mod changed;
 mod find;
 mod tests;
+mod watch;
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -39,6 +41,9 @@ options:
   --shard K/N       only each N-th mutant, from the K-th on, which is 0 to N-1
   --since COMMIT    only mutants of lines that changed since the commit
   --at-most COUNT   only so many, spread over all
+  --except REPORT   goes on behind an earlier run: without the mutants that have a result, and
+                    without the first run of the tests, which changes nothing
+  --quick           only tests, without models and schedules; what survives is to be run again
 Without a path: reorder/src, executor/src and requests/src.";
 
 /// The folders whose files are changed.
@@ -107,7 +112,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        ["run", options @ ..] => run_all(&Options::parse(options)?.chosen()?),
+        ["run", options @ ..] => Options::parse(options)?.run(),
         _ => bail!("{USAGE}"),
     }
 }
@@ -118,6 +123,8 @@ struct Options {
     shard: Option<(usize, usize)>,
     since: Option<String>,
     at_most: Option<usize>,
+    except: Option<PathBuf>,
+    quick: bool,
 }
 
 impl Options {
@@ -134,6 +141,8 @@ impl Options {
                     options.shard = Some((shard, of));
                 }
                 "--since" => options.since = Some(value()?.to_string()),
+                "--quick" => options.quick = true,
+                "--except" => options.except = Some(value()?.into()),
                 "--at-most" => options.at_most = Some(value()?.parse()?),
                 option if option.starts_with("--") => bail!("{option}\n{USAGE}"),
                 path => options.paths.push(path.into()),
@@ -145,11 +154,86 @@ impl Options {
         Ok(options)
     }
 
+    /// Runs the tests for each mutant. First it runs them without a change, and they must pass.
+    fn run(&self) -> anyhow::Result<()> {
+        let mutants = &self.chosen()?;
+        let test = |copy: &Path, file: &Path| {
+            tests::run(copy, &build::target().join("mutants"), file, self.quick)
+        };
+        let equivalents = Equivalents::read()?;
+        let root = std::env::current_dir()?;
+        let builds = build::target().join("mutants");
+        let copy = builds.join("copy");
+        _ = fs::remove_dir_all(&copy);
+        copy::workspace(&root, &copy)?;
+        let mut report = File::create(builds.join("report.txt"))?;
+        let mut say = |line: String| -> anyhow::Result<()> {
+            println!("mutants: {line}");
+            Ok(writeln!(report, "{line}")?)
+        };
+
+        let crates: Vec<&Path> = ["reorder", "executor", "requests"].map(Path::new).into();
+        for folder in crates
+            .into_iter()
+            .filter(|folder| self.except.is_none() && has_file_in(mutants, folder))
+        {
+            let verdict = test(&copy, folder)?;
+            ensure!(verdict == Verdict::Survived, "without a change: {verdict:?}");
+        }
+        let begin = Instant::now();
+        let (mut killed, mut argued, mut survived, mut refused) = (0, 0, 0, 0);
+        for mutant in mutants {
+            let file = copy.join(&mutant.path);
+            let text = fs::read_to_string(&file)?;
+            fs::write(&file, mutant.apply(&text))?;
+            let start = Instant::now();
+            let verdict = test(&copy, &mutant.path)?;
+            fs::write(&file, text)?;
+            let seconds = start.elapsed().as_secs();
+            match verdict {
+                Verdict::NoBuild => {
+                    refused += 1;
+                    say(format!("does not compile: {}: ", describe(mutant)))?;
+                }
+                Verdict::Killed(test) => {
+                    killed += 1;
+                    say(format!("killed in {seconds} s: {}: by {test}", describe(mutant)))?;
+                }
+                Verdict::Survived => match equivalents.of(mutant) {
+                    Some(equivalent) => {
+                        argued += 1;
+                        say(format!(
+                            "argued: {}: {}",
+                            describe(mutant),
+                            equivalent.because.trim()
+                        ))?;
+                    }
+                    None => {
+                        survived += 1;
+                        say(format!("SURVIVED: {}", describe(mutant)))?;
+                    }
+                },
+            }
+        }
+        let seconds = begin.elapsed().as_secs();
+        say(format!(
+            "{killed} killed, {argued} argued, {survived} survived, {refused} do not compile, \
+         in {seconds} s"
+        ))?;
+        ensure!(survived == 0, "{survived} mutants survived");
+        Ok(())
+    }
+
     fn chosen(&self) -> anyhow::Result<Vec<Mutant>> {
         let mut mutants = mutants(&self.paths)?;
         if let Some(commit) = &self.since {
             let lines = Lines::since(commit)?;
             mutants.retain(|mutant| lines.meet(&mutant.path, &mutant.lines));
+        }
+        if let Some(report) = &self.except {
+            let report =
+                fs::read_to_string(report).with_context(|| report.display().to_string())?;
+            mutants.retain(|mutant| !is_done(mutant, &report));
         }
         if let Some((shard, of)) = self.shard {
             mutants = mutants.into_iter().skip(shard).step_by(of).collect();
@@ -181,57 +265,11 @@ fn describe(mutant: &Mutant) -> String {
     format!("{}:{}: {function}: {change}", path.display(), lines.start)
 }
 
-fn run_all(mutants: &[Mutant]) -> anyhow::Result<()> {
-    let equivalents = Equivalents::read()?;
-    let root = std::env::current_dir()?;
-    let builds = build::target().join("mutants");
-    let copy = builds.join("copy");
-    _ = fs::remove_dir_all(&copy);
-    copy::workspace(&root, &copy)?;
-    let mut report = File::create(builds.join("report.txt"))?;
-    let mut say = |line: String| -> anyhow::Result<()> {
-        println!("mutants: {line}");
-        Ok(writeln!(report, "{line}")?)
-    };
-
-    let crates: Vec<&Path> = ["reorder", "executor", "requests"].map(Path::new).into();
-    for folder in crates.into_iter().filter(|folder| has_file_in(mutants, folder)) {
-        let verdict = tests::run(&copy, &builds, Some(folder))?;
-        ensure!(verdict == Verdict::Survived, "without a change: {verdict:?}");
-    }
-    let begin = Instant::now();
-    let (mut killed, mut argued, mut survived, mut refused) = (0, 0, 0, 0);
-    for mutant in mutants {
-        let file = copy.join(&mutant.path);
-        let text = fs::read_to_string(&file)?;
-        fs::write(&file, mutant.apply(&text))?;
-        let verdict = tests::run(&copy, &builds, Some(&mutant.path))?;
-        fs::write(&file, text)?;
-        match verdict {
-            Verdict::NoBuild => refused += 1,
-            Verdict::Killed(test) => {
-                killed += 1;
-                say(format!("killed: {}: by {test}", describe(mutant)))?;
-            }
-            Verdict::Survived => match equivalents.of(mutant) {
-                Some(equivalent) => {
-                    argued += 1;
-                    say(format!("argued: {}: {}", describe(mutant), equivalent.because.trim()))?;
-                }
-                None => {
-                    survived += 1;
-                    say(format!("SURVIVED: {}", describe(mutant)))?;
-                }
-            },
-        }
-    }
-    let seconds = begin.elapsed().as_secs();
-    say(format!(
-        "{killed} killed, {argued} argued, {survived} survived, {refused} do not compile, \
-         in {seconds} s"
-    ))?;
-    ensure!(survived == 0, "{survived} mutants survived");
-    Ok(())
+/// Returns `true` if a report has a result of the mutant, and it did not survive. The line in its
+/// file may have changed.
+fn is_done(mutant: &Mutant, report: &str) -> bool {
+    let name = format!(": {}: {}: ", mutant.function, mutant.change);
+    report.lines().any(|line| line.contains(&name))
 }
 
 fn has_file_in(mutants: &[Mutant], folder: &Path) -> bool {
@@ -241,6 +279,18 @@ fn has_file_in(mutants: &[Mutant], folder: &Path) -> bool {
 #[cfg(test)]
 mod unit_tests {
     use super::*;
+
+    #[test]
+    fn a_report_tells_what_is_done() {
+        let mutants = mutants(&["../reorder/src/pool/lease.rs".into()]).unwrap();
+        let (first, second) = (&mutants[0], &mutants[1]);
+        let report = format!("mutants: killed in 3 s: {}: by ring: a_test\n", describe(first));
+        let moved = report.replacen(&format!(":{}:", first.lines.start), ":1:", 1);
+        for report in [&report, &moved] {
+            assert!(is_done(first, report) && !is_done(second, report), "{report}");
+        }
+        assert!(!is_done(first, &format!("SURVIVED: {}", describe(first))));
+    }
 
     #[test]
     fn options_are_read() {

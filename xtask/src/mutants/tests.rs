@@ -7,6 +7,7 @@ use std::{fs, io};
 
 use anyhow::{Context as _, ensure};
 
+use super::watch::{self, Ended};
 use crate::build;
 
 /// Test programs that are built together.
@@ -20,7 +21,7 @@ struct Stage {
     /// Which tests of the programs run.
     arguments: &'static [&'static str],
     variables: &'static [(&'static str, &'static str)],
-    /// The longest run of one program, in seconds. A longer one is taken for a hang.
+    /// The longest run of one program, in seconds of processor time. A longer one is a hang.
     seconds: u64,
 }
 
@@ -39,17 +40,39 @@ const MODEL_BOUNDS: &[(&str, &str)] = &[
 
 #[rustfmt::skip]
 const RING: &[Stage] = &[
+    // The unit tests notice most mutants, and build faster than the other tests.
+    Stage {
+        folder: "tests",
+        package: "reorder",
+        flags: "--cfg reorder_hooks",
+        cargo: &["-p", "reorder-ring", "--lib"],
+        arguments: &[],
+        variables: &[],
+        seconds: 60,
+    },
     Stage {
         folder: "tests",
         package: "reorder",
         flags: "--cfg reorder_hooks",
         cargo: &[
-            "-p", "reorder-ring", "--lib", "--test", "ring", "--test", "pool", "--test", "wire",
+            "-p", "reorder-ring", "--test", "ring", "--test", "pool", "--test", "wire",
             "--test", "progress",
         ],
         arguments: &[],
-        variables: &[("REORDER_STRESS_BATCHES", "10000"), ("REORDER_POOL_THREADS", "100")],
-        seconds: 120,
+        variables: &[("REORDER_STRESS_BATCHES", "3000"), ("REORDER_POOL_THREADS", "100")],
+        seconds: 60,
+    },
+    Stage {
+        folder: "tests",
+        package: "reorder",
+        flags: "--cfg reorder_hooks",
+        cargo: &[
+            "-p", "reorder-ring", "--test", "fork", "--test", "no_allocation", "--test",
+            "pool_allocations", "--test", "stopped_allocation",
+        ],
+        arguments: &[],
+        variables: &[],
+        seconds: 60,
     },
     Stage {
         folder: "models",
@@ -127,15 +150,20 @@ pub(super) enum Verdict {
     Survived,
 }
 
-/// Runs the tests of a file that has changed in the copy of the workspace. `None` stands for no
-/// change: the tests must pass then.
-pub(super) fn run(copy: &Path, builds: &Path, changed: Option<&Path>) -> anyhow::Result<Verdict> {
+/// Runs the tests of a file that has changed in the copy of the workspace, without models and
+/// schedules if it is `quick`.
+pub(super) fn run(
+    copy: &Path,
+    builds: &Path,
+    changed: &Path,
+    quick: bool,
+) -> anyhow::Result<Verdict> {
     let stages = match changed {
-        Some(path) if path.starts_with("executor") => EXECUTOR,
-        Some(path) if path.starts_with("requests") => REQUESTS,
+        path if path.starts_with("executor") => EXECUTOR,
+        path if path.starts_with("requests") => REQUESTS,
         _ => RING,
     };
-    for stage in stages {
+    for stage in stages.iter().filter(|stage| !quick || stage.folder == "tests") {
         let Some(programs) = stage.build(copy, builds)? else { return Ok(Verdict::NoBuild) };
         for program in programs {
             if let Some(test) = stage.failure(copy, builds, &program)? {
@@ -166,33 +194,45 @@ impl Stage {
         Ok(Some(programs.iter().map(|path| path.display().to_string()).collect()))
     }
 
-    /// Returns the name of a test that failed, or of the program that did not end.
+    /// Returns the name of a test that failed, or the names of tests that did not end.
     fn failure(&self, copy: &Path, builds: &Path, program: &str) -> anyhow::Result<Option<String>> {
+        let log = builds.join("test.log");
+        let limit = Duration::from_secs(self.seconds);
+        let ended = watch::run(&mut self.tests(copy, program), &log, limit)?;
+        let printed = read_lossy(&log)?;
+        let name = program.rsplit('/').next().unwrap_or(program);
+        let name = name.rsplit_once('-').map_or(name, |(name, _)| name);
+        Ok(match ended {
+            Ended::Status(status) if status.success() => None,
+            Ended::Status(_) | Ended::Failed => {
+                Some(format!("{name}: {}", failed_test(&printed).unwrap_or("it aborts")))
+            }
+            Ended::Hangs => {
+                let list = self.tests(copy, program).arg("--list").output()?;
+                let list = String::from_utf8_lossy(&list.stdout);
+                let tests = watch::unfinished_tests(&list, &printed);
+                let some: Vec<&str> = tests.iter().map(String::as_str).take(3).collect();
+                Some(format!("{name}: {} of {} do not end", some.join(", "), tests.len()))
+            }
+        })
+    }
+
+    fn tests(&self, copy: &Path, program: &str) -> Command {
         let mut tests = Command::new(program);
         build::forget_cargo(&mut tests);
         tests.current_dir(copy.join(self.package)).env("RUST_BACKTRACE", "0");
         tests.args(self.arguments).envs(self.variables.iter().copied());
-        let log = builds.join("test.log");
-        let limit = Some(Duration::from_secs(self.seconds));
-        let status = build::run_logged(&mut tests, &log, limit)?;
-        let printed = read_lossy(&log)?;
-        let name = program.rsplit('/').next().unwrap_or(program);
-        let name = name.rsplit_once('-').map_or(name, |(name, _)| name);
-        Ok(match status {
-            None => Some(format!("{name} does not end")),
-            Some(status) if status.success() => None,
-            Some(_) => Some(format!("{name}: {}", failed_test(&printed).unwrap_or("it aborts"))),
-        })
+        tests
     }
 }
 
-fn read_lossy(path: &Path) -> io::Result<String> {
+pub(super) fn read_lossy(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&fs::read(path)?).into_owned())
 }
 
 /// Returns the first test that failed, by the line that libtest prints for it.
 fn failed_test(log: &str) -> Option<&str> {
-    let failed = log.lines().find_map(|line| line.strip_prefix("---- ")?.split_whitespace().next());
+    let failed = watch::failed_tests(log).next();
     // A model that ends its process at the first panic prints the name of its thread only.
     failed.or_else(|| {
         let line = log.lines().find(|line| line.contains(" panicked at "))?;
@@ -206,7 +246,7 @@ mod unit_tests {
 
     #[test]
     fn failed_tests_are_named() {
-        let log = "test a ... FAILED\n\n---- wake::two stdout ----\nthread 'wake::two' panicked";
+        let log = "test a ... ok\nthread 'wake::two' panicked\ntest wake::two ... FAILED\n";
         assert_eq!(failed_test(log), Some("wake::two"));
         let ended = "thread 'wake::one' (12) panicked at a.rs:1:2:\nno wake-up\n";
         assert_eq!(failed_test(ended), Some("wake::one"));
