@@ -1,5 +1,5 @@
-//! In steady state a pool does not use the allocator. These tests have their own file because the
-//! global allocator counts for the whole process.
+//! In steady state a pool does not use the allocator, and a pool that is dropped frees its memory.
+//! These tests have their own file because the global allocator counts for the whole process.
 //!
 //! `REORDER_STEADY_BATCHES` sets the number of batches.
 #![cfg(feature = "pool")]
@@ -16,41 +16,45 @@ const ITEMS: usize = 16;
 const WARM_UP: u64 = 1000;
 const BATCHES: u64 = if cfg!(miri) { 100 } else { 100_000 };
 
-thread_local!(static CALLS: Cell<u64> = const { Cell::new(0) });
+thread_local! {
+    static CALLS: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<isize> = const { Cell::new(0) };
+}
 
-/// Counts, per thread, the calls that allocate or free memory.
+/// Counts, per thread, the calls that allocate or free memory, and the bytes.
 struct Counting;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-fn count() {
+fn count(bytes: isize) {
     CALLS.set(CALLS.get() + 1);
+    BYTES.set(BYTES.get() + bytes);
 }
 
-// SAFETY: every call is forwarded to the system allocator. The count is a thread-local word
+// SAFETY: every call is forwarded to the system allocator. The counts are thread-local words
 // without a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size() as isize);
         // SAFETY: the caller upholds the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size() as isize);
         // SAFETY: the caller upholds the contract of `alloc_zeroed`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(size as isize - layout.size() as isize);
         // SAFETY: the caller upholds the contract of `realloc`.
         unsafe { System.realloc(memory, layout, size) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count();
+        count(-(layout.size() as isize));
         // SAFETY: the caller upholds the contract of `dealloc`.
         unsafe { System.dealloc(memory, layout) }
     }
@@ -119,6 +123,34 @@ fn a_pool_without_idle_memory_allocates_for_each_batch() {
         let before = CALLS.get();
         (0..10).for_each(|_| drop(pool.lease(ITEMS)));
         assert!(CALLS.get() - before >= 20, "the count would not notice an allocation");
+    });
+}
+
+/// Two threads begin to use each pool at once. Sometimes both allocate the same part of its table.
+#[test]
+fn pools_that_are_dropped_free_their_memory() {
+    const POOLS: usize = if cfg!(miri) { 10 } else { 2000 };
+    serial(|| {
+        let before = BYTES.get();
+        let pools: Vec<_> = (0..POOLS).map(|_| RingPool::<u64>::new()).collect();
+        let made = BYTES.get() - before;
+        let both = Barrier::new(2);
+        let use_all = || {
+            let before = BYTES.get();
+            for pool in &pools {
+                both.wait();
+                drop(pool.lease(ITEMS).unwrap());
+            }
+            BYTES.get() - before
+        };
+        let used = thread::scope(|scope| {
+            let threads = [scope.spawn(use_all), scope.spawn(use_all)];
+            threads.map(|thread| thread.join().unwrap()).iter().sum::<isize>()
+        });
+        assert!(used > (POOLS * ITEMS * size_of::<u64>()) as isize, "{used} bytes");
+        let before = BYTES.get();
+        drop(pools);
+        assert_eq!(before - BYTES.get(), made + used, "bytes that are freed");
     });
 }
 
