@@ -78,7 +78,7 @@ fn an_impossible_capacity_is_refused_and_leaves_no_ring() {
         let refused = Ring::<u64>::with_capacity(capacity).unwrap_err();
         assert_eq!(pool.lease(capacity).unwrap_err(), refused);
     }
-    if cfg!(target_pointer_width = "64") {
+    if cfg!(all(target_pointer_width = "64", not(miri))) {
         // The allocator refuses, and the pool returns the table entry of the ring.
         for _ in 0..3 {
             let error = pool.lease(1 << 58).unwrap_err();
@@ -213,7 +213,9 @@ fn clones_of_a_pool_share_its_rings() {
     other.complete(ticket, 1).unwrap();
     assert_eq!(batch.try_next().unwrap().outcome, Ok(1));
     assert_eq!(other.complete(ticket, 2).unwrap_err().reason, Reason::Settled);
-    assert_eq!((pool.usage(), pool.refusals()), (other.usage(), other.refusals()));
+    // Other tests of the process change the bytes that wait to be freed.
+    let views = |pool: &RingPool<_>| (pool.usage().rings, pool.usage().idle_bytes, pool.refusals());
+    assert_eq!(views(&pool), views(&other));
     drop(batch);
     drop(lease);
     drop(pool);
