@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests of the ring, the executor and requests under AddressSanitizer. Runs the tests of
-# the ring also under LeakSanitizer, ThreadSanitizer and Miri.
+# the ring also under LeakSanitizer and ThreadSanitizer. `ci/miri.sh` runs Miri.
 #
 # Only the nightly toolchain has them. std is not instrumented, for that needs a build of std from
 # `rust-src`. So ThreadSanitizer does not see synchronisation inside std, and it never sees fences.
@@ -62,11 +62,3 @@ rustc +nightly -Cunsafe-allow-abi-mismatch=sanitizer --print cfg >/dev/null 2>&1
 run thread "$abi" -p reorder-ring --lib --test ring --test pool -- \
     --skip stress:: --skip stopped::
 echo "sanitizers: ThreadSanitizer: ok"
-
-if cargo +nightly miri --version >/dev/null 2>&1; then
-    MIRIFLAGS="-Zmiri-tree-borrows ${MIRIFLAGS-}" \
-        cargo +nightly miri test -q -p reorder-ring --tests --target-dir "$target/miri"
-    echo "sanitizers: Miri: ok"
-else
-    echo "skipped: sanitizers: Miri: the nightly toolchain has no Miri"
-fi

@@ -76,6 +76,7 @@ pub(super) const DEEP: &[Step] = &[
         "REORDER_STRESS_BATCHES=${REORDER_STRESS_BATCHES-1000000} \
          REORDER_POOL_THREADS=${REORDER_POOL_THREADS-2000} ci/sanitizers.sh",
     ),
+    step("miri", "ci/miri.sh"),
     step("nats", "ci/nats.sh ${REORDER_NATS_SECONDS-600}"),
     step("fuzz", "ci/fuzz.sh ${REORDER_FUZZ_SECONDS-1800}"),
     step(
