@@ -73,7 +73,7 @@ pub(crate) struct Delivered {
     budget: Option<Arc<Budget>>,
 }
 
-/// What the consumer uses after each take.
+/// The words that the consumer uses after each take.
 #[derive(Default)]
 struct Taken {
     /// Written by the consumer, read by pullers.
