@@ -13,7 +13,7 @@ cargo check -q -p reorder-ring --no-default-features --features serde
 for feature in sink tracing tokio; do
     cargo check -q -p reorder-executor --features "$feature"
 done
-for feature in tracing tokio; do
+for feature in metrics tracing tokio; do
     cargo check -q -p reorder-requests --features "$feature"
 done
 # The tests of features, and those that run other code with a feature. One build has all features.
@@ -21,7 +21,8 @@ cargo test -q -p reorder-executor --all-features --test tracing_events --test tr
     --test tracing_spans --test tracing_subscribers --test map_ordered --test map_ordered_drops \
     --test tokio_blocking --test sink --test reentrant_wakers --test double_panics \
     --test handle_drops
-cargo test -q -p reorder-requests --all-features --test tracing_panics --test tracing_spans
+cargo test -q -p reorder-requests --all-features --test metrics --test tracing_panics \
+    --test tracing_spans
 cargo test -q -p reorder-requests --all-features --test calls -- async_jobs:: tokio_blocking::
 # Tests and examples must not need features that they do not declare.
 cargo check -q -p reorder-ring --no-default-features --all-targets

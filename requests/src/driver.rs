@@ -77,6 +77,7 @@ impl<J: Jobs> Driver<J> {
     fn start(&self, call: &Arc<Call<Self>>, start: Start<PendingItem<ItemOf<J>>>) {
         // Another thread takes what becomes due while this thread runs the job.
         call.look();
+        self.limiter.publish();
         let Start { id, payload, started, timeout, is_hedge, dispatch } = start;
         let job = call.job(payload.ticket, started, timeout);
         let attempt = Attempt { job, id, is_hedge };
@@ -110,6 +111,7 @@ impl<J: Jobs> Driver<J> {
             answer => answer,
         };
         let delay = self.limiter.attempt_ended(dispatch, answer, &counted, now());
+        self.limiter.publish();
         if is_overdue {
             lock(&self.dispatcher).note_delay(delay);
         }
@@ -266,6 +268,7 @@ impl<J: Jobs> Dispatch for Driver<J> {
         let mut dispatcher = lock(&self.dispatcher);
         let (_, waiting) = dispatcher.close(now());
         unlock(dispatcher);
+        self.limiter.publish();
         waiting.into_iter().for_each(|entry| match stop {
             None => discard_entry(entry),
             Some(stop) => complete_stopped(call, entry, stop),

@@ -30,7 +30,7 @@
 //! | start a second attempt beside a slow one | [`Hedge`] |
 //! | order the results of each key on their own | [`Requests::ordered_by_key`] |
 //! | bound the memory of the items | [`BatchBuilder::weight`], before `requests` |
-//! | count attempts, retries and waits | [`RequestStats`], [`LimiterStats`] |
+//! | count attempts, retries and waits | [`RequestStats`], [`LimiterStats`], the feature `metrics` |
 //!
 //! The batch has the limits, such as deadlines, cancellation and time-outs of items. Set them
 //! before `requests`. [`Executor::snapshot`] shows an attempt that no worker starts, and
@@ -49,10 +49,11 @@
 //!
 //! | feature | adds |
 //! |---|---|
+//! | `metrics` | the statistics of each limiter with a [name](RateLimiterBuilder::name), as counters and gauges of the crate [`metrics`](https://docs.rs/metrics) |
 //! | `tokio` | [`Spawn`] for `tokio::runtime::Handle`; some blocking calls in a task of a tokio runtime panic |
 //! | `tracing` | a span for each batch of requests, in which its jobs run, and events, also of the progress |
 //!
-//! Both are features of the executor.
+//! `tokio` and `tracing` are features of the executor.
 
 mod attempt;
 mod builder;

@@ -18,12 +18,15 @@
 //! | `limiter/turn` | one batch in the queue |
 //! | `limiter/control` | what users change while batches go through the limiter |
 //! | `limiter/stats` | its statistics |
+//! | `limiter/metrics` | publishes them by the crate `metrics`, if this feature is on |
 //! | `limiter/builder` | its settings |
 //! | `limiter/quota` | several quotas at once, and the limit that holds an attempt back |
 //! | `limiter/closing` | what the server states: closings, and remaining attempts |
 
 use std::collections::VecDeque;
 use std::fmt;
+#[cfg(feature = "metrics")]
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
@@ -37,6 +40,8 @@ use reorder_executor::dispatch::{SharedRunTime, SharedTimer, now};
 mod builder;
 mod closing;
 mod control;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod quota;
 mod stats;
 mod turn;
@@ -93,6 +98,10 @@ struct Shared {
     timer: SharedTimer,
     /// The run time of the batches that go through it.
     runtime: SharedRunTime,
+    /// The counters of its statistics, if it has a name. It catches the panics of the recorder, so
+    /// the feature takes no auto trait away.
+    #[cfg(feature = "metrics")]
+    metrics: AssertUnwindSafe<Option<metrics::Metrics>>,
 }
 
 struct State {
@@ -103,6 +112,9 @@ struct State {
     stats: LimiterStats,
     /// The attempts in flight.
     in_flight: u64,
+    /// The statistics that were published.
+    #[cfg(feature = "metrics")]
+    published: LimiterStats,
     last: Option<Slot>,
     delay: Duration,
     /// No slot before this instant was open: the delay became shorter, the service was closed, or
@@ -193,11 +205,15 @@ impl RateLimiter {
         let delay = settings.throttle.as_ref().map_or(Duration::ZERO, Throttle::floor);
         let now = now();
         let bucket = |&(quota, is_of_cost): &(_, _)| Bucket::new(quota, is_of_cost, now);
+        #[cfg(feature = "metrics")]
+        let metrics = AssertUnwindSafe(settings.name.clone().map(metrics::Metrics::new));
         let state = State {
             buckets: settings.quotas.iter().map(bucket).collect(),
             settings,
             stats: LimiterStats::default(),
             in_flight: 0,
+            #[cfg(feature = "metrics")]
+            published: LimiterStats::default(),
             last: None,
             delay,
             not_before: None,
@@ -211,7 +227,13 @@ impl RateLimiter {
             asked: 0,
         };
         let (state, timer) = (Mutex::new(state), SharedTimer::default());
-        RateLimiter(Arc::new(Shared { state, timer, runtime: SharedRunTime::default() }))
+        RateLimiter(Arc::new(Shared {
+            state,
+            timer,
+            runtime: SharedRunTime::default(),
+            #[cfg(feature = "metrics")]
+            metrics,
+        }))
     }
 
     #[cfg(test)]

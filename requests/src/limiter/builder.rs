@@ -1,6 +1,7 @@
 //! The settings of a rate limiter.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limiter::{Quota, RateLimiter};
@@ -19,6 +20,7 @@ pub struct RateLimiterBuilder {
     /// Each with `true` if it counts costs.
     pub(super) quotas: Vec<(Quota, bool)>,
     pub(super) max_in_flight: u64,
+    pub(super) name: Option<Arc<str>>,
 }
 
 impl Default for RateLimiterBuilder {
@@ -29,6 +31,7 @@ impl Default for RateLimiterBuilder {
             throttle: None,
             quotas: Vec::new(),
             max_in_flight: u64::MAX,
+            name: None,
         }
     }
 }
@@ -97,6 +100,36 @@ impl RateLimiterBuilder {
     /// same limiter, because they may wait for its end.
     pub fn max_in_flight(mut self, attempts: NonZeroU32) -> Self {
         self.max_in_flight = attempts.get().into();
+        self
+    }
+
+    /// Sets the name of the service. [`Debug`](std::fmt::Debug) shows it.
+    ///
+    /// With the feature `metrics`, a limiter with a name publishes its
+    /// [statistics](crate::LimiterStats) by the crate [`metrics`](https://docs.rs/metrics), to the
+    /// recorder that is installed when [`build`](RateLimiterBuilder::build) is called. The label
+    /// `limiter` is the name. Limiters of the same name add up.
+    ///
+    /// | name, after `reorder_requests_` | kind | label | counts |
+    /// |---|---|---|---|
+    /// | `attempts_total` | counter | | attempts that were dispatched |
+    /// | `ended_total` | counter | `answer`: `done`, `failed`, `retry`, `closed`, `none` | attempts that ended |
+    /// | `timed_out_total` | counter | | attempts that exceeded their time-out |
+    /// | `hedges_total` | counter | | hedges that were dispatched |
+    /// | `hedges_ended_total` | counter | `result`: `won`, `wasted` | hedges that ended |
+    /// | `closings_total` | counter | | closings of the service |
+    /// | `waited_milliseconds_total` | counter | `cause`: `pace`, `throttle`, `quota`, `closing`, `in_flight`, `retry` | waits of the batches; for `retry`, of the items |
+    /// | `in_flight` | gauge | | attempts that have not ended |
+    ///
+    /// They change when an attempt starts or ends, and when a batch ends.
+    ///
+    /// ```
+    /// # use reorder_requests::RateLimiter;
+    /// let limiter = RateLimiter::builder().name("geocoder").build()?;
+    /// # Ok::<(), reorder_requests::ThrottleError>(())
+    /// ```
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
         self
     }
 

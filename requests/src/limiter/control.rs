@@ -38,6 +38,7 @@ impl RateLimiter {
         state.close(until, now);
         // A batch that waited for the end of an attempt may wait for this instant now.
         self.serve(state, now);
+        self.publish();
     }
 
     /// Sets the number of requests that the server takes until `reset`, as its rate-limit headers
@@ -127,7 +128,8 @@ impl RateLimiter {
     }
 
     /// Changes the settings, while batches go through the limiter. Attempts in flight go on. The
-    /// n-th quota keeps what was spent of the n-th quota before, if both count the same.
+    /// n-th quota keeps what was spent of the n-th quota before, if both count the same. The name
+    /// stays.
     ///
     /// ```
     /// use std::time::Duration;
@@ -164,7 +166,8 @@ impl RateLimiter {
         state.buckets = buckets.collect();
         let floor = settings.throttle.as_ref().map_or(Duration::ZERO, Throttle::floor);
         state.delay = settings.throttle.map_or(floor, |it| it.clamped(state.delay));
-        state.settings = settings;
+        let name = state.settings.name.take();
+        state.settings = RateLimiterBuilder { name, ..settings };
         state.open_from(now);
         self.serve(state, now);
     }

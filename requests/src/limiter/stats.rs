@@ -1,9 +1,11 @@
 //! The statistics of a limiter.
 
+#[cfg(feature = "metrics")]
+use std::mem;
 use std::time::{Duration, Instant};
 
 use crate::limiter::closing::Answer;
-use crate::limiter::{Closed, Limit, RateLimiter};
+use crate::limiter::{Closed, Limit, RateLimiter, State};
 use crate::primitive::lock;
 use crate::stats::RequestStats;
 
@@ -161,12 +163,30 @@ impl RateLimiter {
     ///
     /// Blocking: it takes a lock that is held for a few instructions.
     pub fn stats(&self) -> LimiterStats {
-        let state = lock(&self.0.state);
+        lock(&self.0.state).all_stats()
+    }
+
+    /// Publishes what is new in the statistics. The caller holds no lock, because this runs code of
+    /// the user.
+    pub(crate) fn publish(&self) {
+        #[cfg(feature = "metrics")]
+        if let Some(metrics) = &*self.0.metrics {
+            let mut state = lock(&self.0.state);
+            let new = state.all_stats();
+            let old = mem::replace(&mut state.published, new);
+            drop(state);
+            metrics.publish(&old, &new);
+        }
+    }
+}
+
+impl State {
+    fn all_stats(&self) -> LimiterStats {
         LimiterStats {
-            in_flight: state.in_flight,
-            closings: state.closing.number,
-            waiting_batches: state.queue.len(),
-            ..state.stats
+            in_flight: self.in_flight,
+            closings: self.closing.number,
+            waiting_batches: self.queue.len(),
+            ..self.stats
         }
     }
 }
