@@ -1,6 +1,6 @@
 //! The waits of retries, and the retry budget of a batch.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -111,11 +111,14 @@ fn a_factory_that_panics_fails_its_items_alone() {
 #[test]
 fn a_retry_budget_ends_the_retries_of_a_service_that_is_down() {
     with_timeout(|| {
-        let executor = executor(2);
+        // One attempt at a time: if two fail at once, both tokens may be taken before the first
+        // asks for its retry.
+        let executor = executor(1);
         for (tokens, retries) in [(1, 0), (2, 0), (3, 1), (10, 4), (100, 49)] {
             let budget = RetryBudget::new(NonZeroU32::new(tokens).unwrap(), 0.5);
             let retry = Retry::new().wait(MS, MS).budget(budget);
             let batch = executor.batch(0..500).requests().retry(retry);
+            let batch = batch.concurrency(NonZeroUsize::MIN);
             let report = batch.submit(|_: &u32, attempt| busy(attempt)).unwrap().wait();
             assert_eq!(report.stats::<RequestStats>().unwrap().attempts, 500 + retries);
             assert_eq!(kinds(report.outcomes()), "r".repeat(500));
@@ -134,7 +137,7 @@ fn answers_pay_for_retries() {
         let budget = RetryBudget::new(NonZeroU32::new(10).unwrap(), 1.0);
         let retry = Retry::new().waits(|| [Duration::ZERO]).budget(budget);
         let batch = executor.batch(0..200_u32).requests().retry(retry);
-        let outcomes = batch.concurrency(std::num::NonZeroUsize::MIN).stream(|&n, attempt| {
+        let outcomes = batch.concurrency(NonZeroUsize::MIN).stream(|&n, attempt| {
             if attempt.number() == 1 {
                 return AttemptOutcome::Retry { error: (), after: None };
             }
