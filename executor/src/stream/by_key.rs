@@ -209,6 +209,16 @@ impl<'a, U: Send, E: Send> OrderedByKey<'a, U, E> {
     pub fn timing(&self) -> Option<Timing> {
         self.0.timing()
     }
+
+    /// Returns the current statistics of the [dispatcher](crate::dispatch) that runs the stream, as
+    /// [`Ordered::stats`].
+    ///
+    /// # Progress
+    ///
+    /// As [`Ordered::stats`].
+    pub fn stats<T: 'static>(&self) -> Option<T> {
+        self.0.stats()
+    }
 }
 
 impl<U: Send, E: Send> Iterator for OrderedByKey<'_, U, E> {

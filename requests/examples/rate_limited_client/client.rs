@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use reorder_requests::AttemptOutcome;
 use tokio::net::TcpStream;
 
-/// The maximum time of a request.
+/// The maximum time of a request that has no deadline.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The reason why a request returned no content.
@@ -61,8 +61,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(address: SocketAddr) -> Client {
-        let config =
-            ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false);
+        let config = ureq::Agent::config_builder().http_status_as_error(false);
         Client { agent: config.build().into(), address }
     }
 
@@ -70,9 +69,11 @@ impl Client {
         self.address
     }
 
-    pub(crate) fn fetch(&self, batch: u32, index: u32) -> Reply {
+    pub(crate) fn fetch(&self, batch: u32, index: u32, deadline: Option<Instant>) -> Reply {
         let url = format!("http://{}/{batch}/{index}", self.address);
-        let mut response = match self.agent.get(url).call() {
+        let time = deadline.map_or(TIMEOUT, |at| at.saturating_duration_since(Instant::now()));
+        let request = self.agent.get(url).config().timeout_global(Some(time)).build();
+        let mut response = match request.call() {
             Ok(response) => response,
             Err(error) => return no_answer(error),
         };
@@ -88,11 +89,7 @@ impl Client {
 
 /// Makes the same request as a future, over a new connection.
 pub(crate) async fn fetch(address: SocketAddr, batch: u32, index: u32) -> Reply {
-    match tokio::time::timeout(TIMEOUT, exchange(address, batch, index)).await {
-        Ok(Ok(reply)) => reply,
-        Ok(Err(error)) => no_answer(error),
-        Err(elapsed) => no_answer(elapsed),
-    }
+    exchange(address, batch, index).await.unwrap_or_else(no_answer)
 }
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;

@@ -4,59 +4,74 @@
 //! cargo run --release --example rate_limited_client -- [--batches N] [--items N] [--workers N]
 //! ```
 //!
-//! The service is a server in this process, which listens on the loopback interface only. It
-//! answers 50 requests in any 200 ms. It refuses further requests with 429 and a `Retry-After`. It
-//! answers some requests with 503 or 404, some late, and some not at all.
+//! The service is a server in this process, which listens on the loopback interface only. It has
+//! two quotas, and refuses further requests with 429 and a `Retry-After`. It answers some requests
+//! with 503 or 404, some late, and some not at all.
 //!
-//! The program fetches the same items four times, and prints a table with the counts of the server
+//! The program fetches the same items five times, and prints a table with the counts of the server
 //! each time:
 //!
-//! * by a naive pool, whose threads sleep after a refusal;
-//! * by blocking requests at the pace of a rate limiter;
-//! * by blocking requests without a pace, for which the server closes the service again and again;
-//! * by futures, on a runtime with one thread.
+//! | client | shows |
+//! |---|---|
+//! | a naive pool | threads that sleep after a refusal |
+//! | blocking requests without quotas | the server's word counts: a refusal closes the service for all |
+//! | blocking requests within quotas | several quotas at once; retries with time-outs and a budget |
+//! | futures with hedges | a second attempt beside the first item, if that takes too long |
+//! | futures with hedges, by key | a slow item that holds back its own key only |
 //!
-//! The last line states the conclusion. The program fails if a batch is incomplete, out of order,
-//! or has wrong content. It also fails if requests with a pace exceed the limit of the server.
+//! `requests.rs` has the settings of these requests. The last line states the conclusion. The
+//! program fails if a batch is incomplete, out of order, or has wrong content. It also fails if
+//! requests within the quotas exceed a limit of the server.
 
 mod args;
-mod batch;
 mod client;
 mod conclusion;
 mod display;
-mod item;
 mod naive;
+mod outcomes;
+mod requests;
+mod run;
 mod server;
 mod table;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::Args;
-use batch::{Approach, Run};
 use naive::Naive;
+use requests::Approach;
+use run::Run;
 use server::Server;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let server = match Server::start() {
-        Ok(server) => server,
+    match report(&Args::parse(), |text| println!("{text}")) {
+        Ok(runs) if runs.iter().all(Run::is_correct) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: cannot start a server on the loopback interface: {error}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
-    };
-    println!("{}", server::LIMIT);
-    let naive = Naive::new(&server, &args);
-    print!("{naive}");
-    let runs = [Approach::Paced, Approach::Unpaced, Approach::Futures].map(|approach| {
-        let run = Run::new(&server, &args, approach);
-        print!("{}", table::of(&run));
-        run
-    });
-    println!("\n{}", conclusion::of(&naive, &runs));
-    if runs.iter().all(Run::is_correct) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+/// Fetches the items in each way, and prints the results.
+fn report(args: &Args, mut print: impl FnMut(String)) -> io::Result<Vec<Run>> {
+    let server = Server::start()?;
+    print(server::description());
+    let naive = Naive::new(&server, args);
+    print(naive.to_string());
+    let runs: Vec<Run> = Approach::ALL
+        .into_iter()
+        .map(|approach| {
+            let run = Run::new(&server, args, approach);
+            print(table::of(&run));
+            run
+        })
+        .collect();
+    print(conclusion::of(&naive, &runs));
+    Ok(runs)
 }

@@ -10,7 +10,7 @@ use reorder_requests::AttemptOutcome;
 
 use crate::args::Args;
 use crate::client::Client;
-use crate::server::{LIMIT, REFUSED, Server, peak};
+use crate::server::{LIMITS, REFUSED, Server, peak};
 
 /// The result of the pool.
 pub(crate) struct Naive {
@@ -19,7 +19,7 @@ pub(crate) struct Naive {
     /// The items that ended after a later item.
     overtaken: usize,
     requests: usize,
-    peak: usize,
+    peaks: [usize; 2],
     pub(crate) refused: usize,
 }
 
@@ -34,7 +34,7 @@ impl Naive {
             for _ in 0..args.workers {
                 scope.spawn(|| {
                     while let Some((batch, index)) = { items.lock().expect(NO_PANIC).next() } {
-                        while let Some(wait) = wait_after(&client.fetch(batch, index)) {
+                        while let Some(wait) = wait_after(&client.fetch(batch, index, None)) {
                             thread::sleep(wait);
                         }
                         order.lock().expect(NO_PANIC).push((batch, index));
@@ -51,7 +51,7 @@ impl Naive {
             time,
             overtaken,
             requests: received.len(),
-            peak: peak(&received),
+            peaks: LIMITS.map(|limit| peak(&received, &limit)),
             refused: received.iter().filter(|request| request.status == REFUSED).count(),
         }
     }
@@ -68,14 +68,15 @@ fn wait_after<U, E>(outcome: &AttemptOutcome<U, E>) -> Option<Duration> {
 
 impl fmt::Display for Naive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Naive { threads, time, overtaken, requests, peak, refused } = self;
-        let within = LIMIT.within;
+        let Naive { threads, time, overtaken, requests, peaks, refused } = self;
+        let [first, second] = LIMITS.map(|limit| limit.within);
         writeln!(f, "\na naive pool, {threads} threads: {time:.1?}")?;
         writeln!(f, "  {overtaken} items were overtaken by a later item")?;
-        writeln!(
+        write!(
             f,
-            "  the server received {requests} requests, at most {peak} in {within:?}, \
-             and refused {refused}"
+            "  the server received {requests} requests, at most {} in {first:?} and {} in \
+             {second:?}: {refused} exceeded a limit",
+            peaks[0], peaks[1]
         )
     }
 }

@@ -1,7 +1,6 @@
 //! A service with a real limit, which sometimes fails, answers late, or does not answer.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -10,8 +9,11 @@ use std::time::{Duration, Instant};
 
 use tiny_http::{Header, Request, Response};
 
-/// The limit of the server: 50 requests in any 200 ms.
-pub(crate) const LIMIT: Limit = Limit { requests: 50, within: Duration::from_millis(200) };
+/// The limits of the server: 50 requests in any 200 ms, and 200 requests in any second.
+pub(crate) const LIMITS: [Limit; 2] = [
+    Limit { requests: 50, within: Duration::from_millis(200) },
+    Limit { requests: 200, within: Duration::from_secs(1) },
+];
 
 /// The threads that answer. tiny_http has other threads for the connections.
 const THREADS: usize = 4;
@@ -22,17 +24,17 @@ pub(crate) struct Limit {
     pub(crate) within: Duration,
 }
 
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a server that answers {} requests in any {:?}", self.requests, self.within)
-    }
+/// Returns a line that describes the server.
+pub(crate) fn description() -> String {
+    let limits =
+        LIMITS.map(|limit| format!("{} requests in any {:?}", limit.requests, limit.within));
+    format!("a server that answers at most {}", limits.join(", and "))
 }
 
 /// A request that the server received.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Received {
     pub(crate) at: Instant,
-    pub(crate) batch: u32,
     pub(crate) status: u16,
 }
 
@@ -67,8 +69,8 @@ enum Reaction {
 }
 
 /// Returns the content of an item.
-pub(crate) fn content(batch: u32, index: u32) -> String {
-    format!("{batch}:{index}:{}", u64::from(index).pow(2) + u64::from(batch))
+pub(crate) fn content(batch: u32, index: u64) -> String {
+    format!("{batch}:{index}:{}", index.pow(2) + u64::from(batch))
 }
 
 impl Server {
@@ -114,12 +116,12 @@ impl Drop for Server {
 
 const NO_PANIC: &str = "no thread panics while it holds the lock";
 
-/// Returns the largest number of requests within `LIMIT.within`.
-pub(crate) fn peak(received: &[Received]) -> usize {
+/// Returns the largest number of requests in the time of a limit.
+pub(crate) fn peak(received: &[Received], limit: &Limit) -> usize {
     let mut times: Vec<Instant> = received.iter().map(|request| request.at).collect();
     times.sort_unstable();
     let within = |&start: &Instant| {
-        times.partition_point(|&at| at < start + LIMIT.within)
+        times.partition_point(|&at| at < start + limit.within)
             - times.partition_point(|&at| at < start)
     };
     times.iter().map(within).max().unwrap_or(0)
@@ -138,13 +140,13 @@ fn answer(request: Request, state: &Mutex<State>) {
         Some(Reaction::Missing) => 404,
         Some(Reaction::NoAnswer) => NO_ANSWER,
     };
-    locked.received.push(Received { at: Instant::now(), batch, status });
+    locked.received.push(Received { at: Instant::now(), status });
     if status == NO_ANSWER {
         return locked.unanswered.push(request);
     }
     drop(locked);
     let respond = move || match status {
-        200 => send(request, Response::from_string(content(batch, index))),
+        200 => send(request, Response::from_string(content(batch, index.into()))),
         REFUSED => {
             let header = Header::from_bytes("Retry-After", "1").expect("the header is ASCII");
             send(
@@ -176,14 +178,19 @@ fn parse(url: &str) -> Option<(u32, u32)> {
 impl State {
     /// Returns the reaction to a request, or `None` if the request exceeds the limit.
     fn admit(&mut self, batch: u32, index: u32) -> Option<Reaction> {
-        let start = Instant::now().checked_sub(LIMIT.within)?;
-        let recent = self.received.iter().rev().take_while(|request| request.at > start);
-        if recent.filter(|request| request.status != REFUSED).count() >= LIMIT.requests {
+        if LIMITS.iter().any(|limit| self.is_reached(limit)) {
             return None;
         }
         let attempts = self.attempts.entry((batch, index)).or_default();
         *attempts += 1;
         Some(reaction(index, *attempts))
+    }
+
+    fn is_reached(&self, limit: &Limit) -> bool {
+        let now = Instant::now();
+        let is_recent = |request: &&Received| now.duration_since(request.at) < limit.within;
+        let recent = self.received.iter().rev().take_while(is_recent);
+        recent.filter(|request| request.status != REFUSED).count() >= limit.requests
     }
 }
 
@@ -191,7 +198,7 @@ impl State {
 fn reaction(index: u32, attempt: u32) -> Reaction {
     match (index * 37 % 100, attempt) {
         (3..6, 1) | (3, 2) => Reaction::Unavailable,
-        (11, 1) => Reaction::NoAnswer,
+        (11, 1 | 2) => Reaction::NoAnswer,
         (20..24, 1) => Reaction::Late(Duration::from_millis(150)),
         (31, 1) => Reaction::Late(Duration::from_millis(900)),
         (44, _) => Reaction::Missing,

@@ -9,7 +9,7 @@ use std::thread;
 use crate::common::{Latch, are_in_time, executor, kinds, with_enough_time, with_timeout};
 use crate::futures::{HOUR, MS, runtime};
 use reorder_executor::{CancellationToken, Failure, KeyedOutcome, Shutdown};
-use reorder_requests::{Attempt, AttemptOutcome, RequestsExt, Retry};
+use reorder_requests::{Attempt, AttemptOutcome, RequestStats, RequestsExt, Retry};
 
 fn window(items: usize) -> NonZeroUsize {
     NonZeroUsize::new(items).unwrap()
@@ -71,13 +71,17 @@ fn random_retries_keep_the_order_of_each_key_and_its_window() {
             });
             let mut last = HashMap::new();
             let mut count = 0;
-            for next in stream.unwrap() {
+            let mut stream = stream.unwrap();
+            for next in stream.by_ref() {
                 let value = next.outcome.expect("each item succeeds at last");
                 assert_eq!(value, next.index);
                 assert!(last.insert(value % 5, value).is_none_or(|before| before < value));
                 count += 1;
             }
             assert_eq!(count, 2000);
+            let stats: RequestStats = stream.stats().expect("they are requests");
+            assert!(stats.capacity_retries > 0);
+            assert_eq!(stats.attempts, 2000 + stats.capacity_retries);
         }
     });
 }
