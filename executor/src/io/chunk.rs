@@ -1,6 +1,7 @@
 //! The outcomes of neighbouring items of a stream, which travel in one slot of its ring.
 
 use std::convert::Infallible;
+use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::{array, mem, vec};
@@ -25,9 +26,29 @@ pub(crate) type ChunkRing<U, E> = Arc<Ring<Chunk<U, E>>>;
 pub(crate) const MOST: usize = 256;
 const CLASSES: usize = MOST.ilog2() as usize + 1;
 
+/// The size of a cache line on most processors. On one with larger lines, some loads are repeated.
+const LINE: usize = 64;
+/// The maximum number of bytes that are loaded before they are used, so that they stay in the
+/// first-level cache.
+const MAX_LOADED: usize = 16 * 1024;
+
 impl<U, E> Chunk<U, E> {
     pub(crate) fn new() -> Self {
         Chunk { outcomes: Vec::new(), index: 0 }
+    }
+
+    /// Loads a byte of each cache line of the outcomes, which another thread has written. The loads
+    /// do not depend on each other, so the processor transfers many lines at once. A loop that uses
+    /// the outcomes waits for a few lines at a time.
+    #[inline]
+    pub(crate) fn load_lines(&mut self) {
+        let bytes = size_of_val(&self.outcomes[..]).min(MAX_LOADED);
+        let start = self.outcomes.as_mut_ptr().cast::<MaybeUninit<u8>>();
+        for offset in (0..bytes).step_by(LINE) {
+            let byte = start.wrapping_add(offset);
+            // SAFETY: the byte lies in an outcome, which is borrowed. It may be padding.
+            let _: MaybeUninit<u8> = unsafe { byte.read_volatile() };
+        }
     }
 
     /// Returns an iterator that takes the outcomes out. If its user panics, it discards the

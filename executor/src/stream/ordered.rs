@@ -291,6 +291,7 @@ impl<'a, U: Send, E: Send> Ordered<'a, U, E> {
             (Some(Ok(chunk)), _) => {
                 self.keyed_index = chunk.index;
                 self.chunk = chunk;
+                self.chunk.load_lines();
                 None
             }
             (Some(Err(_)), _) => {
