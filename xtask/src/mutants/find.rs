@@ -54,6 +54,42 @@ const VISIBLE: &[&str] = &[
     "unpark",
     "drop(",
     "discard(",
+    // Calls of functions with such parts.
+    ".abandon(",
+    ".abort(",
+    ".announce(",
+    ".cancel(",
+    ".charge(",
+    ".clear",
+    ".close(",
+    ".complete",
+    ".count_",
+    ".declare",
+    ".end(",
+    ".ended(",
+    ".enter(",
+    ".fail(",
+    ".finish",
+    ".leave",
+    ".let_go(",
+    ".note_",
+    ".publish",
+    ".push(",
+    ".put",
+    ".register",
+    ".release",
+    ".reopen(",
+    ".retire(",
+    ".run",
+    ".set_",
+    ".stop",
+    ".store_head(",
+    ".take(",
+    ".try_retire(",
+    ".turn(",
+    ".vacate(",
+    ".withdraw(",
+    "pin()",
 ];
 
 fn has_one_of(text: &str, parts: &[&str]) -> bool {
@@ -297,6 +333,13 @@ mod tests {
             ),
         ];
         assert_eq!(found, expected.map(|(change, text)| (change.to_owned(), text.to_owned())));
+    }
+
+    #[test]
+    fn calls_that_touch_shared_memory_are_swapped() {
+        let found = changes("fn f(a: &A) { fence(SeqCst); a.end.reopen(); a.state.close(); }");
+        let swap = "swap `a.end.reopen();` and `a.state.close();`";
+        assert!(found.iter().any(|(change, _)| change == swap), "{found:?}");
     }
 
     #[test]
