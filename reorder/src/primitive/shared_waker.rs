@@ -36,3 +36,29 @@ impl Wake for SharedWaker {
         self.0.wake_by_ref();
     }
 }
+
+#[cfg(all(test, not(reorder_loom)))]
+mod tests {
+    use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn each_way_to_wake_wakes_the_task() {
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(SharedWaker::new(Waker::from(Arc::clone(&wakes))));
+        waker.wake_by_ref();
+        assert_eq!(wakes.0.load(Relaxed), 1);
+        waker.wake();
+        assert_eq!(wakes.0.load(Relaxed), 2);
+    }
+}

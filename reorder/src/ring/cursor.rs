@@ -92,6 +92,7 @@ impl<T> Cursor<T> {
     /// Returns the place.
     #[inline]
     pub(crate) fn place(&self) -> Place<T> {
+        debug_assert!(self.slot != self.stop, "the cursor did not leave its stop");
         Place(self.slot)
     }
 

@@ -14,8 +14,8 @@ use crate::errors::{CapacityError, Reason, ReserveError};
 use crate::primitive::epoch;
 use crate::ring::identity;
 
-/// Excludes other tests that retire rings or delay their freeing. The bytes that wait to be freed
-/// are counted for the whole process.
+/// Excludes other tests that retire rings or call a pool with a ticket, which delays all freeing.
+/// The bytes that wait to be freed are counted for the whole process.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -133,6 +133,7 @@ fn a_pool_that_is_dropped_leaves_nothing_to_be_freed() {
 
 #[test]
 fn the_last_positions_of_a_leased_ring_can_be_used() {
+    let _alone = alone();
     let pool = late_pool((1 << 61) - 2);
     let lease = pool.lease(1).unwrap();
     let mut batch = lease.open().unwrap();
@@ -145,6 +146,7 @@ fn the_last_positions_of_a_leased_ring_can_be_used() {
 #[test]
 #[cfg_attr(miri, ignore = "tens of thousands of rings take too long")]
 fn every_entry_can_have_a_ring_and_no_more() {
+    let _alone = alone();
     let pool = RingPool::<()>::new();
     let mut leases = Vec::new();
     let error = loop {

@@ -1,11 +1,12 @@
 //! The number of steps of each operation.
 
 use std::cell::Cell;
+use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::thread;
 
 use reorder_ring::{NextError, Ring, Ticket, TryNextError, hook};
@@ -141,6 +142,51 @@ fn poll_that_a_cancellation_overtakes_late_reaches_its_bound() {
     assert_eq!(steps.get(), POLL_NEXT.most - 6);
     drop(consumer);
     world.finish();
+}
+
+/// The clones of a waker that does nothing.
+static CLONES: AtomicUsize = AtomicUsize::new(0);
+
+static COUNTS_CLONES: RawWakerVTable = RawWakerVTable::new(
+    |_| {
+        CLONES.fetch_add(1, Relaxed);
+        RawWaker::new(ptr::null(), &COUNTS_CLONES)
+    },
+    |_| {},
+    |_| {},
+    |_| {},
+);
+
+/// The steps in which a poll finds a completion before it registers its waker.
+const LOOKS: usize = 5;
+
+/// The consumer keeps a waker that it has registered, at whatever step the completion comes.
+/// Otherwise the cell would drop the last reference, in the middle of a change, when the next waker
+/// comes.
+#[test]
+fn poll_that_a_completion_overtakes_keeps_its_waker() {
+    for step in 1..=POLL_NEXT.most {
+        let mut world = World::new(2, 1);
+        let mut consumer = world.consumer.take().unwrap();
+        let (ring, ticket) = (Arc::clone(&world.ring), world.tickets[0]);
+        let (mut steps, mut value) = (0, Some(world.counter.value()));
+        let overtake = move || {
+            steps += 1;
+            if steps == step {
+                assert!(ring.complete(ticket, value.take().unwrap()).is_ok());
+            }
+        };
+        // SAFETY: the functions of the table do nothing with the pointer.
+        let waker = unsafe { Waker::new(ptr::null(), &COUNTS_CLONES) };
+        let mut context = Context::from_waker(&waker);
+        let before = CLONES.load(Relaxed);
+        _ = hook::with(overtake, || consumer.poll_next(&mut context).is_ready());
+        while consumer.poll_next(&mut context).is_ready() {}
+        let clones = CLONES.load(Relaxed) - before;
+        assert!(clones == 1 || step <= LOOKS, "{clones} clones after a completion at step {step}");
+        drop(consumer);
+        world.finish();
+    }
 }
 
 /// The longest try: a completion comes after the first check, and the take meets the request of a

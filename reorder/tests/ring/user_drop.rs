@@ -1,12 +1,14 @@
 //! User code that runs when a batch or a ring is dropped: a `Drop` that panics, or that calls the
 //! ring.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::Context;
 
 use crate::drop_counter::DropCounter;
 use crate::values::PanicsIfArmed;
+use crate::wake_counter::WakeCounter;
 use reorder_ring::{Batch, Busy, Reason, Ring, Ticket, TryNextError};
 
 /// The order in which the sides of a batch end.
@@ -175,4 +177,49 @@ fn a_drop_may_call_its_ring() {
     }
     assert_eq!(calls.load(Ordering::Relaxed), 3 * 4);
     assert!(ring.open().is_ok());
+}
+
+/// Counts the batches that its drop can open, or panics.
+struct Opener {
+    ring: Weak<Ring<Opener>>,
+    panics: bool,
+    drops: Arc<AtomicUsize>,
+    opened: Arc<AtomicUsize>,
+}
+
+impl Drop for Opener {
+    fn drop(&mut self) {
+        self.drops.fetch_add(1, Ordering::Relaxed);
+        if self.panics {
+            resume_unwind(Box::new("it panics"));
+        }
+        let ring = self.ring.upgrade().expect("the test has the ring");
+        self.opened.fetch_add(usize::from(ring.open().is_ok()), Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_ring_is_free_after_the_last_drop_even_if_an_earlier_one_panics() {
+    let ring = Arc::new(Ring::with_capacity(4).unwrap());
+    let (drops, opened) = (Arc::default(), Arc::default());
+    let mut batch = ring.open().unwrap();
+    for (index, ticket) in batch.reserve_many(4).unwrap().enumerate() {
+        let (drops, opened) = (Arc::clone(&drops), Arc::clone(&opened));
+        let value = Opener { ring: Arc::downgrade(&ring), panics: index == 1, drops, opened };
+        ring.complete(ticket, value).ok().unwrap();
+    }
+    assert_eq!(panics(|| drop(batch)), 1);
+    let [drops, opened] = [drops, opened].map(|count: Arc<AtomicUsize>| Arc::into_inner(count));
+    assert_eq!((drops.unwrap().into_inner(), opened.unwrap().into_inner()), (4, 0));
+    assert!(ring.open().is_ok());
+}
+
+#[test]
+fn a_drop_that_panics_does_not_keep_the_producer_asleep() {
+    let (ring, counter) = (Ring::with_capacity(2).unwrap(), DropCounter::default());
+    let (mut producer, consumer) = window(&ring, 0, 0, &counter).0.split();
+    let (wakes, waker) = WakeCounter::new();
+    assert!(producer.poll_space(&mut Context::from_waker(&waker)).is_pending());
+    assert_eq!(panics(|| drop(consumer)), 1);
+    assert_eq!(wakes.count(), 1);
 }

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
+use crate::drop_counter::DropCounter;
 use reorder_ring::Ring;
 
 /// Controls which calls of a waker panic, and counts its wakes.
@@ -152,4 +153,70 @@ fn a_wake_that_panics_does_not_keep_the_other_side_asleep() {
     let cancel = AssertUnwindSafe(|| consumer.canceller().cancel());
     catch_unwind(cancel).expect_err("the consumer's wake panics");
     assert_eq!((consuming.wakes(), producing.wakes()), (1, 1));
+}
+
+/// The take is at the end of half a window, where the consumer looks for a producer that waits.
+#[test]
+fn a_wake_that_panics_in_a_take_leaves_the_next_positions_to_the_next_takes() {
+    for capacity in [1, 2, 4] {
+        let ring = Ring::<usize>::with_capacity(capacity).unwrap();
+        let (mut producer, mut consumer) = ring.open().unwrap().split();
+        for (value, ticket) in producer.reserve_many(capacity).unwrap().enumerate() {
+            ring.complete(ticket, value).unwrap();
+        }
+        let half = capacity.div_ceil(2);
+        let control = leaked_control();
+        let waker = control.waker();
+        assert!(producer.poll_space_many(&mut Context::from_waker(&waker), half).is_pending());
+        control.wake_panics.store(true, Ordering::SeqCst);
+        for value in 0..half - 1 {
+            assert_eq!(consumer.try_next().unwrap().outcome, Ok(value));
+        }
+        let take = AssertUnwindSafe(|| consumer.try_next());
+        catch_unwind(take).expect_err("the producer's wake panics");
+        for value in half..4 * capacity {
+            if value >= capacity {
+                ring.complete(producer.reserve().unwrap(), value).unwrap();
+            }
+            assert_eq!(consumer.try_next().unwrap().outcome, Ok(value), "capacity {capacity}");
+        }
+    }
+}
+
+#[test]
+fn a_wake_that_panics_when_the_consumer_leaves_keeps_no_value() {
+    let (ring, counter) = (Ring::with_capacity(2).unwrap(), DropCounter::default());
+    let (mut producer, consumer) = ring.open().unwrap().split();
+    for ticket in producer.reserve_many(2).unwrap() {
+        ring.complete(ticket, counter.value()).ok().unwrap();
+    }
+    let control = leaked_control();
+    let waker = control.waker();
+    assert!(producer.poll_space(&mut Context::from_waker(&waker)).is_pending());
+    control.wake_panics.store(true, Ordering::SeqCst);
+    catch_unwind(AssertUnwindSafe(|| drop(consumer))).expect_err("the producer's wake panics");
+    assert_eq!(counter.alive(), 0, "the values wait for the producer");
+    drop(producer);
+    counter.assert_each_dropped_once();
+}
+
+#[test]
+fn a_second_poll_with_the_same_waker_does_not_clone_it() {
+    let ring = Ring::<u8>::with_capacity(1).unwrap();
+    let control = leaked_control();
+    let waker = control.waker();
+    let mut context = Context::from_waker(&waker);
+    for (poll, name) in ["poll_next", "poll_space", "poll_cancelled"].into_iter().enumerate() {
+        let (mut producer, mut consumer) = ring.open().unwrap().split();
+        _ = producer.reserve().unwrap();
+        let mut is_pending = || match poll {
+            0 => consumer.poll_next(&mut context).is_pending(),
+            1 => producer.poll_space(&mut context).is_pending(),
+            _ => producer.poll_cancelled(&mut context).is_pending(),
+        };
+        assert!(is_pending());
+        control.clone_panics.store(true, Ordering::SeqCst);
+        assert!(is_pending());
+        assert!(control.clone_panics.swap(false, Ordering::SeqCst), "{name}");
+    }
 }
