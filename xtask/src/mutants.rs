@@ -41,6 +41,7 @@ options:
   --shard K/N       only each N-th mutant, from the K-th on, which is 0 to N-1
   --since COMMIT    only mutants of lines that changed since the commit
   --at-most COUNT   only so many, spread over all
+  --only TEXT       only mutants whose function and change contain the text
   --except REPORT   goes on behind an earlier run: without the mutants that have a result, and
                     without the first run of the tests, which changes nothing
   --quick           only tests, without models and schedules; what survives is to be run again
@@ -123,6 +124,7 @@ struct Options {
     shard: Option<(usize, usize)>,
     since: Option<String>,
     at_most: Option<usize>,
+    only: Option<String>,
     except: Option<PathBuf>,
     quick: bool,
 }
@@ -142,6 +144,7 @@ impl Options {
                 }
                 "--since" => options.since = Some(value()?.to_string()),
                 "--quick" => options.quick = true,
+                "--only" => options.only = Some(value()?.to_string()),
                 "--except" => options.except = Some(value()?.into()),
                 "--at-most" => options.at_most = Some(value()?.parse()?),
                 option if option.starts_with("--") => bail!("{option}\n{USAGE}"),
@@ -230,6 +233,9 @@ impl Options {
             let lines = Lines::since(commit)?;
             mutants.retain(|mutant| lines.meet(&mutant.path, &mutant.lines));
         }
+        if let Some(text) = &self.only {
+            mutants.retain(|mutant| describe(mutant).contains(text));
+        }
         if let Some(report) = &self.except {
             let report =
                 fs::read_to_string(report).with_context(|| report.display().to_string())?;
@@ -297,6 +303,10 @@ mod unit_tests {
         let options = Options::parse(&["--shard", "1/4", "--at-most", "9", "reorder/src"]).unwrap();
         assert_eq!((options.shard, options.at_most), (Some((1, 4)), Some(9)));
         assert_eq!(options.paths, [PathBuf::from("reorder/src")]);
+        let options = Options::parse(&["--only", "drop(guard)", "../reorder/src/pool.rs"]).unwrap();
+        let chosen = options.chosen().unwrap();
+        assert!(!chosen.is_empty());
+        assert!(chosen.iter().all(|mutant| mutant.change.contains("drop(guard)")));
         for wrong in [&["--shard", "4/4"][..], &["--shard"], &["--often"]] {
             assert!(Options::parse(wrong).is_err(), "{wrong:?}");
         }

@@ -79,11 +79,12 @@ const RING: &[Stage] = &[
         package: "loom-tests",
         flags: "--cfg reorder_loom --cfg crossbeam_loom",
         cargo: MODELS,
-        // All but the models of the executor.
+        // All but the models of the executor. The first panic ends the process, so its message must
+        // not be captured.
         arguments: &[
             "--skip", "batches::", "--skip", "cancellation::", "--skip", "queues::",
             "--skip", "sources::", "--skip", "spawned::", "--skip", "streams::",
-            "--skip", "workers::",
+            "--skip", "workers::", "--nocapture",
         ],
         variables: MODEL_BOUNDS,
         seconds: 600,
@@ -119,7 +120,7 @@ const EXECUTOR: &[Stage] = &[
         cargo: MODELS,
         arguments: &[
             "batches::", "cancellation::", "queues::", "sources::", "spawned::", "streams::",
-            "workers::",
+            "workers::", "--nocapture",
         ],
         variables: MODEL_BOUNDS,
         seconds: 600,
