@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
 use std::time::Duration;
 
 use common::{Latch, Wakes, executor, with_timeout};
@@ -46,6 +47,53 @@ fn a_stop_wakes_a_consumer_whose_workers_are_at_other_jobs() {
         assert!(wakes.0.load(SeqCst) > before, "no thread is left but the consumer, and it sleeps");
         assert_eq!(stream.next().unwrap().unwrap(), 5);
         latch.open();
+    });
+}
+
+/// While a worker has its time slice, it may hold what a consumer could run. So a consumer that
+/// runs items itself may have gone to sleep meanwhile. `open` opens a call with the items 0, 1 and
+/// 2.
+fn assert_woken_at_the_end_of_a_time_slice<S>(
+    open: impl FnOnce(&Executor, Box<dyn Fn(u32) + Send + Sync>) -> (S, Ordered<'static, ()>),
+) {
+    let (executor, wakes) = (executor(2), Arc::new(Wakes::default()));
+    let (first, second, (ended, ends)) = (Latch::default(), Latch::default(), mpsc::channel());
+    let job = {
+        let (first, second, wakes) = (first.clone(), second.clone(), Arc::clone(&wakes));
+        move |n| match n {
+            0 => first.wait(),
+            1 => {
+                second.wait();
+                // Longer than a time slice.
+                thread::sleep(Duration::from_millis(2));
+            }
+            _ => ended.send(wakes.0.load(SeqCst)).unwrap(),
+        }
+    };
+    let (_sender, mut outcomes) = open(&executor, Box::new(job));
+    let waker = Waker::from(wakes);
+    assert!(outcomes.poll_next(&mut Context::from_waker(&waker)).is_pending());
+    second.open();
+    assert!(ends.recv().unwrap() > 0, "the worker has ended its time slice, and told nobody");
+    first.open();
+}
+
+#[test]
+fn a_time_slice_of_a_stream_that_ends_wakes_the_consumer() {
+    with_timeout(|| {
+        assert_woken_at_the_end_of_a_time_slice(|executor, job| ((), executor.stream(0..3, job)));
+    });
+}
+
+#[test]
+fn a_time_slice_of_a_queue_that_ends_wakes_the_consumer() {
+    with_timeout(|| {
+        assert_woken_at_the_end_of_a_time_slice(|executor, job| {
+            // Within this window, a worker claims one item at a time.
+            let (sender, outcomes) = executor.queue(job).window(3).build().unwrap();
+            (0..3).for_each(|n| sender.send(n).unwrap());
+            (sender, outcomes)
+        });
     });
 }
 
