@@ -110,11 +110,12 @@ impl<'s, 'd> TestThread<'s, 'd> {
 
     /// Asserts that the reason may be true for a call that began when batch `opened` was open.
     ///
-    /// A refusal is ordered after the event that it reports, so that the counters below include
-    /// that event.
+    /// A refusal is ordered after the delivery that it reports, so the count of deliveries includes
+    /// it. The end of a batch orders nothing for a thread whose position was delivered before. So
+    /// this thread reads the newest number of closed batches, by a read-modify-write.
     fn check(&self, reason: Reason, name: Name, opened: u64) {
         let plausible = match reason {
-            Reason::Stale => self.shared.closing.load(Relaxed) >= name.batch,
+            Reason::Stale => self.shared.closing.fetch_add(0, Relaxed) >= name.batch,
             _ if opened > name.batch => false,
             Reason::Settled => self.shared.taking.load(Relaxed) > name.position,
             Reason::Duplicate | Reason::Evicted | Reason::Abandoned => true,
