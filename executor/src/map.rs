@@ -8,6 +8,7 @@
 //! | `inline` | the caller runs the items alone |
 //! | `parallel` | the caller and the workers share the items |
 //! | `work_ranges` | the unstarted items of each thread, and how others steal half of them |
+//! | `integers` | the items of a range of integers, which are not pulled |
 //! | `source` | how items come from an iterator into the output buffer |
 //! | `output` | the buffer of items and results |
 //! | `blocks` | which blocks of neighbouring items are finished |
@@ -16,6 +17,7 @@
 mod blocks;
 mod calls;
 mod inline;
+mod integers;
 mod output;
 mod parallel;
 mod results;
@@ -91,12 +93,6 @@ pub(crate) struct Share<'a> {
 }
 
 impl<F> Call<'_, F> {
-    /// Returns the same call with another job.
-    fn with_job<'b, G>(&'b self, job: &'b G) -> Call<'b, G> {
-        let Call { scheduler, job_type, share, span, .. } = *self;
-        Call { scheduler, job_type, job, share, span }
-    }
-
     /// Returns the maximum number of items of one claim, which is `most` if items need not wait for
     /// each other.
     fn max_claim(&self, most: u32) -> u32 {

@@ -31,6 +31,25 @@ fn each_index_runs_once_and_results_are_in_order() {
     }
 }
 
+/// `map` computes such items from their index.
+#[test]
+fn a_range_of_any_integers_brings_the_items_that_it_returns() {
+    fn check<S: Iterator<Item: Send + PartialEq> + Clone + Send>(source: S) {
+        // The caller of a new executor does not know whether the items are cheap, so it shares
+        // them.
+        assert!(executor(2).map(source.clone(), |item| item).into_iter().eq(source));
+    }
+    check(-128..=127_i8);
+    check(3..=u16::MAX);
+    check(-50_000..50_000_i32);
+    check(u32::MAX - 100_000..=u32::MAX);
+    check(i64::MIN..i64::MIN + 100_000);
+    check(u64::MAX - 100_000..u64::MAX);
+    let mut used = 0..100_000_usize;
+    used.nth(70);
+    check(used);
+}
+
 #[test]
 fn the_lowest_panic_is_resumed_after_all_have_run_and_values_are_dropped() {
     let (executor, results) = (executor(2), LiveCounter::default());

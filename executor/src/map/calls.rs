@@ -10,8 +10,9 @@ impl Executor {
     ///
     /// The calling thread and the workers share the items. The call returns when all items have
     /// run. One thread at a time pulls the source, while other threads run earlier items, also if
-    /// the source blocks. A source that does not say exactly how many items it has is read to its
-    /// end first, and must not wait for its own items.
+    /// the source blocks. The items of a range of integers are computed without a pull. A source
+    /// that does not say exactly how many items it has is read to its end first, and must not wait
+    /// for its own items.
     ///
     /// ```
     /// # use reorder_executor::Executor;
@@ -42,7 +43,8 @@ impl Executor {
     /// Items that are measured to be cheap are not shared one by one:
     ///
     /// * A thread may take several items at once. While one of them runs, the others wait. At most
-    ///   as many items wait as cheap items ran before in this call, and at most 31.
+    ///   as many items wait as cheap items ran before in this call, and at most 31. If the source
+    ///   is a range, a vector, an array or a slice, it is at most 127.
     /// * If the items of earlier calls with this job were cheap, the caller begins alone. It shares
     ///   the rest of the items after the first expensive item has ended.
     ///
@@ -75,8 +77,8 @@ impl Executor {
 
     /// Runs `job` on the indices from 0 to `len` and returns the results in their order.
     ///
-    /// This is [`map`] for a `job` that finds or makes its item by itself. An iterator is pulled by
-    /// one thread at a time. A range of indices is divided among the threads without a pull. The
+    /// This is [`map`] over the range `0..len`, for a `job` that finds or makes its item by itself.
+    /// The threads divide the range, while an iterator is pulled by one thread at a time. The
     /// difference matters for items of a few nanoseconds.
     ///
     /// ```
@@ -95,8 +97,7 @@ impl Executor {
     ///
     /// # Progress
     ///
-    /// As [`map`], except that up to 127 indices, and not 31 items, may wait behind an index that
-    /// runs.
+    /// As [`map`].
     ///
     /// [`map`]: Executor::map
     pub fn map_indexed<U, F>(&self, len: usize, job: F) -> Vec<U>
@@ -105,7 +106,7 @@ impl Executor {
         F: Fn(usize) -> U + Sync,
     {
         let job = DiscardOnDrop::new(job);
-        let results = run::run_indexed(&self.scheduler, len, &*job);
+        let results = run::run(&self.scheduler, 0..len, &*job, Share::default());
         results::values(results::release(results, job.into_inner()))
     }
 

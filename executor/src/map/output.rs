@@ -55,6 +55,20 @@ impl<I, U> Output<I, U> {
         Output { results: row(len), items: row(if Self::SHARED { 0 } else { len }) }
     }
 
+    /// Returns a buffer without places for items, which are computed.
+    ///
+    /// # Panics
+    ///
+    /// If there is no memory for the buffer.
+    pub(crate) fn of_results(len: usize) -> Output<I, U> {
+        Output { results: row(len), items: row(0) }
+    }
+
+    /// Returns the number of places of results.
+    pub(crate) fn len(&self) -> usize {
+        self.results.len()
+    }
+
     fn item(&self, index: usize) -> *mut I {
         if Self::SHARED { self.results[index].get().cast() } else { self.items[index].get().cast() }
     }
@@ -76,12 +90,7 @@ impl<I, U> Output<I, U> {
     ///
     /// Each index is run once, after its item was written.
     #[inline]
-    pub(crate) unsafe fn run(
-        &self,
-        next: &mut usize,
-        end: usize,
-        mut job: impl FnMut((usize, I)) -> U,
-    ) {
+    pub(crate) unsafe fn run(&self, next: &mut usize, end: usize, mut job: impl FnMut(I) -> U) {
         let first = *next;
         let results = &self.results[first..end];
         let items = if Self::SHARED { None } else { Some(&self.items[first..end]) };
@@ -91,7 +100,28 @@ impl<I, U> Output<I, U> {
             // SAFETY: the item is there. No other thread visits this index now, and the item is not
             // read again.
             let item = unsafe { item.read() };
-            let value = job((first + offset, item));
+            let value = job(item);
+            // SAFETY: no other thread visits this index now, and the place holds no value.
+            unsafe { result.get().write(MaybeUninit::new(value)) };
+        }
+    }
+
+    /// Runs `job` on the indices from `next` to `end`, as [`run`](Output::run) does on items.
+    ///
+    /// # Safety
+    ///
+    /// Each index is run once.
+    #[inline]
+    pub(crate) unsafe fn run_indices(
+        &self,
+        next: &mut usize,
+        end: usize,
+        mut job: impl FnMut(usize) -> U,
+    ) {
+        let first = *next;
+        for (offset, result) in self.results[first..end].iter().enumerate() {
+            *next = first + offset + 1;
+            let value = job(first + offset);
             // SAFETY: no other thread visits this index now, and the place holds no value.
             unsafe { result.get().write(MaybeUninit::new(value)) };
         }

@@ -19,18 +19,17 @@ use std::time::Duration;
 use reorder_ring::{Consumer, Lease, Ring, TryNextError};
 
 use crate::cost::chunk_size;
-use crate::io::SourceEnd;
+use crate::io::{SourceEnd, never_blocks};
 use crate::limits::{OuterJob, current_job};
 use crate::map::blocks::{BlockLayout, Blocks, CompletionCounter};
+use crate::map::integers::Integers;
 use crate::map::output::{Output, Reached};
 use crate::map::results::{Panicked, Ran, resume_source_panic};
 use crate::map::source::{self, SharedSource, SourceState};
 use crate::map::work_ranges::WorkRanges;
 use crate::map::{Call, Job, Source};
 use crate::primitive::{AtomicWaker, Mutex, into_inner, lock, now};
-use crate::scheduler::{
-    FairShare, Gate, Look, Progress, Scheduler, TimeSlice, Work, park, with_borrowed,
-};
+use crate::scheduler::{FairShare, Gate, Look, Progress, TimeSlice, Work, park, with_borrowed};
 use crate::unwind::{DiscardEach, DiscardOnDrop};
 
 /// The time that running the items of one claim should take. Claiming is cheap beside that.
@@ -38,8 +37,9 @@ const TARGET: Duration = Duration::from_micros(1);
 /// The maximum number of items of one claim. A claim also has at most one item more than ran
 /// cheaply before it in the same time slice. So no more items wait behind a slow one than that.
 const MAX_CLAIM: u32 = 32;
-/// The same for indices. A claim costs more than such an item.
-const MAX_CLAIM_OF_INDICES: u32 = 128;
+/// The same for a source of the standard library that runs no user code, such as a range or a
+/// vector. A claim costs more than the pull of such an item.
+const MAX_CLAIM_OF_STD: u32 = 128;
 /// The interval at which a thread reads the clock while its claims are the largest. A reading costs
 /// as much as dozens of cheap items.
 const CLOCK_INTERVAL: Duration = Duration::from_micros(2);
@@ -48,117 +48,53 @@ const MAX_CLOCK_INTERVAL: u32 = 512;
 
 /// Runs the job on up to `count` items of a source, from 1 to `u32::MAX`.
 ///
-/// Returns the source if there is no ring for the batch.
+/// Returns the source if there is no ring for the batch: too many batches are open, or there is no
+/// memory.
 ///
 /// # Panics
 ///
 /// If the source panics, or there is no memory for the results.
-pub(super) fn run_iterator<S: Source, F: Job<S::Item>>(
+pub(super) fn run<S: Source, F: Job<S::Item>>(
     call: &Call<'_, F>,
     source: S,
     count: usize,
 ) -> Result<Ran<S, F::Value>, S> {
-    let source = DiscardOnDrop::new(source);
-    let Some((ring, output)) = allocate(call.scheduler, count) else {
-        return Err(source.into_inner());
+    let Ok(ring) = call.scheduler.rings.lease(BlockLayout::new(count).blocks()) else {
+        return Err(source);
     };
-    let (job, source) = (OfItems(call.job), source::of_iterator(source.into_inner()));
-    Ok(run(call.with_job(&job), &ring, output, source, call.max_claim(MAX_CLAIM), count))
+    let source = DiscardOnDrop::new(source);
+    let Some(integers) = Integers::of(&*source) else {
+        let output = Output::new(count);
+        let source = source::of_iterator(source.into_inner());
+        return Ok(run_on(call, &ring, output, source, None));
+    };
+    let output = Output::of_results(count);
+    let source = source::of_computed(source.into_inner(), count);
+    let (results, mut rest, ran) = run_on(call, &ring, output, source, Some(integers));
+    // The items were computed, and are still in the range.
+    rest.as_mut().and_then(|rest| rest.nth(count - 1));
+    Ok((results, rest, ran))
 }
 
-/// Runs the job on the first `count` indices of a range, from 1 to `u32::MAX`.
-///
-/// Returns the range if there is no ring for the batch.
-///
-/// # Panics
-///
-/// If there is no memory for the results.
-pub(super) fn run_indices<F: Job<usize>>(
+fn run_on<S: Source, F: Job<S::Item>>(
     call: &Call<'_, F>,
-    indices: Range<usize>,
-    count: usize,
-) -> Result<Ran<Range<usize>, F::Value>, Range<usize>> {
-    let Some((ring, output)) = allocate(call.scheduler, count) else { return Err(indices) };
-    let first = indices.start;
-    let job = OfIndices { first, job: call.job };
-    let source = source::of_indices(count);
-    let max_claim = call.max_claim(MAX_CLAIM_OF_INDICES);
-    let (results, _, ran) = run(call.with_job(&job), &ring, output, source, max_claim, count);
-    Ok((results, Some(first + ran..indices.end), ran))
-}
-
-/// A job of items, which does not look at their indices in the part.
-struct OfItems<'a, F>(&'a F);
-
-impl<I, F: Job<I>> Job<(usize, I)> for OfItems<'_, F> {
-    type Value = F::Value;
-    type Local<'a>
-        = F::Local<'a>
-    where
-        Self: 'a;
-
-    fn local(&self, participant: usize) -> F::Local<'_> {
-        self.0.local(participant)
-    }
-
-    #[inline]
-    fn run(&self, local: &mut F::Local<'_>, (_, item): (usize, I)) -> F::Value {
-        self.0.run(local, item)
-    }
-}
-
-/// A job of indices, for a part that begins with the index `first`.
-struct OfIndices<'a, F> {
-    first: usize,
-    job: &'a F,
-}
-
-impl<F: Job<usize>> Job<(usize, ())> for OfIndices<'_, F> {
-    type Value = F::Value;
-    type Local<'a>
-        = F::Local<'a>
-    where
-        Self: 'a;
-
-    fn local(&self, participant: usize) -> F::Local<'_> {
-        self.job.local(participant)
-    }
-
-    #[inline]
-    fn run(&self, local: &mut F::Local<'_>, (index, ()): (usize, ())) -> F::Value {
-        self.job.run(local, self.first + index)
-    }
-}
-
-/// Returns a ring and an output buffer for `count` items, or `None` if there is no ring: too many
-/// batches are open, or there is no memory.
-///
-/// # Panics
-///
-/// If there is no memory for the buffer.
-fn allocate<I, U>(scheduler: &Scheduler, count: usize) -> Option<(Lease<()>, Output<I, U>)> {
-    let ring = scheduler.rings.lease(BlockLayout::new(count).blocks()).ok()?;
-    Some((ring, Output::new(count)))
-}
-
-fn run<S: Source, F: Job<(usize, S::Item)>>(
-    call: Call<'_, F>,
     ring: &Lease<()>,
     output: Output<S::Item, F::Value>,
     source: SharedSource<S>,
-    max_claim: u32,
-    count: usize,
+    integers: Option<Integers<S::Item>>,
 ) -> Ran<S, F::Value> {
     let scheduler = call.scheduler;
-    let layout = BlockLayout::new(count);
+    let layout = BlockLayout::new(output.len());
     let (mut producer, consumer) = ring.open().expect("a leased ring is free").split();
     let tickets = producer.reserve_many(layout.blocks()).expect("the ring has this capacity");
     producer.finish();
+    let most = if never_blocks::<S>() { MAX_CLAIM_OF_STD } else { MAX_CLAIM };
     let parallel = Parallel {
         call,
         output,
         source,
-        max_claim,
+        integers,
+        max_claim: call.max_claim(most),
         ranges: WorkRanges::new(scheduler.participants()),
         blocks: Blocks::new(layout, ring, tickets),
         panics: Mutex::default(),
@@ -166,9 +102,9 @@ fn run<S: Source, F: Job<(usize, S::Item)>>(
         caller: AtomicWaker::new(),
     };
     parallel.prepare();
-    let gate = parallel.call.share.limit.map(|limit| Gate::new(limit, &scheduler.idle));
+    let gate = call.share.limit.map(|limit| Gate::new(limit, &scheduler.idle));
     let slice = TimeSlice::own(scheduler, gate.as_deref());
-    let fair_share = FairShare::new(gate.clone(), parallel.call.span.clone());
+    let fair_share = FairShare::new(gate.clone(), call.span.clone());
     with_borrowed(scheduler, &parallel, now(), fair_share, || {
         parallel.run_to_end(&slice, consumer);
     });
@@ -176,10 +112,12 @@ fn run<S: Source, F: Job<(usize, S::Item)>>(
     parallel.into_results()
 }
 
-struct Parallel<'a, S: Source, F: Job<(usize, S::Item)>> {
-    call: Call<'a, F>,
+struct Parallel<'a, S: Source, F: Job<S::Item>> {
+    call: &'a Call<'a, F>,
     output: Output<S::Item, F::Value>,
     source: SharedSource<S>,
+    /// The items of a range, which are not in `output`.
+    integers: Option<Integers<S::Item>>,
     max_claim: u32,
     ranges: WorkRanges,
     blocks: Blocks<'a>,
@@ -190,12 +128,11 @@ struct Parallel<'a, S: Source, F: Job<(usize, S::Item)>> {
     caller: AtomicWaker,
 }
 
-impl<S: Source, F: Job<(usize, S::Item)>> Parallel<'_, S, F> {
-    /// Gives the caller the indices of a batch that is not pulled.
+impl<S: Source, F: Job<S::Item>> Parallel<'_, S, F> {
+    /// Gives the caller the items of a range, which are not pulled.
     fn prepare(&self) {
-        if !self.source.is_open() {
-            let layout = self.blocks.layout;
-            self.ranges.put(0, 0..layout.items as u32);
+        if self.integers.is_some() {
+            self.ranges.put(0, 0..self.blocks.layout.items as u32);
         }
     }
 
@@ -383,11 +320,17 @@ impl<S: Source, F: Job<(usize, S::Item)>> Parallel<'_, S, F> {
         while next.get() < items.end {
             let ran = catch_unwind(AssertUnwindSafe(|| {
                 let mut started = Reached { index: next.get(), last: &next };
-                // SAFETY: each item is written before it can be claimed, is claimed once, and is
-                // visited once by the thread that claimed it.
-                unsafe {
-                    self.output.run(&mut started.index, items.end, |item| job.run(local, item))
-                };
+                let mut run = |item| job.run(local, item);
+                let (next, end) = (&mut started.index, items.end);
+                match &self.integers {
+                    // SAFETY: each index is claimed once, and is visited once by the thread that
+                    // claimed it.
+                    Some(integers) => unsafe {
+                        self.output.run_indices(next, end, |index| run(integers.get(index)));
+                    },
+                    // SAFETY: as above, and each item is written before it can be claimed.
+                    None => unsafe { self.output.run(next, end, run) },
+                }
             }));
             if let Err(payload) = ran {
                 lock(&self.panics).push((next.get() - 1, payload));
@@ -396,7 +339,7 @@ impl<S: Source, F: Job<(usize, S::Item)>> Parallel<'_, S, F> {
     }
 }
 
-impl<S: Source, F: Job<(usize, S::Item)>> Work for Parallel<'_, S, F> {
+impl<S: Source, F: Job<S::Item>> Work for Parallel<'_, S, F> {
     fn run_slice(&self, slice: &TimeSlice<'_>) -> bool {
         let work = || self.work(slice, || slice.is_over());
         self.outer.as_ref().map_or_else(work, |outer| outer.run(work))

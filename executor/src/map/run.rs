@@ -9,7 +9,7 @@ use std::{iter, mem};
 
 use crate::cost::JobType;
 use crate::io::{Items, collect};
-use crate::map::results::{Ran, Results, append};
+use crate::map::results::{Results, append};
 use crate::map::{Call, Job, Share, Source, inline, parallel};
 use crate::observe::CallSpan;
 use crate::scheduler::{GRACE, Scheduler};
@@ -64,11 +64,11 @@ fn run_known<S: Source, F: Job<S::Item>>(
     share: Share<'_>,
     span: &CallSpan,
 ) -> Results<F::Value> {
-    let job_type = JobType::of_code(parallel::run_iterator::<S, F> as *const ());
+    let job_type = JobType::of_code(parallel::run::<S, F> as *const ());
     let call = Call { scheduler, job_type, job, share, span };
     let (results, source) = {
         let _entered = span.enter();
-        run_parts(&call, source, count, parallel::run_iterator)
+        run_parts(&call, source, count)
     };
     let Some(source) = source else { return results };
     let mut source = DiscardOnDrop::new(source);
@@ -82,30 +82,12 @@ fn run_known<S: Source, F: Job<S::Item>>(
     append(results, count, run_collected(scheduler, rest, job, share, span))
 }
 
-/// Runs `job` on the indices from 0 to `len`.
-///
-/// # Panics
-///
-/// If there is no memory for the results.
-pub(super) fn run_indexed<F: Job<usize>>(
-    scheduler: &Arc<Scheduler>,
-    len: usize,
-    job: &F,
-) -> Results<F::Value> {
-    let job_type = JobType::of_code(parallel::run_indices::<F> as *const ());
-    let span = CallSpan::batch(len);
-    let _entered = span.enter();
-    let call = Call { scheduler, job_type, job, share: Share::default(), span: &span };
-    run_parts(&call, 0..len, len, parallel::run_indices).0
-}
-
 /// Runs up to `count` items: inline as long as they are cheap, and then in parallel.
 #[inline]
-fn run_parts<S: Iterator, F: Job<S::Item>>(
+fn run_parts<S: Source, F: Job<S::Item>>(
     call: &Call<'_, F>,
     source: S,
     count: usize,
-    in_parallel: impl Fn(&Call<'_, F>, S, usize) -> Result<Ran<S, F::Value>, S>,
 ) -> (Results<F::Value>, Option<S>) {
     let expected = || call.scheduler.costs.expect(call.job_type, count);
     let is_expected_cheap = || expected().is_some_and(|expected| expected < GRACE);
@@ -116,7 +98,7 @@ fn run_parts<S: Iterator, F: Job<S::Item>>(
         let (more, rest, ran_now) = match mem::take(&mut is_cheap) {
             true => inline::run(call, rest, part, GRACE),
             // Without a ring, the caller runs the items alone.
-            false => in_parallel(call, rest, part)
+            false => parallel::run(call, rest, part)
                 .unwrap_or_else(|rest| inline::run(call, rest, part, Duration::MAX)),
         };
         results = append(results, ran, more);

@@ -3,13 +3,12 @@
 //! A thread that has nothing to claim pulls the items of the next block. `io::pull` has the state
 //! machine of the right to pull.
 
-use std::iter::{Empty, empty};
 use std::ops::Range;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crossbeam_utils::CachePadded;
 
-use crate::io::{Phase, PullLock, Puller, SourceEnd, pull};
+use crate::io::{Phase, PullLock, Puller, SourceEnd, never_blocks, pull};
 use crate::map::blocks::BlockLayout;
 use crate::map::output::Output;
 use crate::primitive::AtomicUsize;
@@ -44,12 +43,11 @@ pub(crate) fn of_iterator<S>(source: S) -> SharedSource<S> {
     SharedSource::new(PullLock::new(SourceState { source: Some(source), items: 0, end: None }), 0)
 }
 
-/// Returns the source of `items` indices. All of them are there, so no thread pulls.
-pub(crate) fn of_indices(items: usize) -> SharedSource<Empty<()>> {
-    SharedSource::new(
-        PullLock::ended(SourceState { source: Some(empty()), items, end: None }),
-        items,
-    )
+/// Returns a source whose first `items` items are computed, so that no thread pulls. They are left
+/// in `source`.
+pub(crate) fn of_computed<S>(source: S, items: usize) -> SharedSource<S> {
+    let state = SourceState { source: Some(source), items, end: None };
+    SharedSource::new(PullLock::ended(state), items)
 }
 
 impl<S> SharedSource<S> {
@@ -144,18 +142,29 @@ impl<S: Iterator> PullOfBlock<'_, S> {
         let places = *items..layout.items_of(layout.block_of(*items)).end;
         let SharedSource { published, watch, .. } = self.source;
         let (visit, mut next) = (watch.visit(), places.start);
-        *end = pull(
-            source,
-            |_| places.len(),
-            |item| {
-                // SAFETY: each index is pulled once.
-                unsafe { output.write_item(next, item) };
-                next += 1;
-                // ORDERING: map_source:publish: Release pairs with `map_source:claim`.
-                published.store(next, Release);
+        let mut write = |item| {
+            // SAFETY: each index is pulled once.
+            unsafe { output.write_item(next, item) };
+            next += 1;
+            next
+        };
+        // ORDERING: map_source:publish: Release pairs with `map_source:claim`.
+        let publish = |written| published.store(written, Release);
+        let wanted = |_: &S| places.len();
+        if never_blocks::<S>() {
+            // Other threads need not take over its items before the end of the pull.
+            let mut written = places.start;
+            *end = pull(source, wanted, |item| {
+                written = write(item);
+                true
+            });
+            publish(written);
+        } else {
+            *end = pull(source, wanted, |item| {
+                publish(write(item));
                 watch.last_blocked() != visit
-            },
-        );
+            });
+        }
         // ORDERING: map_source:pulled: Relaxed; written by this thread.
         *items = published.load(Relaxed);
         let never = if end.is_some() { *items..layout.items } else { 0..0 };
