@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::Waker;
+use std::time::Duration;
 
 use reorder_executor::dispatch::{
     Call, Dispatch, Due, ItemTicket, Pull, Setup, Skipped, State, Stop, Turn, now,
@@ -20,6 +21,8 @@ struct Fifo {
     panics_in: &'static str,
     /// `true` if it pulls without a look at the window.
     is_greedy: bool,
+    /// The items whose values come while the consumer gives them up.
+    late: Mutex<Vec<ItemTicket>>,
 }
 
 #[derive(Default)]
@@ -41,7 +44,7 @@ enum Action {
 impl Fifo {
     fn new(job: impl Fn(&Arc<Call<Fifo>>, ItemTicket, u64) + Send + Sync + 'static) -> Fifo {
         let (ready, job) = (Mutex::default(), Box::new(job));
-        Fifo { ready, job, panics_in: "", is_greedy: false }
+        Fifo { ready, job, panics_in: "", is_greedy: false, late: Mutex::default() }
     }
 
     fn enter(&self, method: &str) {
@@ -130,8 +133,10 @@ impl Dispatch for Fifo {
         ready.opened.push(index);
     }
 
-    fn skip(&self, _: &Call<Self>, index: u64, _: Stop) -> Skipped {
+    fn skip(&self, call: &Call<Self>, index: u64, _: Stop) -> Skipped {
         self.enter("skip");
+        let late = std::mem::take(&mut *self.late.lock().unwrap());
+        late.into_iter().for_each(|ticket| call.complete(ticket, Ok(77)));
         let mut ready = self.ready.lock().unwrap();
         ready.items.retain(|(ticket, _)| ticket.index() != index);
         Skipped::Evict
@@ -224,6 +229,61 @@ fn an_item_waits_for_the_earlier_items_of_its_key() {
     assert_eq!(values, (0..6).map(|n| (n, 2 * n)).collect::<Vec<_>>());
 }
 
+#[test]
+fn a_ticket_of_another_call_is_refused_by_key() {
+    let executor = executor();
+    let foreign = Arc::new(Mutex::new(None));
+    let kept = Arc::clone(&foreign);
+    let keep = move |call: &Arc<Call<Fifo>>, ticket, item| {
+        *kept.lock().unwrap() = Some(ticket);
+        call.complete(ticket, Ok(item));
+    };
+    let batch = executor.batch([5]).ordered_by_key(|_| ());
+    assert_eq!(batch.stream_to(|_| Fifo::new(keep)).unwrap().count(), 1);
+    let foreign = foreign.lock().unwrap().take().unwrap();
+    let both = move |call: &Arc<Call<Fifo>>, ticket, item| {
+        call.complete(foreign, Ok(99));
+        call.complete(ticket, Ok(item));
+    };
+    let batch = executor.batch([6]).ordered_by_key(|_| ());
+    let mut outcomes = batch.stream_to(|_| Fifo::new(both)).unwrap();
+    assert_eq!(outcomes.next().unwrap().outcome.unwrap(), 6);
+    assert_eq!(outcomes.late_results(), 1);
+}
+
+#[test]
+fn a_failure_that_is_refused_does_not_end_a_batch_that_fails_fast() {
+    let late = |call: &Arc<Call<Fifo>>, ticket: ItemTicket, item| {
+        call.complete(ticket, Ok(item));
+        call.complete(ticket, Err(Failure::failed("again", 2)));
+    };
+    let executor = executor();
+    let outcomes = executor.batch(0..9).fail_fast().stream_to(|_| Fifo::new(late)).unwrap();
+    let values: Vec<_> = outcomes.map(|it| it.map_err(|it| it.to_string())).collect();
+    assert_eq!(values, (0..9).map(Ok).collect::<Vec<_>>());
+    let batch = executor.batch(0..9).fail_fast().ordered_by_key(|_| ());
+    let outcomes = batch.stream_to(|_| Fifo::new(late)).unwrap();
+    let values: Vec<_> = outcomes.map(|it| it.outcome.map_err(|it| it.to_string())).collect();
+    assert_eq!(values, (0..9).map(Ok).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_item_that_ends_while_it_is_given_up_has_not_failed() {
+    let job = |call: &Arc<Call<Fifo>>, ticket: ItemTicket, item| match item {
+        0 => call.dispatch().late.lock().unwrap().push(ticket),
+        _ => double(call, ticket, item),
+    };
+    let executor = executor();
+    // Item 1 is pulled after the outcome of item 0 was taken.
+    let batch = executor.batch(0..2).window(window(1)).fail_fast();
+    let batch = batch.item_timeout(Duration::from_millis(100)).ordered_by_key(|_| ());
+    let mut outcomes = batch.stream_to(|_| Fifo::new(job)).unwrap();
+    assert_eq!(outcomes.next().unwrap().outcome.unwrap(), 77);
+    // On a busy machine, its own time may be over.
+    let second = outcomes.next().unwrap().outcome;
+    assert!(!matches!(second, Err(Failure::Cancelled(_))), "{second:?}");
+}
+
 /// Returns the outcomes of a call whose dispatcher panics in this method.
 fn broken(method: &'static str, by_key: bool) -> Vec<Outcome<u64, &'static str>> {
     let executor = executor();
@@ -261,8 +321,9 @@ fn a_panic_of_a_dispatcher_ends_its_call_alone() {
         let is_of_source =
             |it: &_| method == "add_finished" && matches!(it, Err(Failure::SourcePanicked(_)));
         let is_cancelled = |it: &_| matches!(it, Err(Failure::Cancelled(_)));
-        let last = outcomes.last().expect("it has an end");
-        assert!(is_cancelled(last) || is_of_source(last), "{method}, {by_key}: {outcomes:?}");
+        // If the panic comes after the last pull, no failure stands for items that were not pulled.
+        let has_ended = |it: &_| is_cancelled(it) || is_of_source(it);
+        assert!(outcomes.iter().any(has_ended), "{method}, {by_key}: {outcomes:?}");
         let is_expected = |it: &Outcome<u64, _>| {
             matches!(it, Ok(0 | 2 | 4)) || is_cancelled(it) || is_of_source(it)
         };

@@ -70,16 +70,19 @@ impl<D: Dispatch> Call<D> {
 
     /// Gives an item up. Returns `false` if it has an outcome, or gets one from another thread.
     fn give_up(&self, ticket: KeyTicket, stop: Stop) -> bool {
+        let mut is_given_up = true;
         match self.ask(|dispatch| dispatch.skip(self, ticket.index, stop)) {
             Some(Skipped::Ending) => return false,
             Some(Skipped::Completed) => {}
             Some(Skipped::Evict) | None => {
                 let failure = Failure::stopped(stop, 1, None);
-                self.output.complete_one(OutputTicket::ByKey(ticket), Err(failure));
+                let ticket = OutputTicket::ByKey(ticket);
+                // If it is refused, another thread has completed the item meanwhile.
+                is_given_up = self.output.try_complete_one(ticket, Err(failure)).is_none();
             }
         }
         self.start_opened();
-        true
+        is_given_up
     }
 
     /// Ends the items that have no outcome, because the call ends early. The items that did not run

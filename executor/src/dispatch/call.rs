@@ -183,8 +183,7 @@ impl<D: Dispatch> Call<D> {
     }
 
     /// Completes an item with its outcome. If the item has one already, or the consumer has given
-    /// it up, the outcome is counted and dropped. A ticket of another call must not be used here:
-    /// it may be refused, or complete another item.
+    /// it up, the outcome is counted and dropped. So is the outcome for a ticket of another call.
     ///
     /// # Progress
     ///

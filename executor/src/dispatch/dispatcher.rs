@@ -188,7 +188,8 @@ pub enum Pull {
     Ended,
 }
 
-/// The right to complete one item, from any thread. A second completion is refused.
+/// The right to complete one item, from any thread. A second completion is refused, and so is a
+/// completion by another call.
 #[derive(Clone, Copy)]
 pub struct ItemTicket(pub(super) OutputTicket);
 

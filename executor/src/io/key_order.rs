@@ -61,7 +61,7 @@ impl<U, E> KeyOrder<U, E> {
         producer: Producer<ChunkRing<U, E>>,
         key_window: usize,
     ) -> Self {
-        let (table, producer) = (KeyTable::new(key_window), Some(producer));
+        let (table, producer) = (KeyTable::new(ring.id(), key_window), Some(producer));
         let state = Mutex::new(State { table, producer, end: None });
         KeyOrder { ring: DiscardOnDrop::new(ring), state: DiscardOnDrop::new(state) }
     }

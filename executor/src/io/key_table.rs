@@ -22,15 +22,20 @@ use std::collections::VecDeque;
 use std::mem;
 use std::time::Instant;
 
+use reorder_ring::RingId;
+
 /// The number of a key while the source knows the key.
 pub(crate) type KeyId = u32;
 
 /// The number of a slot that does not exist.
 const NONE: u32 = u32::MAX;
 
-/// The right to complete an item of a keyed call. A second completion is refused.
+/// The right to complete an item of a keyed call. A second completion is refused, and so is a ticket
+/// of another call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyTicket {
+    /// The identity of the ring of the call.
+    pub(crate) ring: RingId,
     /// The place of the item. Its number is below the maximum number of outstanding items, plus
     /// the number of items that threads have although they were given up.
     pub(crate) slot: u32,
@@ -70,6 +75,8 @@ struct Key {
 
 /// The outstanding items of a call, and the outcomes that wait for earlier items of their key.
 pub(crate) struct KeyTable<O> {
+    /// The identity of the ring of the call, which the tickets have.
+    ring: RingId,
     slots: Vec<Slot<O>>,
     first_free: u32,
     keys: Vec<Key>,
@@ -96,9 +103,11 @@ pub(crate) enum Admitted {
 }
 
 impl<O> KeyTable<O> {
-    /// Returns a table in which at most `key_window` items of a key are open, done or given up.
-    pub(crate) fn new(key_window: usize) -> Self {
+    /// Returns a table of the call that has this ring. At most `key_window` items of a key are open,
+    /// done or given up.
+    pub(crate) fn new(ring: RingId, key_window: usize) -> Self {
         KeyTable {
+            ring,
             slots: Vec::new(),
             first_free: NONE,
             keys: Vec::new(),
@@ -126,7 +135,7 @@ impl<O> KeyTable<O> {
             return None;
         }
         let slot = self.take_slot(index, key.unwrap_or(NONE));
-        let ticket = KeyTicket { slot, index };
+        let ticket = KeyTicket { ring: self.ring, slot, index };
         self.outstanding += 1;
         let Some(key) = key else { return Some(Admitted::Open(ticket)) };
         let missing = (key as usize + 1).saturating_sub(self.keys.len());
@@ -199,7 +208,8 @@ impl<O> KeyTable<O> {
     pub(crate) fn open_tickets(&self) -> Vec<KeyTicket> {
         let slots = self.slots.iter().enumerate();
         let open = slots.filter(|(_, slot)| matches!(slot.state, State::Open));
-        open.map(|(slot, it)| KeyTicket { slot: slot as u32, index: it.index }).collect()
+        let ring = self.ring;
+        open.map(|(slot, it)| KeyTicket { ring, slot: slot as u32, index: it.index }).collect()
     }
 
     /// Returns the open item that started first, and when it started.
@@ -210,17 +220,24 @@ impl<O> KeyTable<O> {
 
     /// Returns `true` if a completion with this ticket would be accepted.
     pub(crate) fn is_open(&self, ticket: KeyTicket) -> bool {
-        let slot = self.slots.get(ticket.slot as usize).filter(|slot| slot.index == ticket.index);
-        slot.is_some_and(|slot| matches!(slot.state, State::Open | State::Parked))
+        self.slot(ticket).is_some_and(|slot| matches!(slot.state, State::Open | State::Parked))
+    }
+
+    /// Returns the slot of the item, if the ticket is of this call, and the item has one.
+    fn slot(&self, ticket: KeyTicket) -> Option<&Slot<O>> {
+        let slot = self.slots.get(ticket.slot as usize)?;
+        (self.ring == ticket.ring && slot.index == ticket.index).then_some(slot)
+    }
+
+    /// As `slot`, to change it.
+    fn slot_mut(&mut self, ticket: KeyTicket) -> Option<&mut Slot<O>> {
+        let slot = self.slots.get_mut(ticket.slot as usize)?;
+        (self.ring == ticket.ring && slot.index == ticket.index).then_some(slot)
     }
 
     /// Completes an item. Returns the outcome if the item has one already, or was given up.
     pub(crate) fn complete(&mut self, ticket: KeyTicket, outcome: O) -> Result<(), O> {
-        // A ticket of another call may name a slot that does not exist.
-        let slot = self.slots.get_mut(ticket.slot as usize);
-        let Some(slot) = slot.filter(|slot| slot.index == ticket.index) else {
-            return Err(outcome);
-        };
+        let Some(slot) = self.slot_mut(ticket) else { return Err(outcome) };
         match mem::replace(&mut slot.state, State::Gone) {
             state @ (State::Open | State::Parked) => {
                 slot.state = State::Done(outcome);
@@ -253,10 +270,8 @@ impl<O> KeyTable<O> {
     /// Gives an open item an outcome, although a thread still has the item. Returns the outcome if
     /// the item is not open.
     pub(crate) fn give_up(&mut self, ticket: KeyTicket, outcome: O) -> Result<(), O> {
-        let slot = &mut self.slots[ticket.slot as usize];
-        if slot.index != ticket.index || !matches!(slot.state, State::Open) {
-            return Err(outcome);
-        }
+        let slot = self.slot_mut(ticket).filter(|slot| matches!(slot.state, State::Open));
+        let Some(slot) = slot else { return Err(outcome) };
         slot.state = State::GivenUp(outcome);
         self.release_from(ticket.slot);
         Ok(())
@@ -398,7 +413,8 @@ impl<O> KeyTable<O> {
             }
             let slot = &mut self.slots[number as usize];
             slot.state = State::Open;
-            let (ticket, next) = (KeyTicket { slot: number, index: slot.index }, slot.next);
+            let ticket = KeyTicket { ring: self.ring, slot: number, index: slot.index };
+            let next = slot.next;
             self.keys[key].active += 1;
             self.keys[key].first_parked = self.parked_from(next);
             self.opened.push_back(ticket);

@@ -113,15 +113,14 @@ impl<U, E> OrderedOutput<U, E> {
                 None => Completed { refused: Some(outcomes), has_opened: false },
             },
         };
-        if let Some(limits) = fails {
-            // Not before the completion: the consumer would skip the very item that failed.
-            limits.policy.fail(ticket.index());
-            self.wake_consumer();
-        }
         if completed.refused.is_some() {
             // The consumer counts the failure by which it replaced them.
             self.delivered.forget_failed(failed);
             self.forget_timing(ticket);
+        } else if let Some(limits) = fails {
+            // Not before the completion: the consumer would skip the very item that failed.
+            limits.policy.fail(ticket.index());
+            self.wake_consumer();
         }
         completed
     }

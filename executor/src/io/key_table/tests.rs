@@ -16,6 +16,10 @@ fn random(state: &mut u64, bound: u64) -> u64 {
     (*state >> 32) % bound
 }
 
+fn ring(number: u64) -> RingId {
+    RingId::try_from(number).unwrap()
+}
+
 /// One run: the table and the reference get the same calls.
 struct Run {
     state: u64,
@@ -37,7 +41,7 @@ impl Run {
         Run {
             keys: 1 + random(&mut state, 5),
             timeout: 1 + random(&mut state, 60),
-            table: KeyTable::new(key_window),
+            table: KeyTable::new(ring(1), key_window),
             reference: Reference::new(key_window),
             tickets: Vec::new(),
             epoch: Instant::now(),
@@ -195,7 +199,7 @@ fn random_runs_are_as_in_the_reference() {
 
 #[test]
 fn a_stuck_key_holds_back_no_other_and_needs_slots_for_its_own_items() {
-    let mut table = KeyTable::new(usize::MAX);
+    let mut table = KeyTable::new(ring(1), usize::MAX);
     let Some(Admitted::Open(stuck)) = table.admit(0, Some(0)) else { panic!("it is the first") };
     for index in 1..10_000 {
         let key = if index % 1000 == 0 { 0 } else { 1 + index as u32 % 7 };
@@ -208,4 +212,24 @@ fn a_stuck_key_holds_back_no_other_and_needs_slots_for_its_own_items() {
     assert_eq!(table.complete(stuck, 0), Ok(()));
     let released: Vec<_> = std::iter::from_fn(|| table.take_released().map(|it| it.0)).collect();
     assert_eq!(released, (0..10).map(|it| it * 1000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_ticket_of_another_call_is_refused_with_its_outcome() {
+    let mut tables = [1, 2].map(|number| KeyTable::new(ring(number), usize::MAX));
+    let [Some(own), Some(foreign)] = tables.each_mut().map(|it| it.admit(0, Some(0))) else {
+        panic!("there is room")
+    };
+    let (Admitted::Open(own), Admitted::Open(foreign)) = (own, foreign) else { panic!("room") };
+    assert_eq!((own.slot, own.index), (foreign.slot, foreign.index));
+    let [table, _] = &mut tables;
+    // A slot that does not exist.
+    for ticket in [foreign, KeyTicket { slot: 9, ..foreign }, KeyTicket { slot: 9, ..own }] {
+        assert!(!table.is_open(ticket));
+        assert_eq!(table.complete(ticket, 5), Err(5));
+        assert_eq!(table.give_up(ticket, 6), Err(6));
+    }
+    assert!(table.is_open(own));
+    assert_eq!(table.complete(own, 7), Ok(()));
+    assert_eq!(table.take_released(), Some((0, 7)));
 }
