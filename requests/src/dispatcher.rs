@@ -249,7 +249,8 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         if let Some(tokens) = &mut self.tokens {
             tokens.failed();
         }
-        let entry = self.running.end(id, Verdict::Open)?.entry;
+        let mut entry = self.running.end(id, Verdict::Open)?.entry;
+        entry.may_retry = self.allows_retries();
         self.ending.insert(id.index);
         Some(entry)
     }
@@ -336,7 +337,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         let Some(due) = due.filter(|_| !self.is_closed) else {
             return Some((entry, NoRetry::Time));
         };
-        if self.tokens.is_some_and(|tokens| !tokens.allow_retries()) && !is_closed {
+        if !entry.may_retry && !is_closed {
             return Some((entry, NoRetry::Budget));
         }
         if !is_closed {
@@ -377,9 +378,10 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         id: AttemptId,
         now: Instant,
         verdict: Verdict,
+        answer: Answer,
     ) -> Ended<P, E> {
         self.attempts -= 1;
-        let ended = self.end_of_attempt(id, now, verdict);
+        let ended = self.end_of_attempt(id, now, verdict, answer);
         self.refusing += usize::from(ended.is_refused());
         ended
     }
@@ -389,7 +391,13 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         self.refusing -= 1;
     }
 
-    fn end_of_attempt(&mut self, id: AttemptId, now: Instant, verdict: Verdict) -> Ended<P, E> {
+    fn end_of_attempt(
+        &mut self,
+        id: AttemptId,
+        now: Instant,
+        verdict: Verdict,
+        answer: Answer,
+    ) -> Ended<P, E> {
         if !self.running.counts(id) {
             return if self.timed_out.remove(&id) { Ended::TimedOut } else { Ended::Late };
         }
@@ -397,9 +405,11 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
             let entry = self.end_overdue(id);
             return entry.map_or(Ended::Beside { is_overdue: true }, Ended::Overdue);
         }
-        let Some(taken) = self.running.end(id, verdict) else {
+        self.count(answer);
+        let Some(mut taken) = self.running.end(id, verdict) else {
             return Ended::Beside { is_overdue: false };
         };
+        taken.entry.may_retry = self.allows_retries();
         if let (Some(hedge), Verdict::Value) = (&mut self.hedge, verdict) {
             hedge.note(now.saturating_duration_since(taken.started));
         }
@@ -420,24 +430,29 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
         self.ending.contains(&index)
     }
 
-    /// Records the outcome of an attempt that counts, and the delay of the limiter after it.
-    pub(crate) fn record(&mut self, answer: Answer, delay: Duration) {
-        match (&mut self.tokens, answer) {
-            (Some(tokens), Answer::Done) => tokens.succeeded(),
-            (Some(tokens), Answer::Retry) => tokens.failed(),
-            _ => {}
-        }
+    /// Counts the answer of an attempt that counts.
+    fn count(&mut self, answer: Answer) {
         match answer {
-            Answer::Done => {}
-            Answer::Retry => self.stats.capacity_retries += 1,
+            Answer::Done => self.tokens.iter_mut().for_each(RetryTokens::succeeded),
+            Answer::Retry => {
+                self.tokens.iter_mut().for_each(RetryTokens::failed);
+                self.stats.capacity_retries += 1;
+            }
             Answer::Closed(_) => self.stats.refused_as_closed += 1,
-            Answer::Failed | Answer::None => return,
+            Answer::Failed | Answer::None => {}
         }
-        self.note_delay(delay);
     }
 
-    /// Notes the delay of the limiter after an attempt.
-    pub(crate) fn note_delay(&mut self, delay: Duration) {
+    /// Returns `true` if the retry budget of the batch allows another attempt.
+    fn allows_retries(&self) -> bool {
+        self.tokens.is_none_or(|tokens| tokens.allow_retries())
+    }
+
+    /// Notes the delay of the limiter after an attempt, unless its answer changes no delay.
+    pub(crate) fn note_delay(&mut self, answer: Answer, delay: Duration) {
+        if matches!(answer, Answer::Failed | Answer::None) {
+            return;
+        }
         self.stats.peak_delay = self.stats.peak_delay.max(delay);
         self.stats.current_delay = delay;
     }

@@ -98,7 +98,7 @@ impl<J: Jobs> Driver<J> {
     ) {
         self.jobs.ended(id);
         let mut dispatcher = lock(&self.dispatcher);
-        let ended = dispatcher.attempt_ended(id, now(), end.verdict());
+        let ended = dispatcher.attempt_ended(id, now(), end.verdict(), end.answer());
         let counted = dispatcher.take_new_counts();
         drop(dispatcher);
         let is_overdue = matches!(
@@ -112,13 +112,12 @@ impl<J: Jobs> Driver<J> {
         };
         let delay = self.limiter.attempt_ended(dispatch, answer, &counted, now());
         self.limiter.publish();
-        if is_overdue {
-            lock(&self.dispatcher).note_delay(delay);
+        if !matches!(ended, Ended::Late) {
+            lock(&self.dispatcher).note_delay(answer, delay);
         }
         let is_refused = ended.is_refused();
         match ended {
             Ended::Counts(entry, others) => {
-                lock(&self.dispatcher).record(answer, delay);
                 self.finish_or_keep(call, self.retry_or_end(call, entry, end));
                 others.into_iter().for_each(|other| self.jobs.abort(other));
             }
@@ -126,10 +125,7 @@ impl<J: Jobs> Driver<J> {
                 refuse(call, end);
                 self.finish_or_keep(call, self.retry_timed_out(call, entry));
             }
-            Ended::Beside { is_overdue: false } => {
-                lock(&self.dispatcher).record(answer, delay);
-                self.keep_error(id.index, end);
-            }
+            Ended::Beside { is_overdue: false } => self.keep_error(id.index, end),
             Ended::Beside { is_overdue: true } | Ended::TimedOut | Ended::Late => {
                 refuse(call, end);
             }

@@ -31,7 +31,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
     /// Returns the hedge of the first item without an outcome, if it gets one.
     pub(super) fn next_hedge(&self, now: Instant) -> Option<NextHedge> {
         let delay = self.hedge.as_ref()?.get()?;
-        if self.tokens.is_some_and(|tokens| !tokens.allow_retries()) {
+        if !self.allows_retries() {
             return None;
         }
         let (entry, started) = self.running.first_without_hedge()?;

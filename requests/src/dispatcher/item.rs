@@ -25,6 +25,9 @@ pub(crate) struct Entry<P, E> {
     /// `true` if the last attempt exceeded its time-out. Then the error is that of an earlier one.
     /// The start of each attempt resets it.
     pub(crate) timed_out: bool,
+    /// `true` if the retry budget of the batch allowed another attempt when the last one ended. The
+    /// thread that asks for it later may find fewer tokens, which other attempts have taken.
+    pub(crate) may_retry: bool,
     /// The waits of the item, if the user has made their iterator. Boxed, because there are many
     /// entries, and few have it.
     pub(crate) waits: Option<Box<ItemWaits>>,

@@ -76,6 +76,7 @@ impl<S, P: Clone, E> Dispatcher<S, P, E> {
             started: None,
             error: None,
             timed_out: false,
+            may_retry: true,
             waits: None,
         };
         self.waiting.insert(index, Waiting { entry, due: now, end: None });

@@ -4,6 +4,7 @@ use super::*;
 use crate::limiter::Dispatched;
 use crate::throttle::Throttle;
 
+mod budgets;
 mod closing;
 mod hedges;
 mod random;
@@ -317,7 +318,10 @@ fn the_result_of_an_item_that_was_skipped_while_it_ran_is_late() {
     let now = simulation.at(1);
     let decision = simulation.dispatcher.decide(now, 1);
     assert!(matches!(decision, Decision::Rest { .. }), "its attempt keeps its permit");
-    assert!(matches!(simulation.dispatcher.attempt_ended(id, now, Verdict::Value), Ended::Late));
+    assert!(matches!(
+        simulation.dispatcher.attempt_ended(id, now, Verdict::Value, Answer::Done),
+        Ended::Late
+    ));
     assert_eq!(simulation.dispatcher.state().running, 1, "its result is not dropped yet");
     simulation.dispatcher.refused();
     assert_eq!(simulation.dispatcher.state().running, 0);
@@ -357,7 +361,7 @@ fn an_item_is_ending_from_its_last_action_to_its_outcome() {
     assert!(!simulation.dispatcher.is_ending(0), "its attempt may take long");
     let (_, id, ..) = simulation.running.remove(0);
     let now = simulation.at(1);
-    let ended = simulation.dispatcher.attempt_ended(id, now, Verdict::Open);
+    let ended = simulation.dispatcher.attempt_ended(id, now, Verdict::Open, Answer::Retry);
     let Ended::Counts(entry, _) = ended else { panic!("it has no time-out") };
     assert!(simulation.dispatcher.is_ending(0));
     assert!(simulation.dispatcher.retry_later(now, entry, RetryWait::For(millis(10))).is_none());

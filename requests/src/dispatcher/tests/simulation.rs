@@ -76,7 +76,7 @@ impl Simulation {
                 Reply::Failed => Verdict::Failure,
                 Reply::Retry(_) | Reply::Closed(_) => Verdict::Open,
             };
-            let ended = self.dispatcher.attempt_ended(id, now, verdict);
+            let ended = self.dispatcher.attempt_ended(id, now, verdict, reply.answer());
             let is_overdue = matches!(
                 ended,
                 Ended::Overdue(_) | Ended::TimedOut | Ended::Beside { is_overdue: true }
@@ -87,20 +87,16 @@ impl Simulation {
             };
             let counted = self.dispatcher.take_new_counts();
             let delay = self.limiter.attempt_ended(dispatch, answer, &counted, now);
-            if is_overdue {
-                self.dispatcher.note_delay(delay);
+            if !matches!(ended, Ended::Late) {
+                self.dispatcher.note_delay(answer, delay);
             }
             if ended.is_refused() {
                 self.dispatcher.refused();
             }
             match ended {
-                Ended::Counts(entry, _) => {
-                    self.dispatcher.record(answer, delay);
-                    self.end_or_retry(time, entry, reply);
-                }
+                Ended::Counts(entry, _) => self.end_or_retry(time, entry, reply),
                 Ended::Overdue(entry) => self.retry_timed_out(time, entry),
                 Ended::Beside { is_overdue: false } => {
-                    self.dispatcher.record(answer, delay);
                     self.dispatcher.keep_error(id.index, "busy");
                 }
                 Ended::Beside { is_overdue: true } | Ended::TimedOut | Ended::Late => {}
