@@ -18,9 +18,7 @@ for feature in metrics tracing tokio; do
 done
 # The tests of features, and those that run other code with a feature. One build has all features.
 cargo test -q -p reorder-executor --all-features --test tracing_events --test tracing_panics \
-    --test tracing_spans --test tracing_subscribers --test map_ordered --test map_ordered_drops \
-    --test tokio_blocking --test sink --test reentrant_wakers --test double_panics \
-    --test handle_drops
+    --test tracing_spans --test tracing_subscribers --test tasks --test unwinding
 cargo test -q -p reorder-requests --all-features --test metrics --test tracing_panics \
     --test tracing_spans
 cargo test -q -p reorder-requests --all-features --test calls -- async_jobs:: tokio_blocking::

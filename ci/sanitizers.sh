@@ -41,8 +41,8 @@ run address "" -p reorder-ring --lib --test '*'
 # - tests that count bytes or allocations: they would count the sanitizer's allocations, too
 # - `idle_cpu_time`: it measures processor time
 left_out='out_of_memory|no_threads|allocations|leaks|steady_state_alloc|idle_cpu_time'
-executor_tests=$(find executor/tests -maxdepth 1 -name '*.rs' -printf '--test %f\n' |
-    sed 's/\.rs$//' | grep -Ev " ($left_out)\$" | sort)
+executor_tests=$(cd executor/tests && printf -- '--test %s\n' *.rs */main.rs |
+    sed 's/\.rs$//; s/\/main$//' | grep -Ev " ($left_out)\$" | sort)
 # shellcheck disable=SC2086 # they are words
 ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0" run address "" -p reorder-executor --all-features \
     --lib $executor_tests
