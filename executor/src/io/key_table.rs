@@ -30,8 +30,8 @@ pub(crate) type KeyId = u32;
 /// The number of a slot that does not exist.
 const NONE: u32 = u32::MAX;
 
-/// The right to complete an item of a keyed call. A second completion is refused, and so is a ticket
-/// of another call.
+/// The right to complete an item of a keyed call. A second completion is refused, and so is a
+/// ticket of another call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyTicket {
     /// The identity of the ring of the call.
@@ -103,8 +103,8 @@ pub(crate) enum Admitted {
 }
 
 impl<O> KeyTable<O> {
-    /// Returns a table of the call that has this ring. At most `key_window` items of a key are open,
-    /// done or given up.
+    /// Returns a table of the call that has this ring. At most `key_window` items of a key are
+    /// open, done or given up.
     pub(crate) fn new(ring: RingId, key_window: usize) -> Self {
         KeyTable {
             ring,
