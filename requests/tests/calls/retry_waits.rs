@@ -90,7 +90,8 @@ fn a_panic_of_an_iterator_is_the_outcome_of_its_item() {
             let (_, failure) = report.failures().next().unwrap();
             assert_eq!(failure.to_string(), "the job panicked at attempt 2: no more waits");
         }
-        drop(executor);
+        // A thread drops the iterator after it has delivered the outcome.
+        drop((executor, runtime));
         assert_eq!(dropped.load(SeqCst), 2);
     });
 }
